@@ -1,0 +1,24 @@
+"""The one error that a user of scanweave sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ScanweaveError(Exception):
+    """A mistake or fault, told in one line: where it is, why it is one, what to do next.
+
+    Args:
+        where: The file, field, study or command at fault.
+        reason: Why it cannot be used, in words.
+        next_step: What the user can do about it.
+    """
+
+    def __init__(self, where: str | Path, reason: str, next_step: str) -> None:
+        super().__init__(where, reason, next_step)
+        self.where = str(where)
+        self.reason = reason
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.where}: {self.reason}. {self.next_step}.".replace("..", ".").split())

@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all, and JSON read with typed errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scanweave.errors import ScanweaveError
+
+MAX_JSON_BYTES = 256 * 2**20
+"""Largest JSON file that is read: a manifest or config above this is not one of ours."""
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to disk, so that a rename after it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it only if the block succeeds.
+
+    The temporary name keeps the suffixes of `path`, since many writers choose the format by them.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes)
+    descriptor, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that is renamed to it only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            sync(file)
+        temporary.chmod(0o777 & ~_umask())
+        sync(temporary)
+        temporary.rename(path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_json(path: str | Path, next_step: str) -> Any:
+    """Read a JSON file; a fault names the file, the line and `next_step`."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ScanweaveError(path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScanweaveError(path, f"cannot be read ({error.strerror})", next_step) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ScanweaveError(path, f"not valid JSON ({error})", next_step) from error
+    except RecursionError as error:
+        raise ScanweaveError(path, "JSON nested too deeply", next_step) from error
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
