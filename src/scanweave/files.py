@@ -71,7 +71,9 @@ def read_json(path: str | Path, next_step: str) -> Any:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise ScanweaveError(path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step)
+            raise ScanweaveError(
+                path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step
+            )
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScanweaveError(path, f"cannot be read ({error.strerror})", next_step) from error

@@ -1,0 +1,221 @@
+"""Many studies: a checked manifest on disk, studies opened on use."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_write, read_json, write_json
+from scanweave.studies.readers import read_scan
+from scanweave.studies.splits import Part, Splits, read_splits
+from scanweave.studies.study import Study
+
+FORMAT = 1
+MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
+_SAFE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_ADVICE = "Make the cohort again with: scanweave cohort import SRC --out COHORT"
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """A manifest of studies.
+
+    Attributes:
+        folder: Where it lives.
+        about: What `cohort.json` says: name, source, layout, root.
+        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `label:<name>`,
+            `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent.
+    """
+
+    folder: Path
+    about: Mapping[str, Any]
+    frame: pd.DataFrame
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Cohort:
+        """Open the cohort in `folder`.
+
+        Raises:
+            ScanweaveError: The folder is not a cohort, or its manifest is damaged.
+        """
+        folder = Path(folder)
+        if not (folder / ABOUT).is_file():
+            raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
+        about = read_json(folder / ABOUT, _ADVICE)
+        if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("root"), str):
+            raise ScanweaveError(folder / ABOUT, f"not a cohort description of format {FORMAT}", _ADVICE)
+        return cls(folder, about, _read_manifest(folder / MANIFEST))
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        root: str | Path,
+        name: str,
+        source: str,
+        layout: str,
+    ) -> Cohort:
+        """Write a new cohort of `rows` into `folder` and open it; `root` may lie relative to `folder`.
+
+        Raises:
+            ScanweaveError: `folder` holds a cohort already, or the rows are at fault.
+        """
+        folder = Path(folder)
+        if (folder / ABOUT).exists():
+            raise ScanweaveError(folder, "holds a cohort already", "Choose another --out, or remove that folder first")
+        frame = pd.DataFrame(list(rows))
+        if frame.empty:
+            raise ScanweaveError(
+                source, "no study was found", "Check the folder and its layout, or name one by --layout"
+            )
+        _check_manifest(Path(MANIFEST), frame)
+        with atomic_write(folder / MANIFEST) as temporary:
+            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
+        about = {"format": FORMAT, "name": name, "source": source, "layout": layout, "root": str(root)}
+        write_json(folder / ABOUT, about)
+        return cls.open(folder)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __iter__(self) -> Iterator[Study]:
+        return (self._study(row) for row in self.frame.to_dict("records"))
+
+    def __getitem__(self, study: str) -> Study:
+        rows = self.frame[self.frame["study"] == study]
+        if rows.empty:
+            raise ScanweaveError(
+                self.folder, f"study '{study}' is not in this cohort", "List them with: scanweave cohort show"
+            )
+        return self._study(rows.iloc[0].to_dict())
+
+    @property
+    def root(self) -> Path:
+        """The folder that the manifest's paths are relative to."""
+        return self.folder / str(self.about["root"])
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies, in manifest order."""
+        return [str(name) for name in self.frame["study"]]
+
+    @property
+    def patients(self) -> list[str]:
+        """Patients, sorted, each once."""
+        return sorted(str(name) for name in self.frame["patient"].unique())
+
+    @property
+    def sequences(self) -> list[str]:
+        """Names of the scans that at least one study has, in manifest order."""
+        return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
+
+    def counts(self) -> dict[str, int]:
+        """How many studies have each scan."""
+        return {name: int(self.frame[f"scan:{name}"].notna().sum()) for name in self.sequences}
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the manifest's content: equal cohorts have equal digests wherever they lie."""
+        table = pd.util.hash_pandas_object(self.frame, index=False).to_numpy()
+        return hashlib.sha256(table.tobytes() + ",".join(self.frame.columns).encode()).hexdigest()
+
+    def where(self, mask: Any) -> Cohort:
+        """The studies for which the boolean column `mask` holds."""
+        return replace(self, frame=self.frame[mask].reset_index(drop=True))
+
+    def select(self, studies: Iterable[str]) -> Cohort:
+        """The studies of these names."""
+        return self.where(self.frame["study"].isin(list(studies)))
+
+    def having(self, *names: str) -> Cohort:
+        """The studies in which all these scans are present."""
+        present = self.frame["study"].notna()
+        for name in names:
+            column = f"scan:{name}"
+            present &= self.frame[column].notna() if column in self.frame else False
+        return self.where(present)
+
+    def splits(self) -> Splits | None:
+        """The written splits of this cohort, if any."""
+        return read_splits(self.folder)
+
+    def part(self, part: Part, fold: int = 0) -> Cohort:
+        """The studies of one part of a fold; without written splits, of the manifest's `split` column."""
+        splits = self.splits()
+        if splits is not None:
+            return self.where(self.frame["patient"].isin(splits.patients(part, fold)))
+        if "split" in self.frame:
+            return self.where(self.frame["split"] == part)
+        raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
+
+    def _study(self, row: Mapping[str, Any]) -> Study:
+        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "label": {}, "table": {}}
+        for column, value in row.items():
+            kind, _, name = str(column).partition(":")
+            if name and kind in named and not pd.isna(value):
+                named[kind][name] = read_scan(self.root / value) if kind in ("scan", "mask") else value
+        report, boxes = row.get("report"), row.get("boxes")
+        return Study(
+            id=str(row["study"]),
+            patient=str(row["patient"]),
+            scans=named["scan"],
+            masks=named["mask"],
+            boxes=() if pd.isna(boxes) else tuple(read_json(self.root / str(boxes), "Give boxes as a JSON list")),
+            report=None if pd.isna(report) else _read_report(self.root / str(report)),
+            labels=named["label"],
+            table=named["table"],
+        )
+
+
+def safe_id(text: str) -> str:
+    """A study or patient name that can be a file name: other characters become `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:128] or "unnamed"
+
+
+def _read_report(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScanweaveError(
+            path, f"the report cannot be read ({error})", "Give reports as UTF-8 text files"
+        ) from error
+
+
+def _read_manifest(path: Path) -> pd.DataFrame:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ScanweaveError(path, f"not a readable Parquet file ({str(error).splitlines()[0]})", _ADVICE) from error
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
+    _check_manifest(path, frame)
+    return frame
+
+
+def _check_manifest(path: Path, frame: pd.DataFrame) -> None:
+    for column in ("study", "patient"):
+        if column not in frame:
+            raise ScanweaveError(path, f"column '{column}' is absent", "Give every study its name and its patient")
+        named = frame[column].astype("string[pyarrow]")
+        bad = ~named.str.fullmatch(_SAFE_ID).fillna(False).astype(bool)
+        if bool(bad.any()):
+            row = int(bad.to_numpy().argmax())
+            raise ScanweaveError(
+                path, f"row {row + 1}: {column} {named.iloc[row]!r} cannot be a file name",
+                "Use letters, digits, '.', '_' and '-' only",
+            )  # fmt: skip
+    twice = frame["study"].duplicated()
+    if bool(twice.any()):
+        name = frame["study"][twice].iloc[0]
+        raise ScanweaveError(path, f"study '{name}' stands there more than once", "Give every study a name of its own")

@@ -1,0 +1,166 @@
+"""Where voxels lie in the patient: grids, their comparison, reorientation and resampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+from nibabel import orientations
+from nibabel.affines import apply_affine
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+FloatArray = NDArray[np.floating]
+
+SAME_GRID_MM = 1e-2
+"""Two grids whose corners lie within this distance are one grid: float32 headers round at about 1e-4 mm."""
+
+ORTHOGONAL_TOLERANCE = 1e-3
+"""Largest cosine between two axes of a grid that still counts as orthogonal (0.06 degrees)."""
+
+Interpolation = Literal["nearest", "linear", "cubic"]
+_ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """A grid in the patient.
+
+    Attributes:
+        shape: Voxels along each axis, `(X, Y, Z)`.
+        affine: `(4, 4)`, voxel index → RAS position [mm].
+    """
+
+    shape: tuple[int, int, int]
+    affine: FloatArray
+
+    @classmethod
+    def of(cls, shape: ArrayLike, affine: ArrayLike) -> Geometry:
+        """Build from any shape (the first three axes count) and affine."""
+        x, y, z = (int(n) for n in np.asarray(shape)[:3])
+        return cls((x, y, z), np.array(affine, dtype=np.float64))
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxel centres along each axis [mm]."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def orientation(self) -> str:
+        """Nearest anatomical direction of each axis, such as `"RAS"`."""
+        return "".join(nib.aff2axcodes(self.affine))
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape))
+
+    @property
+    def fault(self) -> str | None:
+        """Why this grid cannot be placed in a patient, or None if it can."""
+        if not np.isfinite(self.affine).all():
+            return "the affine holds NaN or Inf"
+        if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
+            return "the affine is singular: some axis has no length or two axes coincide"
+        return None
+
+    @property
+    def is_orthogonal(self) -> bool:
+        """Whether the three axes stand at right angles."""
+        axes = self.affine[:3, :3] / np.array(self.spacing)
+        return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE)
+
+    def positions(self, indices: ArrayLike) -> FloatArray:
+        """RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
+        return apply_affine(self.affine, np.asarray(indices, dtype=np.float64))
+
+    def corners(self) -> FloatArray:
+        """RAS positions `(8, 3)` [mm] of the centres of the corner voxels."""
+        last = np.array(self.shape) - 1
+        return self.positions(np.array(list(np.ndindex(2, 2, 2))) * last)
+
+    def distance(self, other: Geometry) -> float:
+        """Largest distance between equal corners [mm]; infinite if the shapes differ."""
+        if self.shape != other.shape:
+            return float("inf")
+        return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
+
+    def matches(self, other: Geometry) -> bool:
+        """Whether both are one grid to within `SAME_GRID_MM`."""
+        return self.distance(other) <= SAME_GRID_MM
+
+    def overlap(self, other: Geometry) -> float:
+        """Share of this grid's volume that lies within `other`, in [0, 1], from a lattice of 16³ points."""
+        steps = [(np.arange(16) + 0.5) / 16 * n - 0.5 for n in self.shape]
+        lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+        inside = apply_affine(np.linalg.inv(other.affine) @ self.affine, lattice)
+        return float(((inside >= -0.5) & (inside <= np.array(other.shape) - 0.5)).all(axis=1).mean())
+
+    def oriented(self, axes: str = "RAS") -> Geometry:
+        """The same voxels with axes flipped and permuted to lie nearest to `axes`, such as `"RAS"` or `"LPS"`."""
+        flips = _flips(self, axes)
+        shape = np.empty(3, dtype=int)
+        shape[flips[:, 0].astype(int)] = self.shape
+        return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape))
+
+    def crop(self, start: ArrayLike, stop: ArrayLike) -> Geometry:
+        """The box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.positions(np.atleast_2d(start))[0]
+        return Geometry.of(np.asarray(stop) - np.asarray(start), affine)
+
+    def with_spacing(self, spacing: ArrayLike) -> Geometry:
+        """A grid over the same box with another spacing [mm]; the outer faces of the first voxels coincide."""
+        old, new = np.array(self.spacing), np.array(spacing, dtype=np.float64)
+        shape = np.maximum(1, np.round(np.array(self.shape) * old / new)).astype(int)
+        step = np.array(self.shape) / shape
+        affine = self.affine.copy()
+        affine[:3, :3] = self.affine[:3, :3] * step
+        affine[:3, 3] = self.positions([(step - 1) / 2])[0]
+        return Geometry.of(shape, affine)
+
+
+def orient(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:
+    """Flip and permute `data` from `geometry` to `geometry.oriented(axes)`; exact, a view where it can be."""
+    return orientations.apply_orientation(data, _flips(geometry, axes))
+
+
+def orient_back(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:
+    """The inverse of `orient`: bring `data` from `axes` back to the axes of `geometry`."""
+    own = orientations.io_orientation(geometry.affine)
+    return orientations.apply_orientation(data, orientations.ornt_transform(orientations.axcodes2ornt(axes), own))
+
+
+def _flips(geometry: Geometry, axes: str) -> FloatArray:
+    own = orientations.io_orientation(geometry.affine)
+    return orientations.ornt_transform(own, orientations.axcodes2ornt(axes))
+
+
+def resample(
+    data: FloatArray, source: Geometry, target: Geometry, interpolation: Interpolation = "linear", outside: float = 0.0
+) -> FloatArray:
+    """Sample `data` `(X, Y, Z)` or `(X, Y, Z, T)` on `source` at the voxel centres of `target`.
+
+    Returns an array of `target.shape` (and T) in the dtype of `data`; `outside` fills what `source` does not cover.
+    When the target is coarser, the data are smoothed first (Gaussian, σ = (ratio − 1) / 2 voxels) against aliasing.
+    """
+    if source.matches(target):
+        return data
+    transform = np.linalg.inv(source.affine) @ target.affine
+    ratio = np.linalg.norm(transform[:3, :3], axis=1)
+    sigma = np.maximum(0.0, (ratio - 1.0) / 2.0) if interpolation != "nearest" else np.zeros(3)
+
+    def one(volume: FloatArray) -> FloatArray:
+        if sigma.max() > 0.05:
+            volume = ndimage.gaussian_filter(volume, sigma)
+        return ndimage.affine_transform(
+            volume, transform[:3, :3], transform[:3, 3], output_shape=target.shape,
+            order=_ORDER[interpolation], mode="grid-constant", cval=outside,
+        )  # fmt: skip
+
+    if data.ndim == 3:
+        return one(data)
+    return np.stack([one(data[..., t]) for t in range(data.shape[3])], axis=-1)

@@ -1,0 +1,55 @@
+"""One image of a study: a grid and an array that is read on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """An image in the patient.
+
+    Attributes:
+        geometry: Its grid.
+        load: Reads the array; called once, on first use of `data`.
+        frames: Length of the time axis T, or None for a static image.
+        times: Time of each frame [s], `(T,)`, where the file tells it.
+        path: The file it came from, if any.
+        synthetic: Whether a model made it.
+    """
+
+    geometry: Geometry
+    load: Callable[[], NDArray[np.generic]]
+    frames: int | None = None
+    times: NDArray[np.floating] | None = None
+    path: Path | None = None
+    synthetic: bool = False
+
+    @classmethod
+    def of(cls, data: ArrayLike, affine: ArrayLike, *, synthetic: bool = False) -> Scan:
+        """Build from an array `(X, Y, Z)` or `(X, Y, Z, T)` and its affine (voxel → RAS mm)."""
+        array = np.asarray(data)
+        if array.ndim not in (3, 4):
+            raise ScanweaveError("data", f"a scan has 3 or 4 axes, not {array.ndim}", "Pass (X, Y, Z) or (X, Y, Z, T)")
+        geometry = Geometry.of(array.shape, affine)
+        if geometry.fault:
+            raise ScanweaveError("affine", geometry.fault, "Pass an invertible 4 × 4 voxel-to-millimetre affine")
+        return cls(geometry, lambda: array, frames=array.shape[3] if array.ndim == 4 else None, synthetic=synthetic)
+
+    @cached_property
+    def data(self) -> NDArray[np.generic]:
+        """The array, `(X, Y, Z)` or `(X, Y, Z, T)`, in the units of the file."""
+        return self.load()
+
+    def released(self) -> Scan:
+        """The same scan with nothing held in memory."""
+        return Scan(self.geometry, self.load, self.frames, self.times, self.path, self.synthetic)

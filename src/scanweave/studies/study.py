@@ -1,0 +1,58 @@
+"""One examination of one patient, as far as it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.scan import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One examination; whatever was not acquired is absent from its dictionaries.
+
+    Attributes:
+        id: Name of the case, unique in its cohort.
+        patient: Whom it belongs to; splits keep a patient's studies together.
+        scans: Images by name (`"t1"`, `"flair"`, `"ct"` …), each on its own grid.
+        masks: Label maps by name.
+        boxes: Lesion boxes, each `{"label": str, "start": (x, y, z), "stop": (x, y, z)}` in RAS mm.
+        report: The radiologist's words.
+        labels: Outcomes to predict.
+        table: Clinical variables.
+    """
+
+    id: str
+    patient: str
+    scans: Mapping[str, Scan] = field(default_factory=dict)
+    masks: Mapping[str, Scan] = field(default_factory=dict)
+    boxes: tuple[Mapping[str, Any], ...] = ()
+    report: str | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Scan:
+        """The scan of that name."""
+        try:
+            return self.scans[name]
+        except KeyError:
+            present = ", ".join(self.scans) or "none"
+            raise ScanweaveError(
+                self.id, f"scan '{name}' is absent (present: {present})", "Choose a present scan"
+            ) from None
+
+    def with_scans(self, scans: Mapping[str, Scan]) -> Study:
+        """The same study with other scans."""
+        return replace(self, scans=dict(scans))
+
+    def only(self, names: Iterable[str]) -> Study:
+        """The same study as if only these scans had been acquired."""
+        keep = set(names)
+        return self.with_scans({name: scan for name, scan in self.scans.items() if name in keep})
+
+    def without(self, *names: str) -> Study:
+        """The same study as if these scans had not been acquired."""
+        return self.with_scans({name: scan for name, scan in self.scans.items() if name not in names})
