@@ -1,0 +1,183 @@
+"""How studies are made ready for a network: learnt on the training part, saved in the run, inverted on output."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_write, read_json
+from scanweave.studies.foreground import foreground
+from scanweave.studies.geometry import Geometry
+from scanweave.studies.study import Study
+
+SAME_SPACING = 0.05
+"""Spacings within this share of each other are left as they are: resampling would cost more than it mends."""
+
+
+class PreparationSettings(BaseModel):
+    """What a user may decide about preparation; the rest is learnt from the training studies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    orientation: str = Field("RAS", pattern="^[RLAPIS]{3}$")
+    """Axes that volumes are flipped and permuted to; slices are taken along the third."""
+    spacing: tuple[float, float, float] | None = None
+    """Voxel size [mm] that studies are resampled to; None: the median of the training studies where they differ."""
+    reference: str = "finest"
+    """Scan whose grid the others of a study are resampled to: its name, or the finest of those present."""
+    percentile: float = Field(99.5, gt=50, le=100)
+    """Percentile of a magnitude image that sets its intensity scale [%]."""
+    percentile_region: Literal["foreground", "volume"] = "foreground"
+    """Where the percentile is taken: within the foreground, or the whole volume with its background."""
+    headroom: float = Field(1.25, ge=1)
+    """The scale times this maps to +1; brighter voxels are clipped."""
+    crop: bool = True
+    """Whether volumes are cropped to the box of the foreground."""
+    margin: int = Field(4, ge=0)
+    """Voxels kept around that box."""
+
+
+class IntensityRule(BaseModel):
+    """How one sequence's voxels become numbers in [-1, 1].
+
+    `magnitude`: 0 → -1 and `headroom` × the image's own percentile → +1; `window`: the fixed [low, high] → [-1, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["magnitude", "window"]
+    low: float
+    high: float
+    """For `magnitude` the median over the training studies, which stands in where a target image is absent."""
+
+
+class Plan(BaseModel):
+    """The preparation of a cohort; `reasons` says why each choice was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: PreparationSettings
+    spacing: tuple[float, float, float] | None
+    rules: dict[str, IntensityRule]
+    reasons: list[str]
+
+    @property
+    def sequences(self) -> list[str]:
+        """Names of the scans that the plan knows, in order."""
+        return list(self.rules)
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that changes a prepared voxel."""
+        content = self.model_dump_json(exclude={"reasons"})
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def rule(self, name: str) -> IntensityRule:
+        """The intensity rule of one sequence.
+
+        Raises:
+            ScanweaveError: The plan was not learnt with this sequence.
+        """
+        if name not in self.rules:
+            raise ScanweaveError(
+                name, f"not one of the sequences of this run ({', '.join(self.rules)})", "Choose one of them"
+            )
+        return self.rules[name]
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan that `save` wrote."""
+        advice = "Fit the run again"
+        try:
+            return cls.model_validate(read_json(path, advice))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ScanweaveError(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", advice) from error
+
+
+def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: PreparationSettings) -> Plan:
+    """Learn a plan from (a sample of) the training studies.
+
+    Raises:
+        ScanweaveError: A sequence is in none of them.
+    """
+    spacings: list[tuple[float, float, float]] = []
+    values: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sequences}
+    for study in studies:
+        present = {name: study.scans[name] for name in sequences if name in study.scans}
+        if present:
+            spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
+        for name, scan in present.items():
+            volume = np.asarray(scan.released().data, dtype=np.float32)
+            values[name].append((float(np.nanmin(volume)), *_range(volume, settings)))
+    for name, ranges in values.items():
+        if not ranges:
+            raise ScanweaveError(name, "in none of the training studies", "Leave it out, or choose another split")
+    spacing, why = _spacing(np.array(spacings), settings)
+    reasons = [
+        f"orientation {settings.orientation}: slices are taken along its third axis",
+        f"grid of a study: that of its {settings.reference} scan",
+        why,
+        f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
+    ]
+    rules = {}
+    for name, ranges in values.items():
+        rules[name], why = _rule(name, np.array(ranges), settings)
+        reasons.append(why)
+    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons)
+
+
+def reference_grid(study: Study, reference: str = "finest") -> Geometry:
+    """The native grid that a study's images are brought to: that of the named scan, else of the finest."""
+    if reference in study.scans:
+        return study.scans[reference].geometry
+    grids = [scan.geometry for _, scan in sorted(study.scans.items())]
+    if not grids:
+        raise ScanweaveError(study.id, "has no scan", "Leave it out, or add its images")
+    return min(grids, key=lambda grid: round(float(np.prod(grid.spacing)), 6))
+
+
+def intensity_scale(volume: NDArray[np.floating], settings: PreparationSettings) -> float:
+    """The percentile that sets the scale of a magnitude image, in its own units."""
+    return _range(volume, settings)[1]
+
+
+def _range(volume: NDArray[np.floating], settings: PreparationSettings) -> tuple[float, float]:
+    region = volume[foreground(volume)] if settings.percentile_region == "foreground" else volume
+    if region.size == 0:
+        region = volume
+    low, high = np.nanpercentile(region, [100 - settings.percentile, settings.percentile])
+    return float(low), float(high)
+
+
+def _rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
+    lowest, low, high = np.median(ranges, axis=0)
+    if lowest < -0.25 * abs(high):
+        rule = IntensityRule(kind="window", low=float(low), high=float(high))
+        return rule, f"{name}: holds negative values (as CT does), window {low:.4g} to {high:.4g} → [-1, 1]"
+    rule = IntensityRule(kind="magnitude", low=0.0, high=float(high))
+    where = f"P{settings.percentile:g} in the {settings.percentile_region}"
+    return rule, f"{name}: magnitude, 0 to {settings.headroom:g} × {where} (median {high:.4g}) → [-1, 1]"
+
+
+def _spacing(
+    spacings: NDArray[np.floating], settings: PreparationSettings
+) -> tuple[tuple[float, float, float] | None, str]:
+    if settings.spacing is not None:
+        return settings.spacing, f"spacing {settings.spacing} mm: as asked"
+    x, y, z = (float(v) for v in np.round(np.median(spacings, axis=0), 4))
+    if (np.abs(spacings / (x, y, z) - 1) <= SAME_SPACING).all():
+        return None, f"spacing: all training studies have about ({x:g}, {y:g}, {z:g}) mm, so none is resampled"
+    return (x, y, z), f"spacing ({x:g}, {y:g}, {z:g}) mm: the median of training studies that differ"
