@@ -1,0 +1,1 @@
+"""The published systems, one folder each; `registry` names them without importing them."""

@@ -1,0 +1,100 @@
+"""Every setting of Seq2Seq, and its presets. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scanweave.engine.settings import TrainingSettings
+from scanweave.studies.settings import PreparationSettings
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkSettings(_Settings):
+    """Sizes of the network (spec a.3)."""
+
+    dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
+    slices: int = Field(3, gt=0, description="Adjacent slices in a stack (2.5D); 1 with 3 dimensions.")
+    channels: tuple[int, int, int] = Field((64, 128, 256), description="Channels at full, half and quarter size.")
+    blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")
+    lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
+    rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
+    code_length: int = Field(
+        64, gt=0, description="Length of the target code; more sequences than this cannot be told."
+    )
+
+
+class ObjectiveSettings(_Settings):
+    """Weights of the losses of one step (spec a.5)."""
+
+    reconstruct: float = Field(10.0, ge=0, description="SmoothL1 of target and source from the source.")
+    cycle: float = Field(10.0, ge=0, description="SmoothL1 of the source from the synthetic target.")
+    perceptual: float = Field(0.01, ge=0, description="VGG-19 feature distance; used only where its weights are given.")
+    structural: float = Field(0.0, ge=0, description="1 - SSIM, which needs no weights; not in the paper.")
+    vgg_weights: Path | None = Field(
+        None, description="VGG-19 ImageNet weights as safetensors (torchvision's names). Nothing is downloaded."
+    )
+
+
+class SamplingSettings(_Settings):
+    """What one training sample is (spec a.1, a.5)."""
+
+    crop: tuple[int, int] = Field((192, 192), description="Height and width of a crop [voxels], divisible by 4.")
+    depth: int = Field(32, gt=0, description="Slices of a crop with 3 dimensions, divisible by 4.")
+    crops_per_study: int = Field(8, gt=0, description="Crops from one study before the next is taken.")
+    flip: bool = Field(True, description="Mirror left and right at random.")
+    balance: float = Field(
+        0.0, ge=0, le=1,
+        description="Share of samples whose target is drawn evenly over all sequences, then a study that has it, so "
+        "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
+    )  # fmt: skip
+    attempts: int = Field(8, gt=0, description="Tries to find a crop that is not all background.")
+
+
+class SynthesisSettings(_Settings):
+    """How whole volumes are synthesised."""
+
+    batch_size: int = Field(8, gt=0, description="Stacks of slices in one forward pass; memory grows with it.")
+    validation_slices: int = Field(16, gt=0, description="Middle slices of a study that a validation looks at.")
+    validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
+
+
+class Seq2SeqConfig(_Settings):
+    """All of it; `paper` is the default of every field."""
+
+    preset: str = Field("paper", description="Where the values started from; kept for the record.")
+    sequences: tuple[str, ...] = Field((), description="Sequences to learn; none named: all that the cohort has.")
+    network: NetworkSettings = NetworkSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    preparation: PreparationSettings = PreparationSettings(
+        orientation="LPS", percentile=99.0, percentile_region="volume", headroom=2.0
+    )
+    training: TrainingSettings = TrainingSettings(
+        steps=1_000_000, batch_size=1, learning_rate=2e-4, schedule="poly", poly_power=0.9,
+        schedule_every=6_640, schedule_steps=6_640_000, final_learning_rate=1e-6,
+        validate_every=6_640, checkpoint_every=1_280,
+    )  # fmt: skip
+
+
+PAPER = Seq2SeqConfig()
+
+SMALL = Seq2SeqConfig(
+    preset="small",
+    network=NetworkSettings(channels=(16, 32, 64), blocks=2, lstm_layers=1, rank=8),
+    objective=ObjectiveSettings(perceptual=0.0, structural=1.0),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
+    preparation=PreparationSettings(),
+    training=TrainingSettings(
+        steps=1_000, batch_size=4, learning_rate=2e-3, warm_up=50, schedule="cosine", clip_norm=1.0, ema_decay=0.99,
+        final_learning_rate=1e-5, validate_every=250, checkpoint_every=100, workers=0,
+    ),
+)  # fmt: skip
+
+PRESETS = {"paper": PAPER, "small": SMALL}

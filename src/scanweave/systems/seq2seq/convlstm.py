@@ -1,0 +1,62 @@
+"""Convolutional LSTM (Shi et al. 2015, arXiv 1506.04214) over the frames of a series."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvLSTMCell(nn.Module):
+    """One layer: all four gates from one convolution of the input and the hidden state.
+
+    i, f, o = σ(W * [x, h] + b), g = tanh(W * [x, h] + b), c' = f c + i g, h' = o tanh(c').
+
+    Args:
+        channels: Channels of input and hidden state alike.
+        dimensions: 2 or 3 spatial axes.
+    """
+
+    def __init__(self, channels: int, dimensions: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d if dimensions == 2 else nn.Conv3d
+        self.channels = channels
+        self.conv = conv(2 * channels, 4 * channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """Advance by one frame `(B, C, [D,] H, W)`; returns the hidden and the cell state."""
+        if state is None:
+            return self._first(x)
+        hidden, cell = state
+        i, f, o, g = self.conv(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+    def _first(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from a zero state: neither the hidden half of the kernel nor the forget gate has any effect."""
+        weights, biases = self.conv.weight[:, : self.channels].chunk(4), cast(Tensor, self.conv.bias).chunk(4)
+        weight, bias = (torch.cat([parts[gate] for gate in (0, 2, 3)]) for parts in (weights, biases))
+        convolve = F.conv2d if x.ndim == 4 else F.conv3d
+        i, o, g = convolve(x, weight, bias, padding=1).chunk(3, dim=1)
+        cell = torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class ConvLSTM(nn.Module):
+    """A stack of `ConvLSTMCell`s from a zero state; returns the last layer's hidden state at every frame."""
+
+    def __init__(self, channels: int, layers: int, dimensions: int) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(ConvLSTMCell(channels, dimensions) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map frames `(B, T, C, [D,] H, W)` to the same shape."""
+        for cell in self.cells:
+            state, frames = None, []
+            for frame in x.unbind(dim=1):
+                state = cell(frame, state)
+                frames.append(state[0])
+            x = torch.stack(frames, dim=1)
+        return x

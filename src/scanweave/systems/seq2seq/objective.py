@@ -1,0 +1,67 @@
+"""The losses of one training step (spec a.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.losses import SSIMLoss
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scanweave.systems.seq2seq.config import ObjectiveSettings
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.perceptual import PerceptualDistance
+
+
+class Seq2SeqObjective(nn.Module):
+    """Self, cross and cycle terms of a source s and a target t of the same patient.
+
+    With x̂_t = G(x_s → t), x̂_s = G(x_s → s) and x̃_s = G(x̂_t → s):
+
+    L = λ_rec [H(x̂_t, x_t) + H(x̂_s, x_s)] + λ_per [V(x̂_t, x_t) + V(x̂_s, x_s)] + λ_cyc H(x̃_s, x_s)
+    (+ λ_str [S(x̂_t, x_t) + S(x̂_s, x_s)], S = 1 - SSIM, not in the paper),
+
+    H = SmoothL1 with β = 1, V = VGG-19 feature distance.
+
+    Args:
+        network: The generator G.
+        settings: The weights λ.
+    """
+
+    def __init__(self, network: Seq2SeqNetwork, settings: ObjectiveSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.perceptual = (
+            PerceptualDistance(settings.vgg_weights) if settings.perceptual and settings.vgg_weights else None
+        )
+        dimensions = network.settings.dimensions
+        self.dissimilarity = SSIMLoss(spatial_dims=dimensions, data_range=2.0) if settings.structural else None
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the loss and its terms, each a mean over the batch.
+
+        Args:
+            batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1]; `from` and `to`, their numbers `(B,)`.
+        """
+        source, target = batch["source"], batch["target"]
+        network, settings = self.network, self.settings
+        own, other = network.target(batch["from"]), network.target(batch["to"])
+        latent = network.encode(source)
+        made_target = network.decode(latent, other, target.shape[1])
+        made_source = network.decode(latent, own, source.shape[1])
+        cycled = network.decode(network.encode(made_target), own, source.shape[1])
+        pairs = [(made_target, target), (made_source, source)]
+        terms = {
+            "cross": settings.reconstruct * F.smooth_l1_loss(made_target, target),
+            "self": settings.reconstruct * F.smooth_l1_loss(made_source, source),
+            "cycle": settings.cycle * F.smooth_l1_loss(cycled, source),
+        }
+        if self.perceptual is not None:
+            terms["perceptual"] = settings.perceptual * sum(self.perceptual(a, b) for a, b in pairs)
+        if self.dissimilarity is not None:
+            terms["structural"] = settings.structural * sum(
+                self.dissimilarity(a.flatten(0, 1), b.flatten(0, 1)) for a, b in pairs
+            )
+        return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}

@@ -1,0 +1,109 @@
+"""Training samples: which study, source, target and crop belong to a number (spec a.1, a.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from scanweave.studies.cache import CachedStudy
+from scanweave.studies.preparation import BACKGROUND
+from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
+
+Range = tuple[int, int]
+
+
+class CropSamples(Dataset[dict[str, Any]]):
+    """An endless list of samples; number k is a pure function of the seed and k, so a run resumes exactly.
+
+    A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `from`, `to`, their sequence numbers;
+    `case`, the study. Rows of an image run along the prepared Y axis, columns along X, slices along Z.
+
+    Args:
+        studies: Prepared training studies, each with at least one sequence.
+        sequences: Names in the order of their numbers.
+        network: Decides between stacks of slices and volumes.
+        settings: What is drawn.
+        seed: Of all draws.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[CachedStudy],
+        sequences: Sequence[str],
+        *,
+        network: NetworkSettings,
+        settings: SamplingSettings,
+        seed: int,
+    ) -> None:
+        self.studies, self.sequences, self.settings, self.seed = studies, tuple(sequences), settings, seed
+        self.depth = network.slices if network.dimensions == 2 else settings.depth
+        self.stacked = network.dimensions == 2
+        self.holders = {
+            name: holders for name in self.sequences if (holders := [s for s in studies if name in s.names])
+        }
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Sample number `index`."""
+        rng = np.random.default_rng([self.seed, 1, index])
+        study, source, target = self._draw(index, rng)
+        box = self._box(study, rng)
+        volumes = [self._crop(study, name, box) for name in (source, target)]
+        for _ in range(self.settings.attempts - 1):
+            if volumes[0].max() > BACKGROUND:
+                break
+            box = self._box(study, rng)
+            volumes = [self._crop(study, name, box) for name in (source, target)]
+        if self.settings.flip and rng.random() < 0.5:
+            volumes = [volume[..., ::-1] for volume in volumes]
+        made = {"source": self._tensor(volumes[0]), "target": self._tensor(volumes[1])}
+        return {
+            **made,
+            "from": self.sequences.index(source),
+            "to": self.sequences.index(target),
+            "case": study.id,
+        }
+
+    def case(self, index: int) -> str:
+        """The study of a sample, without reading it."""
+        return self._draw(index, np.random.default_rng([self.seed, 1, index]))[0].id
+
+    def _draw(self, index: int, rng: np.random.Generator) -> tuple[CachedStudy, str, str]:
+        if rng.random() < self.settings.balance:
+            target = str(rng.choice(list(self.holders)))
+            study = self.holders[target][rng.integers(len(self.holders[target]))]
+            others = [name for name in study.names if name != target] or [target]
+            return study, str(rng.choice(others)), target
+        epoch, place = divmod(index // self.settings.crops_per_study, len(self.studies))
+        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.studies))
+        study = self.studies[order[place]]
+        source, target = rng.choice(study.names, size=2)
+        return study, str(source), str(target)
+
+    def _box(self, study: CachedStudy, rng: np.random.Generator) -> tuple[Range, Range, Range]:
+        height, width = self.settings.crop
+        sizes = (width, height, self.depth)
+        starts = [
+            int(rng.integers(min(0, n - size), max(0, n - size) + 1))
+            for n, size in zip(study.frame.shape, sizes, strict=True)
+        ]
+        x, y, z = ((start, start + size) for start, size in zip(starts, sizes, strict=True))
+        return x, y, z
+
+    def _crop(self, study: CachedStudy, name: str, box: tuple[Range, Range, Range]) -> NDArray[np.float32]:
+        """The box as `(D, H, W)`; what lies outside the volume is background."""
+        inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
+        (x0, x1), (y0, y1), (z0, z1) = inside
+        result = np.full([b - a for a, b in reversed(box)], BACKGROUND, dtype=np.float32)
+        place = tuple(slice(i - a, j - a) for (i, j), (a, _) in zip(reversed(inside), reversed(box), strict=True))
+        result[place] = study.slices(name, z0, z1)[x0:x1, y0:y1].transpose(2, 1, 0)
+        return result
+
+    def _tensor(self, volume: NDArray[np.float32]) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(volume))
+        return tensor[None] if self.stacked else tensor[None, None]

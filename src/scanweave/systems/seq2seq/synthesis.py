@@ -1,0 +1,117 @@
+"""Whole volumes from whole volumes: overlapping stacks of slices, each source encoded once, each kernel made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from scanweave.studies.preparation import BACKGROUND
+from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
+from scanweave.systems.seq2seq.hyperconv import Kernel
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+
+Volume = NDArray[np.float32]
+STRIDE = 4
+"""The encoder halves twice: heights and widths must be divisible by this."""
+
+
+class Synthesizer:
+    """A network ready to make volumes.
+
+    Args:
+        network: On its device.
+        sequences: Names in the order of their numbers.
+        settings: Batch size.
+        sampling: Size of the crops that a 3D network was trained on.
+    """
+
+    def __init__(
+        self, network: Seq2SeqNetwork, sequences: Sequence[str], settings: SynthesisSettings, sampling: SamplingSettings
+    ) -> None:
+        self.network, self.sequences, self.settings, self.sampling = (
+            network.eval(),
+            tuple(sequences),
+            settings,
+            sampling,
+        )
+        self._kernels: dict[str, list[Kernel]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.network.code.weight.device
+
+    @torch.inference_mode()
+    def kernels(self, target: str) -> list[Kernel]:
+        """The decoder's kernels of one target, made on first use."""
+        if target not in self._kernels:
+            number = torch.tensor([self.sequences.index(target)], device=self.device)
+            self._kernels[target] = self.network.target(number)
+        return self._kernels[target]
+
+    @torch.inference_mode()
+    def translate(self, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
+        """Every target from one source volume `(X, Y, Z)` in [-1, 1], on the same grid."""
+        if not targets:
+            return {}
+        slices = torch.from_numpy(np.ascontiguousarray(volume.transpose(2, 1, 0)))
+        make = self._stacks if self.network.settings.dimensions == 2 else self._windows
+        made = make(slices, [self.kernels(target) for target in targets])
+        return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
+
+    def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
+        """Every target from all sources but itself, averaged in image space (spec a.4); sources in a fixed order."""
+        sums: dict[str, Volume] = {}
+        counts = dict.fromkeys(targets, 0)
+        for source in sorted(volumes):
+            wanted = [target for target in targets if target != source]
+            for target, made in self.translate(volumes[source], wanted).items():
+                sums[target] = sums[target] + made if target in sums else made
+                counts[target] += 1
+        return {target: total / np.float32(counts[target]) for target, total in sums.items()}
+
+    def _stacks(self, slices: Tensor, kernels: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+        """2.5D: every slice is the mean over the stacks that hold it."""
+        size = self.network.settings.slices
+        reach = (size - 1) // 2
+        depth, height, width = slices.shape
+        padded = F.pad(_to_stride(slices), (0, 0, 0, 0, reach, size - 1 - reach), value=BACKGROUND)
+        sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in kernels]
+        for start in range(0, depth, self.settings.batch_size):
+            rows = range(start, min(depth, start + self.settings.batch_size))
+            batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
+            latent = self.network.encode(batch)
+            for total, own in zip(sums, kernels, strict=True):
+                made = self.network.decode(latent, own)[:, 0].float().cpu()
+                for row, stack in zip(rows, made, strict=True):
+                    total[row : row + size] += stack
+        count = torch.zeros(depth + size - 1, 1, 1)
+        for row in range(depth):
+            count[row : row + size] += 1
+        window = slice(reach, reach + depth)
+        return [(total / count)[window, :height, :width] for total in sums]
+
+    def _windows(self, slices: Tensor, kernels: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+        """3D: overlapping windows of the trained size, blended by a Gaussian."""
+        window = (self.sampling.depth, *self.sampling.crop)
+
+        def translate(batch: Tensor) -> tuple[Tensor, ...]:
+            latent = self.network.encode(batch.unsqueeze(1))
+            return tuple(self.network.decode(latent, own)[:, 0] for own in kernels)
+
+        made = sliding_window_inference(
+            slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=BACKGROUND,
+            padding_mode="constant", sw_device=self.device, device="cpu",
+        )  # fmt: skip
+        return [result[0, 0].float() for result in made]
+
+
+def _to_stride(slices: Tensor) -> Tensor:
+    height, width = slices.shape[-2:]
+    return F.pad(slices, (0, -width % STRIDE, 0, -height % STRIDE), value=BACKGROUND)

@@ -1,0 +1,196 @@
+"""Seq2Seq as a user meets it: fit, predict, evaluate, rank, explain, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from accelerate import PartialState
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cache import CachedStudy, PreparedCohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import Plan, learn_plan
+from scanweave.studies.preparation import PreparedStudy, prepare, restore
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.systems.seq2seq.config import Seq2SeqConfig
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+from scanweave.systems.seq2seq.task import Seq2SeqTask
+
+PLAN_STUDIES = 32
+"""Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
+
+Say = Callable[[str], None]
+
+
+class Seq2Seq:
+    """A fitted Seq2Seq.
+
+    Args:
+        run: Its run folder.
+        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run = run
+        self.config = load_config(run)
+        self.plan = Plan.load(run.folder / "plan.json")
+        self.sequences = tuple(self.plan.sequences)
+        network = Seq2SeqNetwork(self.config.network)
+        try:
+            network.load_state_dict(load_file(run.weights))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = f"cannot be loaded ({str(error).splitlines()[0]})"
+            raise ScanweaveError(run.weights, reason, "Finish the fit with the same command, or fit again") from error
+        settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
+        self.synthesizer = Synthesizer(
+            network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        cohort: Cohort,
+        run: str | Path,
+        config: Seq2SeqConfig,
+        *,
+        fold: int = 0,
+        workers: int = 1,
+        say: Say = print,
+    ) -> Seq2Seq:
+        """Learn all sequences of a cohort from each other, from its training part; continue a fit that was stopped.
+
+        Args:
+            cohort: Studies with any of the sequences; incomplete ones are used as they are.
+            run: The run folder.
+            config: Every setting.
+            fold: Which fold of the cohort's splits trains.
+            workers: Processes that prepare studies.
+            say: Takes one line for each choice made, and why.
+
+        Raises:
+            ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
+        """
+        sequences = _sequences(cohort, config, say)
+        about = {"path": str(cohort.folder), "sha256": cohort.digest}
+        with Run.start(run, "seq2seq", {**config.model_dump(mode="json"), "fold": fold}, about) as started:
+            if not started.finished:
+                with PartialState().main_process_first():
+                    parts = _prepared_parts(cohort, config, started, sequences, fold=fold, workers=workers, say=say)
+                task = Seq2SeqTask(config, sequences, *parts)
+                count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
+                say(f"network: {count:.1f} million parameters, preset {config.preset}")
+                train(task, config.training, started)
+        return cls(Run.open(run), config.training.device)
+
+    @classmethod
+    def open(cls, run: str | Path, device: str = "auto") -> Seq2Seq:
+        """Open the run folder of a finished fit."""
+        return cls(Run.open(run), device)
+
+    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
+        """Synthesise sequences of a study from those present.
+
+        Args:
+            study: Holds at least one sequence that the run knows.
+            targets: Which to make, each from all present others, averaged in image space; None: the absent ones.
+
+        Returns:
+            A study with the synthetic scans only, on the native grid of the study's reference scan.
+
+        Raises:
+            ScanweaveError: A target is unknown, or nothing is there to make it from.
+        """
+        wanted = [name for name in self.sequences if name not in study.scans] if targets is None else list(targets)
+        for name in wanted:
+            self.plan.rule(name)
+        if not wanted:
+            return study.with_scans({})
+        prepared = self.prepare(study)
+        made = self.synthesizer.combine(prepared.volumes, wanted)
+        lacking = [name for name in wanted if name not in made]
+        if lacking:
+            raise ScanweaveError(study.id, f"nothing to make {lacking[0]} from", "Add another sequence of this study")
+        return study.with_scans({name: self.native(volume, prepared, name) for name, volume in made.items()})
+
+    def prepare(self, study: Study) -> PreparedStudy:
+        """The study as the network sees it."""
+        known = study.only(self.sequences)
+        if not known.scans:
+            names = ", ".join(self.sequences)
+            raise ScanweaveError(study.id, "holds no sequence of this run", f"Give at least one of {names}")
+        return prepare(known, self.plan)
+
+    def native(self, volume: np.ndarray, prepared: PreparedStudy, name: str) -> Scan:
+        """A synthetic volume in [-1, 1] as a scan on the native grid, in intensities of its sequence."""
+        data = restore(volume, prepared.frame, self.plan, name)
+        return Scan.of(data, prepared.frame.native.affine, synthetic=True)
+
+
+def load_config(run: Run) -> Seq2SeqConfig:
+    """The settings of a run."""
+    values = {name: value for name, value in run.config.items() if name != "fold"}
+    try:
+        return Seq2SeqConfig.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise ScanweaveError(
+            run.folder / "config.json", f"{field}: {fault['msg']}", "Restore it, or fit again"
+        ) from error
+
+
+def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
+    there = cohort.sequences
+    names = list(config.sequences) or there
+    absent = [name for name in names if name not in there]
+    if absent:
+        raise ScanweaveError(
+            "sequences", f"'{absent[0]}' is not in the cohort ({', '.join(there)})", "Name those that are"
+        )
+    if not 2 <= len(names) <= config.network.code_length:
+        raise ScanweaveError(
+            cohort.folder, f"has {len(names)} sequences", f"Give 2 to {config.network.code_length} sequences"
+        )
+    counts = cohort.counts()
+    say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in names))
+    return names
+
+
+def _prepared_parts(
+    cohort: Cohort, config: Seq2SeqConfig, run: Run, sequences: Sequence[str], *, fold: int, workers: int, say: Say
+) -> tuple[list[CachedStudy], list[CachedStudy]]:
+    parts = [_with_scans(cohort.part(part, fold), sequences) for part in ("train", "validation")]
+    training, validation = parts
+    if len(training) == 0:
+        raise ScanweaveError(
+            cohort.folder, f"no training study in fold {fold}", "Split it again: scanweave cohort split"
+        )
+    say(f"split: {len(training)} studies train, {len(validation)} validate (fold {fold})")
+    path = run.folder / "plan.json"
+    if path.exists():
+        plan = Plan.load(path)
+    else:
+        order = np.random.default_rng([config.training.seed, 2]).permutation(len(training))
+        chosen = training.select([training.studies[i] for i in order[:PLAN_STUDIES]])
+        plan = learn_plan(chosen, sequences, config.preparation)
+        if run.main:
+            plan.save(path)
+    for reason in plan.reasons:
+        say(reason)
+    prepared = [PreparedCohort(part, plan).prepare(workers) if len(part) else [] for part in parts]
+    if not validation:
+        say("validation: no study is set aside, so the last weights are kept")
+    return prepared[0], prepared[1]
+
+
+def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
+    return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))

@@ -1,0 +1,73 @@
+"""What Seq2Seq hands to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import default_collate
+
+from scanweave.studies.cache import CachedStudy
+from scanweave.systems.seq2seq.config import Seq2SeqConfig
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.objective import Seq2SeqObjective
+from scanweave.systems.seq2seq.samples import CropSamples
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+
+RANGE = 2.0
+"""Width of the range [-1, 1] that validation measures PSNR in, as the paper does."""
+
+
+class Seq2SeqTask:
+    """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
+
+    Args:
+        config: All settings.
+        sequences: Names in the order of their numbers.
+        training: Prepared training studies.
+        validation: Prepared validation studies; may be none.
+    """
+
+    monitor = "psnr"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        config: Seq2SeqConfig,
+        sequences: Sequence[str],
+        training: Sequence[CachedStudy],
+        validation: Sequence[CachedStudy],
+    ) -> None:
+        seed = config.training.seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = Seq2SeqNetwork(config.network)
+        self.objective = Seq2SeqObjective(self.network, config.objective)
+        self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
+        self.config, self.sequences = config, tuple(sequences)
+        self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
+
+    def collate(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join samples to a batch with a leading axis B."""
+        return default_collate(samples)
+
+    def validate(self, network: nn.Module) -> dict[str, float] | None:
+        """Mean PSNR [dB] over all (source, target) pairs that the validation studies have, self-pairs included."""
+        if not self.validation:
+            return None
+        if not isinstance(network, Seq2SeqNetwork):
+            raise TypeError(f"a Seq2SeqNetwork is validated, not a {type(network).__name__}")
+        synthesizer = Synthesizer(network, self.sequences, self.config.synthesis, self.config.sampling)
+        values = []
+        for study in self.validation:
+            depth = study.frame.shape[2]
+            first = max(0, (depth - self.config.synthesis.validation_slices) // 2)
+            last = min(depth, first + self.config.synthesis.validation_slices)
+            real = {name: study.slices(name, first, last) for name in study.names}
+            made = {source: synthesizer.translate(volume, study.names) for source, volume in real.items()}
+            values += [np.mean((made[s][t] - real[t]) ** 2) for s, t in product(study.names, repeat=2)]
+        return {"psnr": float(np.mean([10 * np.log10(RANGE**2 / max(value, 1e-10)) for value in values]))}
