@@ -21,4 +21,4 @@ class ScanweaveError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.reason}. {self.next_step}.".replace("..", ".").split())
+        return " ".join(f"{self.where}: {self.reason.rstrip('.')}. {self.next_step.rstrip('.')}.".split())

@@ -77,7 +77,7 @@ def read_json(path: str | Path, next_step: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScanweaveError(path, f"cannot be read ({error.strerror})", next_step) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ScanweaveError(path, f"not valid JSON ({error})", next_step) from error
     except RecursionError as error:
         raise ScanweaveError(path, "JSON nested too deeply", next_step) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from scanweave.studies.study import Study
 FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
 _SAFE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_SAFE_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
+_TEXTS = ("study", "patient", "split", "report", "boxes")
 _ADVICE = "Make the cohort again with: scanweave cohort import SRC --out COHORT"
 
 
@@ -114,7 +117,7 @@ class Cohort:
     @property
     def patients(self) -> list[str]:
         """Patients, sorted, each once."""
-        return sorted(str(name) for name in self.frame["patient"].unique())
+        return sorted(_texts(self.frame["patient"]).unique().to_pylist())
 
     @property
     def sequences(self) -> list[str]:
@@ -155,7 +158,7 @@ class Cohort:
         """The studies of one part of a fold; without written splits, of the manifest's `split` column."""
         splits = self.splits()
         if splits is not None:
-            return self.where(self.frame["patient"].isin(splits.patients(part, fold)))
+            return self.where(splits.parts(_texts(self.frame["patient"]), fold, self.folder) == part)
         if "split" in self.frame:
             return self.where(self.frame["split"] == part)
         raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
@@ -172,11 +175,16 @@ class Cohort:
             patient=str(row["patient"]),
             scans=named["scan"],
             masks=named["mask"],
-            boxes=() if pd.isna(boxes) else tuple(read_json(self.root / str(boxes), "Give boxes as a JSON list")),
+            boxes=() if pd.isna(boxes) else _read_boxes(self.root / str(boxes)),
             report=None if pd.isna(report) else _read_report(self.root / str(report)),
             labels=named["label"],
             table=named["table"],
         )
+
+
+def _texts(column: pd.Series) -> pa.Array:
+    array = pa.array(column, type=pa.string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def safe_id(text: str) -> str:
@@ -193,14 +201,50 @@ def _read_report(path: Path) -> str:
         ) from error
 
 
+def _read_boxes(path: Path) -> tuple[Mapping[str, Any], ...]:
+    advice = 'Give boxes as a JSON list of {"label": "…", "start": [x, y, z], "stop": [x, y, z]} in RAS mm'
+    boxes = read_json(path, advice)
+    if not isinstance(boxes, list):
+        raise ScanweaveError(path, "not a list of boxes", advice)
+    for number, box in enumerate(boxes):
+        corners = [box.get("start"), box.get("stop")] if isinstance(box, dict) else []
+        numbers = [n for corner in corners if isinstance(corner, list) for n in corner]
+        if len(numbers) != 6 or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise ScanweaveError(path, f"box {number} is not two corners of three numbers", advice)
+    return tuple(boxes)
+
+
 def _read_manifest(path: Path) -> pd.DataFrame:
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ScanweaveError(path, f"not a readable Parquet file ({str(error).splitlines()[0]})", _ADVICE) from error
+    _check_columns(path, table.schema)
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)
     return frame
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    if len(set(schema.names)) != len(schema.names):
+        raise ScanweaveError(path, "two columns have one name", _ADVICE)
+    for field in schema:
+        kind, colon, name = field.name.partition(":")
+        is_path = field.name in _TEXTS or (colon and kind in ("scan", "mask"))
+        if is_path and not _is_text(field.type):
+            raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
+        if colon and kind in ("scan", "mask") and not re.fullmatch(_SAFE_NAME, name):
+            raise ScanweaveError(
+                path, f"column {field.name!r}: {name!r} cannot be a file name",
+                "Use letters, digits, '.', '_', '+' and '-' only",
+            )  # fmt: skip
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
 
 
 def _check_manifest(path: Path, frame: pd.DataFrame) -> None:

@@ -9,39 +9,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
 from scanweave.studies.foreground import foreground
 from scanweave.studies.geometry import Geometry
+from scanweave.studies.repairs import repaired
+from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
 
 SAME_SPACING = 0.05
 """Spacings within this share of each other are left as they are: resampling would cost more than it mends."""
-
-
-class PreparationSettings(BaseModel):
-    """What a user may decide about preparation; the rest is learnt from the training studies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    orientation: str = Field("RAS", pattern="^[RLAPIS]{3}$")
-    """Axes that volumes are flipped and permuted to; slices are taken along the third."""
-    spacing: tuple[float, float, float] | None = None
-    """Voxel size [mm] that studies are resampled to; None: the median of the training studies where they differ."""
-    reference: str = "finest"
-    """Scan whose grid the others of a study are resampled to: its name, or the finest of those present."""
-    percentile: float = Field(99.5, gt=50, le=100)
-    """Percentile of a magnitude image that sets its intensity scale [%]."""
-    percentile_region: Literal["foreground", "volume"] = "foreground"
-    """Where the percentile is taken: within the foreground, or the whole volume with its background."""
-    headroom: float = Field(1.25, ge=1)
-    """The scale times this maps to +1; brighter voxels are clipped."""
-    crop: bool = True
-    """Whether volumes are cropped to the box of the foreground."""
-    margin: int = Field(4, ge=0)
-    """Voxels kept around that box."""
 
 
 class IntensityRule(BaseModel):
@@ -115,7 +94,7 @@ def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: Pre
     """
     spacings: list[tuple[float, float, float]] = []
     values: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sequences}
-    for study in studies:
+    for study in map(repaired, studies):
         present = {name: study.scans[name] for name in sequences if name in study.scans}
         if present:
             spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)

@@ -13,6 +13,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.foreground import bounding_box, foreground
 from scanweave.studies.geometry import Geometry, orient, orient_back, resample
 from scanweave.studies.plan import SAME_SPACING, Plan, intensity_scale, reference_grid
+from scanweave.studies.repairs import repaired
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
@@ -79,7 +80,7 @@ def prepare(study: Study, plan: Plan, names: Sequence[str] | None = None) -> Pre
     Raises:
         ScanweaveError: No scan that the plan knows is present, or one is a series where a volume is needed.
     """
-    study = study.only(plan.sequences if names is None else names)
+    study = repaired(study.only(plan.sequences if names is None else names))
     native = reference_grid(study, plan.settings.reference)
     working = _working(native, plan)
     raw = {name: to_grid(_static(study, name), native, working, plan) for name in sorted(study.scans)}
@@ -101,8 +102,7 @@ def prepare(study: Study, plan: Plan, names: Sequence[str] | None = None) -> Pre
 
 def to_grid(scan: Scan, native: Geometry, working: Geometry, plan: Plan) -> Volume:
     """The voxels of `scan` on the working grid, float32, in its own units."""
-    volume = np.nan_to_num(np.asarray(scan.data, dtype=np.float32), copy=False, posinf=0.0, neginf=0.0)
-    volume = resample(volume, scan.geometry, native)
+    volume = resample(np.asarray(scan.data, dtype=np.float32), scan.geometry, native)
     axes = plan.settings.orientation
     oriented = np.ascontiguousarray(orient(volume, native, axes), dtype=np.float32)
     return resample(oriented, native.oriented(axes), working)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.findings import Finding
 from scanweave.studies.geometry import Geometry
+
+ONE_FRAME = Finding("series", "repaired", "4D with a single frame", "the time axis is dropped")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,7 @@ class Scan:
         times: Time of each frame [s], `(T,)`, where the file tells it.
         path: The file it came from, if any.
         synthetic: Whether a model made it.
+        notes: What was peculiar about the file, and how it was read nevertheless.
     """
 
     geometry: Geometry
@@ -33,6 +37,7 @@ class Scan:
     times: NDArray[np.floating] | None = None
     path: Path | None = None
     synthetic: bool = False
+    notes: tuple[Finding, ...] = ()
 
     @classmethod
     def of(cls, data: ArrayLike, affine: ArrayLike, *, synthetic: bool = False) -> Scan:
@@ -52,4 +57,19 @@ class Scan:
 
     def released(self) -> Scan:
         """The same scan with nothing held in memory."""
-        return Scan(self.geometry, self.load, self.frames, self.times, self.path, self.synthetic)
+        return replace(self)
+
+    def channel(self, number: int) -> Scan:
+        """One channel of an image whose fourth axis holds sequences, not time, as a scan of its own.
+
+        Raises:
+            ScanweaveError: There is no such channel.
+        """
+        if not 0 <= number < (self.frames or 1):
+            raise ScanweaveError(
+                self.path or "data", f"has {self.frames or 1} channels, so no channel {number}",
+                "Check the file, or import the cohort again",
+            )  # fmt: skip
+        if self.frames is None:
+            return self
+        return replace(self, load=lambda: self.load()[..., number].copy(order="F"), frames=None, times=None)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.files import atomic_write, read_json
 
 Part = Literal["train", "validation", "test"]
 FILE = "splits.json"
@@ -42,11 +46,32 @@ class Splits:
         Raises:
             ScanweaveError: There is no such fold.
         """
+        parts = self._part_of(fold)
+        return sorted(patient for patient, number in self.assignment.items() if parts[number] == part)
+
+    def parts(self, patients: pa.Array, fold: int, where: str | Path = FILE) -> NDArray[np.str_]:
+        """The part of one fold that each of `patients` (text, any length) belongs to.
+
+        Raises:
+            ScanweaveError: There is no such fold, or a patient is assigned to none.
+        """
+        names = pa.array(list(self.assignment), type=pa.string())
+        at = pc.index_in(patients, value_set=names)
+        if at.null_count:
+            stranger = patients.filter(pc.is_null(at))[0].as_py()
+            raise ScanweaveError(where, f"its {FILE} does not say where patient '{stranger}' belongs", _ADVICE)
+        numbers = np.fromiter(self.assignment.values(), dtype=np.int64, count=len(self.assignment))
+        return np.array(self._part_of(fold))[numbers[at.to_numpy(zero_copy_only=False)]]
+
+    def _part_of(self, fold: int) -> list[Part]:
+        """The part that each fold's patients have when `fold` is tested."""
         if not 0 <= fold < self.folds:
             raise ScanweaveError("fold", f"{fold} is not one of 0 to {self.folds - 1}", "Choose one of those")
-        parts: dict[int, Part] = {(fold + 1) % self.folds: "validation"} if self.validation else {}
+        parts: list[Part] = ["train"] * self.folds
+        if self.validation:
+            parts[(fold + 1) % self.folds] = "validation"
         parts[fold] = "test"
-        return sorted(patient for patient, number in self.assignment.items() if parts.get(number, "train") == part)
+        return parts
 
 
 def make_splits(patients: Sequence[str], folds: int = 5, *, seed: int = 0, validation: bool = True) -> Splits:
@@ -62,22 +87,17 @@ def make_splits(patients: Sequence[str], folds: int = 5, *, seed: int = 0, valid
             "folds", f"{folds} folds of {len(names)} patients cannot be made",
             f"Choose {least} to {len(names)} folds" if len(names) >= least else "Add patients",
         )  # fmt: skip
-    order = np.random.default_rng([seed, folds]).permutation(len(names))
+    order = np.random.default_rng([seed, folds]).permutation(len(names)).tolist()
     assignment = {names[i]: position % folds for position, i in enumerate(order)}
     return Splits(folds, validation, seed, assignment)
 
 
 def write_splits(folder: Path, splits: Splits) -> None:
     """Write `splits.json` into a cohort folder."""
-    write_json(
-        folder / FILE,
-        {
-            "folds": splits.folds,
-            "validation": splits.validation,
-            "seed": splits.seed,
-            "assignment": dict(splits.assignment),
-        },
-    )
+    content = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
+    text = json.dumps({**content, "assignment": dict(splits.assignment)})  # one line: indenting 10^6 patients is slow
+    with atomic_write(folder / FILE) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_splits(folder: Path) -> Splits | None:
@@ -91,10 +111,21 @@ def read_splits(folder: Path) -> Splits | None:
         return None
     content = read_json(path, _ADVICE)
     try:
-        assignment = {str(patient): int(fold) for patient, fold in content["assignment"].items()}
-        splits = Splits(int(content["folds"]), bool(content["validation"]), int(content["seed"]), assignment)
+        assignment = {str(patient): _whole(fold) for patient, fold in content["assignment"].items()}
+        folds, validation, seed = _whole(content["folds"]), content["validation"], _whole(content["seed"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScanweaveError(path, f"not a description of splits ({error!r})", _ADVICE) from error
+    if not isinstance(validation, bool):
+        raise ScanweaveError(path, f"'validation' is {validation!r}, neither true nor false", _ADVICE)
+    if not (3 if validation else 2) <= folds <= len(assignment):
+        raise ScanweaveError(path, f"divides {len(assignment)} patients into {folds} folds", _ADVICE)
+    splits = Splits(folds, validation, seed, assignment)
     if any(not 0 <= fold < splits.folds for fold in splits.assignment.values()):
         raise ScanweaveError(path, f"assigns a patient to a fold outside 0 to {splits.folds - 1}", _ADVICE)
     return splits
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value

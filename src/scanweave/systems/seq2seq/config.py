@@ -20,10 +20,19 @@ class NetworkSettings(_Settings):
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
     slices: int = Field(3, gt=0, description="Adjacent slices in a stack (2.5D); 1 with 3 dimensions.")
-    channels: tuple[int, int, int] = Field((64, 128, 256), description="Channels at full, half and quarter size.")
+    channels: tuple[int, ...] = Field(
+        (64, 128, 256), min_length=2, description="Channels at full, half, quarter … size; the last is the latent's."
+    )
     blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")
     lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
+    kernel_size: int = Field(7, gt=0, description="Kernel size of the first and the last convolution, odd.")
     rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
+
+    @property
+    def stride(self) -> int:
+        """How much smaller the latent is; crops must be divisible by it."""
+        return 2 ** (len(self.channels) - 1)
+
     code_length: int = Field(
         64, gt=0, description="Length of the target code; more sequences than this cannot be told."
     )
@@ -44,8 +53,10 @@ class ObjectiveSettings(_Settings):
 class SamplingSettings(_Settings):
     """What one training sample is (spec a.1, a.5)."""
 
-    crop: tuple[int, int] = Field((192, 192), description="Height and width of a crop [voxels], divisible by 4.")
-    depth: int = Field(32, gt=0, description="Slices of a crop with 3 dimensions, divisible by 4.")
+    crop: tuple[int, int] = Field(
+        (192, 192), description="Height and width of a crop [voxels]; at most what the volumes fill."
+    )
+    depth: int = Field(32, gt=0, description="Slices of a crop with 3 dimensions.")
     crops_per_study: int = Field(8, gt=0, description="Crops from one study before the next is taken.")
     flip: bool = Field(True, description="Mirror left and right at random.")
     balance: float = Field(
@@ -87,12 +98,12 @@ PAPER = Seq2SeqConfig()
 
 SMALL = Seq2SeqConfig(
     preset="small",
-    network=NetworkSettings(channels=(16, 32, 64), blocks=2, lstm_layers=1, rank=8),
+    network=NetworkSettings(channels=(16, 32, 64), blocks=2, lstm_layers=1, kernel_size=3, rank=8),
     objective=ObjectiveSettings(perceptual=0.0, structural=1.0),
     sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
     preparation=PreparationSettings(),
     training=TrainingSettings(
-        steps=1_000, batch_size=4, learning_rate=2e-3, warm_up=50, schedule="cosine", clip_norm=1.0, ema_decay=0.99,
+        steps=1_500, batch_size=2, learning_rate=1e-3, warm_up=50, schedule="cosine", clip_norm=1.0, ema_decay=0.99,
         final_learning_rate=1e-5, validate_every=250, checkpoint_every=100, workers=0,
     ),
 )  # fmt: skip

@@ -6,6 +6,7 @@ Layers as in the spec a.2 and a.3 (Han et al. 2024, arXiv 2302.00517, and the re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -45,27 +46,29 @@ class Encoder(nn.Module):
         super().__init__()
         dimensions = settings.dimensions
         conv = nn.Conv2d if dimensions == 2 else nn.Conv3d
-        widths = [settings.slices, *settings.channels]
+        widths, halvings = [settings.slices, *settings.channels], len(settings.channels) - 1
+        kernel_sizes, strides = [settings.kernel_size] + [3] * halvings, [1] + [2] * halvings
         self.down = nn.ModuleList(
             conv(a, b, k, stride=s, padding=(k - 1) // 2, padding_mode="reflect")
-            for a, b, k, s in zip(widths, widths[1:], (7, 3, 3), (1, 2, 2), strict=False)
+            for a, b, k, s in zip(widths, widths[1:], kernel_sizes, strides, strict=False)
         )
         self.norms = nn.ModuleList(_norm(width, dimensions) for width in settings.channels)
         self.blocks = nn.Sequential(*[ResidualBlock(widths[-1], dimensions) for _ in range(settings.blocks)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, C, [D,] H, W)` to `(B, F, [D/4,] H/4, W/4)`."""
+        """Map `(B, C, [D,] H, W)` to `(B, F, [d,] h, w)`, smaller by the stride."""
         for conv, norm in zip(self.down, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), SLOPE)
         return self.blocks(x)
 
 
 class HyperDecoder(nn.Module):
-    """Residual blocks, two up-samplings and a last layer, every convolution a `HyperConv`."""
+    """Residual blocks, up-samplings and a last layer, every convolution a `HyperConv`."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        narrow, middle, wide = settings.channels
+        widths = settings.channels[::-1]
+        wide = widths[0]
         self.mode = "bilinear" if settings.dimensions == 2 else "trilinear"
 
         def conv(channels_in: int, channels_out: int, kernel_size: int = 3) -> HyperConv:
@@ -75,8 +78,8 @@ class HyperDecoder(nn.Module):
             )  # fmt: skip
 
         self.blocks = nn.ModuleList(conv(wide, wide) for _ in range(2 * settings.blocks))
-        self.up = nn.ModuleList([conv(wide, middle), conv(middle, narrow)])
-        self.last = conv(narrow, settings.slices, kernel_size=7)
+        self.up = nn.ModuleList(conv(a, b) for a, b in pairwise(widths))
+        self.last = conv(widths[-1], settings.slices, settings.kernel_size)
         self.norm = _norm(wide, settings.dimensions)
 
     @property
@@ -85,7 +88,7 @@ class HyperDecoder(nn.Module):
         return [layer for layer in (*self.blocks, *self.up, self.last) if isinstance(layer, HyperConv)]
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
-        """Map a latent `(B, F, [d,] h, w)` to images `(B, C, [4d,] 4h, 4w)` in (-1, 1)."""
+        """Map a latent `(B, F, [d,] h, w)` to images `(B, C, [D,] H, W)` in (-1, 1)."""
         own = iter(kernels)
         for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
             y = F.leaky_relu(self.norm(first(x, next(own))), SLOPE)
@@ -119,7 +122,7 @@ class Seq2SeqNetwork(nn.Module):
                 nn.init.zeros_(module.bias) if module.bias is not None else None
 
     def encode(self, x: Tensor) -> Tensor:
-        """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [D/4,] H/4, W/4)`, whatever T (mean over frames)."""
+        """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [d,] h, w)`, whatever T (mean over frames)."""
         latent = self.encoder(x.flatten(0, 1))
         return self.encoder_lstm(latent.unflatten(0, x.shape[:2])).mean(dim=1)
 

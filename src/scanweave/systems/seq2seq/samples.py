@@ -42,8 +42,15 @@ class CropSamples(Dataset[dict[str, Any]]):
         seed: int,
     ) -> None:
         self.studies, self.sequences, self.settings, self.seed = studies, tuple(sequences), settings, seed
-        self.depth = network.slices if network.dimensions == 2 else settings.depth
         self.stacked = network.dimensions == 2
+        x, y, z = (
+            -(-int(n) // network.stride) * network.stride for n in np.max([s.frame.shape for s in studies], axis=0)
+        )
+        self.size = (
+            min(settings.crop[1], x),
+            min(settings.crop[0], y),
+            min(settings.depth, z) if network.dimensions == 3 else network.slices,
+        )
         self.holders = {
             name: holders for name in self.sequences if (holders := [s for s in studies if name in s.names])
         }
@@ -86,13 +93,10 @@ class CropSamples(Dataset[dict[str, Any]]):
         return study, str(source), str(target)
 
     def _box(self, study: CachedStudy, rng: np.random.Generator) -> tuple[Range, Range, Range]:
-        height, width = self.settings.crop
-        sizes = (width, height, self.depth)
-        starts = [
-            int(rng.integers(min(0, n - size), max(0, n - size) + 1))
-            for n, size in zip(study.frame.shape, sizes, strict=True)
-        ]
-        x, y, z = ((start, start + size) for start, size in zip(starts, sizes, strict=True))
+        lows = [min(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
+        highs = [max(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
+        starts = [int(n) for n in rng.integers(lows, highs, endpoint=True)]
+        x, y, z = ((start, start + size) for start, size in zip(starts, self.size, strict=True))
         return x, y, z
 
     def _crop(self, study: CachedStudy, name: str, box: tuple[Range, Range, Range]) -> NDArray[np.float32]:

@@ -17,8 +17,6 @@ from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 Volume = NDArray[np.float32]
-STRIDE = 4
-"""The encoder halves twice: heights and widths must be divisible by this."""
 
 
 class Synthesizer:
@@ -81,7 +79,9 @@ class Synthesizer:
         size = self.network.settings.slices
         reach = (size - 1) // 2
         depth, height, width = slices.shape
-        padded = F.pad(_to_stride(slices), (0, 0, 0, 0, reach, size - 1 - reach), value=BACKGROUND)
+        padded = F.pad(
+            _to_stride(slices, self.network.settings.stride), (0, 0, 0, 0, reach, size - 1 - reach), value=BACKGROUND
+        )
         sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in kernels]
         for start in range(0, depth, self.settings.batch_size):
             rows = range(start, min(depth, start + self.settings.batch_size))
@@ -112,6 +112,6 @@ class Synthesizer:
         return [result[0, 0].float() for result in made]
 
 
-def _to_stride(slices: Tensor) -> Tensor:
+def _to_stride(slices: Tensor, stride: int) -> Tensor:
     height, width = slices.shape[-2:]
-    return F.pad(slices, (0, -width % STRIDE, 0, -height % STRIDE), value=BACKGROUND)
+    return F.pad(slices, (0, -width % stride, 0, -height % stride), value=BACKGROUND)

@@ -1,0 +1,90 @@
+"""Turn benchmarks/results/*.json into docs/scoreboard.md, wins and losses alike; `--check` says whether it is stale."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import ROOT, TIERS, Claim, cells
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_write, read_json
+
+HEAD = """# Scoreboard
+
+Made by `make scoreboard` from `benchmarks/results/`; nothing here is written by hand. The *bar* is what was asked for
+before the run; a claim *holds* if its value reaches the bar, *not clearly* if its interval crosses it. Intervals are
+95 % over patients unless a benchmark says otherwise.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "scoreboard.md")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
+    parsed = parser.parse_args(arguments)
+    try:
+        text = scoreboard(parsed.results)
+    except ScanweaveError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not parsed.check:
+        with atomic_write(parsed.out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return 0
+    fresh = parsed.out.is_file() and parsed.out.read_text(encoding="utf-8") == text
+    if not fresh:
+        print(f"{parsed.out.name} is stale. Run: make scoreboard", file=sys.stderr)
+    return 0 if fresh else 1
+
+
+def scoreboard(results: Path) -> str:
+    """Return the whole page; the same results always give the same text."""
+    found = [(path, read_json(path, "Run the benchmark again")) for path in sorted(results.glob("*.json"))]
+    runs = sorted((_run(path, result) for path, result in found), key=lambda run: (run[0], TIERS.index(run[1])))
+    if not runs:
+        return HEAD + "\nNo results yet.\n"
+    claims = [claim for run in runs for claim in run[3]]
+    judged = [claim for claim in claims if claim.holds is not None]
+    summary = f"\n**{sum(bool(claim.holds) for claim in judged)} of {len(judged)} claims hold.**\n"
+    return HEAD + summary + "".join(_section(*run) for run in runs)
+
+
+def _run(path: Path, result: dict[str, Any]) -> tuple[str, str, dict[str, Any], list[Claim]]:
+    try:
+        claims = [_claim(path, entry) for entry in result["claims"]]
+        about = {key: result[key] for key in ("command", "commit", "machine", "seconds", "seeds")}
+        name, tier = str(result["benchmark"]), str(result["tier"])
+        TIERS.index(tier)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ScanweaveError(path.name, f"not a benchmark's result ({error})", "Run the benchmark again") from error
+    return name, tier, about, claims
+
+
+def _claim(path: Path, entry: dict[str, Any]) -> Claim:
+    figures = {key: float("nan") if entry[key] is None else float(entry[key]) for key in ("value", "low", "high")}
+    rest = {key: entry[key] for key in ("name", "unit", "n", "bar", "better", "control")}
+    claim = Claim(**figures, **rest)
+    if claim.holds != entry["holds"]:
+        reason = f'"{claim.name}": holds is {entry["holds"]} but the figures say {claim.holds}'
+        raise ScanweaveError(path.name, reason, "Never type in a verdict: run the benchmark again")
+    return claim
+
+
+def _section(name: str, tier: str, about: dict[str, Any], claims: list[Claim]) -> str:
+    rows = [("claim", "value", "interval", "bar", "controls", "verdict"), ("---",) * 6, *map(cells, claims)]
+    table = "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+    seeds = ", ".join(map(str, about["seeds"]))
+    run = f"`{about['command']}` · commit {about['commit']} · {about['seconds']:.0f} s · seeds {seeds}"
+    return f"\n## {name} ({tier})\n\n{table}\n\n{run} · {about['machine']}\n"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,377 @@
+"""The training loop, the same for every system.
+
+Everything that a step does follows from the settings, the step's number and the state of the last checkpoint: samples
+and dropout are drawn from (seed, index) and (seed, step), the learning rate is computed from the step. So a run that
+was killed at any moment continues from its last checkpoint to the same weights, on a CPU bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    InitProcessGroupKwargs,
+    broadcast_object_list,
+    gather_object,
+    send_to_device,
+)
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from scanweave.engine.checkpoint import Checkpoints, State, damage, read_state, read_tensors, write_weights
+from scanweave.engine.feed import Batch, Feed
+from scanweave.engine.interrupt import StopRequest
+from scanweave.engine.progress import TrainingProgress
+from scanweave.engine.run import Run
+from scanweave.engine.schedule import learning_rate
+from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.snapshot import Snapshot
+from scanweave.engine.task import Task
+from scanweave.errors import ScanweaveError
+
+PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+VALIDATION_HOURS = 12
+"""How long other processes wait for the first one to validate or to write [h]."""
+NAMED_CASES = 10
+"""Most cases named in an error."""
+
+
+def train(task: Task, settings: TrainingSettings, run: Run) -> None:
+    """Train a task's network into a run folder; continue where an earlier call was stopped or killed.
+
+    Ctrl-C and SIGTERM end the process after the current step and a checkpoint, with the exit status that shells
+    expect (128 + signal). Under torchrun each process computes a share of every step.
+
+    Args:
+        task: What to learn.
+        settings: How; the same as in the run's configuration.
+        run: Where to, started by `Run.start`.
+
+    Raises:
+        ScanweaveError: A sample cannot be read, the loss stays non-finite, the disk is full, every checkpoint is
+            damaged, or the device is not there.
+        SystemExit: SIGINT or SIGTERM came.
+    """
+    progress = TrainingProgress(settings.steps, shown=run.main)
+    if run.finished:
+        progress.say(f"{run.folder} is finished: its weights are {run.weights.name}")
+        return
+    with StopRequest() as request:
+        session = _Session(task, settings, run, progress, open_accelerator(settings))
+        session.resume()
+        with progress:
+            stopped = session.loop_or_stop(request)
+        if stopped:
+            session.checkpoint()
+            progress.say(f"Stopped after step {session.state.step}; the same command continues from there")
+            raise SystemExit(128 + (request.signal or signal.SIGTERM))
+        session.finish()
+
+
+def open_accelerator(settings: TrainingSettings) -> Accelerator:
+    """Return the accelerator for the device and precision of `settings`.
+
+    Raises:
+        ScanweaveError: The device is not there, or cannot compute in the precision.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(settings.device, True):
+        raise ScanweaveError("device", f"no {settings.device} device is available here", "Use --device auto or cpu")
+    # accelerate keeps the device and precision of the first accelerator for the life of the process; a second
+    # training in the same process may want others.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    try:
+        accelerator = Accelerator(
+            cpu=settings.device == "cpu",
+            mixed_precision=PRECISIONS[settings.precision],
+            kwargs_handlers=[
+                # A batch may leave parts of the network unused: a head whose label or sequence is absent in it.
+                DistributedDataParallelKwargs(find_unused_parameters=True),
+                InitProcessGroupKwargs(timeout=timedelta(hours=VALIDATION_HOURS)),
+            ],
+        )
+    except ValueError as error:
+        raise ScanweaveError("precision", str(error), "Use --precision fp32 or bf16") from error
+    if settings.precision != "fp32" and not accelerator.native_amp:  # accelerate would train in fp32 without a word.
+        reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
+        raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
+    return accelerator
+
+
+class _Session:
+    """One stretch of training, from a checkpoint to a stop."""
+
+    def __init__(
+        self, task: Task, settings: TrainingSettings, run: Run, progress: TrainingProgress, accelerator: Accelerator
+    ) -> None:
+        self.task, self.settings, self.run, self.progress = task, settings, run, progress
+        self.accelerator = accelerator
+        self.weights = [weight for weight in task.objective.parameters() if weight.requires_grad]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+        optimizer = kind(
+            self.weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.model, self.optimizer = accelerator.prepare(task.objective, optimizer)
+        self.average = None
+        self._kept: int | None = None
+        if settings.ema_decay is not None:
+            decay = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(task.network, multi_avg_fn=decay)
+            self.average.requires_grad_(False)
+        self.snapshot = Snapshot(task.objective, task.network, self.average, optimizer)
+        self.checkpoints = Checkpoints(run.checkpoints, progress.say)
+        processes = accelerator.num_processes
+        self.state = State(
+            fingerprint=settings.fingerprint, samples_per_step=settings.batch_size * settings.accumulate * processes
+        )
+
+    def resume(self) -> None:
+        """Continue from the newest intact checkpoint, or write the first one."""
+        path = None
+        if self.run.main:
+            path = self.checkpoints.newest_valid()
+            self.checkpoints.tidy(path)
+        path = broadcast_object_list([path])[0]
+        if path is None:
+            # Proves the disk before hours of work, and keeps initial weights that a system forgot to seed.
+            self.checkpoint()
+        else:
+            self._load(path)
+            self.progress.say(f"Continuing from step {self.state.step}")
+        self.run.rewind(self.state.step, self.state.seconds)
+        self.run.note(device=str(self.accelerator.device), processes=self.accelerator.num_processes)
+
+    def _load(self, path: Path) -> None:
+        state = read_state(path)
+        if state.fingerprint != self.state.fingerprint:
+            raise ScanweaveError(path, "was made with other training settings", "Choose another run folder")
+        if state.samples_per_step != self.state.samples_per_step:
+            reason = f"was made with {state.samples_per_step} samples per step, now {self.state.samples_per_step}"
+            raise ScanweaveError(path, reason, "Use as many processes as before, or another batch_size or accumulate")
+        self.snapshot.restore(path, state)
+        if self.accelerator.scaler is not None and state.scaler:
+            self.accelerator.scaler.load_state_dict(state.scaler)
+        self.state, self._kept = state, state.step
+
+    def loop_or_stop(self, request: StopRequest) -> bool:
+        """Do as `loop`; end the process if the stop was sent to the reading processes too and took them."""
+        try:
+            return self.loop(request)
+        except ScanweaveError:
+            if request.signal is None:
+                raise
+            self.progress.say("Stopped; the same command continues from the last checkpoint")
+            raise SystemExit(128 + request.signal) from None
+
+    def loop(self, request: StopRequest) -> bool:
+        """Train to the end; return whether a stop was asked for instead."""
+        settings, state, accelerator = self.settings, self.state, self.accelerator
+        feed = Feed(
+            self.task,
+            settings,
+            start=state.step,
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+            pin=accelerator.device.type == "cuda",
+        )
+        self.model.train()
+        self.progress.start(state.step)
+        with feed.watch():
+            batches = iter(feed)
+            while not self.ended:
+                stop = self._step(batches, stop=request.signal is not None)
+                self.progress.advance(state.step)
+                if state.step % settings.log_every == 0:
+                    self._report()
+                if state.step % settings.validate_every == 0 or state.step == settings.steps:
+                    self._validate()
+                if stop:
+                    return not self.ended
+                if state.step % settings.checkpoint_every == 0:
+                    self.checkpoint()
+        return False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last step is made, or patience is at its end."""
+        patience = self.settings.patience
+        return self.state.step >= self.settings.steps or (patience is not None and self.state.stale >= patience)
+
+    def _step(self, batches: Iterator[Batch], *, stop: bool) -> bool:
+        """Make one step; return whether any process was asked to stop."""
+        settings, accelerator, state = self.settings, self.accelerator, self.state
+        rate = learning_rate(settings, state.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        buffers = [buffer.detach().clone() for buffer in self.task.objective.buffers()]
+        sums: dict[str, Tensor] = {}
+        passes: list[tuple[Batch, Tensor]] = []
+        for number in range(settings.accumulate):
+            batch = next(batches)
+            # After the read, since code that reads may draw too, and a loader draws when it is begun.
+            _seed_layers(settings.seed, state.step, number, accelerator.process_index)
+            last = number == settings.accumulate - 1
+            with accelerator.no_sync(self.model) if not last else nullcontext():
+                terms = self.model(send_to_device(batch.data, accelerator.device, non_blocking=True))
+                accelerator.backward(terms["loss"] / settings.accumulate)
+            passes.append((batch, terms["loss"].detach()))
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0) + term.detach().float() / settings.accumulate
+        norm = accelerator.clip_grad_norm_(self.weights, settings.clip_norm or math.inf).to(accelerator.device)
+        # One exchange a step. A value that is not finite anywhere is not finite in the mean: all processes agree.
+        flag = torch.tensor(float(stop), device=accelerator.device)
+        exchanged = accelerator.reduce(torch.stack([flag, norm.float(), *sums.values()]), "mean").tolist()
+        state.step += 1
+        means = dict(zip(sums, exchanged[2:], strict=True))
+        if math.isfinite(means["loss"]) and math.isfinite(exchanged[1]):
+            self._update(means)
+        else:
+            for buffer, before in zip(self.task.objective.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            self._skip(passes, means["loss"])
+        return bool(exchanged[0] > 0)
+
+    def _update(self, means: dict[str, float]) -> None:
+        state = self.state
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.task.network)
+        for name, mean in means.items():
+            state.terms[name] = state.terms.get(name, 0.0) + mean
+        state.term_steps += 1
+        state.skipped_in_a_row = 0
+        state.unusable = []
+
+    def _skip(self, passes: list[tuple[Batch, Tensor]], loss: float) -> None:
+        """Leave the weights as they are, name the cases, and give up after too many steps in a row."""
+        state, scaler = self.state, self.accelerator.scaler
+        self.optimizer.zero_grad()
+        if scaler is not None:
+            overflow = math.isfinite(loss) and scaler.get_scale() > 1
+            scaler.update()
+            if overflow:  # How fp16 finds its scale, and no fault of the data.
+                return
+        cases = _guilty(passes)
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        state.unusable = sorted({*state.unusable, *cases})
+        what = "gradient" if math.isfinite(loss) else "loss"
+        self.run.log(state.step, "train", {"skipped": what, "cases": cases})
+        shown = _listed(cases)
+        self.progress.say(f"Step {state.step} skipped: its {what} is not finite, cases {shown}")
+        if state.skipped_in_a_row >= self.settings.nonfinite_limit:
+            raise ScanweaveError(
+                f"step {state.step}",
+                f"{what} not finite in {state.skipped_in_a_row} steps in a row, cases {_listed(state.unusable)}",
+                "Check these cases; if they are sound, lower learning_rate or set clip_norm",
+            )
+
+    def _report(self) -> None:
+        state = self.state
+        means = {name: total / state.term_steps for name, total in state.terms.items()}
+        state.terms, state.term_steps = {}, 0
+        rate = learning_rate(self.settings, state.step - 1)
+        pace = self.progress.pace(state.step) * state.samples_per_step
+        self.run.log(state.step, "train", {**means, "lr": rate, "samples_per_second": round(pace, 3)})
+        self.progress.report(state.step, means, rate, pace)
+
+    def _validate(self) -> None:
+        state, task = self.state, self.task
+        network: nn.Module = self.average.module if self.average is not None else task.network
+        _seed_layers(self.settings.seed, state.step)
+        metrics = None
+        if self.run.main:
+            with _evaluating(network):
+                metrics = task.validate(network)
+        metrics = broadcast_object_list([metrics])[0]
+        if metrics is None:
+            return
+        metrics = {name: float(value) for name, value in metrics.items()}
+        if task.monitor not in metrics:
+            raise ScanweaveError("monitor", f"{task.monitor} is not among {', '.join(metrics)}", "Name one of these")
+        value = metrics[task.monitor]
+        better = state.best is None or (value > state.best if task.higher_is_better else value < state.best)
+        if better and math.isfinite(value):
+            state.best, state.best_step, state.stale = value, state.step, 0
+            if self.run.main:
+                self.checkpoints.save_best(state, {"network": self.snapshot.exported()})
+        else:
+            state.stale += 1
+        self.run.log(state.step, "validation", metrics)
+        shown = " · ".join(f"{name} {number:.4g}" for name, number in metrics.items())
+        self.progress.say(f"step {state.step} validation · {shown}{'' if state.stale else ' · best so far'}")
+
+    def checkpoint(self) -> None:
+        """Write everything that is needed to continue from here."""
+        if self.run.main and self._kept != self.state.step:
+            state = self.state
+            state.seconds = self.run.seconds
+            if self.accelerator.scaler is not None:
+                state.scaler = self.accelerator.scaler.state_dict()
+            self.checkpoints.save(state, self.snapshot.tensors(state))
+            self._kept = state.step
+
+    def finish(self) -> None:
+        """Write the last checkpoint and the weights: the best if validated, else the moving average, else the last."""
+        self.checkpoint()
+        state = self.state
+        source, step = "last" if self.average is None else "ema", state.step
+        if self.run.main:
+            weights = self.snapshot.exported()
+            if state.best_step is not None:
+                path = self.checkpoints.path("best", state.best_step)
+                fault = damage(path)
+                if fault is None:
+                    source, step, weights = "best", state.best_step, read_tensors(path)["network"]
+                else:
+                    self.progress.say(f"Checkpoint {path.name} is damaged ({fault}); exporting the {source} weights")
+            write_weights(self.run.weights, weights, {"weights": source, "step": step})
+        self.run.finish(weights=source, step=step, steps=state.step, skipped=state.skipped)
+        self.progress.say(f"Finished after step {state.step}: {self.run.weights} ({source}, step {step})")
+        if self.accelerator.num_processes > 1:
+            self.accelerator.wait_for_everyone()
+            self.accelerator.end_training()
+
+
+def _guilty(passes: list[tuple[Batch, Tensor]]) -> list[str]:
+    """Name the cases with non-finite numbers, else those of passes with a non-finite loss, else all of the step."""
+    suspects = [case for batch, _ in passes for case in batch.suspects]
+    lost = [case for batch, loss in passes if not math.isfinite(loss.item()) for case in batch.cases]
+    every = [case for batch, _ in passes for case in batch.cases]
+    by_process = gather_object([(suspects, lost, every)])
+    merged = [sorted({case for names in group for case in names}) for group in zip(*by_process, strict=True)]
+    return next((cases for cases in merged if cases), [])
+
+
+def _listed(cases: list[str]) -> str:
+    more = len(cases) - NAMED_CASES
+    return ", ".join(cases[:NAMED_CASES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _seed_layers(*numbers: int) -> None:
+    # Dropout and the like draw from torch's global generator only; seeded per step, it needs no place in a checkpoint.
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,86 @@
+"""How far a training is: a live bar with the time to go on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+
+class TrainingProgress:
+    """Shows the steps of a training.
+
+    Args:
+        steps: Steps of the whole training.
+        shown: Whether this process shows anything.
+        console: Where to; standard output by default.
+    """
+
+    def __init__(self, steps: int, *, shown: bool, console: Console | None = None) -> None:
+        self._steps = steps
+        self._console = console or Console(highlight=False, soft_wrap=True, markup=False, quiet=not shown)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("ETA {task.fields[eta]}  {task.fields[terms]}"),
+            console=self._console,
+            transient=True,
+            disable=not shown or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=steps, eta="?", terms="")
+        self._first = 0
+        self._since = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, step: int) -> None:
+        """Begin to measure the pace at `step`."""
+        self._first, self._since = step, time.monotonic()
+        self._bar.update(self._task, completed=step)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self._console.print(line)
+
+    def advance(self, step: int) -> None:
+        """Move the bar to `step`."""
+        self._bar.update(self._task, completed=step, eta=self.eta(step))
+
+    def report(self, step: int, terms: Mapping[str, float], rate: float, pace: float) -> None:
+        """Show the loss terms at `step`.
+
+        Args:
+            step: Steps made.
+            terms: Mean loss terms since the last report.
+            rate: Learning rate.
+            pace: Samples per second since the start of this session.
+        """
+        shown = " · ".join([*(f"{name} {value:.4g}" for name, value in terms.items()), f"lr {rate:.3g}"])
+        if self._bar.disable:
+            self.say(f"step {step}/{self._steps} · {shown} · {pace:.3g} samples/s · ETA {self.eta(step)}")
+        else:
+            self._bar.update(self._task, terms=f"{shown} · {pace:.3g} samples/s")
+
+    def pace(self, step: int) -> float:
+        """Return the steps per second of this session."""
+        return (step - self._first) / max(time.monotonic() - self._since, 1e-9)
+
+    def eta(self, step: int) -> str:
+        """Return the time to go as `h:mm:ss`."""
+        pace = self.pace(step)
+        if pace <= 0:
+            return "?"
+        seconds = round((self._steps - step) / pace)
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -1,0 +1,307 @@
+"""The folder that a fit leaves; opens without torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import scanweave
+from scanweave.engine.lock import FolderLock, is_locked
+from scanweave.engine.settings import TrainingSettings
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_write, read_json, write_json
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+ABSENT = "absent"
+"""Stands for the value of a field that only one of two configurations has."""
+
+
+class Run:
+    """A run folder: `start` one to train in it, `open` one to look at it.
+
+    Of several processes (torchrun), only the first locks and writes; the others read.
+
+    Attributes:
+        folder: Where it is.
+        config: Every setting, as in `config.json`.
+        record: System, versions, machine, cohort, command and state, as in `run.json`.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock | None) -> None:
+        self.folder = folder
+        self.config = config
+        self.record = record
+        self._lock = lock
+        self._writer: SummaryWriter | None = None
+        self._since = time.monotonic()
+        self._earlier = float(record.get("seconds", 0.0))
+
+    @classmethod
+    def start(
+        cls,
+        folder: str | Path,
+        system: str,
+        config: Mapping[str, Any],
+        cohort: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Create a run, or continue the one in `folder` if it has the same configuration.
+
+        Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand.
+
+        Args:
+            folder: The run folder; need not exist.
+            system: Name of the system.
+            config: Every setting as JSON values.
+            cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
+
+        Raises:
+            ScanweaveError: The folder is in use, holds a run of another configuration, or is no run folder.
+        """
+        folder = Path(folder)
+        settings: dict[str, Any] = json.loads(json.dumps(dict(config)))
+        record = _new_record(system, cohort)
+        if _rank():
+            finished = (folder / "config.json").exists() and cls.open(folder).finished
+            return cls.open(folder) if finished else cls(folder, settings, record, None)
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(folder)
+        try:
+            with _writing(folder):
+                return cls._start_locked(folder, settings, record, lock)
+        except ScanweaveError:
+            lock.release()
+            raise
+
+    @classmethod
+    def _start_locked(cls, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock) -> Run:
+        for path in folder.glob(".partial-*"):
+            path.unlink()
+        if (folder / "config.json").exists():
+            old = cls.open(folder)
+            _refuse_difference(folder, old.record, record, old.config, config)
+            kept = ("started", "seconds", "state", "weights", "step")
+            record |= {name: old.record[name] for name in kept if name in old.record}
+        elif any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
+        run = cls(folder, config, record, lock)
+        if not run.finished:
+            record["state"] = "running"
+            write_json(folder / "config.json", config)
+            write_json(folder / "run.json", record)
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Open an existing run for reading.
+
+        Raises:
+            ScanweaveError: The folder holds no run.
+        """
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise ScanweaveError(folder, "is not a run folder (it has no config.json)", "Name the folder of a fit")
+        config = read_json(folder / "config.json", "Restore the file or fit again")
+        record = {}
+        if (folder / "run.json").is_file():
+            record = read_json(folder / "run.json", "Restore the file or fit again")
+        if not isinstance(config, dict) or not isinstance(record, dict):
+            raise ScanweaveError(folder, "config.json and run.json must hold objects", "Restore the files or fit again")
+        return cls(folder, config, record, None)
+
+    @property
+    def state(self) -> str:
+        """One of "running", "finished" and "stopped"; a killed process leaves a stopped run, whatever it wrote last."""
+        state = str(self.record.get("state", "stopped"))
+        if state == "running" and self._lock is None and not is_locked(self.folder):
+            return "stopped"
+        return state
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training came to its end."""
+        return self.record.get("state") == "finished" and self.weights.is_file()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self._lock is not None
+
+    @property
+    def weights(self) -> Path:
+        """The exported weights."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of `metrics.jsonl`; a last line torn by a kill is left out."""
+        path = self.folder / "metrics.jsonl"
+        rows = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def log(self, step: int, split: str, values: Mapping[str, Any]) -> None:
+        """Append a line of metrics, and its numbers to TensorBoard; numbers that are not finite become null."""
+        if not self.main:
+            return
+        row = {"step": step, "split": split, **{name: _json_number(value) for name, value in values.items()}}
+        with _writing(self.folder / "metrics.jsonl"):
+            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            for name, value in row.items():
+                if isinstance(value, float):
+                    self._tensorboard(step).add_scalar(f"{split}/{name}", value, step)
+
+    def rewind(self, step: int, seconds: float) -> None:
+        """Drop the metrics after `step`, from which the training continues after `seconds` of earlier work."""
+        self._since, self._earlier = time.monotonic(), seconds
+        if self.main:
+            kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in self.metrics() if row["step"] <= step]
+            path = self.folder / "metrics.jsonl"
+            with _writing(path), atomic_write(path) as partial:
+                partial.write_text("".join(kept), encoding="utf-8")
+
+    @property
+    def seconds(self) -> float:
+        """Time trained, over all sessions [s]."""
+        return self._earlier + time.monotonic() - self._since
+
+    def note(self, **fields: Any) -> None:
+        """Add or replace fields of `run.json`."""
+        self.record |= fields
+        if self.main:
+            with _writing(self.folder / "run.json"):
+                write_json(self.folder / "run.json", self.record)
+
+    def finish(self, **fields: Any) -> None:
+        """Record that the training came to its end."""
+        self.note(state="finished", seconds=round(self.seconds, 1), finished=_now(), **fields)
+
+    def close(self) -> None:
+        """Record an unfinished run as stopped, and let the lock go."""
+        if self._lock is None:
+            return
+        try:
+            if not self.finished:
+                self.note(state="stopped", seconds=round(self.seconds, 1))
+            if self._writer is not None:
+                with _writing(self.folder / "tensorboard"):
+                    self._writer.close()
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _tensorboard(self, step: int) -> SummaryWriter:
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step)
+        return self._writer
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error})"
+        raise ScanweaveError(path, reason, "Make room or choose another disk, then run the same command") from error
+
+
+def _new_record(system: str, cohort: Mapping[str, str] | None) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "system": system,
+        "versions": {
+            "scanweave": scanweave.__version__,
+            "torch": metadata.version("torch"),
+            "python": platform.python_version(),
+        },
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "cohort": dict(cohort) if cohort else None,
+        "command": shlex.join(sys.argv),
+        "started": _now(),
+        "seconds": 0.0,
+    }
+
+
+def _refuse_difference(
+    folder: Path,
+    old_record: dict[str, Any],
+    new_record: dict[str, Any],
+    old_config: dict[str, Any],
+    new_config: dict[str, Any],
+) -> None:
+    old = {"system": old_record.get("system", new_record["system"]), **old_config}
+    new = {"system": new_record["system"], **new_config}
+    hashes = [(record.get("cohort") or {}).get("sha256") for record in (old_record, new_record)]
+    if old_record:
+        old["cohort.sha256"], new["cohort.sha256"] = hashes
+    difference = _first_difference(old, new)
+    if difference:
+        field, before, after = difference
+        raise ScanweaveError(
+            folder,
+            f"holds a run with another configuration: {field} was {before}, now {after}",
+            "Choose another run folder, or use the old value",
+        )
+
+
+def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, str] | None:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return None if old == new else (field, _shown(old), _shown(new))
+    for name in [*new, *(name for name in old if name not in new)]:
+        if name in TrainingSettings.free:
+            continue
+        path = f"{field}.{name}" if field else name
+        difference = _first_difference(old.get(name, ABSENT), new.get(name, ABSENT), path)
+        if difference:
+            return difference
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = ABSENT if value == ABSENT else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _json_number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,101 @@
+"""How a network is trained: every setting with its unit and why the default is what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainingSettings(BaseModel):
+    """The settings of `scanweave.engine.loop.train`, the same for every system.
+
+    A *step* is one update of the weights from `batch_size × accumulate × processes` samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    free: ClassVar[frozenset[str]] = frozenset(
+        {"workers", "worker_timeout", "log_every", "checkpoint_every", "nonfinite_limit"}
+    )
+    """Fields that do not change the weights: they may differ when a run is continued."""
+
+    steps: int = Field(
+        20_000, gt=0, description="Updates of the weights [steps]; hours on one GPU, the papers' runs are longer."
+    )
+    batch_size: int = Field(
+        4, gt=0, description="Samples per process and forward pass; fits small patches into 8 GB of GPU memory."
+    )
+    accumulate: int = Field(
+        1, gt=0, description="Forward passes per step; above 1 stands in for memory that is not there."
+    )
+    optimizer: Literal["adam", "adamw"] = Field(
+        "adam", description="Adam as in the Seq2Seq paper; adamw decouples the weight decay."
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="Highest rate; 2e-4 as in the Seq2Seq paper.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Decay of Adam's two moments; Adam's own defaults.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay; none, as in the Seq2Seq paper.")
+    schedule: Literal["constant", "poly", "cosine"] = Field(
+        "poly", description="Fall of the rate after the warm-up; poly as in the Seq2Seq paper and nnU-Net."
+    )
+    warm_up: int = Field(0, ge=0, description="Steps of linear rise to the highest rate; 0, Adam needs none here.")
+    poly_power: float = Field(0.9, gt=0, description="Exponent of the poly schedule; 0.9 as in the Seq2Seq paper.")
+    schedule_every: int = Field(
+        1, gt=0, description="Steps between two changes of the rate; a paper's epoch where it decays per epoch."
+    )
+    schedule_steps: int | None = Field(
+        None, gt=0, description="Length of the schedule [steps], may exceed `steps`; None: as long as the training."
+    )
+    final_learning_rate: float = Field(1e-6, ge=0, description="Rate at the schedule's end; 1e-6 as in the paper.")
+    clip_norm: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; None, since the Seq2Seq paper does not clip."
+    )
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Decay per step of the weights' moving average; None, the papers keep none."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="Arithmetic of the forward pass; fp32 is exact everywhere, the others are faster on GPUs."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to compute; auto takes the fastest that is there."
+    )
+    validate_every: int = Field(1_000, gt=0, description="Steps between validations; some tens of points in a curve.")
+    checkpoint_every: int = Field(500, gt=0, description="Steps between checkpoints; minutes are lost to a power cut.")
+    patience: int | None = Field(
+        None, gt=0, description="Validations without improvement before an early end; None trains to the last step."
+    )
+    nonfinite_limit: int = Field(
+        10,
+        gt=0,
+        description="Steps in a row skipped for a loss or gradient that is not finite before the training gives up; "
+        "one broken case is skipped and named for ever, a diverged network stops after 10.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of samples, weights and dropout; the same seed repeats a run.")
+    workers: int = Field(2, ge=0, description="Processes that read samples ahead; 2 keep a laptop's GPU fed.")
+    worker_timeout: float = Field(
+        300.0, gt=0, description="Seconds to wait for a sample before its reader counts as hung; slow network disks."
+    )
+    log_every: int = Field(50, gt=0, description="Steps between lines of metrics; a line every few seconds.")
+
+    @model_validator(mode="after")
+    def _schedule_is_possible(self) -> Self:
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError("final_learning_rate exceeds learning_rate")
+        if self.warm_up >= self.schedule_length:
+            raise ValueError(f"warm_up must be shorter than the schedule of {self.schedule_length} steps")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas must lie in [0, 1)")
+        return self
+
+    @property
+    def schedule_length(self) -> int:
+        """Length of the schedule [steps]."""
+        return self.schedule_steps or self.steps
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of every setting that changes the weights."""
+        content = self.model_dump(mode="json", exclude=set(self.free))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,103 @@
+"""A training taken apart into named tensors and JSON, and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from scanweave.engine.checkpoint import State, read_tensors
+from scanweave.errors import ScanweaveError
+
+Named = dict[str, Tensor]
+
+
+class Snapshot:
+    """What of a training must be kept for it to continue bit by bit.
+
+    Args:
+        objective: The objective, with the network inside.
+        network: The network.
+        average: The moving average of the network, if one is kept.
+        optimizer: The optimizer of the objective's trainable parameters, in their order.
+    """
+
+    def __init__(
+        self, objective: nn.Module, network: nn.Module, average: AveragedModel | None, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._objective, self._network, self._average, self._optimizer = objective, network, average, optimizer
+        prefixes = [name for name, module in objective.named_modules() if module is network]
+        if not prefixes:
+            raise ValueError("task.network is not a part of task.objective")
+        self._prefix = f"{prefixes[0]}." if prefixes[0] else ""
+        self._trained = [name for name, weight in objective.named_parameters() if weight.requires_grad]
+
+    def tensors(self, state: State) -> dict[str, Named]:
+        """Return copies of all tensors by file, and note in `state` what is not a tensor."""
+        groups = {
+            "network": _copies(self._network.state_dict()),
+            "objective": _copies(self._beside_the_network()),
+            "optimizer": {},
+        }
+        state.optimizer = {}
+        for number, values in self._optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                key = f"{self._trained[number]}:{name}"
+                if isinstance(value, Tensor):
+                    groups["optimizer"][key] = _copy(value)
+                else:
+                    state.optimizer[key] = value
+        if self._average is not None:
+            groups["ema"] = _copies(self._average.module.state_dict())
+            state.averaged = int(self._average.n_averaged)
+        return {name: group for name, group in groups.items() if group}
+
+    def exported(self) -> Named:
+        """Return copies of the weights to export: the moving average where one is kept, else the network's."""
+        return _copies((self._average.module if self._average is not None else self._network).state_dict())
+
+    def restore(self, path: Path, state: State) -> None:
+        """Load an intact checkpoint.
+
+        Raises:
+            ScanweaveError: It belongs to another network.
+        """
+        groups = read_tensors(path)
+        try:
+            inside = {f"{self._prefix}{name}": value for name, value in groups.get("network", {}).items()}
+            self._objective.load_state_dict({**inside, **groups.get("objective", {})})
+            if self._average is not None:
+                self._average.module.load_state_dict(groups["ema"])
+                self._average.n_averaged.fill_(state.averaged)
+            self._restore_optimizer(groups.get("optimizer", {}), state.optimizer)
+        except (RuntimeError, KeyError, ValueError) as error:
+            reason = f"does not fit the network ({str(error).splitlines()[0]})"
+            raise ScanweaveError(
+                path, reason, "Use the code that began this run, or fit into another folder"
+            ) from error
+
+    def _restore_optimizer(self, tensors: Mapping[str, Tensor], others: Mapping[str, Any]) -> None:
+        numbers = {name: number for number, name in enumerate(self._trained)}
+        values: dict[int, dict[str, Any]] = {}
+        for key, value in [*tensors.items(), *others.items()]:
+            weight, _, name = key.rpartition(":")
+            values.setdefault(numbers[weight], {})[name] = value
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": values})
+
+    def _beside_the_network(self) -> Named:
+        # With the network as the objective itself the prefix is empty, and nothing lies beside it.
+        state = self._objective.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith(self._prefix)}
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> Named:
+    return {name: _copy(value) for name, value in tensors.items()}
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    # A copy of its own for each: safetensors refuses tensors that share memory, as tied weights do.
+    return tensor.detach().to("cpu", copy=True).contiguous()

@@ -1,0 +1,145 @@
+"""Full-reference quality of a volume `(X, Y, Z)` against the real one, by region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.metrics import structural_similarity
+
+from scanweave.errors import ScanweaveError
+from scanweave.measures.gradients import deviation, similarity_maps
+from scanweave.measures.regions import BoolArray, checked_region, named_regions
+
+FloatArray = NDArray[np.floating]
+
+PSNR_CAP = 100.0
+"""PSNR [dB] of identical images, and the most that is ever returned: infinity is true but ruins every mean."""
+
+SSIM_WINDOW = 7
+"""Side of the cubic uniform SSIM window [voxels], as in the Seq2Seq paper's evaluation."""
+
+
+def image_quality(
+    prediction: ArrayLike,
+    reference: ArrayLike,
+    mask: ArrayLike | None,
+    data_range: float,
+    also: Mapping[str, ArrayLike] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Measure a prediction in the brain, in its box and in the whole volume; each map is computed once.
+
+    Args:
+        prediction: Volume `(X, Y, Z)`.
+        reference: The real volume, on the same grid and in the same units.
+        mask: Brain or other foreground `(X, Y, Z)`; without one only `volume` (and `also`) is measured.
+        data_range: Span of possible intensities, such as 2 for images in [−1, 1].
+        also: Further regions by name, such as `{"lesion": lesion_mask}`.
+
+    Returns:
+        For each region `{"psnr": [dB], "ssim", "nmse", "gmsd"}`; higher is better for the first two.
+        `gmsd` is NaN where a region is too small to have one.
+
+    Raises:
+        ScanweaveError: Shapes differ, a value is not finite, a region is empty, or a volume is too thin for SSIM.
+    """
+    prediction, reference = _checked(prediction, reference, data_range)
+    regions = named_regions(reference.shape, mask, also)
+    structure = _ssim_map(prediction, reference, data_range)
+    edges = similarity_maps(prediction, reference, data_range)
+    return {
+        name: {
+            "psnr": _psnr(prediction, reference, region, data_range),
+            "ssim": _ssim(structure, region),
+            "nmse": _nmse(prediction, reference, region),
+            "gmsd": deviation(edges, region),
+        }
+        for name, region in regions.items()
+    }
+
+
+def psnr(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
+    """Peak signal-to-noise ratio 10 log₁₀(R² / MSE) [dB] over `region`, at most `PSNR_CAP`."""
+    prediction, reference = _checked(prediction, reference, data_range)
+    return _psnr(prediction, reference, _region(region, reference), data_range)
+
+
+def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None = None) -> float:
+    """Squared error over `region` as a share of the reference's energy: Σ(p − r)² / Σr²."""
+    prediction, reference = _checked(prediction, reference, 1.0)
+    return _nmse(prediction, reference, _region(region, reference))
+
+
+def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
+    """Structural similarity (Wang et al. 2004) in 3D, its map averaged over `region`.
+
+    As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others).
+    """
+    prediction, reference = _checked(prediction, reference, data_range)
+    return _ssim(_ssim_map(prediction, reference, data_range), _region(region, reference))
+
+
+def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
+    """Gradient magnitude similarity deviation (Xue et al. 2014), the mean over axial slices; lower is better."""
+    prediction, reference = _checked(prediction, reference, data_range)
+    return deviation(similarity_maps(prediction, reference, data_range), _region(region, reference))
+
+
+def _psnr(prediction: FloatArray, reference: FloatArray, region: BoolArray, data_range: float) -> float:
+    error = np.mean((prediction[region] - reference[region]) ** 2, dtype=np.float64)
+    floor = data_range**2 / 10 ** (PSNR_CAP / 10)
+    return float(10 * np.log10(data_range**2 / max(error, floor)))
+
+
+def _nmse(prediction: FloatArray, reference: FloatArray, region: BoolArray) -> float:
+    energy = np.sum(reference[region] ** 2, dtype=np.float64)
+    if energy == 0:
+        raise ScanweaveError(
+            "reference", "it is zero in the whole region", "Check that the scan and its mask belong together"
+        )
+    return float(np.sum((prediction[region] - reference[region]) ** 2, dtype=np.float64) / energy)
+
+
+def _ssim(structure: FloatArray, region: BoolArray) -> float:
+    edge = SSIM_WINDOW // 2
+    interior = (slice(edge, -edge),) * 3
+    inside = region[interior]
+    values = structure[interior][inside] if inside.any() else structure[region]
+    return float(values.mean(dtype=np.float64))
+
+
+def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) -> FloatArray:
+    if min(reference.shape) < SSIM_WINDOW:
+        raise ScanweaveError(
+            "reference",
+            f"its shape {reference.shape} is thinner than the SSIM window of {SSIM_WINDOW} voxels",
+            "Measure whole volumes, not single slices or slabs",
+        )
+    found = structural_similarity(prediction, reference, win_size=SSIM_WINDOW, data_range=data_range, full=True)
+    structure: FloatArray = found[1]
+    return structure
+
+
+def _region(region: ArrayLike | None, reference: FloatArray) -> BoolArray:
+    if region is None:
+        return np.ones(reference.shape, dtype=bool)
+    return checked_region("region", region, reference.shape)
+
+
+def _checked(prediction: ArrayLike, reference: ArrayLike, data_range: float) -> tuple[FloatArray, FloatArray]:
+    """Return both as float32 if both are, else as float64; SSIM on float32 takes half the memory of float64."""
+    prediction, reference = np.asarray(prediction), np.asarray(reference)
+    kind = np.float32 if prediction.dtype == reference.dtype == np.float32 else np.float64
+    if not (np.isfinite(data_range) and data_range > 0):
+        raise ScanweaveError("data_range", f"it is {data_range}", "Give the span of possible intensities, such as 2.0")
+    if prediction.shape != reference.shape or reference.ndim != 3:
+        raise ScanweaveError(
+            "prediction",
+            f"its shape is {prediction.shape}, the reference's {reference.shape}",
+            "Give two volumes (X, Y, Z) on one grid",
+        )
+    for name, volume in (("prediction", prediction), ("reference", reference)):
+        if not np.isfinite(volume).all():
+            raise ScanweaveError(name, "it holds NaN or infinity", "Mask or repair those voxels before measuring")
+    return prediction.astype(kind, copy=False), reference.astype(kind, copy=False)

@@ -1,0 +1,1 @@
+"""Signal equations of magnetic resonance imaging."""

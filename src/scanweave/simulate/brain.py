@@ -1,0 +1,133 @@
+"""One simulated subject, in memory."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from scanweave.simulate.anatomy import Anatomy, draw_anatomy
+from scanweave.simulate.artefacts import NOISE, digitise, receive_field
+from scanweave.simulate.dynamic import acquire_series
+from scanweave.simulate.fields import Array
+from scanweave.simulate.lesions import LESION, TISSUES, add_lesions, label_lesion, label_tissue
+from scanweave.simulate.missing import absent_sequences
+from scanweave.simulate.sequences import Microstructure, acquire, derive
+from scanweave.simulate.settings import SEQUENCES, BrainSettings
+from scanweave.simulate.tissue import Material, Values, draw_material
+from scanweave.simulate.vessels import draw_blood
+
+
+class Subject(TypedDict):
+    """Everything about one simulated subject; all images lie on one grid `(X, Y, Z)`."""
+
+    scans: dict[str, NDArray[np.int16]]
+    """All scans, those that the protocol removes included; `dce` is `(X, Y, Z, T)`. 0 outside the brain."""
+    masks: dict[str, NDArray[np.uint8]]
+    """`brain` (1), `tissue` (1 CSF, 2 GM, 3 WM, as under a lesion) and `lesion` (1 core, 2 rim, 3 oedema)."""
+    affine: NDArray[np.float64]
+    """Voxel to RAS mm, `(4, 4)`."""
+    absent: tuple[str, ...]
+    """Scans that the protocol removes."""
+    truth: dict[str, Any]
+    """Lesion volumes [mL], the lesions and the tissue parameters that were drawn."""
+
+
+class _Stream(IntEnum):
+    """Independent sources of randomness of a subject: what one draws does not move another."""
+
+    ANATOMY, LESIONS, TISSUE, MICROSTRUCTURE, BLOOD, FIELD, SCAN = range(7)
+
+
+def simulate_subject(seed: int, index: int, settings: BrainSettings | None = None) -> Subject:
+    """Simulate one subject.
+
+    The same seed, index and settings give the same subject, whatever else is simulated; the anatomy, lesions and
+    fields depend on seed and index alone.
+
+    Args:
+        seed: Seed of the cohort.
+        index: Number of the subject in it, from 0.
+        settings: What to simulate; the defaults when left out.
+
+    Raises:
+        ScanweaveError: nilearn, which holds the template, is not installed.
+    """
+    settings = settings or BrainSettings()
+    anatomy = draw_anatomy(_rng(seed, index, _Stream.ANATOMY), settings.spacing)
+    fractions, lesions = add_lesions(_rng(seed, index, _Stream.LESIONS), anatomy, settings)
+    material, dose = draw_material(_rng(seed, index, _Stream.TISSUE))
+    micro = _microstructure(_rng(seed, index, _Stream.MICROSTRUCTURE), anatomy, settings.texture)
+    blood = draw_blood(_rng(seed, index, _Stream.BLOOD), anatomy, settings.vessels)
+
+    images = acquire(fractions, material, dose, micro, blood)
+    fields = _receive_fields(seed, index, anatomy, settings.bias)
+    images = {name: image * fields[name] for name, image in images.items()}
+    images |= derive(images)
+    if settings.dce_frames:
+        times = settings.dce_interval * np.arange(settings.dce_frames)
+        images["dce"] = acquire_series(fractions, material, dose, blood, times) * fields["t1"][:, None]
+    scans = {}
+    for name in settings.names:
+        rng = _rng(seed, index, _Stream.SCAN, _number(name))
+        scans[name] = _fill(anatomy.mask, digitise(rng, images[name], settings.noise * NOISE[name]))
+    masks = {
+        "brain": anatomy.mask.astype(np.uint8),
+        "tissue": _fill(anatomy.mask, label_tissue(fractions)),
+        "lesion": _fill(anatomy.mask, label_lesion(fractions)),
+    }
+    truth = {"lesions": lesions, "volume_ml": _volumes(masks, settings.spacing), "tissue": _parameters(material, dose)}
+    absent = absent_sequences(settings, seed, index)
+    return Subject(scans=scans, masks=masks, affine=anatomy.grid.affine, absent=absent, truth=truth)
+
+
+def _rng(*key: int) -> Generator:
+    return np.random.default_rng(key)
+
+
+def _number(name: str) -> int:
+    """Number of a sequence that does not depend on which others are asked for."""
+    return len(SEQUENCES) if name == "dce" else [str(known) for known in SEQUENCES].index(name)
+
+
+def _microstructure(rng: Generator, anatomy: Anatomy, spread: float) -> Microstructure:
+    """Draw the deviations of T1, T2 (coarse and fine) and proton density (a third as large)."""
+    t1, t2 = (
+        np.float32(spread) * (np.float32(0.8) * anatomy.field(rng, 20.0) + np.float32(0.6) * anatomy.field(rng, 8.0))
+        for _ in range(2)
+    )
+    return Microstructure(pd=np.float32(spread / 3) * anatomy.field(rng, 16.0), t1=t1, t2=t2)
+
+
+def _receive_fields(seed: int, index: int, anatomy: Anatomy, spread: float) -> dict[str, Array]:
+    common = anatomy.field(_rng(seed, index, _Stream.FIELD), 80.0)
+    return {
+        name: receive_field(common, anatomy.field(_rng(seed, index, _Stream.FIELD, 1 + _number(name)), 80.0), spread)
+        for name in ("t1", "t1c", "t2", "flair", "pd")
+    }
+
+
+def _fill(mask: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
+    """Put the values of the brain's voxels, `(N,)` or `(N, T)`, into a volume of zeros."""
+    volume = np.zeros(mask.shape + values.shape[1:], values.dtype)
+    volume[mask] = values
+    return volume
+
+
+def _volumes(masks: dict[str, NDArray[np.uint8]], spacing: float) -> dict[str, float]:
+    counts = np.bincount(masks["lesion"].ravel(), minlength=len(LESION) + 1)
+    voxel = spacing**3 / 1000
+    parts = {name: round(float(counts[1 + number]) * voxel, 3) for number, name in enumerate(LESION)}
+    return {"brain": round(float(masks["brain"].sum()) * voxel, 1)} | parts
+
+
+def _parameters(material: Material, dose: Values) -> dict[str, dict[str, float]]:
+    names = (*TISSUES, "blood")
+    columns = {"pd": material.pd, "t1_ms": material.t1, "t2_ms": material.t2, "contrast_mmol_per_l": dose}
+    return {
+        name: {column: round(float(values[row]), 4) for column, values in columns.items()}
+        for row, name in enumerate(names)
+    }

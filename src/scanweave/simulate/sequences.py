@@ -1,0 +1,105 @@
+"""The simulated MR sequences: each voxel's noiseless signal from the tissues in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanweave.physics.mr import inversion_recovery, spin_echo, spoiled_gradient_echo
+from scanweave.simulate.fields import Array
+from scanweave.simulate.lesions import TISSUES
+from scanweave.simulate.tissue import BLOOD, Material, Values
+
+PROTOCOL: dict[str, dict[str, Any]] = {
+    "t1": {"equation": "spoiled_gradient_echo", "tr": 20.0, "te": 4.0, "flip": 30.0},
+    "t1c": {"equation": "spoiled_gradient_echo", "tr": 20.0, "te": 4.0, "flip": 30.0, "contrast": True},
+    "t2": {"equation": "spin_echo", "tr": 5000.0, "te": 95.0},
+    "flair": {"equation": "inversion_recovery", "tr": 9000.0, "te": 100.0, "ti": 2480.0},
+    "pd": {"equation": "spin_echo", "tr": 3000.0, "te": 15.0},
+}
+"""Times [ms] and flip angles [°] of the sequences that are acquired; `t2r` and `mix` are computed from these."""
+_EQUATIONS: dict[str, Callable[..., Values]] = {
+    "spoiled_gradient_echo": spoiled_gradient_echo,
+    "spin_echo": spin_echo,
+    "inversion_recovery": inversion_recovery,
+}
+_STEP = 0.05
+"""Relative change of T1 or T2 by which the sensitivity of a signal is measured."""
+_SATURATION = 0.6
+"""Scale of the saturating function that makes `t2r`, in units of the mean of `t2`."""
+
+
+@dataclass(frozen=True)
+class Microstructure:
+    """How a voxel's tissue differs from the tissue's mean: relative deviation of each parameter, `(N,)`.
+
+    The deviations are independent of each other, so that T1- and T2-weighted scans each hold something that the
+    other lacks. They do not apply to fluid.
+    """
+
+    pd: Array
+    t1: Array
+    t2: Array
+
+
+def acquire(
+    fractions: Array, material: Material, dose: Values, micro: Microstructure, blood: Array
+) -> dict[str, Array]:
+    """Return the noiseless signal `(N,)` of each sequence of `PROTOCOL`, without receive field.
+
+    The signal of a voxel is the sum over its tissues (partial volume), to first order in the microstructure:
+    S = (1 + δPD) Σ f_k [S_k + δT1 ∂S_k/∂ln T1 + δT2 ∂S_k/∂ln T2].
+
+    Args:
+        fractions: Share of each of `TISSUES`, `(6, N)`.
+        material: The subject's tissues and blood, `(7,)` each.
+        dose: Concentration of contrast agent in them [mmol/L].
+        micro: The deviations in each voxel.
+        blood: Share of a voxel that is enhancing blood, `(N,)`; it shows only after contrast agent.
+    """
+    enhanced = material.with_contrast(dose)
+    images = {}
+    for name, settings in PROTOCOL.items():
+        current = enhanced if settings.get("contrast") else material
+        mean, by_t1, by_t2 = _sensitivities(settings, current)
+        weights = np.stack([mean, by_t1, by_t2])[:, : len(TISSUES)].astype(np.float32)
+        signal, along_t1, along_t2 = weights @ fractions
+        signal += micro.t1 * along_t1 + micro.t2 * along_t2
+        if settings.get("contrast"):
+            signal += blood * (np.float32(mean[BLOOD]) - signal)
+        images[name] = np.clip(signal * (1 + micro.pd), 0, None)
+    return images
+
+
+def derive(images: dict[str, Array]) -> dict[str, Array]:
+    """Return the two sequences that are functions of others, from noiseless scans with their receive fields.
+
+    - `t2r` = 1 − exp(−t2 / 0.6), the redundant one: monotone, and saturating in fluid, hence poorer than `t2`.
+    - `mix` = t1 / (t1 + t2), the one that needs two: a standardised T1w/T2w ratio (after Glasser and Van Essen,
+      J Neurosci 2011; Misaki et al., Magn Reson Med 2015).
+
+    Both take `t1` and `t2` in units of their means over the brain.
+    """
+    t1, t2 = (images[name] / images[name].mean() for name in ("t1", "t2"))
+    return {"t2r": -np.expm1(-t2 / np.float32(_SATURATION)), "mix": t1 / (t1 + t2 + np.float32(1e-6))}
+
+
+def signal_of(settings: dict[str, Any], material: Material) -> NDArray[np.float64]:
+    """Return the signal of each tissue of `material` in a sequence described as in `PROTOCOL`, `(K,)`."""
+    times = {name: value for name, value in settings.items() if name in ("tr", "te", "ti", "flip")}
+    return np.asarray(_EQUATIONS[settings["equation"]](material.pd, material.t1, material.t2, **times))
+
+
+def _sensitivities(settings: dict[str, Any], material: Material) -> tuple[Values, Values, Values]:
+    """Signal of each tissue and its derivatives by ln T1 and ln T2, which are 0 in fluid."""
+    longer_t1 = Material(material.pd, material.t1 * (1 + _STEP), material.t2)
+    longer_t2 = Material(material.pd, material.t1, material.t2 * (1 + _STEP))
+    mean = signal_of(settings, material)
+    slopes = [(signal_of(settings, longer) - mean) / np.log1p(_STEP) for longer in (longer_t1, longer_t2)]
+    for slope in slopes:
+        slope[TISSUES.index("csf")] = 0
+    return mean, slopes[0], slopes[1]

@@ -1,0 +1,236 @@
+"""Whether the studies of a cohort can be used, study by study, in words; and the last verdicts on disk."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json, write_json
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.findings import Finding, Verdict
+from scanweave.studies.grids import grid_findings
+from scanweave.studies.plan import reference_grid
+from scanweave.studies.readers import read_scan, split_channel
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.studies.swaps import Profile, lattice, profile, sample, swapped
+from scanweave.studies.voxels import fingerprint, mask_findings, scan_findings
+
+FILE, FORMAT = "check.json", 1
+SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
+"""Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
+_CLEARED = "Remove the file; it is made again by: scanweave cohort check COHORT"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one study's files showed, before it is compared with the others.
+
+    Attributes:
+        study: Its name.
+        patient: Whose it is.
+        files: Size and change time [ns] of each file; -1 where it is absent.
+        findings: What was found in the study alone.
+        frames: Frames of each scan that is a series.
+        prints: Fingerprint of each scan's voxels.
+        profile: How its images look.
+    """
+
+    study: str
+    patient: str
+    files: dict[str, list[int]]
+    findings: tuple[Finding, ...] = ()
+    frames: dict[str, int] = field(default_factory=dict)
+    prints: dict[str, str] = field(default_factory=dict)
+    profile: Profile = field(default_factory=Profile)
+
+
+def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
+    """Check one study, a row of a manifest, on its own.
+
+    Args:
+        row: `study`, `patient`, `scan:<name>`, `mask:<name>`.
+        root: Folder that the paths are relative to.
+    """
+    return judge([examine(row, root)])[0]
+
+
+def check_cohort(cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None) -> list[Verdict]:
+    """Check all studies anew, on `workers` threads, and keep the verdicts in the cohort's `check.json`."""
+    return _check(cohort, {}, workers, progress)
+
+
+def verdicts(cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None) -> list[Verdict]:
+    """The verdicts of all studies; only those whose files changed since the last check are checked again."""
+    return _check(cohort, _known(cohort.folder), workers, progress)
+
+
+def examine(row: Mapping[str, Any], root: Path) -> Evidence:
+    """Open every file of one study and note what it shows."""
+    paths = image_paths(row)
+    scans: dict[str, Scan] = {}
+    findings: list[Finding] = []
+    for column, path in paths.items():
+        name = column.removeprefix("scan:")
+        try:
+            scans[name] = read_scan(root / path)
+        except ScanweaveError as error:
+            findings.append(_refusal(error).of(name))
+    study, patient, files = str(row["study"]), str(row["patient"]), _states(paths, root)
+    findings += [note.of(name) for name, scan in scans.items() for note in scan.notes]
+    images = {name: scan for name, scan in scans.items() if not name.startswith("mask:")}
+    if not images:
+        if not findings:
+            findings.append(Finding("empty", "refused", "has no scan", "Leave it out, or add its images"))
+        return Evidence(study, patient, files, tuple(findings))
+    grid = reference_grid(Study(study, patient, images))
+    reference = next(name for name, scan in sorted(images.items()) if scan.geometry is grid)
+    findings += grid_findings({name: scan.geometry for name, scan in scans.items()}, reference)
+    prints, samples = _examine_voxels(scans, lattice(grid), findings)
+    frames = {name: scan.frames for name, scan in images.items() if scan.frames}
+    return Evidence(study, patient, files, tuple(findings), frames, prints, profile(samples) if samples else Profile())
+
+
+def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
+    """The verdict on each study, in the light of the others."""
+    series, copies = _unexpected_series(evidence), _copies(evidence)
+    exchanged = swapped([e.profile for e in evidence])
+    return [
+        Verdict(e.study, (*e.findings, *series[e.study], *copies[e.study], *((swap,) if swap else ())))
+        for e, swap in zip(evidence, exchanged, strict=True)
+    ]
+
+
+def image_paths(row: Mapping[str, Any]) -> dict[str, str]:
+    """The present `scan:<name>` and `mask:<name>` fields of a manifest row."""
+    return {str(c): str(v) for c, v in row.items() if str(c).startswith(("scan:", "mask:")) and not pd.isna(v)}
+
+
+def _examine_voxels(
+    scans: Mapping[str, Scan], positions: NDArray[np.floating], findings: list[Finding]
+) -> tuple[dict[str, str], dict[str, NDArray[np.floating]]]:
+    """Read one image after the other and hold none; fills `findings`."""
+    prints: dict[str, str] = {}
+    samples: dict[str, NDArray[np.floating]] = {}
+    for name, scan in scans.items():
+        try:
+            data = scan.load()
+        except ScanweaveError as error:
+            findings.append(_refusal(error).of(name))
+            continue
+        if name.startswith("mask:"):
+            findings += [finding.of(name) for finding in mask_findings(data)]
+            continue
+        data, found = scan_findings(data)
+        findings += [finding.of(name) for finding in found]
+        if not any(finding.status == "refused" for finding in found):
+            prints[name] = fingerprint(data)
+            values = sample(data, scan.geometry, positions)
+            if np.isfinite(values).any():
+                samples[name] = values
+    return prints, samples
+
+
+def _unexpected_series(evidence: Iterable[Evidence]) -> dict[str, list[Finding]]:
+    """Studies in which a sequence is a series though it is a volume in most."""
+    evidence = list(evidence)
+    have = Counter(name for e in evidence for name in {*e.prints, *e.frames})
+    as_series = Counter(name for e in evidence for name in e.frames)
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for e in evidence:
+        for name, frames in e.frames.items():
+            usual = len(evidence) > 1 and as_series[name] > have[name] / 2
+            if name not in SERIES and not usual:
+                words, step = f"a series of {frames} frames where a volume is expected", "Name one by FILE#k in a table"
+                found[e.study].append(Finding("series", "refused", words, step, name))
+    return found
+
+
+def _copies(evidence: Iterable[Evidence]) -> dict[str, list[Finding]]:
+    """Images with the same voxels under two names."""
+    by_print: dict[str, list[tuple[Evidence, str]]] = defaultdict(list)
+    for e in evidence:
+        for name, digest in e.prints.items():
+            by_print[digest].append((e, name))
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for same in by_print.values():
+        for e, name in same if len(same) > 1 else ():
+            other, twin = next((o, n) for o, n in same if (o, n) != (e, name))
+            where = twin if other is e else f"{twin} of {other.study}"
+            risk = "" if other.patient == e.patient else ": one patient under two names spoils every split"
+            step = f"Keep one of them{risk}"
+            found[e.study].append(Finding("copy", "suspect", f"the same voxels as {where}", step, name))
+    return found
+
+
+def _refusal(error: ScanweaveError) -> Finding:
+    return Finding("unreadable", "refused", f"{Path(error.where).name}: {error.reason}", error.next_step)
+
+
+def _states(paths: Mapping[str, str], root: Path) -> dict[str, list[int]]:
+    states = {}
+    for column, path in paths.items():
+        try:
+            about = split_channel(root / path)[0].stat()
+            states[f"{column}={path}"] = [about.st_size, about.st_mtime_ns]
+        except (OSError, ValueError):
+            states[f"{column}={path}"] = [-1, -1]
+    return states
+
+
+def _check(cohort: Cohort, known: Mapping[str, Evidence], workers: int, progress: Progress) -> list[Verdict]:
+    rows = cohort.frame.to_dict("records")
+    fresh = {name: e for name, e in known.items() if e.files}
+    todo = []
+    for row in rows:
+        old = fresh.get(str(row["study"]))
+        if old is None or old.files != _states(image_paths(row), cohort.root):
+            todo.append(row)
+    evidence = dict(fresh)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
+            evidence[one.study] = one
+            progress(done, len(todo))
+    if todo:
+        _remember(cohort.folder, evidence)
+    by_study = {verdict.study: verdict for verdict in judge(list(evidence.values()))}
+    return [by_study[name] for name in cohort.studies]
+
+
+def _known(folder: Path) -> dict[str, Evidence]:
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    content = read_json(path, _CLEARED)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ScanweaveError(path, f"not the verdicts of format {FORMAT}", _CLEARED)
+    try:
+        return {value["study"]: _evidence(value) for value in content["studies"]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ScanweaveError(path, f"damaged ({error!r})", _CLEARED) from error
+
+
+def _evidence(value: Mapping[str, Any]) -> Evidence:
+    findings = tuple(Finding(**finding) for finding in value["findings"])
+    return Evidence(**{**value, "findings": findings, "profile": Profile(**value["profile"])})
+
+
+def _remember(folder: Path, evidence: Mapping[str, Evidence]) -> None:
+    studies = [asdict(one) for _, one in sorted(evidence.items())]
+    statuses = {verdict.study: verdict.status for verdict in judge(list(evidence.values()))}
+    try:
+        write_json(folder / FILE, {"format": FORMAT, "verdicts": statuses, "studies": studies})
+    except OSError as error:
+        raise ScanweaveError(
+            folder / FILE, f"cannot be written ({error.strerror})", "Make room or change permissions"
+        ) from error

@@ -1,0 +1,71 @@
+"""What a check found: in words, with what was done about it or what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+Status = Literal["ok", "repaired", "suspect", "refused"]
+"""`repaired`: usable, after a change that is named and exact or harmless; `suspect`: usable as it is, but a person
+should look; `refused`: not usable, nothing is guessed."""
+
+ORDER: tuple[Status, ...] = ("ok", "repaired", "suspect", "refused")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One peculiarity of a study or of one of its images.
+
+    Attributes:
+        kind: One word for it, such as `"orientation"`.
+        status: How bad it is.
+        words: What it is.
+        step: What was done (`repaired`), or what the user can do.
+        scan: The image it concerns, such as `"t1"` or `"mask:lesion"`; None: the whole study.
+    """
+
+    kind: str
+    status: Status
+    words: str
+    step: str
+    scan: str | None = None
+
+    def of(self, scan: str) -> Finding:
+        """The same finding, of the image `scan`."""
+        return replace(self, scan=scan)
+
+    def __str__(self) -> str:
+        where = f"{self.scan}: " if self.scan else ""
+        return f"{where}{self.words} → {self.step}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one study.
+
+    Attributes:
+        study: Its name.
+        findings: Everything that was found; none: it is as it should be.
+    """
+
+    study: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The worst of the findings."""
+        return max((finding.status for finding in self.findings), key=ORDER.index, default="ok")
+
+    def with_findings(self, *findings: Finding) -> Verdict:
+        """The same verdict with more findings."""
+        return replace(self, findings=self.findings + findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"study": self.study, "status": self.status, "findings": [asdict(f) for f in self.findings]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Verdict:
+        """The inverse of `to_json`."""
+        return cls(str(value["study"]), tuple(Finding(**finding) for finding in value["findings"]))

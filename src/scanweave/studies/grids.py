@@ -1,0 +1,79 @@
+"""How the grids of a study lie to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scanweave.studies.findings import Finding
+from scanweave.studies.geometry import Geometry
+
+LEAST_OVERLAP = 0.5
+"""Share of the smaller of two boxes that must lie within the other."""
+LEAST_SLICES = 3
+SMALLEST_MM, LARGEST_MM = 20.0, 3000.0
+"""Longest side of a body part in a scanner; outside of it the affine is not in millimetres. Whole-body PET is 2 m."""
+
+
+def grid_findings(grids: Mapping[str, Geometry], reference: str) -> list[Finding]:
+    """What is peculiar about the grids of a study's images, of which `reference` gives the grid to work on.
+
+    Args:
+        grids: Grid of each scan (`"t1"`) and label map (`"mask:lesion"`).
+        reference: Name of the reference scan.
+    """
+    findings = [finding.of(name) for name, grid in grids.items() for finding in _own(grid)]
+    axes = {name: grid.orientation for name, grid in grids.items()}
+    if len(set(axes.values())) > 1:
+        named = ", ".join(f"{_listed(axes, code)} {code}" for code in dict.fromkeys(axes.values()))
+        findings.append(Finding("orientation", "repaired", f"mixed orientation: {named}", "reoriented, exact"))
+    base = grids[reference].oriented()
+    for name, grid in grids.items():
+        if name != reference:
+            findings += [finding.of(name) for finding in _pair(grid.oriented(), base, reference)]
+    return findings
+
+
+def _own(grid: Geometry) -> list[Finding]:
+    findings = []
+    if min(grid.shape) < LEAST_SLICES:
+        words = f"only {min(grid.shape)} slices" if min(grid.shape) > 1 else "a single slice"
+        findings.append(Finding("slices", "refused", words, "Leave it out: a volume is needed"))
+    longest = float(np.max(np.array(grid.shape) * grid.spacing))
+    if not SMALLEST_MM <= longest <= LARGEST_MM:
+        unit = "metres or centimetres" if longest < SMALLEST_MM else "micrometres"
+        words = f"its longest side is {longest:.4g} mm: the affine seems to be in {unit}"
+        findings.append(Finding("units", "refused", words, "Write a copy with the affine in millimetres"))
+    if not grid.is_orthogonal:
+        words = "its axes do not stand at right angles (gantry tilt or a sheared affine)"
+        findings.append(Finding("sheared", "repaired", words, "every voxel is placed by the affine as it is"))
+    return findings
+
+
+def _pair(grid: Geometry, base: Geometry, reference: str) -> list[Finding]:
+    smaller, larger = sorted((grid, base), key=_volume)
+    share = smaller.overlap(larger)
+    if share < LEAST_OVERLAP:
+        words = f"shares {100 * share:.0f} % of the space of the smaller image with {reference}"
+        return [Finding("overlap", "refused", words, "Check that both show the same part of the same patient")]
+    if grid.matches(base):
+        return []
+    own, other = _text(grid), _text(base)
+    words = (
+        f"own grid {own}, {reference} has {other}" if own != other else f"own grid, {grid.distance(base):.2g} mm off"
+    )
+    return [Finding("grid", "repaired", words, f"resampled to the grid of {reference}")]
+
+
+def _listed(axes: Mapping[str, str], code: str) -> str:
+    return " ".join(name for name, own in axes.items() if own == code)
+
+
+def _text(grid: Geometry) -> str:
+    shape = "×".join(str(n) for n in grid.shape)
+    return f"{shape} at {'×'.join(f'{step:.3g}' for step in grid.spacing)} mm"
+
+
+def _volume(grid: Geometry) -> float:
+    return grid.voxels * float(np.prod(grid.spacing))

@@ -1,0 +1,88 @@
+"""What every image file must pass before a voxel of it is decoded, and the one error for all that goes wrong."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.geometry import Geometry
+
+MEMORY_BUDGET = int(os.environ.get("SCANWEAVE_MEMORY_BUDGET", 4 * 2**30))
+"""Largest array that is read from one file [bytes]; `SCANWEAVE_MEMORY_BUDGET` sets another."""
+
+MAX_RATIO = 1100
+"""Deflate shrinks no more than 1032-fold: a file that claims more than this many times its size lies."""
+
+BOMB_RATIO, BOMB_BYTES = 500, 2**28
+"""Above this size and ratio a file is taken for a decompression bomb; empty label maps are smaller."""
+
+MAX_VOXELS_PER_AXIS = 2**15 - 1
+"""What a NIfTI-1 header can say; a longer axis is a damaged header."""
+
+ADVICE = "Copy the file again from its source, or convert it anew"
+
+
+@contextmanager
+def faults_of(path: Path) -> Iterator[None]:
+    """Translate what nibabel, numpy, zlib and ITK raise on damaged files."""
+    try:
+        yield
+    except (EOFError, zlib.error) as error:
+        raise ScanweaveError(path, f"truncated or damaged ({_words(error)})", ADVICE) from error
+    except (ImageFileError, HeaderDataError) as error:
+        raise ScanweaveError(path, f"not a valid image file ({_words(error)})", ADVICE) from error
+    except MemoryError as error:
+        raise ScanweaveError(path, "needs more memory than there is", "Use a machine with more memory") from error
+    except (OSError, ValueError, ArithmeticError, TypeError, LookupError, RuntimeError) as error:
+        raise ScanweaveError(path, f"cannot be read ({_words(error)})", ADVICE) from error
+
+
+def check_size(path: Path, shape: tuple[int, ...], itemsize: int = 1) -> None:
+    """Refuse an impossible or too large array (read as float32, stored in `itemsize` bytes) before it is decoded.
+
+    Raises:
+        ScanweaveError: Not 3D or 4D, above the memory budget, or far more than the file can hold.
+    """
+    if not 3 <= len(shape) <= 5 or min(shape) < 1 or any(n != 1 for n in shape[4:]):
+        raise ScanweaveError(
+            path, f"its header gives the shape {shape}, not a 3D volume or 4D series", "Export it as 3D or 4D"
+        )
+    if max(shape) > MAX_VOXELS_PER_AXIS:
+        raise ScanweaveError(path, f"its header gives the impossible shape {shape}", ADVICE)
+    voxels, there = int(np.prod([int(n) for n in shape], dtype=object)), max(1, path.stat().st_size)
+    if voxels * 4 > MEMORY_BUDGET:
+        raise ScanweaveError(
+            path, f"its header claims {voxels / 2**28:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
+            "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)",
+        )  # fmt: skip
+    size = voxels * itemsize
+    if size > there * MAX_RATIO or (size > BOMB_BYTES and size > there * BOMB_RATIO):
+        raise ScanweaveError(
+            path, f"claims {size / 2**20:.0f} MiB from a file of {there / 2**10:.0f} KiB",
+            "It looks like a decompression bomb or an empty image: check where it came from",
+        )  # fmt: skip
+
+
+def check_geometry(path: Path, geometry: Geometry) -> Geometry:
+    """Refuse a grid that cannot be placed in a patient.
+
+    Raises:
+        ScanweaveError: Its affine is singular or not finite.
+    """
+    if geometry.fault:
+        raise ScanweaveError(path, geometry.fault, "Orientation is never guessed: convert it anew from the source")
+    return geometry
+
+
+def _words(error: BaseException) -> str:
+    """The first lines of a library's message, as one short line without the file name."""
+    text = " ".join(str(error).split())
+    return (text[:160] + "…" if len(text) > 160 else text) or type(error).__name__

@@ -1,0 +1,54 @@
+"""Folders and tables of images as a cohort, whatever way they are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.layouts.detect import LAYOUTS, detect
+from scanweave.studies.layouts.listing import Listing, joined
+from scanweave.studies.layouts.names import Names, parse_rename
+
+__all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename"]
+
+
+def list_studies(
+    src: str | Path | Sequence[str | Path], *, layout: str | None = None, rename: Mapping[str, str] | None = None
+) -> Listing:
+    """Find the studies of `src` without opening an image.
+
+    Args:
+        src: A folder, or a CSV or TSV table; or several of them, whose studies are put together.
+        layout: One of `LAYOUTS`; None: recognised.
+        rename: What words of file names mean, such as `{"fla": "flair", "T1POST": "t1c", "scout": "-"}`.
+
+    Raises:
+        ScanweaveError: No layout fits, or several do.
+    """
+    if not isinstance(src, str | Path):
+        listings = [list_studies(one, layout=layout, rename=rename) for one in src]
+        return listings[0] if len(listings) == 1 else joined(listings)
+    src = Path(src)
+    if layout is not None and layout.lower() not in LAYOUTS:
+        raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
+    if not src.exists():
+        raise ScanweaveError(src, "no such folder or table", "Check the path")
+    return LAYOUTS[layout.lower() if layout else detect(src)](src, Names(rename))
+
+
+def import_cohort(
+    src: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    layout: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Cohort:
+    """Make a cohort in the folder `out` of the studies in `src`; no image is opened, copied or changed.
+
+    Raises:
+        ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
+    """
+    return list_studies(src, layout=layout, rename=rename).write(out, name)

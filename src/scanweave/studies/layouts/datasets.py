@@ -1,0 +1,118 @@
+"""Layouts with a `dataset.json`: nnU-Net raw and the Medical Segmentation Decathlon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json
+from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.names import Named, Names, slug
+
+ABOUT = "dataset.json"
+CHANNEL = re.compile(r"(.+)_(\d{4})")
+_ADVICE = "Correct the file, or name another layout by --layout"
+
+
+def read_about(src: Path) -> dict[str, Any]:
+    """The content of `dataset.json`.
+
+    Raises:
+        ScanweaveError: It is not a JSON object.
+    """
+    about = read_json(src / ABOUT, _ADVICE)
+    if not isinstance(about, dict):
+        raise ScanweaveError(src / ABOUT, "not a JSON object", _ADVICE)
+    return about
+
+
+def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int, Named]:
+    """What each channel is, by `channel_names` (nnU-Net 2) or `modality` (nnU-Net 1, Decathlon).
+
+    Raises:
+        ScanweaveError: The field is absent or not of the form `{"0": "T1", …}`, or two channels have one name.
+    """
+    stated = about.get("channel_names", about.get("modality"))
+    if not isinstance(stated, dict) or not stated:
+        raise ScanweaveError(src / ABOUT, "neither channel_names nor modality names the channels", _ADVICE)
+    channels: dict[int, Named] = {}
+    for number, text in stated.items():
+        if not str(number).isdecimal() or not isinstance(text, str) or not slug(text):
+            raise ScanweaveError(src / ABOUT, f"channel {number!r}: {text!r} is not a name", _ADVICE)
+        named = names.of(text)
+        channels[int(number)] = Named(f"scan:{slug(text)}", text) if isinstance(named, str) else named
+    columns = [named.column for named in channels.values() if named.column]
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice:
+        raise ScanweaveError(
+            src / ABOUT, f"two channels are both {twice.partition(':')[2]}", "Tell them apart by --rename WORDS=name"
+        )
+    return channels
+
+
+def list_nnunet(src: Path, names: Names) -> Listing:
+    """Studies of `imagesTr/CASE_0000.nii.gz` (split train) and `imagesTs` (test), labels of `labelsTr`, `labelsTs`."""
+    channels = channel_names(src, read_about(src), names)
+    listing = Listing("nnunet", src)
+    for folder, split in (("imagesTr", "train"), ("imagesTs", "test")):
+        for parts in images(src / folder) if (src / folder).is_dir() else ():
+            path, match = "/".join((folder, *parts)), CHANNEL.fullmatch(stem(parts[-1]))
+            if not match or len(parts) > 1 or not is_text(path):
+                listing.skipped["not CASE_0000"].append(ascii(path).strip("'"))
+            elif int(match[2]) not in channels:
+                listing.skipped[f"channel {match[2]} is not in {ABOUT}"].append(path)
+            else:
+                listing.add(listing.study(match[1], split=split), channels[int(match[2])], path)
+    by_name = dict(listing.studies)
+    for folder in ("labelsTr", "labelsTs"):
+        for parts in images(src / folder) if (src / folder).is_dir() else ():
+            row = by_name.get(stem(parts[-1]))
+            if row is None:
+                listing.skipped["a label map without images"].append("/".join((folder, *parts)))
+            else:
+                listing.add(row, Named("mask:label", folder), "/".join((folder, *parts)))
+    return listing
+
+
+def list_decathlon(src: Path, names: Names) -> Listing:
+    """Studies of the `training` (split train) and `test` lists; `FILE#k` is channel k of a 4D file."""
+    about = read_about(src)
+    channels = channel_names(src, about, names)
+    listing = Listing("decathlon", src)
+    for key, split in (("training", "train"), ("test", "test")):
+        entries = about.get(key) or []
+        if not isinstance(entries, list):
+            raise ScanweaveError(src / ABOUT, f"'{key}' is not a list", _ADVICE)
+        for number, entry in enumerate(entries):
+            entry = {"image": entry} if isinstance(entry, str) else entry
+            image = _path(src, entry, "image", f"{key}[{number}]")
+            if not (src / image).is_file():
+                listing.skipped["listed but absent"].append(image)
+                continue
+            row = listing.study(stem(PurePosixPath(image).name), split=split)
+            for channel, named in channels.items():
+                listing.add(row, named, image if len(channels) == 1 else f"{image}#{channel}")
+            if "label" in entry:
+                _add_label(listing, row, src, _path(src, entry, "label", f"{key}[{number}]"))
+    return listing
+
+
+def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> None:
+    if (src / label).is_file():
+        listing.add(row, Named("mask:label", "labelsTr"), label)
+    else:
+        listing.skipped["listed but absent"].append(label)
+
+
+def _path(src: Path, entry: Any, key: str, where: str) -> str:
+    """A relative path of `dataset.json` that stays within the dataset."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ScanweaveError(src / ABOUT, f"{where}: '{key}' is not a path", _ADVICE)
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise ScanweaveError(src / ABOUT, f"{where}: '{value}' leads out of the dataset", _ADVICE)
+    return str(path)

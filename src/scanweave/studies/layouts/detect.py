@@ -1,0 +1,68 @@
+"""Which layout a source has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.layouts.bids import DATATYPES, list_bids
+from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
+from scanweave.studies.layouts.folders import list_flat, list_folders
+from scanweave.studies.layouts.listing import Listing, images, stem
+from scanweave.studies.layouts.names import Names
+from scanweave.studies.layouts.table import list_table
+from scanweave.studies.readers import suffix
+
+LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
+    "nnunet": list_nnunet,
+    "decathlon": list_decathlon,
+    "bids": list_bids,
+    "folders": list_folders,
+    "flat": list_flat,
+    "table": list_table,
+}
+"""Every layout by the name that `--layout` takes."""
+
+
+def detect(src: Path) -> str:
+    """The one layout that `src` has.
+
+    Raises:
+        ScanweaveError: It has none or several.
+    """
+    if src.is_file():
+        if src.suffix.lower() in (".csv", ".tsv"):
+            return "table"
+        raise ScanweaveError(src, "a file, but not a .csv or .tsv table", "Name the folder that holds the studies")
+    if not src.is_dir():
+        raise ScanweaveError(src, "no such folder or table", "Check the path")
+    found = list(_special(src)) or list(_plain(src))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ScanweaveError(src, "no images were found in it", "Name the folder that holds the studies, or a table")
+    raise ScanweaveError(
+        src, f"could be in the layout {' or '.join(found)}", f"Choose by --layout {found[0]} (or {found[1]})"
+    )
+
+
+def _special(src: Path) -> Iterator[str]:
+    if (src / ABOUT).is_file() and (src / "imagesTr").is_dir():
+        numbered = any(CHANNEL.fullmatch(stem(parts[-1])) for parts in images(src / "imagesTr"))
+        if numbered:
+            yield "nnunet"
+        elif "training" in read_about(src):
+            yield "decathlon"
+    subjects = [path for path in src.glob("sub-*") if path.is_dir()]
+    if any((subject / kind).is_dir() for subject in subjects for kind in DATATYPES) or any(
+        path.is_dir() for subject in subjects for kind in DATATYPES for path in subject.glob(f"ses-*/{kind}")
+    ):
+        yield "bids"
+
+
+def _plain(src: Path) -> Iterator[str]:
+    if any(suffix(path.name) and not path.name.startswith(".") for path in src.iterdir() if path.is_file()):
+        yield "flat"
+    if any(len(parts) > 1 for parts in images(src)):
+        yield "folders"

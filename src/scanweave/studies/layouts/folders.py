@@ -1,0 +1,99 @@
+"""One folder per subject (or per subject and session), the sequence in the file name; or all files in one folder."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.names import Named, Names, words
+
+_SESSION = re.compile(
+    r"(?:study|ses|session|visit|tp|timepoint|time|followup|fu)[-_]?\d+(?![A-Za-z0-9])", re.IGNORECASE
+)
+_CATEGORIES = {"anat", "perf", "dwi", "func", "mr", "mri", "nifti", "nii", "image", "images", "raw", "mask", "masks",
+               "label", "labels", "seg", "segmentations", "data"}  # fmt: skip
+"""Folders within a subject that say what lies there, not when it was taken."""
+
+
+def list_folders(src: Path, names: Names) -> Listing:
+    """Studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
+    listing = Listing("folders", src)
+    by_subject: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for parts in images(src):
+        if len(parts) == 1:
+            listing.skipped["outside the folders of the subjects"].append(parts[0])
+        elif not is_text("/".join(parts)):
+            listing.skipped["its name is not valid UTF-8"].append(ascii("/".join(parts)))
+        else:
+            by_subject[parts[0]].append(parts)
+    for subject, files in by_subject.items():
+        _list_subject(listing, names, subject, files)
+    return listing
+
+
+def _list_subject(listing: Listing, names: Names, subject: str, files: list[tuple[str, ...]]) -> None:
+    sessions = {parts: _session(parts, subject, names) for parts in files}
+    several = any(sessions.values())
+    for parts, session in sessions.items():
+        path = "/".join(parts)
+        if several and session is None:
+            listing.skipped["belongs to no session of its subject"].append(path)
+            continue
+        row = listing.study(f"{subject}_{session}" if session else subject, subject)
+        listing.add(row, meaning(names, parts, (subject, session or "")), path)
+
+
+def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> Named | str:
+    """What a file is by its own name without the subject's, or else by the folder it lies in."""
+    text = stem(parts[-1])
+    for prefix in (*parts[:-1], *prefixes):
+        text = without_prefix(text, prefix)
+    named = names.of(text)
+    if isinstance(named, str) and named.startswith("not") and len(parts) > 2:
+        by_folder = names.of(parts[-2])
+        return named if isinstance(by_folder, str) else by_folder
+    return named
+
+
+def without_prefix(text: str, prefix: str) -> str:
+    """`text` without `prefix` and the separator after it, unless nothing would be left."""
+    if prefix and text.lower().startswith(prefix.lower()):
+        rest = text[len(prefix) :]
+        if rest and not rest[0].isalnum() and rest.strip("_-. "):
+            return rest.lstrip("_-. ")
+    return text
+
+
+def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
+    """The session that a file belongs to, by the folder below its subject or the first words of its name."""
+    if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and isinstance(names.of(parts[1]), str):
+        return parts[1]
+    match = _SESSION.match(without_prefix(stem(parts[-1]), subject))
+    return match[0] if match else None
+
+
+def list_flat(src: Path, names: Names) -> Listing:
+    """Studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
+    listing = Listing("flat", src)
+    files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
+    subjects: dict[str, dict[str, Any]] = {}
+    rest: list[str] = []
+    for file in files:
+        found = names.tail(stem(file))
+        if found is None:
+            rest.append(file)
+        else:
+            row = subjects.setdefault(found[0].lower(), listing.study(found[0]))
+            listing.add(row, found[1], file)
+    for file in rest:
+        ends = [word.stop for word in words(stem(file))[-2::-1]]
+        owner = next((file[:end] for end in ends if file[:end].lower() in subjects), None)
+        if owner is None:
+            listing.skipped["no subject is known by this name"].append(file)
+        else:
+            named = names.of(without_prefix(stem(file), owner))
+            listing.add(subjects[owner.lower()], named, file)
+    return listing

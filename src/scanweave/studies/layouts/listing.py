@@ -1,0 +1,198 @@
+"""What a layout found: rows of a manifest, how names were understood, and what was left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort, safe_id
+from scanweave.studies.layouts.names import Named, display_order
+from scanweave.studies.readers import suffix
+
+SHOWN = 5
+"""How many file names of a kind are named when files are left out."""
+
+
+@dataclass
+class Listing:
+    """The studies of a source, before they are a cohort.
+
+    Attributes:
+        layout: Name of the layout.
+        root: Folder that the paths are relative to.
+        studies: Rows by study name.
+        mapping: Column → spellings that were taken for it, with how often.
+        skipped: Reason → files left out for it, relative to the root.
+    """
+
+    layout: str
+    root: Path
+    studies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mapping: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    clashes: list[str] = field(default_factory=list)
+
+    def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
+        """The row of a study, made on first use."""
+        name = safe_id(name)
+        row = self.studies.setdefault(name, {"study": name, "patient": safe_id(patient or name)})
+        row.update(fields)
+        return row
+
+    def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
+        """Enter a file under what its name means, or note why it is left out."""
+        if isinstance(named, str):
+            self.skipped[named].append(path)
+        elif named.column is None:
+            self.skipped["left out by --rename"].append(path)
+        elif named.column in row:
+            words = f"{row['study']}: both '{row[named.column]}' and '{path}' are {named.column.partition(':')[2]}"
+            self.clashes.append(words)
+        else:
+            row[named.column] = path
+            self.mapping[named.column][named.spelling] += 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows in order of their names, columns in order of display, all columns in all rows.
+
+        Raises:
+            ScanweaveError: Two files of a study have one name, or there is no study with an image.
+        """
+        if self.clashes:
+            more = f" (and {len(self.clashes) - 1} more such pairs)" if len(self.clashes) > 1 else ""
+            raise ScanweaveError(
+                self.root, f"{self.clashes[0]}{more}",
+                "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
+            )  # fmt: skip
+        rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith("scan:") for c in row)]
+        columns = {column for row in rows for column in row if ":" in column}
+        kinds = ("scan:", "mask:", "label:", "table:")
+        ordered = [c for kind in kinds for c in sorted((c for c in columns if c.startswith(kind)), key=display_order)]
+        plain = [c for c in ("split", "report", "boxes") if any(c in row for row in rows)]
+        whole = [{c: row.get(c) for c in ("study", "patient", *plain, *ordered)} for row in rows]
+        for column in ordered:
+            if column.startswith(("label:", "table:")):
+                _as_numbers(whole, column)
+        return whole
+
+    def write(self, out: str | Path, name: str | None = None) -> Cohort:
+        """Make a cohort of the listing in the folder `out`.
+
+        Raises:
+            ScanweaveError: Nothing was found, a name is taken twice, or `out` holds a cohort.
+        """
+        rows = self.rows()
+        if not rows:
+            raise ScanweaveError(
+                self.root, f"no study with a known sequence was found in the {self.layout} layout{self._hint()}",
+                "Map your names by --rename WORD=name, or name the layout by --layout",
+            )  # fmt: skip
+        root = str(self.root.resolve())
+        return Cohort.create(
+            out, rows, root=root, name=name or self.root.resolve().name, source=root, layout=self.layout
+        )
+
+    def report(self) -> list[str]:
+        """The listing in words: counts, how names were understood, what was left out."""
+        rows = self.rows()
+        count = Counter(c.partition(":")[2] for row in rows for c, v in row.items() if c.startswith("scan:") and v)
+        masks = Counter(c for row in rows for c, v in row.items() if c.startswith("mask:") and v)
+        order = sorted(count, key=lambda n: display_order(f"scan:{n}"))
+        parts = [f"{len(rows)} studies in {self.layout} layout", *(f"{name} {count[name]}" for name in order)]
+        lines = [" · ".join([*parts, *(f"{name} {n}" for name, n in sorted(masks.items()))])]
+        for column in sorted(self.mapping, key=lambda c: (c.startswith("mask:"), display_order(c))):
+            spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
+            more = ", …" if len(self.mapping[column]) > SHOWN else ""
+            lines.append(f"  {column} ← {', '.join(spellings)}{more}")
+        for reason, files in sorted(self.skipped.items()):
+            named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
+            lines.append(f"  left out, {reason}: {named}")
+        bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
+        if bare:
+            lines.append(f"  left out, without any known sequence: {len(bare)} studies ({', '.join(bare[:SHOWN])})")
+        if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
+            lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
+        return lines
+
+    def _hint(self) -> str:
+        files = [file for files in self.skipped.values() for file in files][:3]
+        return f" (not understood: {', '.join(files)} …)" if files else ""
+
+
+def images(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Paths of the images below a folder, as their parts, sorted; hidden ones and loops of links are passed over."""
+    seen: set[tuple[int, int]] = set()
+
+    def walk(path: str, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        try:
+            about = os.stat(path)  # noqa: PTH116 - 10^5 folders
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        except OSError as error:
+            raise ScanweaveError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
+        if (about.st_dev, about.st_ino) in seen:
+            return
+        seen.add((about.st_dev, about.st_ino))
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from walk(entry.path, (*parts, entry.name))
+            elif suffix(entry.name):
+                yield (*parts, entry.name)
+
+    yield from walk(str(folder), ())
+
+
+def stem(name: str) -> str:
+    """A file name without its image suffix."""
+    return name[: -len(suffix(name) or "")]
+
+
+def joined(listings: Sequence[Listing]) -> Listing:
+    """Several listings as one, relative to the folder that holds all their roots.
+
+    Raises:
+        ScanweaveError: Two of them name the same study.
+    """
+    root = Path(os.path.commonpath([listing.root.resolve() for listing in listings]))
+    whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
+    for listing in listings:
+        prefix = listing.root.resolve().relative_to(root).as_posix() + "/"
+        for name, row in listing.studies.items():
+            if name in whole.studies:
+                raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
+            is_image = {c: c.startswith(("scan:", "mask:")) or c in ("report", "boxes") for c in row}
+            whole.studies[name] = {
+                c: prefix + v if is_image[c] and not v.startswith("/") else v for c, v in row.items()
+            }
+        for column, spellings in listing.mapping.items():
+            whole.mapping[column].update(spellings)
+        for reason, files in listing.skipped.items():
+            whole.skipped[reason] += [prefix + file for file in files]
+        whole.clashes += listing.clashes
+    return whole
+
+
+def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
+    """Turn a column of text into numbers, if all of it are."""
+    try:
+        numbers = [None if row[column] is None else float(row[column]) for row in rows]
+    except ValueError:
+        return
+    whole = all(n is None or n.is_integer() for n in numbers)
+    for row, number in zip(rows, numbers, strict=True):
+        row[column] = int(number) if whole and number is not None else number
+
+
+def is_text(path: str) -> bool:
+    """Whether a path can be written as UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,33 @@
+"""What a user may decide about preparation. Imports nothing slow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PreparationSettings(BaseModel):
+    """What a user may decide about preparation; the rest is learnt from the training studies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    orientation: str = Field(
+        "RAS", pattern="^[RLAPIS]{3}$",
+        description="Axes that volumes are flipped and permuted to; slices are taken along the third.",
+    )  # fmt: skip
+    spacing: tuple[float, float, float] | None = Field(
+        None, description="Voxel size [mm] to resample to; None: the training studies' median where they differ."
+    )
+    reference: str = Field(
+        "finest", description="Scan on whose grid the others of a study are brought: a name, or the finest present."
+    )
+    percentile: float = Field(
+        99.5, gt=50, le=100, description="Percentile of a magnitude image that sets its intensity scale [%]."
+    )
+    percentile_region: Literal["foreground", "volume"] = Field(
+        "foreground", description="Where that percentile is taken: in the patient, or over all voxels."
+    )
+    headroom: float = Field(1.25, ge=1, description="The scale times this maps to +1; brighter voxels are clipped.")
+    crop: bool = Field(True, description="Crop volumes to the box of the foreground.")
+    margin: int = Field(4, ge=0, description="Voxels kept around that box.")

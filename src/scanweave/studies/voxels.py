@@ -1,0 +1,59 @@
+"""What the voxels of one image say about it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.findings import Finding
+from scanweave.studies.repairs import finite
+
+EMPTY_SHARE = 1e-3
+"""An image of which fewer voxels than this differ from its lowest value shows next to nothing."""
+
+
+def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
+    """The voxels of a scan, made finite, and what is peculiar about them."""
+    data, findings = _finite(data)
+    if any(finding.status == "refused" for finding in findings):
+        return data, findings
+    lowest, highest = float(data.min()), float(data.max())
+    if lowest == highest:
+        words, step = f"constant: every voxel is {lowest:g}", "Leave it out of the study, or export it again"
+        return data, [*findings, Finding("constant", "refused", words, step)]
+    if np.count_nonzero(data != lowest) < EMPTY_SHARE * data.size:
+        words = f"almost empty: fewer than {100 * EMPTY_SHARE:g} % of its voxels differ from {lowest:g}"
+        findings.append(Finding("empty", "suspect", words, "Look at it"))
+    return data, findings
+
+
+def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
+    """What is peculiar about the voxels of a label map; an empty one is none."""
+    data, findings = _finite(data)
+    if findings:
+        return findings
+    sample = np.asarray(data.ravel(order="K")[:: max(1, data.size // 1_000_000)], dtype=np.float32)
+    if (sample != np.round(sample)).any() or sample.min() < 0:
+        words = "a label map with fractional or negative numbers"
+        findings.append(Finding("labels", "suspect", words, "Check that it is a label map and not an image"))
+    return findings
+
+
+def fingerprint(data: NDArray[np.generic]) -> str:
+    """Hash of an image's voxels (every 7th of them): equal images have equal prints whatever their files' names."""
+    values = np.ascontiguousarray(data.ravel(order="K")[::7])
+    return hashlib.blake2b(values.tobytes() + repr(data.shape).encode(), digest_size=12).hexdigest()
+
+
+def _finite(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
+    try:
+        data, bad = finite(data, "")
+    except ScanweaveError as error:
+        return data, [Finding("non-finite", "refused", error.reason, error.next_step)]
+    if not bad:
+        return data, []
+    words = f"{bad} voxels are NaN or infinite"
+    return data, [Finding("non-finite", "repaired", words, f"replaced by the lowest finite value, {data.min():g}")]

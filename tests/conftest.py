@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real scans (`SCANWEAVE_DATA`, or `../shared/data` beside the repository).
+
+    Where it is absent the test is skipped, but on continuous integration (`CI=true`) it fails.
+    """
+    folder = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        message = f"{folder}: the real scans are absent; set SCANWEAVE_DATA"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder

@@ -1,0 +1,127 @@
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from tiny import TinyTask, fit, stop_after
+
+from scanweave.engine import loop
+from scanweave.engine.checkpoint import read_state
+from scanweave.engine.interrupt import StopRequest
+from scanweave.engine.run import Run
+from scanweave.engine.settings import TrainingSettings
+from scanweave.errors import ScanweaveError
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_that_raises_is_named(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(ScanweaveError, match=r"case-2 \(sample 9\): cannot be read \(ValueError: the header lies\)"):
+        fit(tmp_path, TinyTask(faults={9: "raise"}), workers=workers)
+
+
+def test_a_batch_that_cannot_be_joined_names_its_cases(tmp_path: Path) -> None:
+    task = TinyTask()
+    task.collate = lambda samples: {"image": torch.stack([])}  # type: ignore[method-assign]
+    with pytest.raises(ScanweaveError, match="case-0, case-1: cannot be read"):
+        fit(tmp_path, task)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("kill", "process died"), ("exit", "process died"), ("hang", "hung for more than 2 s")]
+)
+def test_a_reader_that_dies_or_hangs_names_its_case(tmp_path: Path, fault: str, reason: str) -> None:
+    with pytest.raises(ScanweaveError, match=r"case-2 \(sample 9\): .*" + re.escape(reason)):
+        fit(tmp_path, TinyTask(faults={9: fault}), workers=1, worker_timeout=2.0, ema_decay=None)
+    assert Run.open(tmp_path).state == "stopped"
+
+
+def test_a_broken_case_is_skipped_and_named(tmp_path: Path) -> None:
+    run = fit(tmp_path, TinyTask(faults={3: "nan", 12: "wild"}))
+    skipped = [row for row in run.metrics() if "skipped" in row]
+    assert skipped == [
+        {"step": 2, "split": "train", "skipped": "loss", "cases": ["case-3"]},
+        {"step": 7, "split": "train", "skipped": "gradient", "cases": ["case-5", "case-6"]},
+    ]
+    assert run.record["skipped"] == 2
+    assert all(bool(torch.isfinite(value).all()) for value in load_file(run.weights).values())
+
+
+def test_training_gives_up_on_a_loss_that_stays_not_finite(tmp_path: Path) -> None:
+    task = TinyTask(faults=dict.fromkeys(range(6, 40), "nan"))
+    with pytest.raises(ScanweaveError, match="step 6: loss not finite in 3 steps in a row, cases case-0, case-1"):
+        fit(tmp_path, task, nonfinite_limit=3)
+    kept = load_file(tmp_path / "checkpoints" / "step-00000003" / "network.safetensors")
+    assert all(bool(torch.isfinite(value).all()) for value in kept.values())
+
+
+def test_a_metric_that_is_not_finite_is_never_the_best(tmp_path: Path) -> None:
+    task = TinyTask()
+    task.series = [float("nan"), 0.5, float("-inf")]
+    run = fit(tmp_path, task)
+    assert (run.record["weights"], run.record["step"]) == ("best", 8)
+    assert [row["error"] for row in run.metrics() if row["split"] == "validation"] == [None, 0.5, None]
+
+
+def test_patience_ends_the_training_and_exports_the_best(tmp_path: Path) -> None:
+    task = TinyTask()
+    task.series = [0.5, 0.6, 0.7, 0.1]
+    run = fit(tmp_path, task, patience=2, steps=40)
+    assert (run.record["steps"], run.record["step"]) == (12, 4)
+
+
+@pytest.mark.parametrize(("ema_decay", "source"), [(0.9, "ema"), (None, "last")])
+def test_without_validation_the_average_or_the_last_weights_are_exported(
+    tmp_path: Path, ema_decay: float | None, source: str
+) -> None:
+    task = TinyTask()
+    task.validate = lambda network: None  # type: ignore[method-assign]
+    run = fit(tmp_path, task, ema_decay=ema_decay)
+    assert run.record["weights"] == source
+    name = "ema" if source == "ema" else "network"
+    expected = load_file(tmp_path / "checkpoints" / "step-00000012" / f"{name}.safetensors")
+    exported = load_file(run.weights)
+    assert all(torch.equal(exported[key], expected[key]) for key in expected)
+
+
+def test_devices_and_precisions_that_are_not_there_are_named(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(ScanweaveError, match="no cuda device"):
+            fit(tmp_path / "device", device="cuda")
+    with pytest.raises(ScanweaveError, match="precision: fp16"):
+        fit(tmp_path / "precision", device="cpu", precision="fp16")
+    fit(tmp_path / "bf16", device="cpu", precision="bf16", steps=2)
+
+
+def test_fp16_settles_its_scale_without_blaming_cases_and_resumes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stands in for a GPU: accelerate offers fp16 on none of the devices of a test machine."""
+    plain = loop.open_accelerator
+
+    def open_accelerator(settings: TrainingSettings) -> Accelerator:
+        accelerator = plain(settings)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120, growth_interval=4)
+        accelerator.native_amp = True
+        accelerator.state._mixed_precision = "fp16"
+        return accelerator
+
+    monkeypatch.setattr(loop, "open_accelerator", open_accelerator)
+    whole = fit(tmp_path / "whole", TinyTask(faults={45: "nan"}), steps=30, nonfinite_limit=3, ema_decay=None)
+    with pytest.raises(SystemExit):
+        fit(tmp_path / "parts", stop_after(25, {45: "nan"}), steps=30, nonfinite_limit=3, ema_decay=None)
+    parts = fit(tmp_path / "parts", TinyTask(faults={45: "nan"}), steps=30, nonfinite_limit=3, ema_decay=None)
+    assert whole.weights.read_bytes() == parts.weights.read_bytes()
+    assert [row["cases"] for row in whole.metrics() if "skipped" in row] == [["case-3"]]
+    scale = read_state(parts.checkpoints / "step-00000030").scaler["scale"]
+    assert scale < 2.0**120
+
+
+def test_a_second_ctrl_c_is_not_swallowed() -> None:
+    with StopRequest() as request:
+        signal.raise_signal(signal.SIGINT)
+        assert request.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

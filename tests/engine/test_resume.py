@@ -1,0 +1,124 @@
+import json
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from subprocess import run as run_process
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import TinyTask, fit, stop_after
+
+from scanweave.engine.run import Run
+
+FORK = multiprocessing.get_context("fork")
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.weights)
+
+
+def largest_difference(first: Run, second: Run) -> float:
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+def slow_task() -> TinyTask:
+    """Return a task of at least 0.1 s a step, so that a kill comes in the middle of training."""
+    task = TinyTask()
+    read = task.collate
+
+    def collate(samples: list[dict[str, object]]) -> dict[str, object]:
+        time.sleep(0.05)
+        return read(samples)
+
+    task.collate = collate  # type: ignore[method-assign]
+    return task
+
+
+def without_times(run: Run) -> list[dict[str, object]]:
+    return [{name: value for name, value in row.items() if name != "samples_per_second"} for row in run.metrics()]
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema_decay": None, "accumulate": 2, "clip_norm": 0.1}, {"patience": 1}])
+def test_a_stopped_training_continues_bit_by_bit(tmp_path: Path, changes: dict[str, object]) -> None:
+    whole = fit(tmp_path / "whole", **changes)
+    with pytest.raises(SystemExit) as stop:
+        fit(tmp_path / "parts", stop_after(5), **changes)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert Run.open(tmp_path / "parts").state == "stopped"
+    parts = fit(tmp_path / "parts", **changes)
+    assert parts.state == "finished"
+    assert largest_difference(whole, parts) == 0
+    assert without_times(whole) == without_times(parts)
+
+
+def test_kills_at_any_moment_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
+    changes = {"workers": 1, "accumulate": 2, "patience": 3, "steps": 30, "checkpoint_every": 2}
+    whole = fit(tmp_path / "whole", **changes)
+    draw = np.random.default_rng(7)
+    for _ in range(3):
+        child = FORK.Process(target=fit, args=(tmp_path / "killed", slow_task()), kwargs=changes)
+        child.start()
+        time.sleep(draw.uniform(0.1, 0.6))
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    killed = fit(tmp_path / "killed", **changes)
+    assert largest_difference(whole, killed) == 0
+    assert without_times(whole) == without_times(killed)
+    assert not list((tmp_path / "killed").rglob(".partial-*"))
+
+
+def test_metrics_hold_each_step_once(tmp_path: Path) -> None:
+    run = fit(tmp_path, steps=9)
+    (tmp_path / "weights.safetensors").unlink()
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 11, "split": "train", "loss": 1.0}\n{"step": 12, "spl')
+    run = fit(tmp_path, steps=9)
+    steps = [row["step"] for row in run.metrics() if row["split"] == "train"]
+    assert all(before < after for before, after in pairwise(steps))
+    assert max(steps) == 8
+
+
+def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, steps=1)
+    before = (tmp_path / "run.json").read_bytes()
+    capsys.readouterr()
+    fit(tmp_path, steps=1)
+    assert "is finished" in capsys.readouterr().out
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_accumulation_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
+    doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
+    twice = fit(tmp_path / "twice", TinyTask(plain=True), accumulate=2)
+    assert largest_difference(doubled, twice) <= 1e-5
+
+
+def test_two_processes_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
+    doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
+    script = Path(__file__).with_name("tiny.py")
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    arguments = [str(tmp_path / "pair"), json.dumps({"plain": True})]
+    result = run_process(
+        [sys.executable, *command, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(re.findall("Finished", result.stdout)) == 1
+    pair = Run.open(tmp_path / "pair")
+    assert pair.record["processes"] == 2
+    assert largest_difference(doubled, pair) <= 1e-5
+    assert [row["step"] for row in pair.metrics()] == [row["step"] for row in doubled.metrics()]

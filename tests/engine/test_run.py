@@ -1,0 +1,104 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+
+CONFIG: dict[str, Any] = {"training": {"steps": 10, "workers": 2}, "network": {"width": 32}}
+COHORT = {"path": "glioma", "sha256": "ab"}
+
+
+def test_a_run_records_what_made_it(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG, COHORT) as run:
+        assert run.state == "running"
+        assert Run.open(tmp_path).state == "running"
+    opened = Run.open(tmp_path)
+    assert opened.state == "stopped"
+    assert opened.config == CONFIG
+    assert opened.record["cohort"] == COHORT
+    assert {"system", "versions", "machine", "command", "started", "seconds"} <= opened.record.keys()
+
+
+@pytest.mark.parametrize(
+    ("system", "config", "cohort", "words"),
+    [
+        ("tiny", {**CONFIG, "network": {"width": 64}}, COHORT, "network.width was 32, now 64"),
+        ("tiny", {**CONFIG, "training": {"steps": 10, "seed": 1}}, COHORT, "training.seed was absent, now 1"),
+        ("tiny", {"training": {"steps": 10}}, COHORT, 'network was {"width": 32}, now absent'),
+        ("other", CONFIG, COHORT, 'system was "tiny", now "other"'),
+        ("tiny", CONFIG, {"path": "glioma", "sha256": "cd"}, 'cohort.sha256 was "ab", now "cd"'),
+    ],
+)
+def test_another_configuration_is_refused(
+    tmp_path: Path, system: str, config: dict[str, Any], cohort: dict[str, str], words: str
+) -> None:
+    Run.start(tmp_path, "tiny", CONFIG, COHORT).close()
+    with pytest.raises(ScanweaveError) as error:
+        Run.start(tmp_path, system, config, cohort)
+    assert words in str(error.value)
+    Run.start(tmp_path, "tiny", CONFIG, COHORT).close()
+
+
+def test_workers_may_change(tmp_path: Path) -> None:
+    Run.start(tmp_path, "tiny", CONFIG).close()
+    Run.start(tmp_path, "tiny", {**CONFIG, "training": {"steps": 10, "workers": 0}}).close()
+    assert Run.open(tmp_path).config["training"]["workers"] == 0
+
+
+def test_a_run_in_use_names_the_process_and_a_killed_one_is_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom scanweave.engine.run import Run\n"
+        f"run = Run.start({str(tmp_path)!r}, 'tiny', {CONFIG!r})\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ScanweaveError, match=f"in use by process {other.pid}"):
+            Run.start(tmp_path, "tiny", CONFIG)
+        assert Run.open(tmp_path).state == "running"
+        other.kill()
+        other.wait()
+    assert Run.open(tmp_path).state == "stopped"
+    Run.start(tmp_path, "tiny", CONFIG).close()
+
+
+def test_a_forked_reader_does_not_keep_the_lock(tmp_path: Path) -> None:
+    run = Run.start(tmp_path, "tiny", CONFIG)
+    ready, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        os.read(ready, 1)
+        os._exit(0)
+    run.close()
+    Run.start(tmp_path, "tiny", CONFIG).close()
+    os.close(go)
+    os.waitpid(child, 0)
+
+
+def test_folders_that_are_no_runs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(ScanweaveError, match="holds other files"):
+        Run.start(tmp_path, "tiny", CONFIG)
+    with pytest.raises(ScanweaveError, match="is not a run folder"):
+        Run.open(tmp_path)
+
+
+def test_metrics_stay_json_whatever_the_numbers(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG) as run:
+        run.log(1, "train", {"loss": float("nan")})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "split": "train", "loss": None}
+
+
+def test_runs_open_without_torch() -> None:
+    code = (
+        "import sys, scanweave.engine.run, scanweave.engine.schedule\n"
+        "assert not {'torch', 'accelerate', 'numpy', 'rich'} & sys.modules.keys(), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,43 @@
+import pytest
+from pydantic import ValidationError
+
+from scanweave.engine.schedule import learning_rate
+from scanweave.engine.settings import TrainingSettings
+
+PAPER = TrainingSettings(
+    steps=1_000_000,
+    learning_rate=2e-4,
+    final_learning_rate=1e-6,
+    schedule="poly",
+    poly_power=0.9,
+    schedule_every=6_640,
+    schedule_steps=6_640_000,
+)
+"""Seq2Seq: 830 subjects × 8 crops an epoch, 1000 epochs of decay, a hard stop after 1e6 steps."""
+
+
+def test_the_seq2seq_paper_stops_while_its_rate_is_still_high() -> None:
+    assert learning_rate(PAPER, 0) == pytest.approx(2e-4)
+    assert learning_rate(PAPER, 999_999) == pytest.approx(1.73e-4, rel=2e-3)
+    assert learning_rate(PAPER, 6_639_999) == pytest.approx(1.4e-6, rel=0.05)
+    assert learning_rate(PAPER, 6_640_000) == pytest.approx(1e-6)
+    assert learning_rate(PAPER, 9_000_000) == pytest.approx(1e-6)
+
+
+def test_the_rate_changes_at_epoch_ends_only() -> None:
+    assert learning_rate(PAPER, 6_639) == learning_rate(PAPER, 0)
+    assert learning_rate(PAPER, 6_640) < learning_rate(PAPER, 6_639)
+
+
+def test_warm_up_rises_to_the_highest_rate_and_cosine_halves_midway() -> None:
+    settings = TrainingSettings(steps=110, schedule="cosine", warm_up=10, learning_rate=1.0, final_learning_rate=0.0)
+    assert [learning_rate(settings, step) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert learning_rate(settings, 60) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"learning_rate": float("nan")}, {"step": 3}, {"warm_up": 20_000}, {"final_learning_rate": 1.0}]
+)
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        TrainingSettings(**wrong)  # type: ignore[arg-type]

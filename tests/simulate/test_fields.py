@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from scanweave.simulate.fields import Grid, smooth_field
+
+
+def _grid(spacing):
+    return Grid((-40.0, -60.0, -30.0), (96.0, 120.0, 72.0), spacing)
+
+
+def test_field_has_mean_0_and_spread_1_everywhere():
+    fields = np.stack([smooth_field(np.random.default_rng(i), _grid(8.0), 15.0) for i in range(600)])
+    assert np.abs(fields.mean(axis=0)).max() < 0.25
+    assert np.abs(fields.std(axis=0) - 1).max() < 0.2
+
+
+def test_one_seed_gives_one_field_on_every_grid():
+    coarse = smooth_field(np.random.default_rng(3), _grid(4.0), 15.0)
+    fine = smooth_field(np.random.default_rng(3), _grid(2.0), 15.0)[::2, ::2, ::2]
+    np.testing.assert_allclose(coarse, fine[: coarse.shape[0], : coarse.shape[1], : coarse.shape[2]], atol=1e-5)
+
+
+def test_a_longer_scale_is_smoother():
+    rough, smooth = (smooth_field(np.random.default_rng(0), _grid(2.0), scale) for scale in (8.0, 40.0))
+    assert np.abs(np.diff(smooth, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, axis=0)).mean()
+
+
+def test_affine_places_the_first_voxel():
+    grid = _grid(3.0)
+    assert grid.affine @ [0, 0, 0, 1] == pytest.approx([-40, -60, -30, 1])
+    assert grid.affine @ [2, 0, 0, 1] == pytest.approx([-34, -60, -30, 1])

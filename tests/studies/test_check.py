@@ -1,0 +1,160 @@
+"""Verdicts: what is found, in words; and the repairs that preparation makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.check import check_cohort, check_study, verdicts
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.repairs import repaired
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+
+GRID = np.diag([6.0, 6.0, 6.0, 1.0])
+
+
+def anatomy(seed: int, shape=(24, 26, 22)) -> np.ndarray:
+    """Tissue of a made-up head: 0 outside, 1 to 4 inside."""
+    place = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
+    radius = np.sqrt((place**2).sum(axis=0)) + 0.03 * np.random.default_rng([1, seed]).normal(size=shape)
+    return np.digitize(radius, [0.3, 0.5, 0.7, 0.85])
+
+
+LOOKS = {"t1": [900, 700, 500, 250, 0], "t2": [250, 500, 600, 950, 0], "flair": [500, 650, 800, 120, 0]}
+
+
+def image(name: str, seed: int) -> np.ndarray:
+    generator = np.random.default_rng([seed, *name.encode()])
+    values = np.array(LOOKS[name], dtype=float) * generator.uniform(0.7, 1.4)
+    tissue = anatomy(seed)
+    return (values[tissue] + (tissue < 4) * generator.normal(0, 25, tissue.shape)).astype(np.float32)
+
+
+def write(path: Path, data: np.ndarray, affine: np.ndarray = GRID) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(data, affine), path)
+
+
+def study(folder: Path, **scans: tuple[np.ndarray, np.ndarray]):
+    row = {"study": "s", "patient": "p"}
+    for name, (data, affine) in scans.items():
+        write(folder / f"{name}.nii.gz", data, affine)
+        row[f"scan:{name}"] = f"{name}.nii.gz"
+    return check_study(row, folder)
+
+
+def cohort(folder: Path, exchange: int | None = None) -> Cohort:
+    rows = []
+    for i in range(7):
+        names = dict(zip(LOOKS, LOOKS, strict=True))
+        if i == exchange:
+            names |= {"t1": "t2", "t2": "t1"}
+        for name, shown in names.items():
+            write(folder / f"{i}/{name}.nii.gz", image(shown, i))
+        rows.append({"study": f"s{i}", "patient": f"p{i}", **{f"scan:{n}": f"{i}/{n}.nii.gz" for n in names}})
+    return Cohort.create(folder, rows, root=".", name="c", source="test", layout="folders")
+
+
+def kinds(verdict) -> dict[str, str]:
+    return {finding.kind: finding.status for finding in verdict.findings}
+
+
+def test_a_sound_study_is_ok(tmp_path):
+    assert study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0), GRID)).status == "ok"
+
+
+def test_grids_that_differ_name_the_reference(tmp_path):
+    coarse = np.diag([12.0, 12.0, 12.0, 1.0])
+    coarse[:3, 3] = 3
+    verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0)[::2, ::2, ::2].copy(), coarse))
+    assert verdict.status == "repaired"
+    assert "resampled to the grid of t1" in str(verdict.findings[0])
+
+
+def test_mixed_orientation_is_said_and_exact(tmp_path):
+    turned = GRID @ np.array([[-1.0, 0, 0, 23], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0)[::-1].copy(), turned))
+    assert kinds(verdict) == {"orientation": "repaired"}
+    assert "t1 RAS, t2 LAS" in verdict.findings[0].words
+
+
+def test_too_little_overlap_is_refused(tmp_path):
+    away = GRID.copy()
+    away[2, 3] = 100
+    verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0), away))
+    assert kinds(verdict)["overlap"] == "refused"
+
+
+def test_every_bad_image_of_a_study_is_named(tmp_path):
+    hole = image("t2", 0)
+    hole[:5] = np.nan
+    verdict = study(tmp_path, t1=(np.full((9, 9, 9), 3.0), GRID), t2=(hole, GRID), flair=(image("flair", 0), GRID * 50))
+    refused = {finding.scan: finding.kind for finding in verdict.findings if finding.status == "refused"}
+    assert refused["t1"] == "constant"
+    assert refused["t2"] == "non-finite"
+    assert refused["flair"] == "units"
+
+
+def test_a_file_under_two_names_is_suspect(tmp_path):
+    verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t1", 0), GRID))
+    assert kinds(verdict) == {"copy": "suspect"}
+
+
+@pytest.mark.parametrize("exchange", [None, 0, 4])
+def test_exchanged_names_are_suspected_and_sound_ones_are_not(tmp_path, exchange):
+    found = {v.study: kinds(v) for v in check_cohort(cohort(tmp_path, exchange))}
+    assert {name for name, own in found.items() if "swapped" in own} == (
+        {f"s{exchange}"} if exchange is not None else set()
+    )
+
+
+def test_a_series_is_refused_only_where_the_others_are_volumes(tmp_path):
+    made = cohort(tmp_path)
+    write(tmp_path / "3/t1.nii.gz", np.stack([image("t1", 3), image("t1", 4)], axis=-1))
+    found = {v.study: v for v in check_cohort(made)}
+    assert kinds(found["s3"])["series"] == "refused"
+    assert found["s1"].status == "ok"
+
+
+def test_verdicts_are_kept_until_a_file_changes(tmp_path, monkeypatch):
+    made = cohort(tmp_path)
+    assert {v.status for v in check_cohort(made)} == {"ok"}
+    assert json.loads((tmp_path / "check.json").read_text())["verdicts"]["s0"] == "ok"
+    read = []
+    monkeypatch.setattr("scanweave.studies.check.read_scan", lambda path: read.append(path) or _missing(path))
+    assert {v.status for v in verdicts(made)} == {"ok"}
+    assert not read
+    write(tmp_path / "2/t1.nii.gz", image("t1", 99))
+    assert {v.study: v.status for v in verdicts(made)}["s2"] == "refused"
+    assert {path.parent.name for path in read} == {"2"}
+
+
+def _missing(path):
+    raise ScanweaveError(path, "not read in this test", "Go on")
+
+
+def test_a_part_of_a_cohort_keeps_the_verdicts_of_the_rest(tmp_path):
+    made = cohort(tmp_path)
+    verdicts(made.select(["s1", "s2"]))
+    assert [v.study for v in verdicts(made.select(["s3"]))] == ["s3"]
+    assert set(json.loads((tmp_path / "check.json").read_text())["verdicts"]) == {"s1", "s2", "s3"}
+
+
+def test_repairs_are_made_when_voxels_are_read():
+    data = image("t1", 0)
+    data[3, 4, 5] = np.nan
+    mended = repaired(Study("s", "p", {"t1": Scan.of(data, GRID), "t2": Scan.of(data[..., None], GRID)}))
+    for scan in mended.scans.values():
+        assert scan.frames is None
+        assert scan.data.shape == data.shape
+        assert scan.data[3, 4, 5] == np.nanmin(data)
+    assert np.isnan(data[3, 4, 5])
+    data[:6] = np.inf
+    with pytest.raises(ScanweaveError, match="NaN or infinite"):
+        _ = repaired(Study("s", "p", {"t1": Scan.of(data, GRID)})).scans["t1"].data

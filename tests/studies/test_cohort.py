@@ -1,0 +1,88 @@
+"""A cohort opens, filters and splits; the commands say what they did."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanweave.cli.cohort import CheckCohort, ImportCohort, ShowCohort, SplitCohort
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import make_splits, write_splits
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    rows = [
+        {"study": f"s{i}", "patient": f"p{i // 2}", "scan:t1": f"{i}.nii.gz", "scan:t2": None if i % 3 else f"{i}.nii"}
+        for i in range(12)
+    ]
+    return Cohort.create(tmp_path, rows, root=".", name="c", source="x", layout="table")
+
+
+def test_filters(cohort):
+    assert cohort.counts() == {"t1": 12, "t2": 4}
+    assert cohort.having("t1", "t2").studies == ["s0", "s3", "s6", "s9"]
+    assert cohort.having("ct").studies == []
+    assert cohort.select(["s4"]).patients == ["p2"]
+    assert Cohort.open(cohort.folder).digest == cohort.digest
+    assert cohort.select(["s4"]).digest != cohort.digest
+
+
+def test_parts_keep_patients_together(cohort):
+    write_splits(cohort.folder, make_splits(cohort.patients, 3, seed=1))
+    for fold in range(3):
+        parts = [cohort.part(part, fold) for part in ("train", "validation", "test")]
+        assert sorted(study for part in parts for study in part.studies) == sorted(cohort.studies)
+        assert sum(len(part.patients) for part in parts) == 6
+        assert cohort.select(["s0"]).part("train", fold).studies in (["s0"], [])
+
+
+def test_a_patient_that_the_splits_do_not_know_is_told(cohort):
+    write_splits(cohort.folder, make_splits(cohort.patients[:-1], 3))
+    with pytest.raises(ScanweaveError, match="where patient 'p5' belongs"):
+        cohort.part("train")
+
+
+@given(st.sets(st.integers(0, 999), min_size=3, max_size=60), st.integers(3, 12), st.integers(0, 99), st.booleans())
+@settings(deadline=None)
+def test_splits_are_a_partition_and_depend_on_seed_and_patients_only(numbers, folds, seed, validation):
+    patients = [f"p{n}" for n in numbers]
+    if folds > len(patients):
+        return
+    splits = make_splits(patients, folds, seed=seed, validation=validation)
+    assert splits.assignment == make_splits(patients[::-1], folds, seed=seed, validation=validation).assignment
+    tested = [name for fold in range(folds) for name in splits.patients("test", fold)]
+    assert sorted(tested) == sorted(patients)
+    sizes = [len(splits.patients("test", fold)) for fold in range(folds)]
+    assert max(sizes) - min(sizes) <= 1
+    assert bool(splits.patients("validation", 0)) == validation
+
+
+def test_the_way_from_a_folder_to_folds(tmp_path, capsys):
+    generator = np.random.default_rng(3)
+    for patient in "ABC":
+        (tmp_path / "src" / patient).mkdir(parents=True)
+        for name in ("t1", "fla"):
+            data = generator.integers(0, 500, (12, 12, 12)).astype(np.int16)
+            image = nib.Nifti1Image(data, np.diag([9.0, 9.0, 9.0, 1.0]))
+            nib.save(image, tmp_path / "src" / patient / f"{name}.nii.gz")
+    out = tmp_path / "cohort"
+    assert ImportCohort((tmp_path / "src",), out, rename="fla=flair").run() == 0
+    assert capsys.readouterr().out.startswith("3 studies in folders layout · t1 3 · flair 3\n")
+    assert CheckCohort(out).run() == 0
+    assert "3 ok" in capsys.readouterr().out
+    assert SplitCohort(out, folds=3).run() == 0
+    assert capsys.readouterr().out == "3 patients in 3 folds from seed 0; fold 0: 1 train, 1 validation, 1 test\n"
+    assert ShowCohort(out).run() == 0
+    assert "3 studies of 3 patients" in capsys.readouterr().out
+    (tmp_path / "src" / "B" / "t1.nii.gz").write_bytes(b"broken")
+    assert CheckCohort(out, json=True).run() == 1
+    found = {verdict["study"]: verdict for verdict in json.loads(capsys.readouterr().out)}
+    assert found["B"]["status"] == "refused"
+    assert found["B"]["findings"][0]["scan"] == "t1"

@@ -1,0 +1,211 @@
+"""Every layout is recognised, names are understood, and what is left out is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.layouts import import_cohort, list_studies, parse_rename
+from scanweave.studies.layouts.names import Named, Names
+
+
+def tree(folder: Path, *files: str) -> Path:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def rows(src, **options) -> dict[str, dict]:
+    return {
+        row["study"]: {k: v for k, v in row.items() if v is not None} for row in list_studies(src, **options).rows()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("t1n", "scan:t1"), ("T1w", "scan:t1"), ("t1_native", "scan:t1"), ("T1POST", "scan:t1c"), ("t1+c", "scan:t1c"),
+        ("t1ce", "scan:t1c"), ("T1-Gd", "scan:t1c"), ("t2f", "scan:flair"), ("T2_FLAIR", "scan:flair"),
+        ("fla", "scan:flair"), ("FLAIR_bias", "scan:flair"), ("t2w", "scan:t2"), ("MR_T1_image", "scan:t1"),
+        ("ADC", "scan:adc"), ("dwi_adc", "scan:adc"), ("CT_image", "scan:ct"), ("PET", "scan:pet"),
+        ("lesion_mask", "mask:lesion"), ("brain_mask", "mask:brain"), ("seg", "mask:seg"), ("CT_mask", "mask:ct"),
+        ("Segmentation", "mask:seg"), ("labels", "mask:label"), ("tumor_segmentation", "mask:tumor"),
+    ],
+)  # fmt: skip
+def test_names_as_people_write_them(name, column):
+    found = Names().of(name)
+    assert isinstance(found, Named)
+    assert found.column == column
+
+
+@pytest.mark.parametrize("name", ["scout", "", "t1_to_flair", "pet_ct", "t12", "wt1x"])
+def test_what_cannot_be_told_is_not_guessed(name):
+    assert isinstance(Names().of(name), str)
+
+
+def test_own_names_come_first():
+    names = Names(parse_rename("T1POST=late, scan x=t2,fla=-,FLAIR_bias=corrected"))
+    assert names.of("t1post").column == "scan:late"
+    assert names.of("a_scan_x_b").column == "scan:t2"
+    assert names.of("fla").column is None
+    assert names.of("FLAIR_bias").column == "scan:corrected"
+    assert names.of("FLAIR").column == "scan:flair"
+
+
+def test_one_folder_per_subject(tmp_path):
+    tree(tmp_path, "A/A_t1.nii.gz", "A/A_FLAIR.nrrd", "A/scout.nii.gz", "B b/t1c.mha", "B b/seg.nii", "B b/.hidden.nii")
+    listing = list_studies(tmp_path)
+    found = {row["study"]: row for row in listing.rows()}
+    assert found["A"]["scan:flair"] == "A/A_FLAIR.nrrd"
+    assert found["B-b"]["scan:t1c"] == "B b/t1c.mha"
+    assert found["B-b"]["mask:seg"] == "B b/seg.nii"
+    assert found["B-b"]["scan:t1"] is None
+    words = "\n".join(listing.report())
+    assert "2 studies in folders layout · t1 1 · t1c 1 · flair 1" in words
+    assert "A/scout.nii.gz" in words
+    assert "--rename" in words
+
+
+def test_a_sequence_in_a_folder_of_its_own_and_sessions(tmp_path):
+    tree(tmp_path, "P1/T1/IM0001.nii.gz", "P1/FLAIR/IM0001.nii.gz", "P2/2019/t1.nii.gz", "P2/2020/t1.nii.gz",
+         "P3/anat/t1.nii.gz", "P4/study1_T1W.nii.gz", "P4/study2_T1W.nii.gz")  # fmt: skip
+    found = rows(tmp_path)
+    assert set(found) == {"P1", "P2_2019", "P2_2020", "P3", "P4_study1", "P4_study2"}
+    assert found["P1"]["scan:flair"] == "P1/FLAIR/IM0001.nii.gz"
+    assert found["P2_2019"]["patient"] == found["P2_2020"]["patient"] == "P2"
+
+
+def test_all_in_one_folder(tmp_path):
+    tree(
+        tmp_path,
+        "sub_01_t1.nii.gz",
+        "sub_01_t2_flair.nii.gz",
+        "sub_01_lesion_mask.nii.gz",
+        "sub_02_T1-ce.nii.gz",
+        "x.nii",
+    )
+    found = rows(tmp_path)
+    assert found["sub_01"]["scan:flair"] == "sub_01_t2_flair.nii.gz"
+    assert found["sub_01"]["mask:lesion"] == "sub_01_lesion_mask.nii.gz"
+    assert found["sub_02"] == {"study": "sub_02", "patient": "sub_02", "scan:t1c": "sub_02_T1-ce.nii.gz"}
+
+
+def test_nnunet_with_a_missing_channel(tmp_path):
+    tree(
+        tmp_path,
+        "imagesTr/a_0000.nii.gz",
+        "imagesTr/a_0001.nii.gz",
+        "imagesTr/b_1_0001.nii.gz",
+        "imagesTs/c_0000.nii.gz",
+        "labelsTr/a.nii.gz",
+        "labelsTr/z.nii.gz",
+        "imagesTr/a_0007.nii.gz",
+    )
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1", "1": "noNorm"}}))
+    listing = list_studies(tmp_path)
+    assert listing.layout == "nnunet"
+    found = rows(tmp_path)
+    assert found["a"] == {
+        "study": "a",
+        "patient": "a",
+        "split": "train",
+        "scan:t1": "imagesTr/a_0000.nii.gz",
+        "scan:nonorm": "imagesTr/a_0001.nii.gz",
+        "mask:label": "labelsTr/a.nii.gz",
+    }
+    assert "scan:t1" not in found["b_1"]
+    assert found["c"]["split"] == "test"
+    assert any("labelsTr/z.nii.gz" in line for line in listing.report())
+
+
+def test_decathlon_names_channels_of_a_file(tmp_path):
+    tree(tmp_path, "imagesTr/B_1.nii.gz", "labelsTr/B_1.nii.gz", "imagesTs/B_2.nii.gz")
+    about = {
+        "modality": {"0": "FLAIR", "1": "t1gd"},
+        "test": ["./imagesTs/B_2.nii.gz"],
+        "training": [{"image": "./imagesTr/B_1.nii.gz", "label": "./labelsTr/B_1.nii.gz"}],
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    found = rows(tmp_path)
+    assert found["B_1"]["scan:t1c"] == "imagesTr/B_1.nii.gz#1"
+    assert found["B_1"]["mask:label"] == "labelsTr/B_1.nii.gz"
+    assert found["B_2"]["split"] == "test"
+
+
+def test_bids(tmp_path):
+    tree(
+        tmp_path,
+        "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz",
+        "sub-01/ses-1/anat/sub-01_ses-1_ce-gadolinium_T1w.nii.gz",
+        "sub-01/ses-2/anat/sub-01_ses-2_FLAIR.nii.gz",
+        "sub-02/anat/sub-02_T2w.nii.gz",
+        "sub-02/anat/sub-02_UNIT1.nii.gz",
+        "sub-02/anat/sub-02_label-lesion_mask.nii.gz",
+        "derivatives/x/sub-02/anat/sub-02_T1w.nii.gz",
+    )
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t34\tF\nsub-02\tn/a\tM\n")
+    found = rows(tmp_path)
+    assert set(found) == {"sub-01_ses-1", "sub-01_ses-2", "sub-02"}
+    assert found["sub-01_ses-1"]["scan:t1c"].endswith("ce-gadolinium_T1w.nii.gz")
+    assert found["sub-01_ses-2"]["table:age"] == 34
+    assert found["sub-02"]["mask:lesion"].endswith("lesion_mask.nii.gz")
+    assert "scan:t1" not in found["sub-02"]
+    assert "table:age" not in found["sub-02"]
+
+
+def test_two_runs_are_told_apart_by_rename(tmp_path):
+    tree(tmp_path, "sub-1/anat/sub-1_run-1_T1w.nii.gz", "sub-1/anat/sub-1_run-2_T1w.nii.gz")
+    with pytest.raises(ScanweaveError, match=r"run-1_T1w\.nii\.gz.*run-2_T1w\.nii\.gz"):
+        rows(tmp_path)
+    found = rows(tmp_path, rename={"run-2_T1w": "-"})
+    assert found["sub-1"]["scan:t1"].endswith("run-1_T1w.nii.gz")
+
+
+def test_a_table(tmp_path):
+    tree(tmp_path, "x/a.nii.gz", "x/b.nii.gz", "x/m.nii.gz")
+    (tmp_path / "s.csv").write_text(
+        "case,patient_id,T1,scan:odd,mask:lesion,age,label:grade\nk1,p,x/a.nii.gz,,x/m.nii.gz,30,2\nk2,p,,x/b.nii.gz#1,,,3\n"
+    )
+    found = rows(tmp_path / "s.csv")
+    assert found["k1"] == {
+        "study": "k1",
+        "patient": "p",
+        "scan:t1": "x/a.nii.gz",
+        "mask:lesion": "x/m.nii.gz",
+        "label:grade": 2,
+        "table:age": 30,
+    }
+    assert found["k2"]["scan:odd"] == "x/b.nii.gz#1"
+
+
+def test_ambiguous_layout_is_asked_about(tmp_path):
+    tree(tmp_path, "p/t1.nii.gz", "q_t1.nii.gz")
+    with pytest.raises(ScanweaveError, match=r"flat or folders.*--layout"):
+        list_studies(tmp_path)
+    assert set(rows(tmp_path, layout="flat")) == {"q"}
+
+
+def test_several_sources_make_one_cohort(tmp_path):
+    tree(tmp_path, "one/A/t1.nii.gz", "two/B/t1.nii.gz")
+    cohort = import_cohort([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    assert cohort.studies == ["A", "B"]
+    assert (cohort.root / cohort.frame["scan:t1"][1]).is_file()
+
+
+def test_the_users_files_stay_as_they_are(tmp_path):
+    source = tree(tmp_path / "src", "A/t1.nii.gz")
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    import_cohort(source, tmp_path / "out")
+    assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+    with pytest.raises(ScanweaveError, match="holds a cohort already"):
+        import_cohort(source, tmp_path / "out")
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    tree(tmp_path, "A/t1.nii.gz")
+    (tmp_path / "A" / "again").symlink_to(tmp_path / "A")
+    assert rows(tmp_path)["A"]["scan:t1"] == "A/t1.nii.gz"
