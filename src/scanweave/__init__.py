@@ -1,3 +1,69 @@
 """scanweave: learn from incomplete, many-view medical imaging studies."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from scanweave.api import fit, list_systems, open_run, predict
+    from scanweave.engine.run import Run
+    from scanweave.errors import ScanweaveError
+    from scanweave.simulate import simulate_brain
+    from scanweave.studies.check import check_cohort
+    from scanweave.studies.cohort import Cohort
+    from scanweave.studies.geometry import Geometry
+    from scanweave.studies.layouts import import_cohort
+    from scanweave.studies.scan import Scan
+    from scanweave.studies.splits import make_splits, write_splits
+    from scanweave.studies.study import Study
+
+__all__ = [
+    "Cohort",
+    "Geometry",
+    "Run",
+    "Scan",
+    "ScanweaveError",
+    "Study",
+    "__version__",
+    "check_cohort",
+    "fit",
+    "import_cohort",
+    "list_systems",
+    "make_splits",
+    "open_run",
+    "predict",
+    "simulate_brain",
+    "write_splits",
+]
+
+_HOMES = {
+    "Cohort": "studies.cohort",
+    "Geometry": "studies.geometry",
+    "Run": "engine.run",
+    "Scan": "studies.scan",
+    "ScanweaveError": "errors",
+    "Study": "studies.study",
+    "check_cohort": "studies.check",
+    "fit": "api",
+    "import_cohort": "studies.layouts",
+    "list_systems": "api",
+    "make_splits": "studies.splits",
+    "open_run": "api",
+    "predict": "api",
+    "simulate_brain": "simulate",
+    "write_splits": "studies.splits",
+}
+"""The module that each public name comes from; it is imported when the name is first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'scanweave' has no attribute {name!r}")
+    return getattr(import_module(f"scanweave.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from accelerate import PartialState
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -20,8 +22,10 @@ from scanweave.studies.plan import Plan, learn_plan
 from scanweave.studies.preparation import PreparedStudy, prepare, restore
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
+from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.selection import Choice
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
@@ -133,6 +137,50 @@ class Seq2Seq:
         """A synthetic volume in [-1, 1] as a scan on the native grid, in intensities of its sequence."""
         data = restore(volume, prepared.frame, self.plan, name)
         return Scan.of(data, prepared.frame.native.affine, synthetic=True)
+
+    def evaluate(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        include_self: bool = False,
+        lpips: tuple[Path, Path] | None = None,
+        say: Say = print,
+    ) -> pd.DataFrame:
+        """Predict every present sequence from the others and compare; see `evaluation.evaluate`."""
+        return evaluation.evaluate(self, cohort, out, part=part, include_self=include_self, lpips=lpips, say=say)
+
+    def rank(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        say: Say = print,
+        **conventions: Any,
+    ) -> ranking.Ranking:
+        """Rank the sequences by C_t and C_d; `conventions` are fields of `ranking.RankingOptions`."""
+        return ranking.rank(self, cohort, out, ranking.RankingOptions(**conventions), part=part, say=say)
+
+    def explain(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        include_self: bool = False,
+        pictures: int = differentiation.PICTURES,
+        say: Say = print,
+    ) -> pd.DataFrame:
+        """Map what no other sequence tells of each; see `differentiation.explain`."""
+        return differentiation.explain(
+            self, cohort, out, part=part, include_self=include_self, pictures=pictures, say=say
+        )
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
+        return report.write(self.run, self.plan, path)
 
 
 def load_config(run: Run) -> Seq2SeqConfig:

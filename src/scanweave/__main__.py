@@ -1,0 +1,7 @@
+"""`python -m scanweave`."""
+
+import sys
+
+from scanweave.cli.main import main
+
+sys.exit(main())

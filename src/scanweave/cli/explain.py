@@ -1,0 +1,43 @@
+"""`scanweave explain`: map what each sequence alone shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+
+@dataclass
+class Explain:
+    """Map, per study and sequence, what no other sequence can make: NIfTI on the native grid, and pictures."""
+
+    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """Folder of the run."""
+    cohort: Path
+    """Folder of the cohort."""
+    out: Path | None = None
+    """Folder to make; RUN/explanation if not given."""
+    part: Literal["train", "validation", "test", "all"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all of another."""
+    include_self: bool = False
+    """Count a sequence as its own source, as the paper's code does."""
+    pictures: int = 4
+    """Studies to make pictures of; maps are written for all."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes the fastest that is there."""
+
+    def run(self) -> int:
+        """Explain, and say where the maps are."""
+        from scanweave import api
+        from scanweave.studies.cohort import Cohort
+
+        system = api.open_run(self.folder, self.device, "explain")
+        options = {"part": self.part, "include_self": self.include_self, "pictures": self.pictures}
+        system.explain(Cohort.open(self.cohort), self.out, **options)
+        print(f"wrote {self.out or self.folder / 'explanation'} · next: scanweave report {self.folder}")
+        return 0
+
+
+COMMAND = Explain

@@ -1,0 +1,85 @@
+"""`scanweave fit`: learn from a cohort."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from scanweave.cli.parsing import parse, parse_fields, show_help
+from scanweave.systems.registry import SYSTEMS, Entry, entry
+
+
+@dataclass
+class Fit:
+    """Learn from a cohort; the same command continues a fit that was stopped.
+
+    Settings come from the preset, then from the TOML file, then from options such as --training.steps 100.
+    """
+
+    system: Annotated[Positional[str], arg(metavar="SYSTEM")]
+    """What to fit: see scanweave systems; scanweave fit SYSTEM --help shows its settings."""
+    cohort: Path
+    """Folder of the cohort."""
+    folder: Annotated[Path, arg(name="run")]
+    """Folder of the run."""
+    preset: str | None = None
+    """Settings to start from; the system's first preset if not given."""
+    config: Path | None = None
+    """TOML file of settings on top of the preset."""
+    fold: int = 0
+    """Which fold of the cohort's splits trains."""
+    workers: int = 1
+    """Processes that prepare studies."""
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Fit, saying each choice and why."""
+    if {"-h", "--help"} & set(arguments):
+        return _help(program, arguments)
+    options, rest = parse(Fit, program, arguments, extra=True)
+    about, overrides = entry(options.system), parse_fields(rest)
+    from scanweave import api
+    from scanweave.studies.cohort import Cohort
+
+    layers: list[api.Layer] = [options.config, overrides] if options.config else [overrides]
+    settings = api.configure(options.system, options.preset, layers)
+    say = _voice()
+    if options.preset is None:
+        say(_reason(about, settings.preset))
+    cohort = Cohort.open(options.cohort)
+    api.fit(
+        options.system, cohort, options.folder, config=settings, fold=options.fold, workers=options.workers, say=say
+    )
+    say(
+        f"wrote {options.folder} · next: scanweave predict {options.folder} --cohort {options.cohort} --out predictions"
+    )
+    return 0
+
+
+def _reason(about: Entry, preset: str) -> str:
+    others = ", ".join(f"--preset {name}" for name in about.presets if name != preset)
+    if preset != about.presets[0]:
+        return f"preset: {preset}, as the settings file says"
+    return f"preset: {preset}, since it fits any computer and is done soonest; for the full model give {others}"
+
+
+def _voice() -> Callable[[str], None]:
+    """What prints a line: under torchrun only the first process does."""
+    return print if os.environ.get("RANK", "0") == "0" else lambda line: None
+
+
+def _help(program: str, arguments: list[str]) -> int:
+    system = next((word for word in arguments if word in SYSTEMS), None)
+    try:
+        parse(Fit, program, ["--help"])
+    except SystemExit:
+        if system is not None:
+            about = entry(system)
+            print(f"Settings of {system}, with the values of the preset {about.presets[0]}:")
+            show_help(about.preset(about.presets[0]), f"{program} {system}")
+    return 0

@@ -1,0 +1,81 @@
+"""`scanweave`: finds the module of a verb, runs it, and turns faults into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import scanweave
+from scanweave.errors import ScanweaveError
+
+VERBS = {
+    "cohort": "take studies in, check, split and show them: cohort import | check | split | show",
+    "simulate": "make a cohort whose truth is known: simulate brain",
+    "fit": "learn from a cohort",
+    "predict": "make the missing, or the named, images",
+    "evaluate": "measure predictions against what was acquired, with intervals",
+    "rank": "order the sequences by what they carry, with intervals",
+    "explain": "map what each sequence alone shows",
+    "report": "write one HTML page of a run to keep and send",
+    "demo": "all of it, on simulated studies, in minutes",
+    "systems": "list the systems and what each answers",
+    "import-weights": "take over published weights, read safely",
+}
+"""What the program can do. The verb `a-b` lives in the module `scanweave.cli.a_b`."""
+
+USAGE, REFUSED, INTERRUPTED = 2, 1, 130
+"""Exit statuses besides 0: a mistake of the user, a study that was refused or failed, and Ctrl-C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status: 0, or see `USAGE`, `REFUSED`, `INTERRUPTED`."""
+    try:
+        return run_command(list(sys.argv[1:] if arguments is None else arguments))
+    except ScanweaveError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted. What is whole is kept; the same command goes on.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command and return its exit status; faults are raised.
+
+    Raises:
+        ScanweaveError: A mistake of the user.
+    """
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb in ("-h", "--help"):
+        print(_help())
+        return 0
+    if verb == "--version":
+        print(f"scanweave {scanweave.__version__}")
+        return 0
+    if verb not in VERBS:
+        raise ScanweaveError("scanweave", f"there is no verb '{verb}'", f"Choose one of {', '.join(VERBS)}")
+    from scanweave.cli.parsing import run_verb
+
+    return run_verb(import_module(f"scanweave.cli.{verb.replace('-', '_')}"), f"scanweave {verb}", rest)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {about}" for verb, about in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: scanweave VERB [OPTIONS]",
+            "",
+            "Learn from incomplete, many-view medical imaging studies.",
+            "",
+            *lines,
+            "",
+            "scanweave VERB --help tells the options of a verb; scanweave --version the version.",
+            "New here: scanweave demo --out demo",
+        ]
+    )

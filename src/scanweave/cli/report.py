@@ -1,0 +1,29 @@
+"""`scanweave report`: one HTML page of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+@dataclass
+class Report:
+    """Write one self-contained HTML page of a run: cohort, learning curve, pictures, numbers, and how to cite."""
+
+    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """Folder of the run."""
+    out: Path | None = None
+    """File to write; RUN/report.html if not given."""
+
+    def run(self) -> int:
+        """Write the page, and say where it is."""
+        from scanweave import api
+
+        print(f"wrote {api.open_run(self.folder, verb='report').report(self.out)}")
+        return 0
+
+
+COMMAND = Report

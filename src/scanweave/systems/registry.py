@@ -1,0 +1,98 @@
+"""Which systems there are, told without importing any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from scanweave.errors import ScanweaveError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a system before it is loaded.
+
+    Attributes:
+        name: What commands and `run.json` call it; its folder is `scanweave/systems/<name>/`.
+        title: Its full name.
+        wing: The family of systems that it belongs to.
+        question: What it answers, in one line.
+        paper: The work that it comes from.
+        arxiv: Number of that work on arXiv.
+        class_name: Its class in `system.py`.
+        verbs: What it offers.
+        presets: Keys of `PRESETS` in its `config.py`, the default first.
+    """
+
+    name: str
+    title: str
+    wing: str
+    question: str
+    paper: str
+    arxiv: str
+    class_name: str
+    verbs: tuple[str, ...]
+    presets: tuple[str, ...]
+
+    @property
+    def module(self) -> str:
+        """Dotted name of its package."""
+        return f"scanweave.systems.{self.name}"
+
+    def load(self) -> Any:
+        """Import the system and return its class."""
+        return getattr(import_module(f"{self.module}.system"), self.class_name)
+
+    def preset(self, name: str) -> Any:
+        """The settings of a preset; imports its `config.py` only.
+
+        Raises:
+            ScanweaveError: There is no such preset.
+        """
+        if name not in self.presets:
+            raise ScanweaveError(
+                "preset", f"{self.name} has no preset '{name}'", f"Choose one of {', '.join(self.presets)}"
+            )
+        presets: Mapping[str, Any] = import_module(f"{self.module}.config").PRESETS
+        return presets[name]
+
+
+_ENTRIES = (
+    Entry(
+        name="seq2seq",
+        title="Seq2Seq",
+        wing="synthesis",
+        question="Which MR sequence can be made from which others, and what does each show that no other does?",
+        paper="Han et al., Synthesis-based imaging-differentiation representation learning for multi-sequence 3D/4D "
+        "MRI, Medical Image Analysis 2024",
+        arxiv="2302.00517",
+        class_name="Seq2Seq",
+        verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
+        presets=("small", "paper"),
+    ),
+)
+
+SYSTEMS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""All systems by name."""
+
+
+def entry(name: str) -> Entry:
+    """What is known of the system `name`.
+
+    Raises:
+        ScanweaveError: There is no such system.
+    """
+    if name not in SYSTEMS:
+        raise ScanweaveError("system", f"there is no system '{name}'", f"Choose one of {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
+
+
+def load(name: str) -> Any:
+    """Import the system `name` and return its class.
+
+    Raises:
+        ScanweaveError: There is no such system.
+    """
+    return entry(name).load()

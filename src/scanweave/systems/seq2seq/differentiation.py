@@ -1,0 +1,197 @@
+"""What a sequence shows that no other tells: imaging-differentiation maps (spec c)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import write_json
+from scanweave.measures.bootstrap import bootstrap
+from scanweave.measures.separation import voxelwise_auroc
+from scanweave.report.maps import map_overlay
+from scanweave.report.slices import PLANES, telling_slice
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import Plan
+from scanweave.studies.preparation import Frame, to_native
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.studies.writers import write_scan
+from scanweave.systems.seq2seq.figures import differentiation_sheet, save_figure, save_table
+from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
+from scanweave.systems.seq2seq.selection import Choice, Say, note_output, select_studies
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+
+if TYPE_CHECKING:
+    from scanweave.systems.seq2seq.system import Seq2Seq
+
+EXPLANATION, SHEET = "explanation", "differentiation.png"
+PICTURES = 4
+"""Studies that pictures are made of, unless asked for more; maps are written for all."""
+BRIGHT = 99.5
+"""Percentile of a study's maps in the brain that ends their common colour scale."""
+
+
+def differentiation(
+    synthesizer: Synthesizer, volumes: Mapping[str, Volume], *, include_self: bool = False
+) -> tuple[dict[str, Volume], dict[str, list[str]]]:
+    """M_d(t) = mean over the sources s of |G(x_s → t) − x_t|, on volumes in [-1, 1].
+
+    Args:
+        synthesizer: The network.
+        volumes: The real scans of a study on one grid; each is a source of all others.
+        include_self: Count t as a source of itself too, as the paper's code does.
+
+    Returns:
+        The map of each sequence that has a source, `(X, Y, Z)` in [0, 2], and its sources.
+    """
+    sums: dict[str, Volume] = {}
+    sources: dict[str, list[str]] = {}
+    for source in sorted(volumes):
+        targets = [name for name in volumes if name != source or include_self]
+        for target, made in synthesizer.translate(volumes[source], targets).items():
+            error = np.abs(made - volumes[target])
+            sums[target] = sums[target] + error if target in sums else error
+            sources.setdefault(target, []).append(source)
+    return {name: sums[name] / np.float32(len(sources[name])) for name in volumes if name in sums}, sources
+
+
+def explain(
+    system: Seq2Seq,
+    cohort: Cohort,
+    out: str | Path | None = None,
+    *,
+    part: Choice | None = None,
+    include_self: bool = False,
+    pictures: int = PICTURES,
+    say: Say = print,
+) -> pd.DataFrame:
+    """Write the differentiation map of every present sequence as NIfTI on the native grid, with pictures.
+
+    Args:
+        system: The fitted run.
+        cohort: Where the studies come from.
+        out: Folder of the results; None: `explanation` in the run.
+        part: Which studies; see `evaluate`.
+        include_self: Count a sequence as its own source, as the paper's code does.
+        pictures: Studies to make pictures of.
+        say: Takes lines about choices and results.
+
+    Returns:
+        One row a study and sequence: sources, mean M_d in the brain and, where the study has a mask `lesion`, how
+        well the map tells each label of it from the rest of the brain (AUROC; `any` for all labels together).
+
+    Raises:
+        ScanweaveError: No study holds two sequences that the run knows.
+    """
+    folder = Path(out) if out is not None else system.run.folder / EXPLANATION
+    chosen = select_studies(system.run, cohort, part, say)
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    drawn: list[str] = []
+    for study in chosen.cohort:
+        try:
+            native, maps, sources = _maps(system, study, include_self)
+        except ScanweaveError as error:
+            left_out[study.id] = error.reason
+            say(f"left out: {error}")
+            continue
+        for name, values in maps.items():
+            _write_map(folder / study.id, native, name, values, sources[name], include_self)
+        found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
+        rows += found
+        if len(drawn) < pictures:
+            _draw(folder / study.id, native, maps)
+            drawn.append(study.id)
+        say(f"{study.id}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
+    if not rows:
+        raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
+    table = pd.DataFrame(rows)
+    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn}
+    save_table(table, folder / f"{EXPLANATION}.csv")
+    write_json(folder / f"{EXPLANATION}.json", _record(table, about, system.sequences))
+    note_output(system.run, "explanation", folder)
+    return table
+
+
+def _maps(
+    system: Seq2Seq, study: Study, include_self: bool
+) -> tuple[NativeStudy, dict[str, Volume], dict[str, list[str]]]:
+    prepared = system.prepare(study)
+    if len(prepared.volumes) < 2:
+        raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
+    native = native_study(study, prepared, system.plan)
+    maps, sources = differentiation(system.synthesizer, prepared.volumes, include_self=include_self)
+    return native, {name: _native_map(values, prepared.frame, system.plan) for name, values in maps.items()}, sources
+
+
+def _native_map(values: Volume, frame: Frame, plan: Plan) -> Volume:
+    full = np.zeros(frame.working.shape, dtype=np.float32)
+    full[tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))] = values
+    return to_native(full, frame, plan)
+
+
+def _write_map(
+    folder: Path, native: NativeStudy, name: str, values: Volume, sources: Sequence[str], include_self: bool
+) -> None:
+    provenance = {
+        "what": "imaging-differentiation map: mean over the sources of |prediction - real|, scans in [-1, 1]",
+        "target": name,
+        "sources": list(sources),
+        "count": len(sources),
+        "include_self": include_self,
+    }
+    scan = Scan.of(values, native.grid.affine, synthetic=True)
+    write_scan(folder / f"{native.id}_{name}_differentiation.nii.gz", scan, provenance)
+
+
+def _row(native: NativeStudy, name: str, values: Volume, sources: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"study": native.id, "patient": native.patient, "sequence": name, "sources": sources}
+    found["mean"] = float(values[native.brain].mean())
+    for label, region in _lesions(native).items():
+        if 0 < np.count_nonzero(region & native.brain) < np.count_nonzero(native.brain):
+            found[f"auroc_{label}"] = voxelwise_auroc(values, region, native.brain)
+    return found
+
+
+def _lesions(native: NativeStudy) -> dict[str, NDArray[np.bool_]]:
+    if native.lesion is None or not native.lesion.any():
+        return {}
+    labels = [int(label) for label in np.unique(native.lesion) if label > 0]
+    return {str(label): native.lesion == label for label in labels} | {"any": native.lesion > 0}
+
+
+def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume]) -> None:
+    lesion = native.ras(native.lesion > 0) if native.lesion is not None and native.lesion.any() else None
+    spacing = native.grid.oriented("RAS").spacing
+    limit = max(float(np.percentile(values[native.brain], BRIGHT)) for values in maps.values()) or 1.0
+    real = {name: native.ras(volume) for name, volume in native.real.items()}
+    turned = {name: native.ras(np.where(native.brain, maps[name], 0)) for name in native.real if name in maps}
+    inside = native.ras(native.brain) if lesion is None else lesion
+    index = telling_slice(inside * np.max(list(turned.values()), axis=0), "axial")
+    save_figure(differentiation_sheet(real, turned, spacing, index, limit, lesion), folder / SHEET)
+    for name, values in turned.items():
+        x, y, z = (telling_slice(inside * values, plane) for plane in PLANES)
+        figure = map_overlay(real[name], values, spacing, f"M_d of {name}", limit, lesion, (x, y, z))
+        save_figure(figure, folder / f"{native.id}_{name}_differentiation.png")
+
+
+def _record(table: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str]) -> dict[str, Any]:
+    """The table and its means by sequence with intervals over patients, as plain values."""
+    columns = ["mean", *[name for name in table if str(name).startswith("auroc_")]]
+    summary = []
+    for name in sequences:
+        group = table[table["sequence"] == name]
+        for column in columns:
+            present = group[group[column].notna()]
+            if len(present):
+                found = bootstrap(present[column], list(present["patient"]), seed=0)
+                ends = {"low": found.low, "high": found.high} if found.n > 1 else {"low": None, "high": None}
+                summary.append({"sequence": name, "measure": column, "mean": found.value, **ends, "patients": found.n})
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return {"format": 1, "about": about, "summary": summary, "rows": rows}

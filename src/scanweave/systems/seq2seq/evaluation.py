@@ -1,0 +1,269 @@
+"""How well each sequence is made from each other: a table of pairs, its means with intervals, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json, write_json
+from scanweave.measures.bootstrap import bootstrap
+from scanweave.measures.image import image_quality
+from scanweave.report.grids import synthesis_grid
+from scanweave.report.slices import telling_slice
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.preparation import PreparedStudy
+from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_table
+from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
+from scanweave.systems.seq2seq.perceptual_quality import region_lpips
+from scanweave.systems.seq2seq.selection import Choice, Say, find_output, note_output, select_studies
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+
+if TYPE_CHECKING:
+    from scanweave.systems.seq2seq.system import Seq2Seq
+
+ALL, ANY = "all", "any"
+"""Source of a prediction combined from all others; and, in summaries, the mean over single sources or targets."""
+MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
+REGIONS = ("brain", "box", "volume")
+PAIRS, SUMMARY, MATRIX, GRID = "pairs.csv", "summary", "matrix.png", "grid.png"
+DRAWN = 4
+"""Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""
+KEYS = ["kind", "source", "target", "region"]
+
+
+class Made(NamedTuple):
+    """One prediction: `kind` is pair, self or all; `sources` how many it was made from; in [-1, 1]."""
+
+    kind: Literal["pair", "self", "all"]
+    source: str
+    target: str
+    sources: int
+    volume: Volume
+
+
+@dataclass
+class _Picture:
+    """Slices of one study, in shares of each target's range, for the figure of pairs."""
+
+    native: NativeStudy
+    index: int
+    predictions: dict[tuple[str, str], Any] = field(default_factory=dict)
+    psnr: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, native: NativeStudy) -> _Picture:
+        weight = native.brain if native.lesion is None or not native.lesion.any() else native.lesion > 0
+        return cls(native, telling_slice(native.ras(weight), "axial"))
+
+    def slab(self, volume: Volume, target: str) -> Any:
+        low, span = self.native.limits[target][0], self.native.span(target)
+        return (self.native.ras(volume)[:, :, self.index : self.index + 1] - low) / span
+
+    def add(self, made: Made, volume: Volume, psnr: float) -> None:
+        if made.kind != "self":
+            key = ("all others" if made.kind == "all" else made.source, made.target)
+            self.predictions[key], self.psnr[key] = self.slab(volume, made.target), psnr
+
+    def save(self, path: Path) -> None:
+        real = {name: self.slab(volume, name) for name, volume in self.native.real.items()}
+        sources = [*list(real)[:DRAWN], "all others"]
+        shown = {(s, t): self.predictions[s, t] for s in sources for t in real if (s, t) in self.predictions}
+        spacing = self.native.grid.oriented("RAS").spacing
+        save_figure(synthesis_grid(real, shown, spacing, 0, self.psnr, list(real)), path)
+
+
+def evaluate(
+    system: Seq2Seq,
+    cohort: Cohort,
+    out: str | Path | None = None,
+    *,
+    part: Choice | None = None,
+    include_self: bool = False,
+    lpips: tuple[Path, Path] | None = None,
+    seed: int = 0,
+    say: Say = print,
+) -> pd.DataFrame:
+    """Predict every present sequence from every other and from all others, and compare on the native grid.
+
+    The prediction is restored with the intensity scale of the real target: MR intensities have no unit, so the scale
+    is no finding. Studies are held in memory one at a time; one that cannot be measured is left out and named.
+
+    Args:
+        system: The fitted run.
+        cohort: Where the studies come from.
+        out: Folder of the results; None: `evaluation` in the run.
+        part: Which studies; None: the test part of the run's own cohort, all of another.
+        include_self: Also reconstruct each sequence from itself.
+        lpips: Weight files for LPIPS, AlexNet's and its heads'; None leaves it out.
+        seed: Of the resampling behind the intervals.
+        say: Takes lines about choices and results.
+
+    Returns:
+        One row a study, source, target and region, as in `pairs.csv`.
+
+    Raises:
+        ScanweaveError: No study holds two sequences that the run knows.
+    """
+    folder = Path(out) if out is not None else system.run.folder / "evaluation"
+    chosen = select_studies(system.run, cohort, part, say)
+    drawn = _fullest(chosen.cohort, system.sequences)
+    rows: list[dict[str, Any]] = []
+    left_out: dict[str, str] = {}
+    for study in chosen.cohort:
+        try:
+            prepared = system.prepare(study)
+            native = native_study(study, prepared, system.plan)
+            picture = _Picture.of(native) if study.id == drawn and len(native.real) > 1 else None
+            found = list(_rows(system, prepared, native, include_self, lpips, picture))
+            if not found:
+                raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
+        except ScanweaveError as error:
+            left_out[study.id] = error.reason
+            say(f"left out: {error}")
+            continue
+        rows += found
+        if picture is not None:
+            picture.save(folder / GRID)
+        say(f"{study.id}: {_mean_psnr(found)}")
+    if not rows:
+        raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
+    pairs = pd.DataFrame(rows)
+    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn}
+    _write(folder, pairs, about, system.sequences, seed)
+    note_output(system.run, "evaluation", folder)
+    return pairs
+
+
+def predictions(
+    synthesizer: Synthesizer, volumes: dict[str, Volume], targets: Sequence[str], *, include_self: bool = False
+) -> Iterator[Made]:
+    """Every target from every single source, then from all but itself (their mean); each source is encoded once."""
+    sums: dict[str, Volume] = {}
+    counts = dict.fromkeys(targets, 0)
+    for source in sorted(volumes):
+        wanted = [target for target in targets if target != source or include_self]
+        for target, made in synthesizer.translate(volumes[source], wanted).items():
+            yield Made("self" if source == target else "pair", source, target, 1, made)
+            if source != target:
+                sums[target] = sums[target] + made if target in sums else made
+                counts[target] += 1
+    for target, total in sums.items():
+        yield Made("all", ALL, target, counts[target], total / np.float32(counts[target]))
+
+
+def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Means with 95 % intervals over patients, for every pair and over all of a kind.
+
+    Returns:
+        Rows `kind, source, target, region, measure, mean, low, high, patients, studies`; `any` stands for the mean
+        over all single sources, or all targets.
+    """
+    measures = [name for name in MEASURES if name in pairs]
+    single = pairs["kind"] == "pair"
+    groups = pd.concat(
+        [
+            pairs,
+            pairs[single].assign(source=ANY),
+            pairs[single].assign(source=ANY, target=ANY),
+            pairs[~single].assign(target=ANY),
+        ]
+    )
+    rows = []
+    for key, group in groups.groupby(KEYS, sort=False):
+        for measure in measures:
+            present = group[group[measure].notna()]
+            if present.empty:
+                continue
+            found = bootstrap(present[measure], list(present["patient"]), seed=seed)
+            interval = {"mean": found.value, "low": found.low, "high": found.high, "patients": found.n}
+            rows.append(
+                {**dict(zip(KEYS, key, strict=True)), "measure": measure, **interval}
+                | {"studies": present["study"].nunique()}
+            )
+    return pd.DataFrame(rows)
+
+
+def evaluated(
+    system: Seq2Seq, cohort: Cohort, *, part: Choice | None, include_self: bool, fresh: Path | None, say: Say
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table of pairs of these studies and what it is about: the run's newest one if it fits, else a new one.
+
+    Args:
+        system: The fitted run.
+        cohort: Where the studies come from.
+        part: As in `evaluate`.
+        include_self: Whether reconstructions of a sequence from itself are needed.
+        fresh: Folder for a new evaluation; None: that of the run.
+        say: Takes lines about choices.
+    """
+    about = select_studies(system.run, cohort, part, lambda _: None).about
+    folder = find_output(system.run, "evaluation")
+    if folder is not None and (folder / PAIRS).is_file() and (folder / f"{SUMMARY}.json").is_file():
+        known = read_json(folder / f"{SUMMARY}.json", "Evaluate again")["about"]
+        same = all(known.get(name) == value for name, value in about.items())
+        if same and (known["include_self"] or not include_self):
+            say(f"evaluation: that in {folder} is used")
+            return read_pairs(folder), known
+    pairs = evaluate(system, cohort, fresh, part=part, include_self=include_self, say=say)
+    return pairs, {**about, "include_self": include_self}
+
+
+def read_pairs(folder: Path) -> pd.DataFrame:
+    """The table that `evaluate` wrote."""
+    try:
+        return pd.read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
+    except (OSError, ValueError) as error:
+        raise ScanweaveError(folder / PAIRS, f"cannot be read ({error})", "Evaluate again") from error
+
+
+def _rows(
+    system: Seq2Seq,
+    prepared: PreparedStudy,
+    native: NativeStudy,
+    include_self: bool,
+    lpips: tuple[Path, Path] | None,
+    picture: _Picture | None,
+) -> Iterator[dict[str, Any]]:
+    volumes = dict(prepared.volumes)
+    for made in predictions(system.synthesizer, volumes, list(native.real), include_self=include_self):
+        volume = np.asarray(system.native(made.volume, prepared, made.target).data)
+        real, span = native.real[made.target], native.span(made.target)
+        quality = image_quality(volume, real, native.brain, span)
+        if lpips is not None:
+            found = region_lpips(volume, real, native.brain, native.limits[made.target], lpips)
+            quality = {region: {**values, "lpips": found[region]} for region, values in quality.items()}
+        if picture is not None:
+            picture.add(made, volume, quality["brain"]["psnr"])
+        who = {"study": native.id, "patient": native.patient, **made._asdict()}
+        del who["volume"]
+        for region, values in quality.items():
+            yield {**who, "region": region, **values}
+
+
+def _write(folder: Path, pairs: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str], seed: int) -> None:
+    summary = summarise(pairs, seed)
+    save_table(pairs, folder / PAIRS)
+    save_table(summary, folder / f"{SUMMARY}.csv")
+    rows = summary.astype(object).where(summary.notna(), None).to_dict("records")
+    write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": about, "rows": rows})
+    save_figure(quality_matrix(summary, sequences), folder / MATRIX)
+
+
+def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:
+    columns = [f"scan:{name}" for name in sequences if f"scan:{name}" in cohort.frame]
+    counts = cohort.frame[columns].notna().sum(axis=1).to_numpy()
+    return cohort.studies[int(counts.argmax())]
+
+
+def _mean_psnr(rows: list[dict[str, Any]]) -> str:
+    means = []
+    for kind, words in (("pair", "from one"), ("all", "from all")):
+        values = [row["psnr"] for row in rows if row["kind"] == kind and row["region"] == "brain"]
+        means.append(f"{np.mean(values):.1f} dB {words}")
+    return f"{', '.join(means)} (PSNR, brain, {len(rows) // len(REGIONS)} predictions)"

@@ -1,0 +1,128 @@
+"""Figures that only Seq2Seq has, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from scanweave.files import atomic_write
+from scanweave.report.pictures import DPI
+from scanweave.report.slices import colour_bar, foreground_box, grey_range, letters, outline, placed, shape, show
+from scanweave.report.style import ACCENT, DIFFERENCE, INK, WASH, WIDTH, styled
+
+Array = NDArray[Any]
+QUALITY = LinearSegmentedColormap.from_list("quality", ["#f7f9f9", "#cfe3e6", "#8fc3cb", ACCENT])
+TITLES = {"psnr": ("PSNR in the brain [dB]", "{:.1f}"), "ssim": ("SSIM in the brain", "{:.2f}")}
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, facecolor="white")
+
+
+def save_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, whole or not at all."""
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+@styled
+def quality_matrix(summary: pd.DataFrame, sequences: Sequence[str]) -> Figure:
+    """Draw mean PSNR and SSIM in the brain for every source (rows) and target (columns); higher is darker.
+
+    Args:
+        summary: Rows of `evaluation.summarise`.
+        sequences: Their order.
+    """
+    brain = summary[(summary["region"] == "brain") & (summary["target"] != "any") & (summary["source"] != "any")]
+    targets = [name for name in sequences if name in set(brain["target"])]
+    sources = [name for name in sequences if name in set(brain["source"])]
+    height = 0.36 * (len(sources) + 1)
+    figure = Figure(figsize=(WIDTH, height + 1.0), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.15)  # type: ignore[union-attr, call-arg]
+    for number, (axes, measure) in enumerate(zip(figure.subplots(1, 2), TITLES, strict=True)):
+        of_measure = brain[brain["measure"] == measure]
+        means = of_measure[of_measure["kind"] != "all"].pivot_table(index="source", columns="target", values="mean")
+        combined = of_measure[of_measure["kind"] == "all"].set_index("target")["mean"]
+        values = np.vstack([means.reindex(sources, columns=targets), combined.reindex(targets)])
+        _matrix(axes, values, [*sources, "all others"], targets, measure)
+        if number:
+            axes.set_ylabel("")
+    return figure
+
+
+@styled
+def differentiation_sheet(
+    real: Mapping[str, Array],
+    maps: Mapping[str, Array],
+    spacing: tuple[float, float, float],
+    index: int,
+    limit: float,
+    lesion: Array | None = None,
+) -> Figure:
+    """Draw one axial slice of every sequence: the real scan, and below it what no other sequence told of it.
+
+    Args:
+        real: Real volume `(X, Y, Z)`, RAS, by sequence.
+        maps: Differentiation map, likewise, for some or all of them.
+        spacing: Voxel size [mm].
+        index: Axial slice.
+        limit: Value at the end of the colour scale.
+        lesion: Mask whose edge is drawn.
+    """
+    box = foreground_box(real.values())
+    slab = (*box[:2], slice(index, index + 1))
+    edge = None if lesion is None else lesion[slab]
+    left, right, gap = 0.85, 0.95, 0.05
+    ratio = shape(next(iter(real.values()))[slab], spacing, "axial")
+    width = min((WIDTH - left - right) / len(maps) - gap, 2.2)
+    figure = Figure(figsize=(WIDTH, 2 * width * ratio + gap + 0.4))
+    for column, (name, values) in enumerate(maps.items()):
+        x = left + column * (width + gap)
+        above, below = (placed(figure, x, 0.33 + row * (width * ratio + gap), width, width * ratio) for row in (0, 1))
+        low, high = grey_range(real[name][slab])
+        show(above, real[name][slab], spacing, "axial", 0, cmap="gray", vmin=low, vmax=high)
+        show(below, values[slab], spacing, "axial", 0, cmap=DIFFERENCE, vmin=0, vmax=limit)
+        above.set_title(name, loc="center", pad=6)
+        letters(above, "axial")
+        for axes, text in ((above, "real"), (below, "M_d")):
+            if edge is not None:
+                outline(axes, edge, "axial", 0)
+            if column == 0:
+                axes.set_ylabel(text, rotation=0, ha="right", va="center", labelpad=8, color=INK, fontweight="bold")
+    over = any(float(np.max(values[slab])) > limit for values in maps.values())
+    colour_bar(figure, below, width * ratio, limit, "M_d", over)
+    return figure
+
+
+def _matrix(axes: Axes, values: Array, rows: Sequence[str], columns: Sequence[str], measure: str) -> None:
+    title, pattern = TITLES[measure]
+    off = values[~np.isnan(values)]
+    low, high = (float(off.min()), float(off.max())) if off.size else (0.0, 1.0)
+    axes.set_facecolor(WASH)
+    axes.imshow(values, cmap=QUALITY, vmin=low, vmax=high, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            dark = high > low and (value - low) / (high - low) > 0.7
+            text = pattern.format(value)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else INK)
+    axes.set_title(title)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.axhline(len(rows) - 1.5, color="white", linewidth=5)
+    axes.tick_params(which="both", length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("target")
+    axes.set_ylabel("source")

@@ -1,0 +1,110 @@
+"""What the program does before it does anything: help, lists, statuses, and mistakes in one line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from scanweave.cli import main as program
+from scanweave.cli.main import VERBS, main
+
+SLOW = {"accelerate", "matplotlib", "monai", "nibabel", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "torch"}
+
+
+def _loaded_by(*arguments):
+    code = f"import sys; from scanweave.cli.main import main; main({list(arguments)!r}); print(*sys.modules)"
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    return set(output.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["systems"], ["systems", "--json"], ["simulate"]])
+def test_light_commands_load_nothing_slow(arguments):
+    assert _loaded_by(*arguments) & SLOW == set()
+
+
+def test_help_names_every_verb(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("cohort", "simulate", "fit")])
+def test_every_verb_explains_its_options(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    assert f"scanweave {verb}" in capsys.readouterr().out
+
+
+def test_help_of_fit_shows_the_settings_of_the_system(capsys):
+    assert main(["fit", "seq2seq", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--preset" in out
+    assert "--training.steps INT" in out
+
+
+def test_systems_as_json(capsys):
+    assert main(["systems", "--json"]) == 0
+    (entry,) = [entry for entry in json.loads(capsys.readouterr().out) if entry["name"] == "seq2seq"]
+    assert entry["arxiv"] == "2302.00517"
+    assert entry["presets"][0] == "small"
+
+
+FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fitt"], "there is no verb 'fitt'. Choose one of cohort,"),
+        (["cohort", "splitt"], "scanweave cohort: there is no 'splitt'. Choose one of import, check, split, show."),
+        (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Choose one of seq2seq"),
+        (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run"),
+        ([*FIT, "--fold", "x"], "scanweave fit: Error parsing --fold"),
+        ([*FIT, "--training.stepz", "3"], "training.stepz: there is no such setting. Did you mean training.steps"),
+        ([*FIT, "--training.steps", "-3"], "training.steps: Input should be greater than 0, not -3"),
+        ([*FIT, "--training.steps"], "--training.steps: has no value"),
+        ([*FIT, "stray"], "stray: is not an option"),
+        ([*FIT, "--preset", "large"], "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
+        ([*FIT, "--config", "absent.toml"], "absent.toml: cannot be read (No such file or directory)."),
+        ([*FIT, "--config", "broken.toml"], "broken.toml: not valid TOML"),
+        ([*FIT, "--config", "unknown.toml"], "unknown.toml: training.stepss: there is no such setting. Did you mean"),
+        (FIT, "nowhere: not a cohort: cohort.json is absent."),
+        (["predict", "nowhere", "--cohort", "c", "--out", "o"], "nowhere: is not a run folder"),
+        (["predict", "nowhere", "--cohort", "c", "--ou", "o"], "scanweave predict:"),
+        (["report", "nowhere"], "nowhere: is not a run folder"),
+        (["simulate", "brain", "--subjects", "0", "--out", "o"], "subjects: 0 is too small"),
+        (["simulate", "brain", "--subjects", "1", "--spacing", "99", "--out", "o"], "spacing: Input should be less"),
+        (["import-weights", "seq2seq", "absent.pth", "--out", "o"], "absent.pth: no such file"),
+        (["demo", "--out", "."], ".: is not empty and holds no demo."),
+    ],
+)
+def test_mistake_is_one_line_and_status_2(arguments, words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken.toml").write_text("training = [")
+    (tmp_path / "unknown.toml").write_text("[training]\nstepss = 4\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert told.startswith("error: ")
+    assert words in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.toml", "unknown.toml"]
+
+
+def test_interrupt_is_one_line_and_status_130(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "run_command", interrupted)
+    assert main(["systems"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(arguments):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(program, "run_command", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["systems"])

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.measures.image import image_quality
+from scanweave.studies.geometry import orient
+from scanweave.studies.scan import Scan
+from scanweave.systems.seq2seq.evaluation import evaluated, predictions, read_pairs, summarise
+from scanweave.systems.seq2seq.native import native_study
+
+
+@pytest.fixture(scope="module")
+def found(fitted, tmp_path_factory):
+    out, lines = tmp_path_factory.mktemp("evaluation"), []
+    return fitted.system.evaluate(fitted.cohort, out, include_self=True, say=lines.append), out, lines
+
+
+def test_every_pair_of_the_test_part_is_measured_in_three_regions(fitted, found):
+    pairs, _, lines = found
+    test = [study for study in fitted.cohort.part("test", 0) if len(study.scans) > 1]
+    assert lines[0] == "studies: 3, the test part of fold 0, of the cohort of the fit"
+    assert set(pairs["study"]) == {study.id for study in test}
+    for study in test:
+        names = sorted(study.scans)
+        own = pairs[(pairs["study"] == study.id) & (pairs["region"] == "brain")]
+        assert sorted(own[own["kind"] == "pair"][["source", "target"]].itertuples(index=False)) == [
+            (a, b) for a in names for b in names if a != b
+        ]
+        assert sorted(own[own["kind"] == "self"]["source"]) == names
+        assert sorted(own[own["kind"] == "all"]["target"]) == names
+        assert (own[own["kind"] == "all"]["sources"] == len(names) - 1).all()
+    assert pairs.groupby("region").size().to_dict() == dict.fromkeys(["brain", "box", "volume"], len(pairs) // 3)
+
+
+def test_figures_are_those_of_the_images_that_predict_writes(fitted, found):
+    """An independent path: predict from the other scans, against the file as it lies on disk."""
+    pairs, _, _ = found
+    study = next(study for study in fitted.cohort.part("test", 0) if len(study.scans) == 3)
+    made = np.asarray(fitted.system.predict(study, ["flair"])["flair"].data)
+    real = np.asarray(study["flair"].data, dtype=np.float32)
+    brain = np.asarray(study.masks["brain"].data) > 0
+    expected = image_quality(made, real, brain, float(np.percentile(real[brain], 99.5)))
+    rows = pairs[(pairs["study"] == study.id) & (pairs["kind"] == "all") & (pairs["target"] == "flair")]
+    for row in rows.to_dict("records"):
+        for measure, value in expected[row["region"]].items():
+            assert row[measure] == pytest.approx(value, rel=1e-5), (row["region"], measure)
+
+
+def test_tables_are_written_and_read_back(fitted, found):
+    pairs, out, _ = found
+    pd.testing.assert_frame_equal(read_pairs(out), pairs, check_dtype=False)
+    record = json.loads((out / "summary.json").read_text())
+    assert record["about"]["cohort"] == fitted.cohort.digest
+    assert record["about"]["include_self"]
+    for name in ("matrix.png", "grid.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((fitted.system.run.folder / "outputs.json").read_text())["evaluation"] == str(out)
+
+
+def test_an_evaluation_of_the_same_studies_is_used_again(fitted, found, tmp_path):
+    pairs, out, _ = found
+    lines: list[str] = []
+    options = {"include_self": False, "fresh": tmp_path, "say": lines.append}
+    again, about = evaluated(fitted.system, fitted.cohort, part=None, **options)
+    assert lines == [f"evaluation: that in {out} is used"]
+    assert len(again) == len(pairs)
+    assert about["part"] == "test"
+    evaluated(fitted.system, fitted.cohort, part="validation", **options)
+    assert (tmp_path / "pairs.csv").exists()
+    assert "the validation part" in lines[1]
+    fitted.system.run.folder.joinpath("outputs.json").write_text(json.dumps({"evaluation": str(out)}))
+
+
+def test_another_cohort_is_taken_whole_and_training_studies_are_named(fitted, tmp_path):
+    chosen = fitted.cohort.having("t1", "t1c", "flair")
+    chosen = chosen.select(chosen.studies[:2])
+    lines: list[str] = []
+    fitted.system.evaluate(chosen, tmp_path, say=lines.append)
+    assert lines[0] == "studies: 2, all, of another cohort than that of the fit"
+    trained = len(set(chosen.studies) & set(fitted.cohort.part("train", 0).studies))
+    assert (f"note: the run was trained on {trained} of them" in lines) == bool(trained)
+
+
+def test_studies_with_a_single_sequence_are_left_out_by_name(fitted, tmp_path):
+    chosen = fitted.cohort.select(fitted.cohort.studies[:1])
+    alone = replace(chosen, frame=chosen.frame.assign(**{"scan:t1c": None, "scan:flair": None}))
+    lines: list[str] = []
+    with pytest.raises(ScanweaveError, match="no study could be evaluated"):
+        fitted.system.evaluate(alone, tmp_path, say=lines.append)
+    assert any(line.startswith(f"left out: {chosen.studies[0]}") for line in lines)
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_empty_part_is_refused_with_advice(fitted, tmp_path):
+    nobody = fitted.cohort.part("test", 0)
+    with pytest.raises(ScanweaveError, match="no study in the train part"):
+        fitted.system.evaluate(nobody, tmp_path, part="train", say=lambda _: None)
+
+
+class Adder:
+    """Translates by adding a number for each target."""
+
+    def translate(self, volume, targets):
+        return {target: volume + np.float32({"a": 0.1, "b": 0.2, "c": 0.3}[target]) for target in targets}
+
+
+def test_the_combined_prediction_is_the_mean_of_all_other_sources():
+    volumes = {name: np.full((2, 2, 2), value, np.float32) for name, value in (("a", 0.0), ("b", 0.5), ("c", 1.0))}
+    made = {(m.kind, m.source, m.target): m for m in predictions(Adder(), volumes, ["a", "b", "c"])}
+    assert len(made) == 6 + 3
+    np.testing.assert_allclose(made["all", "all", "a"].volume, (0.5 + 1.0) / 2 + 0.1, rtol=1e-6)
+    np.testing.assert_allclose(made["pair", "b", "c"].volume, 0.5 + 0.3, rtol=1e-6)
+
+
+def test_means_are_over_rows_and_intervals_over_patients():
+    rows = [
+        {"study": f"s{i}", "patient": f"p{i // 2}", "kind": "pair", "source": "a", "target": "b", "region": "brain",
+         "psnr": 20.0 + i, "ssim": 0.5, "nmse": 0.1, "gmsd": np.nan}
+        for i in range(4)
+    ]  # fmt: skip
+    summary = summarise(pd.DataFrame(rows))
+    assert set(summary["measure"]) == {"psnr", "ssim", "nmse"}
+    psnr = summary[summary["measure"] == "psnr"]
+    assert set(zip(psnr["source"], psnr["target"], strict=True)) == {("a", "b"), ("any", "b"), ("any", "any")}
+    assert (psnr[["mean", "patients", "studies"]] == [21.5, 2, 4]).all(axis=None)
+
+
+def test_masks_on_another_grid_are_brought_to_the_reference(fitted):
+    """The brain mask in another axis order, the grid otherwise the same: nothing may change."""
+    study = next(study for study in fitted.cohort if len(study.scans) == 3)
+    mask = study.masks["brain"]
+    turned = Scan.of(orient(mask.data, mask.geometry, "LPS"), mask.geometry.oriented("LPS").affine)
+    prepared, plan = fitted.system.prepare(study), fitted.system.plan
+    expected = native_study(study, prepared, plan)
+    found = native_study(replace(study, masks={**study.masks, "brain": turned}), prepared, plan)
+    np.testing.assert_array_equal(found.brain, expected.brain)
+    assert found.limits == expected.limits
+    without = native_study(replace(study, masks={}), prepared, plan)
+    assert (without.brain & expected.brain).sum() > 0.9 * expected.brain.sum()

@@ -1,0 +1,193 @@
+"""Imports run downwards only (docs/architecture.md), and what the command line loads for `--help` is light."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
+LEVELS = (
+    ("errors",),
+    ("external", "files"),
+    ("studies", "physics", "nets"),
+    ("engine", "measures", "report"),
+    ("systems", "simulate"),
+    ("api",),
+    ("cli",),
+    ("__main__", "__init__"),
+)
+"""Rooms from the ground up; a room imports only from levels below it, and from itself."""
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+HEAVY = {"accelerate", "matplotlib", "monai", "nibabel", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "torch",
+         "torchvision"}  # fmt: skip
+LIGHT = ("scanweave", "scanweave.api", "scanweave.cli", "scanweave.systems.registry")
+"""Modules, and packages with all that is in them, that must load without a heavy library."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: `eager` if it happens when its module is loaded."""
+
+    target: str
+    line: int
+    eager: bool
+
+
+def read_modules(source):
+    """The imports of every module below `source`, by the module's dotted name."""
+    modules = {}
+    for path in sorted(source.rglob("*.py")):
+        parts = ("scanweave", *path.relative_to(source).with_suffix("").parts)
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        modules[name] = list(_imports(ast.parse(path.read_text(encoding="utf-8")), name, path.name == "__init__.py"))
+    return modules
+
+
+def _imports(tree, name, package):
+    lazy = {id(inner) for node in ast.walk(tree) if _is_lazy(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            home = node.module or ""
+            if node.level:
+                above = name.split(".")[: len(name.split(".")) - node.level + package]
+                home = ".".join([*above, home]).strip(".")
+            targets = [f"{home}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "scanweave":
+            targets = [f"scanweave.{node.attr}"]
+        else:
+            continue
+        yield from (Import(target, node.lineno, id(node) not in lazy) for target in targets)
+
+
+def _is_lazy(node):
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def room_of(target):
+    """The room that a dotted name lies in; public names of the package count as its top."""
+    parts = target.split(".")
+    if len(parts) == 1:
+        return None
+    return parts[1] if parts[1] in LEVEL else "__init__"
+
+
+def upward(modules):
+    """Every import that runs upwards or sideways, as `module:line imports target`."""
+    found = []
+    for name, imports in modules.items():
+        room = name.split(".")[1] if "." in name else "__init__"
+        for one in imports:
+            if not one.target.startswith("scanweave.") or one.target == "scanweave.__version__":
+                continue
+            target = room_of(one.target)
+            own_system, other_system = (".".join(path.split(".")[:3]) for path in (name, one.target))
+            to_another = room == target == "systems" and own_system != other_system and _is_system(own_system)
+            if to_another or (target != room and LEVEL[target] >= LEVEL.get(room, -1)):
+                found.append(f"{name}:{one.line} imports {one.target}")
+    return found
+
+
+def _is_system(name):
+    return name.count(".") == 2 and name != "scanweave.systems.registry"
+
+
+def heavy(modules):
+    """Every heavy library that a light module loads, by whatever way, as `module loads library through module`."""
+    lights = [name for name in modules if any(name == light or name.startswith(f"{light}.") for light in LIGHT[1:])]
+    found = []
+    for name in [
+        "scanweave",
+        *lights,
+        *(n for n in modules if n.startswith("scanweave.systems.") and n[-7:] == ".config"),
+    ]:
+        for loaded in _loaded(modules, name):
+            libraries = {one.target.split(".")[0] for one in modules[loaded] if one.eager} & HEAVY
+            found += [f"{name} loads {library} through {loaded}" for library in sorted(libraries)]
+    return found
+
+
+def _loaded(modules, start):
+    """All modules of the package that importing `start` loads."""
+    seen, waiting = set(), [start]
+    while waiting:
+        parts = waiting.pop().split(".")
+        for length in range(1, len(parts) + 1):
+            name = ".".join(parts[:length])
+            if name in modules and name not in seen:
+                seen.add(name)
+                waiting += [one.target for one in modules[name] if one.eager and one.target.startswith("scanweave")]
+    return seen
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return read_modules(SOURCE)
+
+
+def test_every_room_is_known(modules):
+    assert {name.split(".")[1] for name in modules if "." in name} <= set(LEVEL)
+
+
+def test_imports_run_downwards(modules):
+    assert upward(modules) == []
+
+
+def test_command_line_is_light(modules):
+    assert heavy(modules) == []
+
+
+def _tree(tmp_path, files):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return read_modules(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("engine/loop.py", "from scanweave.systems.seq2seq.system import Seq2Seq"),
+        ("engine/loop.py", "def train():\n    from scanweave.systems import registry"),
+        ("studies/plan.py", "import scanweave.engine.run"),
+        ("studies/plan.py", "from ..engine import run"),
+        ("physics/mr.py", "from scanweave.studies.scan import Scan"),
+        ("errors.py", "from scanweave import cli"),
+        ("engine/run.py", "import scanweave\nscanweave.fit"),
+        ("systems/mim/system.py", "from scanweave.systems.seq2seq.network import Seq2SeqNetwork"),
+        ("systems/mim/system.py", "from scanweave.systems.registry import SYSTEMS"),
+        ("simulate/brain.py", "from scanweave import cli"),
+    ],
+)
+def test_planted_arrow_is_found(tmp_path, file, text):
+    assert len(upward(_tree(tmp_path, {file: text}))) == 1
+
+
+def test_downward_arrow_is_no_fault(tmp_path):
+    files = {
+        "engine/run.py": "import scanweave\nscanweave.__version__\nfrom scanweave.files import write_json",
+        "systems/mim/system.py": "from scanweave.systems.mim.network import Mim\nfrom scanweave.engine.run import Run",
+        "systems/registry.py": "from scanweave.errors import ScanweaveError",
+        "cli/fit.py": "from scanweave.systems.registry import SYSTEMS\nfrom scanweave import api",
+    }
+    assert upward(_tree(tmp_path, files)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("import torch", 1),
+        ("from scanweave.studies.cohort import Cohort", 1),
+        ("from scanweave.studies import cohort", 1),
+        ("def run():\n    import torch", 0),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas", 0),
+    ],
+)
+def test_planted_weight_is_found(tmp_path, text, count):
+    files = {"__init__.py": "", "cli/fit.py": text, "studies/__init__.py": "", "studies/cohort.py": "import pandas"}
+    assert len(heavy(_tree(tmp_path, files))) == count
