@@ -45,7 +45,7 @@ def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, run, tmp_path
         system.run = own
     text, source = page(path), path.read_text(encoding="utf-8")
     assert "--cohort COHORT" not in text
-    for words in ("PSNR [dB]", "rank by C_d", "AUROC, whole lesion", "the test part of fold 0", "magnitude"):
+    for words in ("PSNR [dB]", "rank by C_d", "AUROC lesion", "the test part of fold 0", "magnitude"):
         assert words in text, words
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", source)
     assert str(tmp_path) not in text

@@ -26,6 +26,7 @@ class NetworkSettings(_Settings):
     blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")
     lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
     kernel_size: int = Field(7, gt=0, description="Kernel size of the first and the last convolution, odd.")
+    norm: Literal["instance", "none"] = Field("instance", description="Normalisation after each convolution.")
     rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
 
     @property

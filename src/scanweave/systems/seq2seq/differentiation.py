@@ -106,7 +106,7 @@ def explain(
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
         rows += found
         if len(drawn) < pictures:
-            _draw(folder / study.id, native, maps)
+            _draw(folder / study.id, native, maps, found)
             drawn.append(study.id)
         say(f"{study.id}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
     if not rows:
@@ -166,7 +166,7 @@ def _lesions(native: NativeStudy) -> dict[str, NDArray[np.bool_]]:
     return {str(label): native.lesion == label for label in labels} | {"any": native.lesion > 0}
 
 
-def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume]) -> None:
+def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume], rows: Sequence[Mapping[str, Any]]) -> None:
     lesion = native.ras(native.lesion > 0) if native.lesion is not None and native.lesion.any() else None
     spacing = native.grid.oriented("RAS").spacing
     limit = max(float(np.percentile(values[native.brain], BRIGHT)) for values in maps.values()) or 1.0
@@ -176,9 +176,17 @@ def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume]) -> None
     index = telling_slice(inside * np.max(list(turned.values()), axis=0), "axial")
     save_figure(differentiation_sheet(real, turned, spacing, index, limit, lesion), folder / SHEET)
     for name, values in turned.items():
-        x, y, z = (telling_slice(inside * values, plane) for plane in PLANES)
+        label = _clearest(next(row for row in rows if row["sequence"] == name))
+        weight = native.ras(_lesions(native)[label]) * values if label else inside * values
+        x, y, z = (telling_slice(weight, plane) for plane in PLANES)
         figure = map_overlay(real[name], values, spacing, f"M_d of {name}", limit, lesion, (x, y, z))
         save_figure(figure, folder / f"{native.id}_{name}_differentiation.png")
+
+
+def _clearest(row: Mapping[str, Any]) -> str | None:
+    """The lesion label that a map tells best; its slices are shown."""
+    found = {name.removeprefix("auroc_"): value for name, value in row.items() if name.startswith("auroc_")}
+    return max(found, key=lambda label: found[label]) if found else None
 
 
 def _record(table: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from scanweave.report.grids import synthesis_grid
 from scanweave.report.slices import telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparation import PreparedStudy
+from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_table
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
@@ -117,12 +118,7 @@ def evaluate(
     left_out: dict[str, str] = {}
     for study in chosen.cohort:
         try:
-            prepared = system.prepare(study)
-            native = native_study(study, prepared, system.plan)
-            picture = _Picture.of(native) if study.id == drawn and len(native.real) > 1 else None
-            found = list(_rows(system, prepared, native, include_self, lpips, picture))
-            if not found:
-                raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
+            found, picture = _measured(system, study, include_self, lpips, study.id == drawn)
         except ScanweaveError as error:
             left_out[study.id] = error.reason
             say(f"left out: {error}")
@@ -220,6 +216,17 @@ def read_pairs(folder: Path) -> pd.DataFrame:
         return pd.read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
     except (OSError, ValueError) as error:
         raise ScanweaveError(folder / PAIRS, f"cannot be read ({error})", "Evaluate again") from error
+
+
+def _measured(
+    system: Seq2Seq, study: Study, include_self: bool, lpips: tuple[Path, Path] | None, drawn: bool
+) -> tuple[list[dict[str, Any]], _Picture | None]:
+    prepared = system.prepare(study)
+    if len(prepared.volumes) < 2:
+        raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
+    native = native_study(study, prepared, system.plan)
+    picture = _Picture.of(native) if drawn else None
+    return list(_rows(system, prepared, native, include_self, lpips, picture)), picture
 
 
 def _rows(

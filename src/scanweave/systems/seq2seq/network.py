@@ -19,19 +19,22 @@ from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 SLOPE = 0.2
 
 
-def _norm(channels: int, dimensions: int) -> nn.Module:
-    return nn.InstanceNorm2d(channels) if dimensions == 2 else nn.InstanceNorm3d(channels)
+def _norm(settings: NetworkSettings, channels: int) -> nn.Module:
+    if settings.norm == "none":
+        return nn.Identity()
+    return nn.InstanceNorm2d(channels) if settings.dimensions == 2 else nn.InstanceNorm3d(channels)
 
 
 class ResidualBlock(nn.Module):
     """x + norm(conv(activation(norm(conv(x))))), reflect padding, no activation after the sum."""
 
-    def __init__(self, channels: int, dimensions: int) -> None:
+    def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        conv = nn.Conv2d if dimensions == 2 else nn.Conv3d
+        channels = settings.channels[-1]
+        conv = nn.Conv2d if settings.dimensions == 2 else nn.Conv3d
         self.first = conv(channels, channels, 3, padding=1, padding_mode="reflect")
         self.second = conv(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.norm = _norm(channels, dimensions)
+        self.norm = _norm(settings, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, C, [D,] H, W)` to the same shape."""
@@ -52,8 +55,8 @@ class Encoder(nn.Module):
             conv(a, b, k, stride=s, padding=(k - 1) // 2, padding_mode="reflect")
             for a, b, k, s in zip(widths, widths[1:], kernel_sizes, strides, strict=False)
         )
-        self.norms = nn.ModuleList(_norm(width, dimensions) for width in settings.channels)
-        self.blocks = nn.Sequential(*[ResidualBlock(widths[-1], dimensions) for _ in range(settings.blocks)])
+        self.norms = nn.ModuleList(_norm(settings, width) for width in settings.channels)
+        self.blocks = nn.Sequential(*[ResidualBlock(settings) for _ in range(settings.blocks)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, C, [D,] H, W)` to `(B, F, [d,] h, w)`, smaller by the stride."""
@@ -80,7 +83,7 @@ class HyperDecoder(nn.Module):
         self.blocks = nn.ModuleList(conv(wide, wide) for _ in range(2 * settings.blocks))
         self.up = nn.ModuleList(conv(a, b) for a, b in pairwise(widths))
         self.last = conv(widths[-1], settings.slices, settings.kernel_size)
-        self.norm = _norm(wide, settings.dimensions)
+        self.norm = _norm(settings, wide)
 
     @property
     def layers(self) -> list[HyperConv]:
@@ -95,7 +98,7 @@ class HyperDecoder(nn.Module):
             x = x + self.norm(second(y, next(own)))
         for layer in self.up:
             x = F.interpolate(x, scale_factor=2, mode=self.mode)
-            x = F.leaky_relu(F.instance_norm(layer(x, next(own))), SLOPE)
+            x = F.leaky_relu(self.norm(layer(x, next(own))), SLOPE)
         return torch.tanh(self.last(x, next(own)))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from monai.losses import SSIMLoss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.systems.seq2seq.config import ObjectiveSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.perceptual import PerceptualDistance
 
 
 class Seq2SeqObjective(nn.Module):
@@ -33,11 +31,7 @@ class Seq2SeqObjective(nn.Module):
         super().__init__()
         self.network = network
         self.settings = settings
-        self.perceptual = (
-            PerceptualDistance(settings.vgg_weights) if settings.perceptual and settings.vgg_weights else None
-        )
-        dimensions = network.settings.dimensions
-        self.dissimilarity = SSIMLoss(spatial_dims=dimensions, data_range=2.0) if settings.structural else None
+        self.perceptual, self.dissimilarity = _perceptual(settings), _dissimilarity(network, settings)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the loss and its terms, each a mean over the batch.
@@ -65,3 +59,20 @@ class Seq2SeqObjective(nn.Module):
                 self.dissimilarity(a.flatten(0, 1), b.flatten(0, 1)) for a, b in pairs
             )
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+
+
+# MONAI and torchvision take seconds to import: only where a term needs them.
+def _perceptual(settings: ObjectiveSettings) -> nn.Module | None:
+    if not settings.perceptual or settings.vgg_weights is None:
+        return None
+    from scanweave.systems.seq2seq.perceptual import PerceptualDistance
+
+    return PerceptualDistance(settings.vgg_weights)
+
+
+def _dissimilarity(network: Seq2SeqNetwork, settings: ObjectiveSettings) -> nn.Module | None:
+    if not settings.structural:
+        return None
+    from monai.losses import SSIMLoss
+
+    return SSIMLoss(spatial_dims=network.settings.dimensions, data_range=2.0)

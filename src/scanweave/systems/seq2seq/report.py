@@ -274,15 +274,20 @@ def _maps(run: Run) -> Section:
             )
         blocks += _overlays(folder / case, case, record)
     measures = list(dict.fromkeys(row["measure"] for row in record["summary"]))
-    names = {"mean": "mean M_d in the brain"} | {name: _lesion_words(name) for name in measures if name != "mean"}
+    names = {"mean": "mean M_d"} | {name: _lesion_words(name) for name in measures if name != "mean"}
     found: dict[str, dict[str, Any]] = {}
     for row in record["summary"]:
         found.setdefault(row["sequence"], {})[names[row["measure"]]] = _interval(row, row["patients"], "mean")
-    rows = [{"sequence": name, **{names[m]: e.get(names[m]) for m in measures}} for name, e in found.items()]
+    rows = [
+        {"sequence": name, **{names[m]: e.get(names[m]) for m in measures}, "patients": e[names["mean"]].n}
+        for name, e in found.items()
+    ]
+    ill = max((row["patients"] for row in record["summary"] if row["measure"] == "auroc_any"), default=0)
     formats = {words: "{:.3f}" if words == names["mean"] else "{:.2f}" for words in names.values()}
     caption = (
-        "Means over studies with 95 % intervals over patients. AUROC: the chance that a voxel of the lesion has a "
-        "higher M_d than one elsewhere in the brain; 0.5 is no better than guessing."
+        f"Mean M_d in the brain with 95 % intervals over patients. AUROC (up to {_people(ill)} with a lesion): the "
+        "chance that a voxel of the lesion has a higher M_d than one elsewhere in the brain; 0.5 is no better than "
+        "guessing."
     )
     lead = (
         "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
@@ -378,7 +383,7 @@ def _place(row: dict[str, Any]) -> str:
 
 def _lesion_words(measure: str) -> str:
     label = measure.removeprefix("auroc_")
-    return "AUROC, whole lesion" if label == "any" else f"AUROC, lesion label {label}"
+    return "AUROC lesion" if label == "any" else f"AUROC label {label}"
 
 
 def _whose(record: dict[str, Any] | None) -> str:

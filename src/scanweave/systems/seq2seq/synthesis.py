@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -99,6 +98,8 @@ class Synthesizer:
 
     def _windows(self, slices: Tensor, kernels: Sequence[Sequence[Kernel]]) -> list[Tensor]:
         """3D: overlapping windows of the trained size, blended by a Gaussian."""
+        from monai.inferers import sliding_window_inference  # seconds to import, and only volumes need it
+
         window = (self.sampling.depth, *self.sampling.crop)
 
         def translate(batch: Tensor) -> tuple[Tensor, ...]:
