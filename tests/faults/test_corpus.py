@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CORPORA = ("corpus_nifti", "corpus_manifests")
+CORPORA = ("corpus_nifti", "corpus_manifests", "corpus_runs")
 BUDGET = 256 * 2**20
 
 

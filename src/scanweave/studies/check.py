@@ -234,3 +234,20 @@ def _remember(folder: Path, evidence: Mapping[str, Evidence]) -> None:
         raise ScanweaveError(
             folder / FILE, f"cannot be written ({error.strerror})", "Make room or change permissions"
         ) from error
+
+
+def sound_studies(cohort: Cohort, workers: int, say: Callable[[str], None]) -> Cohort:
+    """The cohort without the studies that the check refuses; says how many, and of which kind the rest is.
+
+    Raises:
+        ScanweaveError: Every study is refused.
+    """
+    found = verdicts(cohort, workers)
+    refused = [verdict.study for verdict in found if verdict.status == "refused"]
+    counts = {status: sum(verdict.status == status for verdict in found) for status in ("ok", "repaired", "suspect")}
+    words = " · ".join(f"{status} {count}" for status, count in counts.items() if count)
+    advice = f"scanweave cohort check {cohort.folder}"
+    if len(refused) == len(cohort):
+        raise ScanweaveError(cohort.folder, "every study is refused by the check", f"See why: {advice}")
+    say(f"check: {words}" + (f" · refused and left out {len(refused)}, see {advice}" if refused else ""))
+    return cohort.where(~cohort.frame["study"].isin(refused)) if refused else cohort

@@ -31,7 +31,14 @@ class HyperConv(nn.Module):
     """
 
     def __init__(
-        self, code_length: int, channels_in: int, channels_out: int, *, kernel_size: int, rank: int, dimensions: int
+        self,
+        code_length: int,
+        channels_in: int,
+        channels_out: int,
+        *,
+        kernel_size: int,
+        rank: int,
+        dimensions: int,
     ) -> None:
         super().__init__()
         self.padding = [(kernel_size - 1) // 2] * (2 * dimensions)

@@ -20,9 +20,14 @@ SLOPE = 0.2
 
 
 def _norm(settings: NetworkSettings, channels: int) -> nn.Module:
-    if settings.norm == "none":
-        return nn.Identity()
     return nn.InstanceNorm2d(channels) if settings.dimensions == 2 else nn.InstanceNorm3d(channels)
+
+
+def _hyper(settings: NetworkSettings, channels_in: int, channels_out: int, kernel_size: int = 3) -> HyperConv:
+    return HyperConv(
+        settings.code_length, channels_in, channels_out,
+        kernel_size=kernel_size, rank=settings.rank, dimensions=settings.dimensions,
+    )  # fmt: skip
 
 
 class ResidualBlock(nn.Module):
@@ -74,15 +79,10 @@ class HyperDecoder(nn.Module):
         wide = widths[0]
         self.mode = "bilinear" if settings.dimensions == 2 else "trilinear"
 
-        def conv(channels_in: int, channels_out: int, kernel_size: int = 3) -> HyperConv:
-            return HyperConv(
-                settings.code_length, channels_in, channels_out,
-                kernel_size=kernel_size, rank=settings.rank, dimensions=settings.dimensions,
-            )  # fmt: skip
-
-        self.blocks = nn.ModuleList(conv(wide, wide) for _ in range(2 * settings.blocks))
-        self.up = nn.ModuleList(conv(a, b) for a, b in pairwise(widths))
-        self.last = conv(widths[-1], settings.slices, settings.kernel_size)
+        self.blocks = nn.ModuleList(_hyper(settings, wide, wide) for _ in range(2 * settings.blocks))
+        self.up = nn.ModuleList(_hyper(settings, a, b) for a, b in pairwise(widths))
+        self.up_norms = nn.ModuleList(_norm(settings, width) for width in widths[1:])
+        self.last = _hyper(settings, widths[-1], settings.slices, settings.kernel_size)
         self.norm = _norm(settings, wide)
 
     @property
@@ -96,9 +96,9 @@ class HyperDecoder(nn.Module):
         for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
             y = F.leaky_relu(self.norm(first(x, next(own))), SLOPE)
             x = x + self.norm(second(y, next(own)))
-        for layer in self.up:
+        for layer, norm in zip(self.up, self.up_norms, strict=True):
             x = F.interpolate(x, scale_factor=2, mode=self.mode)
-            x = F.leaky_relu(self.norm(layer(x, next(own))), SLOPE)
+            x = F.leaky_relu(norm(layer(x, next(own))), SLOPE)
         return torch.tanh(self.last(x, next(own)))
 
 
@@ -139,10 +139,16 @@ class Seq2SeqNetwork(nn.Module):
         """Map a latent to `frames` frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
         copies = latent.unsqueeze(1).expand(-1, frames, *[-1] * (latent.ndim - 1))
         series = self.decoder_lstm(copies)
-        if frames > 1 and len(kernels[0].weight) > 1:
-            kernels = [Kernel(*(part.repeat_interleave(frames, 0) for part in kernel)) for kernel in kernels]
-        return self.decoder(series.flatten(0, 1), kernels).unflatten(0, series.shape[:2])
+        own = [_repeated(kernel, frames) for kernel in kernels]
+        return self.decoder(series.flatten(0, 1), own).unflatten(0, series.shape[:2])
 
     def forward(self, x: Tensor, sequence: Tensor, frames: int = 1) -> Tensor:
         """Synthesise sequences `(N,)` from `(B, T, C, [D,] H, W)`."""
         return self.decode(self.encode(x), self.target(sequence), frames)
+
+
+def _repeated(kernel: Kernel, frames: int) -> Kernel:
+    """A kernel for each frame where there is one for each sample."""
+    if frames == 1 or len(kernel.weight) == 1:
+        return kernel
+    return Kernel(*(part.repeat_interleave(frames, 0) for part in kernel))

@@ -48,8 +48,8 @@ class Seq2SeqObjective(nn.Module):
         cycled = network.decode(network.encode(made_target), own, source.shape[1])
         pairs = [(made_target, target), (made_source, source)]
         terms = {
-            "cross": settings.reconstruct * F.smooth_l1_loss(made_target, target),
-            "self": settings.reconstruct * F.smooth_l1_loss(made_source, source),
+            "cross": settings.cross * F.smooth_l1_loss(made_target, target),
+            "self": settings.identity * F.smooth_l1_loss(made_source, source),
             "cycle": settings.cycle * F.smooth_l1_loss(cycled, source),
         }
         if self.perceptual is not None:

@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
-import resource
+import hashlib
+import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from scanweave.engine.checkpoint import write_weights
+from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, write_json
-from scanweave.systems.seq2seq.config import NetworkSettings
+from scanweave.files import atomic_folder
+from scanweave.studies.plan import IntensityRule, Plan
+from scanweave.systems.seq2seq.config import PAPER, NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
-MEMORY_LIMIT = 16 * 2**30
-SECONDS_LIMIT = 300
 MAX_BYTES = 4 * 2**30
+"""Largest file that is read; the authors' are 0.6 GB."""
+SECONDS_LIMIT = 300
+KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TMP", "TEMP")
+"""All that the process which reads the file gets to see of ours."""
 
 BRATS_ORDER = ("t1", "t1c", "t2", "flair")
 """The sequence that each target code of the authors' BraTS weights stands for."""
+BRATS_SPACING = (1.0, 1.0, 1.0)
+
+ADVICE = "Give a state_dict of the paper's Generator, saved by torch.save"
 
 
 def renamed(reference: Mapping[str, Tensor], settings: NetworkSettings) -> dict[str, Tensor]:
     """Our names for the layers of the authors' `Generator`.
 
     Raises:
-        ScanweaveError: A layer is absent, surplus, or of another shape.
+        ScanweaveError: A layer is absent, surplus, of another shape, or not of finite numbers.
     """
-    ours = Seq2SeqNetwork(settings).state_dict()
-    result = {}
-    for name, tensor in ours.items():
-        theirs = reference_name(name)
-        if theirs not in reference:
-            raise ScanweaveError(
-                theirs, "this layer is absent from the weights", "Give weights of the paper's Generator"
-            )
-        if reference[theirs].shape != tensor.shape:
-            raise ScanweaveError(
-                theirs, f"has the shape {tuple(reference[theirs].shape)}, not {tuple(tensor.shape)}",
-                "Give weights of the paper's Generator, or the sizes that they were trained with",
-            )  # fmt: skip
-        result[name] = reference[theirs].float().contiguous()
-    surplus = set(reference) - {reference_name(name) for name in ours}
+    with torch.device("meta"):
+        ours = Seq2SeqNetwork(settings).state_dict()
+    names = {name: reference_name(name) for name in ours}
+    surplus = set(reference) - set(names.values())
     if surplus:
-        raise ScanweaveError(
-            min(surplus), "not a layer of the paper's Generator", "Give weights of the paper's Generator"
-        )
-    return result
+        raise ScanweaveError(min(surplus), "not a layer of the paper's Generator", ADVICE)
+    return {name: _checked(reference, theirs, tuple(ours[name].shape)) for name, theirs in names.items()}
 
 
 def reference_name(name: str) -> str:
@@ -73,55 +72,139 @@ def reference_name(name: str) -> str:
 
 
 def import_weights(source: str | Path, out: str | Path, settings: NetworkSettings | None = None) -> Path:
-    """Convert the authors' `.pth` to `weights.safetensors` and `config.json` in the folder `out`.
+    """Convert the authors' `.pth` to a run folder that `scanweave predict` and the other verbs take.
 
-    The file is unpickled by torch's restricted loader, in a process of its own with limits on memory, time and files.
+    The file is unpickled by torch's restricted loader, in a process of its own with limits on memory, time, files and
+    processes. `out` appears whole or not at all.
+
+    Args:
+        source: A state_dict of their `Generator`, for instance `seq2seq_brats_2d_missing.pth`.
+        out: The folder to make.
+        settings: Sizes of the network; None: those of the paper.
 
     Raises:
-        ScanweaveError: The file is not what it should be, or `out` exists.
+        ScanweaveError: The file is not what it should be, or `out` holds something.
     """
     source, out, settings = Path(source), Path(out), settings or NetworkSettings()
     if not source.is_file():
         raise ScanweaveError(source, "no such file", "Give the downloaded .pth file")
     if source.stat().st_size > MAX_BYTES:
         raise ScanweaveError(source, f"larger than {MAX_BYTES // 2**30} GiB", "Give the weights of one network")
-    if (out / "weights.safetensors").exists():
-        raise ScanweaveError(out, "holds weights already", "Choose another --out")
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "plain.safetensors"
-        _unpickle(source, plain)
-        tensors = renamed(load_file(plain), settings)
-    with atomic_write(out / "weights.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"source": "fiy2W/mri_seq2seq, MIT"})
-    write_json(out / "config.json", {"network": settings.model_dump(mode="json"), "sequences": BRATS_ORDER})
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ScanweaveError(out, "exists already", "Choose another --out, or remove it")
+    tensors = _read(source, settings)
+    try:
+        with atomic_folder(out) as folder:
+            _write_run(folder, tensors, settings, source)
+    except OSError as error:
+        raise ScanweaveError(
+            out, f"cannot be written ({error.strerror})", "Make room, or choose another --out"
+        ) from error
     return out
 
 
-def _unpickle(source: Path, plain: Path) -> None:
-    command = [sys.executable, "-I", "-c", _CHILD, str(source), str(plain)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_LIMIT, preexec_fn=_limit)
-    except subprocess.TimeoutExpired as error:
+def _checked(reference: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+    if name not in reference:
+        raise ScanweaveError(name, "this layer is absent from the weights", ADVICE)
+    tensor = reference[name]
+    if tuple(tensor.shape) != shape:
         raise ScanweaveError(
-            source, f"took longer than {SECONDS_LIMIT} s to read", "It is not a weights file"
-        ) from error
+            name, f"has the shape {tuple(tensor.shape)}, not {shape}",
+            "Give weights of the paper's Generator, or the sizes that they were trained with",
+        )  # fmt: skip
+    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        raise ScanweaveError(name, "holds something else than finite numbers", ADVICE)
+    return tensor.float().contiguous()
+
+
+def _read(source: Path, settings: NetworkSettings) -> dict[str, Tensor]:
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.safetensors"
+        _unpickle(source, plain)
+        try:
+            tensors = load_file(plain)
+        except (OSError, SafetensorError) as error:
+            raise ScanweaveError(source, "its weights could not be converted", ADVICE) from error
+    try:
+        return renamed(tensors, settings)
+    except ScanweaveError as error:
+        raise ScanweaveError(source, f"{error.where}: {error.reason}", error.next_step) from error
+
+
+def _write_run(folder: Path, tensors: Mapping[str, Tensor], settings: NetworkSettings, source: Path) -> None:
+    config = PAPER.model_copy(update={"network": settings, "sequences": BRATS_ORDER})
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with Run.start(folder, "seq2seq", config.model_dump(mode="json")) as run:
+        _plan().save(folder / "plan.json")
+        write_weights(run.weights, tensors, {"weights": "imported", "source": "fiy2W/mri_seq2seq, MIT"})
+        run.finish(
+            weights="imported", source={"repository": "fiy2W/mri_seq2seq", "file": source.name, "sha256": digest}
+        )
+    (folder / ".lock").unlink(missing_ok=True)
+
+
+def _plan() -> Plan:
+    """How the authors made BraTS ready; their files do not tell the intensities of a sequence that a study lacks."""
+    rule = IntensityRule(kind="magnitude", low=0.0, high=1.0)
+    prepared = PAPER.preparation
+    reasons = [
+        f"orientation {prepared.orientation}: that of the BraTS files, whose slices the authors took along the third",
+        "spacing (1, 1, 1) mm: that of BraTS",
+        f"intensities: 0 to {prepared.headroom:g} × P{prepared.percentile:g} of the whole volume → [-1, 1]",
+        "a sequence that a study lacks is made in relative units: 1 stands for its 99th percentile, which is not known",
+    ]
+    return Plan(settings=prepared, spacing=BRATS_SPACING, rules=dict.fromkeys(BRATS_ORDER, rule), reasons=reasons)
+
+
+def _unpickle(source: Path, plain: Path) -> None:
+    command = [sys.executable, "-I", "-c", _CHILD, str(source.resolve()), str(plain), str(MAX_BYTES)]
+    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=SECONDS_LIMIT, check=False,
+            stdin=subprocess.DEVNULL, env=kept | single, cwd=plain.parent,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ScanweaveError(source, f"took longer than {SECONDS_LIMIT} s to read", ADVICE) from error
     if done.returncode:
-        words = done.stderr.strip().splitlines()
-        why = words[-1][:200] if words else f"the reader ended with {done.returncode}"
-        raise ScanweaveError(source, f"not a plain file of weights ({why})", "Give a state_dict saved by torch.save")
+        raise ScanweaveError(source, f"not a plain file of weights ({_why(done.stderr, done.returncode)})", ADVICE)
 
 
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_LIMIT, SECONDS_LIMIT))
-    resource.setrlimit(resource.RLIMIT_NPROC, (64, 64))
+def _why(told: str, status: int) -> str:
+    """What a traceback comes to, in a few words."""
+    wanted = re.search(r"GLOBAL ([\w.]+)", told)
+    if wanted:
+        return f"it asks to run {wanted[1]}, which no weights need"
+    faults = re.findall(r"^[\w.]*(?:Error|Exception|Refused): ?(.*)$", told, flags=re.MULTILINE)
+    return (faults[0] if faults and faults[0] else f"the reader ended with status {status}")[:160]
 
 
+# The limits come after the imports, which need more than reading does; NPROC 0 denies any new process or thread.
 _CHILD = """
-import sys, torch
+import os, resource, sys, torch
 from safetensors.torch import save_file
-state = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
-state = state.get("state_dict", state)
-tensors = {str(k).removeprefix("module."): v.contiguous() for k, v in state.items() if isinstance(v, torch.Tensor)}
-save_file(tensors, sys.argv[2])
+
+class Refused(Exception):
+    pass
+
+source, plain, largest = sys.argv[1], sys.argv[2], int(sys.argv[3])
+limits = {
+    resource.RLIMIT_DATA: 2 * 2**30 + 3 * os.path.getsize(source),
+    resource.RLIMIT_FSIZE: 2 * largest,
+    resource.RLIMIT_CPU: 300,
+    resource.RLIMIT_NPROC: 0,
+    resource.RLIMIT_CORE: 0,
+}
+for name, value in limits.items():
+    resource.setrlimit(name, (value, value))
+state = torch.load(source, map_location="cpu", weights_only=True)
+state = state.get("state_dict", state) if isinstance(state, dict) else state
+if not isinstance(state, dict):
+    raise Refused(f"it holds a {type(state).__name__}, not named layers")
+tensors = {str(k).removeprefix("module."): v.contiguous().clone() for k, v in state.items() if torch.is_tensor(v)}
+if not tensors:
+    raise Refused("it holds no layers")
+save_file(tensors, plain)
 """

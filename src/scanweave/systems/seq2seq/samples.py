@@ -16,6 +16,7 @@ from scanweave.studies.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
 
 Range = tuple[int, int]
+Box = tuple[Range, Range, Range]
 
 
 class CropSamples(Dataset[dict[str, Any]]):
@@ -57,28 +58,31 @@ class CropSamples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Sample number `index`."""
-        rng = np.random.default_rng([self.seed, 1, index])
-        study, source, target = self._draw(index, rng)
-        box = self._box(study, rng)
-        volumes = [self._crop(study, name, box) for name in (source, target)]
-        for _ in range(self.settings.attempts - 1):
-            if volumes[0].max() > BACKGROUND:
-                break
-            box = self._box(study, rng)
-            volumes = [self._crop(study, name, box) for name in (source, target)]
-        if self.settings.flip and rng.random() < 0.5:
-            volumes = [volume[..., ::-1] for volume in volumes]
-        made = {"source": self._tensor(volumes[0]), "target": self._tensor(volumes[1])}
-        return {
-            **made,
-            "from": self.sequences.index(source),
-            "to": self.sequences.index(target),
-            "case": study.id,
-        }
+        study, names, box, mirrored = self._place(index)
+        source, target = (self._tensor(self._crop(study, name, box), mirrored) for name in names)
+        numbers = [self.sequences.index(name) for name in names]
+        return {"source": source, "target": target, "from": numbers[0], "to": numbers[1], "case": study.id}
+
+    def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
+        """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""
+        study, (_, target), box, mirrored = self._place(index)
+        crops = {name: self._crop(study, name, box) for name in study.names}
+        return {name: np.ascontiguousarray(_mirror(crop, mirrored)) for name, crop in crops.items()}, target
 
     def case(self, index: int) -> str:
         """The study of a sample, without reading it."""
         return self._draw(index, np.random.default_rng([self.seed, 1, index]))[0].id
+
+    def _place(self, index: int) -> tuple[CachedStudy, tuple[str, str], Box, bool]:
+        """Study, source and target, box and whether it is mirrored."""
+        rng = np.random.default_rng([self.seed, 1, index])
+        study, source, target = self._draw(index, rng)
+        box = self._box(study, rng)
+        for _ in range(self.settings.attempts - 1):
+            if self._crop(study, source, box).max() > BACKGROUND:
+                break
+            box = self._box(study, rng)
+        return study, (source, target), box, self.settings.flip and rng.random() < 0.5
 
     def _draw(self, index: int, rng: np.random.Generator) -> tuple[CachedStudy, str, str]:
         if rng.random() < self.settings.balance:
@@ -92,14 +96,14 @@ class CropSamples(Dataset[dict[str, Any]]):
         source, target = rng.choice(study.names, size=2)
         return study, str(source), str(target)
 
-    def _box(self, study: CachedStudy, rng: np.random.Generator) -> tuple[Range, Range, Range]:
+    def _box(self, study: CachedStudy, rng: np.random.Generator) -> Box:
         lows = [min(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
         highs = [max(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
         starts = [int(n) for n in rng.integers(lows, highs, endpoint=True)]
         x, y, z = ((start, start + size) for start, size in zip(starts, self.size, strict=True))
         return x, y, z
 
-    def _crop(self, study: CachedStudy, name: str, box: tuple[Range, Range, Range]) -> NDArray[np.float32]:
+    def _crop(self, study: CachedStudy, name: str, box: Box) -> NDArray[np.float32]:
         """The box as `(D, H, W)`; what lies outside the volume is background."""
         inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
         (x0, x1), (y0, y1), (z0, z1) = inside
@@ -108,6 +112,10 @@ class CropSamples(Dataset[dict[str, Any]]):
         result[place] = study.slices(name, z0, z1)[x0:x1, y0:y1].transpose(2, 1, 0)
         return result
 
-    def _tensor(self, volume: NDArray[np.float32]) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(volume))
+    def _tensor(self, volume: NDArray[np.float32], mirrored: bool) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(_mirror(volume, mirrored)))
         return tensor[None] if self.stacked else tensor[None, None]
+
+
+def _mirror(volume: NDArray[np.float32], mirrored: bool) -> NDArray[np.float32]:
+    return volume[..., ::-1] if mirrored else volume

@@ -16,21 +16,27 @@ from safetensors.torch import load_file
 from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import write_json
 from scanweave.studies.cache import CachedStudy, PreparedCohort
+from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan, learn_plan
 from scanweave.studies.preparation import PreparedStudy, prepare, restore
 from scanweave.studies.scan import Scan
+from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
-from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
+from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import Choice
+from scanweave.systems.seq2seq.selection import Choice, describe_cohort
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
 PLAN_STUDIES = 32
 """Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
+
+FOLDS = 5
+"""Folds of a cohort that nobody has split."""
 
 Say = Callable[[str], None]
 
@@ -83,12 +89,16 @@ class Seq2Seq:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
+        config = _validated(config.model_dump(), Path("settings"))
         sequences = _sequences(cohort, config, say)
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
         with Run.start(run, "seq2seq", {**config.model_dump(mode="json"), "fold": fold}, about) as started:
             if not started.finished:
                 with PartialState().main_process_first():
-                    parts = _prepared_parts(cohort, config, started, sequences, fold=fold, workers=workers, say=say)
+                    sound = sound_studies(cohort, workers, say)
+                    parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
+                    if started.main:
+                        write_json(started.folder / selection.COHORT, describe_cohort(cohort, sequences, fold))
                 task = Seq2SeqTask(config, sequences, *parts)
                 count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
                 say(f"network: {count:.1f} million parameters, preset {config.preset}")
@@ -186,14 +196,16 @@ class Seq2Seq:
 def load_config(run: Run) -> Seq2SeqConfig:
     """The settings of a run."""
     values = {name: value for name, value in run.config.items() if name != "fold"}
+    return _validated(values, run.folder / "config.json")
+
+
+def _validated(values: dict[str, Any], where: Path) -> Seq2SeqConfig:
     try:
         return Seq2SeqConfig.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
-        raise ScanweaveError(
-            run.folder / "config.json", f"{field}: {fault['msg']}", "Restore it, or fit again"
-        ) from error
+        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from error
 
 
 def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
@@ -216,6 +228,7 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
 def _prepared_parts(
     cohort: Cohort, config: Seq2SeqConfig, run: Run, sequences: Sequence[str], *, fold: int, workers: int, say: Say
 ) -> tuple[list[CachedStudy], list[CachedStudy]]:
+    _ensure_splits(cohort, fold, say)
     parts = [_with_scans(cohort.part(part, fold), sequences) for part in ("train", "validation")]
     training, validation = parts
     if len(training) == 0:
@@ -242,3 +255,13 @@ def _prepared_parts(
 
 def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
     return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
+
+
+def _ensure_splits(cohort: Cohort, fold: int, say: Say) -> None:
+    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
+    if cohort.splits() is not None or "split" in cohort.frame:
+        return
+    patients = Cohort.open(cohort.folder).patients
+    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
+    write_splits(cohort.folder, splits)
+    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")

@@ -1,0 +1,125 @@
+"""The simplest ways to make one sequence from others: what Seq2Seq has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+import torch
+from monai.networks.nets import BasicUNet
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from scanweave.engine.schedule import learning_rate
+from scanweave.engine.settings import TrainingSettings
+from scanweave.studies.cache import CachedStudy
+from scanweave.studies.preparation import BACKGROUND
+from scanweave.systems.seq2seq.samples import CropSamples
+
+Volumes = Mapping[str, NDArray[np.float32]]
+STACK = 3
+"""Slices in a stack, as Seq2Seq takes them."""
+VOXELS = 20_000
+"""Voxels drawn from each training study."""
+
+
+class QuadraticRegression:
+    """Voxelwise least squares of a target on all products of up to two sources, in the patient's foreground.
+
+    Args:
+        studies: The training studies, prepared.
+        sources: What to regress on.
+        target: What to make.
+        seed: Of the voxels drawn.
+    """
+
+    def __init__(self, studies: Sequence[CachedStudy], sources: Sequence[str], target: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.sources = tuple(sources)
+        rows, values = [], []
+        for study in studies:
+            if not {*sources, target} <= {*study.names}:
+                continue
+            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in {*sources, target}}
+            inside = np.flatnonzero(volumes[target] > BACKGROUND)
+            chosen = rng.choice(inside, min(VOXELS, len(inside)), replace=False)
+            rows.append(self._design({name: volumes[name].ravel()[chosen] for name in sources}))
+            values.append(volumes[target].ravel()[chosen])
+        self.weights = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
+
+    def __call__(self, volumes: Volumes) -> NDArray[np.float32]:
+        """The target, where any source shows the patient; background elsewhere."""
+        inside = np.any([volumes[name] > BACKGROUND for name in self.sources], axis=0)
+        made = np.full(inside.shape, BACKGROUND, dtype=np.float32)
+        made[inside] = self._design({name: volumes[name][inside] for name in self.sources}) @ self.weights
+        return np.clip(made, -1, 1)
+
+    def _design(self, values: Volumes) -> NDArray[np.float64]:
+        columns = [np.asarray(values[name], dtype=np.float64) for name in self.sources]
+        products = [a * b for a, b in combinations_with_replacement(columns, 2)]
+        return np.stack([np.ones_like(columns[0]), *columns, *products], axis=1)
+
+
+def mean_of_sources(volumes: Volumes, target: str) -> NDArray[np.float32]:
+    """The mean of all other sequences, each in [-1, 1]."""
+    return np.mean([volume for name, volume in volumes.items() if name != target], axis=0, dtype=np.float32)
+
+
+class ConditionedUNet:
+    """A plain U-Net on stacks of all sequences but the target (background where absent) and one-hot planes of it.
+
+    Trained on the samples that Seq2Seq is trained on, as many and of the same size, by the same optimiser and SmoothL1.
+
+    Args:
+        samples: Training crops; each gives its study, target and box.
+        sequences: Names in the order of their numbers.
+        settings: Steps, batch size and learning rate.
+    """
+
+    def __init__(self, samples: CropSamples, sequences: Sequence[str], settings: TrainingSettings) -> None:
+        torch.manual_seed(settings.seed)
+        self.sequences = tuple(sequences)
+        count = len(self.sequences)
+        self.network = BasicUNet(2, count * STACK + count, STACK, features=(16, 16, 32, 64, 128, 16))
+        optimizer = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
+        for step in range(settings.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, step)
+            indices = range(step * settings.batch_size, (step + 1) * settings.batch_size)
+            drawn = [samples.everything(index) for index in indices]
+            inputs = torch.stack([self._input(volumes, to, volumes[to].shape) for volumes, to in drawn])
+            made = torch.tanh(self.network(_padded(inputs)))[..., : inputs.shape[-2], : inputs.shape[-1]]
+            real = torch.stack([torch.from_numpy(volumes[to]) for volumes, to in drawn])
+            loss = F.smooth_l1_loss(made, real)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        self.network.eval()
+
+    @torch.inference_mode()
+    def __call__(self, volumes: Volumes, target: str) -> NDArray[np.float32]:
+        """The target from all others, `(X, Y, Z)`: the middle slice of every stack."""
+        others = {name: np.ascontiguousarray(v.transpose(2, 1, 0)) for name, v in volumes.items() if name != target}
+        depth, height, width = next(iter(others.values())).shape
+        edge = STACK // 2
+        padded = {
+            name: np.pad(v, ((edge, edge), (0, 0), (0, 0)), constant_values=BACKGROUND) for name, v in others.items()
+        }
+        made = []
+        for row in range(depth):
+            stack = {name: volume[row : row + STACK] for name, volume in padded.items()}
+            inputs = self._input(stack, target, (STACK, height, width))[None]
+            made.append(torch.tanh(self.network(_padded(inputs)))[0, edge, :height, :width].numpy())
+        return np.stack(made).transpose(2, 1, 0)
+
+    def _input(self, volumes: Volumes, target: str, shape: tuple[int, ...]) -> torch.Tensor:
+        blank = np.full(shape, BACKGROUND, dtype=np.float32)
+        planes = [volumes[name] if name in volumes and name != target else blank for name in self.sequences]
+        codes = [np.full((1, *shape[1:]), float(name == target), dtype=np.float32) for name in self.sequences]
+        return torch.from_numpy(np.concatenate([*planes, *codes]))
+
+
+def _padded(inputs: torch.Tensor) -> torch.Tensor:
+    """Heights and widths that four halvings divide."""
+    return F.pad(inputs, (0, -inputs.shape[-1] % 16, 0, -inputs.shape[-2] % 16), value=BACKGROUND)

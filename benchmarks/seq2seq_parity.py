@@ -1,0 +1,122 @@
+"""Claim: with the authors' weights our `paper` network gives their Generator's outputs, in 2D and 3D, T = 1 and 3.
+
+    python benchmarks/seq2seq_parity.py --reference PATH --tier proof --json benchmarks/results/seq2seq_parity.json
+
+PATH is a checkout of github.com/fiy2W/mri_seq2seq. Every parameter of their Generator, biases included, is drawn from
+the seed, and copied by the mapping that `scanweave import-weights` uses. Control: our network before the copy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import Claim, write_results
+
+from scanweave.files import write_json
+from scanweave.systems.seq2seq.config import NetworkSettings
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.reference_weights import renamed
+
+BAR = 1e-4
+CODES = (0, 1, 2, 3)
+"""The four sequences of BraTS."""
+SEEDS = {"smoke": (0,), "proof": (0, 1, 2)}
+FRAMES = (1, 3)
+SIZES = {2: (48, 64), 3: (16, 16, 24)}
+BIAS_SPREAD = 0.05
+
+
+def generator(settings: NetworkSettings) -> Any:
+    """The authors' Generator by their published configuration, at our number of axes."""
+    from src.seq2seq.models.seq2seq import Generator
+
+    published = {
+        "ndims": settings.dimensions, "c_s": 64, "c_w": 16, "c_in": settings.slices, "c_enc": [64, 128, 256],
+        "k_enc": [7, 3, 3], "s_enc": [1, 2, 2], "nres_enc": 6, "norm": "InstanceNorm", "c_lstm": 256,
+        "c_dec": [128, 64, settings.slices], "k_dec": [3, 3, 7], "s_dec": [1, 1, 1], "nres_dec": 6,
+    }  # fmt: skip
+    return Generator({"seq2seq": published}).eval()
+
+
+def redraw(network: torch.nn.Module, draw: torch.Generator) -> None:
+    """Draw every parameter anew, as widely as it was spread; those that were constant (biases) by `BIAS_SPREAD`."""
+    for parameter in network.parameters():
+        spread = float(parameter.detach().flatten()[:100_000].std())
+        parameter.data.normal_(0, spread or BIAS_SPREAD, generator=draw)
+
+
+@torch.inference_mode()
+def compare(
+    theirs: Any, ours: Seq2SeqNetwork, frames: int, codes: tuple[int, ...], draw: torch.Generator
+) -> tuple[float, float]:
+    """Return the largest difference over codes and numbers of output frames, and the spread of the outputs."""
+    settings = ours.settings
+    x = torch.randn(1, frames, settings.slices, *SIZES[settings.dimensions], generator=draw).clamp(-1, 1)
+    worst, spread = 0.0, 0.0
+    for code in codes:
+        one_hot = torch.zeros(settings.code_length)
+        one_hot[code] = 1
+        for count in {1, frames} if code == codes[0] else {frames}:
+            expected = theirs(x, one_hot, n_outseq=count)
+            made = ours(x, torch.tensor([code]), count)
+            assert made.shape == expected.shape == (1, count, *x.shape[2:])
+            worst = max(worst, float((made - expected).abs().max()))
+            spread = max(spread, float(expected.std()))
+    return worst, spread
+
+
+def measure(dimensions: int, seeds: tuple[int, ...]) -> list[Claim]:
+    """The claims for T = 1 and T = 3 at one number of axes."""
+    settings = NetworkSettings(dimensions=dimensions, slices=3 if dimensions == 2 else 1)
+    found: dict[int, list[tuple[float, float]]] = {frames: [] for frames in FRAMES}
+    control = dict.fromkeys(FRAMES, math.inf)
+    theirs, ours = generator(settings), Seq2SeqNetwork(settings).eval()
+    for seed in seeds:
+        draw = torch.Generator().manual_seed(seed)
+        redraw(theirs, draw)
+        if seed == seeds[0]:
+            for frames in FRAMES:
+                control[frames] = compare(theirs, ours, frames, CODES[:1], draw)[0]
+        ours.load_state_dict(renamed(theirs.state_dict(), settings))
+        for frames in FRAMES:
+            found[frames].append(compare(theirs, ours, frames, CODES if seed == seeds[0] else (CODES[seed % 4],), draw))
+            print(f"{dimensions}D T={frames} seed {seed}: {found[frames][-1][0]:.2e}", flush=True)
+    return [
+        Claim(
+            f"largest difference to the authors' network, {dimensions}D, T = {frames}",
+            max(worst for worst, _ in pairs), math.nan, math.nan, "", len(seeds), BAR, "lower",
+            {"weights not copied": control[frames], "spread of the outputs": max(spread for _, spread in pairs)},
+        )
+        for frames, pairs in found.items()
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--reference", type=Path, required=True, help="checkout of fiy2W/mri_seq2seq")
+    parser.add_argument("--tier", choices=list(SEEDS), default="smoke")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    arguments.started = time.monotonic()
+    publications = arguments.reference / "publications"
+    if not (publications / "src" / "seq2seq").is_dir():
+        parser.error(f"{arguments.reference} is no checkout of fiy2W/mri_seq2seq: it has no publications/src/seq2seq")
+    sys.path.insert(0, str(publications))
+    seeds = SEEDS[arguments.tier]
+    claims = [claim for dimensions in SIZES for claim in measure(dimensions, seeds)]
+    write_results("seq2seq_parity", arguments, seeds, claims)
+    if arguments.json is not None:
+        result = json.loads(arguments.json.read_text(encoding="utf-8"))
+        result["command"] = result["command"].replace(".py", ".py --reference PATH", 1)
+        write_json(arguments.json, result)
+
+
+if __name__ == "__main__":
+    main()

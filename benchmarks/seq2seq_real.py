@@ -1,0 +1,121 @@
+"""Seq2Seq on four real patients, leave one patient out, against regression and a plain U-Net on the same patients.
+
+Two gliomas and two patients with multiple sclerosis, names unified to t1, t1c, t2, flair (`SCANWEAVE_DATA` names the
+folder). Four patients are smoke-level evidence, whatever comes out. Every method makes each target of the patient left
+out from the three others. Bars: the mean over cases and targets above every control, PSNR in the brain and SSIM in its
+box.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import ROOT, Claim, benchmark_arguments, write_results
+from seq2seq_controls import ConditionedUNet, QuadraticRegression
+
+import scanweave as sw
+from scanweave.measures.bootstrap import paired_difference
+from scanweave.measures.image import image_quality
+from scanweave.studies.cache import PreparedCohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.layouts import import_cohort
+from scanweave.studies.splits import make_splits, write_splits
+from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.samples import CropSamples
+
+TIERS: dict[str, dict[str, Any]] = {
+    "smoke": {"seeds": (0,), "steps": 10, "folds": 1},
+    "proof": {"seeds": (0,), "steps": 1_500, "folds": 4},
+    "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4},
+}
+RENAME = {"t1post": "t1c", "fla": "flair", "inpainting_mask": "-"}
+MEASURES = {"PSNR in the brain": ("brain", "psnr", "dB"), "SSIM in the brain box": ("box", "ssim", "")}
+
+
+def main() -> None:
+    arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
+    tier = TIERS[arguments.tier]
+    rows = []
+    for seed in tier["seeds"]:
+        with tempfile.TemporaryDirectory() as folder:
+            cohort = real_cohort(Path(folder) / "cohort", seed)
+            for fold in range(tier["folds"]):
+                rows += one_fold(cohort, Path(folder), fold, seed, tier["steps"])
+                print(pd.DataFrame(rows).groupby(["patient", "method"])[["psnr", "ssim"]].mean().round(3), flush=True)
+    table = pd.DataFrame(rows)
+    print(table.pivot_table(index=["patient", "target"], columns="method", values=["psnr", "ssim"]).round(3))
+    write_results("seq2seq_real", arguments, tier["seeds"], claims(table))
+
+
+def real_cohort(folder: Path, seed: int) -> Cohort:
+    """The four patients as one cohort, split to leave one out."""
+    data = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
+    cohort = import_cohort([data / "mri_multiseq", data / "mri_ms"], folder, rename=RENAME)
+    cohort = cohort.select([name for name in cohort.studies if not name.endswith("native")])
+    write_splits(folder, make_splits(cohort.patients, len(cohort), seed=seed, validation=False))
+    return cohort
+
+
+def one_fold(cohort: Cohort, folder: Path, fold: int, seed: int, steps: int) -> list[dict[str, Any]]:
+    """Fit everything on three patients; measure on the fourth."""
+    config = {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
+    fitted: Any = sw.fit("seq2seq", cohort, folder / f"run{seed}{fold}", config=config, fold=fold, say=lambda _: None)
+    training = PreparedCohort(cohort.part("train", fold), fitted.plan).prepare()
+    settings, names = fitted.config, fitted.sequences
+    samples = CropSamples(training, names, network=settings.network, settings=settings.sampling, seed=seed)
+    unet = ConditionedUNet(samples, names, settings.training)
+    rows = []
+    for study in cohort.part("test", fold):
+        prepared = fitted.prepare(study)
+        native = native_study(study, prepared, fitted.plan)
+        made = fitted.synthesizer.combine(prepared.volumes, names)
+        for target in names:
+            others = [name for name in names if name != target]
+            methods = {"Seq2Seq": made[target], "U-Net": unet(prepared.volumes, target)}
+            methods["quadratic, all"] = QuadraticRegression(training, others, target, seed)(prepared.volumes)
+            best = best_source(training, others, target, seed)
+            methods["quadratic, best source"] = QuadraticRegression(training, [best], target, seed)(prepared.volumes)
+            for method, volume in methods.items():
+                restored = fitted.native(volume, prepared, target).data
+                quality = image_quality(restored, native.real[target], native.brain, native.span(target))
+                row = {"patient": study.patient, "seed": seed, "target": target, "method": method}
+                rows.append(row | {measure: quality[region][measure] for region, measure, _ in MEASURES.values()})
+    return rows
+
+
+def best_source(training: Any, others: list[str], target: str, seed: int) -> str:
+    """The single source whose regression fits the training patients best."""
+
+    def error(source: str) -> float:
+        model = QuadraticRegression(training, [source], target, seed)
+        errors = []
+        for study in training:
+            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in (source, target)}
+            errors.append(np.mean((model(volumes) - volumes[target]) ** 2))
+        return float(np.mean(errors))
+
+    return min(others, key=error)
+
+
+def claims(table: pd.DataFrame) -> list[Claim]:
+    """Seq2Seq against each control, paired over patients and targets."""
+    found = []
+    for words, (_, measure, unit) in MEASURES.items():
+        wide = table.pivot_table(index=["patient", "seed", "target"], columns="method", values=measure).reset_index()
+        for control in (name for name in wide.columns if name not in ("patient", "seed", "target", "Seq2Seq")):
+            gain = paired_difference(wide["Seq2Seq"], wide[control], list(wide["patient"]), seed=0)
+            shown = {f"Seq2Seq {words}": float(wide["Seq2Seq"].mean()), control: float(wide[control].mean())}
+            claim = Claim(
+                f"{words}: over {control}", gain.value, gain.low, gain.high, unit, gain.n, 0.0, "higher", shown
+            )
+            found.append(claim)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A fit from beginning to end, in a tiny network: what it takes, what it leaves, what it refuses."""
+
+import shutil
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import make_splits, write_splits
+from scanweave.systems.seq2seq import task as tasks
+from scanweave.systems.seq2seq.system import Seq2Seq
+
+
+@pytest.fixture(scope="module")
+def cohort(fitted, tmp_path_factory):
+    """The cohort of the fitted run, without the caches that lie in its folder."""
+    folder = tmp_path_factory.mktemp("cohorts") / "sim"
+    shutil.copytree(fitted.cohort.folder, folder, ignore=shutil.ignore_patterns("prepared"))
+    return Cohort.open(folder)
+
+
+def settings(fitted, **training):
+    config = fitted.system.config
+    return config.model_copy(update={"training": config.training.model_copy(update=training)})
+
+
+def weights(run):
+    return load_file(run / "weights.safetensors")
+
+
+def test_incomplete_studies_are_learnt_from(fitted):
+    run = fitted.system.run
+    assert run.finished
+    assert fitted.cohort.frame[[f"scan:{name}" for name in fitted.system.sequences]].isna().any(axis=None)
+    rows = run.metrics()
+    assert [row["step"] for row in rows if row["split"] == "train"] == [1, 2, 3, 4]
+    assert all(np.isfinite(row["loss"]) for row in rows if row["split"] == "train")
+    assert [row["step"] for row in rows if row["split"] == "validation"] == [2, 4]
+    assert any(line.startswith("sequences: t1 ") for line in fitted.lines)
+    assert any(line.startswith("split: ") for line in fitted.lines)
+    known = fitted.cohort[fitted.cohort.studies[0]]
+    assert set(fitted.system.predict(known, ["flair"]).scans) == {"flair"}
+
+
+def test_a_stopped_fit_goes_on_to_the_same_weights(fitted, cohort, tmp_path, monkeypatch):
+    config = settings(fitted, steps=4, checkpoint_every=1)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    Seq2Seq.fit(cohort, whole, config, say=lambda line: None)
+    original, seen = tasks.Seq2SeqTask.validate, []
+
+    def broken(self, network):
+        seen.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks.Seq2SeqTask, "validate", broken)
+    with pytest.raises(KeyboardInterrupt):
+        Seq2Seq.fit(cohort, stopped, config, say=lambda line: None)
+    assert seen
+    assert Run.open(stopped).state == "stopped"
+    monkeypatch.setattr(tasks.Seq2SeqTask, "validate", original)
+    Seq2Seq.fit(cohort, stopped, config, say=lambda line: None)
+    first, second = weights(whole), weights(stopped)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_is_only_opened(fitted, cohort, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(fitted.system.run.folder, run)
+    before = (run / "weights.safetensors").stat().st_mtime_ns
+
+    def never(*_, **__):
+        raise AssertionError("a finished run must not prepare or train")
+
+    monkeypatch.setattr("scanweave.systems.seq2seq.system.train", never)
+    monkeypatch.setattr("scanweave.systems.seq2seq.system._prepared_parts", never)
+    started = time.perf_counter()
+    system = Seq2Seq.fit(fitted.cohort, run, fitted.system.config, say=lambda line: None)
+    assert time.perf_counter() - started < 2
+    assert system.sequences == fitted.system.sequences
+    assert (run / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_configuration_is_refused(fitted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fitted.system.run.folder, run)
+    with pytest.raises(ScanweaveError, match=r"another configuration: training\.learning_rate"):
+        Seq2Seq.fit(fitted.cohort, run, settings(fitted, learning_rate=0.5), say=lambda line: None)
+
+
+def test_settings_that_were_copied_past_their_checks_are_refused(fitted, tmp_path):
+    wrong = settings(fitted, learning_rate=-1.0)
+    with pytest.raises(ScanweaveError, match="learning_rate"):
+        Seq2Seq.fit(fitted.cohort, tmp_path / "run", wrong, say=lambda line: None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_tells_what_its_cohort_was(fitted):
+    about = fitted.system.run.folder / "cohort.json"
+    assert about.is_file()
+
+
+def test_without_validation_the_last_weights_are_kept(fitted, cohort, tmp_path):
+    folder = tmp_path / "sim"
+    shutil.copytree(cohort.folder, folder)
+    (folder / "splits.json").unlink()
+    write_splits(folder, make_splits(cohort.patients, 3, seed=1, validation=False))
+    lines = []
+    system = Seq2Seq.fit(Cohort.open(folder), tmp_path / "run", settings(fitted, steps=1), say=lines.append)
+    assert system.run.record["weights"] == "ema"  # the moving average of the last step, not a best one
+    assert any("no study is set aside" in line for line in lines)
+    assert {row["split"] for row in system.run.metrics()} == {"train"}
+
+
+def images(folder, shape):
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(4):
+        data = np.random.default_rng([3, number]).uniform(0, 100, shape).astype(np.float32)
+        data[:6] = 0
+        row = {"study": f"s{number}", "patient": f"p{number}"}
+        for name in ("t1", "dce"):
+            frames = data if name == "dce" else data.reshape(*shape[:3], -1)[..., 0]
+            nib.save(nib.Nifti1Image(frames, np.diag([4.0, 4.0, 4.0, 1.0])), folder / "images" / f"{number}_{name}.nii")
+            row[f"scan:{name}"] = f"images/{number}_{name}.nii"
+        rows.append(row)
+    made = Cohort.create(folder, rows, root=".", name="c", source="test", layout="table")
+    write_splits(folder, make_splits(made.patients, 3, seed=0))
+    return Cohort.open(folder)
+
+
+def test_a_series_is_refused_with_words(fitted, tmp_path):
+    series = images(tmp_path / "c", (20, 20, 12, 5))
+    with pytest.raises(ScanweaveError) as told:
+        Seq2Seq.fit(series, tmp_path / "run", settings(fitted, steps=1), say=lambda line: None)
+    message = str(told.value)
+    assert "dce" in message
+    assert "\n" not in message
+    assert "frame" in message or "series" in message or "4D" in message
+
+
+def test_a_sequence_that_the_cohort_lacks_is_named(fitted, tmp_path):
+    config = fitted.system.config.model_copy(update={"sequences": ("t1", "pet")})
+    with pytest.raises(ScanweaveError, match="'pet' is not in the cohort"):
+        Seq2Seq.fit(fitted.cohort, tmp_path / "run", config, say=lambda line: None)
+
+
+def test_one_sequence_is_too_few(fitted, tmp_path):
+    config = fitted.system.config.model_copy(update={"sequences": ("t1",)})
+    with pytest.raises(ScanweaveError, match="has 1 sequences"):
+        Seq2Seq.fit(fitted.cohort, tmp_path / "run", config, say=lambda line: None)
+
+
+def test_seeds_decide_the_weights(fitted, cohort, tmp_path):
+    runs = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        Seq2Seq.fit(cohort, tmp_path / name, settings(fitted, steps=1, seed=seed), say=lambda line: None)
+        runs[name] = weights(tmp_path / name)
+    assert all(np.array_equal(runs["a"][key], runs["b"][key]) for key in runs["a"])
+    assert any(not np.array_equal(runs["a"][key], runs["c"][key]) for key in runs["a"])

@@ -1,0 +1,125 @@
+"""The network: kernels for each sample, a latent that forgets the number of frames, the short cut of a zero state."""
+
+import pytest
+import torch
+
+from scanweave.systems.seq2seq.config import NetworkSettings
+from scanweave.systems.seq2seq.convlstm import ConvLSTM, ConvLSTMCell
+from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+
+SMALL = {"channels": (4, 6, 8), "blocks": 1, "lstm_layers": 2, "rank": 3, "kernel_size": 5, "code_length": 8}
+DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
+
+
+def network(dimensions=2, **settings):
+    """A small network with no parameter at zero."""
+    torch.manual_seed(0)
+    slices = 3 if dimensions == 2 else 1
+    made = Seq2SeqNetwork(NetworkSettings(dimensions=dimensions, slices=slices, **(SMALL | settings))).eval()
+    for parameter in made.parameters():
+        if parameter.std() == 0:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return made
+
+
+def images(dimensions=2, batch=2, frames=1):
+    size = (16, 20) if dimensions == 2 else (8, 12, 16)
+    return torch.rand(batch, frames, 3 if dimensions == 2 else 1, *size) * 2 - 1
+
+
+@DIMENSIONS
+def test_kernels_of_a_batch_equal_a_loop_over_its_samples(dimensions):
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=dimensions)
+    torch.nn.init.normal_(layer.bias_bank)
+    x, codes = torch.randn(3, 4, *[9] * dimensions), torch.randn(3, 8)
+    together = layer(x, layer.kernel(codes))
+    one_by_one = torch.cat([layer(x[i : i + 1], layer.kernel(codes[i : i + 1])) for i in range(3)])
+    assert together.shape == (*x.shape[:1], 6, *x.shape[2:])
+    torch.testing.assert_close(together, one_by_one, atol=1e-5, rtol=0)
+
+
+def test_kernel_is_the_mixture_of_the_bank():
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2)
+    torch.nn.init.normal_(layer.bias_bank)
+    code = torch.randn(2, 8)
+    weight, bias = layer.kernel(code)
+    torch.testing.assert_close(weight, torch.einsum("nr,oihwr->noihw", layer.mix(code), layer.bank))
+    torch.testing.assert_close(bias, torch.einsum("nr,or->no", layer.bias_mix(code), layer.bias_bank))
+
+
+@DIMENSIONS
+@pytest.mark.parametrize("frames", [1, 3])
+def test_targets_of_a_batch_equal_single_targets(dimensions, frames):
+    made, x = network(dimensions), images(dimensions)
+    with torch.inference_mode():
+        together = made(x, torch.tensor([2, 5]), frames)
+        one_by_one = torch.cat([made(x[i : i + 1], torch.tensor([k]), frames) for i, k in enumerate((2, 5))])
+    torch.testing.assert_close(together, one_by_one, atol=1e-5, rtol=0)
+    assert (together[0] - made(x[:1], torch.tensor([5]), frames)[0]).abs().max() > 1e-3
+
+
+@DIMENSIONS
+def test_frames_in_and_out_are_free(dimensions):
+    made = network(dimensions)
+    with torch.inference_mode():
+        latents = [made.encode(images(dimensions, frames=frames)) for frames in (1, 2, 5)]
+        assert len({latent.shape for latent in latents}) == 1
+        for frames in (1, 4):
+            series = made.decode(latents[1], made.target(torch.tensor([0])), frames)
+            assert series.shape == (2, frames, *images(dimensions).shape[2:])
+            assert series.abs().max() <= 1
+    assert (series[:, 0] - series[:, 3]).abs().max() > 1e-4  # copies of one latent become a series that evolves
+
+
+def test_frames_matter_and_their_order_does():
+    made, x = network(), images(frames=3)
+    with torch.inference_mode():
+        forwards, backwards = made.encode(x), made.encode(x.flip(1))
+    assert (forwards - backwards).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_gradients_reach_every_parameter(frames):
+    made = network()
+    made(images(frames=frames), torch.tensor([1, 2]), frames).square().mean().backward()
+    for name, parameter in made.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@DIMENSIONS
+def test_first_frame_without_a_state_equals_a_state_of_zeros(dimensions):
+    torch.manual_seed(0)
+    cell, x = ConvLSTMCell(4, dimensions), torch.randn(2, 4, *[6] * dimensions)
+    torch.nn.init.normal_(cell.conv.bias)
+    zeros = (torch.zeros_like(x), torch.zeros_like(x))
+    for short, general in zip(cell(x, None), cell(x, zeros), strict=True):
+        torch.testing.assert_close(short, general, atol=1e-6, rtol=1e-5)
+
+
+def test_a_series_through_the_layers_equals_a_loop_from_zeros():
+    torch.manual_seed(0)
+    stack, x = ConvLSTM(4, 2, 2), torch.randn(2, 3, 4, 6, 6)
+    expected = x
+    for cell in stack.cells:
+        state, frames = (torch.zeros_like(x[:, 0]),) * 2, []
+        for frame in expected.unbind(1):
+            state = cell(frame, state)
+            frames.append(state[0])
+        expected = torch.stack(frames, 1)
+    torch.testing.assert_close(stack(x), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_one_kernel_for_all_is_not_grouped():
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2)
+    kernel = layer.kernel(torch.randn(1, 8))
+    repeated = Kernel(*(part.expand(2, *part.shape[1:]) for part in kernel))
+    x = torch.randn(2, 4, 7, 7)
+    torch.testing.assert_close(layer(x, kernel), layer(x, repeated), atol=1e-5, rtol=0)
+
+
+def test_norm_can_be_left_out():
+    made, x = network(norm="none"), images()
+    with torch.inference_mode():
+        assert (made.encode(x) - network().encode(x)).abs().max() > 1e-3

@@ -1,0 +1,76 @@
+"""The losses of a step, against the formula written out."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from scanweave.systems.seq2seq.config import NetworkSettings, ObjectiveSettings
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.objective import Seq2SeqObjective
+
+NETWORK = NetworkSettings(channels=(4, 6), blocks=1, lstm_layers=1, rank=2, kernel_size=3, code_length=4)
+WEIGHTS = ObjectiveSettings(cross=3.0, identity=2.0, cycle=5.0, perceptual=0.0)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Seq2SeqNetwork(NETWORK)
+
+
+@pytest.fixture
+def batch():
+    draw = torch.Generator().manual_seed(1)
+    source, target = torch.rand(2, 2, 1, 3, 24, 24, generator=draw) * 2 - 1
+    return {"source": source, "target": target, "from": torch.tensor([0, 2]), "to": torch.tensor([1, 2])}
+
+
+def test_terms_are_those_of_the_paper(network, batch):
+    terms = Seq2SeqObjective(network, WEIGHTS)(batch)
+    made = network(batch["source"], batch["to"])
+    expected = {
+        "cross": 3 * F.smooth_l1_loss(made, batch["target"]),
+        "self": 2 * F.smooth_l1_loss(network(batch["source"], batch["from"]), batch["source"]),
+        "cycle": 5 * F.smooth_l1_loss(network(made, batch["from"]), batch["source"]),
+    }
+    assert set(terms) == {"loss", *expected}
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value)
+    torch.testing.assert_close(terms["loss"], sum(expected.values()))
+
+
+def test_cycle_teaches_the_cross_direction_too(network, batch):
+    terms = Seq2SeqObjective(network, ObjectiveSettings(cross=0.0, identity=0.0, cycle=1.0, perceptual=0.0))(batch)
+    torch.autograd.backward(terms["loss"])
+    # Column k of the code's layer is reached by sequence k only: 1 is a target, never a source.
+    assert network.code.weight.grad[:, 1].abs().sum() > 0
+
+
+def test_a_batch_weighs_its_samples_alike(network, batch):
+    objective = Seq2SeqObjective(network, WEIGHTS)
+    halves = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(2)]
+    parts = [objective(half)["loss"] for half in halves]
+    torch.testing.assert_close(objective(batch)["loss"], sum(parts) / 2)
+
+
+def test_structural_term_falls_for_likeness(network, batch):
+    settings = ObjectiveSettings(cross=0.0, identity=0.0, cycle=0.0, perceptual=0.0, structural=1.0)
+    objective = Seq2SeqObjective(network, settings)
+    assert objective(batch)["structural"] > 0.1
+    alike = batch | {"target": network(batch["source"], batch["to"]).detach()}
+    own = objective(alike)["structural"]
+    assert own < objective(batch)["structural"]
+
+
+def test_perceptual_term_is_left_out_without_weights(network, batch):
+    assert "perceptual" not in Seq2SeqObjective(network, ObjectiveSettings(perceptual=1.0))(batch)
+
+
+def test_a_series_is_compared_frame_by_frame(network):
+    draw = torch.Generator().manual_seed(1)
+    source = torch.rand(1, 2, 3, 12, 12, generator=draw)
+    target = torch.rand(1, 4, 3, 12, 12, generator=draw)
+    batch = {"source": source, "target": target, "from": torch.tensor([0]), "to": torch.tensor([1])}
+    terms = Seq2SeqObjective(network, WEIGHTS)(batch)
+    expected = 3 * F.smooth_l1_loss(network(source, batch["to"], 4), target)
+    torch.testing.assert_close(terms["cross"], expected)

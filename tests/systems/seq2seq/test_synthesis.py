@@ -1,0 +1,177 @@
+"""Whole volumes: overlapping stacks averaged, no work done twice, and nothing from what is absent."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.scan import Scan
+from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings, SynthesisSettings
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+
+SEQUENCES = ("a", "b", "c")
+NETWORK = {"channels": (4, 6, 8), "blocks": 1, "lstm_layers": 1, "rank": 2, "kernel_size": 3, "code_length": 4}
+
+
+def synthesizer(batch_size=4, **settings):
+    torch.manual_seed(0)
+    network = Seq2SeqNetwork(NetworkSettings(**(NETWORK | settings)))
+    for parameter in network.parameters():
+        if parameter.std() == 0:
+            torch.nn.init.normal_(parameter, std=0.2)
+    sampling = SamplingSettings(crop=(16, 16), depth=8)
+    return Synthesizer(network, SEQUENCES, SynthesisSettings(batch_size=batch_size), sampling)
+
+
+def volume(shape=(13, 18, 7), seed=0):
+    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape).astype(np.float32)
+
+
+def by_loop(made, source, target):
+    """Every stack of three slices by itself, then the mean over those that hold a slice."""
+    x, y, z = source.shape
+    padded = np.full((16, 20, z + 2), -1, np.float32)
+    padded[:x, :y, 1 : z + 1] = source
+    found = [[] for _ in range(z + 2)]
+    for middle in range(z):
+        stack = torch.from_numpy(padded[:, :, middle : middle + 3].transpose(2, 1, 0).copy())[None, None]
+        with torch.inference_mode():
+            translated = made.network(stack, torch.tensor([SEQUENCES.index(target)]))[0, 0].numpy()
+        for offset in range(3):
+            found[middle + offset].append(translated[offset].T[:x, :y])
+    return np.stack([np.mean(found[i + 1], axis=0) for i in range(z)], axis=-1)
+
+
+def test_a_slice_is_the_mean_of_the_stacks_that_hold_it():
+    made, source = synthesizer(), volume()
+    for target, result in made.translate(source, ["b", "c"]).items():
+        assert result.shape == source.shape
+        np.testing.assert_allclose(result, by_loop(made, source, target), atol=1e-5)
+
+
+@pytest.mark.parametrize("slices", [1, 3, 4])
+def test_any_number_of_slices_and_fewer_in_the_volume(slices):
+    for depth in (1, 2, 5):
+        result = synthesizer(slices=slices).translate(volume((9, 10, depth)), ["b"])["b"]
+        assert result.shape == (9, 10, depth)
+        assert np.isfinite(result).all()
+
+
+def test_batch_size_does_not_matter():
+    source = volume()
+    results = [synthesizer(batch_size=size).translate(source, ["b"])["b"] for size in (1, 2, 3, 100)]
+    for other in results[1:]:
+        np.testing.assert_allclose(other, results[0], atol=1e-6)
+
+
+def test_a_target_does_not_depend_on_its_company():
+    made, source = synthesizer(), volume()
+    alone = made.translate(source, ["c"])["c"]
+    np.testing.assert_array_equal(made.translate(source, ["b", "c"])["c"], alone)
+    np.testing.assert_array_equal(made.translate(source, ["c", "b"])["c"], alone)
+
+
+def test_sources_are_encoded_once_and_kernels_made_once(monkeypatch):
+    made, calls = synthesizer(batch_size=2), Counter()
+    for name in ("encode", "target"):
+        original = getattr(made.network, name)
+
+        def counted(*arguments, _name=name, _original=original):
+            calls[_name] += len(arguments[0])
+            return _original(*arguments)
+
+        monkeypatch.setattr(made.network, name, counted)
+    volumes = {"a": volume(), "b": volume(seed=1)}
+    made.combine(volumes, ["a", "b", "c"])
+    made.combine(volumes, ["b", "c"])
+    assert calls == {"target": 3, "encode": 2 * (7 + 7)}
+
+
+def test_several_sources_are_averaged_and_none_makes_itself():
+    made = synthesizer()
+    volumes = {"b": volume(seed=1), "a": volume()}
+    result = made.combine(volumes, ["c", "a"])
+    single = {name: made.translate(volumes[name], ["a", "c"]) for name in volumes}
+    np.testing.assert_allclose(result["c"], (single["a"]["c"] + single["b"]["c"]) / 2, atol=1e-6)
+    np.testing.assert_array_equal(result["a"], single["b"]["a"])
+    assert made.combine({"a": volume()}, ["a"]) == {}
+
+
+def test_volumes_by_overlapping_windows():
+    made, source = synthesizer(dimensions=3, slices=1), volume((20, 18, 13))
+    result = made.translate(source, ["b", "c"])
+    assert {name: array.shape for name, array in result.items()} == {"b": source.shape, "c": source.shape}
+    small = volume((16, 16, 8))  # one window, so no blending
+    stack = torch.from_numpy(small.transpose(2, 1, 0).copy())[None, None, None]
+    with torch.inference_mode():
+        expected = made.network(stack, torch.tensor([1]))[0, 0, 0].numpy().transpose(2, 1, 0)
+    np.testing.assert_allclose(made.translate(small, ["b"])["b"], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def study(fitted):
+    name = fitted.cohort.having("t1", "t1c").studies[0]
+    return fitted.cohort[name].without("flair")
+
+
+def bits(made):
+    return {name: scan.data.tobytes() for name, scan in made.scans.items()}
+
+
+def test_nothing_absent_changes_a_bit(fitted, study):
+    expected = bits(fitted.system.predict(study))
+    assert list(expected) == ["flair"]
+    like = study.scans["t1"]
+    garbage = {"NaN": np.full(like.geometry.shape, np.nan), "noise": volume(like.geometry.shape) * 1e30}
+    for values in garbage.values():
+        other = Scan.of(values, like.geometry.affine)
+        finer = Scan.of(values, like.geometry.affine @ np.diag([0.1, 0.1, 0.1, 1]))
+        for more in ({"ct": other}, {"aaa": finer, "zzz": other}):
+            changed = study.with_scans({**more, **study.scans})
+            assert bits(fitted.system.predict(changed, ["flair"])) == expected
+    assert bits(fitted.system.predict(study)) == expected
+
+
+def test_the_real_scan_of_a_target_changes_no_bit_of_a_prediction_from_the_others(fitted, study):
+    like = study.scans["t1"]
+    garbage = Scan.of(volume(like.geometry.shape) * 100, like.geometry.affine)
+    pair = fitted.system.synthesizer
+    prepared = fitted.system.prepare(study).volumes
+    expected = pair.combine(prepared, ["flair"])["flair"]
+    changed = {**prepared, "flair": volume(prepared["t1"].shape)}
+    np.testing.assert_array_equal(pair.combine(changed, ["flair"])["flair"], expected)
+    assert "flair" in fitted.system.predict(study.with_scans({**study.scans, "flair": garbage}), ["flair"]).scans
+
+
+def test_the_order_of_scans_changes_no_bit(fitted, study):
+    scans = dict(study.scans)
+    backwards = study.with_scans(dict(reversed(scans.items())))
+    assert list(backwards.scans) != list(scans)
+    assert bits(fitted.system.predict(backwards)) == bits(fitted.system.predict(study))
+
+
+def test_order_of_scans_on_grids_of_equal_voxels(fitted, study):
+    """Where two grids tie for the finest, the choice must not fall to the order either."""
+    like = study.scans["t1c"]
+    moved = like.geometry.affine.copy()
+    moved[:3, 3] += 3.0
+    scans = {"t1": study.scans["t1"], "t1c": Scan.of(np.asarray(like.data), moved)}
+    results = [
+        fitted.system.predict(study.with_scans(dict(pairs))) for pairs in (scans.items(), [*scans.items()][::-1])
+    ]
+    assert bits(results[0]) == bits(results[1])
+    np.testing.assert_array_equal(results[0]["flair"].geometry.affine, results[1]["flair"].geometry.affine)
+
+
+def test_targets_that_cannot_be_made_are_refused(fitted, study):
+    only = study.only(["t1"])
+    with pytest.raises(ScanweaveError, match="nothing to make t1 from"):
+        fitted.system.predict(only, ["t1"])
+    with pytest.raises(ScanweaveError, match="not one of the sequences"):
+        fitted.system.predict(only, ["pet"])
+    with pytest.raises(ScanweaveError, match="no sequence of this run"):
+        fitted.system.predict(study.with_scans({"ct": study.scans["t1"]}), ["t1"])
+    assert fitted.system.predict(study, []).scans == {}
