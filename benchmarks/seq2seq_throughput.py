@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 from common import Claim, benchmark_arguments, write_results
+from torch import Tensor
+from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.settings import MAIN
 from scanweave.studies.cache import CachedStudy, PreparedCohort
 from scanweave.studies.plan import learn_plan
+from scanweave.studies.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import PRESETS, Seq2SeqConfig
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
 from scanweave.systems.seq2seq.samples import CropSamples
@@ -98,11 +101,18 @@ def reading(samples: CropSamples, patches: int) -> list[Claim]:
     ]
 
 
-def computing(task: Seq2SeqTask, preset: str, steps: int) -> list[Claim]:
+def filled(image: Tensor, crop: int) -> Tensor:
+    """The image at exactly `crop` × `crop`, set in background where it is smaller."""
+    height, width = image.shape[-2:]
+    return functional.pad(image, (0, crop - width, 0, crop - height), value=BACKGROUND)
+
+
+def computing(task: Seq2SeqTask, preset: str, steps: int, crop: int) -> list[Claim]:
     """Training steps and all pairs of one stack of slices, and their largest costs."""
     objective, network = task.objective, task.network
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     batch = task.collate([task.samples[0]])
+    batch |= {name: filled(batch[name], crop) for name in ("source", "target")}
     stack = batch["source"]
     size = " × ".join(map(str, stack.shape[1:]))
 
@@ -151,7 +161,7 @@ def measure(tier: dict[str, Any], folder: Path) -> list[Claim]:
     crop = config.sampling.model_copy(update={"crop": (tier["crop"], tier["crop"])})
     task = Seq2SeqTask(config.model_copy(update={"sampling": crop}), MAIN, studies, [])
     claims += reading(task.samples, tier["patches"])
-    return claims + computing(task, tier["preset"], tier["steps"])
+    return claims + computing(task, tier["preset"], tier["steps"], tier["crop"])
 
 
 def main() -> None:

@@ -294,7 +294,13 @@ def _checkpoints() -> Iterator[Fault]:
         "tensors a folder": partial(instead, name=f"{newest}/network.safetensors"),
     }.items():
         yield Fault("checkpoint", name, make, resume, "repair")
-    yield Fault("checkpoint", "partial folder", partial(file, name=".partial-x", content=""), resume, "ok")
+    yield Fault(
+        "checkpoint",
+        "partial folder",
+        partial(file, name="checkpoints/.partial-step-00000003/network.safetensors", content=""),
+        resume,
+        "ok",
+    )
     yield Fault("checkpoint", "all damaged", both, resume)
 
 

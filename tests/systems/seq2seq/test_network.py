@@ -117,9 +117,3 @@ def test_one_kernel_for_all_is_not_grouped():
     repeated = Kernel(*(part.expand(2, *part.shape[1:]) for part in kernel))
     x = torch.randn(2, 4, 7, 7)
     torch.testing.assert_close(layer(x, kernel), layer(x, repeated), atol=1e-5, rtol=0)
-
-
-def test_norm_can_be_left_out():
-    made, x = network(norm="none"), images()
-    with torch.inference_mode():
-        assert (made.encode(x) - network().encode(x)).abs().max() > 1e-3
