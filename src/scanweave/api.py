@@ -236,7 +236,13 @@ def _place(layer: Layer) -> str:
 def _values(layer: Layer) -> dict[str, Any]:
     if isinstance(layer, BaseModel):
         return layer.model_dump()
-    return _nested(_read_toml(Path(layer)) if isinstance(layer, str | Path) else layer)
+    values = _read_toml(Path(layer)) if isinstance(layer, str | Path) else layer
+    try:
+        return _nested(values)
+    except RecursionError as error:
+        raise ScanweaveError(
+            _place(layer).rstrip(": ") or "config", "nested too deeply", "No setting lies deeper than section.name"
+        ) from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -244,6 +250,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScanweaveError(path, f"cannot be read ({error.strerror})", "Name a TOML file of settings") from error
+    except RecursionError as error:
+        raise ScanweaveError(
+            path, "nested too deeply", "Write settings as: [training] and below it steps = 100"
+        ) from error
     except ValueError as error:
         raise ScanweaveError(
             path, f"not valid TOML ({error})", "Write settings as: [training] and below it steps = 100"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
 from scanweave.studies.foreground import foreground
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.repairs import repaired
-from scanweave.studies.settings import PreparationSettings
+from scanweave.studies.settings import Millimetres, PreparationSettings
 from scanweave.studies.study import Study
 
 SAME_SPACING = 0.05
@@ -29,12 +29,18 @@ class IntensityRule(BaseModel):
     `magnitude`: 0 → -1 and `headroom` × the image's own percentile → +1; `window`: the fixed [low, high] → [-1, 1].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["magnitude", "window"]
     low: float
     high: float
     """For `magnitude` the median over the training studies, which stands in where a target image is absent."""
+
+    @model_validator(mode="after")
+    def _has_width(self) -> Self:
+        if self.high <= self.low:
+            raise ValueError(f"the range from {self.low:g} to {self.high:g} is empty")
+        return self
 
 
 class Plan(BaseModel):
@@ -43,8 +49,8 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: PreparationSettings
-    spacing: tuple[float, float, float] | None
-    rules: dict[str, IntensityRule]
+    spacing: tuple[Millimetres, Millimetres, Millimetres] | None
+    rules: dict[str, IntensityRule] = Field(min_length=1)
     reasons: list[str]
 
     @property
@@ -83,7 +89,8 @@ class Plan(BaseModel):
             return cls.model_validate(read_json(path, advice))
         except ValidationError as error:
             fault = error.errors()[0]
-            raise ScanweaveError(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", advice) from error
+            field = ".".join(map(str, fault["loc"])) or "content"
+            raise ScanweaveError(path, f"{field}: {fault['msg']}", advice) from error
 
 
 def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: PreparationSettings) -> Plan:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Millimetres = Annotated[float, Field(ge=0.01, le=100)]
 
 
 class PreparationSettings(BaseModel):
@@ -16,7 +18,7 @@ class PreparationSettings(BaseModel):
         "RAS", pattern="^[RLAPIS]{3}$",
         description="Axes that volumes are flipped and permuted to; slices are taken along the third.",
     )  # fmt: skip
-    spacing: tuple[float, float, float] | None = Field(
+    spacing: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
         None, description="Voxel size [mm] to resample to; None: the training studies' median where they differ."
     )
     reference: str = Field(
@@ -31,3 +33,10 @@ class PreparationSettings(BaseModel):
     headroom: float = Field(1.25, ge=1, description="The scale times this maps to +1; brighter voxels are clipped.")
     crop: bool = Field(True, description="Crop volumes to the box of the foreground.")
     margin: int = Field(4, ge=0, description="Voxels kept around that box.")
+
+    @field_validator("orientation")
+    @classmethod
+    def _three_axes(cls, axes: str) -> str:
+        if len({"RLAPIS".index(letter) // 2 for letter in axes}) < 3:
+            raise ValueError("names an axis twice: give one of R/L, one of A/P, one of I/S")
+        return axes

@@ -57,6 +57,7 @@ def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, run, tmp_path
 
 def test_the_summary_in_the_run_stands_in_for_a_cohort_that_is_gone(fitted, run):
     run.record["cohort"] = {**run.record["cohort"], "path": "/nowhere"}
+    (run.folder / "cohort.json").unlink(missing_ok=True)
     assert "no longer lies where it was" in page(write(run, fitted.system.plan))
     about = describe_cohort(fitted.cohort, fitted.system.sequences, 0)
     (run.folder / "cohort.json").write_text(json.dumps(about))

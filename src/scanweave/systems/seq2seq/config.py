@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from scanweave.engine.settings import TrainingSettings
 from scanweave.studies.settings import PreparationSettings
@@ -20,7 +20,7 @@ class NetworkSettings(_Settings):
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
     slices: int = Field(3, gt=0, description="Adjacent slices in a stack (2.5D); 1 with 3 dimensions.")
-    channels: tuple[int, ...] = Field(
+    channels: tuple[PositiveInt, ...] = Field(
         (64, 128, 256), min_length=1, description="Channels at full, half, quarter … size; the last is the latent's."
     )
     blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")

@@ -54,6 +54,10 @@ DIAGONAL = {
 }
 
 
+ENOUGH = 5
+"""Patients below which the page does not say how sure a ranking is: resamples of so few hardly differ."""
+
+
 def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
     """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
 
@@ -99,7 +103,8 @@ def _key_numbers(run: Run, plan: Plan) -> list[tuple[str, Any, str]]:
     if ranking is not None:
         best = min(zip(ranking["C_d"], ranking["sequences"], strict=True), key=lambda pair: pair[0]["rank"])
         share = best[0]["probability"][0]
-        doubt = f"highest C_d in {share:.0%} of resamples" if share is not None else "highest C_d, no interval"
+        sure = share is not None and ranking["patients"] >= ENOUGH
+        doubt = f"highest C_d in {share:.0%} of resamples" if sure else "highest C_d, too few patients to be sure"
         items.append(("Hardest to replace", best[1], f"{doubt}, {_people(ranking['patients'])}"))
     return items
 

@@ -49,6 +49,11 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     own = cohort.digest == fitted_on.get("sha256")
     fold = int(run.config.get("fold", 0))
     chosen: Choice = part or ("test" if own else "all")
+    if own and chosen != "all" and run.config.get("splits", "") != splits_digest(cohort):
+        raise ScanweaveError(
+            cohort.folder, "was split again after the fit: its test part may hold studies that trained the run",
+            "Fit a new run, or restore splits.json",
+        )  # fmt: skip
     studies = cohort if chosen == "all" else cohort.part(chosen, fold)
     whose = "the cohort of the fit" if own else "another cohort than that of the fit"
     if len(studies) == 0:
@@ -72,6 +77,12 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     return Selection(studies, about)
 
 
+def splits_digest(cohort: Cohort) -> str:
+    """Hash of the written splits, empty where there are none (the manifest then says who trains)."""
+    splits = cohort.splits()
+    return "" if splits is None else hashlib.sha256(repr(splits).encode()).hexdigest()[:16]
+
+
 def note_output(run: Run, kind: Kind, folder: Path) -> None:
     """Record in the run where the newest results of a kind lie, for the report."""
     folder, home = folder.resolve(), run.folder.resolve()
@@ -82,7 +93,10 @@ def note_output(run: Run, kind: Kind, folder: Path) -> None:
 def find_output(run: Run, kind: Kind) -> Path | None:
     """The folder of the newest results of a kind, if there are any."""
     folder = run.folder / str(_outputs(run).get(kind, kind))
-    return folder if folder.is_dir() else None
+    try:
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError):  # a name that no folder can have
+        return None
 
 
 def describe_cohort(cohort: Cohort, sequences: Sequence[str], fold: int) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class Synthesizer:
             slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=BACKGROUND,
             padding_mode="constant", sw_device=self.device, device="cpu",
         )  # fmt: skip
-        return [result[0, 0].float() for result in made]
+        results = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
+        return [result[0, 0].float() for result in results]
 
 
 def _to_stride(slices: Tensor, stride: int) -> Tensor:

@@ -28,7 +28,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import Choice, describe_cohort
+from scanweave.systems.seq2seq.selection import Choice, describe_cohort, splits_digest
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
@@ -54,12 +54,7 @@ class Seq2Seq:
         self.config = load_config(run)
         self.plan = Plan.load(run.folder / "plan.json")
         self.sequences = tuple(self.plan.sequences)
-        network = Seq2SeqNetwork(self.config.network)
-        try:
-            network.load_state_dict(load_file(run.weights))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = f"cannot be loaded ({str(error).splitlines()[0]})"
-            raise ScanweaveError(run.weights, reason, "Finish the fit with the same command, or fit again") from error
+        network = _with_weights(Seq2SeqNetwork(self.config.network), run.weights)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.synthesizer = Synthesizer(
             network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling
@@ -92,8 +87,12 @@ class Seq2Seq:
         config = _validated(config.model_dump(), Path("settings"))
         sequences = _sequences(cohort, config, say)
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        with Run.start(run, "seq2seq", {**config.model_dump(mode="json"), "fold": fold}, about) as started:
-            if not started.finished:
+        _ensure_splits(cohort, say)
+        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
+        with Run.start(run, "seq2seq", settings, about) as started:
+            if started.finished:
+                say(f"{started.folder} is finished: nothing to do")
+            else:
                 with PartialState().main_process_first():
                     sound = sound_studies(cohort, workers, say)
                     parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
@@ -193,9 +192,22 @@ class Seq2Seq:
         return report.write(self.run, self.plan, path)
 
 
+def _with_weights(network: Seq2SeqNetwork, path: Path) -> Seq2SeqNetwork:
+    advice = "Finish the fit with the same command, or fit again"
+    try:
+        weights = load_file(path)
+        network.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ScanweaveError(path, f"cannot be loaded ({' '.join(str(error).split())[:200]})", advice) from error
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ScanweaveError(path, f"{broken[0]} holds NaN or infinite weights", advice)
+    return network
+
+
 def load_config(run: Run) -> Seq2SeqConfig:
     """The settings of a run."""
-    values = {name: value for name, value in run.config.items() if name != "fold"}
+    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
     return _validated(values, run.folder / "config.json")
 
 
@@ -228,7 +240,6 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
 def _prepared_parts(
     cohort: Cohort, config: Seq2SeqConfig, run: Run, sequences: Sequence[str], *, fold: int, workers: int, say: Say
 ) -> tuple[list[CachedStudy], list[CachedStudy]]:
-    _ensure_splits(cohort, fold, say)
     parts = [_with_scans(cohort.part(part, fold), sequences) for part in ("train", "validation")]
     training, validation = parts
     if len(training) == 0:
@@ -257,7 +268,7 @@ def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
     return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
 
 
-def _ensure_splits(cohort: Cohort, fold: int, say: Say) -> None:
+def _ensure_splits(cohort: Cohort, say: Say) -> None:
     """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
     if cohort.splits() is not None or "split" in cohort.frame:
         return
