@@ -79,8 +79,13 @@ def benchmark_arguments(
     return parsed
 
 
-def write_results(benchmark: str, arguments: argparse.Namespace, seeds: Sequence[int], claims: Sequence[Claim]) -> None:
-    """Print the claims as a table and, if `--json` names a file, write them there, whole or not at all."""
+def write_results(
+    benchmark: str, arguments: argparse.Namespace, seeds: Sequence[int], claims: Sequence[Claim], extra: str = ""
+) -> None:
+    """Print the claims as a table and, if `--json` names a file, write them there, whole or not at all.
+
+    `extra` holds the arguments of the command that only this benchmark has.
+    """
     seconds = time.monotonic() - arguments.started
     print(f"{benchmark} · {arguments.tier} · {seconds:.0f} s · seeds {', '.join(map(str, seeds))}")
     for line in table(claims):
@@ -89,7 +94,7 @@ def write_results(benchmark: str, arguments: argparse.Namespace, seeds: Sequence
         result = {
             "benchmark": benchmark,
             "tier": arguments.tier,
-            "command": command(benchmark, arguments),
+            "command": command(benchmark, arguments, extra),
             "commit": commit(),
             "machine": machine(),
             "seconds": round(seconds, 1),
@@ -119,9 +124,9 @@ def number(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
-def command(benchmark: str, arguments: argparse.Namespace) -> str:
+def command(benchmark: str, arguments: argparse.Namespace, extra: str = "") -> str:
     """Return the command that makes this result, relative to the project's root and without any folder outside it."""
-    words = [f"python benchmarks/{benchmark}.py", f"--tier {arguments.tier}"]
+    words = [f"python benchmarks/{benchmark}.py", *filter(None, [extra]), f"--tier {arguments.tier}"]
     if arguments.json is not None:
         path = arguments.json.resolve()
         words.append(f"--json {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name}")

@@ -9,7 +9,6 @@ the seed, and copied by the mapping that `scanweave import-weights` uses. Contro
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -19,7 +18,6 @@ from typing import Any
 import torch
 from common import Claim, write_results
 
-from scanweave.files import write_json
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.reference_weights import renamed
@@ -111,11 +109,7 @@ def main() -> None:
     sys.path.insert(0, str(publications))
     seeds = SEEDS[arguments.tier]
     claims = [claim for dimensions in SIZES for claim in measure(dimensions, seeds)]
-    write_results("seq2seq_parity", arguments, seeds, claims)
-    if arguments.json is not None:
-        result = json.loads(arguments.json.read_text(encoding="utf-8"))
-        result["command"] = result["command"].replace(".py", ".py --reference PATH", 1)
-        write_json(arguments.json, result)
+    write_results("seq2seq_parity", arguments, seeds, claims, "--reference PATH")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def computing(task: Seq2SeqTask, preset: str, steps: int, crop: int) -> list[Cla
     def pairs() -> None:
         kernels = [network.target(torch.tensor([number])) for number in range(len(MAIN))]
         for _ in MAIN:
-            latent = network.encode(stack)
+            latent = network.encode(stack, [])
             for own in kernels:
                 network.decode(latent, own)
 

@@ -84,7 +84,9 @@ class TrainingSettings(BaseModel):
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate exceeds learning_rate")
         if self.warm_up >= self.schedule_length:
-            raise ValueError(f"warm_up must be shorter than the schedule of {self.schedule_length} steps")
+            raise ValueError(
+                f"training.warm_up ({self.warm_up}) must be shorter than the schedule of {self.schedule_length} steps"
+            )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must lie in [0, 1)")
         return self

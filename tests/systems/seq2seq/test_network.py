@@ -50,20 +50,26 @@ def test_kernel_is_the_mixture_of_the_bank():
 
 @DIMENSIONS
 @pytest.mark.parametrize("frames", [1, 3])
-def test_targets_of_a_batch_equal_single_targets(dimensions, frames):
-    made, x = network(dimensions), images(dimensions)
+@pytest.mark.parametrize("told", [False, True])
+def test_pairs_of_a_batch_equal_single_pairs(dimensions, frames, told):
+    made, x = network(dimensions, source_code=told), images(dimensions, frames=2)
+    pairs = [(0, 2), (4, 5)]
+    sources, targets = torch.tensor(pairs).T
     with torch.inference_mode():
-        together = made(x, torch.tensor([2, 5]), frames)
-        one_by_one = torch.cat([made(x[i : i + 1], torch.tensor([k]), frames) for i, k in enumerate((2, 5))])
+        together = made(x, sources, targets, frames)
+        one_by_one = torch.cat([made(x[i : i + 1], *torch.tensor(pairs[i])[:, None], frames) for i in range(2)])
+        other_target = made(x[:1], sources[:1], targets[1:], frames)
+        other_source = made(x[:1], sources[1:], targets[:1], frames)
     torch.testing.assert_close(together, one_by_one, atol=1e-5, rtol=0)
-    assert (together[0] - made(x[:1], torch.tensor([5]), frames)[0]).abs().max() > 1e-3
+    assert (together[0] - other_target[0]).abs().max() > 1e-3
+    assert ((together[0] - other_source[0]).abs().max() > 1e-3) == told
 
 
 @DIMENSIONS
 def test_frames_in_and_out_are_free(dimensions):
     made = network(dimensions)
     with torch.inference_mode():
-        latents = [made.encode(images(dimensions, frames=frames)) for frames in (1, 2, 5)]
+        latents = [made.encode(images(dimensions, frames=frames), []) for frames in (1, 2, 5)]
         assert len({latent.shape for latent in latents}) == 1
         for frames in (1, 4):
             series = made.decode(latents[1], made.target(torch.tensor([0])), frames)
@@ -75,14 +81,15 @@ def test_frames_in_and_out_are_free(dimensions):
 def test_frames_matter_and_their_order_does():
     made, x = network(), images(frames=3)
     with torch.inference_mode():
-        forwards, backwards = made.encode(x), made.encode(x.flip(1))
+        forwards, backwards = made.encode(x, []), made.encode(x.flip(1), [])
     assert (forwards - backwards).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_gradients_reach_every_parameter(frames):
-    made = network()
-    made(images(frames=frames), torch.tensor([1, 2]), frames).square().mean().backward()
+@pytest.mark.parametrize("told", [False, True])
+def test_gradients_reach_every_parameter(frames, told):
+    made = network(source_code=told)
+    made(images(frames=frames), torch.tensor([0, 3]), torch.tensor([1, 2]), frames).square().mean().backward()
     for name, parameter in made.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -117,3 +124,22 @@ def test_one_kernel_for_all_is_not_grouped():
     repeated = Kernel(*(part.expand(2, *part.shape[1:]) for part in kernel))
     x = torch.randn(2, 4, 7, 7)
     torch.testing.assert_close(layer(x, kernel), layer(x, repeated), atol=1e-5, rtol=0)
+
+
+def test_shared_start_makes_kernels_of_all_codes_alike():
+    def spread(shared_start):
+        torch.manual_seed(0)
+        made = Seq2SeqNetwork(NetworkSettings(**(SMALL | {"rank": 8, "shared_start": shared_start})))
+        kernels = torch.stack([made.target(torch.tensor([k]))[0].weight[0] for k in range(4)])
+        return (kernels - kernels.mean(0)).std() / kernels.std()
+
+    assert spread(shared_start=True) < 0.5 < spread(shared_start=False)
+
+
+def test_gate_bias_lets_a_first_frame_through():
+    x = 0.1 * torch.randn(2, 1, 4, 8, 8)
+    sizes = []
+    for bias in (0.0, 2.0):
+        torch.manual_seed(0)
+        sizes.append(ConvLSTM(4, 2, 2, gate_bias=bias)(x).std())
+    assert sizes[1] > 5 * sizes[0]

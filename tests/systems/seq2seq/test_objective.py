@@ -12,10 +12,10 @@ NETWORK = NetworkSettings(channels=(4, 6), blocks=1, lstm_layers=1, rank=2, kern
 WEIGHTS = ObjectiveSettings(cross=3.0, identity=2.0, cycle=5.0, perceptual=0.0)
 
 
-@pytest.fixture
-def network():
+@pytest.fixture(params=[False, True], ids=["blind", "told"])
+def network(request):
     torch.manual_seed(0)
-    return Seq2SeqNetwork(NETWORK)
+    return Seq2SeqNetwork(NETWORK.model_copy(update={"source_code": request.param}))
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def batch():
 
 def test_terms_are_those_of_the_paper(network, batch):
     terms = Seq2SeqObjective(network, WEIGHTS)(batch)
-    made = network(batch["source"], batch["to"])
+    made = network(batch["source"], batch["from"], batch["to"])
     expected = {
         "cross": 3 * F.smooth_l1_loss(made, batch["target"]),
-        "self": 2 * F.smooth_l1_loss(network(batch["source"], batch["from"]), batch["source"]),
-        "cycle": 5 * F.smooth_l1_loss(network(made, batch["from"]), batch["source"]),
+        "self": 2 * F.smooth_l1_loss(network(batch["source"], batch["from"], batch["from"]), batch["source"]),
+        "cycle": 5 * F.smooth_l1_loss(network(made, batch["to"], batch["from"]), batch["source"]),
     }
     assert set(terms) == {"loss", *expected}
     for name, value in expected.items():
@@ -57,7 +57,7 @@ def test_structural_term_falls_for_likeness(network, batch):
     settings = ObjectiveSettings(cross=0.0, identity=0.0, cycle=0.0, perceptual=0.0, structural=1.0)
     objective = Seq2SeqObjective(network, settings)
     assert objective(batch)["structural"] > 0.1
-    alike = batch | {"target": network(batch["source"], batch["to"]).detach()}
+    alike = batch | {"target": network(batch["source"], batch["from"], batch["to"]).detach()}
     own = objective(alike)["structural"]
     assert own < objective(batch)["structural"]
 
@@ -72,5 +72,5 @@ def test_a_series_is_compared_frame_by_frame(network):
     target = torch.rand(1, 4, 3, 12, 12, generator=draw)
     batch = {"source": source, "target": target, "from": torch.tensor([0]), "to": torch.tensor([1])}
     terms = Seq2SeqObjective(network, WEIGHTS)(batch)
-    expected = 3 * F.smooth_l1_loss(network(source, batch["to"], 4), target)
+    expected = 3 * F.smooth_l1_loss(network(source, batch["from"], batch["to"], 4), target)
     torch.testing.assert_close(terms["cross"], expected)

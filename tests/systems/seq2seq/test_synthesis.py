@@ -39,7 +39,7 @@ def by_loop(made, source, target):
     for middle in range(z):
         stack = torch.from_numpy(padded[:, :, middle : middle + 3].transpose(2, 1, 0).copy())[None, None]
         with torch.inference_mode():
-            translated = made.network(stack, torch.tensor([SEQUENCES.index(target)]))[0, 0].numpy()
+            translated = made.network(stack, torch.tensor([0]), torch.tensor([SEQUENCES.index(target)]))[0, 0].numpy()
         for offset in range(3):
             found[middle + offset].append(translated[offset].T[:x, :y])
     return np.stack([np.mean(found[i + 1], axis=0) for i in range(z)], axis=-1)
@@ -47,7 +47,7 @@ def by_loop(made, source, target):
 
 def test_a_slice_is_the_mean_of_the_stacks_that_hold_it():
     made, source = synthesizer(), volume()
-    for target, result in made.translate(source, ["b", "c"]).items():
+    for target, result in made.translate("a", source, ["b", "c"]).items():
         assert result.shape == source.shape
         np.testing.assert_allclose(result, by_loop(made, source, target), atol=1e-5)
 
@@ -55,23 +55,23 @@ def test_a_slice_is_the_mean_of_the_stacks_that_hold_it():
 @pytest.mark.parametrize("slices", [1, 3, 4])
 def test_any_number_of_slices_and_fewer_in_the_volume(slices):
     for depth in (1, 2, 5):
-        result = synthesizer(slices=slices).translate(volume((9, 10, depth)), ["b"])["b"]
+        result = synthesizer(slices=slices).translate("a", volume((9, 10, depth)), ["b"])["b"]
         assert result.shape == (9, 10, depth)
         assert np.isfinite(result).all()
 
 
 def test_batch_size_does_not_matter():
     source = volume()
-    results = [synthesizer(batch_size=size).translate(source, ["b"])["b"] for size in (1, 2, 3, 100)]
+    results = [synthesizer(batch_size=size).translate("a", source, ["b"])["b"] for size in (1, 2, 3, 100)]
     for other in results[1:]:
         np.testing.assert_allclose(other, results[0], rtol=0, atol=1e-5)  # the library rounds by batch size
 
 
 def test_a_target_does_not_depend_on_its_company():
     made, source = synthesizer(), volume()
-    alone = made.translate(source, ["c"])["c"]
-    np.testing.assert_array_equal(made.translate(source, ["b", "c"])["c"], alone)
-    np.testing.assert_array_equal(made.translate(source, ["c", "b"])["c"], alone)
+    alone = made.translate("a", source, ["c"])["c"]
+    np.testing.assert_array_equal(made.translate("a", source, ["b", "c"])["c"], alone)
+    np.testing.assert_array_equal(made.translate("a", source, ["c", "b"])["c"], alone)
 
 
 def test_sources_are_encoded_once_and_kernels_made_once(monkeypatch):
@@ -94,7 +94,7 @@ def test_several_sources_are_averaged_and_none_makes_itself():
     made = synthesizer()
     volumes = {"b": volume(seed=1), "a": volume()}
     result = made.combine(volumes, ["c", "a"])
-    single = {name: made.translate(volumes[name], ["a", "c"]) for name in volumes}
+    single = {name: made.translate(name, volumes[name], ["a", "c"]) for name in volumes}
     np.testing.assert_allclose(result["c"], (single["a"]["c"] + single["b"]["c"]) / 2, atol=1e-6)
     np.testing.assert_array_equal(result["a"], single["b"]["a"])
     assert made.combine({"a": volume()}, ["a"]) == {}
@@ -102,7 +102,7 @@ def test_several_sources_are_averaged_and_none_makes_itself():
 
 def test_volumes_by_overlapping_windows():
     made, source = synthesizer(dimensions=3, slices=1), volume((20, 18, 13))
-    result = made.translate(source, ["b", "c"])
+    result = made.translate("a", source, ["b", "c"])
     assert {name: array.shape for name, array in result.items()} == {"b": source.shape, "c": source.shape}
 
 
@@ -110,8 +110,8 @@ def test_one_window_and_one_target_equal_the_network():
     made, small = synthesizer(dimensions=3, slices=1), volume((16, 16, 8))
     stack = torch.from_numpy(small.transpose(2, 1, 0).copy())[None, None, None]
     with torch.inference_mode():
-        expected = made.network(stack, torch.tensor([1]))[0, 0, 0].numpy().transpose(2, 1, 0)
-    np.testing.assert_allclose(made.translate(small, ["b"])["b"], expected, atol=1e-5)
+        expected = made.network(stack, torch.tensor([0]), torch.tensor([1]))[0, 0, 0].numpy().transpose(2, 1, 0)
+    np.testing.assert_allclose(made.translate("a", small, ["b"])["b"], expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

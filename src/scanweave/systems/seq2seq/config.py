@@ -27,6 +27,16 @@ class NetworkSettings(_Settings):
     lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
     kernel_size: int = Field(7, gt=0, description="Kernel size of the first and the last convolution, odd.")
     rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
+    norm: Literal["instance", "none"] = Field("instance", description="Normalisation after each convolution.")
+    source_code: bool = Field(
+        False, description="Tell the encoder which sequence it reads, by HyperConvs; the paper's is not told."
+    )
+    gate_bias: float = Field(
+        0.0, description="Start of the ConvLSTMs' input and output gates; 2 lets a first frame through, 0 halves it twice."
+    )
+    shared_start: bool = Field(
+        False, description="Start all sequences from nearly the same HyperConv kernels; not in the paper."
+    )
 
     @property
     def stride(self) -> int:

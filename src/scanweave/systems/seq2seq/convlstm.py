@@ -17,13 +17,19 @@ class ConvLSTMCell(nn.Module):
     Args:
         channels: Channels of input and hidden state alike.
         dimensions: 2 or 3 spatial axes.
+        gate_bias: What the biases of the gates i and o start from.
     """
 
-    def __init__(self, channels: int, dimensions: int) -> None:
+    def __init__(self, channels: int, dimensions: int, gate_bias: float = 0.0) -> None:
         super().__init__()
         conv = nn.Conv2d if dimensions == 2 else nn.Conv3d
         self.channels = channels
         self.conv = conv(2 * channels, 4 * channels, kernel_size=3, padding=1)
+        nn.init.kaiming_normal_(self.conv.weight)
+        with torch.no_grad():
+            self.conv.bias.zero_()
+            for gate in (0, 2):
+                self.conv.bias[gate * channels : (gate + 1) * channels] = gate_bias
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         """Advance by one frame `(B, C, [D,] H, W)`; returns the hidden and the cell state."""
@@ -47,9 +53,9 @@ class ConvLSTMCell(nn.Module):
 class ConvLSTM(nn.Module):
     """A stack of `ConvLSTMCell`s from a zero state; returns the last layer's hidden state at every frame."""
 
-    def __init__(self, channels: int, layers: int, dimensions: int) -> None:
+    def __init__(self, channels: int, layers: int, dimensions: int, gate_bias: float = 0.0) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(ConvLSTMCell(channels, dimensions) for _ in range(layers))
+        self.cells = nn.ModuleList(ConvLSTMCell(channels, dimensions, gate_bias) for _ in range(layers))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map frames `(B, T, C, [D,] H, W)` to the same shape."""

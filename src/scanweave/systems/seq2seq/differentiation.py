@@ -54,7 +54,7 @@ def differentiation(
     sources: dict[str, list[str]] = {}
     for source in sorted(volumes):
         targets = [name for name in volumes if name != source or include_self]
-        for target, made in synthesizer.translate(volumes[source], targets).items():
+        for target, made in synthesizer.translate(source, volumes[source], targets).items():
             error = np.abs(made - volumes[target])
             sums[target] = sums[target] + error if target in sums else error
             sources.setdefault(target, []).append(source)

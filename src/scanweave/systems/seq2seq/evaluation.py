@@ -144,7 +144,7 @@ def predictions(
     counts = dict.fromkeys(targets, 0)
     for source in sorted(volumes):
         wanted = [target for target in targets if target != source or include_self]
-        for target, made in synthesizer.translate(volumes[source], wanted).items():
+        for target, made in synthesizer.translate(source, volumes[source], wanted).items():
             yield Made("self" if source == target else "pair", source, target, 1, made)
             if source != target:
                 sums[target] = sums[target] + made if target in sums else made

@@ -26,7 +26,10 @@ class HyperConv(nn.Module):
         channels_in: Input channels.
         channels_out: Output channels.
         kernel_size: k; the input is reflect-padded by (k - 1) / 2.
+        stride: Of the convolution.
         rank: r, kernels in the bank.
+        shared_start: Start all codes from nearly the same kernel, a random mixture of the bank; else w starts as a
+            random function of the code alone, as in the paper.
         dimensions: 2 or 3 spatial axes.
     """
 
@@ -39,15 +42,24 @@ class HyperConv(nn.Module):
         kernel_size: int,
         rank: int,
         dimensions: int,
+        stride: int = 1,
+        shared_start: bool = False,
     ) -> None:
         super().__init__()
+        self.stride = stride
         self.padding = [(kernel_size - 1) // 2] * (2 * dimensions)
         self.convolve = F.conv2d if dimensions == 2 else F.conv3d
         self.bank = nn.Parameter(torch.empty(channels_out, channels_in, *[kernel_size] * dimensions, rank))
         self.bias_bank = nn.Parameter(torch.zeros(channels_out, rank))
         self.mix = nn.Linear(code_length, rank)
         self.bias_mix = nn.Linear(code_length, rank)
-        nn.init.kaiming_normal_(self.bank, a=0, mode="fan_in")
+        nn.init.kaiming_normal_(self.bank)
+        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.bias_mix.bias)
+        if shared_start:
+            nn.init.normal_(self.mix.bias, std=rank**-0.5)
+            with torch.no_grad():
+                self.mix.weight *= 0.5
 
     def kernel(self, code: Tensor) -> Kernel:
         """Make the kernels of codes `(N, code_length)`."""
@@ -60,7 +72,7 @@ class HyperConv(nn.Module):
         x = F.pad(x, self.padding, mode="reflect")
         weight, bias = kernel
         if len(weight) == 1:
-            return self.convolve(x, weight[0], bias[0])
+            return self.convolve(x, weight[0], bias[0], self.stride)
         samples = len(x)
-        grouped = self.convolve(x.flatten(0, 1).unsqueeze(0), weight.flatten(0, 1), bias.flatten(), groups=samples)
+        grouped = self.convolve(x.flatten(0, 1).unsqueeze(0), weight.flatten(0, 1), bias.flatten(), self.stride, groups=samples)
         return grouped.view(samples, -1, *grouped.shape[2:])

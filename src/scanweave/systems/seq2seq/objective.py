@@ -42,10 +42,10 @@ class Seq2SeqObjective(nn.Module):
         source, target = batch["source"], batch["target"]
         network, settings = self.network, self.settings
         own, other = network.target(batch["from"]), network.target(batch["to"])
-        latent = network.encode(source)
+        latent = network.encode(source, network.source(batch["from"]))
         made_target = network.decode(latent, other, target.shape[1])
         made_source = network.decode(latent, own, source.shape[1])
-        cycled = network.decode(network.encode(made_target), own, source.shape[1])
+        cycled = network.decode(network.encode(made_target, network.source(batch["to"])), own, source.shape[1])
         pairs = [(made_target, target), (made_source, source)]
         terms = {
             "cross": settings.cross * F.smooth_l1_loss(made_target, target),

@@ -64,9 +64,13 @@ def reference_name(name: str) -> str:
         if rest[0] == "down":
             return f"encoder.conv.{rest[1]}.0.{leaf}"
         return f"encoder.res.{rest[1]}.conv_block.{1 if rest[2] == 'first' else 5}.{leaf}"
-    place = {"blocks": "res.{}.conv{}", "up": "convs.{0}", "last": "conv_last"}[rest[0]]
-    number = int(rest[1]) if rest[0] != "last" else 0
-    block = place.format(number // 2, number % 2 + 1) if rest[0] == "blocks" else place.format(number)
+    match rest:
+        case ["blocks", number, order, *_]:
+            block = f"res.{number}.conv{1 if order == 'first' else 2}"
+        case ["up", number, *_]:
+            block = f"convs.{number}"
+        case _:
+            block = "conv_last"
     part = {"bank": "param", "bias_bank": "b"}.get(leaf) or f"{ {'mix': 'fc', 'bias_mix': 'fc_bias'}[rest[-2]] }.{leaf}"
     return f"decoder.{block}.{part}"
 

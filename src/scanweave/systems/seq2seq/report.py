@@ -400,7 +400,11 @@ def _whose(record: dict[str, Any] | None) -> str:
     part = "all studies" if about["part"] == "all" else f"the {about['part']} part of fold {about['fold']}"
     seen = f" The network was trained on {about['trained_on']} of them." if about["trained_on"] else ""
     left = f" {len(about['left_out'])} were left out." if about["left_out"] else ""
-    return f"{studies} studies, {part} of the cohort {about['name'] or 'given'}.{seen}{left}"
+    return f"{studies} studies, {part} of {_quoted(about['name'])}.{seen}{left}"
+
+
+def _quoted(name: str) -> str:
+    return f"the cohort “{name}”" if name else "the cohort given"
 
 
 def _people(number: int) -> str:

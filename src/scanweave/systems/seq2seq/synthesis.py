@@ -37,7 +37,8 @@ class Synthesizer:
             settings,
             sampling,
         )
-        self._kernels: dict[str, list[Kernel]] = {}
+        self._sources: dict[str, list[Kernel]] = {}
+        self._targets: dict[str, list[Kernel]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -45,21 +46,27 @@ class Synthesizer:
         return self.network.code.weight.device
 
     @torch.inference_mode()
-    def kernels(self, target: str) -> list[Kernel]:
-        """The decoder's kernels of one target, made on first use."""
-        if target not in self._kernels:
-            number = torch.tensor([self.sequences.index(target)], device=self.device)
-            self._kernels[target] = self.network.target(number)
-        return self._kernels[target]
+    def source_kernels(self, source: str) -> list[Kernel]:
+        """The encoder's kernels of one source, made on first use."""
+        if source not in self._sources:
+            self._sources[source] = self.network.source(self._number(source))
+        return self._sources[source]
 
     @torch.inference_mode()
-    def translate(self, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
-        """Every target from one source volume `(X, Y, Z)` in [-1, 1], on the same grid."""
+    def target_kernels(self, target: str) -> list[Kernel]:
+        """The decoder's kernels of one target, made on first use."""
+        if target not in self._targets:
+            self._targets[target] = self.network.target(self._number(target))
+        return self._targets[target]
+
+    @torch.inference_mode()
+    def translate(self, source: str, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
+        """Every target from one volume `(X, Y, Z)` of the source in [-1, 1], on the same grid."""
         if not targets:
             return {}
         slices = torch.from_numpy(np.ascontiguousarray(volume.transpose(2, 1, 0)))
         make = self._stacks if self.network.settings.dimensions == 2 else self._windows
-        made = make(slices, [self.kernels(target) for target in targets])
+        made = make(slices, self.source_kernels(source), [self.target_kernels(target) for target in targets])
         return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
@@ -68,12 +75,15 @@ class Synthesizer:
         counts = dict.fromkeys(targets, 0)
         for source in sorted(volumes):
             wanted = [target for target in targets if target != source]
-            for target, made in self.translate(volumes[source], wanted).items():
+            for target, made in self.translate(source, volumes[source], wanted).items():
                 sums[target] = sums[target] + made if target in sums else made
                 counts[target] += 1
         return {target: total / np.float32(counts[target]) for target, total in sums.items()}
 
-    def _stacks(self, slices: Tensor, kernels: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+    def _number(self, sequence: str) -> Tensor:
+        return torch.tensor([self.sequences.index(sequence)], device=self.device)
+
+    def _stacks(self, slices: Tensor, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]) -> list[Tensor]:
         """2.5D: every slice is the mean over the stacks that hold it."""
         size = self.network.settings.slices
         reach = (size - 1) // 2
@@ -81,12 +91,12 @@ class Synthesizer:
         padded = F.pad(
             _to_stride(slices, self.network.settings.stride), (0, 0, 0, 0, reach, size - 1 - reach), value=BACKGROUND
         )
-        sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in kernels]
+        sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in targets]
         for start in range(0, depth, self.settings.batch_size):
             rows = range(start, min(depth, start + self.settings.batch_size))
             batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
-            latent = self.network.encode(batch)
-            for total, own in zip(sums, kernels, strict=True):
+            latent = self.network.encode(batch, source)
+            for total, own in zip(sums, targets, strict=True):
                 made = self.network.decode(latent, own)[:, 0].float().cpu()
                 for row, stack in zip(rows, made, strict=True):
                     total[row : row + size] += stack
@@ -96,15 +106,15 @@ class Synthesizer:
         window = slice(reach, reach + depth)
         return [(total / count)[window, :height, :width] for total in sums]
 
-    def _windows(self, slices: Tensor, kernels: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+    def _windows(self, slices: Tensor, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]) -> list[Tensor]:
         """3D: overlapping windows of the trained size, blended by a Gaussian."""
         from monai.inferers import sliding_window_inference  # seconds to import, and only volumes need it
 
         window = (self.sampling.depth, *self.sampling.crop)
 
         def translate(batch: Tensor) -> tuple[Tensor, ...]:
-            latent = self.network.encode(batch.unsqueeze(1))
-            return tuple(self.network.decode(latent, own)[:, 0] for own in kernels)
+            latent = self.network.encode(batch.unsqueeze(1), source)
+            return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
 
         made = sliding_window_inference(
             slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=BACKGROUND,

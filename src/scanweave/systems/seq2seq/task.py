@@ -68,6 +68,6 @@ class Seq2SeqTask:
             first = max(0, (depth - self.config.synthesis.validation_slices) // 2)
             last = min(depth, first + self.config.synthesis.validation_slices)
             real = {name: study.slices(name, first, last) for name in study.names}
-            made = {source: synthesizer.translate(volume, study.names) for source, volume in real.items()}
+            made = {source: synthesizer.translate(source, volume, study.names) for source, volume in real.items()}
             values += [np.mean((made[s][t] - real[t]) ** 2) for s, t in product(study.names, repeat=2)]
         return {"psnr": float(np.mean([10 * np.log10(RANGE**2 / max(value, 1e-10)) for value in values]))}
