@@ -23,9 +23,7 @@ def main() -> None:
     for workers in WORKERS:
         rates = [subjects_per_second(seed, subjects, workers) for seed in seeds]
         name = f"subjects a second, 2 mm, {workers} process" + "es" * (workers > 1)
-        claims.append(
-            Claim(name, sum(rates) / len(rates), min(rates), max(rates), "1/s", len(rates), None, "higher")
-        )
+        claims.append(Claim(name, sum(rates) / len(rates), min(rates), max(rates), "1/s", len(rates), None, "higher"))
     claims.append(Claim("peak memory of a process", peak_memory(), float("nan"), float("nan"), "MiB", 1, None, "lower"))
     write_results("simulate_speed", arguments, seeds, claims)
 

@@ -39,6 +39,17 @@ def test_terms_are_those_of_the_paper(network, batch):
     torch.testing.assert_close(terms["loss"], sum(expected.values()))
 
 
+def test_self_and_cycle_of_a_share_of_the_batch(network, batch):
+    first = {name: value[:1] for name, value in batch.items()}
+    all_terms, few = (
+        Seq2SeqObjective(network, WEIGHTS.model_copy(update={"self_share": s}))(batch) for s in (1.0, 0.3)
+    )
+    alone = Seq2SeqObjective(network, WEIGHTS)(first)
+    torch.testing.assert_close(few["cross"], all_terms["cross"])
+    for name in ("self", "cycle"):
+        torch.testing.assert_close(few[name], alone[name])
+
+
 def test_cycle_teaches_the_cross_direction_too(network, batch):
     terms = Seq2SeqObjective(network, ObjectiveSettings(cross=0.0, identity=0.0, cycle=1.0, perceptual=0.0))(batch)
     torch.autograd.backward(terms["loss"])

@@ -74,5 +74,7 @@ class HyperConv(nn.Module):
         if len(weight) == 1:
             return self.convolve(x, weight[0], bias[0], self.stride)
         samples = len(x)
-        grouped = self.convolve(x.flatten(0, 1).unsqueeze(0), weight.flatten(0, 1), bias.flatten(), self.stride, groups=samples)
+        grouped = self.convolve(
+            x.flatten(0, 1).unsqueeze(0), weight.flatten(0, 1), bias.flatten(), self.stride, groups=samples
+        )
         return grouped.view(samples, -1, *grouped.shape[2:])

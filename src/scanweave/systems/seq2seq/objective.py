@@ -20,7 +20,7 @@ class Seq2SeqObjective(nn.Module):
     L = λ_rec [H(x̂_t, x_t) + H(x̂_s, x_s)] + λ_per [V(x̂_t, x_t) + V(x̂_s, x_s)] + λ_cyc H(x̃_s, x_s)
     (+ λ_str [S(x̂_t, x_t) + S(x̂_s, x_s)], S = 1 - SSIM, not in the paper),
 
-    H = SmoothL1 with β = 1, V = VGG-19 feature distance.
+    H = SmoothL1 with β (1 in the paper), V = VGG-19 feature distance.
 
     Args:
         network: The generator G.
@@ -41,16 +41,20 @@ class Seq2SeqObjective(nn.Module):
         """
         source, target = batch["source"], batch["target"]
         network, settings = self.network, self.settings
-        own, other = network.target(batch["from"]), network.target(batch["to"])
         latent = network.encode(source, network.source(batch["from"]))
-        made_target = network.decode(latent, other, target.shape[1])
-        made_source = network.decode(latent, own, source.shape[1])
-        cycled = network.decode(network.encode(made_target, network.source(batch["to"])), own, source.shape[1])
-        pairs = [(made_target, target), (made_source, source)]
+        made_target = network.decode(latent, network.target(batch["to"]), target.shape[1])
+
+        few = max(1, round(settings.self_share * len(source)))  # samples are drawn alike, so the first ones will do
+        own, again = network.target(batch["from"][:few]), network.source(batch["to"][:few])
+        some, frames = source[:few], source.shape[1]
+        made_source = network.decode(latent[:few], own, frames)
+        cycled = network.decode(network.encode(made_target[:few], again), own, frames)
+
+        pairs = [(made_target, target), (made_source, some)]
         terms = {
-            "cross": settings.cross * F.smooth_l1_loss(made_target, target),
-            "self": settings.identity * F.smooth_l1_loss(made_source, source),
-            "cycle": settings.cycle * F.smooth_l1_loss(cycled, source),
+            "cross": settings.cross * self._distance(made_target, target),
+            "self": settings.identity * self._distance(made_source, some),
+            "cycle": settings.cycle * self._distance(cycled, some),
         }
         if self.perceptual is not None:
             terms["perceptual"] = settings.perceptual * sum(self.perceptual(a, b) for a, b in pairs)
@@ -59,6 +63,9 @@ class Seq2SeqObjective(nn.Module):
                 self.dissimilarity(a.flatten(0, 1), b.flatten(0, 1)) for a, b in pairs
             )
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+
+    def _distance(self, made: Tensor, real: Tensor) -> Tensor:
+        return F.smooth_l1_loss(made, real, beta=self.settings.beta)
 
 
 # MONAI and torchvision take seconds to import: only where a term needs them.
