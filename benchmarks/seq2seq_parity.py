@@ -57,13 +57,14 @@ def compare(
     """Return the largest difference over codes and numbers of output frames, and the spread of the outputs."""
     settings = ours.settings
     x = torch.randn(1, frames, settings.slices, *SIZES[settings.dimensions], generator=draw).clamp(-1, 1)
+    any_source = torch.tensor([0])  # which one has no effect: the paper's encoder is not told
     worst, spread = 0.0, 0.0
     for code in codes:
         one_hot = torch.zeros(settings.code_length)
         one_hot[code] = 1
         for count in {1, frames} if code == codes[0] else {frames}:
             expected = theirs(x, one_hot, n_outseq=count)
-            made = ours(x, torch.tensor([code]), count)
+            made = ours(x, any_source, torch.tensor([code]), count)
             assert made.shape == expected.shape == (1, count, *x.shape[2:])
             worst = max(worst, float((made - expected).abs().max()))
             spread = max(spread, float(expected.std()))

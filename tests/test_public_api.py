@@ -63,7 +63,7 @@ def test_a_whole_config_can_be_given():
         ({"trainin": {"steps": 3}}, "trainin: there is no such setting. Did you mean training"),
         ({"training": {"steps": -3}}, "training.steps: Input should be greater than 0, not -3."),
         ({"training": 3}, "training: Input should be a valid dictionary"),
-        ({"training.warm_up": 10**6}, "training: warm_up must be shorter"),
+        ({"training.warm_up": 10**6}, "training: warm_up (1000000) must be shorter"),
         ({"preset": "large"}, "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
     ],
 )

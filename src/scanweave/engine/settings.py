@@ -85,7 +85,7 @@ class TrainingSettings(BaseModel):
             raise ValueError("final_learning_rate exceeds learning_rate")
         if self.warm_up >= self.schedule_length:
             raise ValueError(
-                f"training.warm_up ({self.warm_up}) must be shorter than the schedule of {self.schedule_length} steps"
+                f"warm_up ({self.warm_up}) must be shorter than the schedule of {self.schedule_length} steps"
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must lie in [0, 1)")

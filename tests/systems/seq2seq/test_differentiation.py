@@ -16,21 +16,21 @@ class Perfect:
     def __init__(self, volumes):
         self.volumes = volumes
 
-    def translate(self, volume, targets):
+    def translate(self, source, volume, targets):
         return {target: self.volumes[target] for target in targets}
 
 
 class Flat:
     """Makes zeros whatever it is given."""
 
-    def translate(self, volume, targets):
+    def translate(self, source, volume, targets):
         return {target: np.zeros_like(volume) for target in targets}
 
 
 class Copy:
     """Returns the source as every target."""
 
-    def translate(self, volume, targets):
+    def translate(self, source, volume, targets):
         return dict.fromkeys(targets, volume)
 
 

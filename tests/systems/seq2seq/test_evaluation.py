@@ -106,7 +106,7 @@ def test_an_empty_part_is_refused_with_advice(fitted, tmp_path):
 class Adder:
     """Translates by adding a number for each target."""
 
-    def translate(self, volume, targets):
+    def translate(self, source, volume, targets):
         return {target: volume + np.float32({"a": 0.1, "b": 0.2, "c": 0.3}[target]) for target in targets}
 
 

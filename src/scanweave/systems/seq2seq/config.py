@@ -131,9 +131,9 @@ SMALL = Seq2SeqConfig(
 )  # fmt: skip
 """The same design, small enough for a CPU.
 
-Its latent keeps the full size, since a voxel of 2 to 3 mm is as large as the paper's latent at 1 mm. The encoder is told
-the source and nothing is normalised: else a short training does not get as far as telling dark from bright sources.
-The identity and cycle terms weigh less: they are satisfied by copying the source.
+Its latent keeps the full size, since a voxel of 2 to 3 mm is as large as the paper's latent at 1 mm. The encoder is
+told the source and nothing is normalised: else a short training does not get as far as telling dark from bright
+sources. The identity and cycle terms weigh less: they are satisfied by copying the source.
 """
 
 PRESETS = {"paper": PAPER, "small": SMALL}

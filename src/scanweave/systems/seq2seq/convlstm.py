@@ -26,10 +26,9 @@ class ConvLSTMCell(nn.Module):
         self.channels = channels
         self.conv = conv(2 * channels, 4 * channels, kernel_size=3, padding=1)
         nn.init.kaiming_normal_(self.conv.weight)
-        with torch.no_grad():
-            self.conv.bias.zero_()
-            for gate in (0, 2):
-                self.conv.bias[gate * channels : (gate + 1) * channels] = gate_bias
+        i, f, o, g = cast(Tensor, self.conv.bias).detach().chunk(4)
+        for bias, start in ((i, gate_bias), (f, 0.0), (o, gate_bias), (g, 0.0)):
+            nn.init.constant_(bias, start)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         """Advance by one frame `(B, C, [D,] H, W)`; returns the hidden and the cell state."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ def _plain(
     padding = (kernel_size - 1) // 2
     conv = make(channels_in, channels_out, kernel_size, stride=stride, padding=padding, padding_mode="reflect")
     nn.init.kaiming_normal_(conv.weight)
-    nn.init.zeros_(conv.bias)
+    nn.init.zeros_(cast(Tensor, conv.bias))
     return conv
 
 
