@@ -68,14 +68,22 @@ class Claim:
 
 
 def benchmark_arguments(
-    description: str, tiers: Sequence[str] = TIERS, arguments: Sequence[str] | None = None
+    description: str,
+    tiers: Sequence[str] = TIERS,
+    arguments: Sequence[str] | None = None,
+    **own: Mapping[str, Any],
 ) -> argparse.Namespace:
-    """Parse `--tier` and `--json`; the namespace also holds `started`, for `write_results`."""
-    parser = argparse.ArgumentParser(description=description)
+    """Parse `--tier` and `--json`; the namespace also holds `started` and `commit`, for `write_results`.
+
+    `own` are options that only this benchmark has: name, and what `add_argument` takes.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tier", choices=tiers, default=tiers[0], help="how long and how much: default %(default)s")
     parser.add_argument("--json", type=Path, default=None, help="file for the results")
+    for name, about in own.items():
+        parser.add_argument(f"--{name}", **about)
     parsed = parser.parse_args(arguments)
-    parsed.started = time.monotonic()
+    parsed.started, parsed.commit = time.monotonic(), commit()
     return parsed
 
 
@@ -95,7 +103,7 @@ def write_results(
             "benchmark": benchmark,
             "tier": arguments.tier,
             "command": command(benchmark, arguments, extra),
-            "commit": commit(),
+            "commit": arguments.commit,
             "machine": machine(),
             "seconds": round(seconds, 1),
             "seeds": list(seeds),

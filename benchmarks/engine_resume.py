@@ -9,7 +9,6 @@ trains, writes and validates. Control: one kill and a resume that forgets the op
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from common import Claim, write_results
+from common import Claim, benchmark_arguments, write_results
 from safetensors.numpy import load_file
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tests" / "engine" / "tiny.py"
@@ -129,12 +128,7 @@ def claim(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--tier", choices=["proof"], default="proof")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    arguments.started = time.monotonic()
+    arguments = benchmark_arguments(__doc__ or "", ("proof",), kills={"type": int, "default": 20})
     with tempfile.TemporaryDirectory() as folder:
         claims = measure(arguments.kills, Path(folder))
     write_results("engine_resume", arguments, [SEED], claims)

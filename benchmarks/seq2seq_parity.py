@@ -8,15 +8,13 @@ the seed, and copied by the mapping that `scanweave import-weights` uses. Contro
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import Claim, write_results
+from common import Claim, benchmark_arguments, write_results
 
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -98,15 +96,11 @@ def measure(dimensions: int, seeds: tuple[int, ...]) -> list[Claim]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reference", type=Path, required=True, help="checkout of fiy2W/mri_seq2seq")
-    parser.add_argument("--tier", choices=list(SEEDS), default="smoke")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    arguments.started = time.monotonic()
+    reference = {"type": Path, "required": True, "help": "checkout of fiy2W/mri_seq2seq"}
+    arguments = benchmark_arguments(__doc__ or "", tuple(SEEDS), reference=reference)
     publications = arguments.reference / "publications"
     if not (publications / "src" / "seq2seq").is_dir():
-        parser.error(f"{arguments.reference} is no checkout of fiy2W/mri_seq2seq: it has no publications/src/seq2seq")
+        sys.exit(f"{arguments.reference} is no checkout of fiy2W/mri_seq2seq: it has no publications/src/seq2seq")
     sys.path.insert(0, str(publications))
     seeds = SEEDS[arguments.tier]
     claims = [claim for dimensions in SIZES for claim in measure(dimensions, seeds)]
