@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, Claim, benchmark_arguments, write_results
+from common import ROOT, Claim, benchmark_arguments, one_thread_each, write_results
 from seq2seq_controls import ConditionedUNet, QuadraticRegression
 
 import scanweave as sw
@@ -30,7 +31,7 @@ from scanweave.systems.seq2seq.samples import CropSamples
 
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0,), "steps": 10, "folds": 1},
-    "proof": {"seeds": (0,), "steps": 1_500, "folds": 4},
+    "proof": {"seeds": (0,), "steps": 6_000, "folds": 4},
     "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4},
 }
 RENAME = {"t1post": "t1c", "fla": "flair", "inpainting_mask": "-"}
@@ -40,15 +41,12 @@ MEASURES = {"PSNR in the brain": ("brain", "psnr", "dB"), "SSIM in the brain box
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
-    rows = []
-    for seed in tier["seeds"]:
-        with tempfile.TemporaryDirectory() as folder:
-            cohort = real_cohort(Path(folder) / "cohort", seed)
-            for fold in range(tier["folds"]):
-                rows += one_fold(cohort, Path(folder), fold, seed, tier["steps"])
-                print(pd.DataFrame(rows).groupby(["patient", "method"])[["psnr", "ssim"]].mean().round(3), flush=True)
-    table = pd.DataFrame(rows)
-    print(table.pivot_table(index=["patient", "target"], columns="method", values=["psnr", "ssim"]).round(3))
+    jobs = list(product(tier["seeds"], range(tier["folds"]), [tier["steps"]]))
+    with one_thread_each(len(jobs)) as pool:
+        table = pd.DataFrame(list(chain.from_iterable(pool.map(one_fold, *zip(*jobs, strict=True)))))
+    print(
+        table.pivot_table(index=["patient", "target"], columns="method", values=["psnr", "ssim"]).round(3).to_string()
+    )
     write_results("seq2seq_real", arguments, tier["seeds"], claims(table))
 
 
@@ -61,10 +59,17 @@ def real_cohort(folder: Path, seed: int) -> Cohort:
     return cohort
 
 
-def one_fold(cohort: Cohort, folder: Path, fold: int, seed: int, steps: int) -> list[dict[str, Any]]:
+def one_fold(seed: int, fold: int, steps: int) -> list[dict[str, Any]]:
     """Fit everything on three patients; measure on the fourth."""
+    with tempfile.TemporaryDirectory() as folder:
+        return compared(Path(folder), seed, fold, steps)
+
+
+def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, Any]]:
+    """The same in a folder."""
+    cohort = real_cohort(folder / "cohort", seed)
     config = {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
-    fitted: Any = sw.fit("seq2seq", cohort, folder / f"run{seed}{fold}", config=config, fold=fold, say=lambda _: None)
+    fitted: Any = sw.fit("seq2seq", cohort, folder / "run", config=config, fold=fold, say=lambda _: None)
     training = PreparedCohort(cohort.part("train", fold), fitted.plan).prepare()
     settings, names = fitted.config, fitted.sequences
     samples = CropSamples(training, names, network=settings.network, settings=settings.sampling, seed=seed)

@@ -7,18 +7,14 @@ pair (PSNR in the brain) and over the mean of the sources (from all of them).
 
 from __future__ import annotations
 
-import os
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from itertools import permutations, repeat
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from common import Claim, benchmark_arguments, write_results
+from common import Claim, benchmark_arguments, one_thread_each, write_results
 from seq2seq_controls import QuadraticRegression, mean_of_sources
 
 import scanweave as sw
@@ -46,8 +42,7 @@ def main() -> None:
     extremes: dict[str, list[bool]] = {
         "C_d: planted unique sequence highest": [], "C_d: planted redundant sequence lowest": [],
     }  # fmt: skip
-    processes = min(len(seeds), os.cpu_count() or 1)  # a seed on each core is done sooner than one on all
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with one_thread_each(len(seeds)) as pool:
         for seed, found in zip(seeds, pool.map(one_seed, seeds, repeat(tier)), strict=True):
             pairs.append(found["pairs"])
             wholes.append(found["wholes"])
