@@ -53,8 +53,7 @@ def main() -> None:
 def real_cohort(folder: Path, seed: int) -> Cohort:
     """The four patients as one cohort, split to leave one out."""
     data = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
-    cohort = import_cohort([data / "mri_multiseq", data / "mri_ms"], folder, rename=RENAME)
-    cohort = cohort.select([name for name in cohort.studies if not name.endswith("native")])
+    cohort = import_cohort([data / "mri_multiseq", data / "mri_ms"], folder, rename=RENAME, leave_out=["*_native"])
     write_splits(folder, make_splits(cohort.patients, len(cohort), seed=seed, validation=False))
     return cohort
 

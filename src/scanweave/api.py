@@ -284,7 +284,7 @@ def _overlaid(settings: BaseModel, values: Mapping[str, Any], place: str, help_l
         return type(settings).model_validate(_merged(settings.model_dump(), values))
     except ValidationError as error:
         fault = error.errors()[0]
-        path = ".".join(map(str, fault["loc"]))
+        path = ".".join(map(str, fault["loc"])) or "settings"
         if fault["type"] == "extra_forbidden":
             near = difflib.get_close_matches(path, list(_fields(type(settings))), n=2)
             step = f"Did you mean {' or '.join(near)}? All settings: {help_line}" if near else f"See {help_line}"

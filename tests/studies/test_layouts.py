@@ -209,3 +209,33 @@ def test_a_loop_of_links_ends(tmp_path):
     tree(tmp_path, "A/t1.nii.gz")
     (tmp_path / "A" / "again").symlink_to(tmp_path / "A")
     assert rows(tmp_path)["A"]["scan:t1"] == "A/t1.nii.gz"
+
+
+def test_studies_of_one_patient_are_put_together_or_left_out(tmp_path):
+    source = tree(tmp_path / "src", "P1/t1.nii.gz", "P1_again/t1.nii.gz", "P2/t1.nii.gz")
+
+    def patients(**options):
+        return {name: row["patient"] for name, row in rows(source, **options).items()}
+
+    assert patients() == {"P1": "P1", "P1_again": "P1_again", "P2": "P2"}
+    notes = [line for line in list_studies(source).report() if "note:" in line]
+    assert len(notes) == 1
+    assert "is P1_again of the patient P1 too" in notes[0]
+    assert patients(patient="^P[0-9]") == {"P1": "P1", "P1_again": "P1", "P2": "P2"}
+    assert patients(patient="^P([0-9])") == {"P1": "1", "P1_again": "1", "P2": "2"}
+    assert "note:" not in "".join(list_studies(source, patient="^P[0-9]").report())
+    assert patients(leave_out=["*_again"]) == {"P1": "P1", "P2": "P2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patient": "("}, "--patient: not a regular expression"),
+        ({"patient": "^P1"}, "--patient: finds no patient in 'P2'"),
+        ({"leave_out": ["x*"]}, "--leave-out: 'x\\*' fits no study"),
+    ],
+)
+def test_a_pattern_that_fits_nothing_is_refused(tmp_path, options, words):
+    source = tree(tmp_path / "src", "P1/t1.nii.gz", "P2/t1.nii.gz")
+    with pytest.raises(ScanweaveError, match=words):
+        list_studies(source, **options)

@@ -23,6 +23,10 @@ class ImportCohort:
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
+    leave_out: tuple[str, ...] = ()
+    """Studies to drop, such as "*_native"."""
+    patient: str | None = None
+    """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
     name: str | None = None
     """Name of the cohort; that of the source's folder if not given."""
 
@@ -30,7 +34,13 @@ class ImportCohort:
         """Import, and say what was found and how names were understood."""
         from scanweave.studies.layouts import list_studies, parse_rename
 
-        listing = list_studies(self.src, layout=self.layout, rename=parse_rename(self.rename))
+        listing = list_studies(
+            self.src,
+            layout=self.layout,
+            rename=parse_rename(self.rename),
+            leave_out=self.leave_out,
+            patient=self.patient,
+        )
         cohort = listing.write(self.out, self.name)
         print("\n".join(listing.report()))
         print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")

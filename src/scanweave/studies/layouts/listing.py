@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +58,36 @@ class Listing:
         else:
             row[named.column] = path
             self.mapping[named.column][named.spelling] += 1
+
+    def leave_out(self, patterns: Sequence[str]) -> None:
+        """Drop the studies whose name fits one of the patterns of a shell (`*_native`).
+
+        Raises:
+            ScanweaveError: A pattern fits no study.
+        """
+        for pattern in patterns:
+            names = fnmatch.filter(self.studies, pattern)
+            if not names:
+                raise ScanweaveError("--leave-out", f"'{pattern}' fits no study", "Name studies as the import does")
+            for name in names:
+                del self.studies[name]
+            self.skipped["left out by --leave-out"] += names
+
+    def assign_patients(self, pattern: str) -> None:
+        """Take as patient what the regular expression, or its first group, finds in the name of a study.
+
+        Raises:
+            ScanweaveError: It is no regular expression, or finds nothing in a name.
+        """
+        try:
+            found = {name: re.search(pattern, name) for name in self.studies}
+        except re.error as error:
+            raise ScanweaveError("--patient", f"not a regular expression ({error})", "Such as: ^[^_]+") from error
+        for name, match in found.items():
+            patient = match and match[1 if match.re.groups else 0]
+            if not patient:
+                raise ScanweaveError("--patient", f"finds no patient in '{name}'", "Give one that fits every study")
+            self.studies[name]["patient"] = safe_id(patient)
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows in order of their names, columns in order of display, all columns in all rows.
@@ -115,9 +147,22 @@ class Listing:
         bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
         if bare:
             lines.append(f"  left out, without any known sequence: {len(bare)} studies ({', '.join(bare[:SHOWN])})")
+        lines += [
+            f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
+            for name, patient in self._namesakes()
+        ]
         if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
         return lines
+
+    def _namesakes(self) -> Iterator[tuple[str, str]]:
+        """Studies whose name goes on from that of another patient."""
+        patients = {row["patient"] for row in self.studies.values()}
+        for name, row in sorted(self.studies.items()):
+            ends = [match.start() for match in re.finditer(r"[_.-]", name)]
+            other = next((name[:end] for end in reversed(ends) if name[:end] in patients), None)
+            if other is not None and row["patient"] != other:
+                yield name, other
 
     def _hint(self) -> str:
         files = [file for files in self.skipped.values() for file in files][:3]
