@@ -30,8 +30,8 @@ from scanweave.systems.seq2seq.native import native_study
 from scanweave.systems.seq2seq.samples import CropSamples
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "steps": 10, "folds": 1},
-    "proof": {"seeds": (0,), "steps": 6_000, "folds": 4},
+    "smoke": {"seeds": (0,), "steps": 2, "folds": 1},
+    "proof": {"seeds": (0, 1, 2), "steps": 2_500, "folds": 4},
     "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4},
 }
 RENAME = {"t1post": "t1c", "fla": "flair", "inpainting_mask": "-"}
@@ -72,7 +72,7 @@ def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, A
     training = PreparedCohort(cohort.part("train", fold), fitted.plan).prepare()
     settings, names = fitted.config, fitted.sequences
     samples = CropSamples(training, names, network=settings.network, settings=settings.sampling, seed=seed)
-    unet = ConditionedUNet(samples, names, settings.training)
+    unet = ConditionedUNet(samples, names, settings.training, settings.objective.beta)
     rows = []
     for study in cohort.part("test", fold):
         prepared = fitted.prepare(study)

@@ -64,7 +64,7 @@ class ObjectiveSettings(_Settings):
         1.0,
         gt=0,
         le=1,
-        description="Share of each batch that the self and cycle terms are computed on; less is faster.",
+        description="Share of the samples that the self and cycle terms are computed on; less is faster.",
     )
     beta: float = Field(1.0, gt=0, description="Error at which SmoothL1 turns from squared to absolute, in [-1, 1].")
     perceptual: float = Field(0.01, ge=0, description="VGG-19 feature distance; used only where its weights are given.")

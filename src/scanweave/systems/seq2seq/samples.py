@@ -23,7 +23,8 @@ class CropSamples(Dataset[dict[str, Any]]):
     """An endless list of samples; number k is a pure function of the seed and k, so a run resumes exactly.
 
     A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `from`, `to`, their sequence numbers;
-    `case`, the study. Rows of an image run along the prepared Y axis, columns along X, slices along Z.
+    `case`, the study; `number`, that of the sample. Rows of an image run along the prepared Y axis, columns along X,
+    slices along Z.
 
     Args:
         studies: Prepared training studies, each with at least one sequence.
@@ -61,7 +62,14 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, names, box, mirrored = self._place(index)
         source, target = (self._tensor(self._crop(study, name, box), mirrored) for name in names)
         numbers = [self.sequences.index(name) for name in names]
-        return {"source": source, "target": target, "from": numbers[0], "to": numbers[1], "case": study.id}
+        return {
+            "source": source,
+            "target": target,
+            "from": numbers[0],
+            "to": numbers[1],
+            "case": study.id,
+            "number": index,
+        }
 
     def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
         """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""

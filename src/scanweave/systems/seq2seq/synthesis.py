@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +17,20 @@ from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 Volume = NDArray[np.float32]
+
+
+ALL = "all"
+"""Source of a prediction combined from all others."""
+
+
+class Made(NamedTuple):
+    """One prediction: `kind` is pair, self or all; `sources` how many it was made from; in [-1, 1]."""
+
+    kind: Literal["pair", "self", "all"]
+    source: str
+    target: str
+    sources: int
+    volume: Volume
 
 
 class Synthesizer:
@@ -70,15 +85,8 @@ class Synthesizer:
         return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
-        """Every target from all sources but itself, averaged in image space (spec a.4); sources in a fixed order."""
-        sums: dict[str, Volume] = {}
-        counts = dict.fromkeys(targets, 0)
-        for source in sorted(volumes):
-            wanted = [target for target in targets if target != source]
-            for target, made in self.translate(source, volumes[source], wanted).items():
-                sums[target] = sums[target] + made if target in sums else made
-                counts[target] += 1
-        return {target: total / np.float32(counts[target]) for target, total in sums.items()}
+        """Every target from all sources but itself, averaged in image space (spec a.4)."""
+        return {made.target: made.volume for made in predictions(self, volumes, targets) if made.kind == "all"}
 
     def _number(self, sequence: str) -> Tensor:
         return torch.tensor([self.sequences.index(sequence)], device=self.device)
@@ -122,6 +130,23 @@ class Synthesizer:
         )  # fmt: skip
         results = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
         return [result[0, 0].float() for result in results]
+
+
+def predictions(
+    synthesizer: Synthesizer, volumes: Mapping[str, Volume], targets: Sequence[str], *, include_self: bool = False
+) -> Iterator[Made]:
+    """Every target from every single source, then from all but itself (their mean), sources in a fixed order."""
+    sums: dict[str, Volume] = {}
+    counts = dict.fromkeys(targets, 0)
+    for source in sorted(volumes):
+        wanted = [target for target in targets if target != source or include_self]
+        for target, made in synthesizer.translate(source, volumes[source], wanted).items():
+            yield Made("self" if source == target else "pair", source, target, 1, made)
+            if source != target:
+                sums[target] = sums[target] + made if target in sums else made
+                counts[target] += 1
+    for target, total in sums.items():
+        yield Made("all", ALL, target, counts[target], total / np.float32(counts[target]))
 
 
 def _to_stride(slices: Tensor, stride: int) -> Tensor:

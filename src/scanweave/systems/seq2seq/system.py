@@ -86,6 +86,8 @@ class Seq2Seq:
         """
         config = _validated(config.model_dump(), Path("settings"))
         sequences = _sequences(cohort, config, say)
+        if config.objective.perceptual and config.objective.vgg_weights is None:
+            say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
         _ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
@@ -114,10 +116,11 @@ class Seq2Seq:
 
         Args:
             study: Holds at least one sequence that the run knows.
-            targets: Which to make, each from all present others, averaged in image space; None: the absent ones.
+            targets: Which to make, each from all present others, averaged in image space, as if it were absent itself;
+                None: the absent ones.
 
         Returns:
-            A study with the synthetic scans only, on the native grid of the study's reference scan.
+            A study with the synthetic scans only, on the native grid of the reference scan among their sources.
 
         Raises:
             ScanweaveError: A target is unknown, or nothing is there to make it from.
@@ -127,12 +130,21 @@ class Seq2Seq:
             self.plan.rule(name)
         if not wanted:
             return study.with_scans({})
+        absent = [name for name in wanted if name not in study.scans]
+        # A real scan of a target must not shape its own prediction, neither by its grid nor by its intensities.
+        groups = [*([absent] if absent else []), *([name] for name in wanted if name in study.scans)]
+        made: dict[str, Scan] = {}
+        for names in groups:
+            made |= self._made(study.without(*names), names)
+        return study.with_scans({name: made[name] for name in wanted})
+
+    def _made(self, study: Study, targets: Sequence[str]) -> dict[str, Scan]:
+        if not study.only(self.sequences).scans:
+            names = ", ".join(self.sequences)
+            raise ScanweaveError(study.id, f"nothing to make {targets[0]} from", f"Add at least one other of {names}")
         prepared = self.prepare(study)
-        made = self.synthesizer.combine(prepared.volumes, wanted)
-        lacking = [name for name in wanted if name not in made]
-        if lacking:
-            raise ScanweaveError(study.id, f"nothing to make {lacking[0]} from", "Add another sequence of this study")
-        return study.with_scans({name: self.native(volume, prepared, name) for name, volume in made.items()})
+        made = self.synthesizer.combine(prepared.volumes, targets)
+        return {name: self.native(volume, prepared, name) for name, volume in made.items()}
 
     def prepare(self, study: Study) -> PreparedStudy:
         """The study as the network sees it."""
