@@ -86,7 +86,7 @@ def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, A
             methods["quadratic, best source"] = QuadraticRegression(training, [best], target, seed)(prepared.volumes)
             for method, volume in methods.items():
                 restored = fitted.native(volume, prepared, target).data
-                quality = image_quality(restored, native.real[target], native.brain, native.span(target))
+                quality = image_quality(restored, native.real[target], native.regions, native.span(target))
                 row = {"patient": study.patient, "seed": seed, "target": target, "method": method}
                 rows.append(row | {measure: quality[region][measure] for region, measure, _ in MEASURES.values()})
     return rows

@@ -60,22 +60,29 @@ class CheckCohort:
 
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
+        from scanweave.engine.progress import counted
         from scanweave.studies.check import check_cohort
         from scanweave.studies.cohort import Cohort
 
-        verdicts = check_cohort(Cohort.open(self.cohort), self.workers)
+        cohort = Cohort.open(self.cohort)
         if self.json:
             import json
 
+            verdicts = check_cohort(cohort, self.workers)
             print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2, ensure_ascii=False))
         else:
+            with counted("studies") as progress:
+                verdicts = check_cohort(cohort, self.workers, progress)
             _print_verdicts(verdicts)
         return int(any(verdict.status == "refused" for verdict in verdicts))
 
 
 @dataclass
 class SplitCohort:
-    """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere."""
+    """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
+
+    Patients that the source sets aside for testing (imagesTs, or "test" in a column "split") do so in every fold.
+    """
 
     cohort: Positional[Path]
     """Folder of the cohort."""
@@ -94,12 +101,16 @@ class SplitCohort:
         from scanweave.studies.splits import Part, make_splits, write_splits
 
         cohort = Cohort.open(self.cohort)
-        folds = len(cohort.patients) if self.leave_one_out else self.folds
-        splits = make_splits(cohort.patients, folds, seed=self.seed, validation=self.validation)
+        held = cohort.held_out
+        patients = sorted(set(cohort.patients).difference(held))
+        folds = len(patients) if self.leave_one_out else self.folds
+        splits = make_splits(patients, folds, seed=self.seed, validation=self.validation)
         write_splits(cohort.folder, splits)
         parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
         sizes = ", ".join(f"{len(splits.patients(part, 0))} {part}" for part in parts)
-        print(f"{len(cohort.patients)} patients in {folds} folds from seed {self.seed}; fold 0: {sizes}")
+        print(f"{len(patients)} patients in {folds} folds from seed {self.seed}; fold 0: {sizes}")
+        if held:
+            print(f"{len(held)} patients stay the test part of every fold, as the source says")
         return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,6 @@ class Demo:
             if stage.done():
                 print("done already")
                 continue
-            stage.clear()
             status = run_command(stage.arguments)
             if status:
                 return status
@@ -58,24 +56,17 @@ class Stage:
         arguments: The command.
         proof: The file that is there once it is done.
         entry: A key that must be in that JSON file too.
-        debris: A folder to remove before the command is given again.
     """
 
     arguments: list[str]
     proof: Path
     entry: str = ""
-    debris: Path | None = None
 
     def done(self) -> bool:
         """Whether the output is whole."""
         if not self.proof.is_file():
             return False
         return not self.entry or self.entry in _read(self.proof)
-
-    def clear(self) -> None:
-        """Remove what a stopped command left and cannot go on from."""
-        if self.debris is not None and self.debris.exists():
-            shutil.rmtree(self.debris)
 
 
 def stages(out: Path) -> list[Stage]:
@@ -91,7 +82,7 @@ def stages(out: Path) -> list[Stage]:
         Stage([*simulate.split(), "--out", str(cohort)], cohort / "cohort.json"),
         Stage(["cohort", "split", str(cohort), "--folds", str(FOLDS)], cohort / "splits.json"),
         Stage(fit, run / "run.json", "weights"),
-        Stage(predict, made / "cohort.json", debris=made),
+        Stage(predict, made / "cohort.json"),
         *(Stage([verb, str(run), *given], run / "outputs.json", kind) for verb, kind in results.items()),
         Stage(["report", str(run)], run / "report.html"),
     ]

@@ -23,7 +23,7 @@ def synthesizer(batch_size=4, **settings):
         if parameter.std() == 0:
             torch.nn.init.normal_(parameter, std=0.2)
     sampling = SamplingSettings(crop=(16, 16), depth=8)
-    return Synthesizer(network, SEQUENCES, SynthesisSettings(batch_size=batch_size), sampling)
+    return Synthesizer(network, SEQUENCES, SynthesisSettings(batch_size=batch_size), sampling, {})
 
 
 def volume(shape=(13, 18, 7), seed=0):

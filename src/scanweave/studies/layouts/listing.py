@@ -224,14 +224,22 @@ def joined(listings: Sequence[Listing]) -> Listing:
 
 
 def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
-    """Turn a column of text into numbers, if all of it are."""
+    """Turn a column of text into numbers, if all of it are and would be written just so: `007` and `1.10` are names."""
+    texts = [row[column] for row in rows if row[column] is not None]
+    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in texts)), None)
+    for row in rows:
+        if kind is not None and row[column] is not None:
+            row[column] = kind(row[column])
+
+
+def _is_written(text: str, kind: type[int] | type[float]) -> bool:
     try:
-        numbers = [None if row[column] is None else float(row[column]) for row in rows]
+        number = kind(text)
     except ValueError:
-        return
-    whole = all(n is None or n.is_integer() for n in numbers)
-    for row, number in zip(rows, numbers, strict=True):
-        row[column] = int(number) if whole and number is not None else number
+        return False
+    if isinstance(number, int):
+        return text == str(number) and abs(number) < 2**63
+    return text in (str(number), f"{number:.0f}") and abs(number) < 2**53
 
 
 def is_text(path: str) -> bool:

@@ -211,11 +211,14 @@ def _rows(
     picture: _Picture | None,
 ) -> Iterator[dict[str, Any]]:
     volumes, brain = dict(prepared.volumes), native.ras(native.brain)
+    regions = {name: native.ras(region) for name, region in native.regions.items()}
     for made in predictions(system.synthesizer, volumes, list(native.real), include_self=include_self):
         volume = np.asarray(system.native(made.volume, prepared, made.target).data)
-        # Measures by slices are of axial ones, whatever the order of the file's axes.
-        both = (native.ras(volume), native.ras(native.real[made.target]))
-        quality = image_quality(*both, brain, native.span(made.target))
+        real = native.real[made.target]
+        # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
+        # reach, no error may leak in through their windows.
+        both = (native.ras(np.where(native.covered, volume, real)), native.ras(real))
+        quality = image_quality(*both, regions, native.span(made.target))
         if lpips is not None:
             found = region_lpips(*both, brain, native.limits[made.target], lpips)
             quality = {region: {**values, "lpips": found[region]} for region, values in quality.items()}

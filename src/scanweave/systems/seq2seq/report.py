@@ -394,8 +394,11 @@ def _whose(record: dict[str, Any] | None) -> str:
     if not about:
         return ""
     studies = max((row["studies"] for row in rows if "studies" in row), default=0) or len({r["study"] for r in rows})
-    part = "all studies" if about["part"] == "all" else f"the {about['part']} part of fold {about['fold']}"
-    seen = f" The network was trained on {about['trained_on']} of them." if about["trained_on"] else ""
+    parts = {"all": "all studies", "unseen": "all studies that the fit did not see"}
+    part = parts.get(about["part"], f"the {about['part']} part of fold {about['fold']}")
+    seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
+        about["seen"], f" The fit saw {about['seen']} of them."
+    )
     left = f" {len(about['left_out'])} were left out." if about["left_out"] else ""
     return f"{studies} studies, {part} of {_quoted(about['name'])}.{seen}{left}"
 

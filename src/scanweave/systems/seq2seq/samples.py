@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scanweave.studies.cache import CachedStudy
-from scanweave.studies.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
 
 Range = tuple[int, int]
@@ -87,7 +86,7 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
         for _ in range(self.settings.attempts - 1):
-            if self._crop(study, source, box).max() > BACKGROUND:
+            if (self._crop(study, source, box) != study.backgrounds[source]).any():
                 break
             box = self._box(study, rng)
         return study, (source, target), box, self.settings.flip and rng.random() < 0.5
@@ -112,10 +111,10 @@ class CropSamples(Dataset[dict[str, Any]]):
         return x, y, z
 
     def _crop(self, study: CachedStudy, name: str, box: Box) -> NDArray[np.float32]:
-        """The box as `(D, H, W)`; what lies outside the volume is background."""
+        """The box as `(D, H, W)`; what lies outside the volume is the background of its sequence."""
         inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
         (x0, x1), (y0, y1), (z0, z1) = inside
-        result = np.full([b - a for a, b in reversed(box)], BACKGROUND, dtype=np.float32)
+        result = np.full([b - a for a, b in reversed(box)], study.backgrounds[name], dtype=np.float32)
         place = tuple(slice(i - a, j - a) for (i, j), (a, _) in zip(reversed(inside), reversed(box), strict=True))
         result[place] = study.slices(name, z0, z1)[x0:x1, y0:y1].transpose(2, 1, 0)
         return result

@@ -41,17 +41,19 @@ class Synthesizer:
         sequences: Names in the order of their numbers.
         settings: Batch size.
         sampling: Size of the crops that a 3D network was trained on.
+        backgrounds: What surrounds each sequence, in [-1, 1]; -1 for one that is not named.
     """
 
     def __init__(
-        self, network: Seq2SeqNetwork, sequences: Sequence[str], settings: SynthesisSettings, sampling: SamplingSettings
+        self,
+        network: Seq2SeqNetwork,
+        sequences: Sequence[str],
+        settings: SynthesisSettings,
+        sampling: SamplingSettings,
+        backgrounds: Mapping[str, float],
     ) -> None:
-        self.network, self.sequences, self.settings, self.sampling = (
-            network.eval(),
-            tuple(sequences),
-            settings,
-            sampling,
-        )
+        self.network, self.sequences = network.eval(), tuple(sequences)
+        self.settings, self.sampling, self.backgrounds = settings, sampling, backgrounds
         self._sources: dict[str, list[Kernel]] = {}
         self._targets: dict[str, list[Kernel]] = {}
 
@@ -81,7 +83,8 @@ class Synthesizer:
             return {}
         slices = torch.from_numpy(np.ascontiguousarray(volume.transpose(2, 1, 0)))
         make = self._stacks if self.network.settings.dimensions == 2 else self._windows
-        made = make(slices, self.source_kernels(source), [self.target_kernels(target) for target in targets])
+        kernels = [self.target_kernels(target) for target in targets]
+        made = make(slices, self.backgrounds.get(source, BACKGROUND), self.source_kernels(source), kernels)
         return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
@@ -91,13 +94,17 @@ class Synthesizer:
     def _number(self, sequence: str) -> Tensor:
         return torch.tensor([self.sequences.index(sequence)], device=self.device)
 
-    def _stacks(self, slices: Tensor, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+    def _stacks(
+        self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
+    ) -> list[Tensor]:
         """2.5D: every slice is the mean over the stacks that hold it."""
         size = self.network.settings.slices
         reach = (size - 1) // 2
         depth, height, width = slices.shape
         padded = F.pad(
-            _to_stride(slices, self.network.settings.stride), (0, 0, 0, 0, reach, size - 1 - reach), value=BACKGROUND
+            _to_stride(slices, self.network.settings.stride, around),
+            (0, 0, 0, 0, reach, size - 1 - reach),
+            value=around,
         )
         sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in targets]
         for start in range(0, depth, self.settings.batch_size):
@@ -114,7 +121,9 @@ class Synthesizer:
         window = slice(reach, reach + depth)
         return [(total / count)[window, :height, :width] for total in sums]
 
-    def _windows(self, slices: Tensor, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]) -> list[Tensor]:
+    def _windows(
+        self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
+    ) -> list[Tensor]:
         """3D: overlapping windows of the trained size, blended by a Gaussian."""
         from monai.inferers import sliding_window_inference  # seconds to import, and only volumes need it
 
@@ -125,7 +134,7 @@ class Synthesizer:
             return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
 
         made = sliding_window_inference(
-            slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=BACKGROUND,
+            slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=around,
             padding_mode="constant", sw_device=self.device, device="cpu",
         )  # fmt: skip
         results = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
@@ -149,6 +158,6 @@ def predictions(
         yield Made("all", ALL, target, counts[target], total / np.float32(counts[target]))
 
 
-def _to_stride(slices: Tensor, stride: int) -> Tensor:
+def _to_stride(slices: Tensor, stride: int, around: float) -> Tensor:
     height, width = slices.shape[-2:]
-    return F.pad(slices, (0, -width % stride, 0, -height % stride), value=BACKGROUND)
+    return F.pad(slices, (0, -width % stride, 0, -height % stride), value=around)
