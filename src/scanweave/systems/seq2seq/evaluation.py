@@ -89,7 +89,7 @@ def evaluate(
         system: The fitted run.
         cohort: Where the studies come from.
         out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, all of another.
+        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
         include_self: Also reconstruct each sequence from itself.
         lpips: Weight files for LPIPS, AlexNet's and its heads'; None leaves it out.
         seed: Of the resampling behind the intervals.

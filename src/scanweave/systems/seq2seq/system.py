@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.parts import splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
@@ -29,7 +30,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import Choice, describe_cohort, splits_digest
+from scanweave.systems.seq2seq.selection import Choice, describe_cohort
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
@@ -94,7 +95,7 @@ class Seq2Seq:
         _ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         seen = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {study: images for part in seen for study, images in image_states(part, sequences).items()}
+        inputs = {patient: images for part in seen for patient, images in image_states(part, sequences).items()}
         with Run.start(run, "seq2seq", settings, about, inputs) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
