@@ -13,8 +13,9 @@ from scanweave.measures.image import image_quality
 from scanweave.measures.regions import named_regions
 from scanweave.studies.geometry import orient
 from scanweave.studies.scan import Scan
-from scanweave.systems.seq2seq.evaluation import evaluated, predictions, read_pairs, summarise
+from scanweave.systems.seq2seq.evaluation import evaluated, notes, read_pairs, summarise
 from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.synthesis import means_of_others, predictions
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,30 @@ def test_a_source_counts_only_where_it_covers():
     np.testing.assert_allclose(made[1], (0.5 + 1.0) / 2 + 0.1, rtol=1e-6)
     np.testing.assert_allclose(made[0, 1], 1.0 + 0.1, rtol=1e-6)
     np.testing.assert_allclose(made[0, 0], -1)
+
+
+def test_the_control_is_the_mean_of_the_others(fitted, found):
+    pairs, _, lines = found
+    study = next(study for study in fitted.cohort.part("test", 0) if len(study.scans) == 3)
+    control = pairs[(pairs["study"] == study.id) & (pairs["kind"] == "mean")]
+    assert set(control["target"]) == {"t1", "t1c", "flair"}
+    assert set(control["sources"]) == {2}
+    volumes = fitted.system.prepare(study).volumes
+    made = {m.target: m.volume for m in means_of_others(volumes, ["t1"])}["t1"]
+    np.testing.assert_allclose(made, (volumes["t1c"] + volumes["flair"]) / 2, rtol=1e-6)
+    brain = pairs[pairs["region"] == "brain"]
+    learnt = brain.loc[brain["kind"] == "all", "psnr"].mean() > brain.loc[brain["kind"] == "mean", "psnr"].mean()
+    assert any("does not beat the mean of the others" in line for line in lines) == (not learnt)
+
+
+def test_what_a_reader_must_know_is_said(found):
+    pairs, _, _ = found
+    better = pairs.assign(psnr=pairs["psnr"].where(pairs["kind"] != "all", 99.0))
+    assert notes(better, ["t1", "t1c", "flair"]) == []
+    worse = pairs.assign(psnr=pairs["psnr"].where(pairs["kind"] != "all", 1.0))
+    told = notes(worse, ["t1", "t1c", "flair", "pd"])
+    assert told[0] == "note: pd is in no study here, so it is not measured"
+    assert "does not beat the mean of the others" in told[1]
 
 
 def test_tables_are_written_and_read_back(fitted, found):

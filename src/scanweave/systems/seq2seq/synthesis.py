@@ -20,14 +20,18 @@ from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 Volume = NDArray[np.float32]
 
 
-ALL = "all"
-"""Source of a prediction combined from all others."""
+ALL, MEAN = "all", "mean"
+"""Sources that are several: a prediction combined from all others, and the mean of all others without the network."""
 
 
 class Made(NamedTuple):
-    """One prediction: `kind` is pair, self or all; `sources` how many it was made from; in [-1, 1]."""
+    """One prediction in [-1, 1], and how many sources it was made from.
 
-    kind: Literal["pair", "self", "all"]
+    `kind`: from one other ("pair"), from itself ("self"), from all others ("all"); or, as a control without the
+    network, the mean of all others ("mean").
+    """
+
+    kind: Literal["pair", "self", "all", "mean"]
     source: str
     target: str
     sources: int
@@ -160,6 +164,17 @@ def predictions(
                 means[target].add(made, covered)
     for target, mean in means.items():
         yield Made("all", ALL, target, mean.volumes, mean.value(synthesizer.backgrounds.get(target, BACKGROUND)))
+
+
+def means_of_others(volumes: Mapping[str, Volume], targets: Sequence[str]) -> Iterator[Made]:
+    """The control: for every target the mean of all other scans, each in [-1, 1]."""
+    for target in targets:
+        mean = CoveredMean(volumes[target].shape)
+        for source in sorted(volumes):
+            if source != target:
+                mean.add(volumes[source], ~np.isnan(volumes[source]))
+        if mean.volumes:
+            yield Made("mean", MEAN, target, mean.volumes, mean.value(BACKGROUND))
 
 
 class CoveredMean:
