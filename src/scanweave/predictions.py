@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 MARK = "predictions.json"
-_ASKED = {"weights": "other weights", "cohort": "another cohort", "images": "images that changed since",
-          "targets": "other targets"}  # fmt: skip
-_ADVICE = "Choose another folder for the predictions, or remove it"
+_ASKED = {"weights": "by other weights", "cohort": "of another cohort, or of other studies of it,",
+          "images": "of images that changed since", "targets": "of other targets"}  # fmt: skip
+_ELSEWHERE = "Choose another folder for the predictions"
 
 
 class PredictionFolder:
@@ -38,12 +38,11 @@ class PredictionFolder:
     def __init__(self, out: Path, run: Run, sequences: Sequence[str]) -> None:
         self.out, self.run, self.sequences = out, run, sequences
 
-    @contextmanager
-    def claimed(self, cohort: Cohort, targets: Sequence[str] | None) -> Iterator[Self]:
-        """Hold the folder for this process; it is new, or begun for the same weights, cohort, images and targets.
+    def request(self, cohort: Cohort, targets: Sequence[str] | None) -> dict[str, Any]:
+        """What is asked for, in the terms of `predictions.json`; changes nothing.
 
         Raises:
-            ScanweaveError: It holds something else, or another process writes to it.
+            ScanweaveError: The folder holds something else.
         """
         there = [name for name in self.sequences if f"scan:{name}" in cohort.frame]
         asked = {
@@ -53,9 +52,18 @@ class PredictionFolder:
             "targets": None if targets is None else sorted(set(targets)),
         }
         if self.out.exists() and not self.out.is_dir():
-            raise ScanweaveError(self.out, "exists already", _ADVICE)
+            raise ScanweaveError(self.out, "is a file", _ELSEWHERE)
         if self.out.exists() and not _is_bare(self.out):
             self._compare(asked)
+        return asked
+
+    @contextmanager
+    def claimed(self, asked: Mapping[str, Any]) -> Iterator[Self]:
+        """Hold the folder for this process, for what `request` returned.
+
+        Raises:
+            ScanweaveError: Another process writes to it.
+        """
         make_folder(self.out)
         lock = FolderLock(self.out)
         try:
@@ -67,11 +75,13 @@ class PredictionFolder:
 
     def _compare(self, asked: Mapping[str, Any]) -> None:
         if not (self.out / MARK).is_file():
-            raise ScanweaveError(self.out, "exists already", _ADVICE)
-        before = read_json(self.out / MARK, _ADVICE)
+            raise ScanweaveError(self.out, "holds other files and no predictions", _ELSEWHERE)
+        before = read_json(self.out / MARK, _ELSEWHERE)
         for name, words in _ASKED.items():
             if not isinstance(before, dict) or before.get(name, "") != asked[name]:
-                raise ScanweaveError(self.out, f"a prediction with {words} exists already", _ADVICE)
+                raise ScanweaveError(
+                    self.out, f"a prediction {words} exists already", f"{_ELSEWHERE}, or remove this one"
+                )
 
     def holds(self, study: str) -> bool:
         """Whether a study is predicted."""

@@ -165,3 +165,12 @@ def test_a_device_that_processes_cannot_share_is_refused(monkeypatch: pytest.Mon
     )
     with pytest.raises(ScanweaveError, match="device: mps cannot be shared by the processes of torchrun"):
         open_accelerator(TrainingSettings())
+
+
+def test_a_fit_gives_signs_of_life(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit(tmp_path, steps=8, log_every=50, warm_up=4)
+    told = capsys.readouterr().out
+    assert "warm-up: 2 steps, not 4, since it takes at most a quarter of the schedule of 8" in told
+    assert "step 1/8 · loss" in told
+    assert told.index("step 4/8 · validating …") < told.index("step 4 validation · error")
+    assert [row["step"] for row in run.metrics() if row["split"] == "train"] == [1]

@@ -16,7 +16,7 @@ from scanweave.simulate.writing import HELD_OUT, STUDIES, TRUTH, name_of, write_
 from scanweave.studies.cohort import ABOUT, Cohort
 
 _REQUEST = "simulation.json"
-_AGAIN = "Choose another --out, or remove that folder first"
+_AGAIN = "Choose another --out"
 _MASKS = ("brain", "tissue", "lesion")
 
 

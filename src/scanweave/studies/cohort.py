@@ -22,6 +22,7 @@ from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.readers import read_scan
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
+from scanweave.studies.words import count, studies
 
 FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
@@ -80,7 +81,9 @@ class Cohort:
         """
         folder = Path(folder)
         if (folder / ABOUT).exists():
-            raise ScanweaveError(folder, "holds a cohort already", "Choose another --out, or remove that folder first")
+            raise ScanweaveError(
+                folder, "holds a cohort already", f"Choose another folder, or remove its {ABOUT} first"
+            )
         frame = pd.DataFrame(list(rows))
         if frame.empty:
             raise ScanweaveError(
@@ -92,6 +95,11 @@ class Cohort:
         about = {"format": FORMAT, "name": name, "source": source, "layout": layout, "root": str(root)}
         write_json(folder / ABOUT, about)
         return cls.open(folder)
+
+    def __repr__(self) -> str:
+        sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
+        scans = ", ".join(f"{name} {number}" for name, number in self.counts().items())
+        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {scans}>"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -133,6 +141,11 @@ class Cohort:
     def sequences(self) -> list[str]:
         """Names of the scans that at least one study has, in manifest order."""
         return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
+
+    @property
+    def masks(self) -> list[str]:
+        """Names of the masks that at least one study has, in manifest order."""
+        return [c[5:] for c in self.frame.columns if c.startswith("mask:") and bool(self.frame[c].notna().any())]
 
     def counts(self) -> dict[str, int]:
         """How many studies have each scan."""

@@ -34,6 +34,11 @@ class Study:
     labels: Mapping[str, Any] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        images = [f"{name} {scan.size}" for name, scan in self.scans.items()]
+        images += [f"mask {name} {scan.size}" for name, scan in self.masks.items()]
+        return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
+
     def __getitem__(self, name: str) -> Scan:
         """The scan of that name."""
         try:

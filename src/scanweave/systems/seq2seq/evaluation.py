@@ -273,7 +273,9 @@ def _write(folder: Path, pairs: pd.DataFrame, about: dict[str, Any], sequences: 
     save_table(summary, folder / f"{SUMMARY}.csv")
     rows = summary.astype(object).where(summary.notna(), None).to_dict("records")
     write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": about, "rows": rows})
-    save_figure(quality_matrix(summary, sequences), folder / MATRIX)
+    save_figure(
+        quality_matrix(summary, sequences, "brain" if about["brain"] == "mask" else "foreground"), folder / MATRIX
+    )
 
 
 def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:

@@ -238,7 +238,7 @@ def _validated(values: dict[str, Any], where: Path) -> Seq2SeqConfig:
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
-        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from error
+        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from None
 
 
 def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
