@@ -107,21 +107,20 @@ def test_accumulation_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
     assert largest_difference(doubled, twice) <= 1e-5
 
 
+def in_two_processes(*words: str) -> str:
+    """What torchrun prints that starts a script, or a command, twice."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = run_process(launch, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def test_two_processes_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
     doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
     script = Path(__file__).with_name("tiny.py")
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    arguments = [str(tmp_path / "pair"), json.dumps({"plain": True})]
-    result = run_process(
-        [sys.executable, *command, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert len(re.findall("Finished", result.stdout)) == 1
+    told = in_two_processes(str(script), str(tmp_path / "pair"), json.dumps({"plain": True}))
+    assert len(re.findall("Finished", told)) == 1
     pair = Run.open(tmp_path / "pair")
     assert pair.record["processes"] == 2
     assert largest_difference(doubled, pair) <= 1e-5
@@ -142,17 +141,7 @@ if accelerator.is_main_process:
     print(accelerator.num_processes, hours)
 accelerator.end_training()
 """
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
-    result = run_process(
-        [sys.executable, *launch, sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    processes, hours = map(float, result.stdout.split())
+    processes, hours = map(float, in_two_processes("--no-python", sys.executable, "-c", code).split())
     assert processes == 2
     assert hours >= 12
 

@@ -123,8 +123,7 @@ def evaluate(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
     pairs = pd.DataFrame(rows)
-    say(_against_control(pairs))
-    for line in notes(pairs, system.sequences):
+    for line in (_against_control(pairs), *notes(pairs, system.sequences)):
         say(line)
     brain = "mask" if masked else "foreground"
     about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn, "brain": brain}
