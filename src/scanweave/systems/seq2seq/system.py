@@ -27,6 +27,7 @@ from scanweave.studies.preparation import PreparedStudy, background, prepare, re
 from scanweave.studies.scan import Scan
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
+from scanweave.studies.words import studies
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -267,7 +268,7 @@ def _prepared_parts(
         raise ScanweaveError(
             cohort.folder, f"no training study in fold {fold}", "Split it again: scanweave cohort split"
         )
-    say(f"split: {len(training)} studies train, {len(validation)} validate (fold {fold})")
+    say(f"split of fold {fold}: {studies(len(training))} to train on, {len(validation)} to validate on")
     path = run.folder / "plan.json"
     if path.exists():
         plan = Plan.load(path)
