@@ -49,7 +49,7 @@ def test_help_of_fit_shows_the_settings_of_the_system(capsys):
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_its_help():
-    code = "from scanweave.cli.main import main; main(['rank', '--help'])"
+    code = "from scanweave.cli.main import main; main(['predict', '--help'])"
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "60"}
     assert "usage" in subprocess.check_output([sys.executable, "-c", code], text=True, env=env)
 
