@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ["manifest_scale", "seq2seq_throughput", "seq2seq_truth", "simulate_speed"]
+SCRIPTS = [
+    "adamedgraph_planted",
+    "adamedgraph_speed",
+    "adamedgraph_tables",
+    "manifest_scale",
+    "seq2seq_throughput",
+    "seq2seq_truth",
+    "simulate_speed",
+    "statistics_calibration",
+]
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, pytest.param("seq2seq_real", marks=pytest.mark.real)])

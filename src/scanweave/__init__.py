@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from scanweave.studies.scan import Scan
     from scanweave.studies.splits import make_splits, write_splits
     from scanweave.studies.study import Study
+    from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier
 
 __all__ = [
+    "AdaMedGraphClassifier",
     "Cohort",
     "Geometry",
     "Run",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AdaMedGraphClassifier": "systems.adamedgraph.classifier",
     "Cohort": "studies.cohort",
     "Geometry": "studies.geometry",
     "Run": "engine.run",

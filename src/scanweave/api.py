@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,26 @@ def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> 
     return _found(run, verb)[1].load().open(run, device)
 
 
+def offered(system: System, verb: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a verb that were given a value, all of which the system must know.
+
+    Args:
+        system: A fitted system.
+        verb: Such as `"evaluate"`.
+        options: Values by name; None and False are not given.
+
+    Raises:
+        ScanweaveError: The system has no such option.
+    """
+    known = inspect.signature(getattr(system, verb)).parameters
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    strange = next((name for name in given if name not in known), None)
+    if strange is not None:
+        option = f"--{strange.replace('_', '-')}"
+        raise ScanweaveError(option, f"{system.run.record['system']} has no such option of {verb}", "Leave it out")
+    return given
+
+
 def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
     """A finished run and its system, which is not loaded."""
     from scanweave.engine.run import Run
@@ -124,12 +145,14 @@ class Predictions:
         made: Number of images in the folder.
         complete: Studies in which nothing was absent.
         failed: The one-line reason for each study that could not be predicted.
+        what: What was made of each study.
     """
 
     folder: Path
     made: int = 0
     complete: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    what: str = "synthetic image"
 
 
 def predict(
@@ -144,6 +167,8 @@ def predict(
     say: Say = print,
 ) -> Predictions:
     """Write the absent, or the named, sequences of studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
+
+    A system that predicts labels writes `out/predictions.csv` in their place.
 
     One study is held at a time. A study that fails is said and noted, and the rest goes on. `out` becomes a cohort
     whose `scan:<target>` are the synthetic images. The same call goes on where an earlier one was stopped.
@@ -164,6 +189,11 @@ def predict(
     from scanweave.predictions import PredictionFolder
 
     chosen = _chosen(_opened(cohort), studies)
+    whole = _predicts_cohorts(run)
+    if whole is not None:
+        if targets is not None:
+            raise ScanweaveError("targets", "this run predicts a label, not images", "Leave them out")
+        return Predictions(Path(out), made=whole.predict_cohort(chosen, Path(out)), what="label")
     fitted, sequences = _known(run)
     _refuse_unknown("targets", "the run does not know", targets or (), sequences)
     folder = PredictionFolder(Path(out), fitted, sequences)
@@ -188,6 +218,14 @@ def predict(
             progress(number, len(chosen))
         done.made = folder.finish(chosen)
     return done
+
+
+def _predicts_cohorts(run: System | str | Path) -> Any:
+    """The fitted system, if it answers for a table of patients at once and not image by image; else None."""
+    if not isinstance(run, str | Path):
+        return run if hasattr(run, "predict_cohort") else None
+    entry = _found(run, "predict")[1]
+    return open_run(run) if entry.answers == "labels" else None
 
 
 def _known(run: System | str | Path) -> tuple[Run, tuple[str, ...]]:

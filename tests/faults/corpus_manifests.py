@@ -275,13 +275,14 @@ def _sources() -> Iterator[Fault]:
         "twice": "study,age\na,1\na,2\n",
         "too many cells": "study,t1\na,b,c,d\n",
         "column twice": "study,x,x\na,1,2\n",
-        "no image": "study,age\na,1\n",
         "hostile": "study,t1\na,../../../../etc/passwd.nii.gz\n",
         "cells with NUL": "study,t1\na,b\0.nii.gz\n",
     }
     for name, text in tables.items():
         yield Fault("table", name, partial(_table, content=text), take_in)
-    yield Fault("table", "not UTF-8", partial(_table, content=b"study,t1\n\xff\xfe,\xff\n"), take_in)
+    yield Fault("table", "not UTF-8", partial(_table, content=b"study,t1\n\xff,\xff.nii.gz\n"), take_in)
+    yield Fault("table", "no image, so a clinical one", partial(_table, content="study,age\na,1\n"), take_in, "ok")
+    yield Fault("table", "zero bytes", partial(_table, content="study,age\na,\0\n"), take_in)
     for text in ("fla", "=t1", "fla=", "fla=../x", "fla=a b", "fla=label:x"):
         yield Fault("--rename", text, lambda folder: None, partial(rename, text=text))
 

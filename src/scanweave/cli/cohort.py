@@ -10,18 +10,23 @@ from tyro.conf import Positional, arg
 
 FEW = 4
 """Training patients below which a split without a validation part is offered."""
+MANY = 200
+"""Studies above which those that are ok are counted, not listed."""
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
 
 @dataclass
 class ImportCohort:
-    """Make a cohort of the studies in a folder or table; no image is opened, copied or changed."""
+    """Make a cohort of the studies in a folder or table; no image is opened, copied or changed.
+
+    A table without images is a clinical one: one row a patient or visit, CSV, Parquet or Excel.
+    """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, one folder per subject, all in one) or a .csv or .tsv table."""
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, one folder per subject, all in one) or a table."""
     out: Path
     """Folder that the cohort is written to."""
-    layout: Literal["nnunet", "decathlon", "bids", "folders", "flat", "table"] | None = None
+    layout: Literal["nnunet", "decathlon", "bids", "folders", "flat", "table", "records"] | None = None
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
@@ -29,12 +34,17 @@ class ImportCohort:
     """Studies to drop, such as "*_native"."""
     patient: str | None = None
     """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
+    columns: str | None = None
+    """What columns of a clinical table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl,row=-"."""
+    sheet: str | None = None
+    """Which sheet of an Excel file."""
     name: str | None = None
     """Name of the cohort; that of the source's folder if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
         from scanweave.studies.layouts import import_cohort, parse_rename
+        from scanweave.studies.tables.schema import parse_columns
 
         cohort = import_cohort(
             self.src,
@@ -44,6 +54,8 @@ class ImportCohort:
             leave_out=self.leave_out,
             patient=self.patient,
             name=self.name,
+            columns=parse_columns(self.columns),
+            sheet=self.sheet,
         )
         print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")
         return 0
@@ -51,7 +63,7 @@ class ImportCohort:
 
 @dataclass
 class CheckCohort:
-    """Check every study: ok, repaired (and how), suspect (and why), refused (and why). Changes no image."""
+    """Check every study, and the columns of clinical tables: ok, repaired, suspect or refused, and why."""
 
     cohort: Positional[Path]
     """Folder of the cohort."""
@@ -65,18 +77,24 @@ class CheckCohort:
         from scanweave.engine.progress import counted
         from scanweave.studies.check import check_cohort
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.tables.check import check_table
 
         cohort = Cohort.open(self.cohort)
         if self.json:
             import json
 
-            verdicts = check_cohort(cohort, self.workers)
-            print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2, ensure_ascii=False))
+            verdicts, columns = check_cohort(cohort, self.workers), check_table(cohort)
+            shown = [verdict.to_json() for verdict in verdicts]
+            shown += [{"column" if k == "study" else k: v for k, v in one.to_json().items()} for one in columns]
+            print(json.dumps(shown, indent=2, ensure_ascii=False))
         else:
             with counted("studies") as progress:
                 verdicts = check_cohort(cohort, self.workers, progress)
-            _print_verdicts(verdicts)
-        return int(any(verdict.status == "refused" for verdict in verdicts))
+            _print_verdicts(verdicts, "study")
+            columns = check_table(cohort)
+            if columns:
+                _print_verdicts(columns, "column")
+        return int(any(verdict.status == "refused" for verdict in [*verdicts, *columns]))
 
 
 @dataclass
@@ -148,13 +166,18 @@ class ShowCohort:
         """Print counts and a table of present scans and masks."""
         from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.tables.schema import read_schema
 
         cohort = Cohort.open(self.cohort)
         counts = " · ".join(f"{name} {count}" for name, count in cohort.counts().items())
         sizes = f"{words.studies(len(cohort))} of {words.count(len(cohort.patients), 'patient')}"
         print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
-        print(f"{counts}\nimages in {cohort.root}")
-        _print_presence(cohort, self.studies)
+        if cohort.sequences or cohort.masks:
+            print(f"{counts}\nimages in {cohort.root}")
+            _print_presence(cohort, self.studies)
+        schema = read_schema(cohort.folder)
+        for column in schema.columns if schema else ():
+            print(f"  {column.line()}")
         return 0
 
 
@@ -166,18 +189,20 @@ COMMANDS: dict[str, type] = {
 }
 
 
-def _print_verdicts(verdicts: list[Any]) -> None:
+def _print_verdicts(verdicts: list[Any], what: str) -> None:
     from collections import Counter
 
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("study", "verdict", "found → done, or what to do", box=None, pad_edge=False, header_style="bold")
-    for verdict in verdicts:
+    table = Table(what, "verdict", "found → done, or what to do", box=None, pad_edge=False, header_style="bold")
+    many = len(verdicts) > MANY
+    for verdict in (one for one in verdicts if not many or one.status != "ok"):
         style = _STYLES[verdict.status]
         words = "\n".join(escape(str(finding)) for finding in verdict.findings)
         table.add_row(escape(verdict.study), f"[{style}]{verdict.status}[/]", words)
-    _print_table(table)
+    if table.row_count:
+        _print_table(table)
     counts = Counter(verdict.status for verdict in verdicts)
     print(" · ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]))
 

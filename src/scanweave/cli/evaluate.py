@@ -35,7 +35,7 @@ class Evaluate:
 
         system = api.open_run(self.folder, self.device, "evaluate")
         options = {"part": self.part, "include_self": self.include_self, "lpips": self.lpips}
-        system.evaluate(Cohort.open(self.cohort), self.out, **options)
+        system.evaluate(Cohort.open(self.cohort), self.out, **api.offered(system, "evaluate", options))
         print(f"wrote {self.out or self.folder / 'evaluation'} · next: scanweave report {self.folder}")
         return 0
 

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 @dataclass
 class Explain:
-    """Map, per study and sequence, what no other sequence can make: NIfTI on the native grid, and pictures."""
+    """Say why: what each sequence alone shows, as NIfTI maps; or which patients are similar, and by what."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """Folder of the run."""
@@ -35,7 +35,7 @@ class Explain:
 
         system = api.open_run(self.folder, self.device, "explain")
         options = {"part": self.part, "include_self": self.include_self, "pictures": self.pictures}
-        system.explain(Cohort.open(self.cohort), self.out, **options)
+        system.explain(Cohort.open(self.cohort), self.out, **api.offered(system, "explain", options))
         print(f"wrote {self.out or self.folder / 'explanation'} · next: scanweave report {self.folder}")
         return 0
 

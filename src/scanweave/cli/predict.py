@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 @dataclass
 class Predict:
-    """Write synthetic images of the sequences that studies lack, on the native grid; OUT is a cohort afterwards."""
+    """Write synthetic images of the sequences that studies lack, on the native grid, or labels; OUT is a cohort."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """Folder of the run."""
@@ -50,7 +50,7 @@ class Predict:
             )  # fmt: skip
         complete = f" · nothing absent in {words.studies(len(done.complete))}" if done.complete else ""
         failed = f" · {words.studies(len(done.failed))} failed" if done.failed else ""
-        where = f"wrote {words.count(done.made, 'synthetic image')} to {self.out}" if done.made else "wrote nothing"
+        where = f"wrote {words.count(done.made, done.what)} to {self.out}" if done.made else "wrote nothing"
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{hint}")
         return REFUSED if done.failed else 0

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
+from scanweave.measures.checks import checked_fraction
 
 FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], Any]
@@ -108,6 +111,87 @@ def paired_difference(
     return interval(difference(pairs), draws, len(groups), confidence)
 
 
+def bootstrap_means(
+    values: ArrayLike, patients: Sequence[Hashable], *, seed: int, repeats: int = 2000, confidence: float = 0.95
+) -> list[Interval]:
+    """Estimate the mean of every column of `values (rows, K)`, all on the same resamples. See `bootstrap`.
+
+    Raises:
+        ScanweaveError: There is no row, the lengths differ, or a value is NaN.
+    """
+    rows: FloatArray = np.asarray(values, dtype=np.float64)
+    if np.isnan(rows).any():
+        raise ScanweaveError("values", "it holds NaN", "Leave those rows out of every column")
+    groups = _groups(np.ones(len(rows), dtype=bool), patients)
+    draws = _mean_draws(groups, rows, repeats, seed)
+    columns = zip(rows.mean(axis=0).tolist(), draws, strict=True)
+    return [interval(value, column, len(groups), confidence) for value, column in columns]
+
+
+def bootstrap_measure(
+    measure: Callable[..., float],
+    columns: Sequence[ArrayLike],
+    patients: Sequence[Hashable],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    method: Literal["bca", "percentile"] = "bca",
+    seed: int,
+    repeats: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Estimate a measure of several columns, such as `f1(classes, predicted)`, and its interval over patients.
+
+    Whole patients are drawn. `bca` corrects for bias and for an error that grows or shrinks with the truth (Efron
+    1987; Davison & Hinkley 1997, eq. 5.21), the latter from leaving out one patient at a time. Both methods move
+    their ends outwards for few patients, as `bootstrap` does.
+
+    Args:
+        measure: From the columns, cut to a resample, to a number. A difference of two measures of the same rows is a
+            measure too: `lambda y, a, b: f1(y, a) - f1(y, b)`.
+        columns: Arrays with one entry a row, `(rows, …)`.
+        patients: The patient of each row.
+        strata: Of each row, such as its class: patients are drawn within each stratum, so that no resample is without
+            one of them. A patient belongs to one stratum.
+        method: `bca` or `percentile`.
+        seed: Seed of the resampling.
+        repeats: Number of resamples.
+        confidence: Coverage that is asked for, between 0 and 1.
+
+    Returns:
+        The estimate. Its ends are NaN if a stratum has one patient, if a resample's value is NaN, or, with `bca`, if
+        all resamples have the same value.
+
+    Raises:
+        ScanweaveError: Lengths differ, a patient of two strata, an unknown method, or a resample that cannot be
+            measured, such as one without positives: give strata.
+    """
+    if method not in ("bca", "percentile"):
+        raise ScanweaveError("method", f"{method} is unknown", "Choose bca or percentile")
+    checked_fraction("confidence", confidence)
+    arrays = [np.asarray(column) for column in columns]
+    if any(len(array) != len(patients) for array in arrays):
+        lengths = ", ".join(str(len(array)) for array in arrays)
+        raise ScanweaveError("columns", f"{lengths} rows for {len(patients)} patients", "Give one entry a row in each")
+    groups = _groups(np.ones(len(patients), dtype=bool), patients)
+    value = float(measure(*arrays))
+    parts = _strata(groups, strata)
+    if min(map(len, parts)) < 2:
+        return Interval(value, float("nan"), float("nan"), len(groups))
+    with catch_warnings(), np.errstate(invalid="ignore"):
+        simplefilter("ignore", stats.DegenerateDataWarning)
+        ends = stats.bootstrap(
+            parts,
+            _of_patients(measure, arrays, groups),
+            vectorized=False,
+            method=method,
+            n_resamples=repeats,
+            batch=100,
+            confidence_level=1 - 2 * _tail(len(groups), confidence),
+            rng=np.random.default_rng([seed, len(groups)]),
+        ).confidence_interval
+    return Interval(value, float(ends.low), float(ends.high), len(groups))
+
+
 def patient_counts(patients: int, repeats: int, seed: int) -> NDArray[np.int64]:
     """Draw how often each patient occurs in each resample: `(repeats, patients)`, rows adding up to `patients`.
 
@@ -120,9 +204,48 @@ def interval(value: float, draws: FloatArray, n: int, confidence: float = 0.95) 
     """Make the `Interval` of an estimate from its resampled values `(repeats,)` over `n` patients."""
     if n < 2:
         return Interval(value, float("nan"), float("nan"), n)
-    tail = norm.cdf(-np.sqrt(n / (n - 1)) * student.ppf((1 + confidence) / 2, n - 1))
+    tail = _tail(n, confidence)
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(value, float(low), float(high), n)
+
+
+def _tail(n: int, confidence: float) -> float:
+    """Return the share of resamples beyond either end, for `n` patients (Hesterberg 2015, §5.3)."""
+    return float(norm.cdf(-np.sqrt(n / (n - 1)) * student.ppf((1 + confidence) / 2, n - 1)))
+
+
+def _of_patients(
+    measure: Callable[..., float], arrays: list[NDArray[Any]], groups: list[NDArray[np.int64]]
+) -> Callable[..., float]:
+    """Return the measure as a function of the numbers of the patients that were drawn, an array a stratum."""
+    rows_of = _drawer(groups)
+
+    def measured(*drawn: NDArray[np.int64]) -> float:
+        rows = rows_of(np.bincount(np.concatenate(drawn), minlength=len(groups)))
+        try:
+            return float(measure(*(array[rows] for array in arrays)))
+        except ScanweaveError as error:
+            reason = f"a resample cannot be measured: {error.where}: {error.reason}"
+            raise ScanweaveError("strata", reason, "Draw within classes: give the class of every row") from error
+
+    return measured
+
+
+def _strata(groups: list[NDArray[np.int64]], strata: Sequence[Hashable] | None) -> list[NDArray[np.int64]]:
+    """Return the numbers of the patients of each stratum."""
+    if strata is None:
+        return [np.arange(len(groups))]
+    if len(strata) != sum(map(len, groups)):
+        raise ScanweaveError("strata", f"{len(strata)} for {sum(map(len, groups))} rows", "Give that of every row")
+    parts: dict[Hashable, list[int]] = {}
+    for patient, rows in enumerate(groups):
+        own = {strata[row] for row in rows}
+        if len(own) > 1:
+            raise ScanweaveError(
+                "strata", "a patient belongs to several", "Give a patient's rows one, such as the worst"
+            )
+        parts.setdefault(own.pop(), []).append(patient)
+    return [np.array(part) for part in parts.values()]
 
 
 def _groups(present: NDArray[np.bool_], patients: Sequence[Hashable]) -> list[NDArray[np.int64]]:
@@ -139,15 +262,20 @@ def _groups(present: NDArray[np.bool_], patients: Sequence[Hashable]) -> list[ND
 
 
 def _mean_draws(groups: list[NDArray[np.int64]], values: FloatArray, repeats: int, seed: int) -> FloatArray:
+    """Return the resampled means `(repeats,)` of values `(rows,)`, or `(K, repeats)` of columns `(rows, K)`."""
     counts = patient_counts(len(groups), repeats, seed)
-    sums = np.array([values[rows].sum() for rows in groups])
+    sums = np.array([values[rows].sum(axis=0) for rows in groups])
     sizes = np.array([len(rows) for rows in groups])
-    means: FloatArray = (counts @ sums) / (counts @ sizes)
+    means: FloatArray = (counts @ sums).T / (counts @ sizes)
     return means
 
 
 def _row_draws(groups: list[NDArray[np.int64]], repeats: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    sizes = np.array([len(rows) for rows in groups])
-    rows = np.concatenate(groups)
-    for counts in patient_counts(len(groups), repeats, seed):
-        yield np.repeat(rows, np.repeat(counts, sizes))
+    drawn = _drawer(groups)
+    return (drawn(counts) for counts in patient_counts(len(groups), repeats, seed))
+
+
+def _drawer(groups: list[NDArray[np.int64]]) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return a function from how often each patient is drawn to the rows."""
+    sizes, rows = np.array([len(rows) for rows in groups]), np.concatenate(groups)
+    return lambda counts: np.repeat(rows, np.repeat(counts, sizes))

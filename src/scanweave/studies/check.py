@@ -120,8 +120,10 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     findings += [note.of(name) for name, scan in scans.items() for note in scan.notes]
     images = {name: scan for name, scan in scans.items() if not name.startswith("mask:")}
     if not images:
-        if not findings:
-            findings.append(Finding("empty", "refused", "has no scan", "Leave it out, or add its images"))
+        if not findings and not _has_table(row):
+            findings.append(
+                Finding("empty", "refused", "has neither scan nor table", "Leave it out, or add its images")
+            )
         return Evidence(study, patient, tuple(findings))
     grid = reference_grid(Study(study, patient, images))
     reference = next(name for name, scan in sorted(images.items()) if scan.geometry is grid)
@@ -144,6 +146,10 @@ def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
 def image_paths(row: Mapping[str, Any]) -> dict[str, str]:
     """The present `scan:<name>` and `mask:<name>` fields of a manifest row."""
     return {str(c): str(v) for c, v in row.items() if str(c).startswith(("scan:", "mask:")) and not pd.isna(v)}
+
+
+def _has_table(row: Mapping[str, Any]) -> bool:
+    return any(str(c).startswith(("table:", "label:")) and not pd.isna(v) for c, v in row.items())
 
 
 def _examine_voxels(

@@ -98,8 +98,9 @@ class Cohort:
 
     def __repr__(self) -> str:
         sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
-        scans = ", ".join(f"{name} {number}" for name, number in self.counts().items())
-        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {scans}>"
+        parts = [f"{name} {number}" for name, number in self.counts().items()]
+        parts += [count(len(self.variables), "variable")] if self.variables else []
+        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -146,6 +147,16 @@ class Cohort:
     def masks(self) -> list[str]:
         """Names of the masks that at least one study has, in manifest order."""
         return [c[5:] for c in self.frame.columns if c.startswith("mask:") and bool(self.frame[c].notna().any())]
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of the clinical variables that at least one study has, in manifest order."""
+        return [c[6:] for c in self.frame.columns if c.startswith("table:") and bool(self.frame[c].notna().any())]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels that at least one study has, in manifest order."""
+        return [c[6:] for c in self.frame.columns if c.startswith("label:") and bool(self.frame[c].notna().any())]
 
     def counts(self) -> dict[str, int]:
         """How many studies have each scan."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from scanweave.errors import ScanweaveError
 
@@ -24,6 +24,7 @@ class Entry:
         class_name: Its class in `system.py`.
         verbs: What it offers.
         presets: Keys of `PRESETS` in its `config.py`, the default first.
+        answers: What `predict` makes of a study: images, or labels.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Entry:
     class_name: str
     verbs: tuple[str, ...]
     presets: tuple[str, ...]
+    answers: Literal["images", "labels"] = "images"
 
     @property
     def module(self) -> str:
@@ -71,6 +73,18 @@ _ENTRIES = (
         class_name="Seq2Seq",
         verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
         presets=("small", "paper"),
+    ),
+    Entry(
+        name="adamedgraph",
+        title="AdaMedGraph",
+        wing="diagnosis",
+        question="What will become of a patient, and which similar patients say so?",
+        paper="Lian et al., AdaMedGraph: Adaboosting graph neural networks for personalized medicine, ML4H 2023",
+        arxiv="2311.14304",
+        class_name="AdaMedGraph",
+        verbs=("fit", "predict", "evaluate", "explain", "report"),
+        presets=("small", "paper"),
+        answers="labels",
     ),
 )
 

@@ -10,6 +10,12 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts.detect import LAYOUTS, detect
 from scanweave.studies.layouts.listing import Listing, joined
 from scanweave.studies.layouts.names import Names, parse_rename
+from scanweave.studies.layouts.table import names_images
+from scanweave.studies.tables.reading import is_table
+from scanweave.studies.tables.schema import Said
+
+RECORDS = "records"
+"""What `--layout` calls a clinical table, which is no listing of files."""
 
 __all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename"]
 
@@ -54,6 +60,14 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     return LAYOUTS[layout.lower() if layout else detect(src)](src, names)
 
 
+def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
+    """Whether a source is one table that names no image."""
+    sources = [src] if isinstance(src, str | Path) else list(src)
+    if layout is not None or len(sources) != 1 or not Path(sources[0]).is_file():
+        return layout == RECORDS
+    return is_table(Path(sources[0])) and not names_images(Path(sources[0]))
+
+
 def import_cohort(
     src: str | Path | Sequence[str | Path],
     out: str | Path,
@@ -63,9 +77,13 @@ def import_cohort(
     leave_out: Sequence[str] = (),
     patient: str | None = None,
     name: str | None = None,
+    columns: Mapping[str, Said] | None = None,
+    sheet: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
+
+    A table without images is a clinical one: see `tables.importing.import_table`, which `columns` and `sheet` are for.
 
     No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
     out, and what is doubtful.
@@ -73,6 +91,18 @@ def import_cohort(
     Raises:
         ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
     """
+    if _is_clinical(src, layout):
+        from scanweave.studies.tables.importing import import_table
+
+        if rename or leave_out or patient is not None:
+            raise ScanweaveError(
+                "cohort import", "--rename, --leave-out and --patient are for images",
+                "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
+            )  # fmt: skip
+        one = src if isinstance(src, str | Path) else src[0]
+        return import_table(one, out, columns=columns, sheet=sheet, name=name, say=say)
+    if columns or sheet is not None:
+        raise ScanweaveError("cohort import", "--columns and --sheet are for clinical tables", "Leave them out")
     listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient)
     cohort = listing.write(out, name)
     for line in listing.report():

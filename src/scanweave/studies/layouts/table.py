@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from scanweave.studies.readers import split_channel, suffix
 STUDY = ("study", "case", "case_id", "study_id", "id", "subject", "subject_id", "participant_id", "patient")
 PATIENT = ("patient", "patient_id", "subject", "subject_id", "participant_id")
 KINDS = ("scan", "mask", "label", "table")
+SEEN = 50
+"""Rows by which a table of images is told from a clinical one."""
 _VOID = {"", "n/a", "na", "nan", "none", "null"}
 
 
@@ -41,6 +44,23 @@ def read_table(path: Path) -> list[dict[str, str]]:
         if None in row:
             raise ScanweaveError(path, f"line {line} has more cells than the header", "Quote cells that hold commas")
     return rows
+
+
+def names_images(path: Path) -> bool:
+    """Whether the first rows of a CSV or TSV table name images, or its headings say that they will."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+            head = list(
+                islice(csv.reader(stream, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel"), SEEN)
+            )
+    except (OSError, csv.Error):
+        return False
+    heading = head[0] if head else []
+    return any(c.startswith(("scan:", "mask:")) for c in heading) or any(
+        suffix(split_channel(cell.strip())[0]) for row in head[1:] for cell in row if "\0" not in cell
+    )
 
 
 def list_table(src: Path, names: Names) -> Listing:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.selection import Choice, Say, note_output, select_studies
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.measures.bootstrap import bootstrap
@@ -25,7 +26,6 @@ from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.figures import differentiation_sheet, save_figure, save_table
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
-from scanweave.systems.seq2seq.selection import Choice, Say, note_output, select_studies
 from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
 if TYPE_CHECKING:

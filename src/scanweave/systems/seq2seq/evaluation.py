@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.measures.bootstrap import bootstrap
@@ -24,7 +25,6 @@ from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_table
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
-from scanweave.systems.seq2seq.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.engine.run import Run
+from scanweave.engine.selection import Kind, find_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.measures.bootstrap import Interval
@@ -30,7 +31,7 @@ from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT, SUMMARY
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.ranking import ENOUGH, TITLES
-from scanweave.systems.seq2seq.selection import COHORT, Kind, describe_cohort, find_output
+from scanweave.systems.seq2seq.selection import COHORT, describe_cohort
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
 CITATION = """\

@@ -1,100 +1,14 @@
-"""Which studies of a cohort a fitted run is tried on, and where the results lie."""
+"""What a report says of a cohort of sequences."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from scanweave.engine.parts import is_own, part_of
-from scanweave.engine.run import Run
-from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
-from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
 
-Kind = Literal["evaluation", "ranking", "explanation"]
-Choice = Literal["train", "validation", "test", "all", "unseen"]
-"""A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
-Say = Callable[[str], None]
-OUTPUTS, COHORT = "outputs.json", "cohort.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """Studies that were chosen.
-
-    Attributes:
-        cohort: They alone.
-        about: Which they are and of which run, as plain values; equal for equal choices.
-    """
-
-    cohort: Cohort
-    about: dict[str, Any]
-
-
-def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> Selection:
-    """Choose the studies to try a run on: of its own cohort the test part, of another one all that the fit did not see.
-
-    Patients are known by their names; studies that the check refuses are left out.
-
-    Args:
-        run: The fitted run.
-        cohort: Any cohort.
-        part: Overrides the choice.
-        say: Takes lines that name the choice.
-
-    Raises:
-        ScanweaveError: No study is left.
-    """
-    own, fold = is_own(run, cohort), int(run.config.get("fold", 0))
-    known = run.inputs  # of the training and the validation part
-    chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")
-    if chosen == "all":
-        studies, where = cohort, "all"
-    elif chosen == "unseen":
-        studies = cohort.where(~cohort.frame["patient"].isin(list(known or ())))
-        where = "all of patients that the fit did not see"
-    else:
-        studies, where = part_of(run, cohort, chosen), f"the {chosen} part of fold {fold}"
-    if len(studies) == 0:
-        raise ScanweaveError(
-            cohort.folder, f"has no study to try the run on ({where})",
-            "Split it with a test part, or name another: --part validation, train or all",
-        )  # fmt: skip
-    say(f"studies: {len(studies)}, {where}, of {'the' if own else 'another'} cohort{' of the fit' if own else ''}")
-    studies = sound_studies(studies, 1, say)
-    seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
-    if seen:
-        say(f"note: the fit saw {seen} of them")
-    about = {
-        "run": _digest(run.weights),
-        "cohort": cohort.digest,
-        "name": str(cohort.about.get("name", "")),
-        "part": chosen,
-        "fold": None if chosen in ("all", "unseen") else fold,
-        "seen": seen,
-    }
-    return Selection(studies, about)
-
-
-def note_output(run: Run, kind: Kind, folder: Path) -> None:
-    """Record in the run where the newest results of a kind lie, for the report."""
-    folder, home = folder.resolve(), run.folder.resolve()
-    place = folder.relative_to(home) if folder.is_relative_to(home) else folder
-    write_json(run.folder / OUTPUTS, {**_outputs(run), kind: str(place)})
-
-
-def find_output(run: Run, kind: Kind) -> Path | None:
-    """The folder of the newest results of a kind, if there are any."""
-    folder = run.folder / str(_outputs(run).get(kind, kind))
-    try:
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # a name that no folder can have
-        return None
+COHORT = "cohort.json"
 
 
 def describe_cohort(cohort: Cohort, sequences: Sequence[str], fold: int) -> dict[str, Any]:
@@ -111,14 +25,3 @@ def describe_cohort(cohort: Cohort, sequences: Sequence[str], fold: int) -> dict
         "parts": {name: {"studies": len(part), "patients": len(part.patients)} for name, part in parts.items()},
         "combinations": [{"sequences": list(names), "studies": count} for names, count in counts.most_common()],
     }
-
-
-def _outputs(run: Run) -> dict[str, Any]:
-    path = run.folder / OUTPUTS
-    found = read_json(path, "Remove it, and evaluate again") if path.exists() else {}
-    return found if isinstance(found, dict) else {}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

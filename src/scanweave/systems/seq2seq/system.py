@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
-from scanweave.engine.parts import splits_digest
+from scanweave.engine.parts import ensure_splits, splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
+from scanweave.engine.selection import Choice
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.studies.cache import CachedStudy, PreparedCohort
@@ -25,21 +26,17 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan, learn_plan
 from scanweave.studies.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
-from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
 from scanweave.studies.words import studies
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import Choice, describe_cohort
+from scanweave.systems.seq2seq.selection import describe_cohort
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
 PLAN_STUDIES = 32
 """Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
-
-FOLDS = 5
-"""Folds of a cohort that nobody has split."""
 
 Say = Callable[[str], None]
 
@@ -93,7 +90,7 @@ class Seq2Seq:
         if config.objective.perceptual and config.objective.vgg_weights is None:
             say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        _ensure_splits(cohort, say)
+        ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         seen = [cohort.part(part, fold) for part in ("train", "validation")]
         inputs = {patient: images for part in seen for patient, images in image_states(part, sequences).items()}
@@ -291,13 +288,3 @@ def _prepared_parts(
 
 def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
     return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
-
-
-def _ensure_splits(cohort: Cohort, say: Say) -> None:
-    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
-    if cohort.splits() is not None or "split" in cohort.frame:
-        return
-    patients = Cohort.open(cohort.folder).patients
-    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
-    write_splits(cohort.folder, splits)
-    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")

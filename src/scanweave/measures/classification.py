@@ -1,0 +1,147 @@
+"""How good predicted classes and probabilities are. Every figure is of rows; intervals come from `bootstrap_measure`.
+
+A binary outcome is `positive (N,)` with a score `(N,)`, high for positive. With C classes it is `classes (N,)`, numbers
+0 … C − 1, with `probabilities (N, C)`, or the class `predicted (N,)`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+from sklearn import metrics
+
+from scanweave.errors import ScanweaveError
+from scanweave.measures.checks import IntArray, checked_classes, checked_outcomes
+
+
+def auroc(positive: ArrayLike, scores: ArrayLike) -> float:
+    """Probability that a positive row scores higher than a negative one; ties count a half.
+
+    From ranks, U / (P · N) of Mann & Whitney: 30 times faster than the curve, which a bootstrap feels. Its interval:
+    `scanweave.measures.delong.auroc_interval`.
+
+    Raises:
+        ScanweaveError: One class only, lengths that differ, or a score that is not finite.
+    """
+    truths, values = checked_outcomes(positive, scores)
+    count = int(truths.sum())
+    beaten = rankdata(values)[truths].sum() - count * (count + 1) / 2
+    return float(beaten / (count * (len(truths) - count)))
+
+
+def auprc(positive: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the precision-recall curve, as average precision: Σ (Rₙ − Rₙ₋₁) Pₙ, without interpolation.
+
+    A random score reaches the share of positives, so compare it only among sets of the same share.
+
+    Raises:
+        ScanweaveError: As `auroc`.
+    """
+    return float(metrics.average_precision_score(*checked_outcomes(positive, scores)))
+
+
+def multiclass_auroc(
+    classes: ArrayLike, probabilities: ArrayLike, average: Literal["macro", "weighted", "hand-till"] = "macro"
+) -> float:
+    """AUROC of C classes: each against the rest, or every pair; for two classes all are the AUROC of class 1.
+
+    Args:
+        classes: `(N,)` numbers 0 … C − 1.
+        probabilities: `(N, C)`.
+        average: `macro`: mean over classes, each against the rest; `weighted`: the same, weighted by how common they
+            are; `hand-till`: mean over pairs of classes, untouched by how common they are (Hand & Till 2001, eq. 7).
+
+    Raises:
+        ScanweaveError: A class has no row, an unknown average, or as `checks.checked_classes`.
+    """
+    numbers, shares = checked_classes(classes, probabilities)
+    absent = sorted(set(range(shares.shape[1])) - set(numbers.tolist()))
+    if absent:
+        reason, step = f"no row is of class {absent[0]}", "Leave its column out and scale the rest, or merge classes"
+        raise ScanweaveError("classes", reason, step)
+    if average not in ("macro", "weighted", "hand-till"):
+        raise ScanweaveError("average", f"{average} is unknown", "Choose macro, weighted or hand-till")
+    if shares.shape[1] == 2:
+        return float(metrics.roc_auc_score(numbers, shares[:, 1]))
+    kind, mean = ("ovo", "macro") if average == "hand-till" else ("ovr", average)
+    return float(metrics.roc_auc_score(numbers, shares, multi_class=kind, average=mean))
+
+
+def f1(classes: ArrayLike, predicted: ArrayLike, average: Literal["binary", "macro", "weighted"] = "binary") -> float:
+    """Harmonic mean of precision and sensitivity, 2 TP / (2 TP + FP + FN).
+
+    Args:
+        classes: `(N,)`.
+        predicted: `(N,)`.
+        average: `binary`: of class 1; `macro`: mean over the classes that occur; `weighted`: by how common they are.
+
+    Returns:
+        From 0 to 1; NaN if `binary` and class 1 neither occurs nor is predicted.
+
+    Raises:
+        ScanweaveError: Lengths differ, there is no row, or `binary` with classes other than 0 and 1.
+    """
+    true, called = _pairs(classes, predicted)
+    if average == "binary" and not np.isin([true, called], (0, 1)).all():
+        raise ScanweaveError("average", "binary is for classes 0 and 1", "Choose macro or weighted")
+    return float(metrics.f1_score(true, called, average=average, zero_division=np.nan))
+
+
+def mcc(classes: ArrayLike, predicted: ArrayLike) -> float:
+    """Matthews' correlation coefficient of any number of classes (Gorodkin 2004), from −1 to 1, 0 for chance.
+
+    0, as for chance, where it is not defined: all rows of one class, or all predicted as one.
+
+    Raises:
+        ScanweaveError: Lengths differ, or there is no row.
+    """
+    return float(metrics.matthews_corrcoef(*_pairs(classes, predicted)))
+
+
+def balanced_accuracy(classes: ArrayLike, predicted: ArrayLike) -> float:
+    """Mean over the classes that occur of the share of their rows that is predicted rightly.
+
+    Raises:
+        ScanweaveError: Lengths differ, or there is no row.
+    """
+    true, called = _pairs(classes, predicted)
+    return float(metrics.recall_score(true, called, labels=np.unique(true), average="macro", zero_division=0))
+
+
+def brier(classes: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean squared error of probabilities (Brier 1950); 0 is best.
+
+    Two classes: mean of (p − y)², at most 1. More: mean of Σ_c (p_c − y_c)², at most 2. Both are what papers report.
+
+    Args:
+        classes: `(N,)` numbers 0 … C − 1.
+        probabilities: `(N, C)`, or `(N,)` for the probability of class 1 of two.
+
+    Raises:
+        ScanweaveError: As `checks.checked_classes`.
+    """
+    numbers, shares = checked_classes(classes, probabilities)
+    return float(metrics.brier_score_loss(numbers, shares, labels=np.arange(shares.shape[1])))
+
+
+def log_loss(classes: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean of −log p of the class that was right [nat]; a p of 0 counts as the smallest positive step from 0.
+
+    Args and errors as `brier`.
+    """
+    numbers, shares = checked_classes(classes, probabilities)
+    return float(metrics.log_loss(numbers, shares, labels=np.arange(shares.shape[1])))
+
+
+def _pairs(classes: ArrayLike, predicted: ArrayLike) -> tuple[IntArray, IntArray]:
+    true, called = np.asarray(classes), np.asarray(predicted)
+    if true.ndim != 1 or true.shape != called.shape or true.size == 0:
+        reason = f"of shape {called.shape} for classes of shape {true.shape}"
+        raise ScanweaveError("predicted", reason, "Give one class a row, in the same order")
+    numbers = true.astype(np.int64), called.astype(np.int64)
+    if (numbers[0] != true).any() or (numbers[1] != called).any():
+        raise ScanweaveError("classes", "not all are whole numbers", "Number the classes, and call before you compare")
+    return numbers

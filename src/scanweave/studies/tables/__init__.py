@@ -1,0 +1,1 @@
+"""Clinical tables as cohorts: read, understood column by column, checked for what spoils a study."""

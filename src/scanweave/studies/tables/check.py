@@ -1,0 +1,205 @@
+"""What in a table spoils a study: columns that give the outcome away or say nothing, poor folds, twins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.findings import Finding, Verdict
+from scanweave.studies.splits import Part
+from scanweave.studies.tables.schema import read_schema
+
+GIVES_AWAY = 0.98
+"""Separation of two classes (AUROC) by one column from which the column is suspected to hold the outcome."""
+ALIKE = 0.9999
+"""Rank correlation from which two columns count as one."""
+LATER = 0.02
+"""Share of visits before a date from which the date is suspected to be known later only."""
+LEAST = 20
+"""Patients below which figures of a column say nothing."""
+PAIRS = 5
+"""Values that two patients must share, all of them, to be suspected to be one."""
+Found = Iterator[tuple[str, Finding]]
+"""A column and what was found about it."""
+_LATER = "Leave it out of the fit if it is known only after the outcome: --leave-out NAME"
+
+
+def check_table(cohort: Cohort) -> list[Verdict]:
+    """Check the columns of a cohort; the verdicts name columns, or folds, in place of studies.
+
+    Raises:
+        ScanweaveError: The schema or the splits are damaged.
+    """
+    frame = cohort.frame
+    features = [column for column in frame if str(column).startswith("table:")]
+    labels = [column for column in frame if str(column).startswith("label:")]
+    if not features:
+        return []
+    plain = pd.DataFrame({c: frame[c].astype(object).where(frame[c].notna(), None) for c in (*features, *labels)})
+    plain = plain.apply(_typed)
+    plain[["study", "patient"]] = frame[["study", "patient"]].astype(str)
+    checks: list[Callable[[Cohort, pd.DataFrame, list[str], list[str]], Found]] = [
+        _empty, _identifiers, _copies, _leaks, _later, _twins, _folds,
+    ]  # fmt: skip
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for check in checks:
+        for where, finding in check(cohort, plain, features, labels):
+            found[where].append(finding)
+    return [Verdict(where, tuple(findings)) for where, findings in found.items()]
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """Numbers as floats, everything else as it is."""
+    there = column.dropna()
+    if len(there) and there.map(lambda value: isinstance(value, int | float | np.number)).all():
+        return column.astype(float)
+    return pd.to_datetime(column) if len(there) and there.map(lambda v: isinstance(v, pd.Timestamp)).all() else column
+
+
+def _is_number(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_float_dtype(column.dtype))
+
+
+def _empty(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    for column in features:
+        distinct = plain[column].nunique()
+        if distinct == 0:
+            yield column, Finding("empty", "suspect", "holds no value", "it is not learnt from")
+        elif distinct == 1:
+            yield column, Finding("constant", "suspect", "holds one value only", "it is not learnt from")
+    for column in labels:
+        counts = plain[column].value_counts()
+        if len(counts) < 2:
+            yield column, Finding("one class", "refused", "holds fewer than two classes", "Name another label")
+        elif len(counts) > max(20, len(plain) // 5):
+            yield (
+                column,
+                Finding("identifier", "refused", f"holds {len(counts)} values", "Name a label with few classes"),
+            )
+        elif counts.min() < 5:
+            yield (
+                column,
+                Finding(
+                    "rare",
+                    "suspect",
+                    f"'{counts.idxmin()}' is in {counts.min()} studies only",
+                    "Join classes, or expect wide intervals",
+                ),
+            )
+
+
+def _identifiers(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    for column in features:
+        values = plain[column].dropna()
+        whole = _is_number(values) and (values % 1 == 0).all()
+        if len(values) >= LEAST and whole and values.nunique() == len(values) and np.ptp(values) < 2 * len(values):
+            yield column, Finding("identifier", "suspect", "numbers the rows", "Leave it out: --leave-out NAME")
+
+
+def _copies(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    codes = pd.DataFrame(
+        {
+            c: plain[c].rank()
+            if _is_number(plain[c])
+            else plain[c].astype("category").cat.codes.where(plain[c].notna())
+            for c in features
+        }
+    )
+    codes = codes.loc[:, codes.nunique() > 1]
+    if len(codes) < LEAST or codes.shape[1] < 2:
+        return
+    likeness = codes.corr().abs().to_numpy()
+    gaps = plain[codes.columns].isna().to_numpy()
+    for second in range(codes.shape[1]):
+        for first in range(second):
+            if likeness[first, second] >= ALIKE and (gaps[:, first] == gaps[:, second]).mean() > 0.95:
+                twin = codes.columns[first].partition(":")[2]
+                yield codes.columns[second], Finding("copy", "suspect", f"tells the same as {twin}", "Keep one of them")
+                break
+
+
+def _leaks(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    for label in labels:
+        known = plain[plain[label].notna()]
+        classes = known[label].value_counts()
+        usual = [one for one, number in classes.items() if number >= 5]
+        if len(known) < LEAST or not 2 <= len(classes) <= 20:
+            continue
+        for column in features:
+            area = max((_separation(known[column], known[label] == one) for one in usual), default=0.5)
+            if area >= GIVES_AWAY:
+                words = f"alone tells {label.partition(':')[2]} (AUROC {area:.3f})"
+                yield column, Finding("leak", "suspect", words, _LATER)
+
+
+def _separation(column: pd.Series, positive: pd.Series) -> float:
+    """AUROC of a column alone, either way; of categories by their share of positives, of gaps by their being there."""
+    gaps = _area(column.isna().to_numpy(dtype=float), positive.to_numpy())
+    there = column.notna()
+    values, truth = column[there], positive[there].to_numpy()
+    if len(values) < LEAST or truth.all() or not truth.any():
+        return gaps
+    if not _is_number(values):
+        if values.nunique() > 20:
+            return gaps
+        values = positive[there].groupby(values).transform("mean")
+    return max(gaps, _area(values.to_numpy(dtype=float), truth))
+
+
+def _area(score: np.ndarray, truth: np.ndarray) -> float:
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    area = (rankdata(score)[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
+    return float(max(area, 1 - area))
+
+
+def _later(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    schema = read_schema(cohort.folder)
+    time = schema.time if schema else None
+    if time is None or time.field not in plain or not pd.api.types.is_datetime64_any_dtype(plain[time.field].dtype):
+        return
+    for column in features:
+        if column != time.field and pd.api.types.is_datetime64_any_dtype(plain[column].dtype):
+            after = (plain[column] > plain[time.field]).sum()
+            if after > LATER * plain[column].notna().sum():
+                yield column, Finding("later", "suspect", f"lies after the visit in {after} studies", _LATER)
+
+
+def _twins(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    if len(features) < PAIRS:
+        return
+    rich = plain[plain[features].notna().sum(axis=1) >= PAIRS]
+    varied = [column for column in features if rich[column].nunique() > 1]
+    same = rich[rich.duplicated(varied, keep=False)] if len(varied) >= PAIRS else rich[:0]
+    splits = cohort.splits()
+    for _, group in same.groupby(varied, dropna=False):
+        owners = sorted(set(group["patient"]))
+        if len(owners) > 1:
+            folds = {splits.assignment.get(owner) for owner in owners} if splits else set()
+            parted = ", and splits part them" if len(folds) > 1 else ""
+            words = f"the same values as {', '.join(owners[1:3])}{parted}"
+            yield owners[0], Finding("twin", "suspect", words, "Name one patient by one name, or leave one out")
+
+
+def _folds(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    splits = cohort.splits()
+    if splits is None:
+        return
+    parts: tuple[Part, ...] = ("train", "validation", "test") if splits.validation else ("train", "test")
+    for fold in range(splits.folds):
+        rows = {part: plain["study"].isin(cohort.part(part, fold).studies).to_numpy() for part in parts}
+        for label in labels:
+            for part, mask in rows.items():
+                if plain.loc[mask, label].nunique() == 1:
+                    words = f"its {part} part holds one class of {label.partition(':')[2]} only"
+                    yield f"fold {fold}", Finding("one class", "suspect", words, "Split anew with fewer folds")
+        for column in (c for c in features if not _is_number(plain[c]) and plain[c].nunique() <= 20):
+            unseen = set(plain.loc[~rows["train"], column].dropna()) - set(plain.loc[rows["train"], column].dropna())
+            if unseen:
+                words = f"{column.partition(':')[2]} is {sorted(map(str, unseen))[0]!r} in no training patient"
+                yield f"fold {fold}", Finding("unseen", "ok", words, "such a value counts as missing")

@@ -1,0 +1,222 @@
+"""A clinical table as a cohort: one row a visit, each a study; what every column is, told and overridable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import ABOUT, Cohort, safe_id
+from scanweave.studies.layouts.names import slug
+from scanweave.studies.tables.kinds import Values, understood
+from scanweave.studies.tables.reading import read_frame
+from scanweave.studies.tables.schema import Column, Role, Said, Schema
+from scanweave.studies.words import count, studies
+
+PATIENTS = ("patient", "patient_id", "patientid", "subject", "subject_id", "participant", "participant_id", "pid",
+            "randid", "mrn", "case_id", "id")  # fmt: skip
+STUDIES = ("study", "study_id", "visit_id", "exam_id", "accession")
+TIMES = ("visit_date", "exam_date", "date", "visit_time", "test_time", "time", "visit", "year", "years", "month",
+         "months", "day", "days", "week", "period")  # fmt: skip
+LABELS = ("label", "outcome", "target", "class")
+_UNIT = re.compile(r"(?P<name>.*\S)\s*[(\[](?P<unit>[^()\[\]]{1,20})[)\]]")
+Say = Callable[[str], None]
+
+
+def import_table(
+    src: str | Path,
+    out: str | Path,
+    *,
+    columns: Mapping[str, Said] | None = None,
+    sheet: str | None = None,
+    name: str | None = None,
+    say: Say = print,
+) -> Cohort:
+    """Make a cohort in the folder `out` of a clinical table; the table itself stays where it is.
+
+    Args:
+        src: A CSV, TSV, Parquet or Excel file with headings, one row a patient or visit.
+        out: A new folder.
+        columns: What the user says of columns, by heading; the rest is inferred.
+        sheet: Which sheet of an Excel file.
+        name: Name of the cohort; that of the file if not given.
+        say: Takes a line for each column, and what was mended.
+
+    Raises:
+        ScanweaveError: The table is at fault, or a heading is not in it.
+    """
+    src = Path(src)
+    frame, notes = read_frame(src, sheet)
+    said = dict(columns or {})
+    unknown = next((heading for heading in said if heading not in frame.columns), None)
+    if unknown is not None:
+        shown = ", ".join(map(str, frame.columns[:8]))
+        raise ScanweaveError("--columns", f"the table has no column '{unknown}'", f"Its headings: {shown}")
+    values = {heading: understood(heading, frame[heading], said.get(heading, Said())) for heading in frame.columns}
+    roles = _roles(values, said)
+    described = _described(values, roles, said)
+    rows = _rows(src, values, described)
+    root = str(src.resolve().parent)
+    if not (Path(out) / ABOUT).exists():  # else the next line refuses; cohort.json comes last, when all is there
+        Schema(rows=len(frame), columns=tuple(described)).save(Path(out))
+    cohort = Cohort.create(out, rows, root=root, name=name or _stem(src), source=src.name, layout="records")
+    _tell(cohort, described, notes, say)
+    return cohort
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def _roles(values: Mapping[str, Values], said: Mapping[str, Said]) -> dict[str, Role]:
+    roles: dict[str, Role] = {heading: told.role for heading, told in said.items() if told.role is not None}
+    usable = {h: v for h, v in values.items() if v.kind in ("number", "category")}
+    timed = {h: v for h, v in values.items() if v.kind in ("number", "date")}
+    named: list[tuple[Role, Mapping[str, Values], Sequence[str]]] = [
+        ("patient", values, PATIENTS), ("study", values, STUDIES), ("time", timed, TIMES), ("label", usable, LABELS),
+    ]  # fmt: skip
+    for role, offered, words in named:
+        found = None if role in roles.values() else _first(offered, words, roles)
+        if found is not None and (role != "time" or _tells_visits(values, roles, found)):
+            roles[found] = role
+    _refuse_claimed_twice(roles)
+    for heading, one in values.items():
+        if heading not in roles:
+            learnable = one.kind in ("number", "category", "date") and bool(heading) and not _counts_rows(one)
+            roles[heading] = "feature" if learnable else "-"
+    return roles
+
+
+def _refuse_claimed_twice(roles: Mapping[str, Role]) -> None:
+    for one in ("patient", "study", "time", "split"):
+        claimed = [heading for heading, role in roles.items() if role == one]
+        if len(claimed) > 1:
+            raise ScanweaveError("--columns", f"'{claimed[0]}' and '{claimed[1]}' are both {one}", "Name one of them")
+
+
+def _first(values: Mapping[str, Values], known: Sequence[str], taken: Mapping[str, Role]) -> str | None:
+    """The first heading that is one of the known words, in the order of these."""
+    named = {slug(heading): heading for heading in reversed(list(values)) if heading not in taken}
+    return next((named[word] for word in known if word in named), None)
+
+
+def _tells_visits(values: Mapping[str, Values], roles: Mapping[str, Role], time: str) -> bool:
+    """Whether patients have several rows and no two at the same time."""
+    patient = next((heading for heading, role in roles.items() if role == "patient"), None)
+    if patient is None:
+        return False
+    there = pd.DataFrame({"patient": values[patient].values, "time": values[time].values}).dropna()
+    return bool(there["patient"].duplicated().any()) and not there.duplicated().any()
+
+
+def _counts_rows(one: Values) -> bool:
+    """Whether a column only numbers the rows."""
+    numbers = one.values
+    if one.kind != "number" or len(numbers) < 10 or numbers.isna().any():
+        return False
+    return bool((np.diff(numbers.to_numpy()) == 1).all())
+
+
+def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Mapping[str, Said]) -> list[Column]:
+    split = {heading: _UNIT.fullmatch(heading) for heading in values}
+    short = {h: slug(found["name"] if found else h) or "column" for h, found in split.items()}
+    described, taken = list[Column](), set[str]()
+    for heading, one in values.items():
+        clash = list(short.values()).count(short[heading]) > 1
+        name = slug(heading) or "column" if clash else short[heading]
+        number = 2
+        while name in taken:
+            name, number = f"{slug(heading)[:36]}_{number}", number + 1
+        taken.add(name)
+        found, told = split[heading], said.get(heading, Said()).unit
+        unit = told if told is not None else (found["unit"] if found and not clash and one.kind == "number" else "")
+        categories = tuple(sorted(one.values.dropna().unique())) if one.kind == "category" else ()
+        described.append(Column(
+            source=heading, name=name, role=roles[heading], kind=one.kind, unit=unit, categories=categories,
+            missing=int(one.values.isna().sum()), notes=one.notes,
+        ))  # fmt: skip
+    return described
+
+
+def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) -> list[dict[str, Any]]:
+    """Rows of the manifest: visits numbered within their patient, in the order of time where it is known."""
+    by_role = {column.role: column.source for column in described}
+    number = len(next(iter(values.values())).values)
+    table = pd.DataFrame(index=range(number))
+    patient = by_role.get("patient")
+    owner = (
+        _named(values[patient].values)
+        if patient
+        else pd.Series([f"row-{i:0{len(str(number))}d}" for i in range(1, number + 1)])
+    )
+    nobody = owner.isna()
+    if nobody.any():
+        row = int(nobody.to_numpy().argmax())
+        raise ScanweaveError(src, f"row {row + 2} has no {patient}", "Name whom every row belongs to")
+    table["patient"] = owner.map(safe_id)
+    time, study = by_role.get("time"), by_role.get("study")
+    if study:
+        named = _named(values[study].values)
+        if named.isna().any() or named.duplicated().any():
+            raise ScanweaveError(src, f"column '{study}' does not name each row once", f"Say --columns '{study}=-'")
+        table.insert(0, "study", named.map(safe_id))
+    else:
+        order = table.assign(time=values[time].values if time else 0).sort_values("time", kind="stable").index
+        visit = table["patient"].loc[order].groupby(table["patient"].loc[order]).cumcount().reindex(table.index) + 1
+        single = not table["patient"].duplicated().any()
+        names = table["patient"] if single else table["patient"] + visit.map("-v{:02d}".format)
+        table.insert(0, "study", names)
+    fields = {c.field: values[c.source].values for c in described if c.field is not None and c.kind != "empty"}
+    if "split" in by_role:
+        fields["split"] = _splits(src, by_role["split"], values[by_role["split"]].values)
+    return pd.concat([table, pd.DataFrame(fields)], axis=1).pipe(_plain)
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of plain values; whole numbers as such, so that a label of 0 and 1 reads so."""
+    whole = {column: table[column].astype("Int64") for column in table if _is_whole(table[column])}
+    made = table.assign(**whole).astype(object)
+    return made.where(made.notna(), None).to_dict("records")
+
+
+def _is_whole(column: pd.Series) -> bool:
+    numbers = column.dropna()
+    return bool(
+        pd.api.types.is_float_dtype(column.dtype) and (numbers % 1 == 0).all() and (numbers.abs() < 2**53).all()
+    )
+
+
+def _named(column: pd.Series) -> pd.Series:
+    """Names of patients or studies as text; `7.0` is `7`."""
+
+    def name(value: Any) -> str | None:
+        if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+            return None
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+    return column.map(name).astype(object)
+
+
+def _splits(src: Path, heading: str, column: pd.Series) -> pd.Series:
+    strange = set(column.dropna().unique()) - {"train", "validation", "test"}
+    if strange or column.isna().any():
+        shown = sorted(map(str, strange))[:1] or ["nothing"]
+        raise ScanweaveError(src, f"column '{heading}' says {shown[0]}", "Say train, validation or test in each row")
+    return column
+
+
+def _tell(cohort: Cohort, described: Sequence[Column], notes: Sequence[str], say: Say) -> None:
+    say(f"{studies(len(cohort))} of {count(len(cohort.patients), 'patient')} from a clinical table")
+    for note in notes:
+        say(f"  note: {note}")
+    for column in described:
+        say(f"  {column.line()}")
+    if not any(column.role == "label" for column in described):
+        say("  no label: name one by --columns 'HEADING=label', or at the fit by --label NAME")
+    if not any(column.role == "patient" for column in described):
+        say("  no column names the patients, so each row is one: say who by --columns 'HEADING=patient'")

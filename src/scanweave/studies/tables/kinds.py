@@ -1,0 +1,184 @@
+"""What the values of a column are, and the column in that kind: numbers, categories, dates, text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.tables.schema import Kind, Said
+
+VOID = frozenset({"", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "<na>", "nat", ".", "-", "--", "?", "missing"})
+SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
+"""Numbers that often stand for a missing value; they are told, not replaced."""
+MOST = 20
+"""Categories of a column, at most; with more it is text."""
+SHARE = 0.95
+"""Share of the cells that must fit a kind; the rest then counts as missing."""
+_NUMBER = re.compile(r"[-+]?(?:(?:[1-9]\d*|0)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+_LIMIT = re.compile(r"[<>≤≥]=?\s*")
+_ISO = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?|\d{4}/\d{1,2}/\d{1,2}"
+)
+_DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
+_ORDERS = {"dmy": "%d-%m-%Y", "mdy": "%m-%d-%Y"}
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A column in its kind.
+
+    Attributes:
+        kind: What its values are.
+        values: Floats, text, or dates; missing ones as NaN, None or NaT.
+        notes: What was mended, and what a person should know.
+    """
+
+    kind: Kind
+    values: pd.Series
+    notes: tuple[str, ...] = ()
+
+
+def understood(heading: str, column: pd.Series, said: Said) -> Values:
+    """Find the kind of a column and convert it.
+
+    Raises:
+        ScanweaveError: What the user says of it does not fit, or dates could be read in two ways.
+    """
+    kind = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind) and said.kind in (None, "date"):
+        return Values("date", column.dt.tz_localize(None) if column.dt.tz is not None else column)
+    if pd.api.types.is_bool_dtype(kind):
+        return _categories(column.map({True: "yes", False: "no"}).astype(object))
+    if pd.api.types.is_numeric_dtype(kind) and said.kind in (None, "number"):
+        return _finite(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), column, [])
+    texts = column.map(_text).astype(object)
+    if texts.isna().all():
+        return Values("empty", texts)
+    if said.kind is not None:
+        return _forced(heading, texts, said)
+    for convert in (_numbers, _dates):
+        found = convert(heading, texts, said)
+        if found is not None:
+            return found
+    return _categories(texts)
+
+
+def _text(value: object) -> str | None:
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = " ".join(str(value).split())
+    return None if text.lower() in VOID else text
+
+
+def _forced(heading: str, texts: pd.Series, said: Said) -> Values:
+    if said.kind == "category":
+        return _categories(texts, forced=True)
+    if said.kind == "text":
+        return Values("text", texts)
+    convert = _numbers if said.kind == "number" else _dates
+    found = convert(heading, texts, said)
+    if found is None:
+        example = texts.dropna().iloc[0]
+        raise ScanweaveError(f"column '{heading}'", f"does not hold {said.kind}s, such as '{example}'", "Say category")
+    return found
+
+
+def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
+    there, notes = texts.dropna(), list[str]()
+    bare = there.str.replace(_LIMIT, "", n=1, regex=True)
+    limits = int((bare != there).sum())
+    grouped = bare.str.fullmatch(_GROUPED)
+    comma = bare.str.fullmatch(_COMMA) & ~bare.str.contains(".", regex=False)
+    if comma.sum() > grouped.sum() and not bare.str.fullmatch(r"[-+]?\d+\.\d+").any():
+        bare = bare.mask(comma, bare.str.replace(",", "."))
+        notes.append("decimal commas read as points")
+    elif grouped.any():
+        bare = bare.mask(grouped, bare.str.replace(",", ""))
+        notes.append("commas between thousands taken out")
+    fits = bare.str.fullmatch(_NUMBER)
+    if fits.mean() < SHARE or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
+        return None
+    if limits:
+        notes.append(f"{limits} beyond a limit of detection, such as '{there[bare != there].iloc[0]}', taken at it")
+    notes += _strange(there[~fits])
+    values = pd.to_numeric(bare.where(fits), errors="coerce").reindex(texts.index)
+    return _finite(values.to_numpy(dtype=np.float64), texts, notes)
+
+
+def _strange(cells: pd.Series) -> list[str]:
+    """What is said of cells that do not fit and count as missing."""
+    if cells.empty:
+        return []
+    shown = ", ".join(f"'{cell[:20]}'" for cell in cells.unique()[:3])
+    return [f"{len(cells)} cells count as missing: {shown}"]
+
+
+def _finite(values: np.ndarray, like: pd.Series, notes: list[str]) -> Values:
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        notes = [*notes, f"{infinite} infinite values count as missing"]
+    values = np.where(np.isfinite(values), values, np.nan)
+    known = values[~np.isnan(values)]
+    rest = known[~np.isin(known, SENTINELS)]
+    for code in SENTINELS:
+        number = int((known == code).sum())
+        if number and len(rest) > 1 and not rest.min() - np.ptp(rest) <= code <= rest.max() + np.ptp(rest):
+            notes = [*notes, f"{number} × {code:g} may stand for missing: empty those cells if so"]
+    return Values("number" if len(known) else "empty", pd.Series(values, index=like.index), tuple(notes))
+
+
+def _dates(heading: str, texts: pd.Series, said: Said) -> Values | None:
+    there = texts.dropna()
+    parts = there.str.extract(_DAY)
+    numeric, iso = parts[0].notna(), there.str.fullmatch(_ISO)
+    if (numeric | iso).mean() < SHARE:
+        return None
+    order = said.order
+    if numeric.any() and order not in _ORDERS:
+        order = _day_order(heading, parts[numeric])
+    known = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[us]")
+    if numeric.any():
+        joined = parts[0] + "-" + parts[2] + "-" + parts[3]
+        read = pd.to_datetime(joined[numeric], format=_ORDERS[str(order)], errors="coerce")
+        known.loc[read.index] = read.astype("datetime64[us]")
+    if iso.any():
+        read = pd.to_datetime(there[iso], format="mixed", errors="coerce", utc=True).dt.tz_localize(None)
+        known.loc[read.index] = read.astype("datetime64[us]")
+    return Values("date", known, tuple(_strange(there[known[there.index].isna()])))
+
+
+def _day_order(heading: str, parts: pd.DataFrame) -> str:
+    """Whether day or month comes first; never guessed."""
+    first, second = parts[0].astype(int).max(), parts[2].astype(int).max()
+    if first > 12 >= second:
+        return "dmy"
+    if second > 12 >= first:
+        return "mdy"
+    raise ScanweaveError(
+        f"column '{heading}'", f"dates such as '{'/'.join(parts.iloc[0, [0, 2, 3]])}' can be read in two ways",
+        f"Say which by --columns '{heading}=date dmy' (or mdy)",
+    )  # fmt: skip
+
+
+def _categories(texts: pd.Series, forced: bool = False) -> Values:
+    there = texts.dropna()
+    folded = there.str.casefold()
+    usual = there.groupby(folded).agg(lambda cells: cells.value_counts().index[0])
+    merged = there.nunique() - len(usual)
+    notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()
+    values = folded.map(usual).reindex(texts.index).astype(object)
+    values = values.where(values.notna(), None)
+    distinct = len(usual)
+    if not forced and distinct == len(there) and len(there) >= 5:
+        return Values("identifier", values, notes)
+    if not forced and (distinct > MOST and distinct > 0.05 * len(there)):
+        return Values("text", values, notes)
+    return Values("category", values, notes)

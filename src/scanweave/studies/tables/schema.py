@@ -1,0 +1,145 @@
+"""What the columns of a clinical table mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json, write_json
+
+FILE = "table.json"
+Role = Literal["patient", "study", "time", "label", "split", "feature", "-"]
+Kind = Literal["number", "category", "date", "text", "identifier", "empty"]
+ROLES: tuple[Role, ...] = ("patient", "study", "time", "label", "split", "feature", "-")
+KINDS: tuple[Kind, ...] = ("number", "category", "date", "text")
+ORDERS = ("dmy", "mdy", "ymd")
+_ADVICE = "Make the cohort again with: scanweave cohort import TABLE --out COHORT"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Column(_Frozen):
+    """One column of a table, as it was understood.
+
+    Attributes:
+        source: Its heading in the file.
+        name: Its name in the cohort.
+        role: What it is for; `-`: left out.
+        kind: What its values are.
+        unit: Unit of its numbers, empty where none is told.
+        categories: Categories in order, of a column of them.
+        missing: Rows without a value.
+        notes: What was mended, and what a person should know.
+    """
+
+    source: str
+    name: str
+    role: Role
+    kind: Kind
+    unit: str = ""
+    categories: tuple[str, ...] = ()
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> str | None:
+        """Its column in the manifest; None where it has none of its own."""
+        if self.role == "label":
+            return f"label:{self.name}"
+        return f"table:{self.name}" if self.role in ("feature", "time") else None
+
+    def line(self) -> str:
+        """It in one line."""
+        what = " ".join(filter(None, [self.kind, self.unit and f"[{self.unit}]"]))
+        shown = ", ".join(self.categories[:6]) + (" …" if len(self.categories) > 6 else "")
+        parts = [self.role if self.role != "-" else "left out", what, shown]
+        missing = f"{self.missing} missing" if self.missing else ""
+        return f"{self.source or '(no heading)'}: " + " · ".join(filter(None, [*parts, missing, *self.notes]))
+
+
+class Schema(_Frozen):
+    """All columns of a table.
+
+    Attributes:
+        format: Version of the file.
+        rows: Rows of the table.
+        columns: In the order of the file.
+    """
+
+    format: Literal[1] = 1
+    rows: int
+    columns: tuple[Column, ...]
+
+    def of_role(self, role: Role) -> list[Column]:
+        """The columns of a role."""
+        return [column for column in self.columns if column.role == role]
+
+    @property
+    def time(self) -> Column | None:
+        """The column that tells when a visit was."""
+        return next(iter(self.of_role("time")), None)
+
+    def save(self, folder: Path) -> None:
+        """Write it beside the manifest."""
+        write_json(folder / FILE, self.model_dump(mode="json"))
+
+
+def read_schema(folder: Path) -> Schema | None:
+    """The schema of a cohort; None where it came from no clinical table.
+
+    Raises:
+        ScanweaveError: The file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        return Schema.model_validate(read_json(path, _ADVICE))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ScanweaveError(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", _ADVICE) from None
+
+
+class Said(_Frozen):
+    """What the user says of a column; None leaves it to inference."""
+
+    role: Role | None = None
+    kind: Kind | None = None
+    unit: str | None = None
+    order: str | None = None
+
+
+def parse_columns(text: str | None) -> dict[str, Said]:
+    """`"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` as what is said of each heading.
+
+    Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text) and orders of
+    dates (dmy, mdy, ymd); anything else is the unit.
+
+    Raises:
+        ScanweaveError: Not of that form.
+    """
+    advice = 'Write such as: --columns "id=patient,stage=label category,bili=number mg/dl,row=-"'
+    said: dict[str, Said] = {}
+    for item in filter(str.strip, (text or "").split(",")):
+        heading, equals, value = item.partition("=")
+        if not (heading.strip() and equals and value.strip()):
+            raise ScanweaveError("--columns", f"'{item.strip()}' is not HEADING=WORDS", advice)
+        said[heading.strip()] = _said(value.split())
+    return said
+
+
+def _said(words: Sequence[str]) -> Said:
+    fields: dict[str, str] = {}
+    for word in words:
+        kinds: Mapping[str, Sequence[str]] = {"role": ROLES, "kind": KINDS, "order": ORDERS}
+        name = next((name for name, known in kinds.items() if word.lower() in known), "unit")
+        fields[name] = f"{fields['unit']} {word}" if name == "unit" and "unit" in fields else word
+        if name != "unit":
+            fields[name] = word.lower()
+    return Said.model_validate(fields)

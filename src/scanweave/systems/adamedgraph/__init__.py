@@ -1,0 +1,1 @@
+"""AdaMedGraph: boosting over graphs of patients, each graph from one column of a table."""

@@ -1,0 +1,143 @@
+"""Answers on disk, and how good they are: measures with intervals by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scanweave.engine.selection import Choice, note_output, select_studies
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_folder, atomic_write, make_folder, write_json
+from scanweave.measures.bootstrap import Interval, bootstrap_measure
+from scanweave.measures.calibration import calibration_error
+from scanweave.measures.classification import balanced_accuracy, brier, log_loss, multiclass_auroc
+from scanweave.studies.cohort import Cohort
+
+if TYPE_CHECKING:
+    from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
+
+Say = Callable[[str], None]
+SUMMARY, PREDICTIONS = "summary", "predictions.csv"
+REPEATS = 500
+MEASURES: dict[str, Callable[..., float]] = {
+    "AUROC": lambda classes, shares, _: multiclass_auroc(classes, shares),
+    "balanced accuracy": lambda classes, shares, _: balanced_accuracy(classes, shares.argmax(1)),
+    "accuracy": lambda classes, shares, _: float((shares.argmax(1) == classes).mean()),
+    "log loss": lambda classes, shares, _: log_loss(classes, shares),
+    "Brier score": lambda classes, shares, _: brier(classes, shares),
+    "coverage": lambda classes, _, sets: float(sets[np.arange(len(classes)), classes].mean()),
+    "size of the set": lambda _, __, sets: float(sets.sum(1).mean()),
+}
+"""Measures of classes `(n,)`, probabilities `(n, K)` and conformal sets `(n, K)`."""
+
+
+def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
+    """One row a study: its class where it is known, the predicted one, probabilities, and the conformal set."""
+    classes = system.record.classes
+    shares = {f"probability_{name}": answer.probabilities[:, k] for k, name in enumerate(classes)}
+    best = np.array(classes, dtype=object)[answer.probabilities.argmax(1)]
+    sets = [" or ".join(np.array(classes)[inside]) for inside in answer.sets]
+    columns = {"study": answer.samples.studies, "patient": answer.samples.patients, "truth": answer.samples.labels}
+    return pd.DataFrame({**columns, "predicted": best, **shares, "set": sets})
+
+
+def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path) -> int:
+    """Write `predictions.csv` and a cohort whose labels are the predicted ones into a new folder, whole or not at all.
+
+    Returns:
+        How many studies are predicted.
+
+    Raises:
+        ScanweaveError: The folder exists, or a variable of the run is not in the cohort.
+    """
+    out = Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise ScanweaveError(out, "is not empty", "Choose another folder for the predictions")
+    table = table_of(system, system.answer(cohort))
+    if out.exists():
+        out.rmdir()
+    label = system.record.label
+    rows = [
+        {"study": row["study"], "patient": row["patient"], f"label:{label}": row["predicted"]}
+        | {f"table:{name}": row[name] for name in table if str(name).startswith("probability_")}
+        for row in table.to_dict("records")
+    ]
+    with atomic_folder(out) as folder:
+        table.drop(columns="truth").to_csv(folder / PREDICTIONS, index=False)
+        name, source = f"{out.name} (predicted)", str(system.run.folder.resolve())
+        Cohort.create(folder, rows, root=".", name=name, source=source, layout="predictions")
+    return len(rows)
+
+
+def evaluate(
+    system: AdaMedGraph, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print
+) -> pd.DataFrame:
+    """Measure answers against what became of the patients, into `predictions.csv`, `summary.csv` and `summary.json`.
+
+    Args:
+        system: The fitted system.
+        cohort: Any cohort with the run's variables and label.
+        out: Folder for the tables; that of the run if not given.
+        part: Which studies; see `selection.select_studies`.
+        say: Takes lines.
+
+    Returns:
+        One row a measure: value, low, high, n.
+
+    Raises:
+        ScanweaveError: No study has the label, or one of a class that the run does not know.
+    """
+    selection = select_studies(system.run, cohort, part, say)
+    answer = system.answer(selection.cohort)
+    table = table_of(system, answer)
+    known = table["truth"].notna().to_numpy()
+    if not known.any():
+        raise ScanweaveError(cohort.folder, f"no study has the label '{system.record.label}'", "Predict it instead")
+    classes = _numbers(cohort, table["truth"][known], system.record.classes)
+    found = measured(classes, answer.probabilities[known], answer.sets[known], table["patient"][known].tolist())
+    rows = [
+        {"measure": name, "value": one.value, "low": one.low, "high": one.high, "patients": one.n}
+        for name, one in found.items()
+    ]
+    folder = Path(out) if out is not None else system.run.folder / "evaluation"
+    make_folder(folder)
+    for name, frame in ((PREDICTIONS, table), (f"{SUMMARY}.csv", pd.DataFrame(rows))):
+        with atomic_write(folder / name) as temporary:
+            frame.to_csv(temporary, index=False)
+    ece = calibration_error(classes, answer.probabilities[known])
+    write_json(folder / f"{SUMMARY}.json", {"about": selection.about, "rows": _plain(rows), "calibration_error": ece})
+    note_output(system.run, "evaluation", folder)
+    for row in rows:
+        say(f"{row['measure']}: {found[str(row['measure'])]}")
+    return pd.DataFrame(rows)
+
+
+def measured(classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, patients: list[str]) -> dict[str, Interval]:
+    """Every measure with its interval over patients; those that a class without a row makes unknown are left out."""
+    found: dict[str, Interval] = {}
+    strata = classes.tolist() if len(set(patients)) == len(patients) else None
+    for name, measure in MEASURES.items():
+        try:
+            found[name] = bootstrap_measure(
+                measure, [classes, shares, sets], patients, strata=strata, method="percentile", seed=0, repeats=REPEATS
+            )
+        except ScanweaveError as error:
+            if error.where not in ("classes", "strata"):  # a class without a row: there is no AUROC
+                raise
+    return found
+
+
+def _numbers(cohort: Cohort, truth: pd.Series, classes: tuple[str, ...]) -> np.ndarray:
+    strange = sorted(set(truth) - set(classes))
+    if strange:
+        reason = f"has the class '{strange[0]}', which the run does not know"
+        raise ScanweaveError(cohort.folder, reason, f"It knows {', '.join(classes)}")
+    return truth.map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()} for row in rows]

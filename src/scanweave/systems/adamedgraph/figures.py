@@ -1,0 +1,147 @@
+"""Pictures of AdaMedGraph: the patient graph, reliability, decision curve, and a page about one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from scanweave.measures.calibration import Bin
+from scanweave.measures.decision_curve import NetBenefit
+from scanweave.report.style import ACCENT, INK, LINE, SOFT, WIDTH, bare, styled
+
+COLOURS = ("#0b6472", "#d98a1f", "#9c2f4f", "#6a7fb5", "#5c8f3a", "#7a5aa6", "#444b52", "#c2a83e")
+"""Of classes, told apart by colour-blind readers too; then they repeat."""
+SKEWED = 10
+"""Largest value over the median from which an axis is logarithmic."""
+SHOWN = 400
+"""Patients in the picture of a graph, at most."""
+
+
+@styled
+def patient_graph(
+    values: np.ndarray, target: np.ndarray, classes: Sequence[str], name: str, threshold: float, seed: int = 0
+) -> Figure:
+    """Draw the patients along the column of a graph, in the colours of their classes, by their number of neighbours.
+
+    A graph of one column is a band: neighbours are those within the threshold to the left and right.
+
+    Args:
+        values: The column `(n,)`; NaN is left out.
+        target: Class of each `(n,)`.
+        classes: Their names.
+        name: Of the column.
+        threshold: Largest difference between neighbours.
+        seed: Of the patients that are shown.
+    """
+    rows = np.flatnonzero(~np.isnan(values))
+    rows = np.random.default_rng(seed).permutation(rows)[:SHOWN]
+    sorted_values = np.sort(values[~np.isnan(values)])
+    low = np.searchsorted(sorted_values, values[rows] - threshold, "left")
+    neighbours = np.searchsorted(sorted_values, values[rows] + threshold, "right") - low - 1
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    axes = figure.subplots()
+    jitter = np.random.default_rng([seed, 1]).uniform(-0.02, 0.02, len(rows)) * max(1, neighbours.max(initial=1))
+    for number, label in enumerate(classes):
+        mine = target[rows] == number
+        colour = COLOURS[number % len(COLOURS)]
+        axes.scatter(
+            values[rows][mine], (neighbours + jitter)[mine], s=14, color=colour, alpha=0.75, label=label, linewidths=0
+        )
+    middle = float(np.median(sorted_values))
+    axes.axvspan(middle - threshold, middle + threshold, color=ACCENT, alpha=0.08, lw=0)
+    axes.set_title(f"Patients joined by {name}: neighbours differ by at most {threshold:.3g}")
+    if sorted_values[0] > 0 and sorted_values[-1] > SKEWED * middle:
+        axes.set_xscale("log")
+    axes.set_xlabel(name)
+    axes.set_ylabel("neighbours")
+    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
+    return figure
+
+
+@styled
+def reliability_diagram(curves: Mapping[str, Sequence[Bin]]) -> Figure:
+    """Draw what was observed where what was predicted, a line a class, with Wilson's intervals."""
+    figure = Figure(figsize=(WIDTH / 2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
+    for number, (label, bins) in enumerate(curves.items()):
+        predicted = [one.predicted for one in bins]
+        observed = np.array([(one.observed.value, one.observed.low, one.observed.high) for one in bins])
+        errors = np.abs(observed[:, 1:] - observed[:, :1]).T
+        colour = COLOURS[number % len(COLOURS)]
+        axes.errorbar(
+            predicted, observed[:, 0], errors, color=colour, marker="o", markersize=3, linewidth=1, label=label
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="observed share", title="Reliability")
+    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT)
+    return figure
+
+
+@styled
+def decision_plot(points: Sequence[NetBenefit], label: str) -> Figure:
+    """Draw the net benefit of acting on the probability of one class, beside acting on all and on nobody."""
+    figure = Figure(figsize=(WIDTH / 2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    levels = [one.threshold for one in points]
+    axes.fill_between(
+        levels, [p.model.low for p in points], [p.model.high for p in points], color=ACCENT, alpha=0.15, lw=0
+    )
+    axes.plot(levels, [p.model.value for p in points], color=ACCENT, label="by the model")
+    axes.plot(levels, [p.treat_all.value for p in points], color=SOFT, linewidth=1, label="all")
+    axes.axhline(0, color=INK, linewidth=0.8, label="nobody")
+    top = max(p.model.value for p in points)
+    axes.set_ylim(min(-0.05, -0.2 * top), 1.2 * max(top, 0.01))
+    axes.set(xlabel="threshold of the probability", ylabel="net benefit", title=f"Acting on '{label}'")
+    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT)
+    return figure
+
+
+@styled
+def patient_page(
+    study: str,
+    shares: Mapping[str, float],
+    graphs: Sequence[tuple[str, Mapping[str, int]]],
+    similar: Sequence[tuple[str, str, str, float]],
+) -> Figure:
+    """Draw one patient on a page: probabilities, the outcomes around it in each graph, the most similar patients.
+
+    Args:
+        study: Name of the case.
+        shares: Probability of each class.
+        graphs: For each graph what it joins by, and how many neighbours have each class.
+        similar: Name, outcome, reason and likeness of similar patients.
+    """
+    rows = max(3, len(similar))
+    figure = Figure(figsize=(WIDTH, 1.9 + 0.34 * max(len(shares), len(graphs)) + 0.26 * rows), layout="constrained")
+    figure.suptitle(f"Patient {study}", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    upper, lower = np.asarray(
+        figure.subfigures(2, 1, height_ratios=[1.2 + 0.34 * max(len(shares), len(graphs)), 0.5 + 0.26 * rows])
+    )
+    left, right = upper.subplots(1, 2)
+    places = np.arange(len(shares))[::-1]
+    left.barh(places, list(shares.values()), color=[COLOURS[k % len(COLOURS)] for k in range(len(shares))], height=0.6)
+    left.set_yticks(places, list(shares))
+    left.set(xlim=(0, 1), xlabel="probability", title="What is likely")
+    for place, value in zip(places, shares.values(), strict=True):
+        left.text(min(value + 0.02, 0.9), place, f"{value:.2f}", va="center", fontsize=8.5, color=INK)
+    places = np.arange(len(graphs))[::-1]
+    start = np.zeros(len(graphs))
+    for number, name in enumerate(shares):
+        parts = np.array([counts[name] / max(1, sum(counts.values())) for _, counts in graphs])
+        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6)
+        start = start + parts
+    right.set_yticks(places, [f"{words} (n = {sum(counts.values())})" for words, counts in graphs])
+    right.set(xlim=(0, 1), xlabel="share of its neighbours", title="What became of its neighbours")
+    axes = lower.subplots()
+    bare(axes)
+    axes.spines[:].set_visible(False)
+    axes.set_title("The most similar patients")
+    axes.set(xlim=(0, 1), ylim=(-rows, 0.5))
+    for number, (name, outcome, reason, likeness) in enumerate(similar):
+        for x, words in ((0.0, name), (0.28, outcome), (0.48, f"{likeness:.0%} of the votes"), (0.64, reason)):
+            axes.text(x, -number - 0.4, words[:52], fontsize=8.5, color=INK, va="center")
+    if not similar:
+        axes.text(0, -0.5, "None: its variables that make graphs are missing, or like nobody's.", color=SOFT)
+    return figure

@@ -1,0 +1,80 @@
+"""What a run keeps beside its weights: the question, the classes, whose rows the graphs are made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json, write_json
+from scanweave.studies.course import Course
+from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.samples import Question
+
+FILE = "question.json"
+_ADVICE = "Restore the file, or fit again"
+
+
+class Record(BaseModel):
+    """`question.json`.
+
+    Attributes:
+        format: Version of the file.
+        label: What is predicted.
+        field: Column of the manifest that holds it; None for a course.
+        features: Variables that are learnt from.
+        course: The rule with its limits, if one is predicted.
+        classes: Names of the classes, in the order of the probabilities.
+        studies: The training patients' studies, in the order of the nodes.
+        conformal: A class belongs to a patient's set if its probability is at least this; None without validation.
+        coverage: Share of patients whose set is to hold the truth.
+        units: Units of variables, where they are known.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    format: int = 1
+    label: str
+    field: str | None
+    features: tuple[str, ...]
+    course: dict[str, Any] | None
+    classes: tuple[str, ...]
+    studies: tuple[str, ...]
+    conformal: float | None
+    coverage: float
+    units: dict[str, str] = {}
+
+    @property
+    def question(self) -> Question:
+        """The question in its own words."""
+        course = None
+        if self.course is not None:
+            course = Course(
+                CourseSettings(**self.course["settings"]), *(self.course[n] for n in ("low", "high", "controls"))
+            )
+        return Question(self.label, self.field, self.features, course)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a run."""
+        write_json(folder / FILE, self.model_dump(mode="json"))
+
+
+def told(course: Course | None) -> dict[str, Any] | None:
+    """A rule as plain values."""
+    return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}
+
+
+def read_record(folder: Path) -> Record:
+    """Read `question.json` of a run.
+
+    Raises:
+        ScanweaveError: It is absent or damaged.
+    """
+    try:
+        return Record.model_validate(read_json(folder / FILE, _ADVICE))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ScanweaveError(folder / FILE, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", _ADVICE) from None

@@ -1,0 +1,196 @@
+"""The report of a run: one page of what was learnt, how good it is, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scanweave.engine.selection import find_output
+from scanweave.files import read_json
+from scanweave.measures.bootstrap import Interval
+from scanweave.measures.calibration import reliability
+from scanweave.measures.decision_curve import decision_curve
+from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.curves import learning_curve
+from scanweave.report.page import write_report
+from scanweave.report.provenance import environment, shown_command
+from scanweave.studies.words import count
+from scanweave.systems.adamedgraph.evaluation import PREDICTIONS, SUMMARY
+from scanweave.systems.adamedgraph.explanation import FILE, TABLE, graph_words
+from scanweave.systems.adamedgraph.figures import decision_plot, patient_graph, reliability_diagram
+from scanweave.systems.adamedgraph.similar import homophily
+
+if TYPE_CHECKING:
+    from scanweave.systems.adamedgraph.system import AdaMedGraph
+
+CITATION = """\
+@article{lian2023adamedgraph,
+  author  = {Lian, Jie and others},
+  title   = {AdaMedGraph: Adaboosting Graph Neural Networks for Personalized Medicine},
+  year    = {2023},
+  note    = {arXiv:2311.14304}
+}"""
+THRESHOLDS = tuple(percent / 100 for percent in range(2, 80, 2))
+SHARES = {"level": "{:.4g}", "homophily": "{:.2f}", "by chance": "{:.2f}"}
+BINS = 5
+"""Of the reliability diagram."""
+FEW = 100
+"""Patients below which a page warns of wide intervals."""
+_ADVICE = "Remove it, and make it again"
+
+
+def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
+    """Write the report of a run from what its folder holds; what is absent is named with the command that makes it."""
+    path = Path(path) if path is not None else system.run.folder / "report.html"
+    record = system.record
+    about = system.run.record
+    provenance = {"Command": shown_command(str(about.get("command", ""))), **environment()}
+    provenance |= {
+        "Cohort": str((about.get("cohort") or {}).get("sha256", ""))[:12],
+        "Seed": str(system.config.boosting.random_state),
+    }
+    subtitle = f"Predicts {record.label} ({', '.join(record.classes)}) from {count(len(record.features), 'variable')}."
+    sections = [_learnt(system), _quality(system), _reasons(system), _patients(system)]
+    return write_report(path, f"AdaMedGraph: {record.label}", subtitle, sections, provenance, CITATION)
+
+
+def _learnt(system: AdaMedGraph) -> Section:
+    ensemble, record = system.ensemble, system.record
+    rows = []
+    for number, learner in enumerate(ensemble.learners, 1):
+        same, chance = homophily(learner.choice, ensemble.nodes)
+        rows.append({
+            "round": number, "patients are alike with": graph_words(system, learner.choice),
+            "level": learner.choice.level or "equal", "vote": learner.vote, "error": learner.error,
+            "homophily": same, "by chance": chance,
+        })  # fmt: skip
+    blocks: list[Block] = [
+        KeyNumbers([
+            ("patients learnt from", len(record.studies), ""),
+            ("graphs", len(rows), "one column each"),
+            ("variables offered", len(record.features), ""),
+        ]),
+        Table(rows, "The graphs in the order in which boosting chose them. Homophily: share of a patient's neighbours "
+              "with its own outcome, beside what chance would give.", SHARES),
+    ]  # fmt: skip
+    if record.question.course is not None:
+        blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
+    metrics = system.run.metrics()
+    if metrics:
+        names = {"error": "lower", "log loss": "lower"}
+        blocks.append(
+            Figure(
+                learning_curve(metrics, names),
+                "Boosting, round by round: the weighted error of each learner on training patients, and the log loss "
+                "of all learners so far on validation patients.",
+                "Boosting curves.",
+                vector=True,
+            )
+        )
+    first = ensemble.learners[0].choice
+    if first.feature is not None:
+        name = ensemble.columns.names[first.feature]
+        picture = patient_graph(
+            ensemble.nodes.matrix[:, first.feature], ensemble.nodes.target, record.classes, name, first.threshold or 0.0
+        )
+        blocks.append(
+            Figure(
+                picture,
+                f"The first graph. Patients are neighbours if their {name} differs by at most half the shaded band.",
+                f"Patients by {name}, coloured by outcome.",
+                vector=True,
+            )
+        )
+    return Section("What was learnt", "Which patients count as alike, chosen by boosting.", blocks)
+
+
+def _quality(system: AdaMedGraph) -> Section:
+    title = "How good it is"
+    folder = find_output(system.run, "evaluation")
+    if folder is None or not (folder / f"{SUMMARY}.json").is_file():
+        return Section(title, "Not measured yet.", [Text("Run: scanweave evaluate RUN --cohort COHORT")])
+    found = read_json(folder / f"{SUMMARY}.json", _ADVICE)
+    rows = [{"measure": row["measure"], "value": _interval(row), "patients": row["patients"]} for row in found["rows"]]
+    table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "predicted": str, "study": str, "patient": str})
+    table = table[table["truth"].notna()]
+    where = f"On the {found['about']['part']} studies."
+    blocks: list[Block] = [
+        Table(
+            rows,
+            "Measures with 95 % intervals over patients. Coverage: share of conformal sets that hold the truth.",
+            {"value": "{:.3f}"},
+        )
+    ]
+    if len(table) < FEW:
+        blocks.insert(
+            0, Caution(f"{len(table)} patients only: the intervals are wide, and another split may tell another story.")
+        )
+    classes = system.record.classes
+    shares = {name: table[f"probability_{name}"].to_numpy() for name in classes}
+    shown = classes[-1:] if len(classes) == 2 else classes
+    curves = {name: reliability(table["truth"] == name, shares[name], BINS, "mass") for name in shown}
+    blocks.append(
+        Figure(
+            reliability_diagram(curves),
+            "What was observed where what was predicted; on the line the probabilities are right.",
+            "Reliability diagram.",
+            vector=True,
+        )
+    )
+    acted = classes[-1]
+    points = decision_curve(
+        table["truth"] == acted, shares[acted], table["patient"].tolist(), THRESHOLDS, seed=0, repeats=500
+    )
+    blocks.append(
+        Figure(
+            decision_plot(points, acted),
+            f"Net benefit of acting where the probability of '{acted}' is above a threshold.",
+            "Decision curve.",
+            vector=True,
+        )
+    )
+    return Section(title, where, blocks)
+
+
+def _reasons(system: AdaMedGraph) -> Section:
+    title, folder = "Which variables matter", find_output(system.run, "explanation")
+    if folder is None or not (folder / FILE).is_file():
+        return Section(title, "Not asked yet.", [Text("Run: scanweave explain RUN --cohort COHORT")])
+    importance = read_json(folder / FILE, _ADVICE)["importance"]
+    rows = [
+        {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
+        for name, one in importance.items()
+    ]
+    caption = "How much worse answers get if a variable is dealt out anew. Variables that tell the same share it."
+    return Section(
+        title, "Permutation importance on studies that were not learnt from.", [Table(rows, caption, limit=20)]
+    )
+
+
+def _patients(system: AdaMedGraph) -> Section:
+    title, folder = "Patients, one by one", find_output(system.run, "explanation")
+    pages = sorted(folder.glob("*.png")) if folder is not None else []
+    if folder is None or not pages:
+        return Section(title, "Not asked yet.", [Text("Run: scanweave explain RUN --cohort COHORT")])
+    table = pd.read_csv(folder / TABLE, dtype=str)
+    blocks: list[Block] = []
+    for page in pages:
+        mine = table[table["study"] == page.stem]
+        told = mine["outcome"].value_counts()
+        words = ", ".join(f"{number} {name}" for name, number in told.items()) or "no similar patient"
+        blocks.append(
+            Figure(
+                page.read_bytes(),
+                f"{page.stem}: of the {len(mine)} most similar patients: {words}.",
+                f"Explanation of {page.stem}.",
+            )
+        )
+    return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
+
+
+def _interval(row: dict[str, Any]) -> Interval:
+    low, high = (np.nan if row[name] is None else row[name] for name in ("low", "high"))
+    return Interval(row["value"], low, high, row["patients"])

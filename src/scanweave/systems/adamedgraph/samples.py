@@ -1,0 +1,221 @@
+"""Patients of a cohort as a table and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.course import Course, changes, learn_course
+from scanweave.studies.tables.schema import Schema, read_schema
+from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
+
+COURSE = "course"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Rows to learn from or to answer for.
+
+    Attributes:
+        table: Features, one row a study.
+        studies: Their names.
+        patients: Whose they are.
+        labels: Their classes as text; None where not known.
+    """
+
+    table: pd.DataFrame
+    studies: list[str]
+    patients: list[str]
+    labels: pd.Series
+
+    def joined(self, other: Samples) -> Samples:
+        """These, then others."""
+        return Samples(
+            pd.concat([self.table, other.table], ignore_index=True), self.studies + other.studies,
+            self.patients + other.patients, pd.concat([self.labels, other.labels], ignore_index=True),
+        )  # fmt: skip
+
+    def known(self) -> Samples:
+        """Those whose class is known."""
+        keep = self.labels.notna().to_numpy()
+        return Samples(
+            self.table[keep].reset_index(drop=True),
+            [name for name, there in zip(self.studies, keep, strict=True) if there],
+            [name for name, there in zip(self.patients, keep, strict=True) if there],
+            self.labels[keep].reset_index(drop=True),
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is predicted from what.
+
+    Attributes:
+        label: Name of the label; `course` for the rule.
+        field: Column of the manifest that holds it; None for the rule.
+        features: Names of the variables.
+        course: The rule, if one is predicted.
+    """
+
+    label: str
+    field: str | None
+    features: tuple[str, ...]
+    course: Course | None = None
+
+
+def plain(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
+    """Manifest columns as floats, dates and text with None.
+
+    Raises:
+        ScanweaveError: A column is absent.
+    """
+    absent = next((name for name in names if name not in cohort.frame), None)
+    if absent is not None:
+        kind, _, name = absent.partition(":")
+        there = ", ".join((cohort.labels if kind == "label" else cohort.variables)[:8])
+        raise ScanweaveError(cohort.folder, f"has no {kind} '{name}'", f"It has {there or 'none'}")
+    return pd.DataFrame({name: _plain(cohort.frame[name]) for name in names})
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    kind = column.dtype
+    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_numeric_dtype(kind):
+        return pd.Series(column.to_numpy(dtype=float, na_value=float("nan")))
+    if pd.api.types.is_datetime64_any_dtype(kind) or "timestamp" in str(kind):
+        return pd.Series(pd.to_datetime(column.astype(object).to_numpy()))
+    return pd.Series(column.astype(object).where(column.notna(), None).to_numpy())
+
+
+def ask(cohort: Cohort, training: Cohort, config: AdaMedGraphConfig, say: Say) -> Question:
+    """Settle what is predicted, from which columns; whatever is learnt for it is learnt on the training part.
+
+    Raises:
+        ScanweaveError: No label, several, or an unknown column is named.
+    """
+    schema = read_schema(cohort.folder)
+    course = _course(training, config, schema)
+    field = None if course else _label(cohort, config)
+    label = COURSE if course else str(field).partition(":")[2]
+    features = _features(training, config, schema, field, say)
+    if course is not None:
+        say(f"label: the course of {course}")
+    return Question(label, field, features, course)
+
+
+def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
+    labels = cohort.labels
+    if config.label:
+        found = next((f"{k}:{config.label}" for k in ("label", "table") if f"{k}:{config.label}" in cohort.frame), None)
+        if found is None:
+            near = ", ".join([*labels, *cohort.variables][:8])
+            raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", f"It has {near}")
+        return found
+    if len(labels) != 1:
+        named = ", ".join(labels or cohort.variables[:8]) or "none"
+        words = "has no label" if not labels else "has several labels"
+        raise ScanweaveError(cohort.folder, words, f"Name one by --label: {named}")
+    return f"label:{labels[0]}"
+
+
+def _features(
+    training: Cohort, config: AdaMedGraphConfig, schema: Schema | None, field: str | None, say: Say
+) -> tuple[str, ...]:
+    there = training.variables
+    for name in (*config.columns, *config.leave_out):
+        if f"table:{name}" not in training.frame:
+            raise ScanweaveError("columns", f"'{name}' is no variable of the cohort", f"It has {', '.join(there[:8])}")
+    time = schema.time.name if schema and schema.time else None
+    skipped = {*config.leave_out, time, (field or "").removeprefix("table:")}
+    left: dict[str, list[str]] = {"dates": [], "of one value": []}
+    names = []
+    for name in config.columns or there:
+        column = plain(training, [f"table:{name}"]).iloc[:, 0]
+        if name in skipped:
+            continue
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            left["dates"].append(name)
+        elif column.nunique() < 2:
+            left["of one value"].append(name)
+        else:
+            names.append(name)
+    for reason, found in left.items():
+        if found:
+            say(f"columns left out, {reason}: {', '.join(found)}")
+    if not names:
+        raise ScanweaveError(training.folder, "no variable is left to learn from", "Name some by --columns")
+    return tuple(names)
+
+
+def _course(training: Cohort, config: AdaMedGraphConfig, schema: Schema | None) -> Course | None:
+    if not config.course.of:
+        return None
+    found = _changes(training, config, schema)
+    column, _, value = config.course.controls.partition("=")
+    controls = pd.Series(True, index=found.index)
+    if column:
+        group = plain(training, [f"table:{column}"]).iloc[:, 0].astype(str)
+        owners = set(training.frame["patient"].astype(str)[group.to_numpy() == value])
+        controls = found["patient"].isin(owners)
+    return learn_course(found, controls, config.course)
+
+
+def _changes(cohort: Cohort, config: AdaMedGraphConfig, schema: Schema | None) -> pd.DataFrame:
+    if schema is None or schema.time is None:
+        raise ScanweaveError("course", "no column tells when a visit was", "Import again with --columns 'HEADING=time'")
+    value, time = f"table:{config.course.of}", str(schema.time.field)
+    visits = plain(cohort, [value, time])
+    visits[["study", "patient"]] = cohort.frame[["study", "patient"]].astype(str).to_numpy()
+    return changes(visits, value, time, config.course)
+
+
+def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Samples:
+    """The patients of a cohort as rows; of patients with several visits the first one, unless all are asked for.
+
+    Raises:
+        ScanweaveError: A variable of the question is absent.
+    """
+    table = plain(cohort, [f"table:{name}" for name in question.features])
+    table.columns = list(question.features)
+    names = cohort.frame[["study", "patient"]].astype(str)
+    labels = _labels(cohort, question, config)
+    keep = pd.Series(True, index=table.index)
+    if question.course is not None or config.visits == "first":
+        keep = _first_visits(cohort)
+    return Samples(
+        table[keep].reset_index(drop=True), names["study"][keep.to_numpy()].tolist(),
+        names["patient"][keep.to_numpy()].tolist(), labels[keep].reset_index(drop=True),
+    )  # fmt: skip
+
+
+def _labels(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> pd.Series:
+    if question.course is not None:
+        schema = read_schema(cohort.folder)
+        if schema is None or schema.time is None:
+            return pd.Series([None] * len(cohort), dtype=object)
+        found = _changes(cohort, config, schema)
+        classes = dict(zip(found["study"], question.course.label(found["change"]), strict=True))
+        return pd.Series([classes.get(str(study)) for study in cohort.frame["study"]], dtype=object)
+    if question.field not in cohort.frame:
+        return pd.Series([None] * len(cohort), dtype=object)
+    values = plain(cohort, [str(question.field)]).iloc[:, 0]
+    return values.map(class_name, na_action="ignore").astype(object).where(values.notna(), None)
+
+
+def class_name(value: object) -> str:
+    """A class as text: `1.0` is `1`."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _first_visits(cohort: Cohort) -> pd.Series:
+    """Whether each study is its patient's first, by time where it is known, else by place."""
+    schema = read_schema(cohort.folder)
+    order = pd.DataFrame({"patient": cohort.frame["patient"].astype(str).to_numpy()})
+    if schema is not None and schema.time is not None and schema.time.field in cohort.frame:
+        order["time"] = plain(cohort, [str(schema.time.field)]).iloc[:, 0]
+        order = order.sort_values("time", kind="stable")
+    return (~order["patient"].duplicated()).sort_index()

@@ -1,0 +1,120 @@
+"""Why: which patients a patient resembles, by what, and what became of them; and what the graphs tell as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scanweave.systems.adamedgraph.ensemble import Choice, Ensemble, Nodes, log_loss
+from scanweave.systems.adamedgraph.intervals import Floats, Indices
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training patient that resembles another patient.
+
+    Attributes:
+        node: Its place among the training patients.
+        likeness: Share of the votes whose graphs join the two, 0 to 1.
+        by: Columns by which they are joined.
+        target: Its class.
+    """
+
+    node: int
+    likeness: float
+    by: tuple[str, ...]
+    target: int
+
+
+def joined(choice: Choice, nodes: Nodes, row: Floats) -> np.ndarray:
+    """Which training patients are neighbours of a new one `(n,)`, its row `(d,)`."""
+    if choice.feature is None or np.isnan(row[choice.feature]):
+        return np.zeros(len(nodes.mass), dtype=bool)
+    near: np.ndarray = np.abs(row[choice.feature] - nodes.matrix[:, choice.feature]) <= (choice.threshold or 0.0)
+    return near
+
+
+def most_similar(ensemble: Ensemble, row: Floats, count: int, *, leave_out: int | None = None) -> list[Neighbour]:
+    """The training patients that most votes join to a patient, then those whose variables are nearest.
+
+    Args:
+        ensemble: The fitted ensemble.
+        row: The patient as a row of the table in numbers `(d,)`.
+        count: How many.
+        leave_out: A training patient that is not named, such as the patient itself.
+    """
+    nodes, votes = ensemble.nodes, ensemble.votes
+    near = np.stack([joined(learner.choice, nodes, row) for learner in ensemble.learners])
+    likeness = votes @ near / votes.sum()
+    own = ensemble.scaler(row[None], ensemble.read)
+    distance = np.sqrt(((nodes.inputs - own) ** 2).mean(1))
+    order = [i for i in np.lexsort([distance, -likeness]) if i != leave_out and likeness[i] > 0]
+    names = ensemble.columns.names
+    return [
+        Neighbour(
+            int(i), float(likeness[i]),
+            tuple(names[one.choice.feature] for one, met in zip(ensemble.learners, near[:, i], strict=True)
+                  if met and one.choice.feature is not None),
+            int(nodes.target[i]),
+        )
+        for i in order[:count]
+    ]  # fmt: skip
+
+
+def outcomes(ensemble: Ensemble, row: Floats) -> list[dict[str, int]]:
+    """For each graph how many neighbours of a patient have each class, as `{class number: patients}` with text keys."""
+    nodes = ensemble.nodes
+    found = []
+    for learner in ensemble.learners:
+        near = joined(learner.choice, nodes, row)
+        found.append({str(k): int((nodes.target[near] == k).sum()) for k in range(ensemble.classes)})
+    return found
+
+
+def homophily(choice: Choice, nodes: Nodes) -> tuple[float, float]:
+    """Share of the neighbours of a training patient that have its class, the mean over patients with neighbours.
+
+    Returns:
+        It, and what it would be if classes were dealt out at random; itself is no neighbour.
+    """
+    graph = choice.graph(nodes.matrix, np.ones(len(nodes.mass)))
+    classes = np.eye(nodes.target.max() + 1)[nodes.target]
+    sums = np.stack([np.bincount(graph.group, weights=column, minlength=len(graph.low)) for column in classes.T], 1)
+    total = np.vstack([np.zeros(sums.shape[1]), np.cumsum(sums, axis=0)])
+    around = (total[graph.high] - total[graph.low])[graph.group] - classes
+    count = around.sum(1)
+    met = count > 0
+    if not met.any():
+        return float("nan"), float("nan")
+    same = (around * classes).sum(1)[met] / count[met]
+    shares = classes.mean(0)
+    return float(same.mean()), float((shares**2).sum())
+
+
+def permutation_importance(
+    ensemble: Ensemble, matrix: Floats, target: Indices, repeats: int = 5, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """How much the log loss rises if a column is dealt out anew among the patients, its graphs and its values.
+
+    Args:
+        ensemble: The fitted ensemble.
+        matrix: Patients that it was not fitted on `(n, d)`.
+        target: Their classes `(n,)`.
+        repeats: Deals of each column.
+        seed: Seed of the deals.
+
+    Returns:
+        Mean and standard deviation over deals by column, the largest first.
+    """
+    weight = np.ones(len(target))
+    base = log_loss(ensemble.probabilities(matrix), target, weight)
+    rises: dict[str, tuple[float, float]] = {}
+    for place, name in enumerate(ensemble.columns.names):
+        losses = []
+        for repeat in range(repeats):
+            dealt = matrix.copy()
+            dealt[:, place] = np.random.default_rng([seed, place, repeat]).permutation(dealt[:, place])
+            losses.append(log_loss(ensemble.probabilities(dealt), target, weight) - base)
+        rises[name] = (float(np.mean(losses)), float(np.std(losses)))
+    return dict(sorted(rises.items(), key=lambda item: -item[1][0]))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scanweave.errors import ScanweaveError
+from scanweave.measures.calibration import calibration_error, reliability
+
+
+def test_bins_by_hand():
+    found = reliability([0, 1, 0, 1, 1], [0.05, 0.05, 0.31, 0.39, 1.0], bins=10)
+    assert [(round(one.predicted, 2), one.observed.value, one.observed.n) for one in found] == [
+        (0.05, 0.5, 2),
+        (0.35, 0.5, 2),
+        (1.0, 1.0, 1),
+    ]
+    assert found[0].observed.low < 0.5 < found[0].observed.high
+
+
+def test_calibration_error_by_hand():
+    assert calibration_error([0, 1, 0, 1, 1], [0.05, 0.05, 0.31, 0.39, 1.0]) == pytest.approx((2 * 0.45 + 2 * 0.15) / 5)
+    surest = [[0.7, 0.2, 0.1], [0.7, 0.1, 0.2], [0.1, 0.0, 0.9]]
+    assert calibration_error([0, 1, 2], surest) == pytest.approx((2 * 0.2 + 1 * 0.1) / 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=1, max_size=50),
+    st.integers(1, 12),
+    st.sampled_from(["width", "mass"]),
+    st.randoms(use_true_random=False),
+)
+def test_every_row_is_in_one_bin_whatever_the_order(rows, bins, spacing, random):
+    positive, shares = np.array([row[0] for row in rows]), np.array([row[1] for row in rows]) / 20
+    found = reliability(positive, shares, bins, spacing)
+    assert len(found) <= bins
+    assert sum(one.observed.n for one in found) == len(rows)
+    assert sum(one.observed.n * one.observed.value for one in found) == pytest.approx(positive.sum())
+    assert [one.predicted for one in found] == sorted(one.predicted for one in found)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    again = reliability(positive[order], shares[order], bins, spacing)
+    assert [one.observed for one in again] == [one.observed for one in found]
+
+
+def test_equal_mass_fills_bins_evenly():
+    shares = np.random.default_rng(0).uniform(size=1000) ** 4
+    positive = shares > 0.1
+    assert {one.observed.n for one in reliability(positive, shares, 10, "mass")} == {100}
+    assert max(one.observed.n for one in reliability(positive, shares, 10)) > 500
+
+
+def test_overconfidence_is_seen_and_honesty_is_not_punished():
+    rng = np.random.default_rng(1)
+    truth = rng.uniform(0.2, 0.8, size=20_000)
+    positive = rng.uniform(size=20_000) < truth
+    extreme = np.clip(3 * (truth - 0.5) + 0.5, 0, 1)
+    for spacing in ("width", "mass"):
+        assert calibration_error(positive, truth, 10, spacing) < 0.4 * np.sqrt(10 / 20_000) + 0.005
+        assert calibration_error(positive, extreme, 10, spacing) > 0.15
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: reliability([0, 1], [0.5, 1.5]), "between 0 and 1"),
+        (lambda: reliability([0, 1], [0.5, np.nan]), "NaN"),
+        (lambda: reliability([0, 1], [0.5]), "2 rows"),
+        (lambda: reliability([0, 1], [0.5, 0.6], bins=0), "bins"),
+        (lambda: reliability([0, 1], [0.5, 0.6], spacing="log"), "log is unknown"),
+        (lambda: reliability([], []), "N ≥ 1"),
+    ],
+)
+def test_faults(call, words):
+    with pytest.raises(ScanweaveError, match=words):
+        call()

@@ -1,0 +1,151 @@
+"""Clinical tables as cohorts: what is inferred, what can be said otherwise, and what the check finds."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.check import check_cohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.layouts import import_cohort
+from scanweave.studies.splits import Splits, make_splits, write_splits
+from scanweave.studies.tables.check import check_table
+from scanweave.studies.tables.schema import parse_columns, read_schema
+
+
+def visits(n=30, seed=0):
+    """Three visits of each patient, in no order."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({
+        "Patient ID": np.repeat(np.arange(n), 3), "year": np.tile([0.0, 1.0, 2.5], n),
+        "sex": np.repeat(rng.choice(["m", "f"], n), 3),
+        "bilirubin [mg/dl]": rng.exponential(2, 3 * n).round(2), "albumin": rng.normal(3.5, 0.4, 3 * n).round(2),
+        "stage": np.repeat(np.arange(n) % 3 + 1, 3),
+    })  # fmt: skip
+    return frame.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def cohort_of(tmp_path, frame, columns=None, **options):
+    path = tmp_path / "table.csv"
+    frame.to_csv(path, index=False)
+    lines: list[str] = []
+    return import_cohort(path, tmp_path / "cohort", columns=parse_columns(columns), say=lines.append, **options)
+
+
+def test_visits_are_studies_of_their_patient_in_order_of_time(tmp_path):
+    cohort = cohort_of(tmp_path, visits(), "stage=label")
+    assert (len(cohort), len(cohort.patients)) == (90, 30)
+    study = cohort["7-v03"]
+    assert (study.patient, study.table["year"], study.labels) == ("7", 2.5, {"stage": 2})
+    assert set(study.table) == {"year", "sex", "bilirubin", "albumin"}
+    assert cohort.labels == ["stage"]
+    schema = read_schema(cohort.folder)
+    assert schema.time.source == "year"
+    assert next(c for c in schema.columns if c.name == "bilirubin").unit == "mg/dl"
+
+
+def test_what_is_said_overrules_what_is_inferred(tmp_path):
+    said = "Patient ID=-,year=feature,stage=label category,albumin=number g/l,sex=-"
+    cohort = cohort_of(tmp_path, visits(), said)
+    assert len(cohort.patients) == 90
+    assert cohort.variables == ["year", "bilirubin", "albumin"]
+    assert cohort["row-01"].labels["stage"] in ("1", "2", "3")
+    assert next(c.unit for c in read_schema(cohort.folder).columns if c.name == "albumin") == "g/l"
+
+
+def test_what_is_missing_is_absent(tmp_path):
+    frame = visits().assign(albumin=lambda table: table["albumin"].mask(table["year"] > 0))
+    study = cohort_of(tmp_path, frame)["3-v02"]
+    assert "albumin" not in study.table
+
+
+def test_dates_are_dates(tmp_path):
+    frame = visits(6).assign(year=lambda table: pd.Timestamp("2020-03-01") + pd.to_timedelta(365 * table["year"], "D"))
+    cohort = cohort_of(tmp_path, frame.rename(columns={"year": "visit date"}))
+    assert cohort["0-v01"].table["visit_date"].date() == datetime.date(2020, 3, 1)
+
+
+def test_check_of_the_studies_needs_no_images(tmp_path):
+    assert {verdict.status for verdict in check_cohort(cohort_of(tmp_path, visits(4)))} == {"ok"}
+
+
+def test_a_table_of_images_is_still_one(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    (tmp_path / "table.csv").write_text("case,t1,age\na,a.nii.gz,31\n")
+    cohort = import_cohort(tmp_path / "table.csv", tmp_path / "cohort", say=lambda line: None)
+    assert cohort.sequences == ["t1"]
+
+
+def test_options_for_images_are_refused(tmp_path):
+    with pytest.raises(ScanweaveError, match="are for images"):
+        cohort_of(tmp_path, visits(4), patient="^.")
+
+
+def findings(cohort):
+    return {
+        (verdict.study, finding.kind): str(finding) for verdict in check_table(cohort) for finding in verdict.findings
+    }
+
+
+def planted(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    outcome = np.arange(n) % 2
+    return pd.DataFrame({
+        "id": [f"p{i:03d}" for i in range(n)], "outcome": outcome,
+        **{f"x{k}": rng.normal(size=n).round(3) for k in range(5)},
+    })  # fmt: skip
+
+
+PLANTED = {
+    "leak of numbers": (lambda t: t.assign(days=t["outcome"] * 9 + t["x0"]), ("table:days", "leak")),
+    "leak of categories": (
+        lambda t: t.assign(fate=np.where(t["outcome"] == 1, "dead", "alive")),
+        ("table:fate", "leak"),
+    ),
+    "leak of gaps": (lambda t: t.assign(autopsy=t["x0"].where(t["outcome"] == 1)), ("table:autopsy", "leak")),
+    "constant": (lambda t: t.assign(site=7), ("table:site", "constant")),
+    "copy": (lambda t: t.assign(twice=t["x1"] * 2 + 3), ("table:twice", "copy")),
+    "numbers of rows": (lambda t: t.assign(n=np.random.default_rng(1).permutation(len(t))), ("table:n", "identifier")),
+    "rare class": (lambda t: t.assign(outcome=[2, 2, *t["outcome"][2:]]), ("label:outcome", "rare")),
+    "one class": (lambda t: t.assign(outcome=1), ("label:outcome", "one class")),
+    "label of names": (lambda t: t.assign(outcome=[f"o{i}" for i in range(len(t))]), ("label:outcome", "identifier")),
+    "one patient twice": (lambda t: pd.concat([t, t.head(1).assign(id="q999")]), ("p000", "twin")),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_fault_is_found(tmp_path, name):
+    change, where = PLANTED[name]
+    cohort = cohort_of(tmp_path, change(planted()), "outcome=label" + (" category" if name == "label of names" else ""))
+    assert where in findings(cohort)
+
+
+def test_sound_table_has_no_findings(tmp_path):
+    assert findings(cohort_of(tmp_path, planted(), "outcome=label")) == {}
+
+
+def test_dates_after_the_visit_are_found(tmp_path):
+    frame = visits(10).rename(columns={"year": "visit date"})
+    day = pd.Timestamp("2020-03-01") + pd.to_timedelta((365 * frame["visit date"]).astype(int), "D")
+    cohort = cohort_of(tmp_path, frame.assign(**{"visit date": day, "discharge": day + pd.Timedelta(9, "D")}))
+    assert ("table:discharge", "later") in findings(cohort)
+
+
+def test_folds_of_one_class_and_unseen_categories_are_found(tmp_path):
+    frame = planted(40).assign(site=lambda t: np.where(t["outcome"] == 1, "a", "b"))
+    cohort = cohort_of(tmp_path, frame, "outcome=label")
+    ones = {f"p{i:03d}": i % 2 for i in range(40)}
+    write_splits(cohort.folder, Splits(2, False, 0, ones))
+    found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
+    assert "its train part holds one class of outcome only" in found["fold 0"]
+    assert "site is 'b' in no training patient" in found["fold 0"]
+
+
+def test_splits_that_part_one_patient_are_named(tmp_path):
+    frame = pd.concat([planted(), planted().head(1).assign(id="q999")])
+    cohort = cohort_of(tmp_path, frame, "outcome=label")
+    splits = make_splits(cohort.patients)
+    write_splits(cohort.folder, Splits(5, True, 0, {**splits.assignment, "p000": 0, "q999": 1}))
+    assert "splits part them" in findings(Cohort.open(cohort.folder))["p000", "twin"]
