@@ -10,8 +10,10 @@ DEMO   ?= demo
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[^ ]+' requirements.lock)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+		{ echo "error: $(PYTHON) makes no virtual environment. On Debian or Ubuntu: apt install python3-venv, then make again." >&2; exit 1; }
+	sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@

@@ -2,9 +2,10 @@
 
     python benchmarks/engine_resume.py --kills 20 --json benchmarks/results/engine_resume.json
 
-Each kill hits a real process of `tests/engine/tiny.py` (dropout, batch normalisation, moving average, accumulation,
-validation, patience, one reader): every fourth from the moment of its lock on (opening, loading), the others while it
-trains, writes and validates. Control: one kill and a resume that forgets the optimizer, which must be told apart.
+Each kill hits a real process: `tests/engine/tiny.py` (dropout, batch normalisation, moving average, accumulation,
+validation, patience, one reader), and `scanweave fit seq2seq` on a simulated cohort. Every fourth kill comes from the
+moment of its lock on (opening, checking, preparing, loading), the others while it trains, writes and validates.
+Controls: one kill and a resume that forgets the optimizer, which must be told apart; and a batch that is not doubled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,33 +28,64 @@ from safetensors.numpy import load_file
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tests" / "engine" / "tiny.py"
 SETTINGS = {"steps": 300, "accumulate": 2, "workers": 1, "patience": 40, "checkpoint_every": 3}
+FIT = {
+    "network.channels": (4, 8), "network.rank": 2, "sampling.crop": (16, 16), "training.batch_size": 2,
+    "training.steps": 1000, "training.checkpoint_every": 3, "training.validate_every": 100, "training.workers": 1,
+}  # fmt: skip
+"""Settings of the Seq2Seq that is killed, on top of the preset `small`."""
+PAIR = {**FIT, "training.steps": 10, "training.warm_up": 0, "training.validate_every": 10}
+"""Settings of the Seq2Seq that two processes fit: few steps, since Adam magnifies what rounding leaves."""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SEED = 20
+Command = list[str]
 
 
-def command(folder: Path, settings: dict[str, Any], processes: int = 1) -> list[str]:
+def python(arguments: Command, processes: int = 1) -> Command:
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    return [sys.executable, *launch, str(SCRIPT), str(folder), json.dumps(settings)]
+    return [sys.executable, *launch, *arguments]
 
 
-def finish(folder: Path, settings: dict[str, Any], processes: int = 1) -> None:
-    subprocess.run(command(folder, settings, processes), env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+def tiny(folder: Path, settings: dict[str, Any], processes: int = 1) -> Command:
+    return python([str(SCRIPT), str(folder), json.dumps(settings)], processes)
 
 
-def kill(folder: Path, settings: dict[str, Any], delay: float, *, training: bool) -> str:
+def seq2seq(folder: Path, cohort: Path, settings: dict[str, Any], processes: int = 1) -> Command:
+    words = ["fit", "seq2seq", "--cohort", str(cohort), "--run", str(folder), "--preset", "small"]
+    for name, value in settings.items():
+        words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return python(["-m", *(["--"] if processes > 1 else []), "scanweave", *words], processes)
+
+
+def finish(command: Command) -> None:
+    subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+
+
+def kill(folder: Path, command: Command, delay: float, *, training: bool) -> str:
     """Start the training, kill it `delay` seconds after it took its lock or began to train, and say where it was."""
-    with subprocess.Popen(command(folder, settings), env=ENVIRONMENT, stdout=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # orphaned readers complain
+    with subprocess.Popen(command, env=ENVIRONMENT, **quiet) as process:
         while process.poll() is None and not begun(folder, process.pid, training=training):
             time.sleep(0.005)
         time.sleep(delay)
         process.kill()
         code = process.wait()
+    assert code in (0, -signal.SIGKILL), f"ended by itself with status {code}"
     steps = sorted(path.name for path in (folder / "checkpoints").glob("step-*"))
     partial = len(list(folder.rglob(".partial-*")))
     where = f"killed {delay:.2f} s into {'training' if training else 'opening'}"
     return (
         "finished before" if code == 0 else f"{where}, newest {steps[-1] if steps else 'none'}, {partial} half-written"
     )
+
+
+def killed_often(folder: Path, command: Command, kills: int) -> int:
+    """Kill a training at random moments, and return how many of the kills it came back from."""
+    draw, survived = np.random.default_rng(SEED), 0
+    for number in range(kills):
+        what = kill(folder, command, float(draw.uniform(0, 1.5)), training=number % 4 > 0)
+        survived += what != "finished before"
+        print(f"kill {number + 1}/{kills} of {folder.name}: {what}", flush=True)
+    return survived
 
 
 def begun(folder: Path, pid: int, *, training: bool) -> bool:
@@ -86,32 +120,54 @@ def forget_optimizer(folder: Path) -> None:
         store.save(state, tensors)
 
 
-def measure(kills: int, folder: Path) -> list[Claim]:
-    finish(folder / "whole", SETTINGS)
-    draw = np.random.default_rng(SEED)
+def measure_tiny(kills: int, folder: Path) -> list[Claim]:
     slow = {**SETTINGS, "pause": 0.02}
-    survived = 0
-    for number in range(kills):
-        what = kill(folder / "killed", slow, float(draw.uniform(0, 1.5)), training=number % 4 > 0)
-        survived += what != "finished before"
-        print(f"kill {number + 1}/{kills}: {what}", flush=True)
-    finish(folder / "killed", SETTINGS)
-    kill(folder / "control", slow, 2.0, training=True)
+    finish(tiny(folder / "whole", SETTINGS))
+    survived = killed_often(folder / "killed", tiny(folder / "killed", slow), kills)
+    finish(tiny(folder / "killed", SETTINGS))
+    kill(folder / "control", tiny(folder / "control", slow), 2.0, training=True)
     forget_optimizer(folder / "control")
-    finish(folder / "control", SETTINGS)
+    finish(tiny(folder / "control", SETTINGS))
 
     pairs = {"plain": True, "steps": 30}
-    finish(folder / "doubled", {**pairs, "batch_size": 4})
-    finish(folder / "pair", pairs, processes=2)
-    finish(folder / "single", pairs)
+    finish(tiny(folder / "doubled", {**pairs, "batch_size": 4}))
+    finish(tiny(folder / "pair", pairs, processes=2))
+    finish(tiny(folder / "single", pairs))
+    return claims("", folder, survived, kills)
+
+
+def measure_seq2seq(kills: int, folder: Path) -> list[Claim]:
+    cohort = folder / "cohort"
+    simulate = f"simulate brain --subjects 6 --seed {SEED} --spacing 8 --protocol random --missing 0.2 --out"
+    finish(python(["-m", "scanweave", *simulate.split(), str(cohort)]))
+    finish(python(["-m", "scanweave", "cohort", "split", str(cohort), "--folds", "3"]))
+
+    survived = killed_often(folder / "killed", seq2seq(folder / "killed", cohort, FIT), kills)
+    finish(seq2seq(folder / "killed", cohort, FIT))
+    shutil.rmtree(cohort / "prepared")
+    finish(seq2seq(folder / "whole", cohort, FIT))
+    kill(folder / "control", seq2seq(folder / "control", cohort, FIT), 2.0, training=True)
+    forget_optimizer(folder / "control")
+    finish(seq2seq(folder / "control", cohort, FIT))
+
+    finish(seq2seq(folder / "doubled", cohort, {**PAIR, "training.batch_size": 4}))
+    finish(seq2seq(folder / "pair", cohort, PAIR, processes=2))
+    finish(seq2seq(folder / "single", cohort, PAIR))
+    return claims("Seq2Seq: ", folder, survived, kills)
+
+
+def claims(what: str, folder: Path, survived: int, kills: int) -> list[Claim]:
+    """Compare the runs `whole`, `killed`, `control`, `doubled`, `pair` and `single` in `folder`."""
     apart = difference(folder / "whole", folder / "control", counters=False)
     single = difference(folder / "doubled", folder / "single")
     return [
-        claim("kills -9 that the training came back from", survived, kills, kills, "higher"),
-        claim("largest difference of a weight after the kills", difference(folder / "whole", folder / "killed"),
-              kills, 0, "lower", {"resume that forgets the optimizer": apart}),
-        claim("steps twice in metrics.jsonl after the kills", repeated_steps(folder / "killed"), kills, 0, "lower"),
-        claim("largest difference of a weight, 2 processes against a doubled batch",
+        claim(f"{what}kills -9 that the training came back from", survived, kills, kills, "higher"),
+        claim(f"{what}largest difference of a weight after the kills",
+              difference(folder / "whole", folder / "killed"), kills, 0, "lower",
+              {"resume that forgets the optimizer": apart}),
+        claim(f"{what}steps twice in metrics.jsonl after the kills", repeated_steps(folder / "killed"), kills, 0,
+              "lower"),
+        claim(f"{what}largest difference of a weight, 2 processes against a doubled batch",
               difference(folder / "doubled", folder / "pair"), 1, 1e-5, "lower", {"the batch not doubled": single}),
     ]  # fmt: skip
 
@@ -129,9 +185,11 @@ def claim(
 
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", ("proof",), kills={"type": int, "default": 20})
-    with tempfile.TemporaryDirectory() as folder:
-        claims = measure(arguments.kills, Path(folder))
-    write_results("engine_resume", arguments, [SEED], claims)
+    found = []
+    for measure in (measure_tiny, measure_seq2seq):
+        with tempfile.TemporaryDirectory() as folder:
+            found += measure(arguments.kills, Path(folder))
+    write_results("engine_resume", arguments, [SEED], found)
 
 
 if __name__ == "__main__":

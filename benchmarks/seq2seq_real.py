@@ -30,8 +30,8 @@ from scanweave.systems.seq2seq.native import native_study
 from scanweave.systems.seq2seq.samples import CropSamples
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "steps": 10, "folds": 1},
-    "proof": {"seeds": (0,), "steps": 6_000, "folds": 4},
+    "smoke": {"seeds": (0,), "steps": 2, "folds": 1},
+    "proof": {"seeds": (0, 1, 2), "steps": 2_500, "folds": 4},
     "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4},
 }
 RENAME = {"t1post": "t1c", "fla": "flair", "inpainting_mask": "-"}
@@ -53,8 +53,7 @@ def main() -> None:
 def real_cohort(folder: Path, seed: int) -> Cohort:
     """The four patients as one cohort, split to leave one out."""
     data = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
-    cohort = import_cohort([data / "mri_multiseq", data / "mri_ms"], folder, rename=RENAME)
-    cohort = cohort.select([name for name in cohort.studies if not name.endswith("native")])
+    cohort = import_cohort([data / "mri_multiseq", data / "mri_ms"], folder, rename=RENAME, leave_out=["*_native"])
     write_splits(folder, make_splits(cohort.patients, len(cohort), seed=seed, validation=False))
     return cohort
 
@@ -73,7 +72,7 @@ def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, A
     training = PreparedCohort(cohort.part("train", fold), fitted.plan).prepare()
     settings, names = fitted.config, fitted.sequences
     samples = CropSamples(training, names, network=settings.network, settings=settings.sampling, seed=seed)
-    unet = ConditionedUNet(samples, names, settings.training)
+    unet = ConditionedUNet(samples, names, settings.training, settings.objective.beta)
     rows = []
     for study in cohort.part("test", fold):
         prepared = fitted.prepare(study)
@@ -87,7 +86,7 @@ def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, A
             methods["quadratic, best source"] = QuadraticRegression(training, [best], target, seed)(prepared.volumes)
             for method, volume in methods.items():
                 restored = fitted.native(volume, prepared, target).data
-                quality = image_quality(restored, native.real[target], native.brain, native.span(target))
+                quality = image_quality(restored, native.real[target], native.regions, native.span(target))
                 row = {"patient": study.patient, "seed": seed, "target": target, "method": method}
                 rows.append(row | {measure: quality[region][measure] for region, measure, _ in MEASURES.values()})
     return rows

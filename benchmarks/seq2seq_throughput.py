@@ -123,9 +123,10 @@ def computing(task: Seq2SeqTask, preset: str, steps: int, crop: int) -> list[Cla
 
     @torch.inference_mode()
     def pairs() -> None:
-        kernels = [network.target(torch.tensor([number])) for number in range(len(MAIN))]
-        for _ in MAIN:
-            latent = network.encode(stack, [])
+        numbers = [torch.tensor([number]) for number in range(len(MAIN))]
+        kernels = [network.target(number) for number in numbers]
+        for number in numbers:
+            latent = network.encode(stack, network.source(number))
             for own in kernels:
                 network.decode(latent, own)
 

@@ -27,8 +27,8 @@ from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.seq2seq.native import native_study
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "subjects": 8, "steps": 60, "spacing": 6.0},
-    "proof": {"seeds": tuple(range(100, 106)), "subjects": 40, "steps": 10_000, "spacing": 3.0},
+    "smoke": {"seeds": (0,), "subjects": 8, "steps": 30, "spacing": 6.0},
+    "proof": {"seeds": tuple(range(100, 106)), "subjects": 40, "steps": 7_000, "spacing": 3.0},
     "study": {"seeds": tuple(range(100, 110)), "subjects": 120, "steps": 30_000, "spacing": 2.0},
 }
 MISSING = 0.15
@@ -39,27 +39,23 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
     seeds, pairs, wholes, areas = tier["seeds"], [], [], []
-    extremes: dict[str, list[bool]] = {
-        "C_d: planted unique sequence highest": [], "C_d: planted redundant sequence lowest": [],
-    }  # fmt: skip
+    orders: list[bool] = []
     with one_thread_each(len(seeds)) as pool:
         for seed, found in zip(seeds, pool.map(one_seed, seeds, repeat(tier)), strict=True):
             pairs.append(found["pairs"])
             wholes.append(found["wholes"])
             areas.append(found["areas"])
-            for name, hit in zip(extremes, found["order"], strict=True):
-                extremes[name].append(hit)
+            orders.append(all(found["order"]))
             print(seed, found["order"], found["pairs"][["made", "control"]].mean().round(2).to_dict(), flush=True)
-    allowed = len(seeds) - 1 if len(seeds) > 1 else 1
     claims = [
-        Claim(f"{name}, seeds", sum(hits), np.nan, np.nan, f"of {len(seeds)}", len(seeds), allowed, "higher")
-        for name, hits in extremes.items()
-    ]
-    claims.append(area_claim(pd.concat(areas)))
-    claims += [
-        gain("pair synthesis over quadratic regression", pd.concat(pairs), 1.0, "quadratic regression"),
-        gain("synthesis from all over the mean of the sources", pd.concat(wholes), 0.0, "mean of the sources"),
-    ]
+        Claim(
+            "seeds with the planted unique sequence highest and the redundant one lowest in C_d", sum(orders),
+            np.nan, np.nan, f"of {len(seeds)}", len(seeds), max(1, len(seeds) - 1), "higher",
+        ),
+        area_claim(pd.concat(areas)),
+        *gain("pair synthesis over quadratic regression", pd.concat(pairs), 1.0, "quadratic regression"),
+        *gain("synthesis from all over the mean of the sources", pd.concat(wholes), 0.0, "mean of the sources"),
+    ]  # fmt: skip
     write_results("seq2seq_truth", arguments, seeds, claims)
 
 
@@ -122,13 +118,14 @@ def controls(cohort: Cohort, fitted: Any, made: pd.Series) -> tuple[pd.DataFrame
     return pd.DataFrame(pairs, columns=columns), pd.DataFrame(wholes, columns=columns)
 
 
-def gain(name: str, table: pd.DataFrame, bar: float, control: str) -> Claim:
-    """The mean difference of PSNR over patients."""
+def gain(name: str, table: pd.DataFrame, bar: float, control: str) -> list[Claim]:
+    """The mean difference of PSNR over patients, and the lower end of its interval against 0."""
     found = paired_difference(table["made"], table["control"], list(table["patient"]), seed=0)
-    return Claim(
-        name, found.value, found.low, found.high, "dB", found.n, bar, "higher",
-        {"Seq2Seq [dB]": float(table["made"].mean()), f"{control} [dB]": float(table["control"].mean())},
-    )  # fmt: skip
+    shown = {"Seq2Seq [dB]": float(table["made"].mean()), f"{control} [dB]": float(table["control"].mean())}
+    return [
+        Claim(name, found.value, found.low, found.high, "dB", found.n, bar, "higher", shown),
+        Claim(f"{name}: lower end of the interval", found.low, np.nan, np.nan, "dB", found.n, 0.0, "higher"),
+    ]
 
 
 def area_claim(table: pd.DataFrame) -> Claim:

@@ -13,6 +13,7 @@ LEVELS = (
     ("studies", "physics", "nets"),
     ("engine", "measures", "report"),
     ("systems", "simulate"),
+    ("configuration", "predictions"),
     ("api",),
     ("cli",),
     ("__main__", "__init__"),

@@ -27,43 +27,87 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the disk refuses in the block into an error that names `path`.
+
+    Raises:
+        ScanweaveError: The disk is full or read-only, a file stands where a folder should be, and the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror or error})"
+        step = "Make room, or choose a folder that can be written to, then run the same command"
+        raise ScanweaveError(path, reason, step) from error
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder and those that it lies in, where they are not there yet.
+
+    Raises:
+        ScanweaveError: It cannot be made.
+    """
+    with writing(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
     The temporary name keeps the suffixes of `path`, since many writers choose the format by them.
+
+    Raises:
+        ScanweaveError: The disk refuses, see `writing`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(path.suffixes)
-    descriptor, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    make_folder(path.parent)
+    with writing(path):
+        suffix = "".join(path.suffixes)
+        descriptor, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that is renamed to it only if the block succeeds."""
+    """Yield a temporary folder beside `path` that is renamed to it only if the block succeeds.
+
+    Raises:
+        ScanweaveError: The disk refuses, see `writing`.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync(file)
-        temporary.chmod(0o777 & ~_umask())
-        sync(temporary)
-        temporary.rename(path)
-        sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    make_folder(path.parent)
+    with writing(path):
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                sync(file)
+            temporary.chmod(0o777 & ~_umask())
+            sync(temporary)
+            temporary.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in `folder`; only for whoever alone writes there."""
+    with writing(folder):
+        for path in folder.glob(".partial-*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def read_json(path: str | Path, next_step: str) -> Any:

@@ -78,18 +78,29 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
         (["simulate", "brain", "--subjects", "1", "--spacing", "99", "--out", "o"], "spacing: Input should be less"),
         (["import-weights", "seq2seq", "absent.pth", "--out", "o"], "absent.pth: no such file"),
         (["demo", "--out", "."], ".: is not empty and holds no demo."),
+        (["demo", "--out", "afile"], "afile: is not empty and holds no demo."),
+        (["demo", "--out", "afile/x"], "afile/x: cannot be written (Not a directory). Make room, or choose a folder"),
+        (["simulate", "brain", "--subjects", "1", "--out", "afile"], "afile: is not empty and not a simulated cohort"),
+        (["simulate", "brain", "--subjects", "1", "--out", "afile/x"], "afile/x: cannot be written (Not a directory)"),
+        (["cohort", "import", "source", "--out", "afile"], "afile: cannot be written (File exists)."),
+        (["cohort", "import", "source", "--out", "afile/x"], "afile/x: cannot be written (Not a directory)."),
     ],
 )
 def test_mistake_is_one_line_and_status_2(arguments, words, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.toml").write_text("training = [")
     (tmp_path / "unknown.toml").write_text("[training]\nstepss = 4\n")
+    (tmp_path / "afile").write_text("mine")
+    (tmp_path / "source" / "P01").mkdir(parents=True)
+    for name in ("t1", "t2"):
+        (tmp_path / "source" / "P01" / f"{name}.nii.gz").touch()
+    before = sorted(tmp_path.rglob("*"))
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert told.startswith("error: ")
     assert words in told
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.toml", "unknown.toml"]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_interrupt_is_one_line_and_status_130(monkeypatch, capsys):

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -66,6 +67,16 @@ def test_a_changed_number_in_the_state_is_noticed(store: Checkpoints) -> None:
     state = store.path("step", 20) / "state.json"
     state.write_text(state.read_text().replace('"step": 20', '"step": 21'))
     assert newest_step(store) == 10
+
+
+@pytest.mark.parametrize(("field", "value"), [("format", 2), ("momentum", 0.9)])
+def test_a_checkpoint_of_another_version_is_refused_and_stays(store: Checkpoints, field: str, value: object) -> None:
+    path = store.path("step", 20)
+    content = json.loads((path / "state.json").read_text())["content"] | {field: value}
+    (path / "state.json").write_text(json.dumps({"content": content, "sha256": module._digest(content)}))
+    assert store.newest_valid() == path
+    with pytest.raises(ScanweaveError, match=r"step-00000020: was written by another version .*Use the scanweave that"):
+        read_state(path)
 
 
 def test_all_damaged_is_an_error_and_none_is_not(store: Checkpoints, tmp_path: Path) -> None:

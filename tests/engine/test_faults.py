@@ -57,6 +57,22 @@ def test_training_gives_up_on_a_loss_that_stays_not_finite(tmp_path: Path) -> No
     assert all(bool(torch.isfinite(value).all()) for value in kept.values())
 
 
+def test_a_device_without_memory_is_one_line_and_leaves_its_checkpoints(tmp_path: Path) -> None:
+    task = TinyTask()
+    forward, calls = task.objective.forward, iter(range(9))
+
+    def full(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if next(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return forward(batch)
+
+    task.objective.forward = full  # type: ignore[method-assign]
+    with pytest.raises(ScanweaveError, match=r"cpu: .*memory.*training\.batch_size.*training\.accumulate"):
+        fit(tmp_path, task, device="cpu")
+    assert Run.open(tmp_path).state == "stopped"
+    assert (tmp_path / "checkpoints" / "step-00000003").is_dir()
+
+
 def test_a_metric_that_is_not_finite_is_never_the_best(tmp_path: Path) -> None:
     task = TinyTask()
     task.series = [float("nan"), 0.5, float("-inf")]

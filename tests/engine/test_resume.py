@@ -8,6 +8,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 from subprocess import run as run_process
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ import torch
 from safetensors.torch import load_file
 from tiny import TinyTask, fit, stop_after
 
+from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import Run
+from scanweave.engine.settings import TrainingSettings
+from scanweave.errors import ScanweaveError
 
 FORK = multiprocessing.get_context("fork")
 
@@ -122,3 +126,42 @@ def test_two_processes_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None
     assert pair.record["processes"] == 2
     assert largest_difference(doubled, pair) <= 1e-5
     assert [row["step"] for row in pair.metrics()] == [row["step"] for row in doubled.metrics()]
+
+
+def test_processes_find_each_other_and_wait_hours_for_the_first_one() -> None:
+    code = f"""
+import torch
+from scanweave.engine.loop import open_accelerator
+from scanweave.engine.settings import TrainingSettings
+settings = TrainingSettings(device={"cpu" if torch.cuda.is_available() else "auto"!r})
+with open_accelerator(settings).main_process_first():
+    pass
+accelerator = open_accelerator(settings)
+hours = torch.distributed.group.WORLD._get_backend(torch.device("cpu")).options._timeout.total_seconds() / 3600
+if accelerator.is_main_process:
+    print(accelerator.num_processes, hours)
+accelerator.end_training()
+"""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+    result = run_process(
+        [sys.executable, *launch, sys.executable, "-c", code],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    processes, hours = map(float, result.stdout.split())
+    assert processes == 2
+    assert hours >= 12
+
+
+def test_a_device_that_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(
+        "scanweave.engine.loop.Accelerator",
+        lambda **_: SimpleNamespace(num_processes=1, device=torch.device("mps"), native_amp=True),
+    )
+    with pytest.raises(ScanweaveError, match="device: mps cannot be shared by the processes of torchrun"):
+        open_accelerator(TrainingSettings())

@@ -82,6 +82,89 @@ def test_a_forked_reader_does_not_keep_the_lock(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
+IMAGES = {"P01": {"t1": [100, 5], "t2": [90, 5]}, "P02": {"t1": [100, 6]}}
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ({**IMAGES, "P02": {"t1": [100, 7]}}, "P02: t1 changed since this run began"),
+        ({**IMAGES, "P01": {"t1": [100, 5]}}, "P01: t2 changed since this run began"),
+        ({**IMAGES, "P03": {"t1": [1, 1]}}, "P03: t1 changed since this run began"),
+        ({"P01": IMAGES["P01"]}, "P02: t1 changed since this run began"),
+    ],
+)
+def test_images_that_changed_are_named_and_refused(tmp_path: Path, images: Any, words: str) -> None:
+    Run.start(tmp_path, "tiny", CONFIG, inputs=IMAGES).close()
+    with pytest.raises(ScanweaveError) as error:
+        Run.start(tmp_path, "tiny", CONFIG, inputs=images)
+    assert words in str(error.value)
+    Run.start(tmp_path, "tiny", CONFIG, inputs=IMAGES).close()
+
+
+def test_a_finished_run_does_not_ask_for_its_images(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG, inputs=IMAGES) as run:
+        run.weights.touch()
+        run.finish()
+    assert Run.start(tmp_path, "tiny", CONFIG, inputs={}).finished
+
+
+def test_a_run_of_an_earlier_version_takes_its_images_as_they_are(tmp_path: Path) -> None:
+    Run.start(tmp_path, "tiny", CONFIG).close()
+    Run.start(tmp_path, "tiny", CONFIG, inputs=IMAGES).close()
+    with pytest.raises(ScanweaveError, match="P01: t1, t2 changed"):
+        Run.start(tmp_path, "tiny", CONFIG, inputs={})
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"seconds": None}, "run.json: seconds: Input should be a valid number"),
+        ({"seconds": "x"}, "run.json: seconds: Input should be a valid number"),
+        ({"seconds": float("nan")}, "run.json: seconds: Input should be a finite number"),
+        ({"cohort": "text"}, "run.json: cohort: Input should be a valid dictionary"),
+        ({"cohort": {"sha256": 5}}, "run.json: cohort.sha256: Input should be a valid string"),
+        ({"versions": []}, "run.json: versions: Input should be a valid dictionary"),
+        ({"state": 3}, "run.json: state: Input should be a valid string"),
+    ],
+)
+def test_a_damaged_record_is_named_when_opened(tmp_path: Path, record: dict[str, Any], words: str) -> None:
+    Run.start(tmp_path, "tiny", CONFIG, COHORT).close()
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | record))
+    for use in (Run.open, lambda folder: Run.start(folder, "tiny", CONFIG, COHORT)):
+        with pytest.raises(ScanweaveError) as error:
+            use(tmp_path)
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize("fold", ["x", -1, 1.5, True, None])
+def test_a_fold_that_is_no_number_is_named_when_opened(tmp_path: Path, fold: Any) -> None:
+    Run.start(tmp_path, "tiny", CONFIG | {"fold": fold}).close()
+    with pytest.raises(ScanweaveError, match=r"config\.json: fold: Input should be"):
+        Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["5", "[]", "", '{"loss": 1}', '{"step": "x", "split": "train"}', "{", "[" * 10**5])
+def test_a_damaged_line_of_metrics_is_named(tmp_path: Path, line: str) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG) as run:
+        for step in (1, 2):
+            run.log(step, "train", {"loss": 1.0})
+    path = tmp_path / "metrics.jsonl"
+    first, second = path.read_text().splitlines()
+    path.write_text("\n".join([first, line, second, ""]))
+    with pytest.raises(ScanweaveError, match=r"metrics\.jsonl: line 2 is not a line of metrics\. Remove"):
+        Run.open(tmp_path).metrics()
+
+
+def test_a_last_line_torn_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG) as run:
+        run.log(1, "train", {"loss": 1.0})
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write('{"step": 2, "split": "train", "cases": ["é'.encode()[:-1])
+    assert [row["step"] for row in Run.open(tmp_path).metrics()] == [1]
+
+
 def test_folders_that_are_no_runs_are_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(ScanweaveError, match="holds other files"):

@@ -263,10 +263,11 @@ def _sources() -> Iterator[Fault]:
         "ambiguous layout": ("p/t1.nii.gz", "q_t1.nii.gz"),
         "only label maps": ("p/seg.nii.gz",),
         "BIDS two runs": ("sub-1/anat/sub-1_run-1_T1w.nii.gz", "sub-1/anat/sub-1_run-2_T1w.nii.gz"),
-        "two subjects, one name": ("a b/t1.nii.gz", "a-b/t1.nii.gz"),
     }
     for name, files in trees.items():
         yield Fault("folder", name, partial(_tree, files=files), take_in)
+    alike = ("a b/t1.nii.gz", "a-b/t1.nii.gz", "ä/t1.nii.gz", "ö/t1.nii.gz")
+    yield Fault("folder", "subjects with unsafe names", partial(_tree, files=alike), take_in, "ok")
     yield Fault("folder", "absent", lambda folder: None, take_in)
     tables = {
         "empty": "",

@@ -19,6 +19,14 @@ from scanweave.studies.check import check_study
 from scanweave.studies.findings import ORDER
 
 NAN, INF = float("nan"), float("inf")
+MHA = (
+    b"ObjectType = Image\nNDims = 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementSpacing = 5 5 5\nDimSize = 9 9 9\n"
+    b"ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+)
+NRRD = (
+    b"NRRD0004\ntype: uint8\ndimension: 3\nspace: RAS\nspace directions: (5,0,0) (0,5,0) (0,0,5)\nsizes: 9 9 9\n"
+    b"encoding: raw\n\n"
+)
 # field: offset, struct code, {value: expected}
 HEADER: dict[str, tuple[int, str, dict[float, str]]] = {
     "sizeof_hdr": (0, "i", {0: "repair", -1: "repair", 2**31 - 1: "repair", 540: "error"}),
@@ -117,6 +125,32 @@ def bomb(folder: Path, shape: tuple[int, int, int], mebibytes: int) -> None:
     header["magic"], header["vox_offset"] = b"n+1", 352
     member = gzip.compress(bytes(2**20), 9)
     (folder / "image.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(4)) + member * mebibytes)
+
+
+def near_budget(folder: Path, name: str, side: int) -> None:
+    """A sparse file of side³ float64 voxels whose array is just within the budget, if nothing else is held."""
+    shape, content = (side, side, side), np.random.default_rng(0).normal(size=side**3 // 100).tobytes()
+    if name.endswith(".nii"):
+        header = nib.Nifti1Header()
+        header.set_data_dtype(np.float64)
+        header.set_data_shape(shape)
+        header.set_sform(affine(1.0), 1)
+        header["magic"], header["vox_offset"] = b"n+1", 352
+        start = header.binaryblock + bytes(4)
+    else:
+        start = MHA.replace(b"9 9 9", b"%d %d %d" % shape).replace(b"UCHAR", b"DOUBLE")
+    with (folder / name).open("wb") as file:
+        file.write(start + content)
+        file.truncate(len(start) + side**3 * 8)
+
+
+def detached(folder: Path, name: str, length: int | None) -> None:
+    """A header whose voxels lie in a file beside it, of which `length` bytes are left (None: no file)."""
+    mhd = MHA.replace(b"LOCAL", b"voxels.raw")
+    nhdr = NRRD.rstrip(b"\n") + b"\ndata file: voxels.raw\n"
+    (folder / name).write_bytes(mhd if name.endswith(".mhd") else nhdr)
+    if length is not None:
+        (folder / "voxels.raw").write_bytes(np.random.default_rng(0).bytes(9**3)[:length])
 
 
 def extension(folder: Path, size: int) -> None:
@@ -228,6 +262,12 @@ def _bombs() -> Iterator[Fault]:
     for name, (shape, size) in bombs.items():
         yield Fault("bomb", name, partial(bomb, shape=shape, mebibytes=size), exercise)
     yield Fault("bomb", "1 GiB after a constant image", partial(bomb, shape=(40, 40, 40), mebibytes=1024), exercise)
+    for name, side in (("image.nii", 368), ("image.mha", 252)):
+        yield Fault("near the budget", f"{name} of float64", partial(near_budget, name=name, side=side), exercise, "ok")
+    for name in ("image.mhd", "image.nhdr"):
+        for length, expected in ((None, "error"), (0, "error"), (700, "error"), (9**3, "ok")):
+            make = partial(detached, name=name, length=length)
+            yield Fault("detached", f"{name}, {length}", make, exercise, expected)
     for size in (2**31 - 16, 0, -16, 7):  # extensions are not read: their lies do no harm
         yield Fault("extension", f"length {size}", partial(extension, size=size), exercise, "ok")
 
@@ -266,8 +306,7 @@ def _contents() -> Iterator[Fault]:
 
 
 def _foreign() -> dict[str, bytes]:
-    mha = b"ObjectType = Image\nNDims = 3\nDimSize = 9 9 9\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
-    nrrd = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 9 9 9\nencoding: raw\n\n"
+    voxels = np.random.default_rng(0).bytes(9**3)
     return {
         "image.nii empty": b"",
         "image.nii.gz empty": b"",
@@ -276,10 +315,13 @@ def _foreign() -> dict[str, bytes]:
         "image.nii.gz zlib": zlib.compress(bytes(4000)),
         "image.nii.gz gzip of nothing": gzip.compress(b""),
         "image.nrrd text": b"hello " * 200,
-        "image.nrrd short": nrrd + bytes(10),
-        "image.nrrd huge": nrrd.replace(b"9 9 9", b"90000 90000 90000"),
-        "image.mha short": mha + bytes(10),
-        "image.mha huge": mha.replace(b"9 9 9", b"90000 90000 90000"),
-        "image.mhd elsewhere": mha.replace(b"LOCAL", b"../../../etc/passwd"),
+        "image.nrrd short": NRRD + bytes(10),
+        "image.nrrd huge": NRRD.replace(b"9 9 9", b"90000 90000 90000"),
+        "image.mha short": MHA + bytes(10),
+        "image.mha huge": MHA.replace(b"9 9 9", b"90000 90000 90000"),
+        "image.mhd elsewhere": MHA.replace(b"LOCAL", b"../../../etc/passwd"),
         "image.mha empty": b"",
+        "image.mha no orientation": MHA.replace(b"TransformMatrix = 1 0 0 0 1 0 0 0 1\n", b"") + voxels,
+        "image.nrrd no space": NRRD.replace(b"space: RAS\n", b"space dimension: 3\n") + voxels,
+        "image.nrrd no directions": NRRD.replace(b"space directions: (5,0,0) (0,5,0) (0,0,5)\n", b"") + voxels,
     }

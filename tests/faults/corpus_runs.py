@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
+import resource
 import shutil
 import struct
 import tempfile
@@ -14,16 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from fault import Fault, affine, texture
 from safetensors.numpy import load_file, save_file
 
-from scanweave import api
+from scanweave import api, configuration
 from scanweave.engine.checkpoint import Checkpoints, State, read_state, read_tensors
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.simulate import simulate_brain
+from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import IntensityRule, Plan
 from scanweave.studies.scan import Scan
+from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
+from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.config import SMALL
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.selection import find_output
@@ -83,9 +90,45 @@ def outputs(folder: Path) -> str:
     return "ok" if find_output(Run.open(folder / "run"), "evaluation") is None else "repair"
 
 
+def metrics(folder: Path) -> str:
+    """Read the learning curve, as the report does and a run that goes on."""
+    return "ok" if Run.open(folder / "run").metrics() else "repair"
+
+
+def go_on(folder: Path) -> str:
+    """Start the run again with the images that it was made from."""
+    (folder / "run" / "weights.safetensors").unlink()
+    Run.start(folder / "run", "seq2seq", CONFIG.model_dump(mode="json"), inputs={"s": {"t1": [1, 2]}}).close()
+    return "ok"
+
+
+def write(folder: Path, name: str, limit: int | None = None) -> str:
+    """Write as the verb of that name does, onto a disk that takes files of `limit` bytes."""
+    out = folder / "out"
+    rule = IntensityRule(kind="magnitude", low=0.0, high=100.0)
+    rows = [{"study": "s", "patient": "p", "scan:t1": "t1.nii"}]
+    writers: dict[str, Callable[[], object]] = {
+        "import": lambda: Cohort.create(out, rows, root=".", name="c", source="s", layout="table"),
+        "split": lambda: write_splits(out, make_splits(["a", "b", "c"], 3)),
+        "plan": lambda: Plan(settings=CONFIG.preparation, spacing=None, rules={"t1": rule}, reasons=[]).save(out / "p"),
+        "run": lambda: Run.start(out, "seq2seq", CONFIG.model_dump(mode="json")),
+        "scan": lambda: write_scan(out / "t1.nii.gz", Scan.of(texture(), affine())),
+        "checkpoint": lambda: Checkpoints(out, print).save(State(step=1), {}),
+        "simulate": lambda: simulate_brain(out, subjects=1, seed=0),
+        "predict": lambda: api.predict(folder / "run", Cohort(folder, {}, pd.DataFrame({"study": []})), out),
+    }
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1] if limit is None else limit, before[1]))
+    try:
+        writers[name]()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return "ok"
+
+
 def configure(folder: Path) -> str:
     """Read settings as `scanweave fit --config` does."""
-    api.configure("seq2seq", None, folder / "fit.toml")
+    configuration.configure("seq2seq", None, folder / "fit.toml")
     return "ok"
 
 
@@ -148,6 +191,14 @@ def flipped(folder: Path, name: str) -> None:
     path.write_bytes(bytes(data))
 
 
+def signed(folder: Path, name: str, key: str, value: Any) -> None:
+    """The valid run with one field of a checkpoint's state set, checksum and all."""
+    path = run_folder(folder) / name
+    content = json.loads(path.read_text())["content"] | {key: value}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps({"content": content, "sha256": digest}))
+
+
 def both(folder: Path) -> None:
     """The valid run with both checkpoints damaged."""
     run_folder(folder)
@@ -157,7 +208,7 @@ def both(folder: Path) -> None:
 
 def faults() -> Iterator[Fault]:
     """All malformed settings and runs."""
-    every = chain(_settings(), _json(), _weights(), _checkpoints(), _outputs())
+    every = chain(_settings(), _json(), _lines(), _weights(), _checkpoints(), _outputs(), _disks())
     return iter(every)
 
 
@@ -210,8 +261,18 @@ def _json() -> Iterator[Fault]:
         "config.json: channels negative": (("network", "channels"), [-4, 6]),
         "config.json: rank infinite": (("network", "rank"), float("inf")),
         "config.json: surplus": (("more",), 1),
+        "config.json: fold text": (("fold",), "x"),
+        "config.json: fold null": (("fold",), None),
+        "config.json: fold negative": (("fold",), -1),
         "run.json: system a number": (("system",), 5),
         "run.json: system of elsewhere": (("system",), "../../x"),
+        "run.json: seconds null": (("seconds",), None),
+        "run.json: seconds text": (("seconds",), "x"),
+        "run.json: seconds NaN": (("seconds",), float("nan")),
+        "run.json: cohort text": (("cohort",), "text"),
+        "run.json: cohort's path a number": (("cohort",), {"path": 5}),
+        "run.json: versions list": (("versions",), []),
+        "run.json: state a number": (("state",), 5),
         "plan.json: rules list": (("rules",), []),
         "plan.json: rules empty": (("rules",), {}),
         "plan.json: rule kind": (("rules", "t1", "kind"), "log"),
@@ -227,6 +288,32 @@ def _json() -> Iterator[Fault]:
         yield Fault(kind, what, partial(_changed, name=kind, keys=keys, value=value), use)
     yield Fault("no run", "empty folder", lambda folder: (folder / "run").mkdir(), use)
     yield Fault("no run", "absent", lambda folder: None, use)
+
+
+def _lines() -> Iterator[Fault]:
+    good = '{"step": 1, "split": "train", "loss": 1.0}\n'
+    for name, line in {
+        "number": "5",
+        "list": "[1]",
+        "no step": '{"split": "train"}',
+        "step text": '{"step": "x", "split": "train"}',
+        "no split": '{"step": 1}',
+        "cut in the middle": '{"step": 1, "spl',
+        "nested": "[" * 100_000,
+        "not UTF-8": "\udcff",
+    }.items():
+        content = f"{good}{line}\n{good}".encode("utf-8", "surrogateescape")
+        yield Fault("metrics.jsonl", name, partial(file, name="metrics.jsonl", content=content), metrics)
+    torn = f'{good}{{"step": 2, "cases": ["\udcc3'.encode("utf-8", "surrogateescape")
+    yield Fault("metrics.jsonl", "torn by a kill", partial(file, name="metrics.jsonl", content=torn), metrics, "ok")
+    for name, text in (
+        ("list", "[]"),
+        ("cut", "{"),
+        ("study a number", '{"s": 5}'),
+        ("another size", '{"s": {"t1": [3, 2]}}'),
+        ("another study", '{"t": {"t1": [1, 2]}}'),
+    ):
+        yield Fault("inputs.json", name, partial(file, name="inputs.json", content=text), go_on)
 
 
 def _changed(folder: Path, name: str, keys: tuple[str, ...], value: Any) -> None:
@@ -285,6 +372,9 @@ def _checkpoints() -> Iterator[Fault]:
         "ok",
     )
     yield Fault("checkpoint", "all damaged", both, resume)
+    for name, key, value in (("format 2", "format", 2), ("no format", "format", None), ("field of later", "later", 1)):
+        make = partial(signed, name=f"{newest}/state.json", key=key, value=value)
+        yield Fault("checkpoint", name, make, resume)
 
 
 def _outputs() -> Iterator[Fault]:
@@ -297,6 +387,21 @@ def _outputs() -> Iterator[Fault]:
         ("long", json.dumps({"evaluation": "x" * 5000}), "ok"),
     ):
         yield Fault("outputs.json", name, partial(file, name="outputs.json", content=content), outputs, expected)
+
+
+def _disks() -> Iterator[Fault]:
+    for name in ("import", "split", "plan", "run", "scan", "checkpoint", "simulate", "predict"):
+        yield Fault("disk full", name, _a_run, partial(write, name=name, limit=10))
+        yield Fault("file in the way", name, _in_the_way, partial(write, name=name))
+
+
+def _a_run(folder: Path) -> None:
+    run_folder(folder)
+
+
+def _in_the_way(folder: Path) -> None:
+    run_folder(folder)
+    (folder / "out").write_text("mine")
 
 
 def _refusals() -> None:

@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.image import PSNR_CAP, gmsd, image_quality, nmse, psnr, ssim
-from scanweave.measures.regions import bounding_box
+from scanweave.measures.regions import named_regions
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_psnr_and_nmse_by_hand():
 
 def test_identical_images_are_capped_not_infinite(pair):
     _, real = pair
-    scores = image_quality(real, real, None, 1.0)["volume"]
+    scores = image_quality(real, real, {"volume": np.ones_like(real)}, 1.0)["volume"]
     assert scores == pytest.approx({"psnr": PSNR_CAP, "ssim": 1.0, "nmse": 0.0, "gmsd": 0.0})
     assert psnr(real + 1e-9, real, 1.0) == PSNR_CAP
 
@@ -76,7 +76,7 @@ def test_gmsd_sees_blur_that_psnr_does_not():
 
 def test_scaling_the_intensities_with_the_range_changes_nothing(pair, mask):
     made, real = pair
-    once, scaled = image_quality(made, real, mask, 1.0), image_quality(40 * made, 40 * real, mask, 40.0)
+    once, scaled = (image_quality(gain * made, gain * real, named_regions(mask), gain) for gain in (1.0, 40.0))
     for region, scores in once.items():
         assert scaled[region] == pytest.approx(scores)
 
@@ -85,7 +85,7 @@ def test_regions_are_brain_box_and_volume(pair, mask):
     made, real = pair
     made = made.copy()
     made[~mask] = 1 - real[~mask]
-    scores = image_quality(made, real, mask, 1.0)
+    scores = image_quality(made, real, named_regions(mask), 1.0)
     assert list(scores) == ["brain", "box", "volume"]
     assert scores["brain"]["psnr"] > scores["box"]["psnr"] > scores["volume"]["psnr"]
     assert scores["brain"]["psnr"] == pytest.approx(psnr(made[mask][:, None, None], real[mask][:, None, None], 1.0))
@@ -96,34 +96,39 @@ def test_regions_are_brain_box_and_volume(pair, mask):
 def test_what_lies_outside_does_not_change_psnr_inside(pair, mask):
     made, real = pair
     other = np.where(mask, made, 0)
-    before, after = (image_quality(v, real, mask, 1.0)["brain"] for v in (made, other))
+    before, after = (image_quality(v, real, named_regions(mask), 1.0)["brain"] for v in (made, other))
     assert before["psnr"] == after["psnr"]
     assert before["nmse"] == after["nmse"]
 
 
-def test_further_regions_and_tiny_ones(pair, mask):
+def test_tiny_regions_have_no_gmsd(pair, mask):
     lesion = np.zeros_like(mask)
     lesion[10:12, 10, 6] = True
-    scores = image_quality(*pair, mask, 1.0, also={"lesion": lesion})
+    scores = image_quality(*pair, {"lesion": lesion}, 1.0)
     assert scores["lesion"]["psnr"] > 0
     assert np.isnan(scores["lesion"]["gmsd"])
 
 
 def test_single_precision_agrees(pair, mask):
-    double = image_quality(*pair, mask, 1.0)
-    single = image_quality(*(v.astype(np.float32) for v in pair), mask, 1.0)
+    double = image_quality(*pair, named_regions(mask), 1.0)
+    single = image_quality(*(v.astype(np.float32) for v in pair), named_regions(mask), 1.0)
     assert single["brain"] == pytest.approx(double["brain"], rel=1e-4)
 
 
-def test_bounding_box(mask):
-    assert bounding_box(mask) == (slice(6, 18), slice(5, 15), slice(4, 10))
+def test_named_regions(mask):
+    regions = named_regions(mask)
+    assert list(regions) == ["brain", "box", "volume"]
+    np.testing.assert_array_equal(regions["brain"], mask)
+    assert regions["box"][6:18, 5:15, 4:10].all()
+    assert regions["box"].sum() == 12 * 10 * 6
+    assert regions["volume"].all()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mask": np.zeros((24, 20, 14))}, "empty"),
-        ({"mask": np.ones((24, 20, 13))}, "shape"),
+        ({"regions": {"brain": np.zeros((24, 20, 14))}}, "brain: it is empty"),
+        ({"regions": {"brain": np.ones((24, 20, 13))}}, "brain: its shape"),
         ({"prediction": np.full((24, 20, 14), np.nan)}, "NaN"),
         ({"prediction": np.zeros((24, 20, 13))}, "shape"),
         ({"reference": np.zeros((24, 20, 14))}, "zero"),
@@ -131,7 +136,7 @@ def test_bounding_box(mask):
     ],
 )
 def test_faults_name_the_argument(pair, mask, change, words):
-    given = {"prediction": pair[0], "reference": pair[1], "mask": mask, "data_range": 1.0} | change
+    given = {"prediction": pair[0], "reference": pair[1], "regions": named_regions(mask), "data_range": 1.0} | change
     with pytest.raises(ScanweaveError, match=words):
         image_quality(**given)
 
@@ -139,4 +144,4 @@ def test_faults_name_the_argument(pair, mask, change, words):
 def test_a_slab_is_too_thin_for_ssim():
     slab = np.ones((20, 20, 3))
     with pytest.raises(ScanweaveError, match="thinner"):
-        image_quality(slab, slab, None, 1.0)
+        image_quality(slab, slab, {"volume": slab}, 1.0)

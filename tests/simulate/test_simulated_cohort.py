@@ -88,7 +88,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_write_images", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ScanweaveError, match=r"sub-000000: cannot be written \(No space left on device\)\. Make room"):
         simulate_brain(tmp_path / "c", subjects=1, **QUICK)
     assert list((tmp_path / "c" / "studies").iterdir()) == []
 

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.check import check_cohort, check_study, verdicts
+from scanweave.studies.cache import PreparedCohort
+from scanweave.studies.check import check_cohort, check_study, judge, sound_studies, verdicts
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import learn_plan
+from scanweave.studies.preparation import to_grid
+from scanweave.studies.readers import read_scan
 from scanweave.studies.repairs import repaired
 from scanweave.studies.scan import Scan
+from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
 
 GRID = np.diag([6.0, 6.0, 6.0, 1.0])
@@ -82,6 +87,17 @@ def test_mixed_orientation_is_said_and_exact(tmp_path):
     verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0)[::-1].copy(), turned))
     assert kinds(verdict) == {"orientation": "repaired"}
     assert "t1 RAS, t2 LAS" in verdict.findings[0].words
+    own = {"t1": image("t1", 0), "t2": image("t2", 0)}
+    scans = {name: read_scan(tmp_path / f"{name}.nii.gz") for name in own}
+    for name, scan in scans.items():
+        np.testing.assert_array_equal(to_grid(scan, scans["t1"].geometry), own[name])
+
+
+def test_how_much_of_the_grid_a_scan_does_not_cover_is_said(tmp_path):
+    verdict = study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0)[:, :, :11], GRID))
+    assert kinds(verdict) == {"grid": "repaired"}
+    assert verdict.findings[0].step == "resampled to the grid of t1; about 50 % of that it does not cover: absent there"
+    assert "absent" not in str(study(tmp_path, t1=(image("t1", 0), GRID), t2=(image("t2", 0), GRID * 1.0001)))
 
 
 def test_too_little_overlap_is_refused(tmp_path):
@@ -120,6 +136,34 @@ def test_a_series_is_refused_only_where_the_others_are_volumes(tmp_path):
     found = {v.study: v for v in check_cohort(made)}
     assert kinds(found["s3"])["series"] == "refused"
     assert found["s1"].status == "ok"
+
+
+def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
+    made = cohort(tmp_path)
+    rows = made.frame.to_dict("records")
+    for row in rows[:6]:
+        frames = np.stack([image("t1", int(row["study"][1])), image("t2", int(row["study"][1]))], axis=-1)
+        write(tmp_path / f"{row['study']}/dwi.nii.gz", frames)
+        row["scan:dwi"] = f"{row['study']}/dwi.nii.gz"
+    with_series = Cohort.create(tmp_path / "dwi", rows, root="..", name="c", source="test", layout="folders")
+    found = check_cohort(with_series)
+    assert {v.status for v in found} == {"ok"}
+    assert [str(f) for f in found[0].findings] == ["dwi: a series of 2 frames → left out where volumes are needed"]
+    assert not found[6].findings
+    lines: list[str] = []
+    sound = sound_studies(with_series, 1, lines.append)
+    assert sound.studies == with_series.studies
+    assert sound.sequences == ["t1", "t2", "flair"]
+    assert lines == ["check: ok 7 · series left out: dwi 6"]
+    plan = learn_plan(sound, sound.sequences, PreparationSettings())
+    assert set(PreparedCohort(sound, plan).prepare()[0].names) == {"t1", "t2", "flair"}
+
+
+def test_studies_are_judged_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("scanweave.studies.check.judge", lambda evidence: calls.append(1) or judge(evidence))
+    check_cohort(cohort(tmp_path))
+    assert len(calls) == 1
 
 
 def test_verdicts_are_kept_until_a_file_changes(tmp_path, monkeypatch):

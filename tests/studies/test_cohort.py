@@ -49,6 +49,25 @@ def test_a_patient_that_the_splits_do_not_know_is_told(cohort):
         cohort.part("train")
 
 
+def test_a_given_test_part_never_trains(tmp_path, capsys):
+    rows = [
+        {"study": f"s{i}", "patient": f"p{i // 2}", "split": "test" if i in (0, 11) else "train", "scan:t1": "a.nii"}
+        for i in range(12)
+    ]
+    made = Cohort.create(tmp_path, rows, root=".", name="c", source="x", layout="nnunet")
+    assert SplitCohort(made.folder, folds=4).run() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("4 patients in 4 folds")
+    assert "2 patients stay the test part of every fold, as the source says" in said
+    for fold in range(4):
+        parts = {part: made.part(part, fold).patients for part in ("train", "validation", "test")}
+        assert sorted(name for names in parts.values() for name in names) == made.patients
+        assert {"p0", "p5"} <= set(parts["test"])
+        assert len(parts["train"]) == 2
+    write_splits(made.folder, make_splits(made.patients, 3))
+    assert not {"p0", "p5"} & {name for fold in range(3) for name in made.part("train", fold).patients}
+
+
 @given(st.sets(st.integers(0, 999), min_size=3, max_size=60), st.integers(3, 12), st.integers(0, 99), st.booleans())
 @settings(deadline=None)
 def test_splits_are_a_partition_and_depend_on_seed_and_patients_only(numbers, folds, seed, validation):
@@ -76,7 +95,9 @@ def test_the_way_from_a_folder_to_folds(tmp_path, capsys):
     assert ImportCohort((tmp_path / "src",), out, rename="fla=flair").run() == 0
     assert capsys.readouterr().out.startswith("3 studies in folders layout · t1 3 · flair 3\n")
     assert CheckCohort(out).run() == 0
-    assert "3 ok" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("studies 3/3\n")
+    assert "3 ok" in said
     assert SplitCohort(out, folds=3).run() == 0
     assert capsys.readouterr().out == "3 patients in 3 folds from seed 0; fold 0: 1 train, 1 validation, 1 test\n"
     assert ShowCohort(out).run() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts import import_cohort, list_studies, parse_rename
 from scanweave.studies.layouts.names import Named, Names
 
@@ -61,9 +62,9 @@ def test_one_folder_per_subject(tmp_path):
     listing = list_studies(tmp_path)
     found = {row["study"]: row for row in listing.rows()}
     assert found["A"]["scan:flair"] == "A/A_FLAIR.nrrd"
-    assert found["B-b"]["scan:t1c"] == "B b/t1c.mha"
-    assert found["B-b"]["mask:seg"] == "B b/seg.nii"
-    assert found["B-b"]["scan:t1"] is None
+    assert found[safe_id("B b")]["scan:t1c"] == "B b/t1c.mha"
+    assert found[safe_id("B b")]["mask:seg"] == "B b/seg.nii"
+    assert found[safe_id("B b")]["scan:t1"] is None
     words = "\n".join(listing.report())
     assert "2 studies in folders layout · t1 1 · t1c 1 · flair 1" in words
     assert "A/scout.nii.gz" in words
@@ -120,6 +121,12 @@ def test_nnunet_with_a_missing_channel(tmp_path):
     assert "scan:t1" not in found["b_1"]
     assert found["c"]["split"] == "test"
     assert any("labelsTr/z.nii.gz" in line for line in listing.report())
+
+
+def test_nnunet_finds_the_label_of_a_case_with_any_name(tmp_path):
+    tree(tmp_path, "imagesTr/pat 1_0000.nii.gz", "labelsTr/pat 1.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}}))
+    assert rows(tmp_path)[safe_id("pat 1")]["mask:label"] == "labelsTr/pat 1.nii.gz"
 
 
 def test_decathlon_names_channels_of_a_file(tmp_path):
@@ -209,3 +216,89 @@ def test_a_loop_of_links_ends(tmp_path):
     tree(tmp_path, "A/t1.nii.gz")
     (tmp_path / "A" / "again").symlink_to(tmp_path / "A")
     assert rows(tmp_path)["A"]["scan:t1"] == "A/t1.nii.gz"
+
+
+def test_studies_of_one_patient_are_put_together_or_left_out(tmp_path):
+    source = tree(tmp_path / "src", "P1/t1.nii.gz", "P1_again/t1.nii.gz", "P2/t1.nii.gz")
+
+    def patients(**options):
+        return {name: row["patient"] for name, row in rows(source, **options).items()}
+
+    assert patients() == {"P1": "P1", "P1_again": "P1_again", "P2": "P2"}
+    notes = [line for line in list_studies(source).report() if "note:" in line]
+    assert len(notes) == 1
+    assert "is P1_again of the patient P1 too" in notes[0]
+    assert patients(patient="^P[0-9]") == {"P1": "P1", "P1_again": "P1", "P2": "P2"}
+    assert patients(patient="^P([0-9])") == {"P1": "1", "P1_again": "1", "P2": "2"}
+    assert "note:" not in "".join(list_studies(source, patient="^P[0-9]").report())
+    assert patients(leave_out=["*_again"]) == {"P1": "P1", "P2": "P2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patient": "("}, "--patient: not a regular expression"),
+        ({"patient": "^P1"}, "--patient: finds no patient in 'P2'"),
+        ({"leave_out": ["x*"]}, "--leave-out: 'x\\*' fits no study"),
+    ],
+)
+def test_a_pattern_that_fits_nothing_is_refused(tmp_path, options, words):
+    source = tree(tmp_path / "src", "P1/t1.nii.gz", "P2/t1.nii.gz")
+    with pytest.raises(ScanweaveError, match=words):
+        list_studies(source, **options)
+
+
+NAMES = ["Müller", "Möller", "张三", "李四", "a b", "a-b", "a_b", "José", "Josí", "x" * 140 + "1", "x" * 140 + "2"]
+
+
+@pytest.mark.parametrize("form", ["{}/t1.nii.gz", "{}_t1.nii.gz"])
+def test_names_that_cannot_be_file_names_stay_apart(tmp_path, form):
+    cohort = import_cohort(tree(tmp_path / "src", *(form.format(name) for name in NAMES)), tmp_path / "out")
+    assert len(cohort.studies) == len(cohort.patients) == len(NAMES)
+    assert cohort.frame.set_index("study")["scan:t1"].to_dict() == {safe_id(n): form.format(n) for n in NAMES}
+
+
+def test_a_safe_name_depends_on_the_name_alone():
+    assert safe_id("sub-01_ses.2") == "sub-01_ses.2"
+    assert safe_id("Müller") == "M-ller-a78429899bb8"
+    assert safe_id("Mu\u0308ller") == safe_id("M\u00fcller")  # as macOS and others write it
+    assert len({safe_id(text) for text in ("", ".", "..", "-", "unnamed", *NAMES)}) == 5 + len(NAMES)
+
+
+def test_patients_of_a_table_and_of_a_pattern_stay_apart(tmp_path):
+    source = tree(tmp_path / "src", "a.nii.gz", "b.nii.gz")
+    (source / "s.csv").write_text("case,patient,t1\nk1 ,张三,a.nii.gz\nk2,李四,b.nii.gz\n")
+    assert {name: row["patient"] for name, row in rows(source / "s.csv").items()} == {
+        "k1": safe_id("张三"), "k2": safe_id("李四")
+    }  # fmt: skip
+
+
+def test_only_numbers_that_are_written_back_as_they_stand_become_numbers(tmp_path):
+    tree(tmp_path, "a.nii.gz", "b.nii.gz")
+    columns = {
+        "age": ("30", "41", [30, 41]),
+        "weight": ("70.5", "80", [70.5, 80.0]),
+        "padded": ("00123", "00124", ["00123", "00124"]),
+        "long": ("12345678901234567", "12345678901234568", [12345678901234567, 12345678901234568]),
+        "longer": ("123456789012345678901", "1", ["123456789012345678901", "1"]),
+        "mixed": ("12345678901234567", "0.5", ["12345678901234567", "0.5"]),
+        "huge": ("1e400", "1", ["1e400", "1"]),
+        "version": ("3.1", "3.10", ["3.1", "3.10"]),
+        "underscored": ("1_0", "2", ["1_0", "2"]),
+        "infinite": ("inf", "1", ["inf", "1"]),
+    }
+    lines = [",".join(["case", "t1", *columns])]
+    lines += [",".join([f"k{i}", f"{'ab'[i]}.nii.gz", *(c[i] for c in columns.values())]) for i in range(2)]
+    (tmp_path / "s.csv").write_text("\n".join(lines) + "\n")
+    cohort = import_cohort(tmp_path / "s.csv", tmp_path / "out")
+    for name, (_, _, expected) in columns.items():
+        found = cohort.frame[f"table:{name}"].tolist()
+        assert found == expected, name
+        assert [type(value) for value in found] == [type(value) for value in expected], name
+
+
+def test_a_subject_written_in_two_cases_is_one_study_and_no_phantom(tmp_path):
+    tree(tmp_path, "P1_t1.nii.gz", "p1_flair.nii.gz")
+    listing = list_studies(tmp_path)
+    assert set(listing.studies) == {"P1"}
+    assert not any("without any known sequence" in line for line in listing.report())

@@ -23,6 +23,10 @@ class ImportCohort:
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
+    leave_out: tuple[str, ...] = ()
+    """Studies to drop, such as "*_native"."""
+    patient: str | None = None
+    """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
     name: str | None = None
     """Name of the cohort; that of the source's folder if not given."""
 
@@ -30,7 +34,13 @@ class ImportCohort:
         """Import, and say what was found and how names were understood."""
         from scanweave.studies.layouts import list_studies, parse_rename
 
-        listing = list_studies(self.src, layout=self.layout, rename=parse_rename(self.rename))
+        listing = list_studies(
+            self.src,
+            layout=self.layout,
+            rename=parse_rename(self.rename),
+            leave_out=self.leave_out,
+            patient=self.patient,
+        )
         cohort = listing.write(self.out, self.name)
         print("\n".join(listing.report()))
         print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")
@@ -50,22 +60,29 @@ class CheckCohort:
 
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
+        from scanweave.engine.progress import counted
         from scanweave.studies.check import check_cohort
         from scanweave.studies.cohort import Cohort
 
-        verdicts = check_cohort(Cohort.open(self.cohort), self.workers)
+        cohort = Cohort.open(self.cohort)
         if self.json:
             import json
 
+            verdicts = check_cohort(cohort, self.workers)
             print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2, ensure_ascii=False))
         else:
+            with counted("studies") as progress:
+                verdicts = check_cohort(cohort, self.workers, progress)
             _print_verdicts(verdicts)
         return int(any(verdict.status == "refused" for verdict in verdicts))
 
 
 @dataclass
 class SplitCohort:
-    """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere."""
+    """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
+
+    Patients that the source sets aside for testing (imagesTs, or "test" in a column "split") do so in every fold.
+    """
 
     cohort: Positional[Path]
     """Folder of the cohort."""
@@ -84,12 +101,16 @@ class SplitCohort:
         from scanweave.studies.splits import Part, make_splits, write_splits
 
         cohort = Cohort.open(self.cohort)
-        folds = len(cohort.patients) if self.leave_one_out else self.folds
-        splits = make_splits(cohort.patients, folds, seed=self.seed, validation=self.validation)
+        held = cohort.held_out
+        patients = sorted(set(cohort.patients).difference(held))
+        folds = len(patients) if self.leave_one_out else self.folds
+        splits = make_splits(patients, folds, seed=self.seed, validation=self.validation)
         write_splits(cohort.folder, splits)
         parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
         sizes = ", ".join(f"{len(splits.patients(part, 0))} {part}" for part in parts)
-        print(f"{len(cohort.patients)} patients in {folds} folds from seed {self.seed}; fold 0: {sizes}")
+        print(f"{len(patients)} patients in {folds} folds from seed {self.seed}; fold 0: {sizes}")
+        if held:
+            print(f"{len(held)} patients stay the test part of every fold, as the source says")
         return 0
 
 

@@ -44,10 +44,11 @@ def main(program: str, arguments: list[str]) -> int:
     options, rest = parse(Fit, program, arguments, extra=True)
     about, overrides = entry(options.system), parse_fields(rest)
     from scanweave import api
+    from scanweave.configuration import Layer, configure
     from scanweave.studies.cohort import Cohort
 
-    layers: list[api.Layer] = [options.config, overrides] if options.config else [overrides]
-    settings = api.configure(options.system, options.preset, layers)
+    layers: list[Layer] = [options.config, overrides] if options.config else [overrides]
+    settings = configure(options.system, options.preset, layers)
     say = _voice()
     if options.preset is None:
         say(_reason(about, settings.preset))

@@ -19,7 +19,7 @@ class Predict:
     cohort: Path
     """Folder of the cohort."""
     out: Path
-    """Folder to make: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
+    """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
     targets: str | None = None
     """Sequences to make from all others, such as "t1,flair"; those that each study lacks if not given."""
     part: Literal["train", "validation", "test"] | None = None
@@ -31,7 +31,7 @@ class Predict:
         """Predict; exit status 1 if a study could not be predicted."""
         from scanweave import api
         from scanweave.cli.main import REFUSED
-        from scanweave.cli.progress import counted
+        from scanweave.engine.progress import counted
         from scanweave.studies.cohort import Cohort
 
         system = api.open_run(self.folder, self.device, "predict")
@@ -39,7 +39,7 @@ class Predict:
         if self.part is not None:
             cohort = cohort.part(self.part, int(system.run.config.get("fold", 0)))
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
-        with counted("studies") as progress:
+        with counted("studies predicted") as progress:
             done = api.predict(system, cohort, self.out, targets=targets, progress=progress)
         for reason in done.failed.values():
             print(f"error: {reason}", file=sys.stderr)

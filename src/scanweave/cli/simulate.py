@@ -34,7 +34,7 @@ class SimulateBrain:
 
     def run(self) -> int:
         """Simulate, and say where the cohort is."""
-        from scanweave.cli.progress import counted
+        from scanweave.engine.progress import counted
         from scanweave.simulate import simulate_brain
 
         with counted("subjects") as progress:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, atomic_write, read_json
+from scanweave.files import atomic_folder, atomic_write, read_json, sweep, writing
 
+FORMAT = 1
 GENERATIONS = 2
 """Checkpoints kept: the newest, and one to fall back on should it be damaged."""
 
@@ -81,14 +82,9 @@ class Checkpoints:
         Raises:
             ScanweaveError: The disk is full or fails; the older checkpoints are intact.
         """
-        path = self.path("step", state.step)
-        self._write(path, state, tensors)
-        try:
+        self._write(self.path("step", state.step), state, tensors)
+        with writing(self.folder):
             self._prune()
-        except OSError as error:
-            raise ScanweaveError(
-                path, f"older ones cannot be removed ({error.strerror})", "Check the disk, then run the same command"
-            ) from error
 
     def save_best(self, state: State, tensors: Tensors) -> None:
         """Write the weights of the best step; older best ones stay until no checkpoint names them."""
@@ -116,8 +112,7 @@ class Checkpoints:
 
     def tidy(self, newest: Path | None) -> None:
         """Remove what a killed process left half-written, and damaged checkpoints newer than `newest`."""
-        for path in self.folder.glob(".partial-*"):
-            shutil.rmtree(path, ignore_errors=True)
+        sweep(self.folder)
         for path in self._generations():
             if newest and path.name > newest.name:
                 _remove(path)
@@ -130,23 +125,18 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*"), reverse=True)
 
     def _write(self, path: Path, state: State, tensors: Tensors) -> None:
-        next_step = "The older checkpoints are intact: make room, then run the same command to continue"
-        try:
+        with writing(path):
             if path.exists():
                 _remove(path)
-            with atomic_folder(path) as partial:
-                sums = {}
-                for name, group in tensors.items():
-                    file = partial / f"{name}.safetensors"
-                    save_file(dict(group), file)
-                    sums[file.name] = _checksum(file)
-                content = {"format": 1, **asdict(state), "files": sums}
-                text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
-                (partial / "state.json").write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ScanweaveError(path, f"cannot be written ({error.strerror})", next_step) from error
-        except SafetensorError as error:
-            raise ScanweaveError(path, f"cannot be written ({error})", next_step) from error
+        with atomic_folder(path) as partial:
+            sums = {}
+            for name, group in tensors.items():
+                file = partial / f"{name}.safetensors"
+                _save(group, file)
+                sums[file.name] = _checksum(file)
+            content = {"format": FORMAT, **asdict(state), "files": sums}
+            text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
+            (partial / "state.json").write_text(text, encoding="utf-8")
 
     def _prune(self) -> None:
         for path in self._generations()[GENERATIONS:]:
@@ -184,9 +174,17 @@ def damage(path: Path, *, tensors: bool = True) -> str | None:
 
 
 def read_state(path: Path) -> State:
-    """Return the state of an intact checkpoint."""
+    """Return the state of an intact checkpoint.
+
+    Raises:
+        ScanweaveError: Another version of scanweave wrote it.
+    """
     content = dict(read_json(path / "state.json", "")["content"])
-    del content["format"], content["files"]
+    written, known = content.pop("format", None), {about.name for about in fields(State)}
+    del content["files"]
+    if written != FORMAT or not content.keys() <= known:
+        reason = f"was written by another version of scanweave (format {written}, here {FORMAT})"
+        raise ScanweaveError(path, reason, "Use the scanweave that began this run, or fit into another folder")
     return State(**content)
 
 
@@ -201,13 +199,15 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     Raises:
         ScanweaveError: The disk is full or fails.
     """
+    with atomic_write(path) as partial:
+        _save(tensors, partial, {"scanweave": json.dumps(dict(about))})
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path, about: dict[str, str] | None = None) -> None:
     try:
-        with atomic_write(path) as partial:
-            save_file(dict(tensors), partial, metadata={"scanweave": json.dumps(dict(about))})
-    except OSError as error:
-        raise ScanweaveError(path, f"cannot be written ({error.strerror})", "Make room and run again") from error
-    except SafetensorError as error:
-        raise ScanweaveError(path, f"cannot be written ({error})", "Make room and run again") from error
+        save_file(dict(tensors), path, about)
+    except SafetensorError as error:  # its word for a disk that refuses
+        raise OSError(str(error)) from error
 
 
 def _remove(path: Path) -> None:

@@ -8,6 +8,7 @@ was killed at any moment continues from its last checkpoint to the same weights,
 from __future__ import annotations
 
 import math
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -40,8 +41,8 @@ from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-VALIDATION_HOURS = 12
-"""How long other processes wait for the first one to validate or to write [h]."""
+PATIENCE_HOURS = 12
+"""How long other processes wait for the first one to prepare, to validate or to write [h]."""
 NAMED_CASES = 10
 """Most cases named in an error."""
 
@@ -59,15 +60,16 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
 
     Raises:
         ScanweaveError: A sample cannot be read, the loss stays non-finite, the disk is full, every checkpoint is
-            damaged, or the device is not there.
+            damaged, or the device is not there or too small.
         SystemExit: SIGINT or SIGTERM came.
     """
     progress = TrainingProgress(settings.steps, shown=run.main)
     if run.finished:
         progress.say(f"{run.folder} is finished: its weights are {run.weights.name}")
         return
-    with StopRequest() as request:
-        session = _Session(task, settings, run, progress, open_accelerator(settings))
+    accelerator = open_accelerator(settings)
+    with StopRequest() as request, _enough_memory(accelerator.device):
+        session = _Session(task, settings, run, progress, accelerator)
         session.resume()
         with progress:
             stopped = session.loop_or_stop(request)
@@ -79,10 +81,12 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
 
 
 def open_accelerator(settings: TrainingSettings) -> Accelerator:
-    """Return the accelerator for the device and precision of `settings`.
+    """Return the accelerator for the device and precision of `settings`; joins the processes of torchrun first.
+
+    The first call decides how long the processes wait for each other: call it before anything that one does alone.
 
     Raises:
-        ScanweaveError: The device is not there, or cannot compute in the precision.
+        ScanweaveError: The device is not there, cannot compute in the precision, or not in several processes.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(settings.device, True):
@@ -93,20 +97,34 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
     GradientState._reset_state()
     try:
         accelerator = Accelerator(
-            cpu=settings.device == "cpu",
+            cpu=settings.device == "cpu" or not any(there.values()),  # else processes on CPUs would train apart
             mixed_precision=PRECISIONS[settings.precision],
             kwargs_handlers=[
                 # A batch may leave parts of the network unused: a head whose label or sequence is absent in it.
                 DistributedDataParallelKwargs(find_unused_parameters=True),
-                InitProcessGroupKwargs(timeout=timedelta(hours=VALIDATION_HOURS)),
+                InitProcessGroupKwargs(timeout=timedelta(hours=PATIENCE_HOURS)),
             ],
         )
     except ValueError as error:
         raise ScanweaveError("precision", str(error), "Use --precision fp32 or bf16") from error
+    if accelerator.num_processes < int(os.environ.get("WORLD_SIZE", "1")):
+        reason = f"{accelerator.device.type} cannot be shared by the processes of torchrun"
+        raise ScanweaveError("device", reason, "Start without torchrun, or use --training.device cpu")
     if settings.precision != "fp32" and not accelerator.native_amp:  # accelerate would train in fp32 without a word.
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
     return accelerator
+
+
+@contextmanager
+def _enough_memory(device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        step = "Fit into another run folder with a smaller training.batch_size (and training.accumulate in its place), "
+        raise ScanweaveError(
+            str(device), "its memory is too small for this training", f"{step}smaller crops or a smaller network"
+        ) from error
 
 
 class _Session:

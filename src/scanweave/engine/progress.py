@@ -1,14 +1,62 @@
-"""How far a training is: a live bar with the time to go on a terminal, plain lines elsewhere."""
+"""How far a command is: a live bar with the time to go on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+SECONDS = 10.0
+"""Time between two lines where there is no terminal."""
+
+
+@contextmanager
+def counted(what: str, *, shown: bool = True, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that takes how many of how many are done, and shows it with the time to go.
+
+    Args:
+        what: What is counted, such as "studies prepared".
+        shown: Whether this process shows anything.
+        console: Where to; standard output by default.
+    """
+    console = console or Console(highlight=False, soft_wrap=True, markup=False, quiet=not shown)
+    began = told = time.monotonic()
+    bar = _bar(console, shown)
+    task = bar.add_task(what, total=None, eta="?", terms="")
+
+    def show(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        eta = _duration((total - done) * (now - began) / done) if done else "?"
+        bar.update(task, completed=done, total=total, eta=eta)
+        if bar.disable and (done == total or now - told > SECONDS):
+            console.print(f"{what} {done}/{total}" + (f" · ETA {eta}" if done < total else ""))
+            told = now
+
+    with bar:
+        yield show
+
+
+def _bar(console: Console, shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA {task.fields[eta]}  {task.fields[terms]}"),
+        console=console,
+        transient=True,
+        disable=not shown or not console.is_terminal,
+    )
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 class TrainingProgress:
@@ -23,15 +71,7 @@ class TrainingProgress:
     def __init__(self, steps: int, *, shown: bool, console: Console | None = None) -> None:
         self._steps = steps
         self._console = console or Console(highlight=False, soft_wrap=True, markup=False, quiet=not shown)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("ETA {task.fields[eta]}  {task.fields[terms]}"),
-            console=self._console,
-            transient=True,
-            disable=not shown or not self._console.is_terminal,
-        )
+        self._bar = _bar(self._console, shown)
         self._task = self._bar.add_task("training", total=steps, eta="?", terms="")
         self._first = 0
         self._since = time.monotonic()
@@ -80,7 +120,4 @@ class TrainingProgress:
     def eta(self, step: int) -> str:
         """Return the time to go as `h:mm:ss`."""
         pace = self.pace(step)
-        if pace <= 0:
-            return "?"
-        seconds = round((self._steps - step) / pace)
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return _duration((self._steps - step) / pace) if pace > 0 else "?"

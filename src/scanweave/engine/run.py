@@ -9,25 +9,53 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+
 import scanweave
 from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, read_json, write_json
+from scanweave.files import atomic_write, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 ABSENT = "absent"
 """Stands for the value of a field that only one of two configurations has."""
+INPUTS = "inputs.json"
+ImageStates = Mapping[str, list[int]]
+"""Size and change time of a study's images, by their names."""
+_ADVICE = "Restore the file or fit again"
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Configuration(_Checked):
+    """What is asked of `config.json` here; the rest is the system's."""
+
+    fold: int = Field(0, ge=0)
+
+
+class Record(_Checked):
+    """What is asked of `run.json`: what is computed with, or looked into."""
+
+    state: str = "stopped"
+    seconds: float = Field(0.0, ge=0)
+    cohort: dict[str, str] | None = None
+    versions: dict[str, str] = {}
+
+
+class Inputs(RootModel[dict[str, dict[str, list[int]]]]):
+    """What `inputs.json` holds: the state of each image, by study and name of the image."""
 
 
 class Run:
@@ -57,6 +85,7 @@ class Run:
         system: str,
         config: Mapping[str, Any],
         cohort: Mapping[str, str] | None = None,
+        inputs: Mapping[str, ImageStates] | None = None,
     ) -> Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
@@ -67,9 +96,11 @@ class Run:
             system: Name of the system.
             config: Every setting as JSON values.
             cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
+            inputs: What tells that an image changed, by study and name of the image; see `engine.inputs`.
 
         Raises:
-            ScanweaveError: The folder is in use, holds a run of another configuration, or is no run folder.
+            ScanweaveError: The folder is in use, holds a run of another configuration or of images that changed since,
+                or is no run folder.
         """
         folder = Path(folder)
         settings: dict[str, Any] = json.loads(json.dumps(dict(config)))
@@ -77,20 +108,25 @@ class Run:
         if _rank():
             finished = (folder / "config.json").exists() and cls.open(folder).finished
             return cls.open(folder) if finished else cls(folder, settings, record, None)
-        with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = FolderLock(folder)
         try:
-            with _writing(folder):
-                return cls._start_locked(folder, settings, record, lock)
+            with writing(folder):
+                return cls._start_locked(folder, settings, record, inputs, lock)
         except ScanweaveError:
             lock.release()
             raise
 
     @classmethod
-    def _start_locked(cls, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock) -> Run:
-        for path in folder.glob(".partial-*"):
-            path.unlink()
+    def _start_locked(
+        cls,
+        folder: Path,
+        config: dict[str, Any],
+        record: dict[str, Any],
+        inputs: Mapping[str, ImageStates] | None,
+        lock: FolderLock,
+    ) -> Run:
+        sweep(folder)
         if (folder / "config.json").exists():
             old = cls.open(folder)
             _refuse_difference(folder, old.record, record, old.config, config)
@@ -100,6 +136,9 @@ class Run:
             raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
         run = cls(folder, config, record, lock)
         if not run.finished:
+            if inputs is not None:
+                _refuse_changed(run, inputs)
+                write_json(folder / INPUTS, inputs)
             record["state"] = "running"
             write_json(folder / "config.json", config)
             write_json(folder / "run.json", record)
@@ -110,17 +149,13 @@ class Run:
         """Open an existing run for reading.
 
         Raises:
-            ScanweaveError: The folder holds no run.
+            ScanweaveError: The folder holds no run, or a damaged one.
         """
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise ScanweaveError(folder, "is not a run folder (it has no config.json)", "Name the folder of a fit")
-        config = read_json(folder / "config.json", "Restore the file or fit again")
-        record = {}
-        if (folder / "run.json").is_file():
-            record = read_json(folder / "run.json", "Restore the file or fit again")
-        if not isinstance(config, dict) or not isinstance(record, dict):
-            raise ScanweaveError(folder, "config.json and run.json must hold objects", "Restore the files or fit again")
+        config = _read(folder / "config.json", Configuration)
+        record = _read(folder / "run.json", Record) if (folder / "run.json").is_file() else {}
         return cls(folder, config, record, None)
 
     @property
@@ -147,27 +182,37 @@ class Run:
         return self.folder / "weights.safetensors"
 
     @property
+    def inputs(self) -> dict[str, ImageStates] | None:
+        """The images that it is trained and validated on, by study; None where a run of an earlier version tells none.
+
+        Raises:
+            ScanweaveError: `inputs.json` is damaged.
+        """
+        path = self.folder / INPUTS
+        return _read(path, Inputs) if path.is_file() else None
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.folder / "checkpoints"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`; a last line torn by a kill is left out."""
+        """Return the lines of `metrics.jsonl`; a last line torn by a kill is left out.
+
+        Raises:
+            ScanweaveError: Another line is damaged.
+        """
         path = self.folder / "metrics.jsonl"
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        whole = text.split("\n")[:-1]  # what follows the last line break was never finished
+        return [_metrics_row(path, number, line) for number, line in enumerate(whole, 1)]
 
     def log(self, step: int, split: str, values: Mapping[str, Any]) -> None:
         """Append a line of metrics, and its numbers to TensorBoard; numbers that are not finite become null."""
         if not self.main:
             return
         row = {"step": step, "split": split, **{name: _json_number(value) for name, value in values.items()}}
-        with _writing(self.folder / "metrics.jsonl"):
+        with writing(self.folder / "metrics.jsonl"):
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
             for name, value in row.items():
@@ -179,8 +224,7 @@ class Run:
         self._since, self._earlier = time.monotonic(), seconds
         if self.main:
             kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in self.metrics() if row["step"] <= step]
-            path = self.folder / "metrics.jsonl"
-            with _writing(path), atomic_write(path) as partial:
+            with atomic_write(self.folder / "metrics.jsonl") as partial:
                 partial.write_text("".join(kept), encoding="utf-8")
 
     @property
@@ -192,8 +236,7 @@ class Run:
         """Add or replace fields of `run.json`."""
         self.record |= fields
         if self.main:
-            with _writing(self.folder / "run.json"):
-                write_json(self.folder / "run.json", self.record)
+            write_json(self.folder / "run.json", self.record)
 
     def finish(self, **fields: Any) -> None:
         """Record that the training came to its end."""
@@ -207,7 +250,7 @@ class Run:
             if not self.finished:
                 self.note(state="stopped", seconds=round(self.seconds, 1))
             if self._writer is not None:
-                with _writing(self.folder / "tensorboard"):
+                with writing(self.folder / "tensorboard"):
                     self._writer.close()
         finally:
             self._lock.release()
@@ -229,13 +272,25 @@ class Run:
         return self._writer
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(path, _ADVICE)
     try:
-        yield
-    except OSError as error:
-        reason = f"cannot be written ({error.strerror or error})"
-        raise ScanweaveError(path, reason, "Make room or choose another disk, then run the same command") from error
+        kind.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"])) or "content"
+        raise ScanweaveError(path, f"{field}: {fault['msg']}", _ADVICE) from error
+    return content
+
+
+def _metrics_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not (isinstance(row, dict) and isinstance(row.get("step"), int) and isinstance(row.get("split"), str)):
+        raise ScanweaveError(path, f"line {number} is not a line of metrics", "Remove that line")
+    return row
 
 
 def _new_record(system: str, cohort: Mapping[str, str] | None) -> dict[str, Any]:
@@ -275,6 +330,19 @@ def _refuse_difference(
             f"holds a run with another configuration: {field} was {before}, now {after}",
             "Choose another run folder, or use the old value",
         )
+
+
+def _refuse_changed(run: Run, inputs: Mapping[str, ImageStates]) -> None:
+    """Refuse to go on with other images than the run began with: earlier steps have seen those."""
+    before = run.inputs
+    if before is None:
+        return
+    for study in sorted({*before, *inputs}):
+        old, new = before.get(study, {}), inputs.get(study, {})
+        changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        if changed:
+            reason = f"{', '.join(changed)} changed since this run began"
+            raise ScanweaveError(study, reason, f"Restore the image, or choose another run folder than {run.folder}")
 
 
 def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, str] | None:

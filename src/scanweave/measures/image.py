@@ -10,7 +10,7 @@ from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.gradients import deviation, similarity_maps
-from scanweave.measures.regions import BoolArray, checked_region, named_regions
+from scanweave.measures.regions import BoolArray, checked_region
 
 FloatArray = NDArray[np.floating]
 
@@ -22,20 +22,15 @@ SSIM_WINDOW = 7
 
 
 def image_quality(
-    prediction: ArrayLike,
-    reference: ArrayLike,
-    mask: ArrayLike | None,
-    data_range: float,
-    also: Mapping[str, ArrayLike] | None = None,
+    prediction: ArrayLike, reference: ArrayLike, regions: Mapping[str, ArrayLike], data_range: float
 ) -> dict[str, dict[str, float]]:
-    """Measure a prediction in the brain, in its box and in the whole volume; each map is computed once.
+    """Measure a prediction in several regions; each map is computed once.
 
     Args:
         prediction: Volume `(X, Y, Z)`.
         reference: The real volume, on the same grid and in the same units.
-        mask: Brain or other foreground `(X, Y, Z)`; without one only `volume` (and `also`) is measured.
+        regions: Masks `(X, Y, Z)` by name, such as `named_regions` gives.
         data_range: Span of possible intensities, such as 2 for images in [−1, 1].
-        also: Further regions by name, such as `{"lesion": lesion_mask}`.
 
     Returns:
         For each region `{"psnr": [dB], "ssim", "nmse", "gmsd"}`; higher is better for the first two.
@@ -45,7 +40,7 @@ def image_quality(
         ScanweaveError: Shapes differ, a value is not finite, a region is empty, or a volume is too thin for SSIM.
     """
     prediction, reference = _checked(prediction, reference, data_range)
-    regions = named_regions(reference.shape, mask, also)
+    masks = {name: checked_region(name, region, reference.shape) for name, region in regions.items()}
     structure = _ssim_map(prediction, reference, data_range)
     edges = similarity_maps(prediction, reference, data_range)
     return {
@@ -55,7 +50,7 @@ def image_quality(
             "nmse": _nmse(prediction, reference, region),
             "gmsd": deviation(edges, region),
         }
-        for name, region in regions.items()
+        for name, region in masks.items()
     }
 
 

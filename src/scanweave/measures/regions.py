@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.foreground import bounding_box
 
 BoolArray = NDArray[np.bool_]
 
 
-def bounding_box(mask: ArrayLike) -> tuple[slice, ...]:
-    """Return the smallest box, as slices, that holds every voxel of `mask` `(X, Y, Z)`.
+def named_regions(mask: ArrayLike) -> dict[str, BoolArray]:
+    """Return `brain` (the mask `(X, Y, Z)`), its bounding `box` and the whole `volume`.
 
     Raises:
         ScanweaveError: The mask is empty.
     """
-    mask = np.asarray(mask, dtype=bool)
-    if not mask.any():
-        raise ScanweaveError(
-            "mask", "it is empty", "Give a mask with at least one voxel, or none to measure the volume"
-        )
-    axes = range(mask.ndim)
-    profiles = [np.flatnonzero(mask.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
-    return tuple(slice(int(hits[0]), int(hits[-1]) + 1) for hits in profiles)
-
-
-def named_regions(
-    shape: tuple[int, ...], mask: ArrayLike | None, also: Mapping[str, ArrayLike] | None = None
-) -> dict[str, BoolArray]:
-    """Return `brain` (the mask), `box` (its bounding box), `volume` (everything) and the regions of `also`.
-
-    Args:
-        shape: `(X, Y, Z)` of the volume.
-        mask: Foreground `(X, Y, Z)`; without one, only `volume` and `also` are returned.
-        also: Further regions by name, such as `{"lesion": lesion_mask}`.
-
-    Raises:
-        ScanweaveError: A region is empty or has another shape than the volume.
-    """
-    found: dict[str, BoolArray] = {}
-    if mask is not None:
-        found["brain"] = checked_region("mask", mask, shape)
-        found["box"] = np.zeros(shape, dtype=bool)
-        found["box"][bounding_box(found["brain"])] = True
-    found["volume"] = np.ones(shape, dtype=bool)
-    return found | {name: checked_region(name, region, shape) for name, region in (also or {}).items()}
+    brain = np.asarray(mask, dtype=bool)
+    brain = checked_region("mask", brain, brain.shape)
+    box = np.zeros(brain.shape, dtype=bool)
+    box[bounding_box(brain)] = True
+    return {"brain": brain, "box": box, "volume": np.ones(brain.shape, dtype=bool)}
 
 
 def checked_region(name: str, region: ArrayLike, shape: tuple[int, ...]) -> BoolArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.files import read_json, sweep, write_json
 from scanweave.simulate.settings import BrainSettings
 from scanweave.simulate.truth import describe
 from scanweave.simulate.writing import HELD_OUT, STUDIES, TRUTH, name_of, write_subjects
@@ -91,13 +90,12 @@ def _claim(out: Path, request: dict[str, Any]) -> None:
     if known.exists():
         if read_json(known, _AGAIN) != request:
             raise ScanweaveError(out, "holds a cohort simulated with another seed or other settings", _AGAIN)
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ScanweaveError(out, "is not empty and not a simulated cohort", _AGAIN)
     else:
         write_json(known, request)
     for room in (STUDIES, HELD_OUT):
-        for partial_folder in (out / room).glob(".partial-*"):
-            shutil.rmtree(partial_folder)
+        sweep(out / room)
 
 
 def _row(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import errno
+import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import blosc2
 import numpy as np
@@ -20,9 +18,10 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, read_json, write_json
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
-from scanweave.studies.preparation import Frame, PreparedStudy, prepare
+from scanweave.studies.preparation import Frame, PreparedStudy, background, prepare
 from scanweave.studies.study import Study
 
+ABOUT = "study.json"
 SLAB = 4
 """Slices in one compressed chunk: a stack of 3 touches at most two."""
 _COMPRESSION = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE]}
@@ -38,12 +37,14 @@ class CachedStudy:
         folder: Its files.
         frame: Where it lies.
         names: Scans that are present.
+        backgrounds: What surrounds each of them, in [-1, 1].
     """
 
     id: str
     folder: Path
     frame: Frame
     names: tuple[str, ...]
+    backgrounds: Mapping[str, float]
 
     def slices(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         """Slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1]."""
@@ -51,7 +52,10 @@ class CachedStudy:
 
 
 class PreparedCohort:
-    """The prepared studies of a cohort, in `<cohort>/prepared/<plan>/`; what is there already is used again."""
+    """The prepared studies of a cohort, in `<cohort>/prepared/<plan>/<study>/<sources>/`.
+
+    The name of a folder says what it was made from: what is there already is used again, by all who fit at once.
+    """
 
     def __init__(self, cohort: Cohort, plan: Plan, folder: Path | None = None) -> None:
         self.cohort, self.plan = cohort, plan
@@ -61,9 +65,12 @@ class PreparedCohort:
         self, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> list[CachedStudy]:
         """Prepare what is not there yet, on `workers` processes, and return all studies in cohort order."""
-        studies = [study.only(self.plan.sequences) for study in self.cohort]
-        todo = [study for study in studies if not self._is_current(study)]
-        jobs = [(study.id, self.cohort.folder, self.folder / study.id, self.plan) for study in todo]
+        folders = {study.id: self._folder(study.only(self.plan.sequences)) for study in self.cohort}
+        jobs = [
+            (replace(self.cohort, frame=self.cohort.frame.iloc[[row]]), folder, self.plan)
+            for row, folder in enumerate(folders.values())
+            if not (folder / ABOUT).is_file()
+        ]
         if workers > 1 and len(jobs) > 1:
             with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
                 for done, _ in enumerate(pool.map(_prepare_one, jobs), 1):
@@ -72,54 +79,46 @@ class PreparedCohort:
             for done, job in enumerate(jobs, 1):
                 _prepare_one(job)
                 progress(done, len(jobs))
-        return [open_cached(self.folder / study.id) for study in studies]
+        return [self._opened(name, folder) for name, folder in folders.items()]
 
-    def _is_current(self, study: Study) -> bool:
-        about = self.folder / study.id / "study.json"
-        return about.is_file() and read_json(about, _ADVICE).get("sources") == _sources(study)
+    def _folder(self, study: Study) -> Path:
+        """Where a study lies: under a hash of the size and change time of the files that it is made from."""
+        files = [(name, scan.path.stat()) for name, scan in sorted(study.scans.items()) if scan.path]
+        content = repr([(name, about.st_size, about.st_mtime_ns) for name, about in files])
+        return self.folder / study.id / hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def _opened(self, name: str, folder: Path) -> CachedStudy:
+        about = read_json(folder / ABOUT, _ADVICE)
+        try:
+            frame, names = Frame.from_json(about["frame"]), tuple(about["names"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
+        return CachedStudy(name, folder, frame, names, {own: background(self.plan, own) for own in names})
 
 
-def open_cached(folder: Path) -> CachedStudy:
-    """Open one prepared study."""
-    about = read_json(folder / "study.json", _ADVICE)
+def _write(folder: Path, prepared: PreparedStudy) -> None:
+    """Write one prepared study, whole or not at all, unless another fit has just done so."""
     try:
-        return CachedStudy(folder.name, folder, Frame.from_json(about["frame"]), tuple(about["names"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ScanweaveError(folder / "study.json", f"damaged ({error!r})", _ADVICE) from error
+        with atomic_folder(folder) as temporary:
+            for name, volume in prepared.volumes.items():
+                x, y, z = volume.shape
+                slab = (x, y, min(SLAB, z))
+                volume, file = np.ascontiguousarray(volume), str(temporary / f"{name}.b2nd")
+                try:
+                    blosc2.asarray(volume, urlpath=file, mode="w", chunks=slab, blocks=slab, cparams=_COMPRESSION)
+                except RuntimeError as error:  # how blosc2 says that the disk is full
+                    raise OSError(errno.EIO, str(error), file) from error
+            about = {"frame": prepared.frame.to_json(), "names": sorted(prepared.volumes)}
+            write_json(temporary / ABOUT, about)
+    except ScanweaveError:
+        if not (folder / ABOUT).is_file():
+            raise
 
 
-def write_cached(folder: Path, prepared: PreparedStudy, sources: Mapping[str, Any]) -> None:
-    """Write one prepared study, whole or not at all."""
-    if folder.exists():
-        _remove(folder)
-    with atomic_folder(folder) as temporary:
-        for name, volume in prepared.volumes.items():
-            x, y, z = volume.shape
-            slab = (x, y, min(SLAB, z))
-            volume, file = np.ascontiguousarray(volume), str(temporary / f"{name}.b2nd")
-            blosc2.asarray(volume, urlpath=file, mode="w", chunks=slab, blocks=slab, cparams=_COMPRESSION)
-        about = {"frame": prepared.frame.to_json(), "names": sorted(prepared.volumes), "sources": sources}
-        write_json(temporary / "study.json", about)
-
-
-def _prepare_one(job: tuple[str, Path, Path, Plan]) -> None:
-    name, cohort, folder, plan = job
-    study = _cohort(cohort)[name].only(plan.sequences)
-    write_cached(folder, prepare(study, plan), _sources(study))
-
-
-@lru_cache(maxsize=1)
-def _cohort(folder: Path) -> Cohort:
-    """Read the manifest once a process, not once a study."""
-    return Cohort.open(folder)
-
-
-def _sources(study: Study) -> dict[str, list[int]]:
-    """Size and change time of the files a study was prepared from."""
-    files: dict[str, os.stat_result] = {
-        name: scan.path.stat() for name, scan in sorted(study.scans.items()) if scan.path
-    }
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in files.items()}
+def _prepare_one(job: tuple[Cohort, Path, Plan]) -> None:
+    """Prepare the one study of a cohort; a study itself, with its way to read voxels, goes to no other process."""
+    (study,), folder, plan = job
+    _write(folder, prepare(study, plan))
 
 
 def _opened(path: Path) -> blosc2.NDArray:
@@ -127,11 +126,3 @@ def _opened(path: Path) -> blosc2.NDArray:
         return blosc2.open(str(path), mode="r")
     except (OSError, RuntimeError, ValueError) as error:
         raise ScanweaveError(path, f"cannot be read ({error})", _ADVICE) from error
-
-
-def _remove(folder: Path) -> None:
-    """Move an outdated study out of the way before deleting it, so that no half of it is ever seen."""
-    doomed = folder.with_name(f".outdated-{folder.name}")
-    shutil.rmtree(doomed, ignore_errors=True)
-    folder.rename(doomed)
-    shutil.rmtree(doomed)

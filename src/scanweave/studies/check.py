@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
     """The verdict on each study, in the light of the others."""
-    series, copies = _unexpected_series(evidence), _copies(evidence)
+    series, copies = _series(evidence), _copies(evidence)
     exchanged = swapped([e.profile for e in evidence])
     return [
         Verdict(e.study, (*e.findings, *series[e.study], *copies[e.study], *((swap,) if swap else ())))
@@ -141,17 +141,19 @@ def _examine_voxels(
     return prints, samples
 
 
-def _unexpected_series(evidence: Iterable[Evidence]) -> dict[str, list[Finding]]:
-    """Studies in which a sequence is a series though it is a volume in most."""
-    evidence = list(evidence)
+def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
+    """Which scans are series: refused where the sequence is a volume in most studies."""
     have = Counter(name for e in evidence for name in {*e.prints, *e.frames})
     as_series = Counter(name for e in evidence for name in e.frames)
     found: dict[str, list[Finding]] = defaultdict(list)
     for e in evidence:
         for name, frames in e.frames.items():
             usual = len(evidence) > 1 and as_series[name] > have[name] / 2
-            if name not in SERIES and not usual:
-                words, step = f"a series of {frames} frames where a volume is expected", "Name one by FILE#k in a table"
+            words = f"a series of {frames} frames"
+            if name in SERIES or usual:
+                found[e.study].append(Finding("series", "ok", words, "left out where volumes are needed", name))
+            else:
+                words, step = f"{words} where a volume is expected", "Name one by FILE#k in a table"
                 found[e.study].append(Finding("series", "refused", words, step, name))
     return found
 
@@ -201,10 +203,12 @@ def _check(cohort: Cohort, known: Mapping[str, Evidence], workers: int, progress
         for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
             evidence[one.study] = one
             progress(done, len(todo))
+    judged = {verdict.study: verdict for verdict in judge(list(evidence.values()))}
     if todo:
-        _remember(cohort.folder, evidence)
-    by_study = {verdict.study: verdict for verdict in judge(list(evidence.values()))}
-    return [by_study[name] for name in cohort.studies]
+        studies = [asdict(one) for _, one in sorted(evidence.items())]
+        statuses = {name: verdict.status for name, verdict in judged.items()}
+        write_json(cohort.folder / FILE, {"format": FORMAT, "verdicts": statuses, "studies": studies})
+    return [judged[name] for name in cohort.studies]
 
 
 def _known(folder: Path) -> dict[str, Evidence]:
@@ -225,29 +229,37 @@ def _evidence(value: Mapping[str, Any]) -> Evidence:
     return Evidence(**{**value, "findings": findings, "profile": Profile(**value["profile"])})
 
 
-def _remember(folder: Path, evidence: Mapping[str, Evidence]) -> None:
-    studies = [asdict(one) for _, one in sorted(evidence.items())]
-    statuses = {verdict.study: verdict.status for verdict in judge(list(evidence.values()))}
-    try:
-        write_json(folder / FILE, {"format": FORMAT, "verdicts": statuses, "studies": studies})
-    except OSError as error:
-        raise ScanweaveError(
-            folder / FILE, f"cannot be written ({error.strerror})", "Make room or change permissions"
-        ) from error
+def sound_studies(
+    cohort: Cohort, workers: int, say: Callable[[str], None], progress: Progress = lambda done, total: None
+) -> Cohort:
+    """The cohort as far as volumes are needed: without the studies that the check refuses, and without series.
 
-
-def sound_studies(cohort: Cohort, workers: int, say: Callable[[str], None]) -> Cohort:
-    """The cohort without the studies that the check refuses; says how many, and of which kind the rest is.
+    Args:
+        cohort: Any cohort.
+        workers: Studies that are read at once.
+        say: Takes a line that says how many studies were left out, and of which kind the rest is.
+        progress: Called with the number of studies done and of all that must be read.
 
     Raises:
         ScanweaveError: Every study is refused.
     """
-    found = verdicts(cohort, workers)
+    found = verdicts(cohort, workers, progress)
     refused = [verdict.study for verdict in found if verdict.status == "refused"]
     counts = {status: sum(verdict.status == status for verdict in found) for status in ("ok", "repaired", "suspect")}
     words = " · ".join(f"{status} {count}" for status, count in counts.items() if count)
     advice = f"scanweave cohort check {cohort.folder}"
+    series: dict[str, list[str]] = defaultdict(list)
+    for verdict in found:
+        for finding in verdict.findings:
+            if (finding.kind, finding.status) == ("series", "ok"):
+                series[f"scan:{finding.scan}"].append(verdict.study)
     if len(refused) == len(cohort):
         raise ScanweaveError(cohort.folder, "every study is refused by the check", f"See why: {advice}")
-    say(f"check: {words}" + (f" · refused and left out {len(refused)}, see {advice}" if refused else ""))
-    return cohort.where(~cohort.frame["study"].isin(refused)) if refused else cohort
+    named = ", ".join(f"{column[5:]} {len(studies)}" for column, studies in series.items())
+    words += f" · series left out: {named}" if series else ""
+    words += f" · refused and left out {len(refused)}, see {advice}" if refused else ""
+    say(f"check: {words}")
+    frame = cohort.frame.copy()
+    for column, studies in series.items():
+        frame[column] = frame[column].mask(frame["study"].isin(studies))
+    return replace(cohort, frame=frame).where(~frame["study"].isin(refused))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -120,6 +122,13 @@ class Cohort:
         return sorted(_texts(self.frame["patient"]).unique().to_pylist())
 
     @property
+    def held_out(self) -> list[str]:
+        """Patients that the source itself sets aside for testing (column `split`), sorted."""
+        if "split" not in self.frame:
+            return []
+        return sorted(_texts(self.frame["patient"][self.frame["split"] == "test"]).unique().to_pylist())
+
+    @property
     def sequences(self) -> list[str]:
         """Names of the scans that at least one study has, in manifest order."""
         return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
@@ -155,10 +164,19 @@ class Cohort:
         return read_splits(self.folder)
 
     def part(self, part: Part, fold: int = 0) -> Cohort:
-        """The studies of one part of a fold; without written splits, of the manifest's `split` column."""
+        """The studies of one part of a fold; without written splits, of the manifest's `split` column.
+
+        Patients that are held out test in every fold.
+
+        Raises:
+            ScanweaveError: There is no such fold, a patient is assigned to none, or nothing divides the cohort.
+        """
         splits = self.splits()
         if splits is not None:
-            return self.where(splits.parts(_texts(self.frame["patient"]), fold, self.folder) == part)
+            held = self.frame["patient"].isin(self.held_out).to_numpy(dtype=bool)
+            parts = np.full(len(self), "test", dtype=object)
+            parts[~held] = splits.parts(_texts(self.frame["patient"][~held]), fold, self.folder)
+            return self.where(parts == part)
         if "split" in self.frame:
             return self.where(self.frame["split"] == part)
         raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
@@ -188,8 +206,15 @@ def _texts(column: pd.Series) -> pa.Array:
 
 
 def safe_id(text: str) -> str:
-    """A study or patient name that can be a file name: other characters become `-`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:128] or "unnamed"
+    """A study or patient name that can be a file name: itself, or what is safe of it and a hash of all of it.
+
+    It depends on the name alone, so that different names stay apart and one name is the same in every cohort.
+    """
+    text = unicodedata.normalize("NFC", text)
+    if re.fullmatch(_SAFE_ID, text):
+        return text
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "unnamed"
+    return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _read_report(path: Path) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Status = Literal["ok", "repaired", "suspect", "refused"]
-"""`repaired`: usable, after a change that is named and exact or harmless; `suspect`: usable as it is, but a person
-should look; `refused`: not usable, nothing is guessed."""
+"""`ok`: usable; `repaired`: usable, after a change that is named and exact or harmless; `suspect`: usable as it is, but
+a person should look; `refused`: not usable, nothing is guessed."""
 
 ORDER: tuple[Status, ...] = ("ok", "repaired", "suspect", "refused")
 
@@ -21,7 +20,7 @@ class Finding:
         kind: One word for it, such as `"orientation"`.
         status: How bad it is.
         words: What it is.
-        step: What was done (`repaired`), or what the user can do.
+        step: What is done (`ok`, `repaired`), or what the user can do.
         scan: The image it concerns, such as `"t1"` or `"mask:lesion"`; None: the whole study.
     """
 
@@ -57,15 +56,6 @@ class Verdict:
         """The worst of the findings."""
         return max((finding.status for finding in self.findings), key=ORDER.index, default="ok")
 
-    def with_findings(self, *findings: Finding) -> Verdict:
-        """The same verdict with more findings."""
-        return replace(self, findings=self.findings + findings)
-
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return {"study": self.study, "status": self.status, "findings": [asdict(f) for f in self.findings]}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Verdict:
-        """The inverse of `to_json`."""
-        return cls(str(value["study"]), tuple(Finding(**finding) for finding in value["findings"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
@@ -11,20 +11,27 @@ FLAT_SHARE = 0.2
 """An image of which at least this share holds one and the same lowest value, or 0, has had its background removed."""
 
 
-def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Voxels of `volume` `(X, Y, Z)` that show the patient.
+def removed_background(volume: NDArray[np.floating]) -> float | None:
+    """The one value that stands where the background was removed (skull-stripped, masked); None where it was not."""
+    finite = np.isfinite(volume)
+    least = max(1.0, FLAT_SHARE * int(finite.sum()))
+    candidates = (0.0, float(np.min(volume, where=finite, initial=np.inf)))
+    return next((value for value in candidates if int((volume == value).sum()) >= least), None)
 
-    Where the background was removed (skull-stripped, masked), everything that differs from it; else the largest
-    connected part above half of Otsu's threshold.
+
+def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Voxels of `volume` `(X, Y, Z)` that show the patient; NaN, what a scan does not cover, does not.
+
+    Where the background was removed, everything that differs from it; else the largest connected part above half of
+    Otsu's threshold.
     """
     finite = np.isfinite(volume)
     if not finite.any():
         return finite
+    background = removed_background(volume)
+    if background is not None:
+        return (volume != background) & finite
     lowest = volume[finite].min()
-    for background in (0.0, lowest):
-        flat = volume == background
-        if flat.mean() >= FLAT_SHARE:
-            return ~flat & finite
     sample = volume[finite][:: max(1, finite.sum() // 1_000_000)]
     if sample.min() == sample.max():
         return np.zeros_like(finite)
@@ -35,12 +42,11 @@ def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
     return ndimage.binary_fill_holes(bright)
 
 
-def bounding_box(mask: NDArray[np.bool_], margin: int = 0) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """First and last + 1 index `(3,)` of the true voxels, grown by `margin`, within the array; all of it if none is."""
-    shape = np.array(mask.shape)
-    boxes = ndimage.find_objects(mask.astype(np.uint8))
-    if not boxes:
-        return np.zeros(3, dtype=int), shape
-    start = np.array([axis.start for axis in boxes[0]])
-    stop = np.array([axis.stop for axis in boxes[0]])
-    return np.maximum(start - margin, 0), np.minimum(stop + margin, shape)
+def bounding_box(mask: ArrayLike, margin: int = 0) -> tuple[slice, ...]:
+    """The smallest box that holds every true voxel, grown by `margin`, within the array; all of it if none is true."""
+    mask = np.asarray(mask, dtype=bool)
+    boxes = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(slice(0, size) for size in mask.shape)]
+    return tuple(
+        slice(max(axis.start - margin, 0), min(axis.stop + margin, size))
+        for axis, size in zip(boxes[0], mask.shape, strict=True)
+    )

@@ -20,6 +20,9 @@ SAME_GRID_MM = 1e-2
 ORTHOGONAL_TOLERANCE = 1e-3
 """Largest cosine between two axes of a grid that still counts as orthogonal (0.06 degrees)."""
 
+EDGE = 1e-3
+"""Share of a voxel by which a point may lie outside of a grid and still count as in it: rounding."""
+
 Interpolation = Literal["nearest", "linear", "cubic"]
 _ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
 
@@ -144,23 +147,39 @@ def resample(
 ) -> FloatArray:
     """Sample `data` `(X, Y, Z)` or `(X, Y, Z, T)` on `source` at the voxel centres of `target`.
 
-    Returns an array of `target.shape` (and T) in the dtype of `data`; `outside` fills what `source` does not cover.
-    When the target is coarser, the data are smoothed first (Gaussian, σ = (ratio − 1) / 2 voxels) against aliasing.
+    Returns an array of `target.shape` (and T) in the dtype of `data`; `outside` fills what lies outside of the voxels
+    of `source`. Grids that differ by the order and direction of their axes only are turned, which is exact. When the
+    target is coarser, the data are smoothed first (Gaussian, σ = (ratio − 1) / 2 voxels) against aliasing.
     """
+    axes = target.orientation
+    data, source = orient(data, source, axes), source.oriented(axes)  # type: ignore[assignment]
     if source.matches(target):
         return data
     transform = np.linalg.inv(source.affine) @ target.affine
     ratio = np.linalg.norm(transform[:3, :3], axis=1)
     sigma = np.maximum(0.0, (ratio - 1.0) / 2.0) if interpolation != "nearest" else np.zeros(3)
+    covered = _covered(transform, source, target)
 
     def one(volume: FloatArray) -> FloatArray:
         if sigma.max() > 0.05:
             volume = ndimage.gaussian_filter(volume, sigma)
-        return ndimage.affine_transform(
+        made = ndimage.affine_transform(
             volume, transform[:3, :3], transform[:3, 3], output_shape=target.shape,
-            order=_ORDER[interpolation], mode="grid-constant", cval=outside,
+            order=_ORDER[interpolation], mode="nearest",
         )  # fmt: skip
+        made[~covered] = outside
+        return made
 
     if data.ndim == 3:
         return one(data)
     return np.stack([one(data[..., t]) for t in range(data.shape[3])], axis=-1)
+
+
+def _covered(transform: FloatArray, source: Geometry, target: Geometry) -> NDArray[np.bool_]:
+    """Which voxel centres of `target` lie within voxels of `source`; `transform` maps indices to indices."""
+    covered = np.ones(target.shape, dtype=bool)
+    x, y, z = np.ogrid[tuple(slice(0, size) for size in target.shape)]
+    for row, size in zip(transform, source.shape, strict=False):
+        index = row[0] * x + row[1] * y + row[2] * z + row[3]
+        covered &= (index >= -0.5 - EDGE) & (index <= size - 0.5 + EDGE)
+    return covered

@@ -63,7 +63,10 @@ def _pair(grid: Geometry, base: Geometry, reference: str) -> list[Finding]:
     words = (
         f"own grid {own}, {reference} has {other}" if own != other else f"own grid, {grid.distance(base):.2g} mm off"
     )
-    return [Finding("grid", "repaired", words, f"resampled to the grid of {reference}")]
+    step, covered = f"resampled to the grid of {reference}", base.overlap(grid)
+    if covered < 1:
+        step += f"; about {100 * (1 - covered):.0f} % of that it does not cover: absent there"
+    return [Finding("grid", "repaired", words, step)]
 
 
 def _listed(axes: Mapping[str, str], code: str) -> str:

@@ -15,8 +15,21 @@ from nibabel.spatialimages import HeaderDataError
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry
 
-MEMORY_BUDGET = int(os.environ.get("SCANWEAVE_MEMORY_BUDGET", 4 * 2**30))
-"""Largest array that is read from one file [bytes]; `SCANWEAVE_MEMORY_BUDGET` sets another."""
+
+def _memory_budget() -> int:
+    text = os.environ.get("SCANWEAVE_MEMORY_BUDGET", str(4 * 2**30))
+    if not text.isdecimal():
+        raise ScanweaveError(
+            "SCANWEAVE_MEMORY_BUDGET", f"{text!r} is not a number of bytes", "Write 8 GiB as 8589934592"
+        )
+    return int(text)
+
+
+MEMORY_BUDGET = _memory_budget()
+"""Most that is held while one file is read [bytes]; `SCANWEAVE_MEMORY_BUDGET` sets another."""
+
+HELD = 5
+"""Bytes a voxel that are held while an image is read and looked at: its float32 and a mask."""
 
 MAX_RATIO = 1100
 """Deflate shrinks no more than 1032-fold: a file that claims more than this many times its size lies."""
@@ -28,6 +41,7 @@ MAX_VOXELS_PER_AXIS = 2**15 - 1
 """What a NIfTI-1 header can say; a longer axis is a damaged header."""
 
 ADVICE = "Copy the file again from its source, or convert it anew"
+ANEW = "Orientation is never guessed: convert it anew from the DICOM files, with the position kept"
 
 
 @contextmanager
@@ -45,8 +59,15 @@ def faults_of(path: Path) -> Iterator[None]:
         raise ScanweaveError(path, f"cannot be read ({_words(error)})", ADVICE) from error
 
 
-def check_size(path: Path, shape: tuple[int, ...], itemsize: int = 1) -> None:
-    """Refuse an impossible or too large array (read as float32, stored in `itemsize` bytes) before it is decoded.
+def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, held: int = HELD) -> None:
+    """Refuse an impossible or too large array before it is decoded.
+
+    Args:
+        path: The file.
+        shape: What its header claims.
+        itemsize: Bytes a voxel that are stored.
+        there: Size of the file, or files, that hold the voxels.
+        held: Bytes a voxel that are held while it is read.
 
     Raises:
         ScanweaveError: Not 3D or 4D, above the memory budget, or far more than the file can hold.
@@ -57,10 +78,10 @@ def check_size(path: Path, shape: tuple[int, ...], itemsize: int = 1) -> None:
         )
     if max(shape) > MAX_VOXELS_PER_AXIS:
         raise ScanweaveError(path, f"its header gives the impossible shape {shape}", ADVICE)
-    voxels, there = int(np.prod([int(n) for n in shape], dtype=object)), max(1, path.stat().st_size)
-    if voxels * 4 > MEMORY_BUDGET:
+    voxels = int(np.prod([int(n) for n in shape], dtype=object))
+    if voxels * held > MEMORY_BUDGET:
         raise ScanweaveError(
-            path, f"its header claims {voxels / 2**28:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
+            path, f"needs {voxels * held / 2**30:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
             "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)",
         )  # fmt: skip
     size = voxels * itemsize
@@ -78,7 +99,7 @@ def check_geometry(path: Path, geometry: Geometry) -> Geometry:
         ScanweaveError: Its affine is singular or not finite.
     """
     if geometry.fault:
-        raise ScanweaveError(path, geometry.fault, "Orientation is never guessed: convert it anew from the source")
+        raise ScanweaveError(path, geometry.fault, ANEW)
     return geometry
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.guard import ADVICE, check_geometry, check_size, faults_of
+from scanweave.studies.guard import ADVICE, ANEW, check_geometry, check_size, faults_of
 from scanweave.studies.scan import ONE_FRAME, Scan
 
 NEGLIGIBLE = 0.05
@@ -24,10 +24,12 @@ NEGLIGIBLE = 0.05
 MAX_TAIL = 2**20
 """Bytes after the voxels that are passed over on the way to a compressed file's checksum."""
 
+SLAB = 2**20
+"""Voxels that are decoded at once, so that little more is held than the float32 array."""
+
 _MENDED = ("sizeof_hdr", "vox_offset", "qform_code", "sform_code", "bitpix")
 """Header fields whose impossible values have one possible meaning, in which nibabel's check mends them."""
 _SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
-_ANEW = "Orientation is never guessed: convert it anew from the DICOM files, with the position kept"
 
 _log = logging.getLogger("scanweave.nifti")
 _log.addHandler(logging.NullHandler())
@@ -51,7 +53,7 @@ def read_nifti(path: Path) -> Scan:
         raise ScanweaveError(path, f"holds {stored} voxels", "Export one number a voxel (integer or real)")
     if np.isinf(header["scl_slope"]):
         raise ScanweaveError(path, "its intensity scale (scl_slope) is infinite", ADVICE)
-    check_size(path, shape, stored.itemsize)
+    check_size(path, shape, stored.itemsize, path.stat().st_size)
     _check_length(path, offset, shape, stored)
     with faults_of(path), np.errstate(all="ignore"):
         geometry, position = _place(path, header, shape)
@@ -61,7 +63,7 @@ def read_nifti(path: Path) -> Scan:
 
     def load() -> NDArray[np.generic]:
         with faults_of(path), np.errstate(all="ignore"):
-            data = _voxels(path, offset, stored, full).astype(np.float32)
+            data = _voxels(path, offset, stored, full)
             if slope is not None and (slope, intercept) != (1.0, 0.0):
                 data *= np.float32(slope)
                 data += np.float32(intercept)
@@ -110,10 +112,10 @@ def _place(path: Path, header: nib.Nifti1Header, shape: tuple[int, ...]) -> tupl
     steps = np.array(header["pixdim"][1:4], dtype=np.float64)
     usable = bool(np.isfinite(steps).all() and (steps > 0).all())
     if (qform, sform) == (0, 0):
-        raise ScanweaveError(path, "its header says nothing about orientation (qform and sform codes are 0)", _ANEW)
+        raise ScanweaveError(path, "its header says nothing about orientation (qform and sform codes are 0)", ANEW)
     if sform == 0:
         if not usable:
-            raise ScanweaveError(path, f"its voxel sizes (pixdim) are {steps.tolist()} mm", _ANEW)
+            raise ScanweaveError(path, f"its voxel sizes (pixdim) are {steps.tolist()} mm", ANEW)
         return check_geometry(path, Geometry.of(shape, header.get_qform())), []
     geometry = check_geometry(path, Geometry.of(shape, header.get_sform()))
     if qform > 0:
@@ -149,15 +151,20 @@ def _times(header: nib.Nifti1Header, frames: int | None) -> NDArray[np.floating]
     return np.arange(frames) * step if frames and np.isfinite(step) and step > 0 else None
 
 
-def _voxels(path: Path, offset: int, stored: np.dtype, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """Read the stored numbers; a compressed file to its very end, where its checksum is."""
-    size = int(np.prod(shape)) * stored.itemsize
+def _voxels(path: Path, offset: int, stored: np.dtype, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Read the stored numbers slab by slab; a compressed file to its very end, where its checksum is."""
+    values = np.empty(int(np.prod(shape)), dtype=np.float32)
     with _opened(path) as stream:
         stream.seek(offset)
-        content = stream.read(size)
+        for start in range(0, values.size, SLAB):
+            slab = values[start : start + SLAB]
+            content = stream.read(slab.size * stored.itemsize)
+            if len(content) < slab.size * stored.itemsize:
+                there, needed = (n * stored.itemsize + extra for n, extra in ((start, len(content)), (values.size, 0)))
+                words = f"truncated: holds {there} bytes of voxels, its header claims {needed}"
+                raise ScanweaveError(path, words, ADVICE)
+            slab[:] = np.frombuffer(content, dtype=stored)
         tail = len(stream.read(MAX_TAIL)) if path.name.lower().endswith(".gz") else 0
-    if len(content) < size:
-        raise ScanweaveError(path, f"truncated: holds {len(content)} bytes of voxels, its header claims {size}", ADVICE)
     if tail == MAX_TAIL:
         raise ScanweaveError(path, "holds far more than its header claims", ADVICE)
-    return np.frombuffer(content, dtype=stored).reshape(shape, order="F")
+    return values.reshape(shape, order="F")

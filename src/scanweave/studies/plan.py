@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
-from scanweave.studies.foreground import foreground
+from scanweave.studies.foreground import foreground, removed_background
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.repairs import repaired
 from scanweave.studies.settings import Millimetres, PreparationSettings
@@ -35,11 +35,15 @@ class IntensityRule(BaseModel):
     low: float
     high: float
     """For `magnitude` the median over the training studies, which stands in where a target image is absent."""
+    background: float = 0.0
+    """What is shown where there is no patient or no image; a `window` must say it, for a `magnitude` it is 0."""
 
     @model_validator(mode="after")
     def _has_width(self) -> Self:
         if self.high <= self.low:
             raise ValueError(f"the range from {self.low:g} to {self.high:g} is empty")
+        if self.kind == "window" and "background" not in self.model_fields_set:
+            raise ValueError("a window does not say its background")
         return self
 
 
@@ -100,17 +104,22 @@ def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: Pre
         ScanweaveError: A sequence is in none of them.
     """
     spacings: list[tuple[float, float, float]] = []
-    values: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sequences}
+    values: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in sequences}
     for study in map(repaired, studies):
         present = {name: study.scans[name] for name in sequences if name in study.scans}
         if present:
             spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
         for name, scan in present.items():
             volume = np.asarray(scan.released().data, dtype=np.float32)
-            values[name].append((float(np.nanmin(volume)), *_range(volume, settings)))
+            lowest, removed = float(np.nanmin(volume)), removed_background(volume)
+            values[name].append((lowest, *_range(volume, settings), lowest if removed is None else removed))
     for name, ranges in values.items():
         if not ranges:
-            raise ScanweaveError(name, "in none of the training studies", "Leave it out, or choose another split")
+            raise ScanweaveError(
+                name,
+                "in none of the training studies as a volume (a series is left out)",
+                "Leave it out, or choose another split",
+            )
     spacing, why = _spacing(np.array(spacings), settings)
     reasons = [
         f"orientation {settings.orientation}: slices are taken along its third axis",
@@ -149,11 +158,16 @@ def _range(volume: NDArray[np.floating], settings: PreparationSettings) -> tuple
 
 
 def _rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
-    lowest, low, high = np.median(ranges, axis=0)
-    if lowest < -0.25 * abs(high):
-        rule = IntensityRule(kind="window", low=float(low), high=float(high))
-        return rule, f"{name}: holds negative values (as CT does), window {low:.4g} to {high:.4g} → [-1, 1]"
-    rule = IntensityRule(kind="magnitude", low=0.0, high=float(high))
+    lowest, low, high, background = (float(value) for value in np.median(ranges, axis=0))
+    signed = lowest < -0.25 * abs(high)
+    if high <= (low if signed else 0):
+        raise ScanweaveError(name, "shows nothing in the training studies", "See why: scanweave cohort check COHORT")
+    if signed:
+        background = min(max(background, low), high)
+        rule = IntensityRule(kind="window", low=low, high=high, background=background)
+        words = f"window {low:.4g} to {high:.4g} → [-1, 1], background {background:.4g}"
+        return rule, f"{name}: holds negative values (as CT does), {words}"
+    rule = IntensityRule(kind="magnitude", low=0.0, high=high)
     where = f"P{settings.percentile:g} in the {settings.percentile_region}"
     return rule, f"{name}: magnitude, 0 to {settings.headroom:g} × {where} (median {high:.4g}) → [-1, 1]"
 

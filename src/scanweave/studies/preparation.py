@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.foreground import bounding_box, foreground
-from scanweave.studies.geometry import Geometry, orient, orient_back, resample
+from scanweave.studies.geometry import Geometry, orient_back, resample
 from scanweave.studies.plan import SAME_SPACING, Plan, intensity_scale, reference_grid
 from scanweave.studies.repairs import repaired
 from scanweave.studies.scan import Scan
@@ -19,6 +19,7 @@ from scanweave.studies.study import Study
 
 Volume = NDArray[np.float32]
 BACKGROUND = -1.0
+"""The lowest of [-1, 1]: the background of a sequence whose plan says no other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,54 +65,59 @@ class PreparedStudy:
     Attributes:
         id: The case.
         frame: Where it lies.
-        volumes: Present scans, `(X, Y, Z)` float32 in [-1, 1] on `frame.grid`.
-        foreground: Voxels of that grid that show the patient in at least one scan.
+        volumes: Present scans, `(X, Y, Z)` float32 in [-1, 1] on `frame.grid`; background where a scan covers nothing.
     """
 
     id: str
     frame: Frame
     volumes: Mapping[str, Volume]
-    foreground: NDArray[np.bool_]
 
 
-def prepare(study: Study, plan: Plan, names: Sequence[str] | None = None) -> PreparedStudy:
-    """Bring the present scans of `study` (those in `names`) onto one grid, crop and normalise them.
+def prepare(study: Study, plan: Plan) -> PreparedStudy:
+    """Bring the present scans of `study` that the plan knows onto one grid, crop and normalise them.
 
     Raises:
-        ScanweaveError: No scan that the plan knows is present, or one is a series where a volume is needed.
+        ScanweaveError: There is none, one covers nothing of the grid, or is a series where a volume is needed.
     """
-    study = repaired(study.only(plan.sequences if names is None else names))
+    study = repaired(study.only(plan.sequences))
     native = reference_grid(study, plan.settings.reference)
     working = _working(native, plan)
-    raw = {name: to_grid(_static(study, name), native, working, plan) for name in sorted(study.scans)}
+    raw = {name: _covering(study, name, working) for name in sorted(study.scans)}
     shown = np.zeros(working.shape, dtype=bool)
     for volume in raw.values():
         shown |= foreground(volume)
-    start, stop = bounding_box(shown, plan.settings.margin) if plan.settings.crop else ((0, 0, 0), working.shape)
-    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    everything = tuple(slice(0, size) for size in working.shape)
+    box = bounding_box(shown, plan.settings.margin) if plan.settings.crop else everything
     scales = {
         name: intensity_scale(volume, plan.settings)
         for name, volume in raw.items()
         if plan.rule(name).kind == "magnitude"
     }
     volumes = {name: normalise(volume[box], plan, name, scales.get(name)) for name, volume in raw.items()}
-    origin, shape = (int(n) for n in start), np.subtract(stop, start)
-    frame = Frame(native, working, tuple(origin), tuple(int(n) for n in shape), scales)  # type: ignore[arg-type]
-    return PreparedStudy(study.id, frame, volumes, np.ascontiguousarray(shown[box]))
+    x, y, z = box
+    shape = (x.stop - x.start, y.stop - y.start, z.stop - z.start)
+    return PreparedStudy(study.id, Frame(native, working, (x.start, y.start, z.start), shape, scales), volumes)
 
 
-def to_grid(scan: Scan, native: Geometry, working: Geometry, plan: Plan) -> Volume:
-    """The voxels of `scan` on the working grid, float32, in its own units."""
-    volume = resample(np.asarray(scan.data, dtype=np.float32), scan.geometry, native)
-    axes = plan.settings.orientation
-    oriented = np.ascontiguousarray(orient(volume, native, axes), dtype=np.float32)
-    return resample(oriented, native.oriented(axes), working)
+def to_grid(scan: Scan, grid: Geometry) -> Volume:
+    """The voxels of `scan` on another grid, float32, in its own units; NaN where it covers nothing."""
+    volume = resample(np.asarray(scan.data, dtype=np.float32), scan.geometry, grid, outside=np.nan)
+    return np.ascontiguousarray(volume, dtype=np.float32)
 
 
 def normalise(volume: Volume, plan: Plan, name: str, scale: float | None) -> Volume:
-    """Map intensities to [-1, 1] by the plan's rule; `scale` is the image's own where the rule is `magnitude`."""
+    """Map intensities to [-1, 1] by the plan's rule, NaN to the background.
+
+    `scale` is the image's own where the rule is `magnitude`.
+    """
     low, high = _limits(plan, name, scale)
-    return np.clip((volume - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
+    filled = np.where(np.isnan(volume), np.float32(plan.rule(name).background), volume)
+    return np.clip((filled - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
+
+
+def background(plan: Plan, name: str) -> float:
+    """The background of a sequence in [-1, 1]."""
+    return float(normalise(np.full(1, np.nan, dtype=np.float32), plan, name, None)[0])
 
 
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
@@ -121,26 +127,32 @@ def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
     """
     low, high = _limits(plan, name, frame.scales.get(name))
     box = tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))
-    full = np.full(frame.working.shape, BACKGROUND, dtype=np.float32)
-    full[box] = volume
-    return to_native((full + 1) * np.float32((high - low) / 2) + np.float32(low), frame, plan)
+    full = np.full(frame.working.shape, plan.rule(name).background, dtype=np.float32)
+    full[box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
+    return to_native(full, frame, plan)
 
 
 def to_native(full: Volume, frame: Frame, plan: Plan) -> Volume:
     """A volume on the whole working grid, brought to the native grid."""
     axes = plan.settings.orientation
-    oriented = resample(full, frame.working, frame.native.oriented(axes), outside=float(full.min()))
+    oriented = resample(full, frame.working, frame.native.oriented(axes))
     return np.ascontiguousarray(orient_back(oriented, frame.native, axes))
 
 
-def _static(study: Study, name: str) -> Scan:
+def _covering(study: Study, name: str, grid: Geometry) -> Volume:
     scan = study.scans[name]
     if scan.frames is not None:
         raise ScanweaveError(
             f"{study.id}: {name}", f"a series of {scan.frames} frames where one volume is needed",
             "Leave it out of the sequences, or import one frame of it",
         )  # fmt: skip
-    return scan
+    volume = to_grid(scan, grid)
+    if np.isnan(volume).all():
+        raise ScanweaveError(
+            f"{study.id}: {name}", "covers nothing of the grid of the study",
+            "Check that all its scans show the same part of the same patient, or leave this one out",
+        )  # fmt: skip
+    return volume
 
 
 def _working(native: Geometry, plan: Plan) -> Geometry:

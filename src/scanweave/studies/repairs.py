@@ -28,7 +28,7 @@ def repaired(study: Study) -> Study:
 
 
 def finite(data: NDArray[np.generic], where: str) -> tuple[NDArray[np.generic], int]:
-    """`data` with NaN and Inf replaced by its lowest finite value, and how many there were; `data` itself if none.
+    """Replace NaN and Inf in `data` by its lowest finite value; gives `data` and how many there were.
 
     Raises:
         ScanweaveError: There are more than `MOST_NON_FINITE` of them.
@@ -43,14 +43,17 @@ def finite(data: NDArray[np.generic], where: str) -> tuple[NDArray[np.generic], 
             where, f"{100 * bad / data.size:.3g} % of its voxels are NaN or infinite",
             "If they are background, write a copy with 0 in their place",
         )  # fmt: skip
-    return (np.where(good, data, data[good].min()), bad) if bad else (data, 0)
+    lowest = np.min(data, where=good, initial=np.inf)
+    np.copyto(data, lowest, where=np.logical_not(good, out=good))
+    return data, bad
 
 
 def _repaired(scan: Scan) -> Scan:
     single = scan.frames == 1
 
     def load() -> NDArray[np.generic]:
-        data, _ = finite(scan.load(), str(scan.path or "data"))
+        data = scan.load() if scan.path else scan.load().copy()  # what a user handed in stays as it is
+        data, _ = finite(data, str(scan.path or "data"))
         return data.reshape(scan.geometry.shape) if single else data
 
     return replace(scan, load=load, frames=None if single else scan.frames)

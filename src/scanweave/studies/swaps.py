@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -73,13 +75,42 @@ def profile(samples: Mapping[str, NDArray[np.floating]]) -> Profile:
 def swapped(profiles: Sequence[Profile]) -> list[Finding | None]:
     """For each study a finding if its images fit the cohort much better under other names."""
     names = sorted({name for own in profiles for name in own.quantiles})
-    features = [_features(own) for own in profiles]
-    return [_suspect(i, own, names, features) for i, own in enumerate(profiles)]
+    values: dict[str, list[float]] = defaultdict(list)
+    for own in profiles:
+        for key, value in _features(own).items():
+            values[key].append(value)
+    others = {key: _Others(known) for key, known in values.items()}
+    return [_suspect(own, names, others) for own in profiles]
 
 
-def _suspect(index: int, own: Profile, names: Sequence[str], features: Sequence[Mapping[str, float]]) -> Finding | None:
+class _Others:
+    """The values of one feature in a cohort, sorted once, and what is left of them when a study is left out."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.values = sorted(values)
+        self._deviations: dict[float, list[float]] = {}
+
+    def count(self, own: float | None) -> int:
+        """How many there are without `own`."""
+        return len(self.values) - (own is not None)
+
+    def but(self, own: float | None) -> tuple[float, float]:
+        """Median, and median absolute deviation scaled to a standard deviation, without one value `own`."""
+        middle = _median(self.values, own)
+        if middle not in self._deviations:  # three at most: whether `own` lies below, at or above the median
+            self._deviations[middle] = sorted(abs(value - middle) for value in self.values)
+        return middle, 1.4826 * _median(self._deviations[middle], None if own is None else abs(own - middle))
+
+
+def _median(ordered: Sequence[float], without: float | None) -> float:
+    left_out = len(ordered) if without is None else bisect_left(ordered, without)
+    last = len(ordered) - (without is not None) - 1
+    low, high = (ordered[i + (i >= left_out)] for i in (last // 2, (last + 1) // 2))
+    return (low + high) / 2
+
+
+def _suspect(own: Profile, names: Sequence[str], others: Mapping[str, _Others]) -> Finding | None:
     """The exchange of two names, or the change of one, that fits best, if it fits much better than none."""
-    others = [f for i, f in enumerate(features) if i != index]
     best: tuple[float, Finding] | None = None
     for a in own.quantiles:
         for b in names:
@@ -93,26 +124,26 @@ def _suspect(index: int, own: Profile, names: Sequence[str], features: Sequence[
     return best[1] if best else None
 
 
-def _distances(own: Profile, a: str, b: str, others: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+def _distances(own: Profile, a: str, b: str, others: Mapping[str, _Others]) -> tuple[float, float]:
     """Distance of the features that involve a or b from the cohort's: as named, and with a and b exchanged."""
     change = {a: b, b: a}
     renamed = Profile(
         {change.get(n, n): q for n, q in own.quantiles.items()},
         {_pair(*(change.get(n, n) for n in key.split("|"))): c for key, c in own.pairs.items()},
     )
-    before = _distance(_features(own, {a, b}), others)
-    return before, _distance(_features(renamed, {a, b}), others)
+    known = _features(own, {a, b})
+    return _distance(known, known, others), _distance(_features(renamed, {a, b}), known, others)
 
 
-def _distance(features: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> float:
+def _distance(features: Mapping[str, float], known: Mapping[str, float], others: Mapping[str, _Others]) -> float:
+    """Mean distance of `features` from those of the other studies; `known` are the study's own among them."""
     distances = []
     for key, value in features.items():
-        known = np.array([f[key] for f in others if key in f])
-        if len(known) >= LEAST_STUDIES - 1:
-            middle = float(np.median(known))
-            spread = max(1.4826 * float(np.median(np.abs(known - middle))), _FLOOR)
-            distances.append(abs(value - middle) / spread)
-    return float(np.mean(distances)) if distances else float("nan")
+        own = known.get(key)
+        if key in others and others[key].count(own) >= LEAST_STUDIES - 1:
+            middle, spread = others[key].but(own)
+            distances.append(abs(value - middle) / max(spread, _FLOOR))
+    return sum(distances) / len(distances) if distances else float("nan")
 
 
 def _features(own: Profile, names: set[str] | None = None) -> dict[str, float]:

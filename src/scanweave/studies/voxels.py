@@ -45,7 +45,9 @@ def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
 def fingerprint(data: NDArray[np.generic]) -> str:
     """Hash of an image's voxels (every 7th of them): equal images have equal prints whatever their files' names."""
     values = np.ascontiguousarray(data.ravel(order="K")[::7])
-    return hashlib.blake2b(values.tobytes() + repr(data.shape).encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(values.data, digest_size=12)
+    digest.update(repr(data.shape).encode())
+    return digest.hexdigest()
 
 
 def _finite(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:

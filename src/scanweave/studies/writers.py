@@ -38,11 +38,6 @@ def write_scan(path: str | Path, scan: Scan, provenance: Mapping[str, Any] | Non
     if provenance:
         content = json.dumps(dict(provenance), sort_keys=True).encode()
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", content))
-    try:
-        with atomic_write(path) as temporary:
-            nib.save(image, temporary)
-    except OSError as error:
-        raise ScanweaveError(
-            path, f"cannot be written ({error.strerror})", "Free space or choose another folder"
-        ) from error
+    with atomic_write(path) as temporary:
+        nib.save(image, temporary)
     return path

@@ -9,6 +9,7 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.image import image_quality
+from scanweave.measures.regions import named_regions
 from scanweave.studies.geometry import orient
 from scanweave.studies.scan import Scan
 from scanweave.systems.seq2seq.evaluation import evaluated, predictions, read_pairs, summarise
@@ -43,9 +44,11 @@ def test_figures_are_those_of_the_images_that_predict_writes(fitted, found):
     pairs, _, _ = found
     study = next(study for study in fitted.cohort.part("test", 0) if len(study.scans) == 3)
     made = np.asarray(fitted.system.predict(study, ["flair"])["flair"].data)
+    own, typical = fitted.system.prepare(study).frame.scales["flair"], fitted.system.plan.rule("flair").high
+    made = made * np.float32(own / typical)  # a prediction never sees the scale of its target, an evaluation gives it
     real = np.asarray(study["flair"].data, dtype=np.float32)
     brain = np.asarray(study.masks["brain"].data) > 0
-    expected = image_quality(made, real, brain, float(np.percentile(real[brain], 99.5)))
+    expected = image_quality(made, real, named_regions(brain), float(np.percentile(real[brain], 99.5)))
     rows = pairs[(pairs["study"] == study.id) & (pairs["kind"] == "all") & (pairs["target"] == "flair")]
     for row in rows.to_dict("records"):
         for measure, value in expected[row["region"]].items():
@@ -77,18 +80,34 @@ def test_an_evaluation_of_the_same_studies_is_used_again(fitted, found, tmp_path
     fitted.system.run.folder.joinpath("outputs.json").write_text(json.dumps({"evaluation": str(out)}))
 
 
-def test_another_cohort_is_taken_whole_and_training_studies_are_named(fitted, tmp_path):
-    chosen = fitted.cohort.having("t1", "t1c", "flair")
-    chosen = chosen.select(chosen.studies[:2])
+def test_of_another_cohort_the_studies_of_the_fit_are_left_out_unless_asked_for(fitted, tmp_path):
+    test, train = (fitted.cohort.part(part, 0).having("t1", "t1c").studies[:1] for part in ("test", "train"))
+    other = fitted.cohort.select([*test, *train])
     lines: list[str] = []
-    fitted.system.evaluate(chosen, tmp_path, say=lines.append)
-    assert lines[0] == "studies: 2, all, of another cohort than that of the fit"
-    trained = len(set(chosen.studies) & set(fitted.cohort.part("train", 0).studies))
-    assert (f"note: the run was trained on {trained} of them" in lines) == bool(trained)
+    pairs = fitted.system.evaluate(other, tmp_path / "unseen", say=lines.append)
+    assert lines[0] == "studies: 1, all that the fit did not see, of another cohort"
+    assert set(pairs["study"]) == {*test}
+    pairs = fitted.system.evaluate(other, tmp_path / "all", part="all", say=lines.append)
+    assert set(pairs["study"]) == {*test, *train}
+    assert "note: the fit saw 1 of them" in lines
+    with pytest.raises(ScanweaveError, match="all that the fit did not see"):
+        fitted.system.evaluate(fitted.cohort.select(train), tmp_path / "none", say=lines.append)
+
+
+def test_a_study_that_cannot_be_read_is_left_out(fitted, tmp_path):
+    test = fitted.cohort.part("test", 0).having("t1", "t1c").studies[:2]
+    other = fitted.cohort.select(test)
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(b"no image")
+    paths = [str(broken) if name == test[0] else path for name, path in other.frame[["study", "scan:t1"]].to_numpy()]
+    other = replace(other, frame=other.frame.assign(**{"scan:t1": paths}))
+    pairs = fitted.system.evaluate(other, tmp_path / "out", say=lambda _: None)
+    assert set(pairs["study"]) == {test[1]}
 
 
 def test_studies_with_a_single_sequence_are_left_out_by_name(fitted, tmp_path):
-    chosen = fitted.cohort.select(fitted.cohort.studies[:1])
+    chosen = fitted.cohort.part("test", 0).having("t1", "t1c")
+    chosen = chosen.select(chosen.studies[:1])
     alone = replace(chosen, frame=chosen.frame.assign(**{"scan:t1c": None, "scan:flair": None}))
     lines: list[str] = []
     with pytest.raises(ScanweaveError, match="no study could be evaluated"):
@@ -99,7 +118,7 @@ def test_studies_with_a_single_sequence_are_left_out_by_name(fitted, tmp_path):
 
 def test_an_empty_part_is_refused_with_advice(fitted, tmp_path):
     nobody = fitted.cohort.part("test", 0)
-    with pytest.raises(ScanweaveError, match="no study in the train part"):
+    with pytest.raises(ScanweaveError, match="the train part of fold 0"):
         fitted.system.evaluate(nobody, tmp_path, part="train", say=lambda _: None)
 
 

@@ -22,7 +22,13 @@ def network(request):
 def batch():
     draw = torch.Generator().manual_seed(1)
     source, target = torch.rand(2, 2, 1, 3, 24, 24, generator=draw) * 2 - 1
-    return {"source": source, "target": target, "from": torch.tensor([0, 2]), "to": torch.tensor([1, 2])}
+    return {
+        "source": source,
+        "target": target,
+        "from": torch.tensor([0, 2]),
+        "to": torch.tensor([1, 2]),
+        "number": torch.arange(2),
+    }
 
 
 def test_terms_are_those_of_the_paper(network, batch):
@@ -39,15 +45,28 @@ def test_terms_are_those_of_the_paper(network, batch):
     torch.testing.assert_close(terms["loss"], sum(expected.values()))
 
 
-def test_self_and_cycle_of_a_share_of_the_batch(network, batch):
+def test_self_and_cycle_of_a_share_of_the_samples(network, batch):
+    settings = WEIGHTS.model_copy(update={"self_share": 0.5, "structural": 1.0})
+    objective = Seq2SeqObjective(network, settings)
     first = {name: value[:1] for name, value in batch.items()}
-    all_terms, few = (
-        Seq2SeqObjective(network, WEIGHTS.model_copy(update={"self_share": s}))(batch) for s in (1.0, 0.3)
-    )
-    alone = Seq2SeqObjective(network, WEIGHTS)(first)
-    torch.testing.assert_close(few["cross"], all_terms["cross"])
+    alone, few = Seq2SeqObjective(network, WEIGHTS)(first), objective(batch)
+    torch.testing.assert_close(few["cross"], Seq2SeqObjective(network, WEIGHTS)(batch)["cross"])
     for name in ("self", "cycle"):
-        torch.testing.assert_close(few[name], alone[name])
+        torch.testing.assert_close(few[name], alone[name])  # sample 0 of 0 and 1
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.25, 0.3])
+def test_a_batch_cut_in_two_has_the_mean_loss_of_its_halves(network, share):
+    """So that two processes, or accumulated batches, learn what one doubled batch does."""
+    draw = torch.Generator().manual_seed(2)
+    source, target = torch.rand(2, 8, 1, 3, 12, 12, generator=draw) * 2 - 1
+    numbers = torch.randint(4, (2, 8), generator=draw)
+    batch = {"source": source, "target": target, "from": numbers[0], "to": numbers[1], "number": torch.arange(8, 16)}
+    objective = Seq2SeqObjective(network, WEIGHTS.model_copy(update={"self_share": share, "structural": 1.0}))
+    whole = objective(batch)
+    halves = [objective({name: value[part] for name, value in batch.items()}) for part in (slice(4), slice(4, 8))]
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (halves[0][name] + halves[1][name]) / 2)
 
 
 def test_cycle_teaches_the_cross_direction_too(network, batch):
@@ -81,7 +100,9 @@ def test_a_series_is_compared_frame_by_frame(network):
     draw = torch.Generator().manual_seed(1)
     source = torch.rand(1, 2, 3, 12, 12, generator=draw)
     target = torch.rand(1, 4, 3, 12, 12, generator=draw)
-    batch = {"source": source, "target": target, "from": torch.tensor([0]), "to": torch.tensor([1])}
+    batch = {"source": source, "target": target, "from": torch.tensor([0]), "to": torch.tensor([1])} | {
+        "number": torch.tensor([0])
+    }
     terms = Seq2SeqObjective(network, WEIGHTS)(batch)
     expected = 3 * F.smooth_l1_loss(network(source, batch["from"], batch["to"], 4), target)
     torch.testing.assert_close(terms["cross"], expected)

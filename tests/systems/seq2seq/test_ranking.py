@@ -115,6 +115,15 @@ def test_unseen_pairs_count_nothing_and_are_named():
     assert ranking.weights[0, 2] == 0
 
 
+def test_a_pair_without_the_third_index_counts_by_the_others():
+    rows = table(seed=3)
+    rows["gmsd"] = rows["gmsd"].mask((rows["source"] == "a") & (rows["target"] == "b"))
+    names, generates, _ = by_loops(rows)
+    found = rank_pairs(rows)
+    assert list(found.sequences) == names
+    np.testing.assert_allclose([score.value for score in found.generates.scores], generates)
+
+
 def test_lpips_takes_the_place_of_gmsd():
     pairs = table()
     pairs["lpips"] = np.random.default_rng(1).random(len(pairs))

@@ -22,6 +22,11 @@ class Held:
     shape: tuple
     names: tuple
     dark: bool = False
+    background: float = -1.0
+
+    @property
+    def backgrounds(self):
+        return dict.fromkeys(self.names, self.background)
 
     @property
     def frame(self):
@@ -31,7 +36,7 @@ class Held:
         x, y, z = np.meshgrid(*map(np.arange, self.shape), indexing="ij")
         volume = ((x * 100 + y) * 100 + z + 1e6 * SEQUENCES.index(name)).astype(np.float32)
         if self.dark:
-            volume[: self.shape[0] // 2] = -1.0
+            volume[: self.shape[0] // 2] = self.background
         return volume[:, :, start:stop]
 
 
@@ -123,10 +128,11 @@ def test_only_present_sequences_are_drawn(balance):
         assert names <= ({"t1"} if made["case"] == "a" else {"t2", "rare"})
 
 
-def test_background_is_avoided():
-    study = Held("s", (48, 18, 9), ("t1", "t2"), dark=True)
+@pytest.mark.parametrize("background", [-1.0, 0.25])
+def test_background_is_avoided(background):
+    study = Held("s", (48, 18, 9), ("t1", "t2"), dark=True, background=background)
     once, often = (samples([study], attempts=attempts) for attempts in (1, 20))
-    dark = [sum(float(drawn[k]["source"].max()) == -1 for k in range(100)) for drawn in (once, often)]
+    dark = [sum(bool((drawn[k]["source"] == background).all()) for k in range(100)) for drawn in (once, often)]
     assert dark[0] > 20
     assert dark[1] == 0
 
@@ -148,6 +154,14 @@ def test_small_volumes_are_set_in_background():
         if made["case"] == "small":
             assert inside.size == 5 * 6 * 2
         assert len(np.unique(inside)) == inside.size
+
+
+def test_what_is_around_a_small_volume_is_the_background_of_its_sequence():
+    small = Held("small", (5, 6, 2), ("t1",), background=0.25)
+    drawn = samples([Held("big", (20, 20, 9), ("t1",)), small], crop=(64, 64))
+    made = next(made for made in map(drawn.__getitem__, range(12)) if made["case"] == "small")
+    for name in ("source", "target"):
+        assert (made[name] == 0.25).sum() == 3 * 20 * 20 - 5 * 6 * 2
 
 
 def test_volumes_with_three_dimensions():

@@ -15,7 +15,12 @@ __all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename"
 
 
 def list_studies(
-    src: str | Path | Sequence[str | Path], *, layout: str | None = None, rename: Mapping[str, str] | None = None
+    src: str | Path | Sequence[str | Path],
+    *,
+    layout: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    patient: str | None = None,
 ) -> Listing:
     """Find the studies of `src` without opening an image.
 
@@ -23,14 +28,22 @@ def list_studies(
         src: A folder, or a CSV or TSV table; or several of them, whose studies are put together.
         layout: One of `LAYOUTS`; None: recognised.
         rename: What words of file names mean, such as `{"fla": "flair", "T1POST": "t1c", "scout": "-"}`.
+        leave_out: Names of studies to drop, as a shell would match them.
+        patient: A regular expression that finds the patient in the name of a study, in its first group if it has one.
 
     Raises:
-        ScanweaveError: No layout fits, or several do.
+        ScanweaveError: No layout fits, or several do; a pattern fits nothing.
     """
-    if not isinstance(src, str | Path):
-        listings = [list_studies(one, layout=layout, rename=rename) for one in src]
-        return listings[0] if len(listings) == 1 else joined(listings)
-    src = Path(src)
+    sources = [src] if isinstance(src, str | Path) else src
+    listings = [_listed(Path(one), layout, rename) for one in sources]
+    listing = listings[0] if len(listings) == 1 else joined(listings)
+    listing.leave_out(leave_out)
+    if patient is not None:
+        listing.assign_patients(patient)
+    return listing
+
+
+def _listed(src: Path, layout: str | None, rename: Mapping[str, str] | None) -> Listing:
     if layout is not None and layout.lower() not in LAYOUTS:
         raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
     if not src.exists():
@@ -44,11 +57,15 @@ def import_cohort(
     *,
     layout: str | None = None,
     rename: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    patient: str | None = None,
     name: str | None = None,
 ) -> Cohort:
-    """Make a cohort in the folder `out` of the studies in `src`; no image is opened, copied or changed.
+    """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
+
+    No image is opened, copied or changed.
 
     Raises:
         ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
     """
-    return list_studies(src, layout=layout, rename=rename).write(out, name)
+    return list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient).write(out, name)

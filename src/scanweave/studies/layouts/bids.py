@@ -30,7 +30,7 @@ def list_bids(src: Path, names: Names) -> Listing:
                 listing.skipped["not in a folder of BIDS images"].append(path)
     table = src / "participants.tsv"
     if table.is_file():
-        by_patient = {safe_id(str(row.get("participant_id", ""))): row for row in read_table(table)}
+        by_patient = {safe_id(str(row.get("participant_id", "")).strip()): row for row in read_table(table)}
         for row in listing.studies.values():
             row.update(clinical(by_patient.get(row["patient"], {}), {"participant_id"}))
     return listing

@@ -9,6 +9,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
+from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 
@@ -69,7 +70,7 @@ def list_nnunet(src: Path, names: Names) -> Listing:
     by_name = dict(listing.studies)
     for folder in ("labelsTr", "labelsTs"):
         for parts in images(src / folder) if (src / folder).is_dir() else ():
-            row = by_name.get(stem(parts[-1]))
+            row = by_name.get(safe_id(stem(parts[-1])))
             if row is None:
                 listing.skipped["a label map without images"].append("/".join((folder, *parts)))
             else:

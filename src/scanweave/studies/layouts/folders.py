@@ -86,8 +86,9 @@ def list_flat(src: Path, names: Names) -> Listing:
         if found is None:
             rest.append(file)
         else:
-            row = subjects.setdefault(found[0].lower(), listing.study(found[0]))
-            listing.add(row, found[1], file)
+            key = found[0].lower()
+            subjects[key] = subjects[key] if key in subjects else listing.study(found[0])
+            listing.add(subjects[key], found[1], file)
     for file in rest:
         ends = [word.stop for word in words(stem(file))[-2::-1]]
         owner = next((file[:end] for end in ends if file[:end].lower() in subjects), None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +58,36 @@ class Listing:
         else:
             row[named.column] = path
             self.mapping[named.column][named.spelling] += 1
+
+    def leave_out(self, patterns: Sequence[str]) -> None:
+        """Drop the studies whose name fits one of the patterns of a shell (`*_native`).
+
+        Raises:
+            ScanweaveError: A pattern fits no study.
+        """
+        for pattern in patterns:
+            names = fnmatch.filter(self.studies, pattern)
+            if not names:
+                raise ScanweaveError("--leave-out", f"'{pattern}' fits no study", "Name studies as the import does")
+            for name in names:
+                del self.studies[name]
+            self.skipped["left out by --leave-out"] += names
+
+    def assign_patients(self, pattern: str) -> None:
+        """Take as patient what the regular expression, or its first group, finds in the name of a study.
+
+        Raises:
+            ScanweaveError: It is no regular expression, or finds nothing in a name.
+        """
+        try:
+            found = {name: re.search(pattern, name) for name in self.studies}
+        except re.error as error:
+            raise ScanweaveError("--patient", f"not a regular expression ({error})", "Such as: ^[^_]+") from error
+        for name, match in found.items():
+            patient = match and match[1 if match.re.groups else 0]
+            if not patient:
+                raise ScanweaveError("--patient", f"finds no patient in '{name}'", "Give one that fits every study")
+            self.studies[name]["patient"] = safe_id(patient)
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows in order of their names, columns in order of display, all columns in all rows.
@@ -115,9 +147,22 @@ class Listing:
         bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
         if bare:
             lines.append(f"  left out, without any known sequence: {len(bare)} studies ({', '.join(bare[:SHOWN])})")
+        lines += [
+            f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
+            for name, patient in self._namesakes()
+        ]
         if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
         return lines
+
+    def _namesakes(self) -> Iterator[tuple[str, str]]:
+        """Studies whose name goes on from that of another patient."""
+        patients = {row["patient"] for row in self.studies.values()}
+        for name, row in sorted(self.studies.items()):
+            ends = [match.start() for match in re.finditer(r"[_.-]", name)]
+            other = next((name[:end] for end in reversed(ends) if name[:end] in patients), None)
+            if other is not None and row["patient"] != other:
+                yield name, other
 
     def _hint(self) -> str:
         files = [file for files in self.skipped.values() for file in files][:3]
@@ -179,14 +224,22 @@ def joined(listings: Sequence[Listing]) -> Listing:
 
 
 def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
-    """Turn a column of text into numbers, if all of it are."""
+    """Turn a column of text into numbers, if all of it are and would be written just so: `007` and `1.10` are names."""
+    texts = [row[column] for row in rows if row[column] is not None]
+    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in texts)), None)
+    for row in rows:
+        if kind is not None and row[column] is not None:
+            row[column] = kind(row[column])
+
+
+def _is_written(text: str, kind: type[int] | type[float]) -> bool:
     try:
-        numbers = [None if row[column] is None else float(row[column]) for row in rows]
+        number = kind(text)
     except ValueError:
-        return
-    whole = all(n is None or n.is_integer() for n in numbers)
-    for row, number in zip(rows, numbers, strict=True):
-        row[column] = int(number) if whole and number is not None else number
+        return False
+    if isinstance(number, int):
+        return text == str(number) and abs(number) < 2**63
+    return text in (str(number), f"{number:.0f}") and abs(number) < 2**53
 
 
 def is_text(path: str) -> bool:

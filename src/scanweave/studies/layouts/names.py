@@ -60,7 +60,7 @@ class Named:
 
 def words(text: str) -> list[Word]:
     """The words of a file name, in lower case: runs of letters, digits and `+`."""
-    return [Word(m[0].lower(), m.start(), m.end()) for m in re.finditer(r"[A-Za-z0-9+]+", text)]
+    return [Word(m[0].lower(), m.start(), m.end()) for m in re.finditer(r"(?:[^\W_]|\+)+", text)]
 
 
 class Names:

@@ -62,9 +62,10 @@ def list_table(src: Path, names: Names) -> Listing:
         twice = next(c for c in columns if columns.count(c) > 1)
         raise ScanweaveError(src, f"two columns are both {twice.partition(':')[2]}", "Tell them apart by --rename")
     for line, cells in enumerate(rows, 2):
-        if safe_id(cells[study] or "") in listing.studies:
-            raise ScanweaveError(src, f"line {line}: study '{cells[study]}' stands there twice", "Name each study once")
-        row = listing.study(cells[study] or "", cells[patient])
+        name = (cells[study] or "").strip()
+        if safe_id(name) in listing.studies:
+            raise ScanweaveError(src, f"line {line}: study '{name}' stands there twice", "Name each study once")
+        row = listing.study(name, (cells[patient] or "").strip())
         for column, named in images.items():
             if named is not None and not _void(cells[column]):
                 listing.add(row, named, _there(src, line, column, cells[column]))

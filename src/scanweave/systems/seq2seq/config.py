@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from scanweave.engine.settings import TrainingSettings
 from scanweave.studies.settings import PreparationSettings
@@ -19,13 +19,13 @@ class NetworkSettings(_Settings):
     """Sizes of the network (spec a.3)."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
-    slices: int = Field(3, gt=0, description="Adjacent slices in a stack (2.5D); 1 with 3 dimensions.")
+    slices: int = Field(3, gt=0, description="Adjacent slices in a stack; of no effect with 3 dimensions.")
     channels: tuple[PositiveInt, ...] = Field(
         (64, 128, 256), min_length=1, description="Channels at full, half, quarter … size; the last is the latent's."
     )
     blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")
     lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
-    kernel_size: int = Field(7, gt=0, description="Kernel size of the first and the last convolution, odd.")
+    kernel_size: Literal[1, 3, 5, 7, 9, 11] = Field(7, description="Kernel size of the first and last convolution.")
     rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
     norm: Literal["instance", "none"] = Field("instance", description="Normalisation after each convolution.")
     source_code: bool = Field(
@@ -39,14 +39,19 @@ class NetworkSettings(_Settings):
         False, description="Start all sequences from nearly the same HyperConv kernels; not in the paper."
     )
 
-    @property
-    def stride(self) -> int:
-        """How much smaller the latent is; crops must be divisible by it."""
-        return 2 ** (len(self.channels) - 1)
-
     code_length: int = Field(
         64, gt=0, description="Length of the target code; more sequences than this cannot be told."
     )
+
+    @property
+    def stride(self) -> int:
+        """How much smaller the latent is; crops are divisible by it."""
+        return 2 ** (len(self.channels) - 1)
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of an image: the slices of a stack; 1 for a volume."""
+        return self.slices if self.dimensions == 2 else 1
 
 
 class ObjectiveSettings(_Settings):
@@ -59,7 +64,7 @@ class ObjectiveSettings(_Settings):
         1.0,
         gt=0,
         le=1,
-        description="Share of each batch that the self and cycle terms are computed on; less is faster.",
+        description="Share of the samples that the self and cycle terms are computed on; less is faster.",
     )
     beta: float = Field(1.0, gt=0, description="Error at which SmoothL1 turns from squared to absolute, in [-1, 1].")
     perceptual: float = Field(0.01, ge=0, description="VGG-19 feature distance; used only where its weights are given.")
@@ -72,7 +77,7 @@ class ObjectiveSettings(_Settings):
 class SamplingSettings(_Settings):
     """What one training sample is (spec a.1, a.5)."""
 
-    crop: tuple[int, int] = Field(
+    crop: tuple[PositiveInt, PositiveInt] = Field(
         (192, 192), description="Height and width of a crop [voxels]; at most what the volumes fill."
     )
     depth: int = Field(32, gt=0, description="Slices of a crop with 3 dimensions.")
@@ -104,13 +109,20 @@ class Seq2SeqConfig(_Settings):
     sampling: SamplingSettings = SamplingSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     preparation: PreparationSettings = PreparationSettings(
-        orientation="LPS", percentile=99.0, percentile_region="volume", headroom=2.0
+        orientation="LPS", crop=False, percentile=99.0, percentile_region="volume", headroom=2.0
     )
     training: TrainingSettings = TrainingSettings(
         steps=1_000_000, batch_size=1, learning_rate=2e-4, schedule="poly", poly_power=0.9,
         schedule_every=6_640, schedule_steps=6_640_000, final_learning_rate=1e-6,
         validate_every=6_640, checkpoint_every=1_280,
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _crops_fit_the_latent(self) -> Self:
+        sizes = [*self.sampling.crop, *([self.sampling.depth] if self.network.dimensions == 3 else [])]
+        if any(size % self.network.stride for size in sizes):
+            raise ValueError(f"sampling.crop and depth must be divisible by {self.network.stride}, the latent's stride")
+        return self
 
 
 PAPER = Seq2SeqConfig()
@@ -129,7 +141,7 @@ SMALL = Seq2SeqConfig(
         ema_decay=0.99, final_learning_rate=1e-5, validate_every=500, checkpoint_every=100, workers=0,
     ),
 )  # fmt: skip
-"""The same design, small enough for a CPU.
+"""A relative, small enough for a CPU.
 
 Its latent keeps the full size, since a voxel of 2 to 3 mm is as large as the paper's latent at 1 mm. The encoder is
 told the source and nothing is normalised: else a short training does not get as far as telling dark from bright

@@ -25,7 +25,7 @@ from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.figures import differentiation_sheet, save_figure, save_table
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.selection import Choice, Say, note_output, select_studies
-from scanweave.systems.seq2seq.synthesis import Synthesizer
+from scanweave.systems.seq2seq.synthesis import Synthesizer, predictions
 
 if TYPE_CHECKING:
     from scanweave.systems.seq2seq.system import Seq2Seq
@@ -52,12 +52,11 @@ def differentiation(
     """
     sums: dict[str, Volume] = {}
     sources: dict[str, list[str]] = {}
-    for source in sorted(volumes):
-        targets = [name for name in volumes if name != source or include_self]
-        for target, made in synthesizer.translate(source, volumes[source], targets).items():
-            error = np.abs(made - volumes[target])
-            sums[target] = sums[target] + error if target in sums else error
-            sources.setdefault(target, []).append(source)
+    for made in predictions(synthesizer, volumes, list(volumes), include_self=include_self):
+        if made.kind != "all":
+            error = np.abs(made.volume - volumes[made.target])
+            sums[made.target] = sums[made.target] + error if made.target in sums else error
+            sources.setdefault(made.target, []).append(made.source)
     return {name: sums[name] / np.float32(len(sources[name])) for name in volumes if name in sums}, sources
 
 
@@ -94,21 +93,21 @@ def explain(
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     drawn: list[str] = []
-    for study in chosen.cohort:
+    for case in chosen.cohort.studies:
         try:
-            native, maps, sources = _maps(system, study, include_self)
+            native, maps, sources = _maps(system, chosen.cohort[case], include_self)
         except ScanweaveError as error:
-            left_out[study.id] = error.reason
+            left_out[case] = error.reason
             say(f"left out: {error}")
             continue
         for name, values in maps.items():
-            _write_map(folder / study.id, native, name, values, sources[name], include_self)
+            _write_map(folder / case, native, name, values, sources[name], include_self)
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
         rows += found
         if len(drawn) < pictures:
-            _draw(folder / study.id, native, maps, found)
-            drawn.append(study.id)
-        say(f"{study.id}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
+            _draw(folder / case, native, maps, found)
+            drawn.append(case)
+        say(f"{case}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
     table = pd.DataFrame(rows)

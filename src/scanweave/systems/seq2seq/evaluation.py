@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,29 +23,19 @@ from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.selection import Choice, Say, find_output, note_output, select_studies
-from scanweave.systems.seq2seq.synthesis import Synthesizer
+from scanweave.systems.seq2seq.synthesis import Made, predictions
 
 if TYPE_CHECKING:
     from scanweave.systems.seq2seq.system import Seq2Seq
 
-ALL, ANY = "all", "any"
-"""Source of a prediction combined from all others; and, in summaries, the mean over single sources or targets."""
+ANY = "any"
+"""In summaries, the mean over single sources or targets."""
 MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
 REGIONS = ("brain", "box", "volume")
 PAIRS, SUMMARY, MATRIX, GRID = "pairs.csv", "summary", "matrix.png", "grid.png"
 DRAWN = 4
 """Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""
 KEYS = ["kind", "source", "target", "region"]
-
-
-class Made(NamedTuple):
-    """One prediction: `kind` is pair, self or all; `sources` how many it was made from; in [-1, 1]."""
-
-    kind: Literal["pair", "self", "all"]
-    source: str
-    target: str
-    sources: int
-    volume: Volume
 
 
 @dataclass
@@ -116,17 +106,17 @@ def evaluate(
     drawn = _fullest(chosen.cohort, system.sequences)
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
-    for study in chosen.cohort:
+    for name in chosen.cohort.studies:
         try:
-            found, picture = _measured(system, study, include_self, lpips, study.id == drawn)
+            found, picture = _measured(system, chosen.cohort[name], include_self, lpips, name == drawn)
         except ScanweaveError as error:
-            left_out[study.id] = error.reason
+            left_out[name] = error.reason
             say(f"left out: {error}")
             continue
         rows += found
         if picture is not None:
             picture.save(folder / GRID)
-        say(f"{study.id}: {_mean_psnr(found)}")
+        say(f"{name}: {_mean_psnr(found)}")
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
     pairs = pd.DataFrame(rows)
@@ -134,23 +124,6 @@ def evaluate(
     _write(folder, pairs, about, system.sequences, seed)
     note_output(system.run, "evaluation", folder)
     return pairs
-
-
-def predictions(
-    synthesizer: Synthesizer, volumes: dict[str, Volume], targets: Sequence[str], *, include_self: bool = False
-) -> Iterator[Made]:
-    """Every target from every single source, then from all but itself (their mean); each source is encoded once."""
-    sums: dict[str, Volume] = {}
-    counts = dict.fromkeys(targets, 0)
-    for source in sorted(volumes):
-        wanted = [target for target in targets if target != source or include_self]
-        for target, made in synthesizer.translate(source, volumes[source], wanted).items():
-            yield Made("self" if source == target else "pair", source, target, 1, made)
-            if source != target:
-                sums[target] = sums[target] + made if target in sums else made
-                counts[target] += 1
-    for target, total in sums.items():
-        yield Made("all", ALL, target, counts[target], total / np.float32(counts[target]))
 
 
 def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -237,13 +210,17 @@ def _rows(
     lpips: tuple[Path, Path] | None,
     picture: _Picture | None,
 ) -> Iterator[dict[str, Any]]:
-    volumes = dict(prepared.volumes)
+    volumes, brain = dict(prepared.volumes), native.ras(native.brain)
+    regions = {name: native.ras(region) for name, region in native.regions.items()}
     for made in predictions(system.synthesizer, volumes, list(native.real), include_self=include_self):
         volume = np.asarray(system.native(made.volume, prepared, made.target).data)
-        real, span = native.real[made.target], native.span(made.target)
-        quality = image_quality(volume, real, native.brain, span)
+        real = native.real[made.target]
+        # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
+        # reach, no error may leak in through their windows.
+        both = (native.ras(np.where(native.covered, volume, real)), native.ras(real))
+        quality = image_quality(*both, regions, native.span(made.target))
         if lpips is not None:
-            found = region_lpips(volume, real, native.brain, native.limits[made.target], lpips)
+            found = region_lpips(*both, brain, native.limits[made.target], lpips)
             quality = {region: {**values, "lpips": found[region]} for region, values in quality.items()}
         if picture is not None:
             picture.add(made, volume, quality["brain"]["psnr"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.measures.regions import named_regions
 from scanweave.studies.foreground import foreground
 from scanweave.studies.geometry import Geometry, orient, resample
 from scanweave.studies.plan import Plan
-from scanweave.studies.preparation import PreparedStudy
+from scanweave.studies.preparation import PreparedStudy, to_grid
 from scanweave.studies.repairs import repaired
 from scanweave.studies.study import Study
 
@@ -32,7 +34,8 @@ class NativeStudy:
         patient: Whom it belongs to.
         grid: That grid.
         real: Scans `(X, Y, Z)`, in their own units and the order of the plan.
-        brain: The mask `brain` where the study has one, else the foreground of its scans.
+        covered: Voxels that every one of these scans covers; `real` is background elsewhere, which is not measured.
+        brain: The mask `brain` where the study has one, else the foreground of its scans; what of it is covered.
         limits: Lowest and highest intensity of each scan; their distance is the range for PSNR and SSIM.
         lesion: The label map `lesion`, if there is one.
     """
@@ -41,9 +44,15 @@ class NativeStudy:
     patient: str
     grid: Geometry
     real: dict[str, Volume]
+    covered: Mask
     brain: Mask
     limits: dict[str, tuple[float, float]]
     lesion: NDArray[np.int64] | None
+
+    @cached_property
+    def regions(self) -> dict[str, Mask]:
+        """What predictions are measured in: `brain`, its `box` and the whole `volume`, as far as they are covered."""
+        return {name: region & self.covered for name, region in named_regions(self.brain).items()}
 
     def span(self, name: str) -> float:
         """The range of a scan's intensities."""
@@ -62,15 +71,14 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
         ScanweaveError: A scan is constant in the brain.
     """
     known, grid = repaired(study), prepared.frame.native
-    real = {
-        name: resample(np.asarray(known.scans[name].data, dtype=np.float32), known.scans[name].geometry, grid)
-        for name in plan.sequences
-        if name in prepared.volumes
-    }
-    brain = _label(known, "brain", grid)
-    inside = brain > 0 if brain is not None and brain.any() else _union(map(foreground, real.values()))
+    seen = {name: to_grid(known.scans[name], grid) for name in plan.sequences if name in prepared.volumes}
+    brain, lesion = _label(known, "brain", grid), _label(known, "lesion", grid)
+    covered = np.logical_and.reduce([~np.isnan(volume) for volume in seen.values()])
+    shown = brain > 0 if brain is not None and brain.any() else _union(map(foreground, seen.values()))
+    inside = shown & covered
+    real = {name: np.nan_to_num(volume, nan=plan.rule(name).background) for name, volume in seen.items()}
     limits = {name: _limits(study.id, name, volume[inside], plan) for name, volume in real.items()}
-    return NativeStudy(study.id, study.patient, grid, real, inside, limits, _label(known, "lesion", grid))
+    return NativeStudy(study.id, study.patient, grid, real, covered, inside, limits, lesion)
 
 
 def _label(study: Study, name: str, grid: Geometry) -> NDArray[np.int64] | None:
@@ -89,5 +97,6 @@ def _limits(case: str, name: str, values: Volume, plan: Plan) -> tuple[float, fl
     high = float(np.percentile(values, BRIGHTEST)) if values.size else 0.0
     low = float(np.percentile(values, 100 - BRIGHTEST)) if plan.rule(name).kind == "window" else 0.0
     if high <= low:
-        raise ScanweaveError(f"{case}: {name}", "shows nothing in the brain", "Check the scan and the brain mask")
+        reason = "shows nothing in the brain that all scans cover"
+        raise ScanweaveError(f"{case}: {name}", reason, "Check the scan and the brain mask")
     return low, high

@@ -73,7 +73,7 @@ class Encoder(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         convolution = _hyper if settings.source_code else _plain
-        widths, halvings = [settings.slices, *settings.channels], len(settings.channels) - 1
+        widths, halvings = [settings.image_channels, *settings.channels], len(settings.channels) - 1
         kernel_sizes, strides = [settings.kernel_size] + [3] * halvings, [1] + [2] * halvings
         self.down = nn.ModuleList(
             convolution(settings, a, b, k, stride)
@@ -102,7 +102,7 @@ class HyperDecoder(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(settings, _hyper) for _ in range(settings.blocks))
         self.up = nn.ModuleList(_hyper(settings, a, b) for a, b in pairwise(widths))
         self.up_norms = nn.ModuleList(_norm(settings, width) for width in widths[1:])
-        self.last = _hyper(settings, widths[-1], settings.slices, settings.kernel_size)
+        self.last = _hyper(settings, widths[-1], settings.image_channels, settings.kernel_size)
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map a latent `(B, F, [d,] h, w)` to images `(B, C, [D,] H, W)` in (-1, 1)."""

@@ -37,35 +37,46 @@ class Seq2SeqObjective(nn.Module):
         """Return the loss and its terms, each a mean over the batch.
 
         Args:
-            batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1]; `from` and `to`, their numbers `(B,)`.
+            batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1]; `from` and `to`, their sequence numbers, and
+                `number`, that of each sample, `(B,)`.
         """
         source, target = batch["source"], batch["target"]
         network, settings = self.network, self.settings
         latent = network.encode(source, network.source(batch["from"]))
         made_target = network.decode(latent, network.target(batch["to"]), target.shape[1])
+        terms = {"cross": settings.cross * self._distance(made_target, target)}
+        terms |= dict.fromkeys(("self", "cycle"), latent.new_zeros(()))
+        terms |= self._likeness(made_target, target)
 
-        few = max(1, round(settings.self_share * len(source)))  # samples are drawn alike, so the first ones will do
-        own, again = network.target(batch["from"][:few]), network.source(batch["to"][:few])
-        some, frames = source[:few], source.shape[1]
-        made_source = network.decode(latent[:few], own, frames)
-        cycled = network.decode(network.encode(made_target[:few], again), own, frames)
-
-        pairs = [(made_target, target), (made_source, some)]
-        terms = {
-            "cross": settings.cross * self._distance(made_target, target),
-            "self": settings.identity * self._distance(made_source, some),
-            "cycle": settings.cycle * self._distance(cycled, some),
-        }
-        if self.perceptual is not None:
-            terms["perceptual"] = settings.perceptual * sum(self.perceptual(a, b) for a, b in pairs)
-        if self.dissimilarity is not None:
-            terms["structural"] = settings.structural * sum(
-                self.dissimilarity(a.flatten(0, 1), b.flatten(0, 1)) for a, b in pairs
-            )
+        few = _due(batch["number"], settings.self_share)
+        weight = float(few.float().mean()) / settings.self_share
+        if weight:
+            some, frames = source[few], source.shape[1]
+            own, again = network.target(batch["from"][few]), network.source(batch["to"][few])
+            made_source = network.decode(latent[few], own, frames)
+            cycled = network.decode(network.encode(made_target[few], again), own, frames)
+            terms["self"] = weight * settings.identity * self._distance(made_source, some)
+            terms["cycle"] = weight * settings.cycle * self._distance(cycled, some)
+            for name, term in self._likeness(made_source, some).items():
+                terms[name] = terms[name] + weight * term
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
 
     def _distance(self, made: Tensor, real: Tensor) -> Tensor:
         return F.smooth_l1_loss(made, real, beta=self.settings.beta)
+
+    def _likeness(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """The terms that compare more than voxels, where they are asked for."""
+        terms = {}
+        if self.perceptual is not None:
+            terms["perceptual"] = self.settings.perceptual * self.perceptual(made, real)
+        if self.dissimilarity is not None:
+            terms["structural"] = self.settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
+        return terms
+
+
+def _due(numbers: Tensor, share: float) -> Tensor:
+    """Which samples of the endless list belong to a share of it: the same, however the list is cut into batches."""
+    return (numbers.double() * share) % 1 < share
 
 
 # MONAI and torchvision take seconds to import: only where a term needs them.

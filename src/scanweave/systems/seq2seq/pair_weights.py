@@ -46,7 +46,7 @@ def pair_sums(rows: pd.DataFrame, names: Sequence[str], measures: Sequence[str])
 
 
 def pair_weights(sums: PairSums, counts: NDArray[np.number], *, diagonal: str, normalise_by: str) -> FloatArray:
-    """A_ij = z(PSNR) + z(SSIM) − z(perceptual), z from the pair's mean; unseen pairs 0.
+    """A_ij = z(PSNR) + z(SSIM) − z(perceptual), z from the pair's mean; what is not known counts as average.
 
     Args:
         sums: Of the table.
@@ -71,7 +71,7 @@ def pair_weights(sums: PairSums, counts: NDArray[np.number], *, diagonal: str, n
     else:
         centre, spread = np.nanmean(mean[:, pool], axis=1), np.nanstd(mean[:, pool], axis=1)
     z = (mean - centre[:, None]) / (spread[:, None] + EPSILON)
-    weights = np.nan_to_num(z @ SIGNS, nan=0.0)
+    weights = np.nansum(z * SIGNS, axis=-1)
     if diagonal != "include":
         weights[:, own] = 0.0
     return weights.reshape(-1, size, size)

@@ -97,13 +97,8 @@ def import_weights(source: str | Path, out: str | Path, settings: NetworkSetting
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ScanweaveError(out, "exists already", "Choose another --out, or remove it")
     tensors = _read(source, settings)
-    try:
-        with atomic_folder(out) as folder:
-            _write_run(folder, tensors, settings, source)
-    except OSError as error:
-        raise ScanweaveError(
-            out, f"cannot be written ({error.strerror})", "Make room, or choose another --out"
-        ) from error
+    with atomic_folder(out) as folder:
+        _write_run(folder, tensors, settings, source)
     return out
 
 

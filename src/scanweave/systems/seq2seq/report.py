@@ -25,10 +25,11 @@ from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
-from scanweave.systems.seq2seq.evaluation import ALL, ANY, DRAWN, GRID, SUMMARY
+from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, SUMMARY
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.ranking import TITLES
 from scanweave.systems.seq2seq.selection import COHORT, Kind, describe_cohort, find_output
+from scanweave.systems.seq2seq.synthesis import ALL
 
 CITATION = """\
 @article{han2024seq2seq,
@@ -210,14 +211,10 @@ def _quality(run: Run, plan: Plan) -> Section:
         title,
         lead,
         [
-            Table(**_cut(metric_table(by_target, ("target", "made from"), "In the brain, by target."))),
-            Table(**_cut(metric_table(by_region, ("region", "made from"), "All targets, by region."))),
+            metric_table(by_target, ("target", "made from"), "In the brain, by target."),
+            metric_table(by_region, ("region", "made from"), "All targets, by region."),
         ],
     )
-
-
-def _cut(table: Table) -> dict[str, Any]:
-    return {"rows": table.rows, "caption": table.caption, "formats": table.formats}
 
 
 def _ranking(run: Run) -> Section:
@@ -397,8 +394,11 @@ def _whose(record: dict[str, Any] | None) -> str:
     if not about:
         return ""
     studies = max((row["studies"] for row in rows if "studies" in row), default=0) or len({r["study"] for r in rows})
-    part = "all studies" if about["part"] == "all" else f"the {about['part']} part of fold {about['fold']}"
-    seen = f" The network was trained on {about['trained_on']} of them." if about["trained_on"] else ""
+    parts = {"all": "all studies", "unseen": "all studies that the fit did not see"}
+    part = parts.get(about["part"], f"the {about['part']} part of fold {about['fold']}")
+    seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
+        about["seen"], f" The fit saw {about['seen']} of them."
+    )
     left = f" {len(about['left_out'])} were left out." if about["left_out"] else ""
     return f"{studies} studies, {part} of {_quoted(about['name'])}.{seen}{left}"
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scanweave.studies.cache import CachedStudy
-from scanweave.studies.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
 
 Range = tuple[int, int]
@@ -23,7 +22,8 @@ class CropSamples(Dataset[dict[str, Any]]):
     """An endless list of samples; number k is a pure function of the seed and k, so a run resumes exactly.
 
     A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `from`, `to`, their sequence numbers;
-    `case`, the study. Rows of an image run along the prepared Y axis, columns along X, slices along Z.
+    `case`, the study; `number`, that of the sample. Rows of an image run along the prepared Y axis, columns along X,
+    slices along Z.
 
     Args:
         studies: Prepared training studies, each with at least one sequence.
@@ -61,7 +61,14 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, names, box, mirrored = self._place(index)
         source, target = (self._tensor(self._crop(study, name, box), mirrored) for name in names)
         numbers = [self.sequences.index(name) for name in names]
-        return {"source": source, "target": target, "from": numbers[0], "to": numbers[1], "case": study.id}
+        return {
+            "source": source,
+            "target": target,
+            "from": numbers[0],
+            "to": numbers[1],
+            "case": study.id,
+            "number": index,
+        }
 
     def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
         """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""
@@ -79,7 +86,7 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
         for _ in range(self.settings.attempts - 1):
-            if self._crop(study, source, box).max() > BACKGROUND:
+            if (self._crop(study, source, box) != study.backgrounds[source]).any():
                 break
             box = self._box(study, rng)
         return study, (source, target), box, self.settings.flip and rng.random() < 0.5
@@ -104,10 +111,10 @@ class CropSamples(Dataset[dict[str, Any]]):
         return x, y, z
 
     def _crop(self, study: CachedStudy, name: str, box: Box) -> NDArray[np.float32]:
-        """The box as `(D, H, W)`; what lies outside the volume is background."""
+        """The box as `(D, H, W)`; what lies outside the volume is the background of its sequence."""
         inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
         (x0, x1), (y0, y1), (z0, z1) = inside
-        result = np.full([b - a for a, b in reversed(box)], BACKGROUND, dtype=np.float32)
+        result = np.full([b - a for a, b in reversed(box)], study.backgrounds[name], dtype=np.float32)
         place = tuple(slice(i - a, j - a) for (i, j), (a, _) in zip(reversed(inside), reversed(box), strict=True))
         result[place] = study.slices(name, z0, z1)[x0:x1, y0:y1].transpose(2, 1, 0)
         return result

@@ -12,10 +12,12 @@ from typing import Any, Literal
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
+from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
 
 Kind = Literal["evaluation", "ranking", "explanation"]
-Choice = Literal["train", "validation", "test", "all"]
+Choice = Literal["train", "validation", "test", "all", "unseen"]
+"""A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
 Say = Callable[[str], None]
 OUTPUTS, COHORT = "outputs.json", "cohort.json"
 
@@ -34,45 +36,52 @@ class Selection:
 
 
 def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> Selection:
-    """Choose the studies to try a run on: of its own cohort the test part, of another one all.
+    """Choose the studies to try a run on: of its own cohort the test part, of another one all that the fit did not see.
+
+    Studies are known by their names; those that the check refuses are left out.
 
     Args:
         run: The fitted run.
         cohort: Any cohort.
         part: Overrides the choice.
-        say: Takes a line that names the choice.
+        say: Takes lines that name the choice.
 
     Raises:
-        ScanweaveError: The part holds no study.
+        ScanweaveError: No study is left.
     """
-    fitted_on = run.record.get("cohort") or {}
-    own = cohort.digest == fitted_on.get("sha256")
+    own = cohort.digest == (run.record.get("cohort") or {}).get("sha256")
     fold = int(run.config.get("fold", 0))
-    chosen: Choice = part or ("test" if own else "all")
-    if own and chosen != "all" and run.config.get("splits", "") != splits_digest(cohort):
+    known = run.inputs  # of the training and the validation part
+    chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")
+    if own and chosen not in ("all", "unseen") and run.config.get("splits", "") != splits_digest(cohort):
         raise ScanweaveError(
             cohort.folder, "was split again after the fit: its test part may hold studies that trained the run",
             "Fit a new run, or restore splits.json",
         )  # fmt: skip
-    studies = cohort if chosen == "all" else cohort.part(chosen, fold)
-    whose = "the cohort of the fit" if own else "another cohort than that of the fit"
+    if chosen == "all":
+        studies, where = cohort, "all"
+    elif chosen == "unseen":
+        studies = cohort.where(~cohort.frame["study"].isin(list(known or ())))
+        where = "all that the fit did not see"
+    else:
+        studies, where = cohort.part(chosen, fold), f"the {chosen} part of fold {fold}"
     if len(studies) == 0:
         raise ScanweaveError(
-            cohort.folder, f"has no study in the {chosen} part of fold {fold}",
+            cohort.folder, f"has no study to try the run on ({where})",
             "Split it with a test part, or name another: --part validation, train or all",
         )  # fmt: skip
-    where = "all" if chosen == "all" else f"the {chosen} part of fold {fold}"
-    say(f"studies: {len(studies)}, {where}, of {whose}")
-    seen = _trained_on(cohort, studies, fold) if _same_folder(cohort, fitted_on) else 0
+    say(f"studies: {len(studies)}, {where}, of {'the' if own else 'another'} cohort{' of the fit' if own else ''}")
+    studies = sound_studies(studies, 1, say)
+    seen = None if known is None else len({*known} & {*studies.studies})
     if seen:
-        say(f"note: the run was trained on {seen} of them")
+        say(f"note: the fit saw {seen} of them")
     about = {
         "run": _digest(run.weights),
         "cohort": cohort.digest,
         "name": str(cohort.about.get("name", "")),
         "part": chosen,
-        "fold": None if chosen == "all" else fold,
-        "trained_on": seen,
+        "fold": None if chosen in ("all", "unseen") else fold,
+        "seen": seen,
     }
     return Selection(studies, about)
 
@@ -119,14 +128,6 @@ def _outputs(run: Run) -> dict[str, Any]:
     path = run.folder / OUTPUTS
     found = read_json(path, "Remove it, and evaluate again") if path.exists() else {}
     return found if isinstance(found, dict) else {}
-
-
-def _same_folder(cohort: Cohort, fitted_on: dict[str, Any]) -> bool:
-    return cohort.folder.resolve() == Path(fitted_on.get("path", "")).resolve()
-
-
-def _trained_on(cohort: Cohort, studies: Cohort, fold: int) -> int:
-    return len(set(studies.studies) & set(cohort.part("train", fold).studies))
 
 
 def _digest(path: Path) -> str:

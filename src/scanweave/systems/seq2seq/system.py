@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from accelerate import PartialState
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
@@ -21,7 +22,7 @@ from scanweave.studies.cache import CachedStudy, PreparedCohort
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan, learn_plan
-from scanweave.studies.preparation import PreparedStudy, prepare, restore
+from scanweave.studies.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
@@ -57,8 +58,9 @@ class Seq2Seq:
         network = _with_weights(Seq2SeqNetwork(self.config.network), run.weights)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.synthesizer = Synthesizer(
-            network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling
-        )
+            network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling,
+            {name: background(self.plan, name) for name in self.sequences},
+        )  # fmt: skip
 
     @classmethod
     def fit(
@@ -85,16 +87,24 @@ class Seq2Seq:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
         config = _validated(config.model_dump(), Path("settings"))
-        sequences = _sequences(cohort, config, say)
+        sequences = _sequences(cohort, config)
+        if config.objective.perceptual and config.objective.vgg_weights is None:
+            say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
         _ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        with Run.start(run, "seq2seq", settings, about) as started:
+        seen = [cohort.part(part, fold) for part in ("train", "validation")]
+        inputs = {study: images for part in seen for study, images in image_states(part, sequences).items()}
+        with Run.start(run, "seq2seq", settings, about, inputs) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
-                with PartialState().main_process_first():
-                    sound = sound_studies(cohort, workers, say)
+                with open_accelerator(config.training).main_process_first():
+                    with counted("studies checked", shown=started.main) as progress:
+                        sound = sound_studies(cohort, workers, say, progress)
+                    sequences = _sequences(sound, config)
+                    counts = sound.counts()
+                    say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in sequences))
                     parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
                     if started.main:
                         write_json(started.folder / selection.COHORT, describe_cohort(cohort, sequences, fold))
@@ -114,10 +124,11 @@ class Seq2Seq:
 
         Args:
             study: Holds at least one sequence that the run knows.
-            targets: Which to make, each from all present others, averaged in image space; None: the absent ones.
+            targets: Which to make, each from all present others, averaged in image space, as if it were absent itself;
+                None: the absent ones.
 
         Returns:
-            A study with the synthetic scans only, on the native grid of the study's reference scan.
+            A study with the synthetic scans only, on the native grid of the reference scan among their sources.
 
         Raises:
             ScanweaveError: A target is unknown, or nothing is there to make it from.
@@ -127,12 +138,21 @@ class Seq2Seq:
             self.plan.rule(name)
         if not wanted:
             return study.with_scans({})
+        absent = [name for name in wanted if name not in study.scans]
+        # A real scan of a target must not shape its own prediction, neither by its grid nor by its intensities.
+        groups = [*([absent] if absent else []), *([name] for name in wanted if name in study.scans)]
+        made: dict[str, Scan] = {}
+        for names in groups:
+            made |= self._made(study.without(*names), names)
+        return study.with_scans({name: made[name] for name in wanted})
+
+    def _made(self, study: Study, targets: Sequence[str]) -> dict[str, Scan]:
+        if not study.only(self.sequences).scans:
+            names = ", ".join(self.sequences)
+            raise ScanweaveError(study.id, f"nothing to make {targets[0]} from", f"Add at least one other of {names}")
         prepared = self.prepare(study)
-        made = self.synthesizer.combine(prepared.volumes, wanted)
-        lacking = [name for name in wanted if name not in made]
-        if lacking:
-            raise ScanweaveError(study.id, f"nothing to make {lacking[0]} from", "Add another sequence of this study")
-        return study.with_scans({name: self.native(volume, prepared, name) for name, volume in made.items()})
+        made = self.synthesizer.combine(prepared.volumes, targets)
+        return {name: self.native(volume, prepared, name) for name, volume in made.items()}
 
     def prepare(self, study: Study) -> PreparedStudy:
         """The study as the network sees it."""
@@ -220,7 +240,7 @@ def _validated(values: dict[str, Any], where: Path) -> Seq2SeqConfig:
         raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from error
 
 
-def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
+def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
     there = cohort.sequences
     names = list(config.sequences) or there
     absent = [name for name in names if name not in there]
@@ -230,10 +250,10 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig, say: Say) -> list[str]:
         )
     if not 2 <= len(names) <= config.network.code_length:
         raise ScanweaveError(
-            cohort.folder, f"has {len(names)} sequences", f"Give 2 to {config.network.code_length} sequences"
+            cohort.folder,
+            f"has volumes of {len(names)} sequence{'s' * (len(names) != 1)} ({', '.join(names)})",
+            f"Give 2 to {config.network.code_length} sequences",
         )
-    counts = cohort.counts()
-    say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in names))
     return names
 
 
@@ -258,7 +278,10 @@ def _prepared_parts(
             plan.save(path)
     for reason in plan.reasons:
         say(reason)
-    prepared = [PreparedCohort(part, plan).prepare(workers) if len(part) else [] for part in parts]
+    prepared = []
+    for part in parts:
+        with counted("studies prepared", shown=run.main) as progress:
+            prepared.append(PreparedCohort(part, plan).prepare(workers, progress) if len(part) else [])
     if not validation:
         say("validation: no study is set aside, so the last weights are kept")
     return prepared[0], prepared[1]

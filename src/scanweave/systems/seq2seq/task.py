@@ -61,7 +61,8 @@ class Seq2SeqTask:
             return None
         if not isinstance(network, Seq2SeqNetwork):
             raise TypeError(f"a Seq2SeqNetwork is validated, not a {type(network).__name__}")
-        synthesizer = Synthesizer(network, self.sequences, self.config.synthesis, self.config.sampling)
+        around = {name: value for study in self.validation for name, value in study.backgrounds.items()}
+        synthesizer = Synthesizer(network, self.sequences, self.config.synthesis, self.config.sampling, around)
         values = []
         for study in self.validation:
             depth = study.frame.shape[2]

@@ -1,0 +1,105 @@
+"""The folder that predictions are written to: a study at a time, whole or not at all; a stopped call goes on in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import scanweave
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_folder, read_json, sweep, write_json, writing
+
+if TYPE_CHECKING:
+    from scanweave.engine.run import Run
+    from scanweave.studies.cohort import Cohort
+    from scanweave.studies.study import Study
+
+MARK = "predictions.json"
+_ASKED = {"weights": "other weights", "cohort": "another cohort", "targets": "other targets"}
+_ADVICE = "Choose another folder for the predictions, or remove it"
+
+
+class PredictionFolder:
+    """`out/<study>/<study>_<target>_synthetic.nii.gz`, and at the end a cohort of them.
+
+    Args:
+        out: Where it is, or will be.
+        run: What predicts.
+        sequences: All that it can predict.
+    """
+
+    def __init__(self, out: Path, run: Run, sequences: Sequence[str]) -> None:
+        self.out, self.run, self.sequences = out, run, sequences
+
+    def claim(self, cohort: Cohort, targets: Sequence[str] | None) -> None:
+        """Make sure that the folder is new, or begun for the same weights, cohort and targets.
+
+        Raises:
+            ScanweaveError: It holds something else.
+        """
+        asked = {
+            "weights": self._weights,
+            "cohort": cohort.digest,
+            "targets": None if targets is None else sorted(set(targets)),
+        }
+        mark = self.out / MARK
+        if self.out.exists() and not (self.out.is_dir() and _is_bare(self.out)):
+            if not mark.is_file():
+                raise ScanweaveError(self.out, "exists already", _ADVICE)
+            before = read_json(mark, _ADVICE)
+            for name, words in _ASKED.items():
+                if not isinstance(before, dict) or before.get(name, "") != asked[name]:
+                    raise ScanweaveError(self.out, f"a prediction with {words} exists already", _ADVICE)
+        sweep(self.out)
+        write_json(mark, asked)
+
+    def holds(self, study: str) -> bool:
+        """Whether a study is predicted."""
+        return (self.out / study).is_dir()
+
+    def write(self, study: Study, made: Study) -> None:
+        """Write the synthetic scans of a study, all or none."""
+        from scanweave.studies.writers import write_scan
+
+        about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
+        about |= {"weights_sha256": self._weights[:12], "study": study.id}
+        with atomic_folder(self.out / study.id) as folder:
+            for target, scan in made.scans.items():
+                sources = [name for name in self.sequences if name in study.scans and name != target]
+                write_scan(folder / _file(study.id, target), scan, {**about, "target": target, "sources": sources})
+
+    def finish(self, cohort: Cohort) -> int:
+        """Make the folder a cohort, if it holds any prediction, and return the number of images."""
+        from scanweave.studies.cohort import ABOUT
+        from scanweave.studies.cohort import Cohort as CohortClass
+
+        named = cohort.frame[["study", "patient"]].itertuples(index=False)
+        rows = [self._row(str(study), str(patient)) for study, patient in named if self.holds(str(study))]
+        if rows:
+            with writing(self.out):
+                (self.out / ABOUT).unlink(missing_ok=True)  # of an earlier call, in which studies failed
+            name, source = f"{self.out.name} (synthetic)", str(self.run.folder.resolve())
+            CohortClass.create(self.out, rows, root=".", name=name, source=source, layout="predictions")
+        return sum(len(row) - 2 for row in rows)
+
+    def _row(self, study: str, patient: str) -> Mapping[str, Any]:
+        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.sequences}
+        present = {column: file for column, file in files.items() if (self.out / file).is_file()}
+        return {"study": study, "patient": patient, **present}
+
+    @cached_property
+    def _weights(self) -> str:
+        with self.run.weights.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether no study is in it yet, so that another call may have it."""
+    return all(path.name == MARK or path.name.startswith(".partial-") for path in folder.iterdir())
+
+
+def _file(study: str, target: str) -> str:
+    return f"{study}_{target}_synthetic.nii.gz"

@@ -1,0 +1,107 @@
+"""The cache of prepared studies belongs to what it was made from, and to everyone who fits."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scanweave.studies import cache
+from scanweave.studies.cache import PreparedCohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import Plan, learn_plan
+from scanweave.studies.settings import PreparationSettings
+
+
+def image(folder, name, seed, shape=(12, 13, 14)):
+    folder.mkdir(parents=True, exist_ok=True)
+    data = np.random.default_rng(seed).uniform(100, 900, shape).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.diag([9.0, 9.0, 9.0, 1.0])), folder / f"{name}.nii.gz")
+
+
+def cohort(folder, root, names=("a", "b")) -> Cohort:
+    rows = [{"study": f"s{i}", "patient": f"p{i}", "scan:t1": f"{name}.nii.gz"} for i, name in enumerate(names)]
+    return Cohort.create(folder, rows, root=root, name="c", source="x", layout="table")
+
+
+@pytest.fixture
+def made(tmp_path):
+    for seed, name in enumerate("abcd"):
+        image(tmp_path / "images", name, seed)
+    return cohort(tmp_path / "cohort", tmp_path / "images")
+
+
+def plan(studies) -> Plan:
+    return learn_plan(studies, ["t1"], PreparationSettings())
+
+
+def voxels(studies):
+    return {study.id: study.slices("t1", 0, study.frame.shape[2]) for study in studies}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cohort_imported_again_is_prepared_anew(made, workers):
+    chosen, folder = plan(made), made.folder
+    before = voxels(PreparedCohort(made, chosen).prepare())
+    shutil.rmtree(folder)
+    again = cohort(folder, made.about["root"], names=("c", "d"))
+    after = voxels(PreparedCohort(again, chosen).prepare(workers))
+    assert before.keys() == after.keys() == {"s0", "s1"}
+    assert not any(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_what_is_there_is_used_again_and_what_changed_is_not(made, monkeypatch):
+    chosen, prepared = plan(made), []
+    before = voxels(PreparedCohort(made, chosen).prepare())
+    real = cache.prepare
+    monkeypatch.setattr(cache, "prepare", lambda study, plan: prepared.append(study.id) or real(study, plan))
+    PreparedCohort(made, chosen).prepare()
+    assert prepared == []
+    image(made.root, "b", 99)
+    after = voxels(PreparedCohort(made, chosen).prepare())
+    assert prepared == ["s1"]
+    assert np.array_equal(before["s0"], after["s0"])
+    assert not np.array_equal(before["s1"], after["s1"])
+
+
+def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):
+    """Both find nothing, both prepare; the slower one comes when the faster one reads already."""
+    chosen, real, gate = plan(made), cache.prepare, threading.Barrier(2)
+    slow_may_go, found, failed = threading.Event(), {}, []
+
+    def prepare(study, plan):
+        done = real(study, plan)
+        if study.id == "s0":
+            gate.wait(20)
+            if threading.current_thread().name == "slow":
+                slow_may_go.wait(20)
+        return done
+
+    monkeypatch.setattr(cache, "prepare", prepare)
+
+    def run():
+        try:
+            studies = PreparedCohort(made, chosen).prepare()
+            found[threading.current_thread().name] = studies
+            if threading.current_thread().name == "fast":
+                files = [file.stat().st_mtime_ns for file in sorted(studies[0].folder.iterdir())]
+                slow_may_go.set()
+                slow.join(20)
+                assert [file.stat().st_mtime_ns for file in sorted(studies[0].folder.iterdir())] == files
+        except BaseException as error:
+            failed.append(error)
+            slow_may_go.set()
+
+    slow = threading.Thread(target=run, name="slow")
+    fast = threading.Thread(target=run, name="fast")
+    for thread in (slow, fast):
+        thread.start()
+    for thread in (fast, slow):
+        thread.join(40)
+    assert failed == []
+    for name, values in voxels(found["fast"]).items():
+        np.testing.assert_array_equal(values, voxels(found["slow"])[name])
+    assert not list(made.folder.rglob(".*"))

@@ -1,0 +1,131 @@
+"""What preparation makes of studies whose scans cover different places, and of images with their own background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.plan import IntensityRule, Plan, learn_plan
+from scanweave.studies.preparation import background, prepare, restore, to_grid
+from scanweave.studies.scan import Scan
+from scanweave.studies.settings import PreparationSettings
+from scanweave.studies.study import Study
+
+GRID = np.diag([3.0, 3.0, 3.0, 1.0])
+SHAPE = (24, 26, 22)
+
+
+def radius(shape=SHAPE):
+    place = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
+    return np.sqrt((place**2).sum(axis=0))
+
+
+def noise(seed=0, shape=SHAPE):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def brain(seed=0):
+    """A magnitude image: 0 outside of a ball."""
+    return np.where(radius() < 0.8, 500 + 50 * noise(seed), 0).astype(np.float32)
+
+
+def normalised(seed=0):
+    """A z-scored, skull-stripped image: exactly 0 outside, values of both signs inside."""
+    return np.where(radius() < 0.8, noise(seed), 0).astype(np.float32)
+
+
+def computed(seed=0):
+    """A CT: air, and soft tissue around 0."""
+    return np.where(radius() < 0.8, 40 * noise(seed), -1000 + noise(seed)).astype(np.float32)
+
+
+def shifted(slices):
+    affine = GRID.copy()
+    affine[2, 3] = 3.0 * slices
+    return affine
+
+
+def learnt(*studies, **settings) -> Plan:
+    names = list(dict.fromkeys(name for study in studies for name in study.scans))
+    return learn_plan(studies, names, PreparationSettings(**settings))
+
+
+def test_axes_in_another_order_are_turned_exactly():
+    """The header of a turned copy rounds in float32; not one voxel may change for it."""
+    affine = GRID.copy()
+    affine[:3, 3] = [-33.3, 47.1, 11.7]
+    turned = affine @ np.array([[-1.0, 0, 0, SHAPE[0] - 1], [0, 0, -1, SHAPE[1] - 1], [0, 1, 0, 0], [0, 0, 0, 1]])
+    data = noise()
+    flipped = data[::-1, ::-1].transpose(0, 2, 1)
+    study = Study("s", "p", {"t1": Scan.of(data, affine), "t2": Scan.of(flipped, turned.astype(np.float32))})
+    made = to_grid(study["t2"], study["t1"].geometry.oriented())
+    np.testing.assert_array_equal(made, data)
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 2.0, 2.0), (5.0, 5.0, 5.0)])
+def test_what_a_scan_does_not_cover_is_absent_and_its_own_border_is_not(spacing):
+    study = Study("s", "p", {"t1": Scan.of(brain(), GRID), "ct": Scan.of(computed(1)[:, :, :12], GRID)})
+    plan = learnt(study, reference="t1", spacing=spacing, crop=False)
+    working = prepare(study, plan).frame.working
+    whole, part = (to_grid(study[name], working) for name in ("t1", "ct"))
+    assert np.isfinite(whole).all()
+    share = np.isnan(part).mean(axis=(0, 1))
+    assert set(share) == {0.0, 1.0}
+    assert share.mean() == pytest.approx(10 / 22, abs=0.5 / len(share) + 1e-6)
+
+
+def test_uncovered_voxels_get_the_background_and_move_no_scale():
+    alone = Study("s", "p", {"ct": Scan.of(computed(), GRID), "t1": Scan.of(brain(), GRID)})
+    plan = learnt(alone, reference="ct", crop=False)
+    wide = replace(alone, scans={**alone.scans, "t1": Scan.of(brain()[:, :, 8:], shifted(8))})
+    slab = replace(alone, scans={**alone.scans, "ct": Scan.of(computed()[:, :, 8:], shifted(8))})
+    plan_t1 = plan.model_copy(update={"settings": plan.settings.model_copy(update={"reference": "t1"})})
+    whole = prepare(alone, plan)
+    np.testing.assert_array_equal(prepare(slab, plan_t1).volumes["ct"][:, :, :8], -1)
+    np.testing.assert_array_equal(prepare(wide, plan).volumes["t1"][:, :, :8], -1)
+    cut = Study("s", "p", {"t1": Scan.of(brain()[:, :, 8:], GRID)})
+    assert prepare(wide, plan).frame.scales["t1"] == pytest.approx(prepare(cut, plan).frame.scales["t1"])
+    assert whole.volumes["ct"].min() == -1
+
+
+def test_a_scan_beside_its_study_is_refused():
+    study = Study("s", "p", {"t1": Scan.of(brain(), GRID), "t2": Scan.of(brain(), shifted(100))})
+    plan = learnt(study, reference="t1")
+    with pytest.raises(ScanweaveError, match="s: t2: covers nothing of the grid of the study"):
+        prepare(study, plan)
+
+
+def test_normalised_images_keep_their_background_outside_the_crop():
+    study = Study("s", "p", {"t1": Scan.of(normalised(), GRID)})
+    plan = learnt(study, margin=0)
+    assert plan.rule("t1").kind == "window"
+    assert plan.rule("t1").background == 0
+    prepared = prepare(study, plan)
+    assert min(np.subtract(SHAPE, prepared.frame.shape)) > 0
+    back = restore(prepared.volumes["t1"], prepared.frame, plan, "t1")
+    outside = radius() >= 0.8
+    np.testing.assert_allclose(back[outside], 0, atol=1e-6)
+    assert (back == 0).mean() > 0.2
+    assert np.unique(prepared.volumes["t1"][0, 0, 0]) == np.float32(background(plan, "t1"))
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_the_background_of_ct_is_its_lowest_and_of_magnitudes_zero():
+    study = Study("s", "p", {"ct": Scan.of(computed(), GRID), "t1": Scan.of(brain(), GRID)})
+    plan = learnt(study)
+    assert plan.rule("ct").background == plan.rule("ct").low
+    assert background(plan, "ct") == background(plan, "t1") == -1
+
+
+def test_a_sequence_that_shows_nothing_is_told():
+    empty = np.full(SHAPE, -5.0, dtype=np.float32)
+    with pytest.raises(ScanweaveError, match="t1: shows nothing in the training studies"):
+        learnt(Study("s", "p", {"t1": Scan.of(empty, GRID)}))
+
+
+def test_a_window_must_say_its_background():
+    with pytest.raises(ValueError, match="does not say its background"):
+        IntensityRule(kind="window", low=-150, high=250)

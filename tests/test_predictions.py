@@ -1,0 +1,148 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scanweave import api
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.studies.writers import write_scan
+
+SEQUENCES = ("t1", "t2", "flair")
+STUDIES = ("P01", "P02", "P03", "P04")
+
+
+class System:
+    """Predicts zeros, and notes of what; stops or fails where it is told to."""
+
+    sequences = SEQUENCES
+
+    def __init__(self, folder: Path, content: bytes = b"weights") -> None:
+        with Run.start(folder, "fake", {}) as run:
+            run.weights.write_bytes(content)
+            run.finish()
+        self.run = Run.open(folder)
+        self.asked: list[str] = []
+        self.faults: dict[str, BaseException] = {}
+
+    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
+        self.asked.append(study.id)
+        if study.id in self.faults:
+            raise self.faults[study.id]
+        wanted = [name for name in SEQUENCES if name not in study.scans] if targets is None else targets
+        grid = study["t1"]
+        return study.with_scans(
+            {name: Scan.of(np.zeros(grid.geometry.shape), grid.geometry.affine, synthetic=True) for name in wanted}
+        )
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Cohort:
+    folder = tmp_path / "cohort"
+    rows = []
+    for study in STUDIES:
+        present = ("t1", "t2", "flair") if study == "P03" else ("t1",)
+        for name in present:
+            write_scan(folder / study / f"{name}.nii.gz", Scan.of(np.ones((3, 4, 5)), np.eye(4)))
+        rows.append({"study": study, "patient": f"{study}x", **{f"scan:{n}": f"{study}/{n}.nii.gz" for n in present}})
+    return Cohort.create(folder, rows, root=".", name="c", source="test", layout="table")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> System:
+    return System(tmp_path / "run")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.nii.gz")}
+
+
+def stopped(system: System, cohort: Cohort, out: Path) -> None:
+    """Predict into `out` until a kill at P02, in the middle of writing."""
+    system.faults = {"P02": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        api.predict(system, cohort, out)  # type: ignore[arg-type]
+    (out / ".partial-killed").mkdir()
+    (out / ".partial-killed" / "half.nii.gz").touch()
+    system.faults, system.asked = {}, []
+
+
+def test_the_same_call_goes_on_after_a_stop(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    api.predict(system, cohort, whole)  # type: ignore[arg-type]
+    stopped(system, cohort, out)
+    assert not (out / "cohort.json").exists()
+    before = (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns
+    done = api.predict(system, cohort, out)  # type: ignore[arg-type]
+    assert (done.made, done.complete, done.failed) == (6, ["P03"], {})
+    assert system.asked == ["P02", "P03", "P04"]
+    assert (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns == before
+    assert contents(out) == contents(whole)
+    made, expected = Cohort.open(out), Cohort.open(whole)
+    assert made.frame.equals(expected.frame)
+    assert made.patients == ["P01x", "P02x", "P04x"]
+    assert not list(out.glob(".partial-*"))
+
+
+def test_a_failed_study_is_tried_again(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    system.faults = {"P04": ScanweaveError("P04", "is broken", "Mend it")}
+    assert list(api.predict(system, cohort, tmp_path / "out").failed) == ["P04"]  # type: ignore[arg-type]
+    assert Cohort.open(tmp_path / "out").studies == ["P01", "P02"]
+    system.faults = {}
+    assert api.predict(system, cohort, tmp_path / "out").made == 6  # type: ignore[arg-type]
+    assert Cohort.open(tmp_path / "out").studies == ["P01", "P02", "P04"]
+
+
+def test_another_call_into_the_folder_is_refused_with_the_reason(
+    tmp_path: Path, system: System, cohort: Cohort
+) -> None:
+    out = tmp_path / "out"
+    stopped(system, cohort, out)
+    others = [
+        (System(tmp_path / "other", b"other"), cohort, None, "a prediction with other weights exists already"),
+        (system, cohort.select(["P01"]), None, "a prediction with another cohort exists already"),
+        (system, cohort, ["t2"], "a prediction with other targets exists already"),
+    ]
+    before = contents(out)
+    for who, what, targets, words in others:
+        with pytest.raises(ScanweaveError) as error:
+            api.predict(who, what, out, targets=targets)  # type: ignore[arg-type]
+        assert words in str(error.value)
+    assert contents(out) == before
+    (out / "predictions.json").write_text("[]")
+    with pytest.raises(ScanweaveError, match="exists already"):
+        api.predict(system, cohort, out)  # type: ignore[arg-type]
+
+
+def test_a_call_that_made_nothing_does_not_block_the_folder(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    full = cohort.select(["P03"])
+    assert api.predict(system, full, tmp_path / "out").made == 0  # type: ignore[arg-type]
+    assert api.predict(system, full, tmp_path / "out", targets=["t2"]).made == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("foreign", ["file", "folder"])
+def test_what_is_not_ours_is_left_alone(tmp_path: Path, system: System, cohort: Cohort, foreign: str) -> None:
+    out = tmp_path / "out"
+    if foreign == "file":
+        out.write_text("mine")
+    else:
+        (out / ".partial-theirs").mkdir(parents=True)
+        (out / "notes.txt").write_text("mine")
+    with pytest.raises(ScanweaveError, match="exists already"):
+        api.predict(system, cohort, out)  # type: ignore[arg-type]
+    assert foreign == "file" or (out / ".partial-theirs").is_dir()
+
+
+def test_headers_tell_where_an_image_comes_from(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    import nibabel as nib
+
+    api.predict(system, cohort, tmp_path / "out", targets=["t2"])  # type: ignore[arg-type]
+    image = nib.load(tmp_path / "out" / "P03" / "P03_t2_synthetic.nii.gz")
+    about = json.loads(image.header.extensions[0].get_content())
+    assert (about["target"], about["sources"], about["study"]) == ("t2", ["t1", "flair"], "P03")
+    assert about["system"] == "fake"
