@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ["manifest_scale", "seq2seq_throughput", "seq2seq_truth", "simulate_speed"]
+SCRIPTS = ["acid", "manifest_scale", "seq2seq_throughput", "seq2seq_truth", "simulate_speed"]
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, pytest.param("seq2seq_real", marks=pytest.mark.real)])

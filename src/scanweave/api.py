@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scanweave.engine.run import Run
+    from scanweave.measures.stability.setup import Setup
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
 
@@ -39,6 +40,9 @@ class System(Protocol):
 
     def explain(self, cohort: Cohort, out: Path | None = None, **options: Any) -> Any:
         """Map what each sequence alone shows."""
+
+    def audit_setup(self, cohort: Cohort, **options: Any) -> Setup:
+        """Give what an audit of stability tries."""
 
     def report(self, path: Path | None = None) -> Path:
         """Write one HTML page of all that is known of the run."""
@@ -167,6 +171,63 @@ def predict(
         progress(number, len(studies))
     done.made = folder.finish(studies)
     return done
+
+
+@dataclass
+class Audited:
+    """What `audit_stability` wrote.
+
+    Attributes:
+        page: The page to read; tables and JSON lie beside it.
+        failed: Checks of the attacks that do not hold, in words.
+    """
+
+    page: Path
+    failed: list[str] = field(default_factory=list)
+
+
+def audit_stability(
+    run: System | str | Path,
+    cohort: Cohort | str | Path,
+    out: str | Path | None = None,
+    *,
+    part: str | None = None,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    say: Say = print,
+) -> Audited:
+    """Try how stable the reconstructions of a run are, and write tables, JSON and a page.
+
+    Args:
+        run: A fitted system that offers it, or its run folder.
+        cohort: Studies with true images, or the cohort's folder.
+        out: A new folder; `audit` in the run if not given.
+        part: Which studies: "train", "validation", "test" or "all"; None: those that the fit did not see.
+        device: Where to compute, for a run folder.
+        settings: Fields of `audit.settings.AuditSettings`.
+        say: Takes a line a stage.
+
+    Raises:
+        ScanweaveError: The system offers no audit, a setting is wrong, or `out` exists.
+    """
+    from scanweave.audit import stability
+    from scanweave.audit.settings import AuditSettings
+    from scanweave.engine.settings import checked
+    from scanweave.report.provenance import run_provenance
+
+    chosen = checked(AuditSettings, dict(settings or {}), "audit")
+    system = open_run(run, device, "audit") if isinstance(run, str | Path) else run
+    folder = Path(out) if out is not None else system.run.folder / "audit"
+    if folder.exists():
+        raise ScanweaveError(folder, "exists already", "Choose another --out, or remove it")
+    setup = system.audit_setup(_opened(cohort), part=part, say=say)
+    found = stability.audit_stability(setup, chosen, say)
+    page = stability.write_audit(folder, found, setup, chosen, run_provenance(system.run.record, system.run.config))
+    failed = [
+        f"{domain}, {check.method}: {check.says}"
+        for domain, checks in found.checks.items() for check in checks if not check.passed
+    ]  # fmt: skip
+    return Audited(page, failed)
 
 
 def _loaded(run: System | str | Path) -> System:

@@ -23,6 +23,7 @@ from safetensors.numpy import load_file, save_file
 from scanweave import api, configuration
 from scanweave.engine.checkpoint import Checkpoints, State, read_state, read_tensors
 from scanweave.engine.run import Run
+from scanweave.engine.selection import find_output
 from scanweave.errors import ScanweaveError
 from scanweave.simulate import simulate_brain
 from scanweave.studies.cohort import Cohort
@@ -33,7 +34,6 @@ from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.config import SMALL
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import find_output
 from scanweave.systems.seq2seq.system import Seq2Seq
 
 SIZES = {"channels": (4, 6), "blocks": 1, "rank": 2}

@@ -128,7 +128,8 @@ class ShowCohort:
         from scanweave.studies.cohort import Cohort
 
         cohort = Cohort.open(self.cohort)
-        counts = " · ".join(f"{name} {count}" for name, count in cohort.counts().items())
+        have = {f"sinogram:{name}": int(cohort.frame[f"sinogram:{name}"].notna().sum()) for name in cohort.sinograms}
+        counts = " · ".join(f"{name} {count}" for name, count in {**have, **cohort.counts()}.items())
         print(
             f"{cohort.about.get('name', cohort.folder.name)}: {len(cohort)} studies of {len(cohort.patients)} patients"
         )

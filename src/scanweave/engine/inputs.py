@@ -9,22 +9,27 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.readers import split_channel
 
 
-def image_states(cohort: Cohort, sequences: Sequence[str]) -> dict[str, dict[str, list[int]]]:
-    """Size [bytes] and change time [ns] of each study's images; opens none.
+def image_states(
+    cohort: Cohort, sequences: Sequence[str], sinograms: Sequence[str] = ()
+) -> dict[str, dict[str, list[int]]]:
+    """Size [bytes] and change time [ns] of each study's images and sinograms; opens none.
 
     Args:
         cohort: What is trained and validated on.
         sequences: The images that count.
+        sinograms: The sinograms that count.
 
     Returns:
-        `{study: {sequence: [size, time]}}`; `[]` for a file that is not there, which the check of the cohort tells.
+        `{study: {sequence: [size, time]}}`, sinograms as `"sinogram:<name>"`; `[]` for a file that is not there, which
+        the check of the cohort tells.
     """
-    rows = cohort.frame[["study", *(f"scan:{name}" for name in sequences)]].to_dict("records")
+    columns = {f"scan:{name}": name for name in sequences} | {
+        f"sinogram:{name}": f"sinogram:{name}" for name in sinograms
+    }
+    rows = cohort.frame[["study", *columns]].to_dict("records")
     return {
         str(row["study"]): {
-            name: _state(cohort.root / row[f"scan:{name}"])
-            for name in sequences
-            if isinstance(row[f"scan:{name}"], str)
+            name: _state(cohort.root / row[column]) for column, name in columns.items() if isinstance(row[column], str)
         }
         for row in rows
     }

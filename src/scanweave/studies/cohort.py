@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.readers import read_scan
+from scanweave.studies.sinogram_files import SinogramFiles
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
 
@@ -27,6 +28,8 @@ FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
 _SAFE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _SAFE_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
+_FILES = ("scan", "mask", "sinogram")
+"""Kinds of columns that name files: `<kind>:<name>`."""
 _TEXTS = ("study", "patient", "split", "report", "boxes")
 _ADVICE = "Make the cohort again with: scanweave cohort import SRC --out COHORT"
 
@@ -38,8 +41,8 @@ class Cohort:
     Attributes:
         folder: Where it lives.
         about: What `cohort.json` says: name, source, layout, root.
-        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `label:<name>`,
-            `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent.
+        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`,
+            `label:<name>`, `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent.
     """
 
     folder: Path
@@ -133,6 +136,11 @@ class Cohort:
         """Names of the scans that at least one study has, in manifest order."""
         return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
 
+    @property
+    def sinograms(self) -> list[str]:
+        """Names of the sinograms that at least one study has, in manifest order."""
+        return [c[9:] for c in self.frame.columns if c.startswith("sinogram:") and bool(self.frame[c].notna().any())]
+
     def counts(self) -> dict[str, int]:
         """How many studies have each scan."""
         return {name: int(self.frame[f"scan:{name}"].notna().sum()) for name in self.sequences}
@@ -182,17 +190,19 @@ class Cohort:
         raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
 
     def _study(self, row: Mapping[str, Any]) -> Study:
-        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "label": {}, "table": {}}
+        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "sinogram": {}, "label": {}, "table": {}}
         for column, value in row.items():
             kind, _, name = str(column).partition(":")
             if name and kind in named and not pd.isna(value):
-                named[kind][name] = read_scan(self.root / value) if kind in ("scan", "mask") else value
+                path = self.root / value if kind in _FILES else None
+                named[kind][name] = value if path is None else path if kind == "sinogram" else read_scan(path)
         report, boxes = row.get("report"), row.get("boxes")
         return Study(
             id=str(row["study"]),
             patient=str(row["patient"]),
             scans=named["scan"],
             masks=named["mask"],
+            sinograms=SinogramFiles(named["sinogram"]),
             boxes=() if pd.isna(boxes) else _read_boxes(self.root / str(boxes)),
             report=None if pd.isna(report) else _read_report(self.root / str(report)),
             labels=named["label"],
@@ -255,10 +265,10 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         raise ScanweaveError(path, "two columns have one name", _ADVICE)
     for field in schema:
         kind, colon, name = field.name.partition(":")
-        is_path = field.name in _TEXTS or (colon and kind in ("scan", "mask"))
+        is_path = field.name in _TEXTS or (colon and kind in _FILES)
         if is_path and not _is_text(field.type):
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
-        if colon and kind in ("scan", "mask") and not re.fullmatch(_SAFE_NAME, name):
+        if colon and kind in _FILES and not re.fullmatch(_SAFE_NAME, name):
             raise ScanweaveError(
                 path, f"column {field.name!r}: {name!r} cannot be a file name",
                 "Use letters, digits, '.', '_', '+' and '-' only",

@@ -31,6 +31,8 @@ class Sinogram:
         thresholds: Lower threshold of each bin [keV], ascending, `(S,)`; absent where there is one energy window.
         energies: Energies of the spectrum of the beam [keV], `(E,)`, or absent.
         photons: Photons at each of them, in any unit, `(E,)`; absent with `energies`.
+        response: What a photon of each energy adds to a reading of each bin, D_b(E) `(S, E)`; absent where only the
+            thresholds are known.
         dead: Whether NaN among counts marks a dead element (`"keep"`) or is refused.
     """
 
@@ -41,6 +43,7 @@ class Sinogram:
     thresholds: Array | None = None
     energies: Array | None = None
     photons: Array | None = None
+    response: Array | None = None
     dead: Dead = "refuse"
 
     def __post_init__(self) -> None:
@@ -114,10 +117,15 @@ class Sinogram:
 
     def _spectrum_fault(self) -> tuple[str, str] | None:
         if self.energies is None and self.photons is None:
-            return None
+            return None if self.response is None else ("has a response without a spectrum", "Give both, or neither")
         if self.energies is None or self.photons is None or self.energies.shape != self.photons.shape:
             return "energies and photons of its spectrum differ in length", "Give both, or neither"
         fit = self.energies.ndim == 1 and np.isfinite(self.photons).all() and (self.photons >= 0).all()
         if not (fit and np.isfinite(self.energies).all() and (np.diff(self.energies) > 0).all()):
             return "its spectrum does not ascend or is not finite", "Give energies [keV], ascending"
+        if self.response is not None:
+            if self.response.shape != (self.bins, len(self.energies)):
+                return f"its response has the shape {self.response.shape}", "Give (bins, energies)"
+            if not (np.isfinite(self.response).all() and (self.response >= 0).all()):
+                return "its response is negative or not finite", "Give the share of photons that each bin counts"
         return None

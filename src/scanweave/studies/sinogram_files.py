@@ -9,6 +9,7 @@ Layout, version 1 (every dataset carries a Fletcher-32 checksum):
 | `/air` | `(S,)` or `(S, D)`: readings without an object; needed with counts |
 | `/thresholds_kev` | `(S,)`: lower threshold of each bin, ascending; needed with more than one bin |
 | `/spectrum/energies_kev`, `/spectrum/photons` | `(E,)`, optional |
+| `/spectrum/response` | `(S, E)`: what a photon of each energy adds to a reading of each bin; optional |
 | `/geometry` | numbers and texts as attributes, lists of numbers as datasets of one axis |
 
 Files are hostile until read: soft, external and virtual data are refused, and sizes are computed before a value is.
@@ -16,7 +17,7 @@ Files are hostile until read: soft, external and virtual data are refused, and s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,30 @@ MAX_ENTRIES = 256
 """Entries of a geometry, at most."""
 _ANEW = "Write it anew with write_sinogram, or see the layout in scanweave.studies.sinogram_files"
 _OPTIONAL = {"air": "air", "thresholds": "thresholds_kev", "energies": "spectrum/energies_kev"}
-_OPTIONAL |= {"photons": "spectrum/photons"}
+_OPTIONAL |= {"photons": "spectrum/photons", "response": "spectrum/response"}
+
+
+class SinogramFiles(Mapping[str, Sinogram]):
+    """Sinograms by name, each read from its file whenever it is asked for and held by nobody.
+
+    Args:
+        paths: The files.
+    """
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = dict(paths)
+
+    def __getitem__(self, name: str) -> Sinogram:
+        return read_sinogram(self.paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.paths
 
 
 def write_sinogram(path: str | Path, sinogram: Sinogram) -> None:

@@ -20,7 +20,7 @@ class Entry:
         wing: The family of systems that it belongs to.
         question: What it answers, in one line.
         paper: The work that it comes from.
-        arxiv: Number of that work on arXiv.
+        arxiv: Number of that work on arXiv, empty where it is not there.
         class_name: Its class in `system.py`.
         verbs: What it offers.
         presets: Keys of `PRESETS` in its `config.py`, the default first.
@@ -71,6 +71,28 @@ _ENTRIES = (
         class_name="Seq2Seq",
         verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
         presets=("small", "paper"),
+    ),
+    Entry(
+        name="ultra",
+        title="ULTRA",
+        wing="reconstruction",
+        question="Can noisy energy bins of spectral CT be cleaned together, so that materials can be told apart?",
+        paper="Wu et al., Deep learning based spectral CT imaging, Neural Networks 2021",
+        arxiv="",
+        class_name="Ultra",
+        verbs=("fit", "predict", "evaluate", "report"),
+        presets=("small", "paper"),
+    ),
+    Entry(
+        name="acid",
+        title="ACID",
+        wing="reconstruction",
+        question="Few views or low dose: an image that is true to its data, and how far can it be trusted?",
+        paper="Wu et al., Stabilizing deep tomographic reconstruction (parts A and B), Patterns 2022",
+        arxiv="2008.01846",
+        class_name="AcidSystem",
+        verbs=("fit", "predict", "evaluate", "audit", "report"),
+        presets=("small", "large"),
     ),
 )
 

@@ -32,12 +32,21 @@ def binned_attenuation(materials: Sequence[str], spectrum: Spectrum, detector: D
     Raises:
         ScanweaveError: A bin sees no photon of the spectrum.
     """
-    weights = detector.response(spectrum.energies) * spectrum.shares
+    return averaged_attenuation(materials, spectrum.energies, detector.response(spectrum.energies) * spectrum.shares)
+
+
+def averaged_attenuation(materials: Sequence[str], energies: Array, weights: Array) -> Array:
+    """Return μ/ρ [cm²/g] averaged over energies [keV] `(E,)` with the weights of each bin `(S, E)`, as `(S, M)`.
+
+    Raises:
+        ScanweaveError: A bin sees no photon of the spectrum.
+    """
     total = weights.sum(axis=1)
     if not (total > 0).all():
-        number = int(np.argmin(total))
-        raise ScanweaveError(f"bin {number}", f"sees no photon of {spectrum.name}", "Lower its threshold")
-    return np.asarray(weights @ attenuation_matrix(materials, spectrum.energies).T / total[:, None])
+        raise ScanweaveError(
+            f"bin {int(np.argmin(total))}", "sees no photon of the spectrum", "Lower its threshold, or leave it out"
+        )
+    return np.asarray(weights @ attenuation_matrix(materials, energies).T / total[:, None])
 
 
 def decompose_images(

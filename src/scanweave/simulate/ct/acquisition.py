@@ -53,4 +53,5 @@ def acquire(
         thresholds=np.array(detector.thresholds) if isinstance(detector, PhotonCounting) else None,
         energies=spectrum.energies,
         photons=spectrum.photons,
+        response=detector.response(spectrum.energies),
     )

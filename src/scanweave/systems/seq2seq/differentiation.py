@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.selection import Choice, Say, note_output, select_studies
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.separation import voxelwise_auroc
 from scanweave.report.maps import map_overlay
+from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES, telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
@@ -22,9 +24,8 @@ from scanweave.studies.preparation import Frame, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
-from scanweave.systems.seq2seq.figures import differentiation_sheet, save_figure, save_table
+from scanweave.systems.seq2seq.figures import differentiation_sheet
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
-from scanweave.systems.seq2seq.selection import Choice, Say, note_output, select_studies
 from scanweave.systems.seq2seq.synthesis import Synthesizer, predictions
 
 if TYPE_CHECKING:

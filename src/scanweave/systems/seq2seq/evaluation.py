@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scanweave.engine.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.image import image_quality
 from scanweave.report.grids import synthesis_grid
+from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparation import PreparedStudy
 from scanweave.studies.study import Study
-from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_table
+from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
-from scanweave.systems.seq2seq.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.systems.seq2seq.synthesis import Made, predictions
 
 if TYPE_CHECKING:

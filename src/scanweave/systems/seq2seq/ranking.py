@@ -13,16 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from scanweave.engine.selection import Choice, Say, note_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.measures.bootstrap import Interval, interval, patient_counts
 from scanweave.measures.ranks import Ranks, rank_intervals
 from scanweave.report.ranking import RankedMeasure, ranking_plot
+from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.seq2seq.evaluation import evaluated
-from scanweave.systems.seq2seq.figures import save_figure, save_table
 from scanweave.systems.seq2seq.pair_weights import pair_sums, pair_weights
-from scanweave.systems.seq2seq.selection import Choice, Say, note_output
 
 if TYPE_CHECKING:
     from scanweave.systems.seq2seq.system import Seq2Seq

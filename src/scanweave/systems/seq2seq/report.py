@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.engine.run import Run
+from scanweave.engine.selection import COHORT, Kind, describe_cohort, find_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.measures.bootstrap import Interval
@@ -18,7 +19,7 @@ from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import environment
+from scanweave.report.provenance import duration, run_provenance
 from scanweave.report.ranking import RankedMeasure, ranking_plot
 from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
@@ -28,7 +29,6 @@ from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, SUMMARY
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.ranking import TITLES
-from scanweave.systems.seq2seq.selection import COHORT, Kind, describe_cohort, find_output
 from scanweave.systems.seq2seq.synthesis import ALL
 
 CITATION = """\
@@ -83,7 +83,7 @@ def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
         f"Any sequence from any other: {run.folder.resolve().name}",
         f"Seq2Seq fitted to {names}: how well each is made from the others, and what each alone shows.",
         [shown, *sections],
-        _provenance(run),
+        run_provenance(run.record, run.config),
         CITATION.replace("VERSION", str(run.record.get("versions", {}).get("scanweave", "")) or "unknown"),
     )
 
@@ -156,7 +156,7 @@ def _learning(run: Run) -> Section:
     record = run.record
     items = [
         ("Steps", record.get("step"), ""),
-        ("Time", _duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
+        ("Time", duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
         ("Weights kept", record.get("weights"), "best: highest validation PSNR"),
         ("Steps skipped", record.get("skipped"), "for a loss that was not finite"),
     ]
@@ -322,23 +322,6 @@ def _absent(run: Run, title: str, verb: str) -> Section:
     return Section(title, "", [Text(f"Not made yet. This makes it: {command}")])
 
 
-def _provenance(run: Run) -> dict[str, Any]:
-    record = run.record
-    fitted_on = record.get("cohort") or {}
-    versions = ", ".join(f"{name} {number}" for name, number in (record.get("versions") or {}).items())
-    facts = {
-        "Command of the fit": _without_folders(str(record.get("command", ""))),
-        "Preset": run.config.get("preset"),
-        "Seed": (run.config.get("training") or {}).get("seed"),
-        "Fold": run.config.get("fold"),
-        "Cohort (SHA-256)": fitted_on.get("sha256"),
-        "Fitted": record.get("finished") or record.get("started"),
-        "Fitted with": versions,
-    }
-    known = {label: value for label, value in facts.items() if value not in (None, "")}
-    return known | {f"{label} of this page": value for label, value in environment().items()}
-
-
 def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
     known = run.folder / COHORT
     if known.is_file():
@@ -409,18 +392,3 @@ def _quoted(name: str) -> str:
 
 def _people(number: int) -> str:
     return f"{number} patient" + "s" * (number != 1)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _without_folders(command: str) -> str:
-    """The command as it was typed, folders shortened to their names: a report is sent around."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return ""
-    return shlex.join(Path(word).name if "/" in word else word for word in words)

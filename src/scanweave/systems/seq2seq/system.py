@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
+from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits, splits_digest
+from scanweave.engine.settings import checked
+from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.studies.cache import CachedStudy, PreparedCohort
@@ -24,20 +24,15 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan, learn_plan
 from scanweave.studies.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
-from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
-from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
+from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import Choice, describe_cohort, splits_digest
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
 PLAN_STUDIES = 32
 """Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
-
-FOLDS = 5
-"""Folds of a cohort that nobody has split."""
 
 Say = Callable[[str], None]
 
@@ -55,7 +50,7 @@ class Seq2Seq:
         self.config = load_config(run)
         self.plan = Plan.load(run.folder / "plan.json")
         self.sequences = tuple(self.plan.sequences)
-        network = _with_weights(Seq2SeqNetwork(self.config.network), run.weights)
+        network = with_weights(Seq2SeqNetwork(self.config.network), run.weights)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.synthesizer = Synthesizer(
             network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling,
@@ -86,12 +81,12 @@ class Seq2Seq:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
-        config = _validated(config.model_dump(), Path("settings"))
+        config = checked(Seq2SeqConfig, config.model_dump(), "settings")
         sequences = _sequences(cohort, config)
         if config.objective.perceptual and config.objective.vgg_weights is None:
             say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        _ensure_splits(cohort, say)
+        ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         seen = [cohort.part(part, fold) for part in ("train", "validation")]
         inputs = {study: images for part in seen for study, images in image_states(part, sequences).items()}
@@ -107,7 +102,7 @@ class Seq2Seq:
                     say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in sequences))
                     parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
                     if started.main:
-                        write_json(started.folder / selection.COHORT, describe_cohort(cohort, sequences, fold))
+                        write_json(started.folder / COHORT, describe_cohort(cohort, sequences, fold))
                 task = Seq2SeqTask(config, sequences, *parts)
                 count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
                 say(f"network: {count:.1f} million parameters, preset {config.preset}")
@@ -212,32 +207,10 @@ class Seq2Seq:
         return report.write(self.run, self.plan, path)
 
 
-def _with_weights(network: Seq2SeqNetwork, path: Path) -> Seq2SeqNetwork:
-    advice = "Finish the fit with the same command, or fit again"
-    try:
-        weights = load_file(path)
-        network.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ScanweaveError(path, f"cannot be loaded ({' '.join(str(error).split())[:200]})", advice) from error
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if broken:
-        raise ScanweaveError(path, f"{broken[0]} holds NaN or infinite weights", advice)
-    return network
-
-
 def load_config(run: Run) -> Seq2SeqConfig:
     """The settings of a run."""
     values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return _validated(values, run.folder / "config.json")
-
-
-def _validated(values: dict[str, Any], where: Path) -> Seq2SeqConfig:
-    try:
-        return Seq2SeqConfig.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"]))
-        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from error
+    return checked(Seq2SeqConfig, values, run.folder / "config.json")
 
 
 def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
@@ -289,13 +262,3 @@ def _prepared_parts(
 
 def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
     return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
-
-
-def _ensure_splits(cohort: Cohort, say: Say) -> None:
-    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
-    if cohort.splits() is not None or "split" in cohort.frame:
-        return
-    patients = Cohort.open(cohort.folder).patients
-    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
-    write_splits(cohort.folder, splits)
-    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")

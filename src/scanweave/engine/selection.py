@@ -14,11 +14,14 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import make_splits, write_splits
 
 Kind = Literal["evaluation", "ranking", "explanation"]
 Choice = Literal["train", "validation", "test", "all", "unseen"]
 """A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
 Say = Callable[[str], None]
+FOLDS = 5
+"""Folds of a cohort that nobody has split."""
 OUTPUTS, COHORT = "outputs.json", "cohort.json"
 
 
@@ -84,6 +87,16 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         "seen": seen,
     }
     return Selection(studies, about)
+
+
+def ensure_splits(cohort: Cohort, say: Say) -> None:
+    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
+    if cohort.splits() is not None or "split" in cohort.frame:
+        return
+    patients = Cohort.open(cohort.folder).patients
+    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
+    write_splits(cohort.folder, splits)
+    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
 
 
 def splits_digest(cohort: Cohort) -> str:

@@ -1,0 +1,267 @@
+"""ULTRA as a user meets it: fit, predict, evaluate, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.engine.inputs import image_states
+from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.progress import counted
+from scanweave.engine.run import Run
+from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits, splits_digest
+from scanweave.engine.settings import checked
+from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
+from scanweave.files import write_json
+from scanweave.nets.sizes import parameter_count
+from scanweave.physics.ct.geometry import geometry_from_dict
+from scanweave.physics.spectral.decomposition import decompose_images, monoenergetic_image
+from scanweave.studies.check import sound_studies
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.scan import Scan
+from scanweave.studies.slices import slice_scan
+from scanweave.studies.study import Study
+from scanweave.systems.ultra import evaluation, report
+from scanweave.systems.ultra.config import UltraConfig
+from scanweave.systems.ultra.images import SpectralImages, prepared, reconstructed
+from scanweave.systems.ultra.plan import SpectralPlan, beam_of, same_thresholds, spans, thresholds_of
+from scanweave.systems.ultra.reconstruction import Reconstruction
+from scanweave.systems.ultra.task import UltraTask, clean
+
+PLAN_STUDIES = 64
+"""Training studies that the scale of a bin is learnt from, at most: more would hardly move a mean."""
+SCALE_FLOOR = 1e-6
+"""Smallest scale of a bin [1/mm]: an empty image has none."""
+
+Say = Callable[[str], None]
+Array = NDArray[np.floating]
+
+
+class Ultra:
+    """A fitted ULTRA.
+
+    Args:
+        run: Its run folder.
+        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run = run
+        values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
+        self.config = checked(UltraConfig, values, run.folder / "config.json")
+        self.plan = SpectralPlan.load(run.folder / "plan.json")
+        geometry = geometry_from_dict(self.plan.geometry) if self.plan.geometry else None
+        network = Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
+        settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
+        self.device = open_accelerator(settings).device
+        self.network = with_weights(network, run.weights).to(self.device).eval()
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """All images that it can make: bins, and with a known spectrum material maps and virtual monoenergetic ones."""
+        if self.plan.beam is None:
+            return self.plan.bins
+        return (*self.plan.bins, *self.config.materials, *(f"mono{energy}" for energy in self.config.energies))
+
+    @classmethod
+    def fit(
+        cls, cohort: Cohort, run: str | Path, config: UltraConfig, *, fold: int = 0, workers: int = 1, say: Say = print
+    ) -> Ultra:
+        """Learn clean bins from the training part of a cohort; continue a fit that was stopped.
+
+        Args:
+            cohort: Studies with a sinogram and a clean image of each bin.
+            run: The run folder.
+            config: Every setting.
+            fold: Which fold of the cohort's splits trains.
+            workers: Studies that are checked at once.
+            say: Takes one line for each choice made, and why.
+
+        Raises:
+            ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
+        """
+        cohort, bins = _with_truth(cohort, config, say)
+        ensure_splits(cohort, say)
+        about = {"path": str(cohort.folder), "sha256": Cohort.open(cohort.folder).digest}
+        parts = [cohort.part(part, fold) for part in ("train", "validation")]
+        inputs = {name: state for part in parts for name, state in image_states(part, bins, [config.sinogram]).items()}
+        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
+        with Run.start(run, "ultra", settings, about, inputs) as started:
+            if started.finished:
+                say(f"{started.folder} is finished: nothing to do")
+            else:
+                with open_accelerator(config.training).main_process_first():
+                    slices = _slices(cohort, config, bins, started, fold=fold, workers=workers, say=say)
+                    plan = _plan(cohort, config, bins, slices[0], started)
+                task = UltraTask(config, plan, *slices)
+                count = parameter_count(task.network) / 1e6
+                say(f"network: {config.network.architecture}, {count:.2f} million parameters, preset {config.preset}")
+                train(task, config.training, started)
+        return cls(Run.open(run), config.training.device)
+
+    @classmethod
+    def open(cls, run: str | Path, device: str = "auto") -> Ultra:
+        """Open the run folder of a finished fit."""
+        return cls(Run.open(run), device)
+
+    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
+        """Reconstruct a study.
+
+        Args:
+            study: Holds a sinogram of the run's bins.
+            targets: Images to make, of `sequences`; None: the clean image of every bin.
+
+        Returns:
+            A study with these images only: bins and `mono…` in 1/mm, materials in g/cm³.
+
+        Raises:
+            ScanweaveError: The sinogram is absent or has other bins, or a target is unknown.
+        """
+        wanted = list(self.plan.bins) if targets is None else list(targets)
+        unknown = [name for name in wanted if name not in self.sequences]
+        if unknown:
+            known = ", ".join(self.sequences)
+            raise ScanweaveError("targets", f"the run does not know '{unknown[0]}'", f"Choose from {known}")
+        images = self.images(study)
+        made = dict(zip(self.plan.bins, self.clean(images), strict=True))
+        if any(name not in made for name in wanted):
+            made |= self.derived(np.stack(list(made.values())))
+        scans: dict[str, Scan] = {
+            name: slice_scan(made[name], images.geometry.pixel, synthetic=True) for name in wanted
+        }
+        return study.with_scans(scans)
+
+    def images(self, study: Study) -> SpectralImages:
+        """The study as the network sees it.
+
+        Raises:
+            ScanweaveError: The sinogram is absent, of other bins, or at fault.
+        """
+        self.plan.check(study.sinogram(self.plan.sinogram), f"{study.id}: {self.plan.sinogram}")
+        images = reconstructed(study, self.plan.sinogram, self.plan.bins, self.config.window)
+        if self.network.needs_sinogram and images.geometry.to_dict() != self.plan.geometry:
+            step = "Use scans of that geometry, or another architecture"
+            raise ScanweaveError(
+                study.id, "was measured with another geometry than learned primal–dual was fitted to", step
+            )
+        return images
+
+    def clean(self, images: SpectralImages) -> Array:
+        """The network's image of each bin of a slice [1/mm], `(S, H, W)`."""
+        return clean(self.network, images, self.device)
+
+    def derived(self, bins: Array) -> dict[str, Array]:
+        """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)`."""
+        return derive(bins, self.plan, self.config)
+
+    def evaluate(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        include_self: bool = False,
+        lpips: tuple[Path, Path] | None = None,
+        say: Say = print,
+    ) -> pd.DataFrame:
+        """Reconstruct the studies whose truth is known and compare; see `evaluation.evaluate`.
+
+        Raises:
+            ScanweaveError: An option of synthesis is given, or no study can be measured.
+        """
+        if include_self or lpips is not None:
+            raise ScanweaveError("evaluate", "ULTRA has neither self-reconstruction nor LPIPS", "Leave that option out")
+        return evaluation.evaluate(self, cohort, out, part=part, say=say)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
+        return report.write(self.run, self.plan, path)
+
+
+def derive(bins: Array, plan: SpectralPlan, config: UltraConfig) -> dict[str, Array]:
+    """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)` [1/mm].
+
+    Least squares in each pixel, each bin in shares of its own range, so that the most attenuated does not decide alone.
+    """
+    weights = 1 / np.array(plan.span) ** 2
+    densities = decompose_images(bins, plan.attenuation(config.materials), weights=weights)
+    made: dict[str, Array] = dict(zip(config.materials, densities, strict=True))
+    return made | {
+        f"mono{energy}": monoenergetic_image(densities, config.materials, energy) for energy in config.energies
+    }
+
+
+def _with_truth(cohort: Cohort, config: UltraConfig, say: Say) -> tuple[Cohort, tuple[str, ...]]:
+    """The studies that have the sinogram and the clean image of every bin, and the names of these."""
+    column = f"sinogram:{config.sinogram}"
+    if column not in cohort.frame or not bool(cohort.frame[column].notna().any()):
+        step = "Make a cohort with: scanweave simulate ct, or name another by --sinogram"
+        raise ScanweaveError(cohort.folder, f"holds no sinogram '{config.sinogram}'", step)
+    measured = cohort.where(cohort.frame[column].notna())
+    bins = config.bins
+    if not bins:
+        first = measured[measured.studies[0]].sinogram(config.sinogram)
+        bins = tuple(f"bin{number}" for number in range(1, first.bins + 1))
+    absent = [name for name in bins if f"scan:{name}" not in cohort.frame]
+    if absent:
+        raise ScanweaveError(cohort.folder, f"has no clean image '{absent[0]}'", "Name those that it has by --bins")
+    full = measured.having(*bins)
+    if len(full) == 0:
+        raise ScanweaveError(cohort.folder, "no study has a clean image of every bin", "Add them: they are learnt from")
+    if len(full) < len(cohort):
+        say(f"studies: {len(full)} of {len(cohort)} have the sinogram and a clean image of every bin")
+    return full, bins
+
+
+def _slices(
+    cohort: Cohort, config: UltraConfig, bins: Sequence[str], run: Run, *, fold: int, workers: int, say: Say
+) -> tuple[list[SpectralImages], list[SpectralImages]]:
+    with counted("studies checked", shown=run.main) as progress:
+        sound = sound_studies(cohort, workers, say, progress)
+    training, validation = (sound.part(part, fold) for part in ("train", "validation"))
+    if len(training) == 0:
+        step = "Split it again: scanweave cohort split"
+        raise ScanweaveError(cohort.folder, f"no training study in fold {fold}", step)
+    say(f"split: {len(training)} studies train, {len(validation)} validate (fold {fold})")
+    made = []
+    for part in (training, validation):
+        with counted("slices reconstructed", shown=run.main) as progress:
+            made.append(prepared(part, config.sinogram, bins, config.window, progress))
+    if run.main:
+        write_json(run.folder / COHORT, describe_cohort(Cohort.open(cohort.folder), bins, fold))
+    return made[0], made[1]
+
+
+def _plan(
+    cohort: Cohort, config: UltraConfig, bins: Sequence[str], training: Sequence[SpectralImages], run: Run
+) -> SpectralPlan:
+    """The plan of the run: read if it is there, else learnt from the training slices."""
+    path = run.folder / "plan.json"
+    if path.exists():
+        return SpectralPlan.load(path)
+    sinogram = cohort[training[0].id].sinogram(config.sinogram)
+    beam = beam_of(sinogram)
+    images = [np.asarray(one.truth, np.float64) for one in training[:PLAN_STUDIES]]
+    pixels = np.concatenate([image.reshape(len(bins), -1) for image in images], axis=1)
+    for one in training:
+        same_thresholds(one.thresholds, thresholds_of(sinogram), f"{one.id}: {config.sinogram}")
+    shared = {one.geometry for one in training}
+    plan = SpectralPlan(
+        sinogram=config.sinogram,
+        bins=tuple(bins),
+        thresholds=thresholds_of(sinogram),
+        energies=() if beam is None else tuple(beam[0].tolist()),
+        weights=() if beam is None else tuple(tuple(row) for row in beam[1].tolist()),
+        offset=tuple(pixels.mean(axis=1).tolist()),
+        scale=tuple(np.maximum(pixels.std(axis=1), SCALE_FLOOR).tolist()),
+        span=spans(beam, pixels),
+        geometry=shared.pop().to_dict() if len(shared) == 1 else {},
+    )
+    if run.main:
+        plan.save(path)
+    return plan
