@@ -102,9 +102,9 @@ def reading(samples: CropSamples, patches: int) -> list[Claim]:
 
 
 def filled(image: Tensor, crop: int) -> Tensor:
-    """The image at exactly `crop` × `crop`, set in background where it is smaller."""
+    """The image at exactly `crop` × `crop`, set in background (a mask: in what is covered) where it is smaller."""
     height, width = image.shape[-2:]
-    return functional.pad(image, (0, crop - width, 0, crop - height), value=BACKGROUND)
+    return functional.pad(image, (0, crop - width, 0, crop - height), value=image.dtype == torch.bool or BACKGROUND)
 
 
 def computing(task: Seq2SeqTask, preset: str, steps: int, crop: int) -> list[Claim]:
@@ -112,7 +112,7 @@ def computing(task: Seq2SeqTask, preset: str, steps: int, crop: int) -> list[Cla
     objective, network = task.objective, task.network
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     batch = task.collate([task.samples[0]])
-    batch |= {name: filled(batch[name], crop) for name in ("source", "target")}
+    batch |= {name: filled(batch[name], crop) for name in batch if name.startswith(("source", "target"))}
     stack = batch["source"]
     size = " × ".join(map(str, stack.shape[1:]))
 

@@ -146,3 +146,20 @@ def test_headers_tell_where_an_image_comes_from(tmp_path: Path, system: System, 
     about = json.loads(image.header.extensions[0].get_content())
     assert (about["target"], about["sources"], about["study"]) == ("t2", ["t1", "flair"], "P03")
     assert about["system"] == "fake"
+
+
+def test_images_that_changed_since_are_not_mixed_with_new_ones(system, cohort, tmp_path):
+    api.predict(system, cohort, tmp_path / "out")
+    write_scan(cohort.folder / "P01" / "t1.nii.gz", Scan.of(np.full((3, 4, 5), 2.0), np.eye(4)))
+    with pytest.raises(ScanweaveError, match="a prediction with images that changed since exists already"):
+        api.predict(system, cohort, tmp_path / "out")
+
+
+def test_two_calls_at_once_in_one_folder_are_refused(system, cohort, tmp_path):
+    class Nested(System):
+        def predict(self, study, targets=None):
+            with pytest.raises(ScanweaveError, match="in use by process"):
+                api.predict(system, cohort, tmp_path / "out")
+            return super().predict(study, targets)
+
+    assert api.predict(Nested(tmp_path / "other"), cohort, tmp_path / "out").made == 6

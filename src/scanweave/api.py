@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
-from scanweave.predictions import PredictionFolder
 from scanweave.systems import registry
 
 if TYPE_CHECKING:
@@ -148,28 +147,29 @@ def predict(
     Raises:
         ScanweaveError: `out` holds something else, or a target is unknown to the run.
     """
+    from scanweave.predictions import PredictionFolder
+
     out, system, studies = Path(out), _loaded(run), _opened(cohort)
     unknown = [name for name in targets or () if name not in system.sequences]
     if unknown:
         known = ", ".join(system.sequences)
         raise ScanweaveError("targets", f"the run does not know '{unknown[0]}'", f"Choose from {known}")
-    folder = PredictionFolder(out, system.run, system.sequences)
-    folder.claim(studies, targets)
     done = Predictions(out)
-    for number, name in enumerate(studies.studies, start=1):
-        if not folder.holds(name):
-            try:
-                study = studies[name]
-                made = system.predict(study, targets)
-            except ScanweaveError as error:
-                done.failed[name] = str(error)
-            else:
-                if made.scans:
-                    folder.write(study, made)
+    with PredictionFolder(out, system.run, system.sequences).claimed(studies, targets) as folder:
+        for number, name in enumerate(studies.studies, start=1):
+            if not folder.holds(name):
+                try:
+                    study = studies[name]
+                    made = system.predict(study, targets)
+                except ScanweaveError as error:
+                    done.failed[name] = str(error)
                 else:
-                    done.complete.append(name)
-        progress(number, len(studies))
-    done.made = folder.finish(studies)
+                    if made.scans:
+                        folder.write(study, made)
+                    else:
+                        done.complete.append(name)
+            progress(number, len(studies))
+        done.made = folder.finish(studies)
     return done
 
 

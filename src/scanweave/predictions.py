@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import scanweave
+from scanweave.engine.inputs import image_states
+from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
     from scanweave.engine.run import Run
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 MARK = "predictions.json"
-_ASKED = {"weights": "other weights", "cohort": "another cohort", "targets": "other targets"}
+_ASKED = {"weights": "other weights", "cohort": "another cohort", "images": "images that changed since",
+          "targets": "other targets"}  # fmt: skip
 _ADVICE = "Choose another folder for the predictions, or remove it"
 
 
@@ -34,27 +38,40 @@ class PredictionFolder:
     def __init__(self, out: Path, run: Run, sequences: Sequence[str]) -> None:
         self.out, self.run, self.sequences = out, run, sequences
 
-    def claim(self, cohort: Cohort, targets: Sequence[str] | None) -> None:
-        """Make sure that the folder is new, or begun for the same weights, cohort and targets.
+    @contextmanager
+    def claimed(self, cohort: Cohort, targets: Sequence[str] | None) -> Iterator[Self]:
+        """Hold the folder for this process; it is new, or begun for the same weights, cohort, images and targets.
 
         Raises:
-            ScanweaveError: It holds something else.
+            ScanweaveError: It holds something else, or another process writes to it.
         """
+        there = [name for name in self.sequences if f"scan:{name}" in cohort.frame]
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,
+            "images": hashlib.sha256(repr(image_states(cohort, there, cohort.sinograms)).encode()).hexdigest(),
             "targets": None if targets is None else sorted(set(targets)),
         }
-        mark = self.out / MARK
-        if self.out.exists() and not (self.out.is_dir() and _is_bare(self.out)):
-            if not mark.is_file():
-                raise ScanweaveError(self.out, "exists already", _ADVICE)
-            before = read_json(mark, _ADVICE)
-            for name, words in _ASKED.items():
-                if not isinstance(before, dict) or before.get(name, "") != asked[name]:
-                    raise ScanweaveError(self.out, f"a prediction with {words} exists already", _ADVICE)
-        sweep(self.out)
-        write_json(mark, asked)
+        if self.out.exists() and not self.out.is_dir():
+            raise ScanweaveError(self.out, "exists already", _ADVICE)
+        if self.out.exists() and not _is_bare(self.out):
+            self._compare(asked)
+        make_folder(self.out)
+        lock = FolderLock(self.out)
+        try:
+            sweep(self.out)
+            write_json(self.out / MARK, asked)
+            yield self
+        finally:
+            lock.release()
+
+    def _compare(self, asked: Mapping[str, Any]) -> None:
+        if not (self.out / MARK).is_file():
+            raise ScanweaveError(self.out, "exists already", _ADVICE)
+        before = read_json(self.out / MARK, _ADVICE)
+        for name, words in _ASKED.items():
+            if not isinstance(before, dict) or before.get(name, "") != asked[name]:
+                raise ScanweaveError(self.out, f"a prediction with {words} exists already", _ADVICE)
 
     def holds(self, study: str) -> bool:
         """Whether a study is predicted."""
@@ -98,7 +115,7 @@ class PredictionFolder:
 
 def _is_bare(folder: Path) -> bool:
     """Whether no study is in it yet, so that another call may have it."""
-    return all(path.name == MARK or path.name.startswith(".partial-") for path in folder.iterdir())
+    return all(path.name == MARK or path.name.startswith(".") for path in folder.iterdir())
 
 
 def _file(study: str, target: str) -> str:

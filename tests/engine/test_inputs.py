@@ -30,9 +30,12 @@ def test_an_image_that_changes_between_two_starts_is_named(tmp_path: Path, chang
     cohort = make_cohort(tmp_path / "cohort")
     start(cohort, tmp_path / "run")
     start(cohort, tmp_path / "run")
-    assert {study: set(images) for study, images in (Run.open(tmp_path / "run").inputs or {}).items()} == {
-        "P01": {"t1"},
-        "P02": {"t1", "t2"},
+    known = Run.open(tmp_path / "run").inputs or {}
+    assert {
+        patient: {study: set(images) for study, images in studies.items()} for patient, studies in known.items()
+    } == {
+        "P01": {"P01": {"t1"}},
+        "P02": {"P02": {"t1", "t2"}},
     }
     change(tmp_path / "cohort" / "P02_t2.nii")  # type: ignore[operator]
     with pytest.raises(ScanweaveError, match=r"P02: t2 changed since this run began"):
@@ -46,7 +49,7 @@ def test_what_is_not_learnt_from_and_where_the_cohort_lies_may_change(tmp_path: 
     start(Cohort.open(tmp_path / "moved"), tmp_path / "run")
 
 
-@pytest.mark.parametrize("content", ["[]", '{"P01": 5}', '{"P01": {"t1": "x"}}', "{"])
+@pytest.mark.parametrize("content", ["[]", '{"P01": 5}', '{"P01": {"P01": {"t1": "x"}}}', "{"])
 def test_a_damaged_list_of_images_is_one_line(tmp_path: Path, content: str) -> None:
     cohort = make_cohort(tmp_path / "cohort")
     start(cohort, tmp_path / "run")

@@ -82,16 +82,16 @@ def test_a_forked_reader_does_not_keep_the_lock(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
-IMAGES = {"P01": {"t1": [100, 5], "t2": [90, 5]}, "P02": {"t1": [100, 6]}}
+IMAGES = {"A": {"P01": {"t1": [100, 5], "t2": [90, 5]}}, "B": {"P02": {"t1": [100, 6]}}}
 
 
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        ({**IMAGES, "P02": {"t1": [100, 7]}}, "P02: t1 changed since this run began"),
-        ({**IMAGES, "P01": {"t1": [100, 5]}}, "P01: t2 changed since this run began"),
-        ({**IMAGES, "P03": {"t1": [1, 1]}}, "P03: t1 changed since this run began"),
-        ({"P01": IMAGES["P01"]}, "P02: t1 changed since this run began"),
+        ({**IMAGES, "B": {"P02": {"t1": [100, 7]}}}, "P02: t1 changed since this run began"),
+        ({**IMAGES, "A": {"P01": {"t1": [100, 5]}}}, "P01: t2 changed since this run began"),
+        ({**IMAGES, "C": {"P03": {"t1": [1, 1]}}}, "P03: t1 changed since this run began"),
+        ({"A": IMAGES["A"]}, "P02: t1 changed since this run began"),
     ],
 )
 def test_images_that_changed_are_named_and_refused(tmp_path: Path, images: Any, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -149,17 +150,14 @@ def _descriptions() -> Iterator[Fault]:
     for name, text in texts.items():
         yield Fault("cohort.json", name, partial(file, name="cohort.json", content=text), use)
     yield Fault("cohort.json", "not UTF-8", partial(file, name="cohort.json", content=b"\xff\xfe\0"), use)
-    verdict = {"study": "s0", "patient": "p", "files": {"x": [1, 1]}, "findings": [{}], "profile": {}}
-    for name, value in {
-        "empty": "",
-        "list": "[]",
-        "format 9": '{"format": 9}',
-        "no studies": '{"format": 1}',
-        "no verdict": '{"format": 1, "studies": [{}]}',
-        "text": '{"format": 1, "studies": "x"}',
-        "finding": json.dumps({"format": 1, "studies": [verdict]}),
-    }.items():
-        yield Fault("check.json", name, partial(file, name="check.json", content=value), use)
+    for name, content in {"empty": b"", "JSON": b"{}", "no footer": b"PAR1" + bytes(99)}.items():
+        yield Fault("check.parquet", name, partial(file, name="check.parquet", content=content), use)
+    yield Fault("check.parquet", "another table", _another_table, use)
+
+
+def _another_table(folder: Path) -> None:
+    cohort(folder)
+    shutil.copy(folder / "manifest.parquet", folder / "check.parquet")
 
 
 def _manifests() -> Iterator[Fault]:

@@ -115,7 +115,9 @@ def write(folder: Path, name: str, limit: int | None = None) -> str:
         "scan": lambda: write_scan(out / "t1.nii.gz", Scan.of(texture(), affine())),
         "checkpoint": lambda: Checkpoints(out, print).save(State(step=1), {}),
         "simulate": lambda: simulate_brain(out, subjects=1, seed=0),
-        "predict": lambda: api.predict(folder / "run", Cohort(folder, {}, pd.DataFrame({"study": []})), out),
+        "predict": lambda: api.predict(
+            folder / "run", Cohort(folder, {}, pd.DataFrame({"study": [], "patient": []})), out
+        ),
     }
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (before[1] if limit is None else limit, before[1]))

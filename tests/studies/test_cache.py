@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 
@@ -9,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scanweave.errors import ScanweaveError
 from scanweave.studies import cache
 from scanweave.studies.cache import PreparedCohort
 from scanweave.studies.cohort import Cohort
@@ -65,6 +67,66 @@ def test_what_is_there_is_used_again_and_what_changed_is_not(made, monkeypatch):
     assert prepared == ["s1"]
     assert np.array_equal(before["s0"], after["s0"])
     assert not np.array_equal(before["s1"], after["s1"])
+
+
+def rewritten(made, **columns) -> Cohort:
+    """The same cohort with other paths in its manifest."""
+    rows = [{**row, **columns} for row in made.frame.to_dict("records")]
+    for name in ("cohort.json", "manifest.parquet"):
+        (made.folder / name).unlink()
+    return Cohort.create(made.folder, rows, root=made.root, name="c", source="x", layout="table")
+
+
+def test_names_that_are_exchanged_in_the_manifest_are_not_served_as_before(made):
+    """As the check advises where two names look exchanged; files of one size and time are no exception."""
+    for name in "ab":
+        nib.save(
+            nib.Nifti1Image(nib.load(made.root / f"{name}.nii.gz").get_fdata(), np.eye(4) * 9),
+            made.root / f"{name}.nii",
+        )
+        os.utime(made.root / f"{name}.nii", (1e9, 1e9))
+    first, second = ({"scan:t1": f"{a}.nii", "scan:t2": f"{b}.nii"} for a, b in ("ab", "ba"))
+    one = rewritten(made, **first)
+    chosen = learn_plan(one, ["t1", "t2"], PreparationSettings())
+    before = PreparedCohort(one, chosen).prepare()[0]
+    after = PreparedCohort(rewritten(made, **second), chosen).prepare()[0]
+    depth = before.frame.shape[2]
+    np.testing.assert_array_equal(before.slices("t1", 0, depth), after.slices("t2", 0, depth))
+    assert not np.array_equal(before.slices("t1", 0, depth), after.slices("t1", 0, depth))
+
+
+def test_another_channel_of_a_file_is_another_image(made):
+    channels = [nib.load(made.root / f"{name}.nii.gz").get_fdata() for name in "ab"]
+    nib.save(nib.Nifti1Image(np.stack(channels, axis=-1), np.diag([9.0, 9.0, 9.0, 1.0])), made.root / "both.nii.gz")
+    found = []
+    for number in range(2):
+        one = rewritten(made, **{"scan:t1": f"both.nii.gz#{number}"})
+        found.append(voxels(PreparedCohort(one, plan(made)).prepare())["s0"])
+    assert not np.array_equal(*found)
+
+
+def test_nothing_is_opened_where_all_is_prepared(made, monkeypatch):
+    chosen = plan(made)
+    before = voxels(PreparedCohort(made, chosen).prepare())
+    monkeypatch.setattr("scanweave.studies.cohort.read_scan", lambda path: pytest.fail(f"{path} was opened"))
+    after = voxels(PreparedCohort(made, chosen).prepare())
+    np.testing.assert_equal(before, after)
+
+
+def test_an_image_that_is_gone_is_told(made):
+    chosen = plan(made)
+    (made.root / "b.nii.gz").unlink()
+    with pytest.raises(ScanweaveError, match=r"b\.nii\.gz: no such file"):
+        PreparedCohort(made, chosen).prepare()
+
+
+def test_what_a_kill_left_is_swept(made):
+    whole = PreparedCohort(made, plan(made))
+    left = whole.folder / "s1" / ".partial-x"
+    left.mkdir(parents=True)
+    (left / "t1.b2nd").write_bytes(b"half")
+    whole.prepare()
+    assert not left.exists()
 
 
 def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):

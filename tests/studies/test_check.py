@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import errno
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies import check
 from scanweave.studies.cache import PreparedCohort
 from scanweave.studies.check import check_cohort, check_study, judge, sound_studies, verdicts
 from scanweave.studies.cohort import Cohort
@@ -159,35 +162,100 @@ def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
     assert set(PreparedCohort(sound, plan).prepare()[0].names) == {"t1", "t2", "flair"}
 
 
-def test_studies_are_judged_once(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr("scanweave.studies.check.judge", lambda evidence: calls.append(1) or judge(evidence))
-    check_cohort(cohort(tmp_path))
-    assert len(calls) == 1
+def kept(folder: Path) -> dict[str, str]:
+    return dict(pq.read_table(folder / "check.parquet", columns=["study", "status"]).to_pandas().to_numpy().tolist())
 
 
-def test_verdicts_are_kept_until_a_file_changes(tmp_path, monkeypatch):
-    made = cohort(tmp_path)
-    assert {v.status for v in check_cohort(made)} == {"ok"}
-    assert json.loads((tmp_path / "check.json").read_text())["verdicts"]["s0"] == "ok"
+@pytest.fixture
+def judged(monkeypatch) -> list[int]:
+    """How many studies were judged, each time that any were."""
+    counts: list[int] = []
+    monkeypatch.setattr(check, "judge", lambda evidence: counts.append(len(evidence)) or judge(evidence))
+    return counts
+
+
+def test_verdicts_stand_until_a_file_changes(tmp_path, judged, monkeypatch):
+    made = cohort(tmp_path, exchange=4)
+    first = check_cohort(made)
+    assert {v.study: v.status for v in first} == {f"s{i}": "suspect" if i == 4 else "ok" for i in range(7)}
+    assert kept(tmp_path)["s0"] == "ok"
     read = []
-    monkeypatch.setattr("scanweave.studies.check.read_scan", lambda path: read.append(path) or _missing(path))
-    assert {v.status for v in verdicts(made)} == {"ok"}
-    assert not read
+    monkeypatch.setattr(check, "read_scan", lambda path: read.append(path) or _missing(path))
+    written = (tmp_path / "check.parquet").stat().st_mtime_ns
+    assert verdicts(made) == first
+    assert verdicts(made.select(["s4", "s1"])) == [first[1], first[4]]
+    assert (read, judged, (tmp_path / "check.parquet").stat().st_mtime_ns) == ([], [7], written)
     write(tmp_path / "2/t1.nii.gz", image("t1", 99))
-    assert {v.study: v.status for v in verdicts(made)}["s2"] == "refused"
+    found = {v.study: v for v in verdicts(made)}
+    assert found["s2"].status == "refused"
+    assert found["s4"] == first[4]
     assert {path.parent.name for path in read} == {"2"}
+    assert judged == [7, 7]
 
 
 def _missing(path):
     raise ScanweaveError(path, "not read in this test", "Go on")
 
 
-def test_a_part_of_a_cohort_keeps_the_verdicts_of_the_rest(tmp_path):
+def test_a_part_of_a_cohort_keeps_the_verdicts_of_the_rest(tmp_path, judged):
     made = cohort(tmp_path)
     verdicts(made.select(["s1", "s2"]))
     assert [v.study for v in verdicts(made.select(["s3"]))] == ["s3"]
-    assert set(json.loads((tmp_path / "check.json").read_text())["verdicts"]) == {"s1", "s2", "s3"}
+    assert set(kept(tmp_path)) == {"s1", "s2", "s3"}
+    assert judged == [2, 3]
+
+
+def test_what_is_new_is_compared_with_what_is_known_and_the_other_way_round(tmp_path):
+    made = cohort(tmp_path, exchange=6)
+    write(tmp_path / "1/t1.nii.gz", image("t1", 0))  # the same as that of s0
+    assert {v.status for v in verdicts(made.select(["s0", *(f"s{i}" for i in range(2, 6))]))} == {"ok"}
+    verdicts(made.select(["s1", "s6"]))
+    found = {v.study: kinds(v) for v in verdicts(made)}
+    assert found["s0"] == found["s1"] == {"copy": "suspect"}
+    assert found["s6"] == {"swapped": "suspect"}
+    assert verdicts(made) == check_cohort(made)
+
+
+@pytest.mark.parametrize("call", [check_cohort, verdicts, lambda made, say: sound_studies(made, 1, say)])
+def test_a_cohort_that_cannot_be_written_to_is_checked_nevertheless(tmp_path, call, monkeypatch):
+    made = cohort(tmp_path)
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("scanweave.files.tempfile.mkstemp", refuse)
+    said: list[str] = []
+    assert len(call(made, say=said.append)) == 7
+    assert "Read-only file system" in said[0]
+    assert sum("not kept" in line for line in said) == 1
+
+
+def damaged(path: Path, **cells: str) -> None:
+    table = pq.read_table(path)
+    for name, cell in cells.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array([cell] * len(table)))
+    pq.write_table(table, path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"{}"),
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: pq.write_table(pq.read_table(path).replace_schema_metadata({"format": "9"}), path),
+        lambda path: pq.write_table(pq.read_table(path).drop_columns("findings"), path),
+        lambda path: damaged(path, findings="[{}]"),
+        lambda path: damaged(path, findings="[" * 100_000),
+        lambda path: damaged(path, files="", evidence="{}"),
+    ],
+)
+def test_damaged_verdicts_are_one_line_and_made_again_by_a_check(tmp_path, spoil):
+    made = cohort(tmp_path).select(["s0", "s1"])
+    first = check_cohort(made)
+    spoil(tmp_path / "check.parquet")
+    with pytest.raises(ScanweaveError, match=r"check\.parquet: .*cohort check"):
+        verdicts(made)
+    assert check_cohort(made) == verdicts(made) == first
 
 
 def test_repairs_are_made_when_voxels_are_read():

@@ -68,6 +68,37 @@ def test_a_given_test_part_never_trains(tmp_path, capsys):
     assert not {"p0", "p5"} & {name for fold in range(3) for name in made.part("train", fold).patients}
 
 
+SEEN_TWICE = [
+    ("a", "test"),
+    ("a", "train"),
+    ("b", "validation"),
+    ("b", "train"),
+    ("c", "train"),
+    ("c", None),
+    ("d", None),
+]
+
+
+def marked(folder, marks) -> Cohort:
+    rows = [{"study": f"s{i}", "patient": p, "split": split, "scan:t1": "x.nii"} for i, (p, split) in enumerate(marks)]
+    return Cohort.create(folder, rows, root=".", name="c", source="x", layout="table")
+
+
+def test_a_patient_is_in_one_part_whatever_its_studies_say(tmp_path):
+    made = marked(tmp_path, SEEN_TWICE)
+    parts = {part: made.part(part).studies for part in ("train", "validation", "test")}
+    assert parts == {"test": ["s0", "s1"], "validation": ["s2", "s3"], "train": ["s4", "s5"]}
+
+
+def test_a_held_out_patient_stays_so_without_the_study_that_says_it(tmp_path):
+    made = marked(tmp_path, [("a", "test"), ("a", "train"), *((f"p{i}", "train") for i in range(4))])
+    assert SplitCohort(made.folder, folds=4).run() == 0
+    rest = made.where(made.frame["study"] != "s0")  # as a check leaves a refused study out
+    assert rest.held_out == ["a"]
+    assert "s1" in rest.part("test", 1).studies
+    assert rest.select(["s1"]).part("train").studies == []
+
+
 @given(st.sets(st.integers(0, 999), min_size=3, max_size=60), st.integers(3, 12), st.integers(0, 99), st.booleans())
 @settings(deadline=None)
 def test_splits_are_a_partition_and_depend_on_seed_and_patients_only(numbers, folds, seed, validation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,60 @@ def test_studies_of_one_patient_are_put_together_or_left_out(tmp_path):
     assert patients(patient="^P([0-9])") == {"P1": "1", "P1_again": "1", "P2": "2"}
     assert "note:" not in "".join(list_studies(source, patient="^P[0-9]").report())
     assert patients(leave_out=["*_again"]) == {"P1": "P1", "P2": "P2"}
+
+
+def test_a_patient_is_found_in_the_name_as_it_is_in_the_source(tmp_path):
+    source = tree(tmp_path / "src", *(f"{name}/t1.nii.gz" for name in ("Müller_1", "Müller_2", "Möller_1", "a b_1")))
+    tree(tmp_path / "other", "Mo\u0308ller_9/t1.nii.gz")
+    found = {row["study"]: row["patient"] for row in rows([source, tmp_path / "other"], patient="^[^_]+").values()}
+    assert found == {
+        safe_id(f"{name}_{number}"): safe_id(name)
+        for name, number in (("Müller", 1), ("Müller", 2), ("Möller", 1), ("Möller", 9), ("a b", 1))
+    }
+    assert safe_id("a b_1") not in rows(source, leave_out=["a b*"])
+    assert safe_id("a b_1") not in rows(source, leave_out=[safe_id("a b_1")])
+
+
+def test_a_study_that_is_left_out_blocks_nothing(tmp_path):
+    tree(tmp_path / "one", "P1/t1.nii.gz", "P1/t1w.nii.gz", "P2/t1.nii.gz", "P22/t1.nii.gz")
+    tree(tmp_path / "two", "P3/t1.nii.gz")
+    assert set(rows(tmp_path / "one", leave_out=["P1", "P2", "P*2"])) == set()
+    assert set(rows([tmp_path / "one", tmp_path / "two"], leave_out=["P1"])) == {"P2", "P22", "P3"}
+    with pytest.raises(ScanweaveError, match="P1: both"):
+        rows(tmp_path / "one", leave_out=["P2"])
+
+
+def test_many_namesakes_are_a_few_lines(tmp_path):
+    source = tree(tmp_path / "src", "P/t1.nii.gz", *(f"P_{i}/t1.nii.gz" for i in range(20)))
+    notes = [line for line in list_studies(source).report() if "note:" in line]
+    assert len(notes) == 6
+    assert notes[-1].endswith("15 more studies")
+
+
+def bad(folder: Path, name: bytes) -> None:
+    """A file whose name is not UTF-8."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / os.fsdecode(name)).write_bytes(b"")
+
+
+@pytest.mark.parametrize("folder", ["imagesTr", "labelsTr", ""])
+def test_a_name_that_is_not_text_is_said_and_left_out(tmp_path, folder):
+    tree(tmp_path, "imagesTr/a_0000.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T1"}}))
+    bad(tmp_path / folder, b"\xff_0000.nii.gz")
+    listing = list_studies(tmp_path, layout="nnunet" if folder else "folders", rename={"a": "t1"})
+    said = "\n".join(listing.report())
+    assert said.encode()
+    assert "udcff" in said
+    assert len(listing.rows()) == 1
+
+
+def test_a_decathlon_path_that_is_not_text_is_told(tmp_path):
+    bad(tmp_path / "imagesTr", b"\xff.nii.gz")
+    about = {"modality": {"0": "T1"}, "training": [{"image": os.fsdecode(b"imagesTr/\xff.nii.gz")}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(ScanweaveError, match=r"training\[0\]: 'image' is not a path"):
+        list_studies(tmp_path, layout="decathlon")
 
 
 @pytest.mark.parametrize(

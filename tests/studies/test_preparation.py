@@ -77,15 +77,15 @@ def test_what_a_scan_does_not_cover_is_absent_and_its_own_border_is_not(spacing)
     assert share.mean() == pytest.approx(10 / 22, abs=0.5 / len(share) + 1e-6)
 
 
-def test_uncovered_voxels_get_the_background_and_move_no_scale():
+def test_uncovered_voxels_are_absent_and_move_no_scale():
     alone = Study("s", "p", {"ct": Scan.of(computed(), GRID), "t1": Scan.of(brain(), GRID)})
     plan = learnt(alone, reference="ct", crop=False)
     wide = replace(alone, scans={**alone.scans, "t1": Scan.of(brain()[:, :, 8:], shifted(8))})
     slab = replace(alone, scans={**alone.scans, "ct": Scan.of(computed()[:, :, 8:], shifted(8))})
     plan_t1 = plan.model_copy(update={"settings": plan.settings.model_copy(update={"reference": "t1"})})
     whole = prepare(alone, plan)
-    np.testing.assert_array_equal(prepare(slab, plan_t1).volumes["ct"][:, :, :8], -1)
-    np.testing.assert_array_equal(prepare(wide, plan).volumes["t1"][:, :, :8], -1)
+    for made in (prepare(slab, plan_t1).volumes["ct"], prepare(wide, plan).volumes["t1"]):
+        np.testing.assert_array_equal(np.isnan(made), np.arange(made.shape[2]) < 8 + np.zeros(made.shape))
     cut = Study("s", "p", {"t1": Scan.of(brain()[:, :, 8:], GRID)})
     assert prepare(wide, plan).frame.scales["t1"] == pytest.approx(prepare(cut, plan).frame.scales["t1"])
     assert whole.volumes["ct"].min() == -1
@@ -129,3 +129,12 @@ def test_a_sequence_that_shows_nothing_is_told():
 def test_a_window_must_say_its_background():
     with pytest.raises(ValueError, match="does not say its background"):
         IntensityRule(kind="window", low=-150, high=250)
+
+
+def test_the_spacing_is_learnt_from_the_scans_of_the_plan_only():
+    """A finer scan that is not asked for must not set the grid, since it is not there when studies are prepared."""
+    fine = Scan.of(noise(1, (48, 52, 44)), np.diag([1.5, 1.5, 1.5, 1.0]))
+    wide = Scan.of(brain(2), np.diag([6.0, 6.0, 6.0, 1.0]))
+    studies = [Study("a", "a", {"t1": Scan.of(brain(), GRID), "swi": fine}), Study("b", "b", {"t1": wide})]
+    plan = learn_plan(studies, ["t1"], PreparationSettings())
+    assert plan.spacing == (4.5, 4.5, 4.5)

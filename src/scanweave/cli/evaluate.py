@@ -19,8 +19,8 @@ class Evaluate:
     """Folder of the cohort."""
     out: Path | None = None
     """Folder to make; RUN/evaluation if not given."""
-    part: Literal["train", "validation", "test", "all"] | None = None
-    """Which part of the run's fold; if not given, the test part of the run's own cohort, all of another."""
+    part: Literal["train", "validation", "test", "all", "unseen"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     include_self: bool = False
     """Also reconstruct each sequence from itself."""
     lpips: tuple[Path, Path] | None = None

@@ -19,8 +19,8 @@ class Explain:
     """Folder of the cohort."""
     out: Path | None = None
     """Folder to make; RUN/explanation if not given."""
-    part: Literal["train", "validation", "test", "all"] | None = None
-    """Which part of the run's fold; if not given, the test part of the run's own cohort, all of another."""
+    part: Literal["train", "validation", "test", "all", "unseen"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     include_self: bool = False
     """Count a sequence as its own source, as the paper's code does."""
     pictures: int = 4

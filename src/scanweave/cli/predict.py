@@ -31,13 +31,14 @@ class Predict:
         """Predict; exit status 1 if a study could not be predicted."""
         from scanweave import api
         from scanweave.cli.main import REFUSED
+        from scanweave.engine.parts import part_of
         from scanweave.engine.progress import counted
         from scanweave.studies.cohort import Cohort
 
         system = api.open_run(self.folder, self.device, "predict")
         cohort = Cohort.open(self.cohort)
         if self.part is not None:
-            cohort = cohort.part(self.part, int(system.run.config.get("fold", 0)))
+            cohort = part_of(system.run, cohort, self.part)
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
         with counted("studies predicted") as progress:
             done = api.predict(system, cohort, self.out, targets=targets, progress=progress)

@@ -19,8 +19,8 @@ class Rank:
     """Folder of the cohort."""
     out: Path | None = None
     """Folder to make; RUN/ranking if not given."""
-    part: Literal["train", "validation", "test", "all"] | None = None
-    """Which part of the run's fold; if not given, the test part of the run's own cohort, all of another."""
+    part: Literal["train", "validation", "test", "all", "unseen"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     region: Literal["brain", "box", "volume"] = "brain"
     """Where quality is measured."""
     diagonal: Literal["exclude", "in_norm", "include"] = "exclude"

@@ -35,10 +35,10 @@ class FolderLock:
             self._file.close()
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise ScanweaveError(
-                    path, f"the file system gives no lock ({error.strerror})", "Put the run on another disk"
+                    path, f"the file system gives no lock ({error.strerror})", "Choose a folder on another disk"
                 ) from error
             raise ScanweaveError(
-                folder, f"in use by process {holder}", "Wait until it has ended, or choose another run folder"
+                folder, f"in use by process {holder}", "Wait until it has ended, or choose another folder"
             ) from error
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")

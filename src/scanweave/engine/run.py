@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 ABSENT = "absent"
 """Stands for the value of a field that only one of two configurations has."""
 INPUTS = "inputs.json"
-ImageStates = Mapping[str, list[int]]
-"""Size and change time of a study's images, by their names."""
+ImageStates = Mapping[str, Mapping[str, list[int]]]
+"""Size and change time of a patient's images, by study and name."""
 _ADVICE = "Restore the file or fit again"
 
 
@@ -54,8 +54,8 @@ class Record(_Checked):
     versions: dict[str, str] = {}
 
 
-class Inputs(RootModel[dict[str, dict[str, list[int]]]]):
-    """What `inputs.json` holds: the state of each image, by study and name of the image."""
+class Inputs(RootModel[dict[str, dict[str, dict[str, list[int]]]]]):
+    """What `inputs.json` holds: the state of each image, by patient, study and name of the image."""
 
 
 class Run:
@@ -96,7 +96,7 @@ class Run:
             system: Name of the system.
             config: Every setting as JSON values.
             cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
-            inputs: What tells that an image changed, by study and name of the image; see `engine.inputs`.
+            inputs: What tells that an image changed, by patient; see `engine.inputs`.
 
         Raises:
             ScanweaveError: The folder is in use, holds a run of another configuration or of images that changed since,
@@ -337,12 +337,17 @@ def _refuse_changed(run: Run, inputs: Mapping[str, ImageStates]) -> None:
     before = run.inputs
     if before is None:
         return
-    for study in sorted({*before, *inputs}):
-        old, new = before.get(study, {}), inputs.get(study, {})
-        changed = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    for patient in sorted({*before, *inputs}):
+        old, new = _images(before.get(patient, {})), _images(inputs.get(patient, {}))
+        changed = [image for image in sorted({*old, *new}) if old.get(image) != new.get(image)]
         if changed:
-            reason = f"{', '.join(changed)} changed since this run began"
+            study = changed[0][0]
+            reason = f"{', '.join(name for one, name in changed if one == study)} changed since this run began"
             raise ScanweaveError(study, reason, f"Restore the image, or choose another run folder than {run.folder}")
+
+
+def _images(states: ImageStates) -> dict[tuple[str, str], list[int]]:
+    return {(study, name): state for study, images in states.items() for name, state in images.items()}
 
 
 def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, str] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from scanweave.engine.parts import is_own, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
@@ -41,7 +42,7 @@ class Selection:
 def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> Selection:
     """Choose the studies to try a run on: of its own cohort the test part, of another one all that the fit did not see.
 
-    Studies are known by their names; those that the check refuses are left out.
+    Patients are known by their names; studies that the check refuses are left out.
 
     Args:
         run: The fitted run.
@@ -52,22 +53,16 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     Raises:
         ScanweaveError: No study is left.
     """
-    own = cohort.digest == (run.record.get("cohort") or {}).get("sha256")
-    fold = int(run.config.get("fold", 0))
+    own, fold = is_own(run, cohort), int(run.config.get("fold", 0))
     known = run.inputs  # of the training and the validation part
     chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")
-    if own and chosen not in ("all", "unseen") and run.config.get("splits", "") != splits_digest(cohort):
-        raise ScanweaveError(
-            cohort.folder, "was split again after the fit: its test part may hold studies that trained the run",
-            "Fit a new run, or restore splits.json",
-        )  # fmt: skip
     if chosen == "all":
         studies, where = cohort, "all"
     elif chosen == "unseen":
-        studies = cohort.where(~cohort.frame["study"].isin(list(known or ())))
-        where = "all that the fit did not see"
+        studies = cohort.where(~cohort.frame["patient"].isin(list(known or ())))
+        where = "all of patients that the fit did not see"
     else:
-        studies, where = cohort.part(chosen, fold), f"the {chosen} part of fold {fold}"
+        studies, where = part_of(run, cohort, chosen), f"the {chosen} part of fold {fold}"
     if len(studies) == 0:
         raise ScanweaveError(
             cohort.folder, f"has no study to try the run on ({where})",
@@ -75,7 +70,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         )  # fmt: skip
     say(f"studies: {len(studies)}, {where}, of {'the' if own else 'another'} cohort{' of the fit' if own else ''}")
     studies = sound_studies(studies, 1, say)
-    seen = None if known is None else len({*known} & {*studies.studies})
+    seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
     if seen:
         say(f"note: the fit saw {seen} of them")
     about = {
@@ -97,12 +92,6 @@ def ensure_splits(cohort: Cohort, say: Say) -> None:
     splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
     write_splits(cohort.folder, splits)
     say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
-
-
-def splits_digest(cohort: Cohort) -> str:
-    """Hash of the written splits, empty where there are none (the manifest then says who trains)."""
-    splits = cohort.splits()
-    return "" if splits is None else hashlib.sha256(repr(splits).encode()).hexdigest()[:16]
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:

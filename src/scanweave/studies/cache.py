@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, read_json, write_json
+from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
 from scanweave.studies.preparation import Frame, PreparedStudy, background, prepare
-from scanweave.studies.study import Study
+from scanweave.studies.states import file_state
 
 ABOUT = "study.json"
 SLAB = 4
@@ -65,7 +69,9 @@ class PreparedCohort:
         self, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> list[CachedStudy]:
         """Prepare what is not there yet, on `workers` processes, and return all studies in cohort order."""
-        folders = {study.id: self._folder(study.only(self.plan.sequences)) for study in self.cohort}
+        columns = {"study", *(f"scan:{name}" for name in self.plan.sequences)}.intersection(self.cohort.frame)
+        rows = self.cohort.frame[sorted(columns)].to_dict("records")
+        folders = {str(row["study"]): self._folder(row) for row in rows}
         jobs = [
             (replace(self.cohort, frame=self.cohort.frame.iloc[[row]]), folder, self.plan)
             for row, folder in enumerate(folders.values())
@@ -79,21 +85,24 @@ class PreparedCohort:
             for done, job in enumerate(jobs, 1):
                 _prepare_one(job)
                 progress(done, len(jobs))
-        return [self._opened(name, folder) for name, folder in folders.items()]
+        backgrounds = {name: background(self.plan, name) for name in self.plan.sequences}
+        return [_read(name, folder, backgrounds) for name, folder in folders.items()]
 
-    def _folder(self, study: Study) -> Path:
-        """Where a study lies: under a hash of the size and change time of the files that it is made from."""
-        files = [(name, scan.path.stat()) for name, scan in sorted(study.scans.items()) if scan.path]
-        content = repr([(name, about.st_size, about.st_mtime_ns) for name, about in files])
-        return self.folder / study.id / hashlib.sha256(content.encode()).hexdigest()[:16]
+    def _folder(self, row: Mapping[Hashable, Any]) -> Path:
+        """Where a study lies: under a hash of the paths of its images, their sizes and change times; opens none."""
+        paths = {name: row.get(f"scan:{name}") for name in self.plan.sequences}
+        root = self.cohort.root
+        files = [(name, path, *file_state(root / path)) for name, path in paths.items() if isinstance(path, str)]
+        return self.folder / str(row["study"]) / hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
-    def _opened(self, name: str, folder: Path) -> CachedStudy:
-        about = read_json(folder / ABOUT, _ADVICE)
-        try:
-            frame, names = Frame.from_json(about["frame"]), tuple(about["names"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
-        return CachedStudy(name, folder, frame, names, {own: background(self.plan, own) for own in names})
+
+def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedStudy:
+    about = read_json(folder / ABOUT, _ADVICE)
+    try:
+        frame, names = Frame.from_json(about["frame"]), tuple(about["names"])
+        return CachedStudy(name, folder, frame, names, {own: backgrounds[own] for own in names})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
 
 
 def _write(folder: Path, prepared: PreparedStudy) -> None:
@@ -115,10 +124,30 @@ def _write(folder: Path, prepared: PreparedStudy) -> None:
             raise
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Make a folder and wait until no other fit writes in it; False where its file system gives no locks."""
+    make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        locked = True
+    except OSError:
+        locked = False
+    try:
+        yield locked
+    finally:
+        os.close(descriptor)
+
+
 def _prepare_one(job: tuple[Cohort, Path, Plan]) -> None:
     """Prepare the one study of a cohort; a study itself, with its way to read voxels, goes to no other process."""
     (study,), folder, plan = job
-    _write(folder, prepare(study, plan))
+    prepared = prepare(study, plan)
+    with _alone(folder.parent) as alone:
+        if alone:
+            sweep(folder.parent)  # what a killed fit left
+        _write(folder, prepared)
 
 
 def _opened(path: Path) -> blosc2.NDArray:

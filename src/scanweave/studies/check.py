@@ -1,36 +1,53 @@
-"""Whether the studies of a cohort can be used, study by study, in words; and the last verdicts on disk."""
+"""Whether the studies of a cohort can be used, study by study, in words; and the last verdicts on disk.
+
+A study is judged in the light of its population: all studies of the cohort's folder, as they were when last checked.
+Which sequence is a series, which voxels stand there twice and which names look exchanged is told by comparison, so one
+study that is new or changed has all judged again, from what the last check noted. Where nothing changed, the verdicts
+of the last check stand.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.files import atomic_write
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.grids import grid_findings
 from scanweave.studies.plan import reference_grid
-from scanweave.studies.readers import read_scan, split_channel
+from scanweave.studies.readers import read_scan
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram_files import read_sinogram
+from scanweave.studies.states import file_state
 from scanweave.studies.study import Study
 from scanweave.studies.swaps import Profile, lattice, profile, sample, swapped
 from scanweave.studies.voxels import fingerprint, mask_findings, scan_findings
 
-FILE, FORMAT = "check.json", 1
+FILE, FORMAT = "check.parquet", "1"
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
 """Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
 _CLEARED = "Remove the file; it is made again by: scanweave cohort check COHORT"
 Progress = Callable[[int, int], None]
+Say = Callable[[str], None]
+_T = TypeVar("_T")
+
+
+def _aside(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,6 @@ class Evidence:
     Attributes:
         study: Its name.
         patient: Whose it is.
-        files: Size and change time [ns] of each file; -1 where it is absent.
         findings: What was found in the study alone.
         frames: Frames of each scan that is a series.
         prints: Fingerprint of each scan's voxels.
@@ -49,7 +65,6 @@ class Evidence:
 
     study: str
     patient: str
-    files: dict[str, list[int]]
     findings: tuple[Finding, ...] = ()
     frames: dict[str, int] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
@@ -66,14 +81,29 @@ def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
     return judge([examine(row, root)])[0]
 
 
-def check_cohort(cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None) -> list[Verdict]:
-    """Check all studies anew, on `workers` threads, and keep the verdicts in the cohort's `check.json`."""
-    return _check(cohort, {}, workers, progress)
+def check_cohort(
+    cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None, say: Say = _aside
+) -> list[Verdict]:
+    """Check all studies anew, on `workers` threads, and keep the verdicts in the cohort's `check.parquet`.
+
+    Args:
+        cohort: Any cohort; the studies of it are the population.
+        workers: Studies that are read at once.
+        progress: Called with the number of studies done and of all.
+        say: Takes a line that says that the folder of the cohort cannot be written to, if so.
+    """
+    return _check(cohort, True, workers, progress, say)
 
 
-def verdicts(cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None) -> list[Verdict]:
-    """The verdicts of all studies; only those whose files changed since the last check are checked again."""
-    return _check(cohort, _known(cohort.folder), workers, progress)
+def verdicts(
+    cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None, say: Say = _aside
+) -> list[Verdict]:
+    """The verdicts of all studies, as `check_cohort`; only files that changed since the last check are read again.
+
+    Raises:
+        ScanweaveError: The verdicts of the last check are damaged.
+    """
+    return _check(cohort, False, workers, progress, say)
 
 
 def examine(row: Mapping[str, Any], root: Path) -> Evidence:
@@ -90,13 +120,13 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
                 scans[name] = read_scan(root / path)
         except ScanweaveError as error:
             findings.append(_refusal(error).of(name))
-    study, patient, files = str(row["study"]), str(row["patient"]), _states(paths, root)
+    study, patient = str(row["study"]), str(row["patient"])
     findings += [note.of(name) for name, scan in scans.items() for note in scan.notes]
     images = {name: scan for name, scan in scans.items() if not name.startswith("mask:")}
     if not images:
         if not paths:
             findings.append(Finding("empty", "refused", "has no scan", "Leave it out, or add its images"))
-        return Evidence(study, patient, files, tuple(findings))
+        return Evidence(study, patient, tuple(findings))
     grid = reference_grid(Study(study, patient, images))
     reference = next(name for name, scan in sorted(images.items()) if scan.geometry is grid)
     found = grid_findings({name: scan.geometry for name, scan in scans.items()}, reference)
@@ -104,7 +134,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     findings += [finding for finding in found if not (measured and finding.kind == "slices")]
     prints, samples = _examine_voxels(scans, lattice(grid), findings)
     frames = {name: scan.frames for name, scan in images.items() if scan.frames}
-    return Evidence(study, patient, files, tuple(findings), frames, prints, profile(samples) if samples else Profile())
+    return Evidence(study, patient, tuple(findings), frames, prints, profile(samples) if samples else Profile())
 
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
@@ -186,71 +216,97 @@ def _refusal(error: ScanweaveError) -> Finding:
     return Finding("unreadable", "refused", f"{Path(error.where).name}: {error.reason}", error.next_step)
 
 
-def _states(paths: Mapping[str, str], root: Path) -> dict[str, list[int]]:
-    states = {}
-    for column, path in paths.items():
-        try:
-            about = split_channel(root / path)[0].stat()
-            states[f"{column}={path}"] = [about.st_size, about.st_mtime_ns]
-        except (OSError, ValueError):
-            states[f"{column}={path}"] = [-1, -1]
-    return states
-
-
-def _check(cohort: Cohort, known: Mapping[str, Evidence], workers: int, progress: Progress) -> list[Verdict]:
-    rows = cohort.frame.to_dict("records")
-    fresh = {name: e for name, e in known.items() if e.files}
-    todo = []
-    for row in rows:
-        old = fresh.get(str(row["study"]))
-        if old is None or old.files != _states(image_paths(row), cohort.root):
-            todo.append(row)
-    evidence = dict(fresh)
+def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Say) -> list[Verdict]:
+    path = cohort.folder / FILE
+    kept = _opened(path) if path.exists() and not anew else None
+    rows = {str(row["study"]): row for row in cohort.frame.to_dict("records")}
+    files = {study: _files(row, cohort.root) for study, row in rows.items()}
+    known = _column(kept, path, "files")
+    todo = [row for study, row in rows.items() if known.get(study) != files[study]]
+    if not todo:
+        findings = _column(kept, path, "findings")
+        return [Verdict(study, _parsed(findings[study], path, _findings)) for study in rows]
+    population = {study: _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items()}
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
-            evidence[one.study] = one
+            population[one.study] = one
             progress(done, len(todo))
-    judged = {verdict.study: verdict for verdict in judge(list(evidence.values()))}
-    if todo:
-        studies = [asdict(one) for _, one in sorted(evidence.items())]
-        statuses = {name: verdict.status for name, verdict in judged.items()}
-        write_json(cohort.folder / FILE, {"format": FORMAT, "verdicts": statuses, "studies": studies})
-    return [judged[name] for name in cohort.studies]
-
-
-def _known(folder: Path) -> dict[str, Evidence]:
-    path = folder / FILE
-    if not path.exists():
-        return {}
-    content = read_json(path, _CLEARED)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ScanweaveError(path, f"not the verdicts of format {FORMAT}", _CLEARED)
+    judged = {verdict.study: verdict for verdict in judge(list(population.values()))}
     try:
-        return {value["study"]: _evidence(value) for value in content["studies"]}
-    except (KeyError, TypeError, AttributeError) as error:
+        _keep(path, population, judged, known | files)
+    except ScanweaveError as error:
+        say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
+    return [judged[study] for study in rows]
+
+
+def _files(row: Mapping[str, Any], root: Path) -> str:
+    """What tells that an image of a study changed, as JSON: its path, size and change time."""
+    return json.dumps({name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
+
+
+def _keep(
+    path: Path, population: Mapping[str, Evidence], judged: Mapping[str, Verdict], files: Mapping[str, str]
+) -> None:
+    columns = {
+        "study": list(population),
+        "status": [judged[study].status for study in population],
+        "findings": [json.dumps([asdict(finding) for finding in judged[study].findings]) for study in population],
+        "files": [files[study] for study in population],
+        "evidence": [json.dumps(asdict(one)) for one in population.values()],
+    }
+    with atomic_write(path) as temporary:
+        pq.write_table(pa.table(columns).replace_schema_metadata({"format": FORMAT}), temporary, compression="zstd")
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        kept = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
+    if (kept.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
+        raise ScanweaveError(path, f"not the verdicts of format {FORMAT}", _CLEARED)
+    return kept
+
+
+def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str]:
+    """One column of the last check, by study; empty where there was none."""
+    if kept is None:
+        return {}
+    try:
+        table = kept.read(columns=["study", name])
+        return dict(zip(table["study"].to_pylist(), table[name].to_pylist(), strict=True))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
+
+
+def _parsed(text: str, path: Path, of: Callable[[Any], _T]) -> _T:
+    try:
+        return of(json.loads(text))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ScanweaveError(path, f"damaged ({error!r})", _CLEARED) from error
 
 
+def _findings(values: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    return tuple(Finding(**value) for value in values)
+
+
 def _evidence(value: Mapping[str, Any]) -> Evidence:
-    findings = tuple(Finding(**finding) for finding in value["findings"])
-    return Evidence(**{**value, "findings": findings, "profile": Profile(**value["profile"])})
+    return Evidence(**{**value, "findings": _findings(value["findings"]), "profile": Profile(**value["profile"])})
 
 
-def sound_studies(
-    cohort: Cohort, workers: int, say: Callable[[str], None], progress: Progress = lambda done, total: None
-) -> Cohort:
+def sound_studies(cohort: Cohort, workers: int, say: Say, progress: Progress = lambda done, total: None) -> Cohort:
     """The cohort as far as volumes are needed: without the studies that the check refuses, and without series.
 
     Args:
         cohort: Any cohort.
         workers: Studies that are read at once.
-        say: Takes a line that says how many studies were left out, and of which kind the rest is.
+        say: Takes lines: how many studies were left out and of which kind the rest is, and what was not kept.
         progress: Called with the number of studies done and of all that must be read.
 
     Raises:
         ScanweaveError: Every study is refused.
     """
-    found = verdicts(cohort, workers, progress)
+    found = verdicts(cohort, workers, progress, say)
     refused = [verdict.study for verdict in found if verdict.status == "refused"]
     counts = {status: sum(verdict.status == status for verdict in found) for status in ("ok", "repaired", "suspect")}
     words = " · ".join(f"{status} {count}" for status, count in counts.items() if count)

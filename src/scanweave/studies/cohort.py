@@ -42,7 +42,8 @@ class Cohort:
         folder: Where it lives.
         about: What `cohort.json` says: name, source, layout, root.
         frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`,
-            `label:<name>`, `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent.
+            `label:<name>`, `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent. `split` is
+            that of the patient, read from all of the manifest: it stays when other studies of the patient are left out.
     """
 
     folder: Path
@@ -174,7 +175,7 @@ class Cohort:
     def part(self, part: Part, fold: int = 0) -> Cohort:
         """The studies of one part of a fold; without written splits, of the manifest's `split` column.
 
-        Patients that are held out test in every fold.
+        Patients that are held out test in every fold; a patient is never in two parts.
 
         Raises:
             ScanweaveError: There is no such fold, a patient is assigned to none, or nothing divides the cohort.
@@ -257,7 +258,16 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     _check_columns(path, table.schema)
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)
-    return frame
+    return frame.assign(split=_split_of_patients(frame)) if "split" in frame else frame
+
+
+def _split_of_patients(frame: pd.DataFrame) -> pd.Series:
+    """The `split` of each study's patient: test if any study of it tests, else validation if any validates."""
+    own = pd.Series(_texts(frame["split"]), dtype=pd.ArrowDtype(pa.string()))
+    whole = own
+    for part in ("train", "validation", "test"):  # the last one wins
+        whole = whole.mask(frame["patient"].isin(frame["patient"][own == part]), part)
+    return whole
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:

@@ -105,11 +105,10 @@ def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: Pre
     """
     spacings: list[tuple[float, float, float]] = []
     values: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in sequences}
-    for study in map(repaired, studies):
-        present = {name: study.scans[name] for name in sequences if name in study.scans}
-        if present:
+    for study in (repaired(study.only(sequences)) for study in studies):
+        if study.scans:
             spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
-        for name, scan in present.items():
+        for name, scan in study.scans.items():
             volume = np.asarray(scan.released().data, dtype=np.float32)
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
             values[name].append((lowest, *_range(volume, settings), lowest if removed is None else removed))

@@ -65,7 +65,7 @@ class PreparedStudy:
     Attributes:
         id: The case.
         frame: Where it lies.
-        volumes: Present scans, `(X, Y, Z)` float32 in [-1, 1] on `frame.grid`; background where a scan covers nothing.
+        volumes: Present scans, `(X, Y, Z)` float32 in [-1, 1] on `frame.grid`; NaN where a scan covers nothing.
     """
 
     id: str
@@ -106,18 +106,14 @@ def to_grid(scan: Scan, grid: Geometry) -> Volume:
 
 
 def normalise(volume: Volume, plan: Plan, name: str, scale: float | None) -> Volume:
-    """Map intensities to [-1, 1] by the plan's rule, NaN to the background.
-
-    `scale` is the image's own where the rule is `magnitude`.
-    """
+    """Map intensities to [-1, 1] by the plan's rule; `scale` is the image's own where the rule is `magnitude`."""
     low, high = _limits(plan, name, scale)
-    filled = np.where(np.isnan(volume), np.float32(plan.rule(name).background), volume)
-    return np.clip((filled - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
+    return np.clip((volume - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
 
 
 def background(plan: Plan, name: str) -> float:
     """The background of a sequence in [-1, 1]."""
-    return float(normalise(np.full(1, np.nan, dtype=np.float32), plan, name, None)[0])
+    return float(normalise(np.full(1, plan.rule(name).background, dtype=np.float32), plan, name, None)[0])
 
 
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:

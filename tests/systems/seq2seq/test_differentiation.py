@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,8 @@ from scanweave.systems.seq2seq.differentiation import _native_map, differentiati
 class Perfect:
     """Makes every target exactly as it is."""
 
+    backgrounds: ClassVar[dict[str, float]] = {}
+
     def __init__(self, volumes):
         self.volumes = volumes
 
@@ -23,12 +26,16 @@ class Perfect:
 class Flat:
     """Makes zeros whatever it is given."""
 
+    backgrounds: ClassVar[dict[str, float]] = {}
+
     def translate(self, source, volume, targets):
         return {target: np.zeros_like(volume) for target in targets}
 
 
 class Copy:
     """Returns the source as every target."""
+
+    backgrounds: ClassVar[dict[str, float]] = {}
 
     def translate(self, source, volume, targets):
         return dict.fromkeys(targets, volume)
@@ -64,6 +71,17 @@ def test_the_mean_is_over_available_sources(volumes):
     np.testing.assert_allclose(two["t1"], np.abs(volumes["t2"] - volumes["t1"]), rtol=1e-6)
     assert sources == {"t2": ["t1"], "t1": ["t2"]}
     assert differentiation(Copy(), {"t1": volumes["t1"]}) == ({}, {})
+
+
+def test_nothing_is_mapped_where_nothing_was_acquired(volumes):
+    """A map takes its target's coverage, and at each voxel only the sources that cover it."""
+    expected, _ = differentiation(Copy(), volumes)
+    volumes["t1"][:2] = np.nan
+    maps, _ = differentiation(Copy(), volumes)
+    assert (maps["t1"][:2] == 0).all()
+    np.testing.assert_allclose(maps["t1"][2:], expected["t1"][2:], rtol=1e-6)
+    np.testing.assert_allclose(maps["t2"][2:], expected["t2"][2:], rtol=1e-6)
+    np.testing.assert_allclose(maps["t2"][:2], np.abs(volumes["flair"] - volumes["t2"])[:2], rtol=1e-6)
 
 
 def test_maps_are_written_on_the_native_grid(fitted, tmp_path):

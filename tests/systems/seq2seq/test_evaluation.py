@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from scanweave.measures.image import image_quality
 from scanweave.measures.regions import named_regions
 from scanweave.studies.geometry import orient
 from scanweave.studies.scan import Scan
-from scanweave.systems.seq2seq.evaluation import evaluated, predictions, read_pairs, summarise
+from scanweave.systems.seq2seq.evaluation import evaluated, notes, read_pairs, summarise
 from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.synthesis import means_of_others, predictions
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,39 @@ def test_figures_are_those_of_the_images_that_predict_writes(fitted, found):
             assert row[measure] == pytest.approx(value, rel=1e-5), (row["region"], measure)
 
 
+def test_a_source_counts_only_where_it_covers():
+    volumes = {name: np.full((2, 2, 2), value, np.float32) for name, value in (("a", 0.0), ("b", 0.5), ("c", 1.0))}
+    volumes["b"][0], volumes["c"][0, 0] = np.nan, np.nan
+    made = {(m.kind, m.target): m.volume for m in predictions(Adder(), volumes, ["a"])}["all", "a"]
+    np.testing.assert_allclose(made[1], (0.5 + 1.0) / 2 + 0.1, rtol=1e-6)
+    np.testing.assert_allclose(made[0, 1], 1.0 + 0.1, rtol=1e-6)
+    np.testing.assert_allclose(made[0, 0], -1)
+
+
+def test_the_control_is_the_mean_of_the_others(fitted, found):
+    pairs, _, lines = found
+    study = next(study for study in fitted.cohort.part("test", 0) if len(study.scans) == 3)
+    control = pairs[(pairs["study"] == study.id) & (pairs["kind"] == "mean")]
+    assert set(control["target"]) == {"t1", "t1c", "flair"}
+    assert set(control["sources"]) == {2}
+    volumes = fitted.system.prepare(study).volumes
+    made = {m.target: m.volume for m in means_of_others(volumes, ["t1"])}["t1"]
+    np.testing.assert_allclose(made, (volumes["t1c"] + volumes["flair"]) / 2, rtol=1e-6)
+    brain = pairs[pairs["region"] == "brain"]
+    learnt = brain.loc[brain["kind"] == "all", "psnr"].mean() > brain.loc[brain["kind"] == "mean", "psnr"].mean()
+    assert any("does not beat the mean of the others" in line for line in lines) == (not learnt)
+
+
+def test_what_a_reader_must_know_is_said(found):
+    pairs, _, _ = found
+    better = pairs.assign(psnr=pairs["psnr"].where(pairs["kind"] != "all", 99.0))
+    assert notes(better, ["t1", "t1c", "flair"]) == []
+    worse = pairs.assign(psnr=pairs["psnr"].where(pairs["kind"] != "all", 1.0))
+    told = notes(worse, ["t1", "t1c", "flair", "pd"])
+    assert told[0] == "note: pd is in no study here, so it is not measured"
+    assert "does not beat the mean of the others" in told[1]
+
+
 def test_tables_are_written_and_read_back(fitted, found):
     pairs, out, _ = found
     pd.testing.assert_frame_equal(read_pairs(out), pairs, check_dtype=False)
@@ -85,12 +120,16 @@ def test_of_another_cohort_the_studies_of_the_fit_are_left_out_unless_asked_for(
     other = fitted.cohort.select([*test, *train])
     lines: list[str] = []
     pairs = fitted.system.evaluate(other, tmp_path / "unseen", say=lines.append)
-    assert lines[0] == "studies: 1, all that the fit did not see, of another cohort"
+    assert lines[0] == "studies: 1, all of patients that the fit did not see, of another cohort"
     assert set(pairs["study"]) == {*test}
     pairs = fitted.system.evaluate(other, tmp_path / "all", part="all", say=lines.append)
     assert set(pairs["study"]) == {*test, *train}
     assert "note: the fit saw 1 of them" in lines
-    with pytest.raises(ScanweaveError, match="all that the fit did not see"):
+    again = fitted.cohort.select(train)
+    again = replace(again, frame=again.frame.assign(study="another_visit"))
+    with pytest.raises(ScanweaveError, match="all of patients that the fit did not see"):
+        fitted.system.evaluate(again, tmp_path / "none", say=lines.append)
+    with pytest.raises(ScanweaveError, match="all of patients that the fit did not see"):
         fitted.system.evaluate(fitted.cohort.select(train), tmp_path / "none", say=lines.append)
 
 
@@ -124,6 +163,8 @@ def test_an_empty_part_is_refused_with_advice(fitted, tmp_path):
 
 class Adder:
     """Translates by adding a number for each target."""
+
+    backgrounds: ClassVar[dict[str, float]] = {}
 
     def translate(self, source, volume, targets):
         return {target: volume + np.float32({"a": 0.1, "b": 0.2, "c": 0.3}[target]) for target in targets}

@@ -18,6 +18,11 @@ def network(request):
     return Seq2SeqNetwork(NETWORK.model_copy(update={"source_code": request.param}))
 
 
+def covered(source, target):
+    """Both covered everywhere."""
+    return {"source_covered": torch.ones_like(source).bool(), "target_covered": torch.ones_like(target).bool()}
+
+
 @pytest.fixture
 def batch():
     draw = torch.Generator().manual_seed(1)
@@ -28,6 +33,7 @@ def batch():
         "from": torch.tensor([0, 2]),
         "to": torch.tensor([1, 2]),
         "number": torch.arange(2),
+        **covered(source, target),
     }
 
 
@@ -62,11 +68,25 @@ def test_a_batch_cut_in_two_has_the_mean_loss_of_its_halves(network, share):
     source, target = torch.rand(2, 8, 1, 3, 12, 12, generator=draw) * 2 - 1
     numbers = torch.randint(4, (2, 8), generator=draw)
     batch = {"source": source, "target": target, "from": numbers[0], "to": numbers[1], "number": torch.arange(8, 16)}
+    batch |= covered(source, target)
     objective = Seq2SeqObjective(network, WEIGHTS.model_copy(update={"self_share": share, "structural": 1.0}))
     whole = objective(batch)
     halves = [objective({name: value[part] for name, value in batch.items()}) for part in (slice(4), slice(4, 8))]
     for name, value in whole.items():
         torch.testing.assert_close(value, (halves[0][name] + halves[1][name]) / 2)
+
+
+def test_what_was_not_acquired_carries_no_loss(network, batch):
+    """Whatever stands in voxels that no scan covers."""
+    objective = Seq2SeqObjective(network, WEIGHTS.model_copy(update={"structural": 1.0}))
+    batch["target_covered"][..., :10] = False
+    terms = objective(batch)
+    batch["target"][..., :10] = torch.rand(2, 1, 3, 24, 10)
+    changed = objective(batch)
+    for name in ("cross", "self", "cycle"):
+        torch.testing.assert_close(changed[name], terms[name])
+    batch["source_covered"][:] = False
+    assert objective(batch)["self"] == objective(batch)["cycle"] == 0
 
 
 def test_cycle_teaches_the_cross_direction_too(network, batch):
@@ -100,9 +120,8 @@ def test_a_series_is_compared_frame_by_frame(network):
     draw = torch.Generator().manual_seed(1)
     source = torch.rand(1, 2, 3, 12, 12, generator=draw)
     target = torch.rand(1, 4, 3, 12, 12, generator=draw)
-    batch = {"source": source, "target": target, "from": torch.tensor([0]), "to": torch.tensor([1])} | {
-        "number": torch.tensor([0])
-    }
+    numbers = {name: torch.tensor([value]) for name, value in (("from", 0), ("to", 1), ("number", 0))}
+    batch = {"source": source, "target": target, **numbers, **covered(source, target)}
     terms = Seq2SeqObjective(network, WEIGHTS)(batch)
     expected = 3 * F.smooth_l1_loss(network(source, batch["from"], batch["to"], 4), target)
     torch.testing.assert_close(terms["cross"], expected)

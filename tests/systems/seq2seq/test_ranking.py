@@ -95,7 +95,7 @@ def test_a_table_worked_out_by_hand():
     np.testing.assert_allclose(ranking.weights, [[0, 1], [-1, 0]], atol=1e-8)
     assert [score.value for score in ranking.generates.scores] == pytest.approx([0.5, -0.5])
     assert [score.value for score in ranking.differs.scores] == pytest.approx([0.5, -0.5])  # b makes a badly
-    assert ranking.lines[1] == "Hard to generate (C_d): a 1st, b 2nd (one patient: no intervals)"
+    assert ranking.lines[1] == "Hard to generate (C_d): a 1st, b 2nd (1 patient: too few for intervals)"
 
 
 def test_a_clear_order_is_certain_and_told_in_words():

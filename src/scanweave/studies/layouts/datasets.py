@@ -70,11 +70,12 @@ def list_nnunet(src: Path, names: Names) -> Listing:
     by_name = dict(listing.studies)
     for folder in ("labelsTr", "labelsTs"):
         for parts in images(src / folder) if (src / folder).is_dir() else ():
-            row = by_name.get(safe_id(stem(parts[-1])))
-            if row is None:
-                listing.skipped["a label map without images"].append("/".join((folder, *parts)))
+            path = "/".join((folder, *parts))
+            row = by_name.get(safe_id(stem(parts[-1]))) if is_text(path) else None
+            if row is not None:
+                listing.add(row, Named("mask:label", folder), path)
             else:
-                listing.add(row, Named("mask:label", folder), "/".join((folder, *parts)))
+                listing.skipped["a label map without images"].append(path if is_text(path) else ascii(path))
     return listing
 
 
@@ -111,7 +112,7 @@ def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> 
 def _path(src: Path, entry: Any, key: str, where: str) -> str:
     """A relative path of `dataset.json` that stays within the dataset."""
     value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str) or not value or "\0" in value or not is_text(value):
         raise ScanweaveError(src / ABOUT, f"{where}: '{key}' is not a path", _ADVICE)
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:

@@ -23,10 +23,10 @@ def list_folders(src: Path, names: Names) -> Listing:
     listing = Listing("folders", src)
     by_subject: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for parts in images(src):
-        if len(parts) == 1:
-            listing.skipped["outside the folders of the subjects"].append(parts[0])
-        elif not is_text("/".join(parts)):
+        if not is_text("/".join(parts)):
             listing.skipped["its name is not valid UTF-8"].append(ascii("/".join(parts)))
+        elif len(parts) == 1:
+            listing.skipped["outside the folders of the subjects"].append(parts[0])
         else:
             by_subject[parts[0]].append(parts)
     for subject, files in by_subject.items():

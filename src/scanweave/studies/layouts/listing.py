@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Listing:
         studies: Rows by study name.
         mapping: Column → spellings that were taken for it, with how often.
         skipped: Reason → files left out for it, relative to the root.
+        clashes: Study → pairs of its files that have one name.
+        names: Study → its name in the source, before it was made safe.
     """
 
     layout: str
@@ -37,12 +40,14 @@ class Listing:
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
     mapping: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    clashes: list[str] = field(default_factory=list)
+    clashes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    names: dict[str, str] = field(default_factory=dict)
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """The row of a study, made on first use."""
-        name = safe_id(name)
-        row = self.studies.setdefault(name, {"study": name, "patient": safe_id(patient or name)})
+        study = safe_id(name)
+        self.names.setdefault(study, unicodedata.normalize("NFC", name))
+        row = self.studies.setdefault(study, {"study": study, "patient": safe_id(patient or name)})
         row.update(fields)
         return row
 
@@ -54,7 +59,7 @@ class Listing:
             self.skipped["left out by --rename"].append(path)
         elif named.column in row:
             words = f"{row['study']}: both '{row[named.column]}' and '{path}' are {named.column.partition(':')[2]}"
-            self.clashes.append(words)
+            self.clashes[row["study"]].append(words)
         else:
             row[named.column] = path
             self.mapping[named.column][named.spelling] += 1
@@ -65,13 +70,16 @@ class Listing:
         Raises:
             ScanweaveError: A pattern fits no study.
         """
+        dropped: set[str] = set()
         for pattern in patterns:
-            names = fnmatch.filter(self.studies, pattern)
-            if not names:
+            fits = [s for s in self.studies if fnmatchcase(s, pattern) or fnmatchcase(self.names[s], pattern)]
+            if not fits:
                 raise ScanweaveError("--leave-out", f"'{pattern}' fits no study", "Name studies as the import does")
-            for name in names:
-                del self.studies[name]
-            self.skipped["left out by --leave-out"] += names
+            dropped.update(fits)
+        for study in sorted(dropped):
+            del self.studies[study]
+            self.clashes.pop(study, None)
+            self.skipped["left out by --leave-out"].append(study)
 
     def assign_patients(self, pattern: str) -> None:
         """Take as patient what the regular expression, or its first group, finds in the name of a study.
@@ -80,14 +88,15 @@ class Listing:
             ScanweaveError: It is no regular expression, or finds nothing in a name.
         """
         try:
-            found = {name: re.search(pattern, name) for name in self.studies}
+            found = {study: re.search(pattern, self.names[study]) for study in self.studies}
         except re.error as error:
             raise ScanweaveError("--patient", f"not a regular expression ({error})", "Such as: ^[^_]+") from error
-        for name, match in found.items():
+        for study, match in found.items():
             patient = match and match[1 if match.re.groups else 0]
             if not patient:
-                raise ScanweaveError("--patient", f"finds no patient in '{name}'", "Give one that fits every study")
-            self.studies[name]["patient"] = safe_id(patient)
+                reason = f"finds no patient in {self.names[study]!r}"
+                raise ScanweaveError("--patient", reason, "Give one that fits every study")
+            self.studies[study]["patient"] = safe_id(patient)
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows in order of their names, columns in order of display, all columns in all rows.
@@ -95,10 +104,11 @@ class Listing:
         Raises:
             ScanweaveError: Two files of a study have one name, or there is no study with an image.
         """
-        if self.clashes:
-            more = f" (and {len(self.clashes) - 1} more such pairs)" if len(self.clashes) > 1 else ""
+        clashes = [words for pairs in self.clashes.values() for words in pairs]
+        if clashes:
+            more = f" (and {len(clashes) - 1} more such pairs)" if len(clashes) > 1 else ""
             raise ScanweaveError(
-                self.root, f"{self.clashes[0]}{more}",
+                self.root, f"{clashes[0]}{more}",
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
             )  # fmt: skip
         rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith("scan:") for c in row)]
@@ -147,10 +157,13 @@ class Listing:
         bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
         if bare:
             lines.append(f"  left out, without any known sequence: {len(bare)} studies ({', '.join(bare[:SHOWN])})")
+        namesakes = list(self._namesakes())
         lines += [
             f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
-            for name, patient in self._namesakes()
+            for name, patient in namesakes[:SHOWN]
         ]
+        if len(namesakes) > SHOWN:
+            lines.append(f"  note: the same question for {len(namesakes) - SHOWN} more studies")
         if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
         return lines
@@ -219,7 +232,8 @@ def joined(listings: Sequence[Listing]) -> Listing:
             whole.mapping[column].update(spellings)
         for reason, files in listing.skipped.items():
             whole.skipped[reason] += [prefix + file for file in files]
-        whole.clashes += listing.clashes
+        whole.clashes.update(listing.clashes)
+        whole.names.update(listing.names)
     return whole
 
 

@@ -14,8 +14,9 @@ from deepinv.physics import LinearPhysics
 
 from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.parts import splits_digest
 from scanweave.engine.run import Run
-from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits, splits_digest
+from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError

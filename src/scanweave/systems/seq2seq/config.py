@@ -62,7 +62,7 @@ class ObjectiveSettings(_Settings):
     cycle: float = Field(10.0, ge=0, description="SmoothL1 of the source from the synthetic target.")
     self_share: float = Field(
         1.0,
-        gt=0,
+        ge=0.001,
         le=1,
         description="Share of the samples that the self and cycle terms are computed on; less is faster.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.figures import differentiation_sheet
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
-from scanweave.systems.seq2seq.synthesis import Synthesizer, predictions
+from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
 if TYPE_CHECKING:
     from scanweave.systems.seq2seq.system import Seq2Seq
@@ -45,20 +46,22 @@ def differentiation(
 
     Args:
         synthesizer: The network.
-        volumes: The real scans of a study on one grid; each is a source of all others.
+        volumes: The real scans of a study on one grid, NaN where one covers nothing; each is a source of all others.
         include_self: Count t as a source of itself too, as the paper's code does.
 
     Returns:
-        The map of each sequence that has a source, `(X, Y, Z)` in [0, 2], and its sources.
+        The map of each sequence that has a source, `(X, Y, Z)` in [0, 2], 0 where the sequence or every source covers
+        nothing; and its sources.
     """
-    sums: dict[str, Volume] = {}
+    means: defaultdict[str, CoveredMean] = defaultdict(lambda: CoveredMean(next(iter(volumes.values())).shape))
     sources: dict[str, list[str]] = {}
     for made in predictions(synthesizer, volumes, list(volumes), include_self=include_self):
         if made.kind != "all":
             error = np.abs(made.volume - volumes[made.target])
-            sums[made.target] = sums[made.target] + error if made.target in sums else error
+            covered = ~np.isnan(error) & ~np.isnan(volumes[made.source])
+            means[made.target].add(error, covered)
             sources.setdefault(made.target, []).append(made.source)
-    return {name: sums[name] / np.float32(len(sources[name])) for name in volumes if name in sums}, sources
+    return {name: means[name].value(0) for name in volumes if name in means}, sources
 
 
 def explain(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
-from scanweave.systems.seq2seq.synthesis import Made, predictions
+from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
 
 if TYPE_CHECKING:
     from scanweave.systems.seq2seq.system import Seq2Seq
@@ -58,7 +59,7 @@ class _Picture:
         return (self.native.ras(volume)[:, :, self.index : self.index + 1] - low) / span
 
     def add(self, made: Made, volume: Volume, psnr: float) -> None:
-        if made.kind != "self":
+        if made.kind in ("pair", "all"):
             key = ("all others" if made.kind == "all" else made.source, made.target)
             self.predictions[key], self.psnr[key] = self.slab(volume, made.target), psnr
 
@@ -90,7 +91,7 @@ def evaluate(
         system: The fitted run.
         cohort: Where the studies come from.
         out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, all of another.
+        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
         include_self: Also reconstruct each sequence from itself.
         lpips: Weight files for LPIPS, AlexNet's and its heads'; None leaves it out.
         seed: Of the resampling behind the intervals.
@@ -107,24 +108,55 @@ def evaluate(
     drawn = _fullest(chosen.cohort, system.sequences)
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
+    masked = True
     for name in chosen.cohort.studies:
         try:
-            found, picture = _measured(system, chosen.cohort[name], include_self, lpips, name == drawn)
+            native, found, picture = _measured(system, chosen.cohort[name], include_self, lpips, name == drawn)
         except ScanweaveError as error:
             left_out[name] = error.reason
             say(f"left out: {error}")
             continue
         rows += found
+        masked = masked and native.masked
         if picture is not None:
             picture.save(folder / GRID)
-        say(f"{name}: {_mean_psnr(found)}")
+        say(f"{name}: {_psnr_in_words(found, native)}")
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
     pairs = pd.DataFrame(rows)
-    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn}
+    say(_against_control(pairs))
+    for line in notes(pairs, system.sequences):
+        say(line)
+    brain = "mask" if masked else "foreground"
+    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn, "brain": brain}
     _write(folder, pairs, about, system.sequences, seed)
     note_output(system.run, "evaluation", folder)
     return pairs
+
+
+def notes(pairs: pd.DataFrame, sequences: Sequence[str]) -> list[str]:
+    """What a reader must know before the figures: whether the network has learnt, and what could not be measured."""
+    there = {*pairs["target"]}
+    lines = [f"note: {name} is in no study here, so it is not measured" for name in sequences if name not in there]
+    reached, control = _reached(pairs)
+    if not reached > control:
+        lines.append(
+            "note: the network does not beat the mean of the others: it has learnt too little for rankings and maps "
+            "to mean anything. Train longer, and look at its learning curve"
+        )
+    return lines
+
+
+def _against_control(pairs: pd.DataFrame) -> str:
+    reached, control = _reached(pairs)
+    return f"from all others {reached:.1f} dB; the mean of the others, without the network, {control:.1f} dB"
+
+
+def _reached(pairs: pd.DataFrame) -> tuple[float, float]:
+    """Mean PSNR [dB] in the brain from all others, and of the control."""
+    brain = pairs[pairs["region"] == "brain"]
+    reached, control = (float(brain.loc[brain["kind"] == kind, "psnr"].mean()) for kind in (ALL, MEAN))
+    return reached, control
 
 
 def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
@@ -179,7 +211,10 @@ def evaluated(
         same = all(known.get(name) == value for name, value in about.items())
         if same and (known["include_self"] or not include_self):
             say(f"evaluation: that in {folder} is used")
-            return read_pairs(folder), known
+            pairs = read_pairs(folder)
+            for line in notes(pairs, system.sequences):
+                say(line)
+            return pairs, known
     pairs = evaluate(system, cohort, fresh, part=part, include_self=include_self, say=say)
     return pairs, {**about, "include_self": include_self}
 
@@ -194,13 +229,13 @@ def read_pairs(folder: Path) -> pd.DataFrame:
 
 def _measured(
     system: Seq2Seq, study: Study, include_self: bool, lpips: tuple[Path, Path] | None, drawn: bool
-) -> tuple[list[dict[str, Any]], _Picture | None]:
+) -> tuple[NativeStudy, list[dict[str, Any]], _Picture | None]:
     prepared = system.prepare(study)
     if len(prepared.volumes) < 2:
         raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
     native = native_study(study, prepared, system.plan)
     picture = _Picture.of(native) if drawn else None
-    return list(_rows(system, prepared, native, include_self, lpips, picture)), picture
+    return native, list(_rows(system, prepared, native, include_self, lpips, picture)), picture
 
 
 def _rows(
@@ -213,7 +248,9 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     volumes, brain = dict(prepared.volumes), native.ras(native.brain)
     regions = {name: native.ras(region) for name, region in native.regions.items()}
-    for made in predictions(system.synthesizer, volumes, list(native.real), include_self=include_self):
+    targets = list(native.real)
+    made_by_network = predictions(system.synthesizer, volumes, targets, include_self=include_self)
+    for made in chain(made_by_network, means_of_others(volumes, targets)):
         volume = np.asarray(system.native(made.volume, prepared, made.target).data)
         real = native.real[made.target]
         # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
@@ -246,9 +283,11 @@ def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:
     return cohort.studies[int(counts.argmax())]
 
 
-def _mean_psnr(rows: list[dict[str, Any]]) -> str:
-    means = []
-    for kind, words in (("pair", "from one"), ("all", "from all")):
+def _psnr_in_words(rows: list[dict[str, Any]], native: NativeStudy) -> str:
+    means, count = [], 0
+    for kind, words in (("pair", "from one"), (ALL, "from all others")):
         values = [row["psnr"] for row in rows if row["kind"] == kind and row["region"] == "brain"]
         means.append(f"{np.mean(values):.1f} dB {words}")
-    return f"{', '.join(means)} (PSNR, brain, {len(rows) // len(REGIONS)} predictions)"
+        count += len(values)
+    where = "brain" if native.masked else "foreground, since there is no mask 'brain'"
+    return f"{', '.join(means)} (PSNR of {count} predictions in the {where})"

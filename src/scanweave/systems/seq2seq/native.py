@@ -36,6 +36,7 @@ class NativeStudy:
         real: Scans `(X, Y, Z)`, in their own units and the order of the plan.
         covered: Voxels that every one of these scans covers; `real` is background elsewhere, which is not measured.
         brain: The mask `brain` where the study has one, else the foreground of its scans; what of it is covered.
+        masked: Whether it is that mask.
         limits: Lowest and highest intensity of each scan; their distance is the range for PSNR and SSIM.
         lesion: The label map `lesion`, if there is one.
     """
@@ -46,6 +47,7 @@ class NativeStudy:
     real: dict[str, Volume]
     covered: Mask
     brain: Mask
+    masked: bool
     limits: dict[str, tuple[float, float]]
     lesion: NDArray[np.int64] | None
 
@@ -74,11 +76,12 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
     seen = {name: to_grid(known.scans[name], grid) for name in plan.sequences if name in prepared.volumes}
     brain, lesion = _label(known, "brain", grid), _label(known, "lesion", grid)
     covered = np.logical_and.reduce([~np.isnan(volume) for volume in seen.values()])
-    shown = brain > 0 if brain is not None and brain.any() else _union(map(foreground, seen.values()))
+    masked = brain is not None and bool(brain.any())
+    shown = brain > 0 if brain is not None and masked else _union(map(foreground, seen.values()))
     inside = shown & covered
     real = {name: np.nan_to_num(volume, nan=plan.rule(name).background) for name, volume in seen.items()}
     limits = {name: _limits(study.id, name, volume[inside], plan) for name, volume in real.items()}
-    return NativeStudy(study.id, study.patient, grid, real, covered, inside, limits, lesion)
+    return NativeStudy(study.id, study.patient, grid, real, covered, inside, masked, limits, lesion)
 
 
 def _label(study: Study, name: str, grid: Geometry) -> NDArray[np.int64] | None:

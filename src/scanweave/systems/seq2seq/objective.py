@@ -37,24 +37,26 @@ class Seq2SeqObjective(nn.Module):
         """Return the loss and its terms, each a mean over the batch.
 
         Args:
-            batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1]; `from` and `to`, their sequence numbers, and
-                `number`, that of each sample, `(B,)`.
+            batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1], and where they are covered by a scan; `from`
+                and `to`, their sequence numbers, and `number`, that of each sample, `(B,)`.
         """
         source, target = batch["source"], batch["target"]
         network, settings = self.network, self.settings
         latent = network.encode(source, network.source(batch["from"]))
         made_target = network.decode(latent, network.target(batch["to"]), target.shape[1])
-        terms = {"cross": settings.cross * self._distance(made_target, target)}
+        shown = torch.where(batch["target_covered"], made_target, target)  # what was not acquired cannot be wrong
+        terms = {"cross": settings.cross * self._distance(shown, target)}
         terms |= dict.fromkeys(("self", "cycle"), latent.new_zeros(()))
-        terms |= self._likeness(made_target, target)
+        terms |= self._likeness(shown, target)
 
         few = _due(batch["number"], settings.self_share)
         weight = float(few.float().mean()) / settings.self_share
         if weight:
             some, frames = source[few], source.shape[1]
             own, again = network.target(batch["from"][few]), network.source(batch["to"][few])
-            made_source = network.decode(latent[few], own, frames)
-            cycled = network.decode(network.encode(made_target[few], again), own, frames)
+            covered = batch["source_covered"][few]
+            made_source = torch.where(covered, network.decode(latent[few], own, frames), some)
+            cycled = torch.where(covered, network.decode(network.encode(made_target[few], again), own, frames), some)
             terms["self"] = weight * settings.identity * self._distance(made_source, some)
             terms["cycle"] = weight * settings.cycle * self._distance(cycled, some)
             for name, term in self._likeness(made_source, some).items():
@@ -76,7 +78,8 @@ class Seq2SeqObjective(nn.Module):
 
 def _due(numbers: Tensor, share: float) -> Tensor:
     """Which samples of the endless list belong to a share of it: the same, however the list is cut into batches."""
-    return (numbers.double() * share) % 1 < share
+    thousandths = round(1000 * share)  # whole numbers: exact for any number of samples, on any device
+    return numbers * thousandths % 1000 < thousandths
 
 
 # MONAI and torchvision take seconds to import: only where a term needs them.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 TITLES = {"C_t": "Generates the others (C_t)", "C_d": "Hard to generate (C_d)"}
 TOLERANCE = 1e-9
+ENOUGH = 5
+"""Patients below which no interval is told in words: resamples of so few hardly differ."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Ranking:
     @property
     def lines(self) -> list[str]:
         """Both orders in words, with 95 % intervals of the ranks."""
-        return [f"{TITLES[name]}: {_words(self.sequences, of)}" for name, of in self._both]
+        return [f"{TITLES[name]}: {_words(self.sequences, of, self.patients)}" for name, of in self._both]
 
     def save(self, out: str | Path, about: dict[str, Any] | None = None) -> Path:
         """Write `ranking.csv`, `ranking.json` and `ranking.png` into a folder; `about` says which studies."""
@@ -240,13 +242,14 @@ def _check_identity(generates: FloatArray, differs: FloatArray) -> None:
         raise ScanweaveError("ranking", f"ΣC_t + ΣC_d is {rest:.3g}, not 0", "Please report this as a fault")
 
 
-def _words(names: tuple[str, ...], of: Centrality) -> str:
+def _words(names: tuple[str, ...], of: Centrality, patients: int) -> str:
     parts = []
     for i in sorted(range(len(names)), key=lambda i: (of.places[i], names[i])):
         low, high = of.ranks.low[i], of.ranks.high[i]
-        doubt = "" if math.isnan(low) else f" [{low:.0f}–{high:.0f}]"
+        doubt = f" [{low:.0f}–{high:.0f}]" if patients >= ENOUGH else ""
         parts.append(f"{names[i]} {_ordinal(of.places[i])}{doubt}")
-    return ", ".join(parts) + (" (one patient: no intervals)" if math.isnan(of.ranks.low[0]) else "")
+    few = f" ({patients} patient{'s' * (patients != 1)}: too few for intervals)" if patients < ENOUGH else ""
+    return ", ".join(parts) + few
 
 
 def _ordinal(number: int) -> str:

@@ -144,8 +144,9 @@ def _preparation(plan: Plan) -> Section:
 
 
 def _learning(run: Run) -> Section:
+    metrics = run.metrics()
     try:
-        figure = learning_curve(run.metrics(), METRICS)
+        figure = learning_curve(metrics, METRICS)
     except ScanweaveError:
         return Section("How it learnt", "", [Text("The run has no metrics yet.")])
     caption = (
@@ -377,7 +378,7 @@ def _whose(record: dict[str, Any] | None) -> str:
     if not about:
         return ""
     studies = max((row["studies"] for row in rows if "studies" in row), default=0) or len({r["study"] for r in rows})
-    parts = {"all": "all studies", "unseen": "all studies that the fit did not see"}
+    parts = {"all": "all studies", "unseen": "all studies of patients that the fit did not see"}
     part = parts.get(about["part"], f"the {about['part']} part of fold {about['fold']}")
     seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
         about["seen"], f" The fit saw {about['seen']} of them."

@@ -21,9 +21,9 @@ Box = tuple[Range, Range, Range]
 class CropSamples(Dataset[dict[str, Any]]):
     """An endless list of samples; number k is a pure function of the seed and k, so a run resumes exactly.
 
-    A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `from`, `to`, their sequence numbers;
-    `case`, the study; `number`, that of the sample. Rows of an image run along the prepared Y axis, columns along X,
-    slices along Z.
+    A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `source_covered`, `target_covered`,
+    where their scans cover; `from`, `to`, their sequence numbers; `case`, the study; `number`, that of the sample.
+    Rows of an image run along the prepared Y axis, columns along X, slices along Z.
 
     Args:
         studies: Prepared training studies, each with at least one sequence.
@@ -60,20 +60,18 @@ class CropSamples(Dataset[dict[str, Any]]):
         """Sample number `index`."""
         study, names, box, mirrored = self._place(index)
         source, target = (self._tensor(self._crop(study, name, box), mirrored) for name in names)
+        around = (study.backgrounds[name] for name in names)
         numbers = [self.sequences.index(name) for name in names]
         return {
-            "source": source,
-            "target": target,
-            "from": numbers[0],
-            "to": numbers[1],
-            "case": study.id,
-            "number": index,
-        }
+            "source": source.nan_to_num(next(around)), "source_covered": ~source.isnan(), "from": numbers[0],
+            "target": target.nan_to_num(next(around)), "target_covered": ~target.isnan(), "to": numbers[1],
+            "case": study.id, "number": index,
+        }  # fmt: skip
 
     def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
         """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""
         study, (_, target), box, mirrored = self._place(index)
-        crops = {name: self._crop(study, name, box) for name in study.names}
+        crops = {name: np.nan_to_num(self._crop(study, name, box), nan=study.backgrounds[name]) for name in study.names}
         return {name: np.ascontiguousarray(_mirror(crop, mirrored)) for name, crop in crops.items()}, target
 
     def case(self, index: int) -> str:
@@ -86,7 +84,8 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
         for _ in range(self.settings.attempts - 1):
-            if (self._crop(study, source, box) != study.backgrounds[source]).any():
+            shown = self._crop(study, source, box)
+            if (~np.isnan(shown) & (shown != study.backgrounds[source])).any():
                 break
             box = self._box(study, rng)
         return study, (source, target), box, self.settings.flip and rng.random() < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -19,14 +20,18 @@ from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 Volume = NDArray[np.float32]
 
 
-ALL = "all"
-"""Source of a prediction combined from all others."""
+ALL, MEAN = "all", "mean"
+"""Sources that are several: a prediction combined from all others, and the mean of all others without the network."""
 
 
 class Made(NamedTuple):
-    """One prediction: `kind` is pair, self or all; `sources` how many it was made from; in [-1, 1]."""
+    """One prediction in [-1, 1], and how many sources it was made from.
 
-    kind: Literal["pair", "self", "all"]
+    `kind`: from one other ("pair"), from itself ("self"), from all others ("all"); or, as a control without the
+    network, the mean of all others ("mean").
+    """
+
+    kind: Literal["pair", "self", "all", "mean"]
     source: str
     target: str
     sources: int
@@ -78,13 +83,14 @@ class Synthesizer:
 
     @torch.inference_mode()
     def translate(self, source: str, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
-        """Every target from one volume `(X, Y, Z)` of the source in [-1, 1], on the same grid."""
+        """Every target from one volume `(X, Y, Z)` of the source in [-1, 1], on the same grid; NaN is background."""
         if not targets:
             return {}
-        slices = torch.from_numpy(np.ascontiguousarray(volume.transpose(2, 1, 0)))
+        around = self.backgrounds.get(source, BACKGROUND)
+        slices = torch.from_numpy(np.nan_to_num(volume.transpose(2, 1, 0), nan=around))
         make = self._stacks if self.network.settings.dimensions == 2 else self._windows
         kernels = [self.target_kernels(target) for target in targets]
-        made = make(slices, self.backgrounds.get(source, BACKGROUND), self.source_kernels(source), kernels)
+        made = make(slices, around, self.source_kernels(source), kernels)
         return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
@@ -144,18 +150,58 @@ class Synthesizer:
 def predictions(
     synthesizer: Synthesizer, volumes: Mapping[str, Volume], targets: Sequence[str], *, include_self: bool = False
 ) -> Iterator[Made]:
-    """Every target from every single source, then from all but itself (their mean), sources in a fixed order."""
-    sums: dict[str, Volume] = {}
-    counts = dict.fromkeys(targets, 0)
+    """Every target from every single source, then from all but itself, sources in a fixed order.
+
+    "All" is the mean of those sources that cover a voxel; where none does, the background of the target.
+    """
+    means: defaultdict[str, CoveredMean] = defaultdict(lambda: CoveredMean(next(iter(volumes.values())).shape))
     for source in sorted(volumes):
         wanted = [target for target in targets if target != source or include_self]
+        covered = ~np.isnan(volumes[source])
         for target, made in synthesizer.translate(source, volumes[source], wanted).items():
             yield Made("self" if source == target else "pair", source, target, 1, made)
             if source != target:
-                sums[target] = sums[target] + made if target in sums else made
-                counts[target] += 1
-    for target, total in sums.items():
-        yield Made("all", ALL, target, counts[target], total / np.float32(counts[target]))
+                means[target].add(made, covered)
+    for target, mean in means.items():
+        yield Made("all", ALL, target, mean.volumes, mean.value(synthesizer.backgrounds.get(target, BACKGROUND)))
+
+
+def means_of_others(volumes: Mapping[str, Volume], targets: Sequence[str]) -> Iterator[Made]:
+    """The control: for every target the mean of all other scans, each in [-1, 1]."""
+    for target in targets:
+        mean = CoveredMean(volumes[target].shape)
+        for source in sorted(volumes):
+            if source != target:
+                mean.add(volumes[source], ~np.isnan(volumes[source]))
+        if mean.volumes:
+            yield Made("mean", MEAN, target, mean.volumes, mean.value(BACKGROUND))
+
+
+class CoveredMean:
+    """A mean over volumes, voxel by voxel over those that cover it.
+
+    Args:
+        shape: Of the volumes.
+
+    Attributes:
+        volumes: How many were added.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.volumes = 0
+        self._total = np.zeros(shape, dtype=np.float32)
+        self._count = np.zeros(shape, dtype=np.uint16)
+
+    def add(self, volume: Volume, covered: NDArray[np.bool_]) -> None:
+        """Count a volume where it covers."""
+        self.volumes += 1
+        self._total += np.where(covered, volume, np.float32(0))
+        self._count += covered
+
+    def value(self, nowhere: float) -> Volume:
+        """The mean; `nowhere` where no volume covers."""
+        mean = self._total / np.maximum(self._count, 1).astype(np.float32)
+        return np.where(self._count > 0, mean, np.float32(nowhere))
 
 
 def _to_stride(slices: Tensor, stride: int, around: float) -> Tensor:

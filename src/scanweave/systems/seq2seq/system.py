@@ -11,9 +11,10 @@ import pandas as pd
 
 from scanweave.engine.inputs import image_states
 from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.parts import splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits, splits_digest
+from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
@@ -89,7 +90,7 @@ class Seq2Seq:
         ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         seen = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {study: images for part in seen for study, images in image_states(part, sequences).items()}
+        inputs = {patient: images for part in seen for patient, images in image_states(part, sequences).items()}
         with Run.start(run, "seq2seq", settings, about, inputs) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")

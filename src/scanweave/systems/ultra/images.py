@@ -111,7 +111,8 @@ def prepared(
         window: Of the filtered backprojection.
         progress: Called with the number of studies done and of all, after each.
     """
-    states = image_states(cohort, bins, [sinogram])
+    by_patient = image_states(cohort, bins, [sinogram])
+    states = {study: images for studies in by_patient.values() for study, images in studies.items()}
     made = []
     for number, name in enumerate(cohort.studies, start=1):
         key = hashlib.sha256(json.dumps([sinogram, list(bins), window, states[name]]).encode()).hexdigest()[:12]

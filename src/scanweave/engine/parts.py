@@ -1,0 +1,36 @@
+"""Parts of a cohort as a run knows them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import Part
+
+
+def is_own(run: Run, cohort: Cohort) -> bool:
+    """Whether a run was fitted on this cohort."""
+    return cohort.digest == (run.record.get("cohort") or {}).get("sha256")
+
+
+def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
+    """A part of the run's fold.
+
+    Raises:
+        ScanweaveError: The run's own cohort was split again after the fit.
+    """
+    chosen = cohort.part(part, int(run.config.get("fold", 0)))
+    if is_own(run, cohort) and run.config.get("splits", "") != splits_digest(cohort):
+        raise ScanweaveError(
+            cohort.folder, "was split again after the fit: its test part may hold studies that trained the run",
+            "Fit a new run, or restore splits.json",
+        )  # fmt: skip
+    return chosen
+
+
+def splits_digest(cohort: Cohort) -> str:
+    """Hash of the written splits, empty where there are none (the manifest then says who trains)."""
+    splits = cohort.splits()
+    return "" if splits is None else hashlib.sha256(repr(splits).encode()).hexdigest()[:16]

@@ -1,0 +1,16 @@
+"""Whether an image changed: told by its size and time, nothing is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scanweave.studies.readers import split_channel
+
+
+def file_state(path: Path) -> list[int]:
+    """Size [bytes] and change time [ns] of an image, of `FILE` for its channel `FILE#k`; `[]` where it is absent."""
+    try:
+        about = split_channel(path)[0].stat()
+    except (OSError, ValueError):  # a name that no file can have
+        return []
+    return [about.st_size, about.st_mtime_ns]
