@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
+from monai.inferers import sliding_window_inference
 from monai.networks.nets import BasicUNet
 from numpy.typing import NDArray
 from torch.nn import functional as F
@@ -85,7 +86,7 @@ class ConditionedUNet:
 
     def __init__(self, samples: CropSamples, sequences: Sequence[str], settings: TrainingSettings, beta: float) -> None:
         torch.manual_seed(settings.seed)
-        self.sequences = tuple(sequences)
+        self.sequences, self.window = tuple(sequences), (samples.size[1], samples.size[0])
         count = len(self.sequences)
         network = BasicUNet(2, count * STACK + count, STACK, features=(16, 16, 32, 64, 128, 16))
         settings = settings.model_copy(update={"learning_rate": RATE})
@@ -109,7 +110,10 @@ class ConditionedUNet:
 
     @torch.inference_mode()
     def __call__(self, volumes: Volumes, target: str) -> NDArray[np.float32]:
-        """The target from all others, `(X, Y, Z)`: each slice is the mean over the stacks that hold it."""
+        """The target from all others, `(X, Y, Z)`: each slice is the mean over the stacks that hold it.
+
+        Slices are made by windows of the trained size, since instance normalisation differs between sizes.
+        """
         others = {name: np.ascontiguousarray(v.transpose(2, 1, 0)) for name, v in volumes.items() if name != target}
         depth, height, width = next(iter(others.values())).shape
         edge = STACK - 1
@@ -120,8 +124,12 @@ class ConditionedUNet:
         for row in range(depth + edge):
             stack = {name: volume[row : row + STACK] for name, volume in padded.items()}
             inputs = self._input(stack, target, (STACK, height, width))[None]
-            total[row : row + STACK] += torch.tanh(self.network(_padded(inputs)))[0, :, :height, :width].numpy()
+            made = sliding_window_inference(inputs, self.window, 8, self._make, overlap=0.25, mode="gaussian")
+            total[row : row + STACK] += made[0].numpy()
         return (total[edge : edge + depth] / STACK).transpose(2, 1, 0)
+
+    def _make(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.network(_padded(inputs)))[..., : inputs.shape[-2], : inputs.shape[-1]]
 
     def _input(self, volumes: Volumes, target: str, shape: tuple[int, ...]) -> torch.Tensor:
         blank = np.full(shape, BACKGROUND, dtype=np.float32)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +11,10 @@ from scanweave import api
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import IntensityRule, Plan
 from scanweave.studies.scan import Scan
+from scanweave.studies.settings import PreparationSettings
+from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
 
@@ -20,13 +25,13 @@ STUDIES = ("P01", "P02", "P03", "P04")
 class System:
     """Predicts zeros, and notes of what; stops or fails where it is told to."""
 
-    sequences = SEQUENCES
-
     def __init__(self, folder: Path, content: bytes = b"weights") -> None:
         with Run.start(folder, "fake", {}) as run:
             run.weights.write_bytes(content)
             run.finish()
         self.run = Run.open(folder)
+        rules = dict.fromkeys(SEQUENCES, IntensityRule(kind="magnitude", low=0, high=9))
+        self.plan = Plan(settings=PreparationSettings(), spacing=None, rules=rules, reasons=[])
         self.asked: list[str] = []
         self.faults: dict[str, BaseException] = {}
 
@@ -104,9 +109,14 @@ def test_another_call_into_the_folder_is_refused_with_the_reason(
     out = tmp_path / "out"
     stopped(system, cohort, out)
     others = [
-        (System(tmp_path / "other", b"other"), cohort, None, "a prediction with other weights exists already"),
-        (system, cohort.select(["P01"]), None, "a prediction with another cohort exists already"),
-        (system, cohort, ["t2"], "a prediction with other targets exists already"),
+        (System(tmp_path / "other", b"other"), cohort, None, "a prediction by other weights exists already"),
+        (
+            system,
+            cohort.select(["P01"]),
+            None,
+            "a prediction of another cohort, or of other studies of it, exists already",
+        ),
+        (system, cohort, ["t2"], "a prediction of other targets exists already"),
     ]
     before = contents(out)
     for who, what, targets, words in others:
@@ -115,7 +125,7 @@ def test_another_call_into_the_folder_is_refused_with_the_reason(
         assert words in str(error.value)
     assert contents(out) == before
     (out / "predictions.json").write_text("[]")
-    with pytest.raises(ScanweaveError, match="exists already"):
+    with pytest.raises(ScanweaveError, match=r"exists already\. Choose another folder .*, or remove this one"):
         api.predict(system, cohort, out)  # type: ignore[arg-type]
 
 
@@ -133,8 +143,9 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path, system: System, cohort: 
     else:
         (out / ".partial-theirs").mkdir(parents=True)
         (out / "notes.txt").write_text("mine")
-    with pytest.raises(ScanweaveError, match="exists already"):
+    with pytest.raises(ScanweaveError, match=r"is a file|holds other files and no predictions") as error:
         api.predict(system, cohort, out)  # type: ignore[arg-type]
+    assert "remove" not in str(error.value)
     assert foreign == "file" or (out / ".partial-theirs").is_dir()
 
 
@@ -151,7 +162,7 @@ def test_headers_tell_where_an_image_comes_from(tmp_path: Path, system: System, 
 def test_images_that_changed_since_are_not_mixed_with_new_ones(system, cohort, tmp_path):
     api.predict(system, cohort, tmp_path / "out")
     write_scan(cohort.folder / "P01" / "t1.nii.gz", Scan.of(np.full((3, 4, 5), 2.0), np.eye(4)))
-    with pytest.raises(ScanweaveError, match="a prediction with images that changed since exists already"):
+    with pytest.raises(ScanweaveError, match="a prediction of images that changed since exists already"):
         api.predict(system, cohort, tmp_path / "out")
 
 
@@ -163,3 +174,59 @@ def test_two_calls_at_once_in_one_folder_are_refused(system, cohort, tmp_path):
             return super().predict(study, targets)
 
     assert api.predict(Nested(tmp_path / "other"), cohort, tmp_path / "out").made == 6
+
+
+def test_named_studies_alone_are_predicted(system, cohort, tmp_path):
+    assert api.predict(system, cohort, tmp_path / "out", studies=["P04", "P02"]).made == 4
+    assert system.asked == ["P02", "P04"]
+    with pytest.raises(ScanweaveError, match=r"studies: not in the cohort.*: 'P2'\. Choose from P02"):
+        api.predict(system, cohort, tmp_path / "other", studies=["P2"])
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_failure_is_said_before_the_progress_with_the_path_of_the_manifest(system, cohort, tmp_path):
+    (cohort.folder / "P02" / "t1.nii.gz").write_bytes(b"broken")
+    told: list[str] = []
+    api.predict(
+        system, cohort, tmp_path / "out", say=told.append, progress=lambda done, total: told.append(f"{done}/{total}")
+    )
+    assert told[:2] == ["0/4", "1/4"]
+    assert told[2].startswith("error: P02: P02/t1.nii.gz: ")
+    assert told[3] == "2/4"
+
+
+def test_what_is_asked_wrongly_is_told_without_torch(cohort, tmp_path):
+    run = tmp_path / "fitted"
+    with Run.start(run, "seq2seq", {"training": {"steps": 90}}):
+        (run / "checkpoints" / "step-00000022").mkdir(parents=True)
+    rule = {"kind": "magnitude", "low": 0, "high": 9}
+    plan = {"settings": {}, "spacing": None, "rules": dict.fromkeys(SEQUENCES, rule), "reasons": []}
+    theirs = tmp_path / "scans"
+    theirs.mkdir()
+    (theirs / "mine.nii").touch()
+    code = "\n".join(
+        [
+            "import sys, pathlib",
+            "from scanweave import api, ScanweaveError",
+            f"run, cohort, theirs = {str(run)!r}, {str(cohort.folder)!r}, {str(theirs)!r}",
+            "def told(call, **options):",
+            "    try:",
+            "        call(**options)",
+            "    except ScanweaveError as error:",
+            "        print(error)",
+            "told(api.predict, run=run, cohort=cohort, out='o')",
+            "pathlib.Path(run, 'weights.safetensors').touch()",
+            f"pathlib.Path(run, 'plan.json').write_text({json.dumps(plan)!r})",
+            "told(api.predict, run=run, cohort=cohort, out='o', targets=['t9'])",
+            "told(api.predict, run=run, cohort=cohort, out=theirs)",
+            "told(api.fit, system='seq2seq', cohort=cohort, run='r', fold=7)",
+            "assert 'torch' not in sys.modules",
+        ]
+    )
+    write_splits(cohort.folder, make_splits(cohort.patients, 3))
+    lines = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path).splitlines()
+    assert lines[0].endswith("is not finished: step 22 of 90 is kept. The same fit command goes on.")
+    assert lines[1].startswith("targets: the run does not know 't9'. Choose from t1, t2, flair")
+    assert lines[2].endswith("holds other files and no predictions. Choose another folder for the predictions.")
+    assert lines[3] == "fold: 7 is not one of 0 to 2. Choose one of those."
+    assert not (tmp_path / "o").exists()

@@ -90,6 +90,11 @@ def test_check_tells_a_stale_scoreboard(modules, result, tmp_path):
     assert scoreboard.main([*arguments, "--check"]) == 1
 
 
+def test_the_scoreboard_of_this_repository_is_fresh(modules):
+    _, scoreboard = modules
+    assert scoreboard.main(["--check"]) == 0
+
+
 def test_a_typed_in_verdict_is_refused(modules, result, tmp_path, capsys):
     _, scoreboard = modules
     result.write_text(result.read_text().replace('"holds": false', '"holds": true', 1))

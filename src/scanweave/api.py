@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,20 +17,23 @@ if TYPE_CHECKING:
 
     from scanweave.engine.run import Run
     from scanweave.measures.stability.setup import Setup
+    from scanweave.predictions import Plan
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
 
 Say = Callable[[str], None]
+SHOWN = 8
+"""Most names that are offered in place of an unknown one."""
 
 
 class System(Protocol):
     """A fitted system; which of the verbs it has, its registry entry says."""
 
     run: Run
-    sequences: tuple[str, ...]
+    plan: Plan
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Make the absent, or the named, sequences of a study."""
+        """Make the images of a study that it lacks, or those that are named."""
 
     def evaluate(self, cohort: Cohort, out: Path | None = None, **options: Any) -> pd.DataFrame:
         """Measure predictions against what was acquired."""
@@ -81,8 +85,11 @@ def fit(
     Raises:
         ScanweaveError: A name, a setting, the cohort or the run folder is at fault.
     """
-    settings = configure(system, preset, config)
-    return registry.load(system).fit(_opened(cohort), run, settings, fold=fold, workers=workers, say=say)
+    settings, studies = configure(system, preset, config), _opened(cohort)
+    splits = studies.splits()
+    if splits is not None:
+        splits.patients("train", fold)  # names a fold that is not there before torch is loaded
+    return registry.load(system).fit(studies, run, settings, fold=fold, workers=workers, say=say)
 
 
 def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> System:
@@ -94,17 +101,23 @@ def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> 
         verb: What it will be asked to do.
 
     Raises:
-        ScanweaveError: The folder holds no run of a known system, or the system does not offer `verb`.
+        ScanweaveError: The folder holds no finished run of a known system, or the system does not offer `verb`.
     """
+    return _found(run, verb)[1].load().open(run, device)
+
+
+def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
+    """A finished run and its system, which is not loaded."""
     from scanweave.engine.run import Run
 
-    name = Run.open(run).record.get("system")
+    run = Run.open(folder)
+    name = run.record.get("system")
     if not isinstance(name, str) or name not in registry.SYSTEMS:
-        raise ScanweaveError(Path(run) / "run.json", "names no known system", "Restore it, or fit again")
+        raise ScanweaveError(run.folder / "run.json", "names no known system", "Restore it, or fit again")
     entry = registry.entry(name)
     if verb is not None and verb not in entry.verbs:
-        raise ScanweaveError(run, f"{name} does not offer '{verb}'", f"It offers {', '.join(entry.verbs)}")
-    return entry.load().open(run, device)
+        raise ScanweaveError(folder, f"{name} does not offer '{verb}'", f"It offers {', '.join(entry.verbs)}")
+    return run.fitted(), entry
 
 
 @dataclass
@@ -130,46 +143,56 @@ def predict(
     out: str | Path,
     *,
     targets: Sequence[str] | None = None,
+    studies: Sequence[str] | None = None,
+    device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Say = print,
 ) -> Predictions:
-    """Write the absent, or the named, sequences of all studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
+    """Write what a run makes of studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
 
-    One study is held at a time. A study that fails is noted, and the rest goes on. `out` becomes a cohort whose
-    `scan:<target>` are the synthetic images. The same call goes on where an earlier one was stopped.
+    One study is held at a time. A study that fails is said and noted, and the rest goes on. `out` becomes a cohort
+    whose `scan:<target>` are the synthetic images. The same call goes on where an earlier one was stopped.
 
     Args:
         run: A fitted system, or its run folder.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
-        targets: Sequences to make from the others; None: those that a study lacks.
-        progress: Called with the number of studies done and of all, after each.
+        targets: Images to make, each as if it were absent itself; None: what the system makes unasked: the sequences
+            that a study lacks, or the reconstruction of what was measured.
+        studies: Names of the studies to predict; None: all of the cohort.
+        device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
+        progress: Called with the number of studies done and of all, at the start and after each.
+        say: Takes one line for each study that fails.
 
     Raises:
-        ScanweaveError: `out` holds something else, or a target is unknown to the run.
+        ScanweaveError: `out` holds something else, or a target or study is unknown.
     """
     from scanweave.predictions import PredictionFolder
 
-    out, system, studies = Path(out), _loaded(run), _opened(cohort)
-    unknown = [name for name in targets or () if name not in system.sequences]
-    if unknown:
-        known = ", ".join(system.sequences)
-        raise ScanweaveError("targets", f"the run does not know '{unknown[0]}'", f"Choose from {known}")
-    done = Predictions(out)
-    with PredictionFolder(out, system.run, system.sequences).claimed(studies, targets) as folder:
-        for number, name in enumerate(studies.studies, start=1):
+    chosen = _chosen(_opened(cohort), studies)
+    fitted, plan = _known(run)
+    _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
+    folder = PredictionFolder(Path(out), fitted, plan)
+    asked = folder.request(chosen, targets)  # before torch is loaded
+    system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
+    done = Predictions(Path(out))
+    with folder.claimed(asked):
+        progress(0, len(chosen))
+        for number, name in enumerate(chosen.studies, start=1):
             if not folder.holds(name):
                 try:
-                    study = studies[name]
+                    study = chosen[name]
                     made = system.predict(study, targets)
                 except ScanweaveError as error:
-                    done.failed[name] = str(error)
+                    done.failed[name] = str(error).replace(f"{chosen.root}/", "")  # as the manifest has it
+                    say(f"error: {name}: {done.failed[name].removeprefix(f'{name}: ')}")
                 else:
                     if made.scans:
                         folder.write(study, made)
                     else:
                         done.complete.append(name)
-            progress(number, len(studies))
-        done.made = folder.finish(studies)
+            progress(number, len(chosen))
+        done.made = folder.finish(chosen)
     return done
 
 
@@ -230,8 +253,27 @@ def audit_stability(
     return Audited(page, failed)
 
 
-def _loaded(run: System | str | Path) -> System:
-    return open_run(run, verb="predict") if isinstance(run, str | Path) else run
+def _known(run: System | str | Path) -> tuple[Run, Plan]:
+    """A run and what it makes of what, without loading its system."""
+    if not isinstance(run, str | Path):
+        return run.run, run.plan
+    found, entry = _found(run, "predict")
+    return found, entry.plan(found.folder)
+
+
+def _chosen(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
+    if studies is None:
+        return cohort
+    _refuse_unknown("studies", "not in the cohort, or not in this part of it:", studies, cohort.studies)
+    return cohort.select(studies)
+
+
+def _refuse_unknown(field: str, reason: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=SHOWN) or known[:SHOWN]
+            more = " …" if len(near) < len(known) else ""
+            raise ScanweaveError(field, f"{reason} '{name}'", f"Choose from {', '.join(near)}{more}")
 
 
 def _opened(cohort: Cohort | str | Path) -> Cohort:

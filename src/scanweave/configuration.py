@@ -91,12 +91,30 @@ def _overlaid(settings: BaseModel, values: Mapping[str, Any], place: str, help_l
         fault = error.errors()[0]
         path = ".".join(map(str, fault["loc"])) or "settings"
         if fault["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(path, list(_fields(type(settings))), n=2)
+            path = ".".join([path, *_first_names(fault["input"])])
+            near = _near(path, list(_fields(type(settings))))
             step = f"Did you mean {' or '.join(near)}? All settings: {help_line}" if near else f"See {help_line}"
-            raise ScanweaveError(f"{place}{path}", "there is no such setting", step) from error
+            raise ScanweaveError(f"{place}{path}", "there is no such setting", step) from None
         reason = fault["msg"].removeprefix("Value error, ")
         given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
-        raise ScanweaveError(f"{place}{path}", f"{reason}{given}", f"See {help_line}") from error
+        raise ScanweaveError(f"{place}{path}", f"{reason}{given}", f"See {help_line}") from None
+
+
+def _first_names(value: Any) -> Iterator[str]:
+    """The way from a section to the first value that is given in it."""
+    while isinstance(value, Mapping) and value:
+        name = next(iter(value))
+        yield str(name)
+        value = value[name]
+
+
+def _near(path: str, known: Sequence[str]) -> list[str]:
+    """Settings that `path` may stand for: of the same last name, else alike, else with a last name alike."""
+    last = path.rpartition(".")[2]
+    ends = {name: name.rpartition(".")[2] for name in known}
+    same = [name for name in known if ends[name] == last]
+    alike = set(difflib.get_close_matches(last, set(ends.values()), n=1, cutoff=0.75))
+    return same or difflib.get_close_matches(path, known, n=2) or [name for name in known if ends[name] in alike]
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
 from scanweave.engine.inputs import image_states
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 MARK = "predictions.json"
-_ASKED = {"weights": "other weights", "cohort": "another cohort", "images": "images that changed since",
-          "targets": "other targets"}  # fmt: skip
-_ADVICE = "Choose another folder for the predictions, or remove it"
+_ASKED = {"weights": "by other weights", "cohort": "of another cohort, or of other studies of it,",
+          "images": "of images that changed since", "targets": "of other targets"}  # fmt: skip
+_ELSEWHERE = "Choose another folder for the predictions"
+
+
+class Plan(Protocol):
+    """What a run makes of what."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the images that it can make."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the manifest that it makes them of: `scan:t1`, `sinogram:ct`."""
 
 
 class PredictionFolder:
@@ -32,30 +44,38 @@ class PredictionFolder:
     Args:
         out: Where it is, or will be.
         run: What predicts.
-        sequences: All that it can predict.
+        plan: What it makes of what.
     """
 
-    def __init__(self, out: Path, run: Run, sequences: Sequence[str]) -> None:
-        self.out, self.run, self.sequences = out, run, sequences
+    def __init__(self, out: Path, run: Run, plan: Plan) -> None:
+        self.out, self.run, self.plan = out, run, plan
 
-    @contextmanager
-    def claimed(self, cohort: Cohort, targets: Sequence[str] | None) -> Iterator[Self]:
-        """Hold the folder for this process; it is new, or begun for the same weights, cohort, images and targets.
+    def request(self, cohort: Cohort, targets: Sequence[str] | None) -> dict[str, Any]:
+        """What is asked for, in the terms of `predictions.json`; changes nothing.
 
         Raises:
-            ScanweaveError: It holds something else, or another process writes to it.
+            ScanweaveError: The folder holds something else.
         """
-        there = [name for name in self.sequences if f"scan:{name}" in cohort.frame]
+        there = [column for column in self.plan.sources if column in cohort.frame]
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,
-            "images": hashlib.sha256(repr(image_states(cohort, there, cohort.sinograms)).encode()).hexdigest(),
+            "images": hashlib.sha256(repr(image_states(cohort, there)).encode()).hexdigest(),
             "targets": None if targets is None else sorted(set(targets)),
         }
         if self.out.exists() and not self.out.is_dir():
-            raise ScanweaveError(self.out, "exists already", _ADVICE)
+            raise ScanweaveError(self.out, "is a file", _ELSEWHERE)
         if self.out.exists() and not _is_bare(self.out):
             self._compare(asked)
+        return asked
+
+    @contextmanager
+    def claimed(self, asked: Mapping[str, Any]) -> Iterator[Self]:
+        """Hold the folder for this process, for what `request` returned.
+
+        Raises:
+            ScanweaveError: Another process writes to it.
+        """
         make_folder(self.out)
         lock = FolderLock(self.out)
         try:
@@ -67,11 +87,13 @@ class PredictionFolder:
 
     def _compare(self, asked: Mapping[str, Any]) -> None:
         if not (self.out / MARK).is_file():
-            raise ScanweaveError(self.out, "exists already", _ADVICE)
-        before = read_json(self.out / MARK, _ADVICE)
+            raise ScanweaveError(self.out, "holds other files and no predictions", _ELSEWHERE)
+        before = read_json(self.out / MARK, _ELSEWHERE)
         for name, words in _ASKED.items():
             if not isinstance(before, dict) or before.get(name, "") != asked[name]:
-                raise ScanweaveError(self.out, f"a prediction with {words} exists already", _ADVICE)
+                raise ScanweaveError(
+                    self.out, f"a prediction {words} exists already", f"{_ELSEWHERE}, or remove this one"
+                )
 
     def holds(self, study: str) -> bool:
         """Whether a study is predicted."""
@@ -83,9 +105,10 @@ class PredictionFolder:
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}
+        used = [column.removeprefix("scan:") for column in self.plan.sources if column in study.columns]
         with atomic_folder(self.out / study.id) as folder:
             for target, scan in made.scans.items():
-                sources = [name for name in self.sequences if name in study.scans and name != target]
+                sources = [name for name in used if name != target]
                 write_scan(folder / _file(study.id, target), scan, {**about, "target": target, "sources": sources})
 
     def finish(self, cohort: Cohort) -> int:
@@ -103,7 +126,7 @@ class PredictionFolder:
         return sum(len(row) - 2 for row in rows)
 
     def _row(self, study: str, patient: str) -> Mapping[str, Any]:
-        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.sequences}
+        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.plan.targets}
         present = {column: file for column, file in files.items() if (self.out / file).is_file()}
         return {"study": study, "patient": patient, **present}
 

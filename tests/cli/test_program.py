@@ -42,6 +42,9 @@ def test_help_of_fit_shows_the_settings_of_the_system(capsys):
     out = capsys.readouterr().out
     assert "--preset" in out
     assert "--training.steps INT" in out
+    assert "seq2seq: small or paper, default small" in " ".join(out.replace("│", " ").split())
+    assert out.count("usage:") == 1
+    assert "{None}" not in out
 
 
 def test_systems_as_json(capsys):
@@ -60,7 +63,13 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
         (["fitt"], "there is no verb 'fitt'. Choose one of cohort,"),
         (["cohort", "splitt"], "scanweave cohort: there is no 'splitt'. Choose one of import, check, split, show."),
         (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Choose one of seq2seq"),
-        (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run"),
+        (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run. See scanweave fit --help."),
+        (["fit", "seq2seq", "--cohrt", "c", "--run", "r"], "there is no option --cohrt. Did you mean --cohort."),
+        ([*FIT, "--steps", "70"], "steps: there is no such setting. Did you mean training.steps?"),
+        (["predict"], "scanweave predict: needs RUN, --cohort and --out. See scanweave predict --help."),
+        (["predict", "r", "--cohort", "c", "--ot", "o"], "predict: there is no option --ot. Did you mean --out."),
+        (["predict", "r", "--cohort", "c", "--out", "o", "--part", "x"], "one of ('train', 'validation', 'test')."),
+        (["cohort", "import", "--out", "o"], "SRC: no folder or table is named."),
         ([*FIT, "--fold", "x"], "scanweave fit: Error parsing --fold"),
         ([*FIT, "--training.stepz", "3"], "training.stepz: there is no such setting. Did you mean training.steps"),
         ([*FIT, "--training.steps", "-3"], "training.steps: Input should be greater than 0, not -3"),

@@ -12,7 +12,7 @@ from scanweave.cli.main import main
 from scanweave.studies.cohort import Cohort
 
 TINY = [
-    *("--training.steps", "4", "--training.warm-up", "1", "--training.validate_every", "4"),
+    *("--training.steps", "4", "--training.validate_every", "4"),
     *("--sampling.crop", "16", "16", "--network.channels", "4", "8", "--network.blocks", "1", "--network.rank", "2"),
 ]
 """Options that make a fit a matter of seconds."""
@@ -75,7 +75,7 @@ def test_predict_named_targets_of_a_part_then_refuses_its_folder(cohort, run, tm
     assert made.studies == Cohort.open(cohort).part("test", 0).studies
     assert made.sequences == ["t1", "t2"]
     assert main(command) == 2
-    assert "exists already. Choose another folder" in capsys.readouterr().err
+    assert "exists already. Choose another folder for the predictions, or remove this one" in capsys.readouterr().err
 
 
 def test_predict_unknown_target(cohort, run, tmp_path, capsys):

@@ -49,3 +49,17 @@ def test_a_terminal_shows_a_bar(clock: Clock) -> None:
 def test_other_processes_show_nothing(clock: Clock) -> None:
     assert told(clock, terminal=False, shown=False) == ""
     assert told(clock, terminal=True, shown=False) == ""
+
+
+def test_an_interruption_tells_how_much_is_done(clock: Clock) -> None:
+    file = io.StringIO()
+
+    def interrupted() -> None:
+        with counted("studies", console=Console(file=file, width=100)) as show:
+            show(0, 5)
+            show(2, 5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert file.getvalue().splitlines() == ["studies 0/5", "stopped: studies 2/5"]

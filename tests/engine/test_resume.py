@@ -107,21 +107,20 @@ def test_accumulation_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
     assert largest_difference(doubled, twice) <= 1e-5
 
 
+def in_two_processes(*words: str) -> str:
+    """What torchrun prints that starts a script, or a command, twice."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = run_process(launch, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def test_two_processes_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
     doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
     script = Path(__file__).with_name("tiny.py")
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    arguments = [str(tmp_path / "pair"), json.dumps({"plain": True})]
-    result = run_process(
-        [sys.executable, *command, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert len(re.findall("Finished", result.stdout)) == 1
+    told = in_two_processes(str(script), str(tmp_path / "pair"), json.dumps({"plain": True}))
+    assert len(re.findall("Finished", told)) == 1
     pair = Run.open(tmp_path / "pair")
     assert pair.record["processes"] == 2
     assert largest_difference(doubled, pair) <= 1e-5
@@ -142,17 +141,7 @@ if accelerator.is_main_process:
     print(accelerator.num_processes, hours)
 accelerator.end_training()
 """
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
-    result = run_process(
-        [sys.executable, *launch, sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    processes, hours = map(float, result.stdout.split())
+    processes, hours = map(float, in_two_processes("--no-python", sys.executable, "-c", code).split())
     assert processes == 2
     assert hours >= 12
 
@@ -165,3 +154,12 @@ def test_a_device_that_processes_cannot_share_is_refused(monkeypatch: pytest.Mon
     )
     with pytest.raises(ScanweaveError, match="device: mps cannot be shared by the processes of torchrun"):
         open_accelerator(TrainingSettings())
+
+
+def test_a_fit_gives_signs_of_life(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit(tmp_path, steps=8, log_every=50, warm_up=4)
+    told = capsys.readouterr().out
+    assert "warm-up: 2 steps, not 4, since it takes at most a quarter of the schedule of 8" in told
+    assert "step 1/8 · loss" in told
+    assert told.index("step 4/8 · validating …") < told.index("step 4 validation · error")
+    assert [row["step"] for row in run.metrics() if row["split"] == "train"] == [1]

@@ -185,3 +185,21 @@ def test_runs_open_without_torch() -> None:
         "assert not {'torch', 'accelerate', 'numpy', 'rich'} & sys.modules.keys(), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_longer_schedule_is_told_to_be_another_run(tmp_path: Path) -> None:
+    Run.start(tmp_path, "tiny", CONFIG).close()
+    with pytest.raises(ScanweaveError, match="another run folder, which starts anew: a schedule cannot be made longer"):
+        Run.start(tmp_path, "tiny", {**CONFIG, "training": {"steps": 20, "workers": 2}})
+
+
+def test_a_run_without_weights_says_how_far_it_is(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "tiny", CONFIG) as run:
+        with pytest.raises(ScanweaveError, match="is being fitted: step 0 of 10 is kept"):
+            run.fitted()
+        for step in (3, 6):
+            (run.checkpoints / f"step-{step:08d}").mkdir(parents=True)
+    with pytest.raises(ScanweaveError, match=r"is not finished: step 6 of 10 is kept\. The same fit command goes on"):
+        Run.open(tmp_path).fitted()
+    run.weights.touch()
+    assert Run.open(tmp_path).fitted().folder == tmp_path

@@ -13,7 +13,7 @@ from scanweave.report.grids import synthesis_grid
 from scanweave.report.maps import map_overlay
 from scanweave.report.pictures import picture
 from scanweave.report.ranking import RankedMeasure, ranking_plot
-from scanweave.report.slices import aspect, foreground_box, plane, telling_slice
+from scanweave.report.slices import aspect, foreground_box, grey_range, plane, telling_slice
 from scanweave.report.tables import metric_table
 
 SPACING = (1.0, 1.0, 3.0)
@@ -59,6 +59,15 @@ def test_slices_follow_the_lesion():
     lesion[1:3, 4, 5] = 1
     assert [telling_slice(lesion, name) for name in ("axial", "coronal")] == [5, 4]
     assert foreground_box([lesion], margin=0) == (slice(1, 3), slice(4, 5), slice(5, 6))
+
+
+def test_a_removed_background_is_black_though_few_voxels_are_below_it(volume):
+    undershot = volume.copy()
+    undershot[4, 4, 2] = -0.3
+    assert grey_range(undershot)[0] == 0
+    assert foreground_box([undershot], margin=0) == (slice(4, 16), slice(4, 20), slice(2, 8))
+    brain = np.where(volume > 0, volume - 1, 0)  # as of z-scores: background amid the intensities
+    assert grey_range(brain)[0] == brain.min()
 
 
 def test_grid_marks_what_is_absent(volume):
@@ -107,6 +116,12 @@ def test_learning_curve_thins_and_names_the_best():
         learning_curve(rows, {"never": "lower"})
 
 
+def test_a_single_point_is_seen():
+    figure = learning_curve([{"step": 5, "split": "train", "loss": 1.0}], {"loss": "lower"})
+    (line,) = figure.axes[0].lines
+    assert line.get_marker() == "o"
+
+
 def test_ranking_is_drawn_best_first():
     scores = {"t1": Interval(-1, -1.2, -0.8, 9), "t2": Interval(1, 0.8, 1.2, 9)}
     figure = ranking_plot([RankedMeasure("C", scores, np.array([[0, 1.0], [1.0, 0]]))])
@@ -115,10 +130,11 @@ def test_ranking_is_drawn_best_first():
     np.testing.assert_array_equal(heat.images[0].get_array(), np.eye(2))
 
 
-def test_ranking_of_one_patient_shows_question_marks():
+def test_ranking_of_one_patient_shows_no_probabilities():
     unknown = {"a": Interval(1, np.nan, np.nan, 1), "b": Interval(0, np.nan, np.nan, 1)}
-    figure = ranking_plot([RankedMeasure("C", unknown, np.full((2, 2), np.nan))])
-    assert words(figure).count("?") == 4
+    figure = ranking_plot([RankedMeasure("C", unknown, np.full((2, 2), np.nan), "harder to make")])
+    assert len(figure.axes) == 1
+    assert "score (higher is harder to make)" in words(figure)
     assert picture(figure, vector=True).data.startswith(b"<?xml")
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
 from scanweave.report import page
-from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.blocks import Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.pictures import picture
-from scanweave.report.provenance import environment
+from scanweave.report.provenance import environment, shown_command, shown_path
 from scanweave.report.values import written
 
 HOSTILE = '"><script src="https://evil.example/x.js">alert(1)</script><img src=x onerror=alert(1)>'
@@ -60,7 +60,8 @@ def report(tmp_path):
             HOSTILE,
             [
                 KeyNumbers(
-                    [(HOSTILE, Interval(28.44, 27.1, 29.9, 24), HOSTILE), ("one", Interval(1, np.nan, np.nan, 1), "")]
+                    [(HOSTILE, Interval(28.44, 27.1, 29.9, 24), HOSTILE), ("one", Interval(12, np.nan, np.nan, 1), "")],
+                    {"one": "{:.1f}"},
                 ),
                 Table(
                     [{HOSTILE: HOSTILE, "psnr": Interval(-1.26, -2.0, 3.0, 24), "absent": None}],
@@ -70,6 +71,7 @@ def report(tmp_path):
                 Figure(drawing(), HOSTILE, HOSTILE),
                 Figure(drawing(), "drawn", "a line", vector=True),
                 Text(f"{HOSTILE}\n\nsecond"),
+                Caution(HOSTILE),
             ],
         ),
         Section("Two"),
@@ -98,7 +100,7 @@ def test_nothing_is_asked_for_from_outside(report):
 
 def test_hostile_names_are_shown_as_they_are(report):
     _, html = report
-    assert sum(HOSTILE in words for words in html.words) >= 8
+    assert sum(HOSTILE in words for words in html.words) >= 9
 
 
 def test_pictures_have_words_and_sections_have_names(report):
@@ -118,7 +120,8 @@ def test_figures_are_written_with_interval_and_number(report):
     assert "28.4" in text
     assert "[27.1, 29.9]" in text
     assert "−1.3" in text  # a true minus
-    assert "n = 1: no interval" in text
+    assert "12.0" in text
+    assert written(Interval(12, np.nan, np.nan, 1)) == ("12", "")
     assert written(None) == ("–", "")
     assert written(1234) == ("1,234", "")
     assert written(True) == ("True", "")
@@ -156,3 +159,11 @@ def test_provenance_names_no_host():
 
     assert platform.node() not in " ".join(environment().values()).split()
     assert "numpy" in environment()["Libraries"]
+
+
+def test_commands_keep_relative_folders_and_tell_no_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = f"/home/me/bin/scanweave fit seq2seq --cohort ../a --run runs/glioma --out=/home/me/o --in {tmp_path}/b/c"
+    assert shown_command(typed) == "scanweave fit seq2seq --cohort ../a --run runs/glioma --out=…/o --in b/c"
+    assert shown_command("scanweave 'torn") == shown_command("") == ""
+    assert shown_path("my runs/a") == "'my runs/a'"

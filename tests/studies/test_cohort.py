@@ -122,17 +122,36 @@ def test_the_way_from_a_folder_to_folds(tmp_path, capsys):
             data = generator.integers(0, 500, (12, 12, 12)).astype(np.int16)
             image = nib.Nifti1Image(data, np.diag([9.0, 9.0, 9.0, 1.0]))
             nib.save(image, tmp_path / "src" / patient / f"{name}.nii.gz")
+        mask = nib.Nifti1Image((data > 250).astype(np.uint8), image.affine)
+        nib.save(mask, tmp_path / "src" / patient / "lesion.nii.gz")
     out = tmp_path / "cohort"
     assert ImportCohort((tmp_path / "src",), out, rename="fla=flair").run() == 0
-    assert capsys.readouterr().out.startswith("3 studies in folders layout · t1 3 · flair 3\n")
+    assert capsys.readouterr().out.startswith(
+        "3 studies of 3 patients in folders layout · t1 3 · flair 3 · mask:lesion 3\n"
+    )
     assert CheckCohort(out).run() == 0
     said = capsys.readouterr().out
     assert said.startswith("studies 3/3\n")
     assert "3 ok" in said
     assert SplitCohort(out, folds=3).run() == 0
-    assert capsys.readouterr().out == "3 patients in 3 folds from seed 0; fold 0: 1 train, 1 validation, 1 test\n"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "3 patients in 3 folds from seed 0; fold 0: 1 train, 1 validation, 1 test"
+    assert said[1] == "1 patient to train on is little: --no-validation leaves 2"
+    assert SplitCohort(out, folds=3).run() == 0
+    with pytest.raises(ScanweaveError, match=r"split already, into 3 folds from seed 0\. Give --again"):
+        SplitCohort(out, folds=3, seed=1).run()
+    assert SplitCohort(out, folds=3, seed=1, again=True).run() == 0
+    capsys.readouterr()
     assert ShowCohort(out).run() == 0
-    assert "3 studies of 3 patients" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 studies of 3 patients" in said
+    assert said.splitlines()[3].split() == ["study", "patient", "t1", "flair", "mask:lesion"]
+    assert all(line == line.rstrip() for line in said.splitlines())
+    assert repr(Cohort.open(out)) == "<Cohort src: 3 studies of 3 patients; t1 3, flair 3>"
+    shown = "t1 12×12×12, flair 12×12×12, mask lesion 12×12×12"
+    study = Cohort.open(out)["A"]
+    assert repr(study) == f"<Study A of patient A: {shown}>"
+    assert repr(study["t1"]).startswith("<Scan 12×12×12 at 9×9×9 mm, RAS, ")
     (tmp_path / "src" / "B" / "t1.nii.gz").write_bytes(b"broken")
     assert CheckCohort(out, json=True).run() == 1
     found = {verdict["study"]: verdict for verdict in json.loads(capsys.readouterr().out)}

@@ -36,6 +36,7 @@ def rows(src, **options) -> dict[str, dict]:
         ("ADC", "scan:adc"), ("dwi_adc", "scan:adc"), ("CT_image", "scan:ct"), ("PET", "scan:pet"),
         ("lesion_mask", "mask:lesion"), ("brain_mask", "mask:brain"), ("seg", "mask:seg"), ("CT_mask", "mask:ct"),
         ("Segmentation", "mask:seg"), ("labels", "mask:label"), ("tumor_segmentation", "mask:tumor"),
+        ("brain", "mask:brain"), ("brainmask", "mask:brain"), ("Tissue", "mask:tissue"), ("T1_brain", "scan:t1"),
     ],
 )  # fmt: skip
 def test_names_as_people_write_them(name, column):
@@ -67,7 +68,7 @@ def test_one_folder_per_subject(tmp_path):
     assert found[safe_id("B b")]["mask:seg"] == "B b/seg.nii"
     assert found[safe_id("B b")]["scan:t1"] is None
     words = "\n".join(listing.report())
-    assert "2 studies in folders layout · t1 1 · t1c 1 · flair 1" in words
+    assert "2 studies of 2 patients in folders layout · t1 1 · t1c 1 · flair 1" in words
     assert "A/scout.nii.gz" in words
     assert "--rename" in words
 
@@ -357,3 +358,50 @@ def test_a_subject_written_in_two_cases_is_one_study_and_no_phantom(tmp_path):
     listing = list_studies(tmp_path)
     assert set(listing.studies) == {"P1"}
     assert not any("without any known sequence" in line for line in listing.report())
+
+
+def test_what_a_simulation_writes_is_understood_and_the_rest_is_named_once(tmp_path):
+    names = ("t1", "t2r", "mix", "brain", "tissue", "lesion")
+    tree(tmp_path, *(f"s{i}/{name}.nii.gz" for i in range(6) for name in names), "s0/s0_scout.nii.gz")
+    told: list[str] = []
+    cohort = import_cohort(tmp_path, tmp_path / "out", say=told.append)
+    assert cohort.masks == ["brain", "lesion", "tissue"]
+    assert told[0].startswith("6 studies of 6 patients in folders layout · t1 6")
+    assert any(line.endswith("known: mix (6 files), s0/s0_scout.nii.gz, t2r (6 files)") for line in told)
+
+
+def test_a_folder_of_a_body_part_is_a_session_and_no_mask(tmp_path):
+    tree(tmp_path, "P1/brain/t1.nii.gz", "P1/spine/t1.nii.gz")
+    assert set(rows(tmp_path)) == {"P1_brain", "P1_spine"}
+
+
+def test_people_in_a_folder_of_folders_are_asked_about(tmp_path):
+    source = tree(tmp_path / "src", "clinic/P01/t1.nii.gz", "clinic/P02/t1.nii.gz", "clinic/P03/t1.nii.gz")
+    told = list_studies(source).report()
+    assert told[0].startswith("3 studies of 1 patient in")
+    (note,) = [line for line in told if "note:" in line]
+    assert "P01, P02, P03 are taken for sessions of one patient, clinic. If they are patients, import the f" in note
+    assert "note:" not in "".join(list_studies(source, patient="P[0-9]+").report())
+    assert "note:" not in "".join(list_studies(source / "clinic").report())
+
+
+@pytest.mark.parametrize("names", [("1", "2"), ("2019", "2020-03"), ("20190102", "20200102"), ("pre", "post_op"),
+                                   ("ses-a1", "ses-b1"), ("visit1", "visit2"), ("week 4", "week 8")])  # fmt: skip
+def test_sessions_that_are_named_so_are_not_asked_about(tmp_path, names):
+    tree(tmp_path, *(f"P1/{name}/t1.nii.gz" for name in names))
+    listing = list_studies(tmp_path)
+    assert len(listing.studies) == 2
+    assert "note:" not in "".join(listing.report())
+
+
+def test_a_spelling_that_fits_nothing_is_said(tmp_path):
+    tree(tmp_path / "one", "P1/t1.nii.gz", "P1/fla.nii.gz")
+    tree(tmp_path / "two", "P2_T1POST.nii.gz")
+    rename = {"bogus": "t1", "fla": "flair", "T1POST": "late"}
+    told = list_studies([tmp_path / "one", tmp_path / "two"], rename=rename).report()
+    assert [line for line in told if "note:" in line] == ["  note: --rename bogus=t1 fits no name"]
+
+
+def test_no_source_is_one_line(tmp_path):
+    with pytest.raises(ScanweaveError, match="no folder or table is named"):
+        import_cohort([], tmp_path / "out")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+FEW = 4
+"""Training patients below which a split without a validation part is offered."""
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
 
@@ -15,7 +17,7 @@ _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "b
 class ImportCohort:
     """Make a cohort of the studies in a folder or table; no image is opened, copied or changed."""
 
-    src: Positional[tuple[Path, ...]]
+    src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
     """Folder of studies (nnU-Net raw, Decathlon, BIDS, one folder per subject, all in one) or a .csv or .tsv table."""
     out: Path
     """Folder that the cohort is written to."""
@@ -23,7 +25,7 @@ class ImportCohort:
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
-    leave_out: tuple[str, ...] = ()
+    leave_out: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies to drop, such as "*_native"."""
     patient: str | None = None
     """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
@@ -32,17 +34,17 @@ class ImportCohort:
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
-        from scanweave.studies.layouts import list_studies, parse_rename
+        from scanweave.studies.layouts import import_cohort, parse_rename
 
-        listing = list_studies(
+        cohort = import_cohort(
             self.src,
+            self.out,
             layout=self.layout,
             rename=parse_rename(self.rename),
             leave_out=self.leave_out,
             patient=self.patient,
+            name=self.name,
         )
-        cohort = listing.write(self.out, self.name)
-        print("\n".join(listing.report()))
         print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")
         return 0
 
@@ -93,10 +95,18 @@ class SplitCohort:
     seed: int = 0
     """What the folds are drawn from."""
     validation: bool = True
-    """Whether each fold sets patients aside for validation."""
+    """Whether each fold sets patients aside for validation, by which a fit keeps its best weights, not its last."""
+    again: bool = False
+    """Replace folds that are there already."""
 
     def run(self) -> int:
-        """Write `splits.json`."""
+        """Write `splits.json`.
+
+        Raises:
+            ScanweaveError: There are other splits already, and `again` is not set.
+        """
+        from scanweave.errors import ScanweaveError
+        from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.splits import Part, make_splits, write_splits
 
@@ -105,12 +115,23 @@ class SplitCohort:
         patients = sorted(set(cohort.patients).difference(held))
         folds = len(patients) if self.leave_one_out else self.folds
         splits = make_splits(patients, folds, seed=self.seed, validation=self.validation)
+        before = cohort.splits()
+        if before not in (None, splits) and not self.again:
+            raise ScanweaveError(
+                cohort.folder, f"is split already, into {before.folds} folds from seed {before.seed}",
+                "Give --again to split it anew; runs of the old folds then no longer know who tests",
+            )  # fmt: skip
         write_splits(cohort.folder, splits)
         parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
-        sizes = ", ".join(f"{len(splits.patients(part, 0))} {part}" for part in parts)
-        print(f"{len(patients)} patients in {folds} folds from seed {self.seed}; fold 0: {sizes}")
+        sizes = {part: len(splits.patients(part, 0)) for part in parts}
+        shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
+        print(f"{words.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
+        if self.validation and sizes["train"] < FEW:
+            more = sizes["train"] + sizes["validation"]
+            print(f"{words.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
         if held:
-            print(f"{len(held)} patients stay the test part of every fold, as the source says")
+            stay = "stays" if len(held) == 1 else "stay"
+            print(f"{words.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
         return 0
 
 
@@ -124,15 +145,15 @@ class ShowCohort:
     """How many studies to list."""
 
     def run(self) -> int:
-        """Print counts and a table of present scans."""
+        """Print counts and a table of present scans and masks."""
+        from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
 
         cohort = Cohort.open(self.cohort)
         have = {f"sinogram:{name}": int(cohort.frame[f"sinogram:{name}"].notna().sum()) for name in cohort.sinograms}
         counts = " · ".join(f"{name} {count}" for name, count in {**have, **cohort.counts()}.items())
-        print(
-            f"{cohort.about.get('name', cohort.folder.name)}: {len(cohort)} studies of {len(cohort.patients)} patients"
-        )
+        sizes = f"{words.studies(len(cohort))} of {words.count(len(cohort.patients), 'patient')}"
+        print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
         print(f"{counts}\nimages in {cohort.root}")
         _print_presence(cohort, self.studies)
         return 0
@@ -149,7 +170,6 @@ COMMANDS: dict[str, type] = {
 def _print_verdicts(verdicts: list[Any]) -> None:
     from collections import Counter
 
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -158,25 +178,33 @@ def _print_verdicts(verdicts: list[Any]) -> None:
         style = _STYLES[verdict.status]
         words = "\n".join(escape(str(finding)) for finding in verdict.findings)
         table.add_row(escape(verdict.study), f"[{style}]{verdict.status}[/]", words)
-    console = Console(width=None if _is_terminal() else 200)
-    console.print(table)
+    _print_table(table)
     counts = Counter(verdict.status for verdict in verdicts)
-    console.print(" · ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]))
+    print(" · ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]))
 
 
 def _print_presence(cohort: Any, rows: int) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    names = cohort.sequences
+    columns = [*(f"scan:{name}" for name in cohort.sequences), *(f"mask:{name}" for name in cohort.masks)]
+    names = [column.removeprefix("scan:") for column in columns]
     table = Table("study", "patient", *names, box=None, pad_edge=False, header_style="bold")
     for row in cohort.frame.head(rows).to_dict("records"):
-        marks = ["✓" if isinstance(row[f"scan:{name}"], str) else "·" for name in names]
+        marks = ["✓" if isinstance(row[column], str) else "·" for column in columns]
         table.add_row(row["study"], row["patient"], *marks)
-    console = Console(width=None if _is_terminal() else 200)
-    console.print(table)
+    _print_table(table)
     if len(cohort) > rows:
-        console.print(f"… and {len(cohort) - rows} more")
+        print(f"… and {len(cohort) - rows} more")
+
+
+def _print_table(table: Any) -> None:
+    """Print without the blanks that rich puts at the end of lines."""
+    from rich.console import Console
+
+    console = Console(width=None if _is_terminal() else 200)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _is_terminal() -> bool:

@@ -13,6 +13,10 @@ from tyro.conf import Positional, arg
 from scanweave.cli.parsing import parse, parse_fields, show_help
 from scanweave.systems.registry import SYSTEMS, Entry, entry
 
+_PRESETS = "; ".join(
+    f"{name}: {' or '.join(about.presets)}, default {about.presets[0]}" for name, about in SYSTEMS.items()
+)
+
 
 @dataclass
 class Fit:
@@ -27,8 +31,8 @@ class Fit:
     """Folder of the cohort."""
     folder: Annotated[Path, arg(name="run")]
     """Folder of the run."""
-    preset: str | None = None
-    """Settings to start from; the system's first preset if not given."""
+    preset: Annotated[str | None, arg(help_behavior_hint=f"({_PRESETS})")] = None
+    """Settings to start from."""
     config: Path | None = None
     """TOML file of settings on top of the preset."""
     fold: int = 0
@@ -81,6 +85,6 @@ def _help(program: str, arguments: list[str]) -> int:
     except SystemExit:
         if system is not None:
             about = entry(system)
-            print(f"Settings of {system}, with the values of the preset {about.presets[0]}:")
+            print(f"Settings of {system}, with the values of the preset {about.presets[0]}, the default:")
             show_help(about.preset(about.presets[0]), f"{program} {system}")
     return 0

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import io
-from collections.abc import Callable
-from contextlib import redirect_stderr
-from types import ModuleType
-from typing import Any, Protocol, TypeVar
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields, replace
+from types import ModuleType, NoneType
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from scanweave.errors import ScanweaveError
 
@@ -22,6 +27,26 @@ class Command(Protocol):
 
 
 T = TypeVar("T")
+LIKE = 0.7
+"""Likeness, at most 1, from which an unknown option counts as a known one that was mistyped."""
+_PLAIN = ConstructorRegistry()
+
+
+@_PLAIN.primitive_rule
+def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """`X | None` as X, so that neither help nor faults offer None: leaving the option out says it."""
+    kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
+    if len(kinds) != 1 or NoneType not in get_args(info.type):
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds[0], info.markers))
+    if not isinstance(spec, PrimitiveConstructorSpec):
+        return None
+    shown = spec.str_from_instance
+    return replace(
+        spec,
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["none"] if value is None else shown(value),
+    )
 
 
 def run_verb(module: ModuleType, program: str, arguments: list[str]) -> int:
@@ -56,27 +81,31 @@ def parse(command: type[T], program: str, arguments: list[str], *, extra: bool =
         ScanweaveError: An argument is missing, unknown or of the wrong kind.
         SystemExit: Help was asked for.
     """
+    _refuse_unknown(command, program, arguments, extra)
     words = io.StringIO()
     try:
-        with redirect_stderr(words):
+        with _PLAIN, redirect_stderr(words):
             if extra:
                 return tyro.cli(command, prog=program, args=arguments, return_unknown_args=True)
             return tyro.cli(command, prog=program, args=arguments), []
     except SystemExit as stop:
         if not stop.code:
             raise
-        reason, step = _one_line(words.getvalue())
-        raise ScanweaveError(
-            program, reason.replace(f"Missing from {program}:", "needs"), step or f"See {program} --help"
-        ) from None
+        raise ScanweaveError(program, _one_line(words.getvalue()), f"See {program} --help") from None
 
 
 def show_help(settings: Any, program: str) -> None:
     """Print every field of `settings`, its meaning and its value."""
+    words = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding, errors=sys.stdout.errors, write_through=True)
     try:
-        tyro.cli(type(settings), default=settings, prog=program, args=["--help"], config=(tyro.conf.FlagConversionOff,))
+        with _PLAIN, redirect_stdout(words):
+            tyro.cli(
+                type(settings), default=settings, prog=program, args=["--help"],
+                config=(tyro.conf.FlagConversionOff,),
+            )  # fmt: skip
     except SystemExit:
-        return
+        words.seek(0)
+        print(words.read().split("\n\n", 2)[-1], end="")  # without the usage and the docstring for programmers
 
 
 def parse_fields(arguments: list[str]) -> dict[str, Any]:
@@ -109,11 +138,36 @@ def _literal(word: str) -> Any:
         return word
 
 
-def _one_line(box: str) -> tuple[str, str]:
-    """The reason, and the option that was perhaps meant, from tyro's box of words, drawn in Unicode or ASCII."""
+def _refuse_unknown(command: type, program: str, arguments: list[str], extra: bool) -> None:
+    """Name an option that `command` does not have; if others are allowed, one that resembles its own."""
+    known = ["--help", *_options(command)]
+    for word in arguments:
+        option = word.partition("=")[0].replace("_", "-")
+        if not option.startswith("--") or option in known:
+            continue
+        near = difflib.get_close_matches(option, known, n=1, cutoff=LIKE)
+        if not extra or (near and "." not in option):
+            step = f"Did you mean {near[0]}" if near else f"See {program} --help"
+            raise ScanweaveError(program, f"there is no option {option}", step)
+
+
+def _options(command: type) -> Iterator[str]:
+    hints = get_type_hints(command, include_extras=True)
+    for field in fields(command):
+        marks = getattr(hints[field.name], "__metadata__", ())
+        named = (getattr(mark, "name", None) for mark in marks if isinstance(mark, type(tyro.conf.arg())))
+        name = (next(named, None) or field.name).replace("_", "-")
+        yield f"--{name}"
+        if hints[field.name] is bool:
+            yield f"--no-{name}"
+
+
+def _one_line(box: str) -> str:
+    """The reason from tyro's box of words, drawn in Unicode or ASCII."""
+    needed = re.findall(r"^[│ ] {5}(\S+)", box.partition("For full help")[0], re.MULTILINE)
+    if "Missing from" in box and needed:
+        return f"needs {' and '.join(', '.join(needed).rsplit(', ', 1))}"
     plain = "╭" not in box  # then the title is a line of its own, above a rule
     lines = [line.strip(" │") for line in box.splitlines() if line and line[0] not in "╭╰"][2 * plain :]
     rules = [number for number, line in enumerate(lines) if line and not line.strip("─-")]
-    reason = " ".join(lines[: rules[0]] if rules else lines)
-    meant = next((lines[i + 1] for i, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")
-    return reason, f"Did you mean {meant}" if meant else ""
+    return " ".join(lines[: rules[0]] if rules else lines)

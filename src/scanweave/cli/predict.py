@@ -22,6 +22,8 @@ class Predict:
     """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
     targets: str | None = None
     """Sequences to make from all others, such as "t1,flair"; those that each study lacks if not given."""
+    studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
+    """Studies to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None
     """Which part of the run's fold; all studies if not given."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -33,20 +35,22 @@ class Predict:
         from scanweave.cli.main import REFUSED
         from scanweave.engine.parts import part_of
         from scanweave.engine.progress import counted
+        from scanweave.engine.run import Run
+        from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
 
-        system = api.open_run(self.folder, self.device, "predict")
-        cohort = Cohort.open(self.cohort)
+        run, cohort = Run.open(self.folder), Cohort.open(self.cohort)
         if self.part is not None:
-            cohort = part_of(system.run, cohort, self.part)
+            cohort = part_of(run, cohort, self.part)
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
         with counted("studies predicted") as progress:
-            done = api.predict(system, cohort, self.out, targets=targets, progress=progress)
-        for reason in done.failed.values():
-            print(f"error: {reason}", file=sys.stderr)
-        complete = f" · nothing absent in {len(done.complete)} studies" if done.complete else ""
-        failed = f" · {len(done.failed)} studies failed" if done.failed else ""
-        where = f"wrote {done.made} synthetic images to {self.out}" if done.made else "nothing was written"
+            done = api.predict(
+                self.folder, cohort, self.out, targets=targets, studies=self.studies or None, device=self.device,
+                progress=progress, say=lambda line: print(line, file=sys.stderr),
+            )  # fmt: skip
+        complete = f" · nothing absent in {words.studies(len(done.complete))}" if done.complete else ""
+        failed = f" · {words.studies(len(done.failed))} failed" if done.failed else ""
+        where = f"wrote {words.count(done.made, 'synthetic image')} to {self.out}" if done.made else "wrote nothing"
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{hint}")
         return REFUSED if done.failed else 0

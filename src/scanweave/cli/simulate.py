@@ -9,10 +9,14 @@ from typing import Literal
 
 @dataclass
 class SimulateBrain:
-    """Make multi-sequence brain MRI from signal equations: NIfTI, masks and truth.json. Takes up where it stopped."""
+    """Make multi-sequence brain MRI from signal equations: NIfTI, masks and truth.json. Takes up where it stopped.
+
+    Sequences: t1, t1c, t2, flair and pd, and two whose place in a ranking is known: t2r is computed from t2 alone (it
+    carries nothing of its own), mix from t1 and t2 (it needs both).
+    """
 
     subjects: int
-    """How many."""
+    """How many; each is one study of one simulated patient."""
     out: Path
     """Folder to make; a cohort afterwards."""
     seed: int = 0
@@ -36,15 +40,16 @@ class SimulateBrain:
         """Simulate, and say where the cohort is."""
         from scanweave.engine.progress import counted
         from scanweave.simulate import simulate_brain
+        from scanweave.studies import words
 
-        with counted("subjects") as progress:
+        with counted("studies") as progress:
             cohort = simulate_brain(
                 self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress,
                 keep_removed=self.keep_removed, oracle=self.oracle, spacing=self.spacing, protocol=self.protocol,
                 missing=self.missing, dce_frames=self.dce_frames,
             )  # fmt: skip
         print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {len(cohort)} subjects · next: scanweave cohort split {cohort.folder}")
+        print(f"wrote {cohort.folder}: {words.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
         return 0
 
 

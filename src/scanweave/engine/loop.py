@@ -67,6 +67,11 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
     if run.finished:
         progress.say(f"{run.folder} is finished: its weights are {run.weights.name}")
         return
+    if settings.warm_up_steps < settings.warm_up:
+        progress.say(
+            f"warm-up: {settings.warm_up_steps} steps, not {settings.warm_up}, "
+            f"since it takes at most a quarter of the schedule of {settings.schedule_length}"
+        )
     accelerator = open_accelerator(settings)
     with StopRequest() as request, _enough_memory(accelerator.device):
         session = _Session(task, settings, run, progress, accelerator)
@@ -143,6 +148,7 @@ class _Session:
         self.model, self.optimizer = accelerator.prepare(task.objective, optimizer)
         self.average = None
         self._kept: int | None = None
+        self._validates = True
         if settings.ema_decay is not None:
             decay = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(task.network, multi_avg_fn=decay)
@@ -210,7 +216,7 @@ class _Session:
             while not self.ended:
                 stop = self._step(batches, stop=request.signal is not None)
                 self.progress.advance(state.step)
-                if state.step % settings.log_every == 0:
+                if state.step % settings.log_every == 0 or state.step == 1:  # the first one as a sign of life
                     self._report()
                 if state.step % settings.validate_every == 0 or state.step == settings.steps:
                     self._validate()
@@ -311,9 +317,12 @@ class _Session:
         _seed_layers(self.settings.seed, state.step)
         metrics = None
         if self.run.main:
+            if self._validates:
+                self.progress.validating(state.step)
             with _evaluating(network):
                 metrics = task.validate(network)
         metrics = broadcast_object_list([metrics])[0]
+        self._validates = metrics is not None
         if metrics is None:
             return
         metrics = {name: float(value) for name, value in metrics.items()}

@@ -29,17 +29,24 @@ def counted(what: str, *, shown: bool = True, console: Console | None = None) ->
     bar = _bar(console, shown)
     task = bar.add_task(what, total=None, eta="?", terms="")
 
+    stopped = ""
+
     def show(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal told, stopped
+        stopped = f"stopped: {what} {done}/{total}"
         now = time.monotonic()
         eta = _duration((total - done) * (now - began) / done) if done else "?"
         bar.update(task, completed=done, total=total, eta=eta)
-        if bar.disable and (done == total or now - told > SECONDS):
-            console.print(f"{what} {done}/{total}" + (f" · ETA {eta}" if done < total else ""))
+        if bar.disable and (done in (0, total) or now - told > SECONDS):
+            console.print(f"{what} {done}/{total}" + (f" · ETA {eta}" if 0 < done < total else ""))
             told = now
 
-    with bar:
-        yield show
+    try:
+        with bar:
+            yield show
+    except KeyboardInterrupt:
+        console.print(stopped, end="\n" if stopped else "")
+        raise
 
 
 def _bar(console: Console, shown: bool) -> Progress:
@@ -112,6 +119,13 @@ class TrainingProgress:
             self.say(f"step {step}/{self._steps} · {shown} · {pace:.3g} samples/s · ETA {self.eta(step)}")
         else:
             self._bar.update(self._task, terms=f"{shown} · {pace:.3g} samples/s")
+
+    def validating(self, step: int) -> None:
+        """Say that a validation has begun."""
+        if self._bar.disable:
+            self.say(f"step {step}/{self._steps} · validating …")
+        else:
+            self._bar.update(self._task, terms="validating …")
 
     def pace(self, step: int) -> float:
         """Return the steps per second of this session."""

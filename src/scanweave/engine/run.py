@@ -171,6 +171,23 @@ class Run:
         """Whether the training came to its end."""
         return self.record.get("state") == "finished" and self.weights.is_file()
 
+    def fitted(self) -> Self:
+        """The run itself, if its weights are there.
+
+        Raises:
+            ScanweaveError: The training has not come to its end, or the weights were lost.
+        """
+        if self.weights.is_file():
+            return self
+        if self.record.get("state") == "finished":
+            raise ScanweaveError(self.weights, "is absent", _ADVICE)
+        training = self.config.get("training")
+        steps = training.get("steps", "?") if isinstance(training, dict) else "?"
+        names = [path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*")]
+        step = max((int(name) for name in names if name.isdecimal()), default=0)
+        state = "is not finished" if self.state == "stopped" else "is being fitted"
+        raise ScanweaveError(self.folder, f"{state}: step {step} of {steps} is kept", "The same fit command goes on")
+
     @property
     def main(self) -> bool:
         """Whether this process is the one that writes."""
@@ -279,7 +296,7 @@ def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"])) or "content"
-        raise ScanweaveError(path, f"{field}: {fault['msg']}", _ADVICE) from error
+        raise ScanweaveError(path, f"{field}: {fault['msg']}", _ADVICE) from None
     return content
 
 
@@ -325,10 +342,11 @@ def _refuse_difference(
     difference = _first_difference(old, new)
     if difference:
         field, before, after = difference
+        longer = ", which starts anew: a schedule cannot be made longer" if field.endswith(".steps") else ""
         raise ScanweaveError(
             folder,
             f"holds a run with another configuration: {field} was {before}, now {after}",
-            "Choose another run folder, or use the old value",
+            f"Use the old value, or choose another run folder{longer}",
         )
 
 

@@ -17,13 +17,13 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
         settings: The schedule.
         step: Updates made so far; 0 for the first.
     """
-    if step < settings.warm_up:
-        return settings.learning_rate * (step + 1) / settings.warm_up
+    if step < settings.warm_up_steps:
+        return settings.learning_rate * (step + 1) / settings.warm_up_steps
     if settings.schedule == "constant":
         return settings.learning_rate
-    elapsed = step - settings.warm_up
+    elapsed = step - settings.warm_up_steps
     elapsed -= elapsed % settings.schedule_every
-    fraction = min(1.0, elapsed / (settings.schedule_length - settings.warm_up))
+    fraction = min(1.0, elapsed / (settings.schedule_length - settings.warm_up_steps))
     if settings.schedule == "poly":
         remaining = (1 - fraction) ** settings.poly_power
     else:

@@ -46,7 +46,9 @@ class TrainingSettings(BaseModel):
     schedule: Literal["constant", "poly", "cosine"] = Field(
         "poly", description="Fall of the rate after the warm-up; poly as in the Seq2Seq paper and nnU-Net."
     )
-    warm_up: int = Field(0, ge=0, description="Steps of linear rise to the highest rate; 0, Adam needs none here.")
+    warm_up: int = Field(
+        0, ge=0, description="Steps of linear rise to the highest rate, at most a quarter of the schedule; 0: none."
+    )
     poly_power: float = Field(0.9, gt=0, description="Exponent of the poly schedule; 0.9 as in the Seq2Seq paper.")
     schedule_every: int = Field(
         1, gt=0, description="Steps between two changes of the rate; a paper's epoch where it decays per epoch."
@@ -89,10 +91,6 @@ class TrainingSettings(BaseModel):
     def _schedule_is_possible(self) -> Self:
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate exceeds learning_rate")
-        if self.warm_up >= self.schedule_length:
-            raise ValueError(
-                f"warm_up ({self.warm_up}) must be shorter than the schedule of {self.schedule_length} steps"
-            )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must lie in [0, 1)")
         return self
@@ -101,6 +99,11 @@ class TrainingSettings(BaseModel):
     def schedule_length(self) -> int:
         """Length of the schedule [steps]."""
         return self.schedule_steps or self.steps
+
+    @property
+    def warm_up_steps(self) -> int:
+        """Steps of the warm-up as far as the schedule has room for it."""
+        return min(self.warm_up, self.schedule_length // 4)
 
     @property
     def fingerprint(self) -> str:

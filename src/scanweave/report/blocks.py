@@ -1,4 +1,4 @@
-"""What a report is made of: sections of figures, tables, texts and key numbers."""
+"""What a report is made of: sections of figures, tables, texts, cautions and key numbers."""
 
 from __future__ import annotations
 
@@ -52,13 +52,26 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Caution:
+    """What a reader must know before believing what follows, set in a box."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class KeyNumbers:
-    """The few figures to remember: `(label, value, note)`, the value a number, a string or an interval."""
+    """The few figures to remember.
+
+    Attributes:
+        items: `(label, value, note)`, the value a number, a string or an interval.
+        formats: Format of the value with a label, as in a table.
+    """
 
     items: Sequence[tuple[str, Any, str]]
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
-Block = Figure | Table | Text | KeyNumbers
+Block = Figure | Table | Text | Caution | KeyNumbers
 
 
 @dataclass(frozen=True)

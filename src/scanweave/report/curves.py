@@ -52,12 +52,13 @@ def _panel(axes: Axes, name: str, splits: dict[str, np.ndarray], better: str) ->
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if "train" in splits:
         points = splits["train"]
-        axes.plot(*points.T, color="#b4bdc3", linewidth=1, label="training")
+        marker = "" if len(points) > 1 else "o"  # a line of one point cannot be seen
+        axes.plot(*points.T, color="#b4bdc3", linewidth=1, label="training", marker=marker, markersize=5)
     if "validation" in splits:
         points = splits["validation"]
         axes.plot(*points.T, color=ACCENT, label="validation", marker="o" if len(points) < 30 else "", markersize=3)

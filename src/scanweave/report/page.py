@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
-from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.pictures import Picture, picture
 from scanweave.report.values import is_number, written
 
@@ -94,7 +94,11 @@ def _view(block: Block) -> tuple[str, Any]:
         case Table():
             return "table", _table(block)
         case KeyNumbers():
-            return "numbers", [(label, *written(value), note) for label, value, note in block.items]
+            return "numbers", [
+                (label, *written(value, block.formats.get(label)), note) for label, value, note in block.items
+            ]
+        case Caution():
+            return "caution", block.text
         case Text():
             return "text", [part.strip() for part in block.text.split("\n\n") if part.strip()]
 

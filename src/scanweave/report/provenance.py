@@ -29,7 +29,7 @@ def run_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     fitted_on = record.get("cohort") or {}
     versions = ", ".join(f"{name} {number}" for name, number in (record.get("versions") or {}).items())
     facts = {
-        "Command of the fit": _without_folders(str(record.get("command", ""))),
+        "Command of the fit": shown_command(str(record.get("command", ""))),
         "Preset": config.get("preset"),
         "Seed": (config.get("training") or {}).get("seed"),
         "Fold": config.get("fold"),
@@ -41,20 +41,30 @@ def run_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     return known | {f"{label} of this page": value for label, value in environment().items()}
 
 
-def duration(seconds: float) -> str:
-    """Return a time in hours and minutes, or minutes and seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+def shown_path(path: str | Path) -> str:
+    """A path as a page may tell it to a shell: relative as it is, absolute without the folders above this one."""
+    path = Path(path)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return f"…/{shlex.quote(path.name)}" if path.is_absolute() else shlex.quote(str(path))
 
 
-def _without_folders(command: str) -> str:
-    """The command as it was typed, folders shortened to their names: a report is sent around."""
+def shown_command(command: str) -> str:
+    """A command as it was typed, but for absolute paths: a report is sent around.
+
+    Returns:
+        The command; empty if it cannot be parsed.
+    """
     try:
-        words = shlex.split(command)
+        program, *words = shlex.split(command)
     except ValueError:
         return ""
-    return shlex.join(Path(word).name if "/" in word else word for word in words)
+    return " ".join([shlex.quote(Path(program).name), *map(_shown_word, words)])
+
+
+def _shown_word(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + equals + shown_path(value) if value.startswith("/") else shlex.quote(word)
 
 
 def _version(name: str) -> str:

@@ -22,25 +22,29 @@ class RankedMeasure:
     Attributes:
         title: Its name, such as `"Generates others (C_t)"`.
         scores: Score and interval of each sequence, higher is better.
-        probability: `(N, N)`: row = sequence in the order of `scores`, column = rank − 1.
+        probability: `(N, N)`: row = sequence in the order of `scores`, column = rank − 1; NaN if unknown.
+        higher: What a higher score is, such as `"harder to make"`.
     """
 
     title: str
     scores: Mapping[str, Estimate]
     probability: NDArray[Any]
+    higher: str = ""
 
 
 @styled
 def ranking_plot(measures: Sequence[RankedMeasure]) -> Figure:
-    """Draw measures side by side, each with its scores above and its rank probabilities below, best on top."""
+    """Draw measures side by side, best on top: scores above, and below the rank probabilities if they are known."""
     size = max(len(measure.scores) for measure in measures)
-    figure = Figure(figsize=(WIDTH, 0.62 * size + 2.2), layout="constrained")
+    lines = 2 if any(np.isfinite(measure.probability).any() for measure in measures) else 1
+    figure = Figure(figsize=(WIDTH, lines * (0.31 * size + 1.1)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-    panels = figure.subplots(2, len(measures), squeeze=False)
-    for (dots, heat), measure in zip(panels.T, measures, strict=True):
+    panels = figure.subplots(lines, len(measures), squeeze=False)
+    for (dots, *below), measure in zip(panels.T, measures, strict=True):
         order = sorted(measure.scores, key=lambda name: -measure.scores[name].value)
         _dots(dots, measure, order)
-        _heat(heat, measure, order)
+        for heat in below:
+            _heat(heat, measure, order)
     return figure
 
 
@@ -58,7 +62,9 @@ def _dots(axes: Axes, measure: RankedMeasure, order: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
-    axes.set_xlabel("score, higher is better" if all(np.isnan(s.low) for s in scores) else "score and 95 % interval")
+    unknown = all(np.isnan(score.low) for score in scores)
+    sense = f" (higher is {measure.higher})" if measure.higher else ""
+    axes.set_xlabel(f"score{sense}" + ("" if unknown else " and 95 % interval"))
 
 
 def _heat(axes: Axes, measure: RankedMeasure, order: Sequence[str]) -> None:

@@ -17,11 +17,14 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from scanweave.report.style import DIFFERENCE, bare
+from scanweave.studies.foreground import removed_background
 
 Plane = Literal["sagittal", "coronal", "axial"]
 PLANES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 SIDES: dict[Plane, tuple[str, str]] = {"sagittal": ("A", "P"), "coronal": ("R", "L"), "axial": ("R", "L")}
 Array = NDArray[Any]
+FEW = 0.1
+"""Largest share of voxels below a background for it to be shown as black."""
 
 
 def plane(volume: Array, name: Plane, index: int) -> Array:
@@ -66,8 +69,14 @@ def outline(axes: Axes, mask: Array, name: Plane, index: int, color: str = "#35d
 
 
 def grey_range(volume: Array) -> tuple[float, float]:
-    """Return the intensities shown as black and white: the lowest, and the 99.5th percentile of what is above it."""
-    low = float(volume.min())
+    """Return the intensities shown as black and white: the background, and the 99.5th percentile of what is above it.
+
+    The background is the value that was set where it was removed, if few voxels are below it, as after a resampling;
+    else the lowest.
+    """
+    low, removed = float(volume.min()), removed_background(volume)
+    if removed is not None and np.count_nonzero(volume < removed) <= FEW * np.count_nonzero(volume > removed):
+        low = removed
     above = volume[volume > low]
     return low, float(np.percentile(above, 99.5)) if above.size else low + 1.0
 
@@ -87,7 +96,8 @@ def foreground_box(volumes: Iterable[Array], margin: float = 0.04) -> tuple[slic
         margin: What is left around it, as a share of each side.
     """
     volumes = list(volumes)
-    bright = np.any([v > v.min() + 0.02 * (v.max() - v.min()) for v in volumes], axis=0)
+    ranges = [grey_range(volume) for volume in volumes]
+    bright = np.any([v > low + 0.02 * (high - low) for v, (low, high) in zip(volumes, ranges, strict=True)], axis=0)
     if not bright.any():
         return tuple(slice(0, size) for size in bright.shape)
     box = []

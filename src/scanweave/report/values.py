@@ -42,9 +42,16 @@ def written(value: Any, pattern: str | None = None) -> tuple[str, str]:
     """
     if isinstance(value, Estimate):
         if math.isnan(value.low):
-            return _number(value.value, pattern), f"n = {value.n}: no interval"
+            return _number(value.value, pattern), ""
         return _number(value.value, pattern), f"[{_number(value.low, pattern)}, {_number(value.high, pattern)}]"
     return _number(value, pattern), ""
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words [h, min, s]."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def is_number(value: Any) -> bool:

@@ -21,7 +21,7 @@ from scanweave.simulate.settings import BrainSettings
 
 STUDIES, HELD_OUT, TRUTH = "studies", "held_out", "truth.json"
 REQUEST = "simulation.json"
-AGAIN = "Choose another --out, or remove that folder first"
+AGAIN = "Choose another --out"
 
 
 def claim(out: Path, request: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from scanweave.studies.readers import read_scan
 from scanweave.studies.sinogram_files import SinogramFiles
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
+from scanweave.studies.words import count, studies
 
 FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
@@ -83,7 +84,9 @@ class Cohort:
         """
         folder = Path(folder)
         if (folder / ABOUT).exists():
-            raise ScanweaveError(folder, "holds a cohort already", "Choose another --out, or remove that folder first")
+            raise ScanweaveError(
+                folder, "holds a cohort already", f"Choose another folder, or remove its {ABOUT} first"
+            )
         frame = pd.DataFrame(list(rows))
         if frame.empty:
             raise ScanweaveError(
@@ -95,6 +98,11 @@ class Cohort:
         about = {"format": FORMAT, "name": name, "source": source, "layout": layout, "root": str(root)}
         write_json(folder / ABOUT, about)
         return cls.open(folder)
+
+    def __repr__(self) -> str:
+        sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
+        scans = ", ".join(f"{name} {number}" for name, number in self.counts().items())
+        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {scans}>"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -141,6 +149,11 @@ class Cohort:
     def sinograms(self) -> list[str]:
         """Names of the sinograms that at least one study has, in manifest order."""
         return [c[9:] for c in self.frame.columns if c.startswith("sinogram:") and bool(self.frame[c].notna().any())]
+
+    @property
+    def masks(self) -> list[str]:
+        """Names of the masks that at least one study has, in manifest order."""
+        return [c[5:] for c in self.frame.columns if c.startswith("mask:") and bool(self.frame[c].notna().any())]
 
     def counts(self) -> dict[str, int]:
         """How many studies have each scan."""

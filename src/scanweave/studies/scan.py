@@ -50,6 +50,17 @@ class Scan:
             raise ScanweaveError("affine", geometry.fault, "Pass an invertible 4 × 4 voxel-to-millimetre affine")
         return cls(geometry, lambda: array, frames=array.shape[3] if array.ndim == 4 else None, synthetic=synthetic)
 
+    def __repr__(self) -> str:
+        spacing = "×".join(f"{length:.3g}" for length in self.geometry.spacing)
+        made = ", synthetic" if self.synthetic else ""
+        where = f", {self.path}" if self.path else ""
+        return f"<Scan {self.size} at {spacing} mm, {self.geometry.orientation}{made}{where}>"
+
+    @property
+    def size(self) -> str:
+        """Its shape in words, such as `"240×240×155"`."""
+        return "×".join(map(str, self.geometry.shape)) + (f"×{self.frames}" if self.frames else "")
+
     @cached_property
     def data(self) -> NDArray[np.generic]:
         """The array, `(X, Y, Z)` or `(X, Y, Z, T)`, in the units of the file."""

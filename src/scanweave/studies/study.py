@@ -37,6 +37,11 @@ class Study:
     labels: Mapping[str, Any] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        images = [f"{name} {scan.size}" for name, scan in self.scans.items()]
+        images += [f"mask {name} {scan.size}" for name, scan in self.masks.items()]
+        return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
+
     def __getitem__(self, name: str) -> Scan:
         """The scan of that name."""
         try:
@@ -46,6 +51,11 @@ class Study:
             raise ScanweaveError(
                 self.id, f"scan '{name}' is absent (present: {present})", "Choose a present scan"
             ) from None
+
+    @property
+    def columns(self) -> set[str]:
+        """Its scans and sinograms as a manifest names them: `scan:t1`, `sinogram:ct`."""
+        return {*(f"scan:{name}" for name in self.scans), *(f"sinogram:{name}" for name in self.sinograms)}
 
     def sinogram(self, name: str) -> Sinogram:
         """The measurement of that name, read now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
@@ -22,6 +23,7 @@ class Entry:
         paper: The work that it comes from.
         arxiv: Number of that work on arXiv, empty where it is not there.
         class_name: Its class in `system.py`.
+        plan_class: Module and class of what the `plan.json` of its runs holds; loads without torch.
         verbs: What it offers.
         presets: Keys of `PRESETS` in its `config.py`, the default first.
     """
@@ -33,6 +35,7 @@ class Entry:
     paper: str
     arxiv: str
     class_name: str
+    plan_class: str
     verbs: tuple[str, ...]
     presets: tuple[str, ...]
 
@@ -44,6 +47,11 @@ class Entry:
     def load(self) -> Any:
         """Import the system and return its class."""
         return getattr(import_module(f"{self.module}.system"), self.class_name)
+
+    def plan(self, run: Path) -> Any:
+        """What a run of it makes (`targets`), and of what (`sources`); imports no torch."""
+        module, _, name = self.plan_class.partition(":")
+        return getattr(import_module(module), name).load(run / "plan.json")
 
     def preset(self, name: str) -> Any:
         """The settings of a preset; imports its `config.py` only.
@@ -69,6 +77,7 @@ _ENTRIES = (
         "MRI, Medical Image Analysis 2024",
         arxiv="2302.00517",
         class_name="Seq2Seq",
+        plan_class="scanweave.studies.plan:Plan",
         verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
         presets=("small", "paper"),
     ),
@@ -80,6 +89,7 @@ _ENTRIES = (
         paper="Wu et al., Deep learning based spectral CT imaging, Neural Networks 2021",
         arxiv="",
         class_name="Ultra",
+        plan_class="scanweave.systems.ultra.plan:SpectralPlan",
         verbs=("fit", "predict", "evaluate", "report"),
         presets=("small", "paper"),
     ),
@@ -91,6 +101,7 @@ _ENTRIES = (
         paper="Wu et al., Stabilizing deep tomographic reconstruction (parts A and B), Patterns 2022",
         arxiv="2008.01846",
         class_name="AcidSystem",
+        plan_class="scanweave.systems.acid.plan:AcidPlan",
         verbs=("fit", "predict", "evaluate", "audit", "report"),
         presets=("small", "large"),
     ),

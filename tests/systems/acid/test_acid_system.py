@@ -85,7 +85,7 @@ def test_mri_pairs_are_fitted_from_python(acid_run, tmp_path):
     names = ("a", "b", "c", "d")
     pairs = Pairs(truth, physics.A(truth), names, names)
     system = AcidSystem.fit_pairs(physics, pairs, pairs.first(2), tmp_path / "run", acid_run.config, say=lambda _: None)
-    assert system.sequences == ("real", "imaginary")
+    assert system.channels == ("real", "imaginary")
     with torch.no_grad():
         assert system.acid()(pairs.measurement).shape == truth.shape
     one = Pairs(truth[:, :1], physics.A(truth), names, names)

@@ -26,33 +26,110 @@ def page(path):
     return html.unescape(re.sub(r"<[^>]+>", " ", path.read_text(encoding="utf-8")))
 
 
-def test_what_was_not_made_is_named_with_its_command(fitted, run):
-    text = page(write(run, fitted.system.plan))
-    for verb in ("evaluate", "rank", "explain"):
-        assert f"scanweave {verb} myrun --cohort COHORT" in text
-    assert "9 studies of 9 patients" in text
-    assert "2302.00517" in text
-
-
-def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, run, tmp_path):
+@pytest.fixture
+def results(fitted, run):
+    """The same run, with evaluation, ranking and explanation."""
     system = fitted.system
     own, system.run = system.run, run
     try:
         for verb in (system.evaluate, system.rank, system.explain):
             verb(fitted.cohort, say=lambda _: None)
-        path = system.report(tmp_path / "page.html")
     finally:
         system.run = own
+    return run
+
+
+def change(path, edit):
+    """Rewrite a JSON file after `edit` has changed its content."""
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def set_mean(psnr):
+    """An edit of a summary that sets what the mean of the others reaches."""
+
+    def edit(summary):
+        for row in summary["rows"]:
+            if row["kind"] == "mean" and row["measure"] == "psnr":
+                row["mean"] = psnr
+
+    return edit
+
+
+def test_what_was_not_made_is_named_with_a_command_that_works_here(fitted, run, monkeypatch):
+    monkeypatch.chdir(run.folder.parent)
+    run.record["cohort"] = {**run.record["cohort"], "path": "/nowhere"}
+    text = page(write(run, fitted.system.plan))
+    for verb in ("evaluate", "rank", "explain"):
+        assert f"scanweave {verb} myrun --cohort COHORT" in text
+    (run.folder.parent / "mine").mkdir()
+    run.record["cohort"]["path"] = "mine"
+    assert "scanweave explain myrun --cohort mine" in page(write(run, fitted.system.plan))
+    assert "9 studies of 9 patients" in text
+    assert "2302.00517" in text
+
+
+def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, results, tmp_path):
+    change(results.folder / "evaluation" / "summary.json", set_mean(0.0))
+    path = write(results, fitted.system.plan, tmp_path / "page.html")
     text, source = page(path), path.read_text(encoding="utf-8")
-    assert "--cohort COHORT" not in text
+    assert "This makes it" not in text
     for words in ("PSNR [dB]", "rank by C_d", "AUROC lesion", "the test part of fold 0", "magnitude"):
         assert words in text, words
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", source)
     assert str(tmp_path) not in text
     assert source.count("<img") >= 6
-    ranking = json.loads((run.folder / "ranking" / "ranking.json").read_text())
+    assert "Caution" not in text
+    ranking = json.loads((results.folder / "ranking" / "ranking.json").read_text())
     best = min(zip(ranking["C_d"], ranking["sequences"], strict=True), key=lambda pair: pair[0]["rank"])[1]
     assert re.search(rf"Hardest to replace\s+{best}\b", text)
+
+
+def test_a_network_that_does_not_beat_the_mean_is_not_concluded_from(fitted, results):
+    summary = results.folder / "evaluation" / "summary.json"
+    change(summary, set_mean(99.0))
+    text = page(write(results, fitted.system.plan))
+    assert text.count("has not learnt enough") == 3  # on top, by the ranking and by the maps
+    assert "mean of the others, no network 99.0" in " ".join(text.split())
+    assert "Hardest to replace" not in text
+    change(summary, lambda known: known.update(rows=[row for row in known["rows"] if row["kind"] != "mean"]))
+    assert "has not learnt" not in page(write(results, fitted.system.plan))
+
+
+def test_few_patients_have_no_intervals(fitted, results):
+    text = page(write(results, fitted.system.plan))
+    assert "No intervals: fewer than 5 patients" in text
+    assert not re.search(r"95\s%|\[\d+–\d+\]", text)
+
+
+def test_a_foreground_is_not_called_a_brain(fitted, results):
+    summary = results.folder / "evaluation" / "summary.json"
+    change(summary, lambda known: known["about"].update(brain="foreground"))
+    text = page(write(results, fitted.system.plan))
+    assert "PSNR in the foreground" in text
+    assert "in the brain" not in text.split("PSNR in the foreground", 1)[1]
+
+
+def test_what_no_study_shows_is_named(fitted, results):
+    def without_flair(known):
+        known["rows"] = [row for row in known["rows"] if "flair" not in (row["source"], row["target"])]
+
+    assert "in no study here" not in page(write(results, fitted.system.plan))
+    change(results.folder / "evaluation" / "summary.json", without_flair)
+    assert "flair: in no study here, so not measured" in page(write(results, fitted.system.plan))
+
+
+def test_a_single_label_is_shown_once(fitted, results):
+    def with_label(known):
+        kept = [row for row in known["summary"] if row["measure"] in ("mean", "auroc_any")]
+        twins = [{**row, "measure": "auroc_1"} for row in kept if row["measure"] == "auroc_any"]
+        known["summary"] = kept + twins
+
+    change(results.folder / "explanation" / "explanation.json", with_label)
+    text = page(write(results, fitted.system.plan))
+    assert "AUROC lesion" in text
+    assert "AUROC label" not in text
 
 
 def test_the_summary_in_the_run_stands_in_for_a_cohort_that_is_gone(fitted, run):

@@ -20,20 +20,17 @@ class _System:
     """What `measure` asks of a fitted run."""
 
     def __init__(self):
-        from scanweave.systems.ultra.config import SMALL
         from scanweave.systems.ultra.plan import SpectralPlan, spans
-        from scanweave.systems.ultra.system import derive
 
         beam = SPECTRUM.energies, DETECTOR.response(SPECTRUM.energies) * SPECTRUM.shares
-        self.config, self.derive = SMALL, derive
         self.plan = SpectralPlan(
             sinogram="ct", bins=tuple(f"bin{n}" for n in range(1, 6)), thresholds=DETECTOR.thresholds,
             energies=tuple(beam[0]), weights=tuple(map(tuple, beam[1])), offset=(0.0,) * 5, scale=(1.0,) * 5,
-            span=spans(beam, np.zeros((5, 1))),
+            span=spans(beam, np.zeros((5, 1))), materials=MATERIALS,
         )  # fmt: skip
 
     def derived(self, bins):
-        return self.derive(bins, self.plan, self.config)
+        return self.plan.derived(bins)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
@@ -34,21 +34,24 @@ def list_studies(
     Raises:
         ScanweaveError: No layout fits, or several do; a pattern fits nothing.
     """
-    sources = [src] if isinstance(src, str | Path) else src
-    listings = [_listed(Path(one), layout, rename) for one in sources]
+    sources, names = [src] if isinstance(src, str | Path) else src, Names(rename)
+    if not sources:
+        raise ScanweaveError("SRC", "no folder or table is named", "Such as: scanweave cohort import SRC --out COHORT")
+    listings = [_listed(Path(one), layout, names) for one in sources]
     listing = listings[0] if len(listings) == 1 else joined(listings)
+    listing.idle = names.idle
     listing.leave_out(leave_out)
     if patient is not None:
         listing.assign_patients(patient)
     return listing
 
 
-def _listed(src: Path, layout: str | None, rename: Mapping[str, str] | None) -> Listing:
+def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     if layout is not None and layout.lower() not in LAYOUTS:
         raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
     if not src.exists():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
-    return LAYOUTS[layout.lower() if layout else detect(src)](src, Names(rename))
+    return LAYOUTS[layout.lower() if layout else detect(src)](src, names)
 
 
 def import_cohort(
@@ -60,12 +63,18 @@ def import_cohort(
     leave_out: Sequence[str] = (),
     patient: str | None = None,
     name: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
 
-    No image is opened, copied or changed.
+    No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
+    out, and what is doubtful.
 
     Raises:
         ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
     """
-    return list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient).write(out, name)
+    listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient)
+    cohort = listing.write(out, name)
+    for line in listing.report():
+        say(line)
+    return cohort

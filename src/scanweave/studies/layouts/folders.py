@@ -7,12 +7,19 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, stem, without_prefix
 from scanweave.studies.layouts.names import Named, Names, words
 
 _SESSION = re.compile(
     r"(?:study|ses|session|visit|tp|timepoint|time|followup|fu)[-_]?\d+(?![A-Za-z0-9])", re.IGNORECASE
 )
+_LIKELY = re.compile(
+    r"(?:study|ses|session|visit|exam|scan|tp|time|timepoint|followup|fu|day|week|month|year)(?:[-_ ].*|\d.*)"
+    r"|[vtdwmy][-_ ]?\d.*|\d{1,2}|\d{4}|\d{6}|\d{8,}|\d+[._-][\d._-]+"
+    r"|(?:pre|post|base|follow|before|after|initial|first|second).*",
+    re.IGNORECASE,
+)
+"""Names that folders of sessions have: a word and a number, a number, a date."""
 _CATEGORIES = {"anat", "perf", "dwi", "func", "mr", "mri", "nifti", "nii", "image", "images", "raw", "mask", "masks",
                "label", "labels", "seg", "segmentations", "data"}  # fmt: skip
 """Folders within a subject that say what lies there, not when it was taken."""
@@ -37,6 +44,9 @@ def list_folders(src: Path, names: Names) -> Listing:
 def _list_subject(listing: Listing, names: Names, subject: str, files: list[tuple[str, ...]]) -> None:
     sessions = {parts: _session(parts, subject, names) for parts in files}
     several = any(sessions.values())
+    unlikely = sorted({name for name in sessions.values() if name and not _LIKELY.fullmatch(name)})
+    if len(unlikely) > 1:
+        listing.doubts[subject] = unlikely
     for parts, session in sessions.items():
         path = "/".join(parts)
         if several and session is None:
@@ -53,23 +63,14 @@ def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> 
         text = without_prefix(text, prefix)
     named = names.of(text)
     if isinstance(named, str) and named.startswith("not") and len(parts) > 2:
-        by_folder = names.of(parts[-2])
+        by_folder = names.of(parts[-2], folder=True)
         return named if isinstance(by_folder, str) else by_folder
     return named
 
 
-def without_prefix(text: str, prefix: str) -> str:
-    """`text` without `prefix` and the separator after it, unless nothing would be left."""
-    if prefix and text.lower().startswith(prefix.lower()):
-        rest = text[len(prefix) :]
-        if rest and not rest[0].isalnum() and rest.strip("_-. "):
-            return rest.lstrip("_-. ")
-    return text
-
-
 def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
     """The session that a file belongs to, by the folder below its subject or the first words of its name."""
-    if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and isinstance(names.of(parts[1]), str):
+    if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and isinstance(names.of(parts[1], folder=True), str):
         return parts[1]
     match = _SESSION.match(without_prefix(stem(parts[-1]), subject))
     return match[0] if match else None

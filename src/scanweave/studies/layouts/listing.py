@@ -9,13 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.studies.readers import suffix
+from scanweave.studies.words import count, studies
 
 SHOWN = 5
 """How many file names of a kind are named when files are left out."""
@@ -33,6 +34,9 @@ class Listing:
         skipped: Reason → files left out for it, relative to the root.
         clashes: Study → pairs of its files that have one name.
         names: Study → its name in the source, before it was made safe.
+        called: File that was left out → its name without that of its study.
+        doubts: Patient → folders taken for sessions that are not named as sessions are.
+        idle: Spellings of `--rename` that fit no name.
     """
 
     layout: str
@@ -42,6 +46,9 @@ class Listing:
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     clashes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     names: dict[str, str] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
+    idle: list[str] = field(default_factory=list)
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """The row of a study, made on first use."""
@@ -55,6 +62,10 @@ class Listing:
         """Enter a file under what its name means, or note why it is left out."""
         if isinstance(named, str):
             self.skipped[named].append(path)
+            *folders, name = PurePosixPath(path).parts
+            self.called[path] = stem(name)
+            for prefix in (*folders, self.names.get(row["study"], "")):
+                self.called[path] = without_prefix(self.called[path], prefix)
         elif named.column is None:
             self.skipped["left out by --rename"].append(path)
         elif named.column in row:
@@ -97,6 +108,7 @@ class Listing:
                 reason = f"finds no patient in {self.names[study]!r}"
                 raise ScanweaveError("--patient", reason, "Give one that fits every study")
             self.studies[study]["patient"] = safe_id(patient)
+        self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows in order of their names, columns in order of display, all columns in all rows.
@@ -140,33 +152,50 @@ class Listing:
         )
 
     def report(self) -> list[str]:
-        """The listing in words: counts, how names were understood, what was left out."""
+        """The listing in words: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
-        count = Counter(c.partition(":")[2] for row in rows for c, v in row.items() if c.startswith("scan:") and v)
+        scans = Counter(c.partition(":")[2] for row in rows for c, v in row.items() if c.startswith("scan:") and v)
         masks = Counter(c for row in rows for c, v in row.items() if c.startswith("mask:") and v)
-        order = sorted(count, key=lambda n: display_order(f"scan:{n}"))
-        parts = [f"{len(rows)} studies in {self.layout} layout", *(f"{name} {count[name]}" for name in order)]
+        order = sorted(scans, key=lambda n: display_order(f"scan:{n}"))
+        whom = count(len({row["patient"] for row in rows}), "patient")
+        parts = [
+            f"{studies(len(rows))} of {whom} in {self.layout} layout",
+            *(f"{name} {scans[name]}" for name in order),
+        ]
         lines = [" · ".join([*parts, *(f"{name} {n}" for name, n in sorted(masks.items()))])]
         for column in sorted(self.mapping, key=lambda c: (c.startswith("mask:"), display_order(c))):
             spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
             more = ", …" if len(self.mapping[column]) > SHOWN else ""
             lines.append(f"  {column} ← {', '.join(spellings)}{more}")
-        for reason, files in sorted(self.skipped.items()):
-            named = ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
-            lines.append(f"  left out, {reason}: {named}")
+        lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
         bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
         if bare:
-            lines.append(f"  left out, without any known sequence: {len(bare)} studies ({', '.join(bare[:SHOWN])})")
+            lines.append(f"  left out, without any known sequence: {studies(len(bare))} ({', '.join(bare[:SHOWN])})")
         namesakes = list(self._namesakes())
         lines += [
             f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
             for name, patient in namesakes[:SHOWN]
         ]
         if len(namesakes) > SHOWN:
-            lines.append(f"  note: the same question for {len(namesakes) - SHOWN} more studies")
+            lines.append(f"  note: the same question for {count(len(namesakes) - SHOWN, 'more study', 'more studies')}")
+        for patient, sessions in list(self.doubts.items())[:SHOWN]:
+            some = ", ".join(sessions[:3]) + (" …" if len(sessions) > 3 else "")
+            lines.append(
+                f"  note: {some} are taken for sessions of one patient, {patient}. If they are patients, import the "
+                f"folder {patient} itself, or say who is who by --patient REGEX"
+            )
+        lines += [f"  note: --rename {spelling} fits no name" for spelling in self.idle]
         if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
         return lines
+
+    def _grouped(self, files: Sequence[str]) -> str:
+        """Files that were left out, those with the same name in many studies as one."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for file in files:
+            groups[self.called.get(file, file)].append(file)
+        shown = [f"{name} ({len(group)} files)" if len(group) > 1 else group[0] for name, group in groups.items()]
+        return ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")
 
     def _namesakes(self) -> Iterator[tuple[str, str]]:
         """Studies whose name goes on from that of another patient."""
@@ -211,6 +240,15 @@ def stem(name: str) -> str:
     return name[: -len(suffix(name) or "")]
 
 
+def without_prefix(text: str, prefix: str) -> str:
+    """`text` without `prefix` and the separator after it, unless nothing would be left."""
+    if prefix and text.lower().startswith(prefix.lower()):
+        rest = text[len(prefix) :]
+        if rest and not rest[0].isalnum() and rest.strip("_-. "):
+            return rest.lstrip("_-. ")
+    return text
+
+
 def joined(listings: Sequence[Listing]) -> Listing:
     """Several listings as one, relative to the folder that holds all their roots.
 
@@ -232,8 +270,10 @@ def joined(listings: Sequence[Listing]) -> Listing:
             whole.mapping[column].update(spellings)
         for reason, files in listing.skipped.items():
             whole.skipped[reason] += [prefix + file for file in files]
+        whole.called |= {prefix + file: name for file, name in listing.called.items()}
         whole.clashes.update(listing.clashes)
         whole.names.update(listing.names)
+        whole.doubts.update(listing.doubts)
     return whole
 
 

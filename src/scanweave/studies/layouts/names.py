@@ -37,6 +37,8 @@ GENERIC = {"seg": "seg", "segmentation": "seg", "dseg": "seg", "mask": "mask", "
 """Words that make an image a label map without saying of what."""
 OBJECTS = {"lesion": "lesion", "lesions": "lesion", "brainmask": "brain", "tumor": "tumor", "tumour": "tumor"}
 """Words that make an image a label map and say of what."""
+WHOLE = {"brain", "tissue"}
+"""Words that do so if the file's name is nothing else: `T1_brain` is a T1 without its skull, `brain` alone a mask."""
 
 Kind = Literal["scan", "mask", "skip"]
 
@@ -75,15 +77,22 @@ class Names:
 
     def __init__(self, rename: Mapping[str, str] | None = None) -> None:
         self._own = {tuple(w.text for w in words(key)): _column(key, value) for key, value in (rename or {}).items()}
+        self._idle = {tuple(w.text for w in words(key)): f"{key}={value}" for key, value in (rename or {}).items()}
 
-    def of(self, text: str) -> Named | str:
-        """What a name without subject and suffix means, or why that cannot be told."""
+    @property
+    def idle(self) -> list[str]:
+        """The user's spellings that fitted no name so far, as `SPELLING=name`."""
+        return list(self._idle.values())
+
+    def of(self, text: str, *, folder: bool = False) -> Named | str:
+        """What a name without subject and suffix means, or why that cannot be told; some names are no folder's."""
         found = words(text)
         own = [n for n in range(len(found), 0, -1) if self._own_within(found, n)]
         if own:
             start, spelling = self._own_within(found, own[0])[0]
+            self._idle.pop(spelling, None)
             return Named(self._own[spelling], text[found[start].start : found[start + own[0] - 1].stop])
-        mask = _mask(found)
+        mask = found[0].text if len(found) == 1 and found[0].text in WHOLE and not folder else _mask(found)
         if mask:
             return Named(f"mask:{mask}", text)
         matches = _longest(tuple(w.text for w in found))
@@ -101,6 +110,7 @@ class Names:
             rest = text[found[-n].start :]
             spelling = tuple(w.text for w in found[-n:])
             if spelling in self._own:
+                self._idle.pop(spelling, None)
                 return text[: found[-n - 1].stop], Named(self._own[spelling], rest)
             if spelling in _table():
                 return text[: found[-n - 1].stop], Named(f"scan:{_table()[spelling]}", rest)

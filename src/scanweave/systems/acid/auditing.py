@@ -37,7 +37,7 @@ def audit_setup(system: AcidSystem, cohort: Cohort, *, part: Choice | None = Non
         say: Takes lines about choices.
     """
     chosen = select_studies(system.run, cohort, part, say)
-    physics, pairs = load_pairs(chosen.cohort, system.sequences)
+    physics, pairs = load_pairs(chosen.cohort, system.channels)
     return setup_of(system, physics.to(system.device), pairs.to(system.device), chosen.about)
 
 

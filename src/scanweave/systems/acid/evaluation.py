@@ -47,7 +47,7 @@ def evaluate(
         One row a study and method: `psnr`, `ssim`, `error`, `residual`, `rounds`.
     """
     chosen = select_studies(system.run, cohort, part, say)
-    physics, pairs = load_pairs(chosen.cohort, system.sequences)
+    physics, pairs = load_pairs(chosen.cohort, system.channels)
     physics, pairs = physics.to(system.device), pairs.to(system.device)
     table, made = compare(system.methods(physics), pairs, physics.A, system.choices.data_range)
     folder = Path(out) if out is not None else system.run.folder / "evaluation"

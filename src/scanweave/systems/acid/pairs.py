@@ -17,8 +17,7 @@ from scanweave.physics.spectral.logarithm import line_integrals
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
-
-SINOGRAM = "ct"
+from scanweave.systems.acid.plan import SINOGRAM
 
 
 @dataclass(frozen=True, eq=False)

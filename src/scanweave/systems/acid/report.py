@@ -12,7 +12,8 @@ from scanweave.measures.bootstrap import Interval
 from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import duration, run_provenance
+from scanweave.report.provenance import run_provenance
+from scanweave.report.values import duration
 from scanweave.systems.acid.evaluation import MEASURES, SHEET, SUMMARY
 from scanweave.systems.acid.figures import convergence_plot
 from scanweave.systems.acid.tuning import Choices

@@ -20,7 +20,7 @@ from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_s
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.files import write_json
 from scanweave.measures.stability.setup import Setup
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.variation import TotalVariation
@@ -35,10 +35,11 @@ from scanweave.systems.acid.loop import Acid, Reconstruct, Record
 from scanweave.systems.acid.network import Reconstruction, make_network
 from scanweave.systems.acid.operators import channels_of, describe, is_complex, open_physics
 from scanweave.systems.acid.pairs import Pairs, bins_of, load_pairs, read_measurement
+from scanweave.systems.acid.plan import SINOGRAM, AcidPlan
 from scanweave.systems.acid.task import AcidTask
 from scanweave.systems.acid.tuning import CHOICES, Choices, choose
 
-PHYSICS = "physics.json"
+PLAN = "plan.json"
 Say = Callable[[str], None]
 
 
@@ -54,12 +55,12 @@ class AcidSystem:
         self.run = run
         self.config = load_config(run)
         self.choices = Choices.load(run.folder)
-        about = read_json(run.folder / PHYSICS, "Restore the run, or fit again")
+        self.plan = AcidPlan.load(run.folder / PLAN)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.device = open_accelerator(settings).device
-        self.physics = open_physics(about).to(self.device)
-        self.sequences = tuple(str(name) for name in about["channels"])
-        network = with_weights(make_network(len(self.sequences), self.config.network), run.weights)
+        self.physics = open_physics(self.plan.physics).to(self.device)
+        self.channels = self.plan.channels
+        network = with_weights(make_network(len(self.channels), self.config.network), run.weights)
         self.network = network.to(self.device).eval().requires_grad_(False)
 
     @classmethod
@@ -91,7 +92,8 @@ class AcidSystem:
         ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         parts = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {study: images for part in parts for study, images in image_states(part, bins).items()}
+        columns = [*(f"scan:{name}" for name in bins), f"sinogram:{SINOGRAM}"]
+        inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}
         about = {"path": str(cohort.folder), "sha256": cohort.digest}
         physics, training = load_pairs(parts[0], bins)
         validation = load_pairs(parts[1], bins)[1] if len(parts[1]) else None
@@ -153,7 +155,7 @@ class AcidSystem:
         """The whole workflow with what was chosen at the fit, on its own or another scanner."""
         physics = physics or self.physics
         phi, chosen = self.phi(physics), self.choices
-        shape = (len(self.sequences), *self._grid(physics))
+        shape = (len(self.channels), *self._grid(physics))
         found = {name: getattr(chosen, name) for name in ("step", "threshold", "discrepancy")}
         settings = self.config.loop.model_copy(update=found)
         feedback = feedback_map(chosen.feedback, phi, physics, shape)
@@ -182,10 +184,10 @@ class AcidSystem:
         if is_complex(self.physics):
             raise ScanweaveError(study.id, "the run was fitted to MRI", "Call methods() on k-space in Python")
         physics, measurement = read_measurement(study)
-        if physics.geometry.shape != self._grid(self.physics) or len(measurement) != len(self.sequences):
+        if physics.geometry.shape != self._grid(self.physics) or len(measurement) != len(self.channels):
             raise ScanweaveError(
                 study.id, f"{len(measurement)} bins on a grid of {physics.geometry.shape}",
-                f"This run knows {len(self.sequences)} bins on {self._grid(self.physics)}",
+                f"This run knows {len(self.channels)} bins on {self._grid(self.physics)}",
             )  # fmt: skip
         record = Record()
         with torch.no_grad():
@@ -194,8 +196,8 @@ class AcidSystem:
             print(f"warning: {study.id}: the residual rose, from {record.residual[0].item():.3g} to "
                   f"{record.residual[-1].item():.3g} of the measurement")  # fmt: skip
         pixel = physics.geometry.pixel
-        made = {name: slice_scan(one, pixel, synthetic=True) for name, one in zip(self.sequences, image, strict=True)}
-        return study.with_scans({name: made[name] for name in (self.sequences if targets is None else targets)})
+        made = {name: slice_scan(one, pixel, synthetic=True) for name, one in zip(self.channels, image, strict=True)}
+        return study.with_scans({name: made[name] for name in (self.channels if targets is None else targets)})
 
     def evaluate(
         self, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print, **_: Any
@@ -242,7 +244,7 @@ def _train(
     else:
         say(f"network: {parameter_count(task.network) / 1e6:.2f} million parameters, preset {config.preset}")
         if run.main:
-            write_json(run.folder / PHYSICS, {**describe(physics), "channels": list(channels)})
+            AcidPlan(physics=describe(physics), channels=tuple(channels)).save(run.folder / PLAN)
         train(task, config.training, run)
     if not (run.folder / CHOICES).is_file():
         network = with_weights(make_network(len(channels), config.network), run.weights).to(device).eval()

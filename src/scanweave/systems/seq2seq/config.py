@@ -16,7 +16,7 @@ class _Settings(BaseModel):
 
 
 class NetworkSettings(_Settings):
-    """Sizes of the network (spec a.3)."""
+    """Sizes of the network."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
     slices: int = Field(3, gt=0, description="Adjacent slices in a stack; of no effect with 3 dimensions.")
@@ -55,7 +55,7 @@ class NetworkSettings(_Settings):
 
 
 class ObjectiveSettings(_Settings):
-    """Weights of the losses of one step (spec a.5)."""
+    """Weights of the losses of one step."""
 
     cross: float = Field(10.0, ge=0, description="SmoothL1 of the target from the source.")
     identity: float = Field(10.0, ge=0, description="SmoothL1 of the source from itself.")
@@ -75,7 +75,7 @@ class ObjectiveSettings(_Settings):
 
 
 class SamplingSettings(_Settings):
-    """What one training sample is (spec a.1, a.5)."""
+    """What one training sample is."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field(
         (192, 192), description="Height and width of a crop [voxels]; at most what the volumes fill."
@@ -100,9 +100,9 @@ class SynthesisSettings(_Settings):
 
 
 class Seq2SeqConfig(_Settings):
-    """All of it; `paper` is the default of every field."""
+    """Every setting; the values of the preset `paper` unless given."""
 
-    preset: str = Field("paper", description="Where the values started from; kept for the record.")
+    preset: str = Field("paper", description="Name of these values, kept for the record.")
     sequences: tuple[str, ...] = Field((), description="Sequences to learn; none named: all that the cohort has.")
     network: NetworkSettings = NetworkSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

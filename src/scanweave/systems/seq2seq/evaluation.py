@@ -124,8 +124,7 @@ def evaluate(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
     pairs = pd.DataFrame(rows)
-    say(_against_control(pairs))
-    for line in notes(pairs, system.sequences):
+    for line in (_against_control(pairs), *notes(pairs, system.sequences)):
         say(line)
     brain = "mask" if masked else "foreground"
     about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn, "brain": brain}
@@ -274,7 +273,9 @@ def _write(folder: Path, pairs: pd.DataFrame, about: dict[str, Any], sequences: 
     save_table(summary, folder / f"{SUMMARY}.csv")
     rows = summary.astype(object).where(summary.notna(), None).to_dict("records")
     write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": about, "rows": rows})
-    save_figure(quality_matrix(summary, sequences), folder / MATRIX)
+    save_figure(
+        quality_matrix(summary, sequences, "brain" if about["brain"] == "mask" else "foreground"), folder / MATRIX
+    )
 
 
 def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:

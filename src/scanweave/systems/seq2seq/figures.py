@@ -14,32 +14,39 @@ from numpy.typing import NDArray
 
 from scanweave.report.slices import colour_bar, foreground_box, grey_range, letters, outline, placed, shape, show
 from scanweave.report.style import ACCENT, DIFFERENCE, INK, WASH, WIDTH, styled
+from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
 Array = NDArray[Any]
 QUALITY = LinearSegmentedColormap.from_list("quality", ["#f7f9f9", "#cfe3e6", "#8fc3cb", ACCENT])
-TITLES = {"psnr": ("PSNR in the brain [dB]", "{:.1f}"), "ssim": ("SSIM in the brain", "{:.2f}")}
+TITLES = {"psnr": ("PSNR in the {} [dB]", "{:.1f}"), "ssim": ("SSIM in the {}", "{:.2f}")}
+TOGETHER = {ALL: "all others", MEAN: "mean of the others,\nno network"}
+"""Kinds of rows below the single sources, and their labels."""
 
 
 @styled
-def quality_matrix(summary: pd.DataFrame, sequences: Sequence[str]) -> Figure:
+def quality_matrix(summary: pd.DataFrame, sequences: Sequence[str], where: str = "brain") -> Figure:
     """Draw mean PSNR and SSIM in the brain for every source (rows) and target (columns); higher is darker.
 
     Args:
         summary: Rows of `evaluation.summarise`.
         sequences: Their order.
+        where: What the region `brain` is called: "foreground" where studies have no mask of the brain.
     """
     brain = summary[(summary["region"] == "brain") & (summary["target"] != "any") & (summary["source"] != "any")]
     targets = [name for name in sequences if name in set(brain["target"])]
     sources = [name for name in sequences if name in set(brain["source"])]
-    height = 0.36 * (len(sources) + 1)
+    together = {kind: label for kind, label in TOGETHER.items() if kind in set(brain["kind"])}
+    height = 0.36 * (len(sources) + len(together))
     figure = Figure(figsize=(WIDTH, height + 1.0), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15)  # type: ignore[union-attr, call-arg]
     for number, (axes, measure) in enumerate(zip(figure.subplots(1, 2), TITLES, strict=True)):
         of_measure = brain[brain["measure"] == measure]
-        means = of_measure[of_measure["kind"] != "all"].pivot_table(index="source", columns="target", values="mean")
-        combined = of_measure[of_measure["kind"] == "all"].set_index("target")["mean"]
-        values = np.vstack([means.reindex(sources, columns=targets), combined.reindex(targets)])
-        _matrix(axes, values, [*sources, "all others"], targets, measure)
+        single = of_measure[~of_measure["kind"].isin(TOGETHER)]
+        means = single.pivot_table(index="source", columns="target", values="mean").reindex(sources, columns=targets)
+        of_kind = [of_measure[of_measure["kind"] == kind].set_index("target")["mean"] for kind in together]
+        _matrix(axes, np.vstack([means, *(row.reindex(targets) for row in of_kind)]), measure)
+        _frame(axes, [*sources, *together.values()], targets, len(together))
+        axes.set_title(TITLES[measure][0].format(where))
         if number:
             axes.set_ylabel("")
     return figure
@@ -89,8 +96,8 @@ def differentiation_sheet(
     return figure
 
 
-def _matrix(axes: Axes, values: Array, rows: Sequence[str], columns: Sequence[str], measure: str) -> None:
-    title, pattern = TITLES[measure]
+def _matrix(axes: Axes, values: Array, measure: str) -> None:
+    _, pattern = TITLES[measure]
     off = values[~np.isnan(values)]
     low, high = (float(off.min()), float(off.max())) if off.size else (0.0, 1.0)
     axes.set_facecolor(WASH)
@@ -100,13 +107,17 @@ def _matrix(axes: Axes, values: Array, rows: Sequence[str], columns: Sequence[st
             dark = high > low and (value - low) / (high - low) > 0.7
             text = pattern.format(value)
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else INK)
-    axes.set_title(title)
+
+
+def _frame(axes: Axes, rows: Sequence[str], columns: Sequence[str], together: int) -> None:
+    """Label the rows and columns of a matrix, and part off its last rows, which are no single sources."""
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.axhline(len(rows) - 1.5, color="white", linewidth=5)
+    if together:
+        axes.axhline(len(rows) - together - 0.5, color="white", linewidth=5)
     axes.tick_params(which="both", length=0, labelcolor=INK)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("target")

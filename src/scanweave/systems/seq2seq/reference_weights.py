@@ -95,7 +95,7 @@ def import_weights(source: str | Path, out: str | Path, settings: NetworkSetting
     if source.stat().st_size > MAX_BYTES:
         raise ScanweaveError(source, f"larger than {MAX_BYTES // 2**30} GiB", "Give the weights of one network")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ScanweaveError(out, "exists already", "Choose another --out, or remove it")
+        raise ScanweaveError(out, "exists already", "Choose another --out")
     tensors = _read(source, settings)
     with atomic_folder(out) as folder:
         _write_run(folder, tensors, settings, source)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.measures.bootstrap import Interval
 from scanweave.report.availability import availability_plot
-from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import duration, run_provenance
+from scanweave.report.provenance import run_provenance, shown_path
 from scanweave.report.ranking import RankedMeasure, ranking_plot
 from scanweave.report.tables import metric_table
-from scanweave.report.values import Estimate
+from scanweave.report.values import Estimate, duration
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
+from scanweave.studies.words import count
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, SUMMARY
 from scanweave.systems.seq2seq.figures import quality_matrix
-from scanweave.systems.seq2seq.ranking import TITLES
-from scanweave.systems.seq2seq.synthesis import ALL
+from scanweave.systems.seq2seq.ranking import ENOUGH, TITLES
+from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
 CITATION = """\
 @article{han2024seq2seq,
@@ -45,7 +47,15 @@ CITATION = """\
   title   = {scanweave: learn from incomplete, many-view medical imaging studies},
   version = {VERSION}
 }"""
-METRICS = {"psnr": "higher", "loss": "lower", "cross": "lower"}
+METRICS = {
+    "psnr": ("higher", "mean over all source → target pairs of the validation studies, scans in [−1, 1]"),
+    "loss": ("lower", "the weighted sum that is minimised"),
+    "cross": ("lower", "error of the target made from another sequence"),
+}
+"""What the learning curves show, which way is better, and in words."""
+MADE = (("pair", ANY, "one other"), (ALL, ALL, "all others"), (MEAN, MEAN, "mean of the others, no network"))
+"""Kind and source of the rows in tables of quality, and their name."""
+HIGHER = {"C_d": "harder to make", "C_t": "better at making others"}
 MAPS = 2
 """Sequences whose maps are shown in three planes."""
 DIAGONAL = {
@@ -53,10 +63,72 @@ DIAGONAL = {
     "in_norm": "self-reconstructions in the z-scores only",
     "include": "with self-reconstructions",
 }
+UNTELLING = {"", "cohort", "data", "out", "output", "results", "run"}
+"""Names of folders that tell a reader nothing."""
 
 
-ENOUGH = 5
-"""Patients below which the page does not say how sure a ranking is: resamples of so few hardly differ."""
+@dataclass(frozen=True, eq=False)
+class _Results:
+    """What is known of a run: its folder, its preparation, and the records of its newest results, if there are any."""
+
+    run: Run
+    plan: Plan
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any] | None:
+        return self._record("evaluation", f"{SUMMARY}.json")
+
+    @cached_property
+    def ranking(self) -> dict[str, Any] | None:
+        return self._record("ranking", "ranking.json")
+
+    @cached_property
+    def explanation(self) -> dict[str, Any] | None:
+        return self._record("explanation", f"{EXPLANATION}.json")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame | None:
+        return None if self.evaluation is None else pd.DataFrame(self.evaluation["rows"])
+
+    @property
+    def where(self) -> str:
+        """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
+        about = {} if self.evaluation is None else self.evaluation["about"]
+        return "brain" if about.get("brain", "mask") == "mask" else "foreground"
+
+    @cached_property
+    def caution(self) -> list[Block]:
+        """What to say of a network that makes no better targets than the mean of the others; else nothing."""
+        made, mean = (self.estimates(kind, kind, ANY, "brain").get("psnr") for kind in (ALL, MEAN))
+        if made is None or mean is None or made.value > mean.value:
+            return []
+        return [
+            Caution(
+                "The network has not learnt enough for rankings and maps to mean anything: from all other sequences it "
+                f"reaches a PSNR of {made.value:.1f} dB in the {self.where}, the plain mean of the others, without "
+                f"a network, {mean.value:.1f} dB. Train it longer or on more studies, and see how it learnt."
+            )
+        ]
+
+    def estimates(self, kind: str, source: str, target: str, region: str) -> dict[str, Estimate]:
+        """Quality by measure; empty where it was not measured."""
+        if self.summary is None:
+            return {}
+        where = {"kind": kind, "source": source, "target": target, "region": region}
+        rows = self.summary[np.logical_and.reduce([self.summary[name] == value for name, value in where.items()])]
+        return {row["measure"]: _interval(row, row["patients"], "mean") for row in rows.to_dict("records")}
+
+    def unmeasured(self, there: Iterable[str]) -> list[Block]:
+        """What to say of sequences that were learnt and that no study showed."""
+        known = set(there)
+        names = [name for name in self.plan.sequences if name not in known]
+        return [Text(f"{', '.join(names)}: in no study here, so not measured.")] if names else []
+
+    def _record(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        folder = find_output(self.run, kind)
+        if folder is None or not (folder / name).is_file():
+            return None
+        return read_json(folder / name, f"Remove {folder}, and make it again")
 
 
 def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
@@ -67,71 +139,76 @@ def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
         plan: Its preparation.
         path: The file; None: `report.html` in the run.
     """
+    results = _Results(run, plan)
     sections = [
+        Section("In short", "", [*results.caution, _key_numbers(results)]),
         _cohort(run, plan),
         _preparation(plan),
         _learning(run),
-        _synthesis(run, plan),
-        _quality(run, plan),
-        _ranking(run),
-        _maps(run),
+        _synthesis(results),
+        _quality(results),
+        _ranking(results),
+        _maps(results),
     ]
-    shown = Section("In short", "", [KeyNumbers(_key_numbers(run, plan))])
-    names = ", ".join(plan.sequences)
+    name = run.folder.resolve().name
     return write_report(
         path if path is not None else run.folder / "report.html",
-        f"Any sequence from any other: {run.folder.resolve().name}",
-        f"Seq2Seq fitted to {names}: how well each is made from the others, and what each alone shows.",
-        [shown, *sections],
+        "Each sequence made from the others" + ("" if name in UNTELLING else f": {name}"),
+        f"Seq2Seq fitted to {', '.join(plan.sequences)}: how well each is made from the others, and what each alone "
+        "shows.",
+        sections,
         run_provenance(run.record, run.config),
         CITATION.replace("VERSION", str(run.record.get("versions", {}).get("scanweave", "")) or "unknown"),
     )
 
 
-def _key_numbers(run: Run, plan: Plan) -> list[tuple[str, Any, str]]:
-    items: list[tuple[str, Any, str]] = [("Sequences", len(plan.sequences), "learnt together by one network")]
-    about = _cohort_facts(run, plan)
+def _key_numbers(results: _Results) -> KeyNumbers:
+    items: list[tuple[str, Any, str]] = [("Sequences", len(results.plan.sequences), "learnt together by one network")]
+    about = _cohort_facts(results.run, results.plan)
     if about is not None:
         parts = about["parts"]
         items.append(("Training studies", parts["train"]["studies"], f"of {about['studies']} in the cohort"))
-    summary = _summary(run)
-    if summary is not None:
-        for kind, source, words in (("pair", ANY, "from one other"), ("all", ALL, "from all others")):
-            found = _estimates(summary, kind, source, ANY, "brain").get("psnr")
-            if found is not None:
-                items.append(("PSNR in the brain [dB]", _rounded(found), f"{words}, {_people(found.n)}"))
-    ranking = _record(run, "ranking", "ranking.json")
-    if ranking is not None:
+    quality = f"PSNR in the {results.where} [dB]"
+    for kind, source, words in MADE[:2]:
+        found = results.estimates(kind, source, ANY, "brain").get("psnr")
+        if found is not None:
+            items.append((quality, found, f"from {words}, {count(found.n, 'patient')}"))
+    ranking = results.ranking
+    if ranking is not None and not results.caution:
         best = min(zip(ranking["C_d"], ranking["sequences"], strict=True), key=lambda pair: pair[0]["rank"])
         share = best[0]["probability"][0]
         sure = share is not None and ranking["patients"] >= ENOUGH
         doubt = f"highest C_d in {share:.0%} of resamples" if sure else "highest C_d, too few patients to be sure"
-        items.append(("Hardest to replace", best[1], f"{doubt}, {_people(ranking['patients'])}"))
-    return items
+        items.append(("Hardest to replace", best[1], f"{doubt}, {count(ranking['patients'], 'patient')}"))
+    return KeyNumbers(items, {quality: "{:.1f}"})
 
 
 def _cohort(run: Run, plan: Plan) -> Section:
     about = _cohort_facts(run, plan)
     if about is None:
         return Section("The cohort", "", [Text("The cohort of the fit no longer lies where it was.")])
-    studies = [row["sequences"] for row in about["combinations"] for _ in range(row["studies"])]
+    combinations = about["combinations"]
+    studies = [row["sequences"] for row in combinations for _ in range(row["studies"])]
     counts = {name: sum(name in present for present in studies) for name in plan.sequences}
-    described = ", ".join(f"{name} in {count}" for name, count in counts.items())
+    described = ", ".join(f"{name} in {number}" for name, number in counts.items())
     parts = {
         "train": "trains the network",
         "validation": "chooses the weights",
         "test": "is set aside for the figures below",
     }
     rows = [{"part": name, "what for": parts[name], **about["parts"][name]} for name in parts]
-    lead = f"{about['studies']} studies of {about['patients']} patients; what was not acquired is absent, not zero."
+    table = Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")
+    lead = f"{count(about['studies'], 'study', 'studies')} of {count(about['patients'], 'patient')}"
+    if len(combinations) == 1:
+        names = ", ".join(combinations[0]["sequences"])
+        return Section("The cohort", f"{lead}; the sequences are the same in all: {names}.", [table])
     figure = Figure(
         availability_plot(studies, plan.sequences),
         "Each column is a combination of sequences and the number of studies that hold it; each row is a sequence.",
         f"Availability of the sequences over {len(studies)} studies: {described}.",
         vector=True,
     )
-    table = Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")
-    return Section("The cohort", lead, [figure, table])
+    return Section("The cohort", f"{lead}; what was not acquired is absent, not zero.", [figure, table])
 
 
 def _preparation(plan: Plan) -> Section:
@@ -146,14 +223,12 @@ def _preparation(plan: Plan) -> Section:
 def _learning(run: Run) -> Section:
     metrics = run.metrics()
     try:
-        figure = learning_curve(metrics, METRICS)
+        figure = learning_curve(metrics, {name: better for name, (better, _) in METRICS.items()})
     except ScanweaveError:
         return Section("How it learnt", "", [Text("The run has no metrics yet.")])
-    caption = (
-        "psnr: mean over all source → target pairs of the validation studies, scans in [−1, 1]; loss: the weighted sum "
-        "that is minimised; cross: error of the target made from another sequence."
-    )
-    alt = "Learning curves of the training loss and the validation PSNR over the steps."
+    drawn = [name for name in METRICS if any(row.get(name) is not None for row in metrics)]
+    caption = "; ".join(f"{name}: {METRICS[name][1]}" for name in drawn) + "."
+    alt = f"Learning curves over the steps: {', '.join(drawn)}."
     record = run.record
     items = [
         ("Steps", record.get("step"), ""),
@@ -165,11 +240,11 @@ def _learning(run: Run) -> Section:
     return Section("How it learnt", "", [*blocks, Figure(figure, caption, alt, vector=True)])
 
 
-def _synthesis(run: Run, plan: Plan) -> Section:
-    title, folder = "From each sequence to each other", find_output(run, "evaluation")
-    summary, record = _summary(run), _record(run, "evaluation", f"{SUMMARY}.json")
+def _synthesis(results: _Results) -> Section:
+    title, folder = "From each sequence to each other", find_output(results.run, "evaluation")
+    summary, record = results.summary, results.evaluation
     if folder is None or summary is None or record is None:
-        return _absent(run, title, "evaluate")
+        return _absent(results.run, title, "evaluate")
     blocks: list[Block] = []
     if (folder / GRID).is_file():
         blocks.append(
@@ -177,76 +252,77 @@ def _synthesis(run: Run, plan: Plan) -> Section:
                 (folder / GRID).read_bytes(),
                 f"{record['about']['picture']}: the real scans, and below them what each source makes of every target, "
                 f"with the absolute error in shares of the target's range; at most {DRAWN} sources, and all others "
-                "together. The figures are the PSNR in the brain of the whole volume.",
+                f"together. The figures are the PSNR in the {results.where} of the whole volume.",
                 "Real scans, predictions of every sequence from every other, and their errors.",
             )
         )
-    caption = "Mean over studies; darker is better. The last row is made from all other sequences together."
-    alt = "Matrix of mean PSNR and SSIM in the brain by source and target; the figures stand in the tables below."
-    blocks.append(Figure(quality_matrix(summary, plan.sequences), caption, alt, vector=True))
-    return Section(title, _whose(record), blocks)
+    caption = "Mean over studies; darker is better. The last rows are made from all other sequences together."
+    alt = f"Mean PSNR and SSIM in the {results.where} by source and target; the figures stand in the tables below."
+    matrix = quality_matrix(summary, results.plan.sequences, results.where)
+    drawn = Figure(matrix, caption, alt, vector=True)
+    return Section(title, _whose(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
 
 
-def _quality(run: Run, plan: Plan) -> Section:
-    summary, title = _summary(run), "How good it is"
-    if summary is None:
-        return _absent(run, title, "evaluate")
+def _quality(results: _Results) -> Section:
+    title, where = "How good it is", results.where
+    if results.summary is None:
+        return _absent(results.run, title, "evaluate")
     by_target: dict[tuple[str, ...], dict[str, Estimate]] = {
-        (target, words): estimates
-        for target in [*plan.sequences, ANY]
-        for kind, source, words in (("pair", ANY, "one other"), ("all", ALL, "all others"))
-        if (estimates := _estimates(summary, kind, source, target, "brain"))
+        ("mean of all" if target == ANY else target, words): estimates
+        for target in [*results.plan.sequences, ANY]
+        for kind, source, words in MADE
+        if (estimates := results.estimates(kind, source, target, "brain"))
     }
-    by_target = {(("mean of all" if t == ANY else t), words): e for (t, words), e in by_target.items()}
     by_region: dict[tuple[str, ...], dict[str, Estimate]] = {
-        (region, words): _estimates(summary, kind, source, ANY, region)
+        (where if region == "brain" else region, words): estimates
         for region in ("brain", "box", "volume")
-        for kind, source, words in (("pair", ANY, "one other"), ("all", ALL, "all others"))
+        for kind, source, words in MADE
+        if (estimates := results.estimates(kind, source, ANY, region))
     }
     lead = (
-        "On the native grid, against the scan that was acquired; 95 % intervals from resampling patients. The range "
-        "of PSNR and SSIM is the 99.5th percentile of the real scan in the brain. A prediction is given the intensity "
-        "scale of the real scan, since MR intensities have no unit."
+        "On the native grid, against the scan that was acquired. The range "
+        f"of PSNR and SSIM is the 99.5th percentile of the real scan in the {where}. A prediction is given the "
+        "intensity scale of the real scan, since MR intensities have no unit."
     )
+    if where != "brain":
+        lead += " Foreground is what the scans show, since not every study has a mask of the brain."
+    sure = _sureness(estimate.n for found in by_target.values() for estimate in found.values())
+    regions = f"box is the smallest box around the {where}, volume the whole grid"
     return Section(
         title,
         lead,
         [
-            metric_table(by_target, ("target", "made from"), "In the brain, by target."),
-            metric_table(by_region, ("region", "made from"), "All targets, by region."),
+            metric_table(by_target, ("target", "made from"), f"In the {where}, by target. {sure}"),
+            *results.unmeasured(results.summary["target"]),
+            metric_table(by_region, ("region", "made from"), f"All targets, by region: {regions}."),
         ],
     )
 
 
-def _ranking(run: Run) -> Section:
-    title, record = "Which sequence matters", _record(run, "ranking", "ranking.json")
+def _ranking(results: _Results) -> Section:
+    title, record = "Which sequence matters", results.ranking
     if record is None:
-        return _absent(run, title, "rank")
-    names, options = record["sequences"], record["options"]
-    measures = [
-        RankedMeasure(
-            TITLES[name],
-            dict(zip(names, (_interval(row, record["patients"], "value") for row in record[name]), strict=True)),
-            np.array([row["probability"] for row in record[name]], dtype=float),
-        )
-        for name in ("C_d", "C_t")
-    ]
+        return _absent(results.run, title, "rank")
+    names, options, patients = record["sequences"], record["options"], record["patients"]
+    measures = _ranked(record)
     rows = [
         {
             "sequence": name,
             "C_d": measures[0].scores[name],
-            "rank by C_d": _place(hard),
+            "rank by C_d": _place(hard, patients),
             "C_t": measures[1].scores[name],
-            "rank by C_t": _place(good),
+            "rank by C_t": _place(good, patients),
         }
         for name, hard, good in zip(names, record["C_d"], record["C_t"], strict=True)
     ]
     rows.sort(key=lambda row: -row["C_d"].value)
+    region = results.where if options["region"] == "brain" else options["region"]
+    resamples = f", {options['repeats']} resamples" if patients >= ENOUGH else ""
     conventions = (
-        f"Quality in the {options['region']}, third index {record['third'].upper()}, z-scores over "
-        f"{options['normalise_by']}, {DIAGONAL[options['diagonal']]}, divided by "
-        f"{options['divide_by']}; {_people(record['patients'])}, {options['repeats']} resamples. The sums of C_t and "
-        "of −C_d are equal, as they must be."
+        f"Quality in the {region}, third index {record['third'].upper()}, z-scores over "
+        f"{options['normalise_by']}, {DIAGONAL[options['diagonal']]}, divided by {options['divide_by']}; "
+        f"{count(patients, 'patient')}{resamples}. The sums of C_t and of −C_d are equal, as "
+        "they must be."
     )
     unseen = ", ".join(f"{a} → {b}" for a, b in record["unseen"])
     notes = [Text(f"Never seen together, so counted as average: {unseen}.")] if unseen else []
@@ -254,53 +330,77 @@ def _ranking(run: Run) -> Section:
         "C_t: how well a sequence makes the others. C_d: how hard it is to make from the others, so how much it alone "
         "shows to this network; noise that nothing predicts counts as well."
     )
-    alt = "Scores with intervals and rank probabilities; the figures stand in the table below."
+    alt = "Scores of the sequences by C_d and C_t; the figures stand in the table below."
     figure = Figure(ranking_plot(measures), conventions, alt, vector=True)
-    table = Table(rows, "Higher is earlier; in brackets the 95 % interval.", {"C_d": "{:.2f}", "C_t": "{:.2f}"})
-    return Section(title, lead, [figure, *notes, table])
+    caption = f"Rank 1 by C_d is the hardest to make, by C_t the best source. {_sureness([patients])}"
+    table = Table(rows, caption, {"C_d": "{:.2f}", "C_t": "{:.2f}"})
+    return Section(title, lead, [*results.caution, figure, *notes, *results.unmeasured(names), table])
 
 
-def _maps(run: Run) -> Section:
-    title, folder = "What each sequence alone shows", find_output(run, "explanation")
-    record = _record(run, "explanation", f"{EXPLANATION}.json")
+def _ranked(record: dict[str, Any]) -> list[RankedMeasure]:
+    """Both measures as they are drawn; of few patients without the probabilities, which such resamples do not tell."""
+    names, patients = record["sequences"], record["patients"]
+    measures = []
+    for name, higher in HIGHER.items():
+        scores = {n: _interval(row, patients, "value") for n, row in zip(names, record[name], strict=True)}
+        probability = np.array([row["probability"] for row in record[name]], dtype=float)
+        known = probability if patients >= ENOUGH else np.full_like(probability, np.nan)
+        measures.append(RankedMeasure(TITLES[name], scores, known, higher))
+    return measures
+
+
+def _maps(results: _Results) -> Section:
+    title, folder = "What each sequence alone shows", find_output(results.run, "explanation")
+    record = results.explanation
     if folder is None or record is None:
-        return _absent(run, title, "explain")
-    blocks: list[Block] = []
+        return _absent(results.run, title, "explain")
+    table = _map_table(record, results.where)
+    blocks: list[Block] = [*results.caution]
     for case in record["about"]["pictures"][:1]:
         if (folder / case / SHEET).is_file():
             blocks.append(
                 Figure(
                     (folder / case / SHEET).read_bytes(),
-                    f"{case}: real scans, and below them M_d in the brain, on one scale; the line is the lesion.",
+                    f"{case}: real scans, and below them M_d in the {results.where}, on one scale; a line is the edge "
+                    "of a lesion.",
                     f"Slices of all sequences of {case} with their imaging-differentiation maps.",
                 )
             )
-        blocks += _overlays(folder / case, case, record)
+        blocks += _overlays(folder / case, case, record, results.where)
+    lead = (
+        "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
+        "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
+    )
+    missing = results.unmeasured(row["sequence"] for row in record["summary"])
+    return Section(title, f"{lead} {_whose(record)}", [*blocks, *missing, table])
+
+
+def _map_table(record: dict[str, Any], where: str) -> Table:
+    """Mean M_d by sequence, and how well it tells the lesion: of a single label that is the same as of all together."""
     measures = list(dict.fromkeys(row["measure"] for row in record["summary"]))
+    labels = [name for name in measures if name.startswith("auroc_") and name != "auroc_any"]
+    measures = [name for name in measures if [name] != labels]
     names = {"mean": "mean M_d"} | {name: _lesion_words(name) for name in measures if name != "mean"}
     found: dict[str, dict[str, Any]] = {}
     for row in record["summary"]:
-        found.setdefault(row["sequence"], {})[names[row["measure"]]] = _interval(row, row["patients"], "mean")
+        if row["measure"] in measures:
+            found.setdefault(row["sequence"], {})[names[row["measure"]]] = _interval(row, row["patients"], "mean")
     rows = [
         {"sequence": name, **{names[m]: e.get(names[m]) for m in measures}, "patients": e[names["mean"]].n}
         for name, e in found.items()
     ]
     ill = max((row["patients"] for row in record["summary"] if row["measure"] == "auroc_any"), default=0)
+    caption = f"Mean M_d in the {where}. {_sureness(row['patients'] for row in record['summary'])}"
+    if ill:
+        caption += (
+            f" AUROC (up to {count(ill, 'patient')} with a lesion): the chance that a voxel of the lesion has a "
+            f"higher M_d than one elsewhere in the {where}; 0.5 is no better than guessing."
+        )
     formats = {words: "{:.3f}" if words == names["mean"] else "{:.2f}" for words in names.values()}
-    caption = (
-        f"Mean M_d in the brain with 95 % intervals over patients. AUROC (up to {_people(ill)} with a lesion): the "
-        "chance that a voxel of the lesion has a higher M_d than one elsewhere in the brain; 0.5 is no better than "
-        "guessing."
-    )
-    lead = (
-        "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
-        "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
-    )
-    whose = _whose(record)
-    return Section(title, f"{lead} {whose}", [*blocks, Table(rows, caption, formats)])
+    return Table(rows, caption, formats)
 
 
-def _overlays(folder: Path, case: str, record: dict[str, Any]) -> list[Block]:
+def _overlays(folder: Path, case: str, record: dict[str, Any], where: str) -> list[Block]:
     """Maps of a study in three planes: those that tell its lesion best, or without one those of the highest mean."""
     rows = [row for row in record["rows"] if row["study"] == case]
     rows.sort(key=lambda row: (max(_aurocs(row), default=0.0), row["mean"]), reverse=True)
@@ -308,8 +408,8 @@ def _overlays(folder: Path, case: str, record: dict[str, Any]) -> list[Block]:
     for row in rows[:MAPS]:
         path = folder / f"{case}_{row['sequence']}_differentiation.png"
         if path.is_file():
-            over = f"M_d in the brain over {row['sources']} sources"
-            text = f"{case}, {row['sequence']}: the real scan, and {over}; the line is the lesion."
+            over = f"M_d in the {where} over {count(row['sources'], 'source')}"
+            text = f"{case}, {row['sequence']}: the real scan, and {over}; a line is the edge of a lesion."
             blocks.append(Figure(path.read_bytes(), text, f"{text} Three planes."))
     return blocks
 
@@ -319,7 +419,9 @@ def _aurocs(row: dict[str, Any]) -> list[float]:
 
 
 def _absent(run: Run, title: str, verb: str) -> Section:
-    command = f"scanweave {verb} {shlex.quote(run.folder.name)} --cohort COHORT"
+    cohort = str((run.record.get("cohort") or {}).get("path", ""))
+    given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
+    command = f"scanweave {verb} {shown_path(run.folder)} --cohort {given}"
     return Section(title, "", [Text(f"Not made yet. This makes it: {command}")])
 
 
@@ -334,36 +436,25 @@ def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
         return None
 
 
-def _record(run: Run, kind: Kind, name: str) -> dict[str, Any] | None:
-    folder = find_output(run, kind)
-    if folder is None or not (folder / name).is_file():
-        return None
-    return read_json(folder / name, f"Remove {folder}, and make it again")
-
-
-def _summary(run: Run) -> pd.DataFrame | None:
-    record = _record(run, "evaluation", f"{SUMMARY}.json")
-    return None if record is None else pd.DataFrame(record["rows"])
-
-
-def _estimates(summary: pd.DataFrame, kind: str, source: str, target: str, region: str) -> dict[str, Estimate]:
-    where = {"kind": kind, "source": source, "target": target, "region": region}
-    rows = summary[np.logical_and.reduce([summary[name] == value for name, value in where.items()])]
-    return {row["measure"]: _interval(row, row["patients"], "mean") for row in rows.to_dict("records")}
-
-
 def _interval(row: dict[str, Any], patients: int, value: str) -> Interval:
-    low, high = (float("nan") if row[name] is None else float(row[name]) for name in ("low", "high"))
+    """An estimate, without its interval where the patients are few."""
+    known = patients >= ENOUGH and row["low"] is not None
+    low, high = (float(row[name]) if known else float("nan") for name in ("low", "high"))
     return Interval(float(row[value]), low, high, int(patients))
 
 
-def _rounded(found: Estimate) -> Interval:
-    return Interval(round(found.value, 1), round(found.low, 1), round(found.high, 1), found.n)
+def _sureness(patients: Iterable[int]) -> str:
+    """What to say below figures of so many patients each."""
+    few = {number < ENOUGH for number in patients}
+    if True not in few:
+        return "In brackets 95 % intervals, from resampling patients."
+    why = f"fewer than {ENOUGH} patients, of whom resamples hardly differ"
+    return f"No intervals: {why}." if few == {True} else f"In brackets 95 % intervals over patients; none of {why}."
 
 
-def _place(row: dict[str, Any]) -> str:
-    if row["rank_low"] is None:
-        return str(row["rank"])
+def _place(row: dict[str, Any], patients: int) -> str | int:
+    if row["rank_low"] is None or patients < ENOUGH:
+        return int(row["rank"])
     return f"{row['rank']} [{row['rank_low']:.0f}–{row['rank_high']:.0f}]"
 
 
@@ -383,13 +474,9 @@ def _whose(record: dict[str, Any] | None) -> str:
     seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
         about["seen"], f" The fit saw {about['seen']} of them."
     )
-    left = f" {len(about['left_out'])} were left out." if about["left_out"] else ""
-    return f"{studies} studies, {part} of {_quoted(about['name'])}.{seen}{left}"
+    left = f" Left out: {len(about['left_out'])}." if about["left_out"] else ""
+    return f"{count(studies, 'study', 'studies')}, {part} of {_quoted(about['name'])}.{seen}{left}"
 
 
 def _quoted(name: str) -> str:
-    return f"the cohort “{name}”" if name else "the cohort given"
-
-
-def _people(number: int) -> str:
-    return f"{number} patient" + "s" * (number != 1)
+    return "the cohort" if name in UNTELLING else f"the cohort “{name}”"

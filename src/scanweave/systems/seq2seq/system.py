@@ -90,7 +90,8 @@ class Seq2Seq:
         ensure_splits(cohort, say)
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         seen = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {patient: images for part in seen for patient, images in image_states(part, sequences).items()}
+        columns = [f"scan:{name}" for name in sequences]
+        inputs = {patient: images for part in seen for patient, images in image_states(part, columns).items()}
         with Run.start(run, "seq2seq", settings, about, inputs) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")

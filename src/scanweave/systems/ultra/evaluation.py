@@ -145,7 +145,7 @@ def measure(system: Ultra, bins: Array, images: SpectralImages, insert: Array | 
 def _materials(system: Ultra, bins: Array, truth: Array, insert: Array | None) -> list[dict[str, Any]]:
     made, real = system.derived(bins), system.derived(truth)
     rows: list[dict[str, Any]] = []
-    for name in system.config.materials:
+    for name in system.plan.materials:
         row: dict[str, Any] = {"image": name, "rmse": float(np.sqrt(np.mean((made[name] - real[name]) ** 2)))}
         if name == K_EDGE and insert is not None:
             row["cnr"] = contrast_to_noise(made[name], *_insert_regions(insert, truth))

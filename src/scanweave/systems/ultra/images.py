@@ -111,7 +111,7 @@ def prepared(
         window: Of the filtered backprojection.
         progress: Called with the number of studies done and of all, after each.
     """
-    by_patient = image_states(cohort, bins, [sinogram])
+    by_patient = image_states(cohort, [*(f"scan:{name}" for name in bins), f"sinogram:{sinogram}"])
     states = {study: images for studies in by_patient.values() for study, images in studies.items()}
     made = []
     for number, name in enumerate(cohort.studies, start=1):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat
 from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.physics.spectral.decomposition import averaged_attenuation
+from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image
 from scanweave.physics.spectral.materials import PER_CM_TO_PER_MM, density
 from scanweave.studies.sinogram import Sinogram
 
@@ -35,6 +35,8 @@ class SpectralPlan(BaseModel):
         span: Fixed range of PSNR and SSIM [1/mm]: twice the attenuation of water, or without a spectrum the 99.5th
             percentile of the training images.
         geometry: The scan as plain values where all training studies share one, else empty.
+        materials: Basis of the material maps.
+        monoenergetic: Energies of virtual monoenergetic images [keV].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,6 +50,20 @@ class SpectralPlan(BaseModel):
     scale: tuple[PositiveFloat, ...]
     span: tuple[PositiveFloat, ...]
     geometry: dict[str, Any] = {}
+    materials: tuple[str, ...] = ()
+    monoenergetic: tuple[int, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All images that can be made: bins, and with a known spectrum material maps and monoenergetic images."""
+        if self.beam is None:
+            return self.bins
+        return (*self.bins, *self.materials, *(f"mono{energy}" for energy in self.monoenergetic))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The column of the manifest that they are made of."""
+        return (f"sinogram:{self.sinogram}",)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -78,6 +94,19 @@ class SpectralPlan(BaseModel):
             step = "Write energies and photons of the beam into the sinograms"
             raise ScanweaveError("materials", "cannot be told without the spectrum of the scan", step)
         return averaged_attenuation(materials, *self.beam)
+
+    def derived(self, bins: Array) -> dict[str, Array]:
+        """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)` [1/mm].
+
+        Least squares in each pixel, each bin in shares of its own range, so that the most attenuated does not decide
+        alone.
+        """
+        weights = 1 / np.array(self.span) ** 2
+        densities = decompose_images(bins, self.attenuation(self.materials), weights=weights)
+        made: dict[str, Array] = dict(zip(self.materials, densities, strict=True))
+        return made | {
+            f"mono{energy}": monoenergetic_image(densities, self.materials, energy) for energy in self.monoenergetic
+        }
 
     def check(self, sinogram: Sinogram, where: str) -> None:
         """Refuse a sinogram of other bins.

@@ -16,7 +16,8 @@ from scanweave.measures.bootstrap import Interval
 from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import duration, run_provenance
+from scanweave.report.provenance import run_provenance
+from scanweave.report.values import duration
 from scanweave.systems.ultra.evaluation import (
     ALL_BINS,
     ALL_MATERIALS,

@@ -21,7 +21,6 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.ct.geometry import geometry_from_dict
-from scanweave.physics.spectral.decomposition import decompose_images, monoenergetic_image
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.scan import Scan
@@ -62,13 +61,6 @@ class Ultra:
         self.device = open_accelerator(settings).device
         self.network = with_weights(network, run.weights).to(self.device).eval()
 
-    @property
-    def sequences(self) -> tuple[str, ...]:
-        """All images that it can make: bins, and with a known spectrum material maps and virtual monoenergetic ones."""
-        if self.plan.beam is None:
-            return self.plan.bins
-        return (*self.plan.bins, *self.config.materials, *(f"mono{energy}" for energy in self.config.energies))
-
     @classmethod
     def fit(
         cls, cohort: Cohort, run: str | Path, config: UltraConfig, *, fold: int = 0, workers: int = 1, say: Say = print
@@ -86,19 +78,22 @@ class Ultra:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
-        cohort, bins = _with_truth(cohort, config, say)
+        measured, bins = _with_truth(cohort, config, say)
         ensure_splits(cohort, say)
-        about = {"path": str(cohort.folder), "sha256": Cohort.open(cohort.folder).digest}
-        parts = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {name: state for part in parts for name, state in image_states(part, bins, [config.sinogram]).items()}
+        about = {"path": str(cohort.folder), "sha256": cohort.digest}
+        columns = [*(f"scan:{name}" for name in bins), f"sinogram:{config.sinogram}"]
+        parts = [measured.part(part, fold) for part in ("train", "validation")]
+        inputs = {name: state for part in parts for name, state in image_states(part, columns).items()}
         settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
         with Run.start(run, "ultra", settings, about, inputs) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
                 with open_accelerator(config.training).main_process_first():
-                    slices = _slices(cohort, config, bins, started, fold=fold, workers=workers, say=say)
-                    plan = _plan(cohort, config, bins, slices[0], started)
+                    slices = _slices(measured, config, bins, started, fold=fold, workers=workers, say=say)
+                    plan = _plan(measured, config, bins, slices[0], started)
+                    if started.main:
+                        write_json(started.folder / COHORT, describe_cohort(cohort, bins, fold))
                 task = UltraTask(config, plan, *slices)
                 count = parameter_count(task.network) / 1e6
                 say(f"network: {config.network.architecture}, {count:.2f} million parameters, preset {config.preset}")
@@ -115,7 +110,7 @@ class Ultra:
 
         Args:
             study: Holds a sinogram of the run's bins.
-            targets: Images to make, of `sequences`; None: the clean image of every bin.
+            targets: Images to make, of `plan.targets`; None: the clean image of every bin.
 
         Returns:
             A study with these images only: bins and `mono…` in 1/mm, materials in g/cm³.
@@ -124,9 +119,9 @@ class Ultra:
             ScanweaveError: The sinogram is absent or has other bins, or a target is unknown.
         """
         wanted = list(self.plan.bins) if targets is None else list(targets)
-        unknown = [name for name in wanted if name not in self.sequences]
+        unknown = [name for name in wanted if name not in self.plan.targets]
         if unknown:
-            known = ", ".join(self.sequences)
+            known = ", ".join(self.plan.targets)
             raise ScanweaveError("targets", f"the run does not know '{unknown[0]}'", f"Choose from {known}")
         images = self.images(study)
         made = dict(zip(self.plan.bins, self.clean(images), strict=True))
@@ -158,7 +153,7 @@ class Ultra:
 
     def derived(self, bins: Array) -> dict[str, Array]:
         """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)`."""
-        return derive(bins, self.plan, self.config)
+        return self.plan.derived(bins)
 
     def evaluate(
         self,
@@ -182,19 +177,6 @@ class Ultra:
     def report(self, path: str | Path | None = None) -> Path:
         """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
         return report.write(self.run, self.plan, path)
-
-
-def derive(bins: Array, plan: SpectralPlan, config: UltraConfig) -> dict[str, Array]:
-    """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)` [1/mm].
-
-    Least squares in each pixel, each bin in shares of its own range, so that the most attenuated does not decide alone.
-    """
-    weights = 1 / np.array(plan.span) ** 2
-    densities = decompose_images(bins, plan.attenuation(config.materials), weights=weights)
-    made: dict[str, Array] = dict(zip(config.materials, densities, strict=True))
-    return made | {
-        f"mono{energy}": monoenergetic_image(densities, config.materials, energy) for energy in config.energies
-    }
 
 
 def _with_truth(cohort: Cohort, config: UltraConfig, say: Say) -> tuple[Cohort, tuple[str, ...]]:
@@ -233,8 +215,6 @@ def _slices(
     for part in (training, validation):
         with counted("slices reconstructed", shown=run.main) as progress:
             made.append(prepared(part, config.sinogram, bins, config.window, progress))
-    if run.main:
-        write_json(run.folder / COHORT, describe_cohort(Cohort.open(cohort.folder), bins, fold))
     return made[0], made[1]
 
 
@@ -262,6 +242,8 @@ def _plan(
         scale=tuple(np.maximum(pixels.std(axis=1), SCALE_FLOOR).tolist()),
         span=spans(beam, pixels),
         geometry=shared.pop().to_dict() if len(shared) == 1 else {},
+        materials=config.materials,
+        monoenergetic=config.energies,
     )
     if run.main:
         plan.save(path)
