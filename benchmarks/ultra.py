@@ -158,7 +158,7 @@ def measured(studies: Cohort, fitted: dict[str, Any], ultra: Any, solvers: dict[
             start = time.perf_counter()
             bins = make(images)
             who = {"patient": study.patient, "set": kind, "method": name, "seconds": time.perf_counter() - start}
-            rows += [{**who, **row} for row in measure(ultra, bins, images, insert)]
+            rows += [{**who, **row} for row in measure(ultra.plan, bins, images, insert)]
     return pd.DataFrame(rows)
 
 

@@ -225,7 +225,7 @@ def audit_stability(
         run: A fitted system that offers it, or its run folder.
         cohort: Studies with true images, or the cohort's folder.
         out: A new folder; `audit` in the run if not given.
-        part: Which studies: "train", "validation", "test" or "all"; None: those that the fit did not see.
+        part: Which studies: "train", "validation", "test", "unseen" or "all"; None: as in `evaluate`.
         device: Where to compute, for a run folder.
         settings: Fields of `audit.settings.AuditSettings`.
         say: Takes a line a stage.

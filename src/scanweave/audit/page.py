@@ -17,6 +17,7 @@ from scanweave.measures.stability.setup import Setup
 from scanweave.measures.stability.validity import Check
 from scanweave.report.blocks import Block, Figure, Section, Table, Text
 from scanweave.report.page import write_report
+from scanweave.report.runs import tried_on
 
 if TYPE_CHECKING:
     from scanweave.audit.stability import StabilityAudit
@@ -41,7 +42,7 @@ def write(path: Path, found: StabilityAudit, setup: Setup, settings: AuditSettin
         settings: How much was tried.
         about: How it came about, by label.
     """
-    sections = [_short(found, settings)]
+    sections = [_short(found, setup, settings)]
     sections += [_perturbed(name, found, setup, settings) for name in found.curves]
     if found.structures is not None:
         sections.append(_structures(found))
@@ -69,7 +70,7 @@ def summary_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _short(found: StabilityAudit, settings: AuditSettings) -> Section:
+def _short(found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Section:
     size = max(settings.radii)
     rows: list[dict[str, Any]] = []
     first = next(iter(found.curves.values()))
@@ -87,7 +88,10 @@ def _short(found: StabilityAudit, settings: AuditSettings) -> Section:
     failed = sum(not check.passed for checks in found.checks.values() for check in checks)
     caption = f"Strongest known perturbation of {size:.1%}; intervals over patients."
     words = "All checks of the attacks hold." if not failed else f"{failed} checks of the attacks fail: see below."
-    return Section("In short", words, [Table(rows, caption)])
+    taken = tried_on({"about": setup.about, "rows": [{"studies": len(setup.truth)}]})
+    if taken and settings.images < len(setup.truth):
+        taken += f" The first {settings.images} were tried."
+    return Section("In short", f"{taken} {words}".strip(), [Table(rows, caption)])
 
 
 def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Section:

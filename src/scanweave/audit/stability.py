@@ -115,7 +115,8 @@ def write_audit(
                 save_table(extra, temporary / f"{name}.csv")
         checks = {name: [asdict(check) for check in rows] for name, rows in found.checks.items()}
         summary = {name: page.summary_rows(table) for name, table in found.curves.items()}
-        plain = {"format": 1, "about": dict(about), "settings": settings.model_dump(mode="json")}
+        plain = {"format": 1, "about": dict(about), "studies": dict(setup.about)}
+        plain["settings"] = settings.model_dump(mode="json")
         write_json(temporary / JSON, {**plain, "summary": summary, "checks": checks})
         page.write(temporary / PAGE, found, setup, settings, about)
     return folder / PAGE

@@ -19,8 +19,8 @@ class AuditStability:
     """Folder of a cohort with true images."""
     out: Path | None = None
     """Folder to make; RUN/audit if not given."""
-    part: Literal["train", "validation", "test", "all"] | None = None
-    """Which part of the run's fold; if not given, the test part of the run's own cohort, all of another."""
+    part: Literal["train", "validation", "test", "all", "unseen"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     images: int = 8
     """Images that are perturbed, at most."""
     radii: tuple[float, ...] = (0.005, 0.01, 0.02, 0.05)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,15 +14,12 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.splits import make_splits, write_splits
 
 Kind = Literal["evaluation", "ranking", "explanation"]
 Choice = Literal["train", "validation", "test", "all", "unseen"]
 """A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
 Say = Callable[[str], None]
-FOLDS = 5
-"""Folds of a cohort that nobody has split."""
-OUTPUTS, COHORT = "outputs.json", "cohort.json"
+OUTPUTS = "outputs.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +80,16 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     return Selection(studies, about)
 
 
-def ensure_splits(cohort: Cohort, say: Say) -> None:
-    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
-    if cohort.splits() is not None or "split" in cohort.frame:
-        return
-    patients = Cohort.open(cohort.folder).patients
-    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
-    write_splits(cohort.folder, splits)
-    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
+def refuse_options(options: Mapping[str, object]) -> None:
+    """Refuse options of a verb that another system has.
+
+    Raises:
+        ScanweaveError: One was given.
+    """
+    for name, value in options.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise ScanweaveError(option, "is of no meaning to the system of this run", "Leave it out")
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:
@@ -108,22 +106,6 @@ def find_output(run: Run, kind: Kind) -> Path | None:
         return folder if folder.is_dir() else None
     except (OSError, ValueError):  # a name that no folder can have
         return None
-
-
-def describe_cohort(cohort: Cohort, sequences: Sequence[str], fold: int) -> dict[str, Any]:
-    """What a report says about a cohort without opening it: studies by combination of sequences, and its parts."""
-    present = cohort.frame.reindex(columns=[f"scan:{name}" for name in sequences]).notna().to_numpy()
-    counts = Counter(tuple(name for name, there in zip(sequences, row, strict=True) if there) for row in present)
-    parts = {part: cohort.part(part, fold) for part in ("train", "validation", "test")}
-    return {
-        "format": 1,
-        "name": str(cohort.about.get("name", "")),
-        "studies": len(cohort),
-        "patients": len(cohort.patients),
-        "fold": fold,
-        "parts": {name: {"studies": len(part), "patients": len(part.patients)} for name, part in parts.items()},
-        "combinations": [{"sequences": list(names), "studies": count} for names, count in counts.most_common()],
-    }
 
 
 def _outputs(run: Run) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""Quality of a batch of images `(B, C, H, W)`, a figure an image: for slices, where `image` measures volumes."""
+"""Norms and errors of batches `(B, C, H, W)` of tensors, a figure a sample: in training, tuning and attacks."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
@@ -42,17 +40,6 @@ def psnr(made: Tensor, truth: Tensor, data_range: float) -> Tensor:
         raise ScanweaveError("data_range", f"it is {data_range}", "Give the span of possible values")
     error = (made - truth).square().flatten(1).mean(dim=1)
     return (10 * torch.log10(data_range**2 / error.clamp_min(torch.finfo(error.dtype).tiny))).clamp_max(PSNR_CAP)
-
-
-def ssim(made: Tensor, truth: Tensor, data_range: float) -> Tensor:
-    """Structural similarity (Wang et al. 2004), the mean over the channels of each sample, `(B,)`."""
-    _check(made, truth)
-    pairs = zip(made.detach().cpu().numpy(), truth.detach().cpu().numpy(), strict=True)
-    values = [
-        np.mean([structural_similarity(a, b, data_range=data_range) for a, b in zip(one, other, strict=True)])
-        for one, other in pairs
-    ]
-    return torch.tensor(np.array(values, dtype=np.float64))
 
 
 def _check(made: Tensor, truth: Tensor) -> None:

@@ -7,13 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
+from scanweave.measures.image import decibels
 
 Array = NDArray[np.float64]
 
 WINDOW = 7
 """Side of the uniform SSIM window [pixels]."""
-CAP = 100.0
-"""PSNR [dB] of identical images."""
 
 
 def slice_quality(made: ArrayLike, truth: ArrayLike, span: float) -> dict[str, float]:
@@ -33,9 +32,8 @@ def slice_quality(made: ArrayLike, truth: ArrayLike, span: float) -> dict[str, f
     if min(truth.shape) < WINDOW:
         raise ScanweaveError("truth", f"its shape {truth.shape} is below the SSIM window", "Measure whole slices")
     error = float(np.mean((made - truth) ** 2))
-    psnr = min(10 * np.log10(span**2 / error), CAP) if error else CAP
     similar = structural_similarity(made, truth, win_size=WINDOW, data_range=span)
-    return {"psnr": float(psnr), "ssim": float(similar), "rmse": error**0.5}
+    return {"psnr": float(decibels(error, span)), "ssim": float(similar), "rmse": error**0.5}
 
 
 def contrast_to_noise(image: ArrayLike, inside: NDArray[np.bool_], around: NDArray[np.bool_]) -> float:

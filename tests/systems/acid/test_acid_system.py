@@ -1,6 +1,8 @@
 """The verbs of ACID on a tiny run."""
 
 import json
+import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +15,8 @@ from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.fourier import FourierPhysics, cartesian_mask
 from scanweave.physics.variation import TotalVariation
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.sinogram_files import write_sinogram
 from scanweave.studies.slices import slice_image
 from scanweave.systems.acid.config import SMALL, SamplingSettings
 from scanweave.systems.acid.network import make_network
@@ -59,6 +63,30 @@ def test_evaluation_sets_every_method_beside_the_others(acid_run):
     assert "How good it is" in page
 
 
+def test_what_cannot_be_read_is_left_out_and_named(acid_run, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(acid_run.cohort.folder, own)
+    test = Cohort.open(own).part("test").studies
+    measured = acid_run.cohort[test[0]].sinogram("ct")
+    write_sinogram(own / "studies" / test[0] / "ct.h5", replace(measured, geometry={**measured.geometry, "kind": "?"}))
+    lines = []
+    table = acid_run.system.evaluate(Cohort.open(own), tmp_path / "out", say=lines.append)
+    assert list(table["study"].unique()) == test[1:]
+    assert any(line.startswith(f"left out: {test[0]}: ") for line in lines)
+    assert any(line.startswith("note: network (") for line in lines)  # three steps teach nothing
+    about = json.loads((tmp_path / "out" / "summary.json").read_text())["about"]
+    assert list(about["left_out"]) == [test[0]]
+    assert about["seen"] == 0
+
+
+def test_predictions_are_written_and_options_of_others_refused(acid_run, tmp_path, capsys):
+    run, cohort = str(acid_run.system.run.folder), str(acid_run.cohort.folder)
+    assert main(["predict", run, "--cohort", cohort, "--out", str(tmp_path / "out"), "--studies", "sub-000000"]) == 0
+    assert "wrote 1 synthetic image" in capsys.readouterr().out
+    assert main(["evaluate", run, "--cohort", cohort, "--out", str(tmp_path / "no"), "--include-self"]) == 2
+    assert "--include-self: is of no meaning" in capsys.readouterr().err
+
+
 def test_audit_writes_one_page_with_its_own_checks(acid_run, capsys, monkeypatch):
     # Most of the time goes into the 200 iterations of TV, which have tests of their own.
     quick = partial(TotalVariation, iterations=5)
@@ -74,7 +102,11 @@ def test_audit_writes_one_page_with_its_own_checks(acid_run, capsys, monkeypatch
     assert {row["kind"] for row in found["summary"]["image"]} == {"none", "own", "noise", "strongest"}
     gradients = [c for rows in found["checks"].values() for c in rows if c["check"] == "gradients"]
     assert all(check["passed"] for check in gradients)
-    assert "Can the attacks be believed" in (acid_run.system.run.folder / "audit" / "stability.html").read_text()
+    page = (acid_run.system.run.folder / "audit" / "stability.html").read_text()
+    assert "Can the attacks be believed" in page
+    assert "2 studies, the test part of fold 0 of" in page
+    assert "Synthesised images" not in page
+    assert found["studies"]["part"] == "test"
     assert main(command.split()) == 2
     assert "exists already" in capsys.readouterr().err
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from scanweave.engine.fits import describe_cohort
 from scanweave.engine.run import Run
-from scanweave.engine.selection import describe_cohort
 from scanweave.systems.seq2seq.report import write
 
 

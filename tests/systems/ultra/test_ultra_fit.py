@@ -1,7 +1,10 @@
 """ULTRA from end to end on a few simulated slices, and what it says to bad input."""
 
+import json
+import shutil
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -61,6 +64,7 @@ def test_evaluation_and_report(cohort, fitted):
     assert np.isfinite(whole.to_numpy()).all()
     page = fitted.report().read_text()
     assert "Spectral pictures" in page
+    assert "Synthesised images" not in page
     assert "gadolinium" in page
 
 
@@ -74,6 +78,41 @@ def test_primal_dual_learns_in_the_same_frame(cohort, tmp_path):
     config = TINY | {"network.architecture": "lpd", "network.iterations": 1, "training.steps": 2}
     run = sw.fit("ultra", cohort, tmp_path / "lpd", config=config, say=_quiet)
     assert slice_image(run.predict(cohort["sub-000000"])["bin1"]).shape == (24, 24)
+
+
+def test_predictions_are_written_to_a_cohort_that_tells_their_source(cohort, fitted, tmp_path):
+    studies = ["sub-000000", "sub-000001"]
+    done = sw.predict(fitted.run.folder, cohort, tmp_path / "out", studies=studies, targets=["bin2", "iodine"])
+    assert (done.made, done.failed) == (4, {})
+    made = Cohort.open(done.folder)
+    assert made.sequences == ["bin2", "iodine"]
+    image = nib.load(done.folder / "sub-000000" / "sub-000000_iodine_synthetic.nii.gz")
+    about = json.loads(image.header.extensions[0].get_content())
+    assert (about["target"], about["sources"]) == ("iodine", ["sinogram:ct"])
+    assert sw.predict(fitted, cohort, done.folder, studies=studies, targets=["bin2", "iodine"]).made == 4
+    with pytest.raises(ScanweaveError, match=r"does not know 'flair'\. Choose from bin1"):
+        sw.predict(fitted.run.folder, cohort, tmp_path / "other", targets=["flair"])
+
+
+def test_a_sinogram_that_changed_is_not_mixed_with_new_predictions(cohort, fitted, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, own, ignore=shutil.ignore_patterns("prepared"))
+    studies = ["sub-000000", "sub-000001"]
+    sw.predict(fitted, own, tmp_path / "out", studies=studies, targets=["bin1"])
+    write_sinogram(own / "studies" / "sub-000000" / "ct.h5", cohort["sub-000001"].sinogram("ct"))
+    with pytest.raises(ScanweaveError, match="images that changed since"):
+        sw.predict(fitted, own, tmp_path / "out", studies=studies, targets=["bin1"])
+
+
+def test_patients_that_the_fit_saw_do_not_test_it(cohort, fitted, tmp_path):
+    more = simulate_ct(tmp_path / "more", subjects=7, seed=1, size=24, views=20, photons=3e3)
+    lines = []
+    table = fitted.evaluate(more, tmp_path / "out", say=lines.append)
+    seen = {*cohort.part("train").patients, *cohort.part("validation").patients}
+    assert set(table["patient"]) == set(more.patients) - seen
+    assert set(fitted.run.inputs) == seen
+    with pytest.raises(ScanweaveError, match=r"--include-self: is of no meaning"):
+        fitted.evaluate(cohort, tmp_path / "other", include_self=True)
 
 
 def _changed(cohort, folder, change):

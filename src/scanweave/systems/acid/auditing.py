@@ -37,8 +37,12 @@ def audit_setup(system: AcidSystem, cohort: Cohort, *, part: Choice | None = Non
         say: Takes lines about choices.
     """
     chosen = select_studies(system.run, cohort, part, say)
-    physics, pairs = load_pairs(chosen.cohort, system.channels)
-    return setup_of(system, physics.to(system.device), pairs.to(system.device), chosen.about)
+    left_out: dict[str, str] = {}
+    physics, pairs = load_pairs(chosen.cohort, system.channels, left_out=left_out)
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    about = {**chosen.about, "left_out": left_out}
+    return setup_of(system, physics.to(system.device), pairs.to(system.device), about)
 
 
 def setup_of(system: AcidSystem, physics: LinearPhysics, pairs: Pairs, about: dict[str, object]) -> Setup:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from scanweave.engine.selection import Choice, note_output, select_studies
-from scanweave.files import atomic_folder, write_json
-from scanweave.measures.batches import norms, psnr, relative_error, ssim
-from scanweave.measures.bootstrap import bootstrap
-from scanweave.report.saving import save_figure, save_table
+from scanweave.measures.batches import norms, psnr, relative_error
+from scanweave.measures.slices import slice_quality
+from scanweave.measures.summary import summarise
+from scanweave.report.saving import save_figure, save_summary, save_table
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.words import count
 from scanweave.systems.acid.figures import comparison_sheet
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
 from scanweave.systems.acid.pairs import Pairs, load_pairs
@@ -25,7 +25,8 @@ from scanweave.systems.acid.tuning import run_batched
 if TYPE_CHECKING:
     from scanweave.systems.acid.system import AcidSystem
 
-IMAGES, SUMMARY, SHEET = "images.csv", "summary", "images.png"
+IMAGES, SHEET = "images.csv", "images.png"
+WORDS = {"A†": "A†, the linear reconstruction", "TV": "tuned total variation", "network": "its own network"}
 MEASURES = {"psnr": "PSNR [dB]", "ssim": "SSIM", "error": "relative error", "residual": "data residual"}
 SHOWN = 3
 Say = Callable[[str], None]
@@ -39,27 +40,45 @@ def evaluate(
     Args:
         system: The fitted run.
         cohort: Studies with sinograms and true images.
-        out: Folder to make; `evaluation` in the run if not given.
-        part: Which studies; see `engine.selection.select_studies`.
-        say: Takes lines about choices.
+        out: Folder of the results; None: `evaluation` in the run.
+        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
+        say: Takes lines about choices and results.
 
     Returns:
-        One row a study and method: `psnr`, `ssim`, `error`, `residual`, `rounds`.
+        One row a study and method: `psnr`, `ssim`, `error`, `residual`, `rounds`, as in `images.csv`.
+
+    Raises:
+        ScanweaveError: No study could be measured.
     """
+    folder = Path(out) if out is not None else system.run.folder / "evaluation"
     chosen = select_studies(system.run, cohort, part, say)
-    physics, pairs = load_pairs(chosen.cohort, system.channels)
+    left_out: dict[str, str] = {}
+    physics, pairs = load_pairs(chosen.cohort, system.channels, left_out=left_out)
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
     physics, pairs = physics.to(system.device), pairs.to(system.device)
     table, made = compare(system.methods(physics), pairs, physics.A, system.choices.data_range)
-    folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    summary = summarise(table)
-    with atomic_folder(_free(folder)) as temporary:
-        save_table(table, temporary / IMAGES)
-        rows = {"format": 1, "about": chosen.about, "rows": summary}
-        write_json(temporary / f"{SUMMARY}.json", rows)
-        save_figure(comparison_sheet(pairs.truth.cpu(), made, list(pairs.names), SHOWN), temporary / SHEET)
+    summary = summarise(table, ("method",), tuple(MEASURES))
+    save_table(table, folder / IMAGES)
+    save_figure(comparison_sheet(pairs.truth.cpu(), made, list(pairs.names), SHOWN), folder / SHEET)
+    save_summary(folder, summary, {**chosen.about, "left_out": left_out})
     note_output(system.run, "evaluation", folder)
-    say(" · ".join(f"{row['method']} {row['mean']:.2f} dB" for row in summary if row["measure"] == "psnr"))
+    means = " · ".join(f"{method} {mean:.2f} dB" for method, mean in _psnr(summary).items())
+    for line in (f"evaluation: {means} (PSNR, {count(len(set(pairs.patients)), 'patient')})", *notes(summary)):
+        say(line)
     return table
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """What a reader must know before the figures: what is no better than something simpler."""
+    means = _psnr(summary)
+    simpler = {"network": ("A†", "TV"), "ACID": ("network", "TV")}
+    return [
+        f"note: {method} ({means[method]:.2f} dB) does not beat {WORDS[other]} ({means[other]:.2f} dB) here"
+        for method, others in simpler.items()
+        for other in others
+        if not means[method] > means[other]
+    ]
 
 
 def compare(
@@ -84,7 +103,7 @@ def compare(
         with torch.no_grad():
             residual = norms(pairs.measurement - forward(made)) / norms(pairs.measurement)
         columns = {
-            "psnr": psnr(made, pairs.truth, data_range), "ssim": ssim(made, pairs.truth, data_range),
+            "psnr": psnr(made, pairs.truth, data_range), "ssim": _similarity(made, pairs.truth, data_range),
             "error": relative_error(made, pairs.truth), "residual": residual,
             "rounds": record.rounds if record.residual else torch.zeros(len(pairs)),
         }  # fmt: skip
@@ -93,27 +112,14 @@ def compare(
     return pd.concat(rows, ignore_index=True), images
 
 
-def summarise(table: pd.DataFrame, seed: int = 0) -> list[dict[str, Any]]:
-    """Means with 95 % intervals over patients, by method and measure."""
-    rows = []
-    for name, group in table.groupby("method", sort=False):
-        for measure in MEASURES:
-            found = bootstrap(group[measure], list(group["patient"]), seed=seed)
-            rows.append(
-                {
-                    "method": name,
-                    "measure": measure,
-                    "mean": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                    "n": found.n,
-                }
-            )
-    return rows
+def _psnr(summary: pd.DataFrame) -> dict[str, float]:
+    """Mean PSNR [dB] by method."""
+    rows = summary[summary["measure"] == "psnr"]
+    return dict(zip(rows["method"], rows["mean"], strict=True))
 
 
-def _free(folder: Path) -> Path:
-    """The folder, with an older evaluation taken away."""
-    if (folder / IMAGES).is_file():
-        shutil.rmtree(folder)
-    return folder
+def _similarity(made: Tensor, truth: Tensor, data_range: float) -> Tensor:
+    """SSIM of each image, the mean over its channels."""
+    slices = zip(made.flatten(0, 1).cpu().numpy(), truth.flatten(0, 1).cpu().numpy(), strict=True)
+    values = [slice_quality(*pair, data_range)["ssim"] for pair in slices]
+    return torch.tensor(values).reshape(len(made), -1).mean(dim=1)

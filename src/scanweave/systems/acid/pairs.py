@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
@@ -18,6 +17,8 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.acid.plan import SINOGRAM
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,45 +58,56 @@ class Pairs:
         return Pairs(self.truth.to(device), self.measurement.to(device), self.names, self.patients)
 
 
-def bins_of(cohort: Cohort) -> list[str]:
-    """Names of the true images that belong to the bins of the sinograms, such as `bin1`.
-
-    Raises:
-        ScanweaveError: The cohort has no sinograms, or no such images.
-    """
-    if f"sinogram:{SINOGRAM}" not in cohort.frame:
-        step = "Make some with: scanweave simulate ct, or hand pairs to Acid.fit_pairs in Python"
-        raise ScanweaveError(cohort.folder, f"has no sinograms named '{SINOGRAM}'", step)
-    bins = sorted((name for name in cohort.sequences if name.startswith("bin")), key=lambda name: (len(name), name))
-    if not bins:
-        raise ScanweaveError(cohort.folder, "has no true images of its bins (bin1, bin2 …)", "Add them as scans")
-    return bins
-
-
-def load_pairs(cohort: Cohort, bins: Sequence[str]) -> tuple[LinearPhysics, Pairs]:
+def load_pairs(
+    cohort: Cohort,
+    bins: Sequence[str],
+    *,
+    physics: CtPhysics | None = None,
+    left_out: dict[str, str] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> tuple[CtPhysics, Pairs]:
     """Read the sinograms of a cohort and their true images.
+
+    Args:
+        cohort: Studies of one scanner.
+        bins: Names of the true images.
+        physics: The scanner; None: that of the first study.
+        left_out: Takes the reason for each study that does not fit; without it, such a study is an error.
+        progress: Called with the number of studies read and of all.
 
     Raises:
         ScanweaveError: There is no study, an image is absent, or the scans differ in geometry.
     """
-    measured, truths, names, patients = [], [], [], []
-    physics: CtPhysics | None = None
-    for study in cohort:
-        scanner, values = read_measurement(study)
-        if physics is None:
-            physics = scanner
-        elif scanner.geometry != physics.geometry:
-            raise ScanweaveError(study.id, "was measured with another geometry", "Fit one run a geometry")
-        measured.append(values)
-        truths.append(torch.from_numpy(np.ascontiguousarray(slice_images([study[name] for name in bins], study.id))))
-        names.append(study.id)
-        patients.append(study.patient)
-    if physics is None:
-        raise ScanweaveError(cohort.folder, "holds no study", "Choose another part, or split the cohort again")
-    shapes = {tuple(image.shape) for image in truths} | {(len(bins), *physics.geometry.shape)}
-    if len(shapes) > 1 or {len(values) for values in measured} != {len(bins)}:
-        raise ScanweaveError(cohort.folder, f"its images, {sorted(shapes)}, do not fit its scans", "Check the cohort")
-    return physics, Pairs(torch.stack(truths), torch.stack(measured), tuple(names), tuple(patients))
+    read: list[tuple[Study, Tensor, Tensor]] = []
+    for number, name in enumerate(cohort.studies, start=1):
+        try:
+            study = cohort[name]
+            scanner, measured, truth = _read_pair(study, bins)
+            if physics is not None and scanner.geometry != physics.geometry:
+                raise ScanweaveError(name, "was measured with another geometry", "Fit one run a geometry")
+        except ScanweaveError as error:
+            if left_out is None:
+                raise
+            left_out[name] = error.reason
+        else:
+            physics = physics or scanner
+            read.append((study, measured, truth))
+        progress(number, len(cohort))
+    if physics is None or not read:
+        raise ScanweaveError(cohort.folder, "holds no study that fits", "Choose another part, or check the cohort")
+    studies, measurements, truths = zip(*read, strict=True)
+    names, patients = ([getattr(study, field) for study in studies] for field in ("id", "patient"))
+    return physics, Pairs(torch.stack(truths), torch.stack(measurements), tuple(names), tuple(patients))
+
+
+def _read_pair(study: Study, bins: Sequence[str]) -> tuple[CtPhysics, Tensor, Tensor]:
+    physics, measured = read_measurement(study)
+    truth = torch.from_numpy(np.ascontiguousarray(slice_images([study[name] for name in bins], study.id)))
+    expected = (len(measured), *physics.geometry.shape)
+    if tuple(truth.shape) != expected:
+        reason = f"its true images are {tuple(truth.shape)}, its scan gives {expected}"
+        raise ScanweaveError(study.id, reason, "Put both on one grid, and give the true image of every bin")
+    return physics, measured, truth
 
 
 def read_measurement(study: Study) -> tuple[CtPhysics, Tensor]:

@@ -3,82 +3,97 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from scanweave.engine.fits import COHORT
 from scanweave.engine.run import Run
 from scanweave.engine.selection import find_output
-from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
-from scanweave.measures.bootstrap import Interval
-from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
-from scanweave.report.curves import learning_curve
+from scanweave.measures.summary import row_of, sureness
+from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
-from scanweave.report.values import duration
-from scanweave.systems.acid.evaluation import MEASURES, SHEET, SUMMARY
+from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
+from scanweave.report.saving import read_summary
+from scanweave.systems.acid.evaluation import MEASURES, SHEET, notes
 from scanweave.systems.acid.figures import convergence_plot
+from scanweave.systems.acid.plan import AcidPlan
 from scanweave.systems.acid.tuning import Choices
 
-CITATION = """\
+PAPER = """\
 @article{wu2022acid,
   author  = {Wu, Weiwen and others},
   title   = {Stabilizing deep tomographic reconstruction},
   journal = {Patterns},
   year    = {2022},
   note    = {arXiv:2008.01846}
-}"""
-METRICS = {"psnr": "higher", "loss": "lower", "residual": "lower"}
+}
+"""
+METRICS = {
+    "psnr": ("higher", "of the network alone on validation images"),
+    "loss": ("lower", "‖Φ(y) − f‖ / ‖f‖"),
+    "residual": ("lower", "the same on the network's own residuals, its BREN ratio; 1 is as bad as no feedback"),
+}
 KINDS = {"truth": "true images", "errors": "the network's own errors"}
 
 
-def write(run: Run, path: str | Path | None = None) -> Path:
-    """Write the report of a run from what its folder holds.
+def write(run: Run, plan: AcidPlan, path: str | Path | None = None) -> Path:
+    """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
 
     Args:
         run: The run.
+        plan: What it knows of its scanner.
         path: The file; None: `report.html` in the run.
     """
-    chosen = Choices.load(run.folder)
+    chosen, folder = Choices.load(run.folder), find_output(run, "evaluation")
+    record = read_summary(folder)
+    if folder is None or record is None:
+        quality = not_made("How good it is", "evaluate", run.folder, run.record)
+    else:
+        quality = _quality(folder, record)
     return write_report(
         path if path is not None else run.folder / "report.html",
-        f"Reconstruction true to its data: {run.folder.resolve().name}",
+        titled("Reconstruction true to its data", run.folder),
         "ACID: a network's image, corrected by feeding what the data still disagree with through the network again.",
-        [_short(chosen), _learning(run), _loop(chosen), _quality(run)],
-        run_provenance(run.record, run.config),
-        CITATION,
-    )
-
-
-def _short(chosen: Choices) -> Section:
-    errors = chosen.bren["errors"]
-    return Section(
-        "In short",
-        "",
         [
-            KeyNumbers(
-                [
-                    ("BREN ratio", errors["mean"], f"on the network's own errors; largest {errors['worst']:.3g}"),
-                    ("Feedback", chosen.feedback, chosen.reason),
-                    ("Step", chosen.step, "chosen on validation images"),
-                    ("Threshold", chosen.threshold, "in root mean squares of A†p, likewise"),
-                ]
-            )
+            _short(chosen, record),
+            _scanner(run, plan),
+            learning(run.metrics(), run.record, METRICS),
+            _loop(chosen),
+            quality,
         ],
+        run_provenance(run.record, run.config),
+        citation(PAPER, run.record),
+        RECONSTRUCTED,
     )
 
 
-def _learning(run: Run) -> Section:
-    try:
-        figure = learning_curve(run.metrics(), METRICS)
-    except ScanweaveError:
-        return Section("How it learnt", "", [Text("The run has no metrics yet.")])
-    caption = (
-        "psnr: of the network alone on validation images; loss: ‖Φ(y) − f‖ / ‖f‖; residual: the same on the network's "
-        "own residuals, its BREN ratio, where 1 is as bad as feeding nothing back."
-    )
-    time = duration(float(run.record.get("seconds") or 0))
-    items = [("Steps", run.record.get("step"), ""), ("Time", time, f"on {run.record.get('device', 'unknown')}")]
-    alt = "Learning curves of loss and validation PSNR over the steps."
-    return Section("How it learnt", "", [KeyNumbers(items), Figure(figure, caption, alt, vector=True)])
+def _short(chosen: Choices, record: dict[str, Any] | None) -> Section:
+    errors = chosen.bren["errors"]
+    items = [
+        ("BREN ratio", errors["mean"], f"on the network's own errors; largest {errors['worst']:.3g}"),
+        ("Feedback", chosen.feedback, chosen.reason),
+        ("Step", chosen.step, "chosen on validation images"),
+        ("Threshold", chosen.threshold, "in root mean squares of A†p, likewise"),
+    ]
+    told = [] if record is None else notes(pd.DataFrame(record["rows"]))
+    return Section("In short", "", [*(Caution(f"{line.removeprefix('note: ')}.") for line in told), KeyNumbers(items)])
+
+
+def _scanner(run: Run, plan: AcidPlan) -> Section:
+    geometry = plan.physics.get("geometry", {})
+    facts = {
+        "scanner": geometry.get("kind", plan.physics["kind"]),
+        "views": len(geometry["angles"]) if geometry else "lines of k-space",
+        "channels of an image": ", ".join(plan.channels),
+    }
+    blocks: list[Block] = [Table([{"what": k, "value": v} for k, v in facts.items()], "What was measured.")]
+    known = run.folder / COHORT
+    if known.is_file():
+        blocks.append(parts_table(read_json(known, "Remove it")))
+    return Section("What was measured", "", blocks)
 
 
 def _loop(chosen: Choices) -> Section:
@@ -105,18 +120,17 @@ def _loop(chosen: Choices) -> Section:
     return Section("The loop", lead, blocks)
 
 
-def _quality(run: Run) -> Section:
-    folder = find_output(run, "evaluation")
-    if folder is None or not (folder / f"{SUMMARY}.json").is_file():
-        text = f"Not made yet. This makes it: scanweave evaluate {run.folder.name} --cohort COHORT"
-        return Section("How good it is", "", [Text(text)])
-    found = read_json(folder / f"{SUMMARY}.json", "Evaluate again")
-    rows: dict[str, dict[str, object]] = {}
-    for row in found["rows"]:
-        estimate = Interval(row["mean"], row["low"], row["high"], row["n"])
-        rows.setdefault(row["method"], {"method": row["method"]})[MEASURES[row["measure"]]] = estimate
-    lead = "Means with 95 % intervals over patients. TV: total variation, its weight tuned on the validation images."
-    blocks: list[Figure | Table] = [Table(list(rows.values()), "Against the true images.", {"PSNR [dB]": "{:.2f}"})]
+def _quality(folder: Path, record: dict[str, Any]) -> Section:
+    summary = pd.DataFrame(record["rows"])
+    rows = [
+        {"method": method} | {words: row_of(summary, name, method=method) for name, words in MEASURES.items()}
+        for method in summary["method"].unique()
+    ]
+    lead = (
+        f"{tried_on(record)} {sureness(summary['patients'])} TV: total variation, its weight tuned on the validation "
+        "images."
+    )
+    blocks: list[Block] = [Table(rows, "Against the true images.", {"PSNR [dB]": "{:.2f}"})]
     if (folder / SHEET).is_file():
         caption = "True images, reconstructions, and their absolute errors on one scale a case."
         blocks.append(

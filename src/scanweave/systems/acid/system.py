@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,20 @@ import pandas as pd
 import torch
 from deepinv.physics import LinearPhysics
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.fits import divide, fitted_config, note_cohort, start_fit
 from scanweave.engine.loop import open_accelerator, train
-from scanweave.engine.parts import splits_digest
-from scanweave.engine.run import Run
-from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits
+from scanweave.engine.progress import counted
+from scanweave.engine.run import ImageStates, Run
+from scanweave.engine.selection import Choice, refuse_options
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
 from scanweave.measures.stability.setup import Setup
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.variation import TotalVariation
+from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.measured import true_bins, with_truth
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.acid import evaluation, report
@@ -34,7 +36,7 @@ from scanweave.systems.acid.config import AcidConfig
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
 from scanweave.systems.acid.network import Reconstruction, make_network
 from scanweave.systems.acid.operators import channels_of, describe, is_complex, open_physics
-from scanweave.systems.acid.pairs import Pairs, bins_of, load_pairs, read_measurement
+from scanweave.systems.acid.pairs import Pairs, load_pairs, read_measurement
 from scanweave.systems.acid.plan import SINOGRAM, AcidPlan
 from scanweave.systems.acid.task import AcidTask
 from scanweave.systems.acid.tuning import CHOICES, Choices, choose
@@ -53,7 +55,7 @@ class AcidSystem:
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
-        self.config = load_config(run)
+        self.config = fitted_config(run, AcidConfig)
         self.choices = Choices.load(run.folder)
         self.plan = AcidPlan.load(run.folder / PLAN)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
@@ -81,27 +83,29 @@ class AcidSystem:
             run: The run folder.
             config: Every setting.
             fold: Which fold of the cohort's splits trains.
-            workers: Of no effect: sinograms are read once.
+            workers: Studies that are checked at once.
             say: Takes one line for each choice made, and why.
 
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
         config = checked(AcidConfig, config.model_dump(), "settings")
-        bins = bins_of(cohort)
-        ensure_splits(cohort, say)
-        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        parts = [cohort.part(part, fold) for part in ("train", "validation")]
+        bins = true_bins(cohort)
+        measured = with_truth(cohort, SINOGRAM, bins, say)
         columns = [*(f"scan:{name}" for name in bins), f"sinogram:{SINOGRAM}"]
-        inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}
-        about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        physics, training = load_pairs(parts[0], bins)
-        validation = load_pairs(parts[1], bins)[1] if len(parts[1]) else None
-        say(f"split: {len(training)} studies train, {len(validation or ())} validate (fold {fold})")
-        with Run.start(run, "acid", settings, about, inputs) as started:
-            if started.main and not started.finished:
-                write_json(started.folder / COHORT, describe_cohort(cohort, bins, fold))
-            _train(started, physics, training, validation, config, bins, say)
+        with start_fit(run, "acid", config, cohort, columns, fold=fold, say=say) as started:
+            if _is_done(started):
+                say(f"{started.folder} is finished: nothing to do")
+            else:
+                with open_accelerator(config.training).main_process_first():
+                    with counted("studies checked", shown=started.main) as progress:
+                        sound = sound_studies(measured, workers, say, progress)
+                    training, validation = divide(sound, fold, say)
+                    with counted("sinograms read", shown=started.main) as progress:
+                        physics, pairs = load_pairs(training, bins, progress=progress)
+                    held = load_pairs(validation, bins, physics=physics)[1] if len(validation) else None
+                    note_cohort(started, cohort, bins, fold)
+                _train(started, physics, pairs, held, config, bins, say)
         return cls(Run.open(run), config.training.device)
 
     @classmethod
@@ -138,7 +142,9 @@ class AcidSystem:
         channels = (
             ["real", "imaginary"] if is_complex(physics) else [f"bin{n + 1}" for n in range(training.truth.shape[1])]
         )
-        with Run.start(run, "acid", config.model_dump(mode="json"), about) as started:
+        # No file that could change, but the patients are known: none of them is to test the run.
+        inputs: dict[str, ImageStates] = {p: {} for part in filter(None, (training, validation)) for p in part.patients}
+        with Run.start(run, "acid", config.model_dump(mode="json"), about, inputs) as started:
             _train(started, physics, training, validation, config, channels, say)
         return cls(Run.open(run), config.training.device)
 
@@ -193,16 +199,28 @@ class AcidSystem:
         with torch.no_grad():
             image = self.acid(physics)(measurement[None].to(self.device), record)[0].cpu().numpy()
         if float(record.residual[-1]) > float(record.residual[0]):
-            print(f"warning: {study.id}: the residual rose, from {record.residual[0].item():.3g} to "
-                  f"{record.residual[-1].item():.3g} of the measurement")  # fmt: skip
+            first, last = (float(record.residual[number]) for number in (0, -1))
+            line = f"warning: {study.id}: the residual rose, from {first:.3g} to {last:.3g} of the measurement"
+            print(line, file=sys.stderr)
         pixel = physics.geometry.pixel
         made = {name: slice_scan(one, pixel, synthetic=True) for name, one in zip(self.channels, image, strict=True)}
         return study.with_scans({name: made[name] for name in (self.channels if targets is None else targets)})
 
     def evaluate(
-        self, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print, **_: Any
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        say: Say = print,
+        **options: Any,
     ) -> pd.DataFrame:
-        """Compare A†, tuned TV, the network and ACID with the true images; see `evaluation.evaluate`."""
+        """Compare A†, tuned TV, the network and ACID with the true images; see `evaluation.evaluate`.
+
+        Raises:
+            ScanweaveError: An option of another system is given, or no study can be measured.
+        """
+        refuse_options(options)
         return evaluation.evaluate(self, cohort, out, part=part, say=say)
 
     def audit_setup(self, cohort: Cohort, *, part: Choice | None = None, say: Say = print) -> Setup:
@@ -211,7 +229,7 @@ class AcidSystem:
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
-        return report.write(self.run, path)
+        return report.write(self.run, self.plan, path)
 
     @staticmethod
     def _grid(physics: LinearPhysics) -> tuple[int, ...]:
@@ -219,10 +237,9 @@ class AcidSystem:
         return tuple(int(count) for count in shape[-2:])
 
 
-def load_config(run: Run) -> AcidConfig:
-    """The settings of a run."""
-    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return checked(AcidConfig, values, run.folder / "config.json")
+def _is_done(run: Run) -> bool:
+    """Whether the network is trained and the loop around it chosen."""
+    return run.finished and (run.folder / CHOICES).is_file()
 
 
 def _train(
@@ -235,8 +252,8 @@ def _train(
     say: Say,
 ) -> None:
     """Train, and choose what the loop needs; what is done already is not done again."""
-    device = open_accelerator(config.training).device
-    physics = physics.to(device)
+    accelerator = open_accelerator(config.training)
+    physics = physics.to(accelerator.device)
     data_range = float(training.truth.max() - training.truth.min())
     task = AcidTask(config, physics, training, validation, data_range)
     if run.finished:
@@ -246,11 +263,12 @@ def _train(
         if run.main:
             AcidPlan(physics=describe(physics), channels=tuple(channels)).save(run.folder / PLAN)
         train(task, config.training, run)
-    if not (run.folder / CHOICES).is_file():
-        network = with_weights(make_network(len(channels), config.network), run.weights).to(device).eval()
-        pairs = (training if validation is None else validation).to(device)
-        phi = Reconstruction(network.requires_grad_(False), physics)
-        choose(phi, physics, pairs, config, data_range, say).save(run.folder)
+    with accelerator.main_process_first():
+        if not (run.folder / CHOICES).is_file():
+            network = with_weights(make_network(len(channels), config.network), run.weights)
+            network = network.to(accelerator.device).eval().requires_grad_(False)
+            pairs = (training if validation is None else validation).to(accelerator.device)
+            choose(Reconstruction(network, physics), physics, pairs, config, data_range, say).save(run.folder)
 
 
 def _digest(*parts: Pairs | None) -> str:

@@ -18,6 +18,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.measures.bootstrap import Interval, interval, patient_counts
 from scanweave.measures.ranks import Ranks, rank_intervals
+from scanweave.measures.summary import ENOUGH
 from scanweave.report.ranking import RankedMeasure, ranking_plot
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 TITLES = {"C_t": "Generates the others (C_t)", "C_d": "Hard to generate (C_d)"}
 TOLERANCE = 1e-9
-ENOUGH = 5
-"""Patients below which no interval is told in words: resamples of so few hardly differ."""
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.fits import divide, fitted_config, note_cohort, start_fit
 from scanweave.engine.loop import open_accelerator, train
-from scanweave.engine.parts import splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits
+from scanweave.engine.selection import Choice
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
 from scanweave.studies.cache import CachedStudy, PreparedCohort
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
@@ -48,7 +46,7 @@ class Seq2Seq:
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
-        self.config = load_config(run)
+        self.config = fitted_config(run, Seq2SeqConfig)
         self.plan = Plan.load(run.folder / "plan.json")
         self.sequences = tuple(self.plan.sequences)
         network = with_weights(Seq2SeqNetwork(self.config.network), run.weights)
@@ -86,13 +84,8 @@ class Seq2Seq:
         sequences = _sequences(cohort, config)
         if config.objective.perceptual and config.objective.vgg_weights is None:
             say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
-        about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        ensure_splits(cohort, say)
-        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        seen = [cohort.part(part, fold) for part in ("train", "validation")]
         columns = [f"scan:{name}" for name in sequences]
-        inputs = {patient: images for part in seen for patient, images in image_states(part, columns).items()}
-        with Run.start(run, "seq2seq", settings, about, inputs) as started:
+        with start_fit(run, "seq2seq", config, cohort, columns, fold=fold, say=say) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
@@ -103,8 +96,7 @@ class Seq2Seq:
                     counts = sound.counts()
                     say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in sequences))
                     parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
-                    if started.main:
-                        write_json(started.folder / COHORT, describe_cohort(cohort, sequences, fold))
+                    note_cohort(started, cohort, sequences, fold)
                 task = Seq2SeqTask(config, sequences, *parts)
                 count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
                 say(f"network: {count:.1f} million parameters, preset {config.preset}")
@@ -209,12 +201,6 @@ class Seq2Seq:
         return report.write(self.run, self.plan, path)
 
 
-def load_config(run: Run) -> Seq2SeqConfig:
-    """The settings of a run."""
-    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return checked(Seq2SeqConfig, values, run.folder / "config.json")
-
-
 def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
     there = cohort.sequences
     names = list(config.sequences) or there
@@ -235,13 +221,7 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
 def _prepared_parts(
     cohort: Cohort, config: Seq2SeqConfig, run: Run, sequences: Sequence[str], *, fold: int, workers: int, say: Say
 ) -> tuple[list[CachedStudy], list[CachedStudy]]:
-    parts = [_with_scans(cohort.part(part, fold), sequences) for part in ("train", "validation")]
-    training, validation = parts
-    if len(training) == 0:
-        raise ScanweaveError(
-            cohort.folder, f"no training study in fold {fold}", "Split it again: scanweave cohort split"
-        )
-    say(f"split: {len(training)} studies train, {len(validation)} validate (fold {fold})")
+    training, validation = divide(_with_scans(cohort, sequences), fold, say)
     path = run.folder / "plan.json"
     if path.exists():
         plan = Plan.load(path)
@@ -254,13 +234,11 @@ def _prepared_parts(
     for reason in plan.reasons:
         say(reason)
     prepared = []
-    for part in parts:
+    for part in (training, validation):
         with counted("studies prepared", shown=run.main) as progress:
             prepared.append(PreparedCohort(part, plan).prepare(workers, progress) if len(part) else [])
-    if not validation:
-        say("validation: no study is set aside, so the last weights are kept")
     return prepared[0], prepared[1]
 
 
-def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
-    return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
+def _with_scans(cohort: Cohort, sequences: Sequence[str]) -> Cohort:
+    return cohort.where(cohort.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))

@@ -12,15 +12,16 @@ from scipy import ndimage
 
 from scanweave.engine.selection import Choice, Say, note_output, select_studies
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
-from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.resolution import edge_mtf50, noise_summary
 from scanweave.measures.slices import contrast_to_noise, slice_quality
-from scanweave.report.saving import save_figure, save_table
+from scanweave.measures.summary import summarise
+from scanweave.report.saving import save_figure, save_summary, save_table
 from scanweave.studies.slices import slice_image
 from scanweave.studies.study import Study
+from scanweave.studies.words import count
 from scanweave.systems.ultra.figures import Pictures, material_sheet, profile_plot, spectral_sheet
 from scanweave.systems.ultra.images import SpectralImages
+from scanweave.systems.ultra.plan import SpectralPlan
 
 if TYPE_CHECKING:
     from scanweave.studies.cohort import Cohort
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 
 MEASURES = ("psnr", "ssim", "rmse", "mtf50", "noise", "noise_frequency", "cnr")
-IMAGES, SUMMARY = "images.csv", "summary"
+FBP = "fbp"
+IMAGES = "images.csv"
 BINS_PICTURE, MATERIALS_PICTURE, PROFILES_PICTURE = "bins.png", "materials.png", "profiles.png"
 K_EDGE = "gadolinium"
 """The material whose contrast to noise is measured."""
@@ -55,7 +57,7 @@ def evaluate(
         system: The fitted run.
         cohort: Where the studies come from.
         out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, all of another.
+        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
         seed: Of the resampling behind the intervals.
         say: Takes lines about choices and results.
 
@@ -84,15 +86,24 @@ def evaluate(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
     table = pd.DataFrame(rows)
-    about = {**chosen.about, "left_out": left_out, "picture": drawn}
-    summary = summarise(table, seed)
+    summary = summarise(table, ("method", "image"), MEASURES, seed)
     save_table(table, folder / IMAGES)
-    save_table(summary, folder / f"{SUMMARY}.csv")
-    plain = summary.astype(object).where(summary.notna(), None).to_dict("records")
-    write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": about, "rows": plain})
+    save_summary(folder, summary, {**chosen.about, "left_out": left_out, "picture": drawn})
     note_output(system.run, "evaluation", folder)
-    say(_in_short(summary))
+    for line in (_in_short(summary), *notes(summary)):
+        say(line)
     return table
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """What a reader must know before the figures: whether the network is better than what it starts from."""
+    means = _psnr(summary)
+    return [
+        f"note: {method} does not beat the filtered backprojection that it starts from: it has learnt too little. "
+        "Train longer, and look at its learning curve"
+        for method, mean in means.items()
+        if method != FBP and not mean > means[FBP]
+    ]
 
 
 def measured(system: Ultra, study: Study) -> tuple[list[dict[str, Any]], Pictures]:
@@ -104,7 +115,7 @@ def measured(system: Ultra, study: Study) -> tuple[list[dict[str, Any]], Picture
     images = system.images(study)
     if images.truth is None:
         raise ScanweaveError(study.id, "has no true images to compare with", "Leave it out")
-    made = {"fbp": np.asarray(images.fbp), system.config.network.architecture: system.clean(images)}
+    made = {FBP: np.asarray(images.fbp), system.config.network.architecture: system.clean(images)}
     insert = slice_image(study.scans[K_EDGE], study.id) if K_EDGE in study.scans else None
     if insert is not None and insert.shape != images.truth.shape[1:]:
         step = "Put both on one grid, or leave that scan out"
@@ -112,16 +123,16 @@ def measured(system: Ultra, study: Study) -> tuple[list[dict[str, Any]], Picture
     rows = [
         {"study": study.id, "patient": study.patient, "method": method, **row}
         for method, bins in made.items()
-        for row in measure(system, bins, images, insert)
+        for row in measure(system.plan, bins, images, insert)
     ]
     return rows, Pictures(np.asarray(images.truth), made, images.geometry.pixel)
 
 
-def measure(system: Ultra, bins: Array, images: SpectralImages, insert: Array | None) -> list[dict[str, Any]]:
+def measure(plan: SpectralPlan, bins: Array, images: SpectralImages, insert: Array | None) -> list[dict[str, Any]]:
     """Measure one reconstruction of a slice, by whatever method.
 
     Args:
-        system: Its plan tells ranges and attenuation.
+        plan: Tells ranges and attenuation.
         bins: Reconstructed bins `(S, H, W)` [1/mm].
         images: The slice with its truth.
         insert: True density of the K-edge material [g/cm³] `(H, W)`, if known.
@@ -133,38 +144,25 @@ def measure(system: Ultra, bins: Array, images: SpectralImages, insert: Array | 
     truth, pixel = np.asarray(images.truth), images.geometry.pixel
     flat = _flat(truth)
     rows: list[dict[str, Any]] = []
-    for name, one, real, span in zip(system.plan.bins, bins, truth, system.plan.span, strict=True):
+    for name, one, real, span in zip(plan.bins, bins, truth, plan.span, strict=True):
         quality = slice_quality(one, real, span) | {"mtf50": edge_mtf50(one, real, pixel)}
         rows.append({"image": name, **quality, **noise_summary(one - real, flat, pixel)})
     table = pd.DataFrame(rows).drop(columns="image")
     rows.append({"image": ALL_BINS, **table.mean().to_dict()})
     rows.append({"image": WORST_BIN, "psnr": table["psnr"].min(), "ssim": table["ssim"].min()})
-    return rows if system.plan.beam is None else rows + _materials(system, bins, truth, insert)
+    return rows if plan.beam is None else rows + _materials(plan, bins, truth, insert)
 
 
-def _materials(system: Ultra, bins: Array, truth: Array, insert: Array | None) -> list[dict[str, Any]]:
-    made, real = system.derived(bins), system.derived(truth)
+def _materials(plan: SpectralPlan, bins: Array, truth: Array, insert: Array | None) -> list[dict[str, Any]]:
+    made, real = plan.derived(bins), plan.derived(truth)
     rows: list[dict[str, Any]] = []
-    for name in system.plan.materials:
+    for name in plan.materials:
         row: dict[str, Any] = {"image": name, "rmse": float(np.sqrt(np.mean((made[name] - real[name]) ** 2)))}
         if name == K_EDGE and insert is not None:
             row["cnr"] = contrast_to_noise(made[name], *_insert_regions(insert, truth))
         rows.append(row)
     shares = [row["rmse"] / SCALES.get(str(row["image"]), 1.0) for row in rows]
     return [*rows, {"image": ALL_MATERIALS, "rmse": float(np.sqrt(np.mean(np.square(shares))))}]
-
-
-def summarise(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Means with 95 % intervals over patients: rows `method, image, measure, mean, low, high, patients`."""
-    rows = []
-    for (method, image), group in table.groupby(["method", "image"], sort=False):
-        for measure_ in MEASURES:
-            if measure_ not in group or group[measure_].isna().all():
-                continue
-            found = bootstrap(group[measure_], list(group["patient"]), seed=seed)
-            interval = {"mean": found.value, "low": found.low, "high": found.high, "patients": found.n}
-            rows.append({"method": method, "image": image, "measure": measure_, **interval})
-    return pd.DataFrame(rows)
 
 
 def _flat(truth: Array) -> NDArray[np.bool_]:
@@ -189,12 +187,17 @@ def _draw(folder: Path, pictures: Pictures, system: Ultra) -> None:
     save_figure(spectral_sheet(pictures, system.plan.bins, system.plan.span), folder / BINS_PICTURE)
     save_figure(profile_plot(pictures, system.plan.bins), folder / PROFILES_PICTURE)
     if system.plan.beam is not None:
-        maps = {"truth": system.derived(pictures.truth)}
-        maps |= {method: system.derived(bins) for method, bins in pictures.made.items()}
+        maps = {"truth": system.plan.derived(pictures.truth)}
+        maps |= {method: system.plan.derived(bins) for method, bins in pictures.made.items()}
         save_figure(material_sheet(maps), folder / MATERIALS_PICTURE)
 
 
 def _in_short(summary: pd.DataFrame) -> str:
-    psnr = summary[(summary["image"] == ALL_BINS) & (summary["measure"] == "psnr")]
-    means = ", ".join(f"{row['method']} {row['mean']:.1f} dB" for row in psnr.to_dict("records"))
-    return f"evaluation: {means} (PSNR, mean over bins, {int(psnr['patients'].max())} patients)"
+    means = ", ".join(f"{method} {mean:.1f} dB" for method, mean in _psnr(summary).items())
+    return f"evaluation: {means} (PSNR, mean over bins, {count(int(summary['patients'].max()), 'patient')})"
+
+
+def _psnr(summary: pd.DataFrame) -> dict[str, float]:
+    """Mean PSNR [dB] over bins by method."""
+    rows = summary[(summary["image"] == ALL_BINS) & (summary["measure"] == "psnr")]
+    return dict(zip(rows["method"], rows["mean"], strict=True))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import Field, PositiveFloat
 
-from scanweave.engine.settings import checked
+from scanweave.engine.plans import SavedPlan
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
 from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image
 from scanweave.physics.spectral.materials import PER_CM_TO_PER_MM, density
 from scanweave.studies.sinogram import Sinogram
@@ -21,7 +19,7 @@ from scanweave.studies.sinogram import Sinogram
 Array = NDArray[np.floating]
 
 
-class SpectralPlan(BaseModel):
+class SpectralPlan(SavedPlan):
     """The same for every study of a run.
 
     Attributes:
@@ -39,8 +37,6 @@ class SpectralPlan(BaseModel):
         monoenergetic: Energies of virtual monoenergetic images [keV].
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     sinogram: str
     bins: tuple[str, ...]
     thresholds: tuple[float, ...]
@@ -49,7 +45,7 @@ class SpectralPlan(BaseModel):
     offset: tuple[float, ...]
     scale: tuple[PositiveFloat, ...]
     span: tuple[PositiveFloat, ...]
-    geometry: dict[str, Any] = {}
+    geometry: dict[str, Any] = Field(default_factory=dict)
     materials: tuple[str, ...] = ()
     monoenergetic: tuple[int, ...] = ()
 
@@ -64,20 +60,6 @@ class SpectralPlan(BaseModel):
     def sources(self) -> tuple[str, ...]:
         """The column of the manifest that they are made of."""
         return (f"sinogram:{self.sinogram}",)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the plan of a run.
-
-        Raises:
-            ScanweaveError: It is absent or damaged.
-        """
-        content = read_json(path, "Restore the file or fit again")
-        return checked(cls, content if isinstance(content, dict) else {}, path)
-
-    def save(self, path: Path) -> None:
-        """Write the plan."""
-        write_json(path, self.model_dump(mode="json"))
 
     @cached_property
     def beam(self) -> tuple[Array, Array] | None:

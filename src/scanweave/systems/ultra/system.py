@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.fits import divide, fitted_config, note_cohort, start_fit
 from scanweave.engine.loop import open_accelerator, train
-from scanweave.engine.parts import splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.selection import COHORT, Choice, describe_cohort, ensure_splits
+from scanweave.engine.selection import Choice, refuse_options
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.measured import true_bins, with_truth
 from scanweave.studies.scan import Scan
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
@@ -52,8 +52,7 @@ class Ultra:
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
-        values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-        self.config = checked(UltraConfig, values, run.folder / "config.json")
+        self.config = fitted_config(run, UltraConfig)
         self.plan = SpectralPlan.load(run.folder / "plan.json")
         geometry = geometry_from_dict(self.plan.geometry) if self.plan.geometry else None
         network = Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
@@ -78,22 +77,18 @@ class Ultra:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
-        measured, bins = _with_truth(cohort, config, say)
-        ensure_splits(cohort, say)
-        about = {"path": str(cohort.folder), "sha256": cohort.digest}
+        config = checked(UltraConfig, config.model_dump(), "settings")
+        bins = true_bins(cohort, config.bins)
+        measured = with_truth(cohort, config.sinogram, bins, say)
         columns = [*(f"scan:{name}" for name in bins), f"sinogram:{config.sinogram}"]
-        parts = [measured.part(part, fold) for part in ("train", "validation")]
-        inputs = {name: state for part in parts for name, state in image_states(part, columns).items()}
-        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        with Run.start(run, "ultra", settings, about, inputs) as started:
+        with start_fit(run, "ultra", config, cohort, columns, fold=fold, say=say) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
                 with open_accelerator(config.training).main_process_first():
                     slices = _slices(measured, config, bins, started, fold=fold, workers=workers, say=say)
                     plan = _plan(measured, config, bins, slices[0], started)
-                    if started.main:
-                        write_json(started.folder / COHORT, describe_cohort(cohort, bins, fold))
+                    note_cohort(started, cohort, bins, fold)
                 task = UltraTask(config, plan, *slices)
                 count = parameter_count(task.network) / 1e6
                 say(f"network: {config.network.architecture}, {count:.2f} million parameters, preset {config.preset}")
@@ -126,7 +121,7 @@ class Ultra:
         images = self.images(study)
         made = dict(zip(self.plan.bins, self.clean(images), strict=True))
         if any(name not in made for name in wanted):
-            made |= self.derived(np.stack(list(made.values())))
+            made |= self.plan.derived(np.stack(list(made.values())))
         scans: dict[str, Scan] = {
             name: slice_scan(made[name], images.geometry.pixel, synthetic=True) for name in wanted
         }
@@ -151,27 +146,21 @@ class Ultra:
         """The network's image of each bin of a slice [1/mm], `(S, H, W)`."""
         return clean(self.network, images, self.device)
 
-    def derived(self, bins: Array) -> dict[str, Array]:
-        """Return material maps [g/cm³] and virtual monoenergetic images [1/mm] of bins `(S, H, W)`."""
-        return self.plan.derived(bins)
-
     def evaluate(
         self,
         cohort: Cohort,
         out: str | Path | None = None,
         *,
         part: Choice | None = None,
-        include_self: bool = False,
-        lpips: tuple[Path, Path] | None = None,
         say: Say = print,
+        **options: Any,
     ) -> pd.DataFrame:
         """Reconstruct the studies whose truth is known and compare; see `evaluation.evaluate`.
 
         Raises:
-            ScanweaveError: An option of synthesis is given, or no study can be measured.
+            ScanweaveError: An option of another system is given, or no study can be measured.
         """
-        if include_self or lpips is not None:
-            raise ScanweaveError("evaluate", "ULTRA has neither self-reconstruction nor LPIPS", "Leave that option out")
+        refuse_options(options)
         return evaluation.evaluate(self, cohort, out, part=part, say=say)
 
     def report(self, path: str | Path | None = None) -> Path:
@@ -179,40 +168,13 @@ class Ultra:
         return report.write(self.run, self.plan, path)
 
 
-def _with_truth(cohort: Cohort, config: UltraConfig, say: Say) -> tuple[Cohort, tuple[str, ...]]:
-    """The studies that have the sinogram and the clean image of every bin, and the names of these."""
-    column = f"sinogram:{config.sinogram}"
-    if column not in cohort.frame or not bool(cohort.frame[column].notna().any()):
-        step = "Make a cohort with: scanweave simulate ct, or name another by --sinogram"
-        raise ScanweaveError(cohort.folder, f"holds no sinogram '{config.sinogram}'", step)
-    measured = cohort.where(cohort.frame[column].notna())
-    bins = config.bins
-    if not bins:
-        first = measured[measured.studies[0]].sinogram(config.sinogram)
-        bins = tuple(f"bin{number}" for number in range(1, first.bins + 1))
-    absent = [name for name in bins if f"scan:{name}" not in cohort.frame]
-    if absent:
-        raise ScanweaveError(cohort.folder, f"has no clean image '{absent[0]}'", "Name those that it has by --bins")
-    full = measured.having(*bins)
-    if len(full) == 0:
-        raise ScanweaveError(cohort.folder, "no study has a clean image of every bin", "Add them: they are learnt from")
-    if len(full) < len(cohort):
-        say(f"studies: {len(full)} of {len(cohort)} have the sinogram and a clean image of every bin")
-    return full, bins
-
-
 def _slices(
     cohort: Cohort, config: UltraConfig, bins: Sequence[str], run: Run, *, fold: int, workers: int, say: Say
 ) -> tuple[list[SpectralImages], list[SpectralImages]]:
     with counted("studies checked", shown=run.main) as progress:
         sound = sound_studies(cohort, workers, say, progress)
-    training, validation = (sound.part(part, fold) for part in ("train", "validation"))
-    if len(training) == 0:
-        step = "Split it again: scanweave cohort split"
-        raise ScanweaveError(cohort.folder, f"no training study in fold {fold}", step)
-    say(f"split: {len(training)} studies train, {len(validation)} validate (fold {fold})")
     made = []
-    for part in (training, validation):
+    for part in divide(sound, fold, say):
         with counted("slices reconstructed", shown=run.main) as progress:
             made.append(prepared(part, config.sinogram, bins, config.window, progress))
     return made[0], made[1]

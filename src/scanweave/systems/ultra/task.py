@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from scanweave.measures.image import decibels
 from scanweave.systems.ultra.config import UltraConfig
 from scanweave.systems.ultra.images import SpectralImages
 from scanweave.systems.ultra.objective import UltraObjective
@@ -57,11 +58,11 @@ class UltraTask:
         if not self.validation:
             return None
         device = next(network.parameters()).device
-        span, values = np.array(self.plan.span), []
+        values = []
         for images in self.validation:
             made = clean(network, images, device)
             error = np.mean((made - np.asarray(images.truth)) ** 2, axis=(1, 2), dtype=np.float64)
-            values.append(10 * np.log10(span**2 / np.maximum(error, 1e-30)))
+            values.append(decibels(error, self.plan.span))
         by_bin = np.mean(values, axis=0)
         return {"psnr": float(by_bin.mean()), "psnr_worst": float(by_bin.min())}
 
