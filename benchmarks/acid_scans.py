@@ -16,8 +16,8 @@ from scanweave.measures.stability.setup import Measure
 from scanweave.physics.ct.geometry import CtGeometry, FanFlatGeometry, ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.fourier import FourierPhysics, cartesian_mask
+from scanweave.physics.views import with_views
 from scanweave.simulate.ct import draw_body
-from scanweave.systems.acid.operators import with_views
 from scanweave.systems.acid.pairs import Pairs
 
 FIELD = 250.0

@@ -4,8 +4,9 @@ Networks learn from simulated bodies only and never see the patients; slices of 
 grid than they are reconstructed on. The scans themselves stand as truth, their noise included. One patient each: the
 figures are of these two and have no interval, and there is no bar.
 
-The thorax is that of `ct_organs` in the folder of real scans (`SCANWEAVE_DATA`). The head is `Cranium.inv3` of Debian's
-package invesalius-examples; `--head` names the file, without it the thorax is alone. `--page` writes all pictures.
+The thorax is that of `ct_organs` in the folder of real scans (`SCANWEAVE_DATA`), a block around the heart. The head is
+`Cranium.inv3` of Debian's package invesalius-examples; `--head` names the file, without it the thorax is alone. `--page`
+writes all pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import plistlib
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,13 @@ def main() -> None:
     }
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS), **own)
     tier = TIERS[arguments.tier]
-    bodies = volumes(arguments.head)
+    bodies = ["thorax"] if arguments.head is None else ["head", "thorax"]
     jobs = [(name, seed) for name in PROTOCOLS for seed in tier["seeds"]]
     claims: list[Claim] = []
     sections: list[Section] = []
     with one_thread_each(len(jobs)) as pool:
         results = dict(
-            zip(jobs, pool.map(one_seed, *zip(*jobs, strict=True), repeat(tier), repeat(bodies)), strict=True)
+            zip(jobs, pool.map(one_seed, *zip(*jobs, strict=True), repeat(tier), repeat(arguments.head)), strict=True)
         )
     for name in PROTOCOLS:
         found = [results[name, seed] for seed in tier["seeds"]]
@@ -96,7 +96,7 @@ def read_inv3(path: Path) -> Scan:
     return Scan.of(values.reshape(about["matrix"]["shape"]).T.copy(), np.diag([*about["spacing"], 1.0]))
 
 
-def one_seed(name: str, seed: int, tier: dict[str, Any], bodies: Mapping[str, Scan]) -> Found:
+def one_seed(name: str, seed: int, tier: dict[str, Any], head: Path | None) -> Found:
     """Fit to simulated bodies, and reconstruct the slices of every volume: table, images and truth by volume."""
     views, photons = PROTOCOLS[name]
     shape = (tier["size"], tier["size"])
@@ -108,7 +108,7 @@ def one_seed(name: str, seed: int, tier: dict[str, Any], bodies: Mapping[str, Sc
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
         fitted = fit(scan, parts, Path(folder) / "run", seed, tier, 0.0)
-        for body, volume in bodies.items():
+        for body, volume in volumes(head).items():
             pairs = real_pairs(scan, body, volume, tier, seed)
             table, made = compare(fitted.methods(scan.physics), pairs, scan.physics.A, fitted.choices.data_range)
             found[body] = table, made, pairs

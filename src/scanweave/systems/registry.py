@@ -90,7 +90,7 @@ _ENTRIES = (
         arxiv="",
         class_name="Ultra",
         plan_class="scanweave.systems.ultra.plan:SpectralPlan",
-        verbs=("fit", "predict", "evaluate", "report"),
+        verbs=("fit", "predict", "evaluate", "audit", "report"),
         presets=("small", "paper"),
     ),
     Entry(

@@ -68,6 +68,16 @@ def test_evaluation_and_report(cohort, fitted):
     assert "gadolinium" in page
 
 
+def test_audit_sets_the_network_beside_the_backprojection(cohort, fitted, tmp_path):
+    few = {"images": 2, "radii": (0.02,), "iterations": 2, "restarts": 2, "contrasts": (), "factors": (0.5, 1.0)}
+    done = sw.audit_stability(fitted, cohort, tmp_path / "audit", settings=few, say=_quiet)
+    found = json.loads((tmp_path / "audit" / "stability.json").read_text())
+    assert {row["method"] for row in found["summary"]["measurement"]} == {"FBP", "ULTRA"}
+    gradients = [c for rows in found["checks"].values() for c in rows if c["check"] == "gradients"]
+    assert all(check["passed"] for check in gradients)
+    assert "More data" in done.page.read_text()
+
+
 def test_same_command_gives_the_same_weights(cohort, fitted, tmp_path):
     again = sw.fit("ultra", cohort, tmp_path / "again", config=TINY, say=_quiet)
     for name, tensor in load_file(fitted.run.weights).items():

@@ -8,7 +8,7 @@ the reconstruction are in the way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,8 +178,3 @@ def _ring(shape: tuple[int, int]) -> Insert:
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def by_method(table: pd.DataFrame, measure: str = "auc") -> Mapping[str, float]:
-    """Mean of a measure over inserts and contrasts, by method."""
-    return {str(name): float(value) for name, value in table.groupby("method", sort=False)[measure].mean().items()}

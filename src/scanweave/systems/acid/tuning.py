@@ -14,7 +14,8 @@ from torch import Generator, Tensor
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.measures.batches import norms, pieces, psnr
+from scanweave.measures.batches import pieces, psnr
+from scanweave.measures.stability.measuring import noise_level
 from scanweave.physics.variation import TotalVariation
 from scanweave.systems.acid.bren import choose_feedback, feedback_map, measure_bren, plain
 from scanweave.systems.acid.config import AcidConfig
@@ -92,8 +93,7 @@ def choose(
     generator = Generator().manual_seed(config.training.seed)
     ratios = measure_bren(phi, physics, pairs.truth, pairs.measurement, generator)
     kind, reason = choose_feedback(ratios, config.loop.feedback, say)
-    with torch.no_grad():
-        noise = float((norms(pairs.measurement - physics.A(pairs.truth)) / norms(pairs.measurement)).median())
+    noise = noise_level(physics, pairs.truth, pairs.measurement)
     feedback = feedback_map(kind, phi, physics, tuple(pairs.truth.shape[1:]))
     tried = _tried(phi, physics, pairs, config, data_range, feedback, noise)
     best = max(tried, key=lambda row: row["psnr"])

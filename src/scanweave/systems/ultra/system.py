@@ -1,4 +1,4 @@
-"""ULTRA as a user meets it: fit, predict, evaluate, report."""
+"""ULTRA as a user meets it: fit, predict, evaluate, audit, report."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from scanweave.engine.selection import Choice, refuse_options
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
+from scanweave.measures.stability.setup import Setup
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.studies.check import sound_studies
@@ -27,6 +28,7 @@ from scanweave.studies.scan import Scan
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.ultra import evaluation, report
+from scanweave.systems.ultra.auditing import audit_setup
 from scanweave.systems.ultra.config import UltraConfig
 from scanweave.systems.ultra.images import SpectralImages, prepared, reconstructed
 from scanweave.systems.ultra.plan import SpectralPlan, beam_of, same_thresholds, spans, thresholds_of
@@ -58,7 +60,7 @@ class Ultra:
         network = Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.device = open_accelerator(settings).device
-        self.network = with_weights(network, run.weights).to(self.device).eval()
+        self.network = with_weights(network, run.weights).to(self.device).eval().requires_grad_(False)
 
     @classmethod
     def fit(
@@ -162,6 +164,10 @@ class Ultra:
         """
         refuse_options(options)
         return evaluation.evaluate(self, cohort, out, part=part, say=say)
+
+    def audit_setup(self, cohort: Cohort, *, part: Choice | None = None, say: Say = print) -> Setup:
+        """What `scanweave audit stability` tries: see `auditing.audit_setup`."""
+        return audit_setup(self, cohort, part=part, say=say)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
