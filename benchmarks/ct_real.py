@@ -5,8 +5,8 @@ grid than they are reconstructed on. The scans themselves stand as truth, their 
 figures are of these two and have no interval, and there is no bar.
 
 The thorax is that of `ct_organs` in the folder of real scans (`SCANWEAVE_DATA`), a block around the heart. The head is
-`Cranium.inv3` of Debian's package invesalius-examples; `--head` names the file, without it the thorax is alone. `--page`
-writes all pictures.
+`Cranium.inv3` of Debian's package invesalius-examples; `--head` names the file, without it the thorax is alone.
+`--page` writes all pictures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What the program does before it does anything: help, lists, statuses, and mistakes in one line."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,12 @@ def test_help_of_fit_shows_the_settings_of_the_system(capsys):
     assert "seq2seq: small or paper, default small" in " ".join(out.replace("│", " ").split())
     assert out.count("usage:") == 1
     assert "{None}" not in out
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_its_help():
+    code = "from scanweave.cli.main import main; main(['predict', '--help'])"
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "60"}
+    assert "usage" in subprocess.check_output([sys.executable, "-c", code], text=True, env=env)
 
 
 def test_systems_as_json(capsys):

@@ -167,3 +167,17 @@ def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):
     for name, values in voxels(found["fast"]).items():
         np.testing.assert_array_equal(values, voxels(found["slow"])[name])
     assert not list(made.folder.rglob(".*"))
+
+
+def test_another_format_is_prepared_anew(made, monkeypatch):
+    chosen = plan(made)
+    before = {study.folder for study in PreparedCohort(made, chosen).prepare()}
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    assert before.isdisjoint(study.folder for study in PreparedCohort(made, chosen).prepare())
+
+
+def test_a_format_always_means_the_same_voxels(made):
+    found = voxels(PreparedCohort(made, plan(made)).prepare())["s0"]
+    # If this fails because preparation is meant to be another now: raise FORMAT in studies/cache.py, then these.
+    assert (cache.FORMAT, found.shape) == (1, (12, 13, 14))
+    np.testing.assert_allclose([found.mean(), found.std(), found[3, 4, 5]], [-0.112555, 0.416089, 0.134291], atol=1e-4)

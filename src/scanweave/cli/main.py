@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ USAGE, REFUSED, INTERRUPTED = 2, 1, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status: 0, or see `USAGE`, `REFUSED`, `INTERRUPTED`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII alone must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
         return run_command(list(sys.argv[1:] if arguments is None else arguments))
     except ScanweaveError as error:

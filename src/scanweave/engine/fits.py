@@ -68,7 +68,7 @@ def divide(cohort: Cohort, fold: int, say: Say) -> tuple[Cohort, Cohort]:
     if len(training) == 0:
         step = "Split it again: scanweave cohort split"
         raise ScanweaveError(cohort.folder, f"no training study in fold {fold}", step)
-    say(f"split: {studies(len(training))} train, {len(validation)} validate (fold {fold})")
+    say(f"split of fold {fold}: {studies(len(training))} to train on, {len(validation)} to validate on")
     if len(validation) == 0:
         say("validation: no study is set aside, so the last weights are kept")
     return training, validation

@@ -29,6 +29,8 @@ ABOUT = "study.json"
 SLAB = 4
 """Slices in one compressed chunk: a stack of 3 touches at most two."""
 _COMPRESSION = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE]}
+FORMAT = 1
+"""Part of every name: raise it when preparation gives other voxels, or they are written in another way."""
 _ADVICE = "Remove the folder 'prepared' of the cohort; it is made again"
 
 
@@ -89,11 +91,12 @@ class PreparedCohort:
         return [_read(name, folder, backgrounds) for name, folder in folders.items()]
 
     def _folder(self, row: Mapping[Hashable, Any]) -> Path:
-        """Where a study lies: under a hash of the paths of its images, their sizes and change times; opens none."""
+        """Where a study lies: under a hash of the format and of its images' paths, sizes and change times."""
         paths = {name: row.get(f"scan:{name}") for name in self.plan.sequences}
         root = self.cohort.root
         files = [(name, path, *file_state(root / path)) for name, path in paths.items() if isinstance(path, str)]
-        return self.folder / str(row["study"]) / hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+        state = repr((FORMAT, files)).encode()
+        return self.folder / str(row["study"]) / hashlib.sha256(state).hexdigest()[:16]
 
 
 def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedStudy:

@@ -46,13 +46,13 @@ def change(path, edit):
     path.write_text(json.dumps(content))
 
 
-def set_mean(psnr):
+def set_mean(psnr, ssim):
     """An edit of a summary that sets what the mean of the others reaches."""
 
     def edit(summary):
         for row in summary["rows"]:
-            if row["kind"] == "mean" and row["measure"] == "psnr":
-                row["mean"] = psnr
+            if row["kind"] == "mean" and row["measure"] in ("psnr", "ssim"):
+                row["mean"] = psnr if row["measure"] == "psnr" else ssim
 
     return edit
 
@@ -71,7 +71,7 @@ def test_what_was_not_made_is_named_with_a_command_that_works_here(fitted, run, 
 
 
 def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, results, tmp_path):
-    change(results.folder / "evaluation" / "summary.json", set_mean(0.0))
+    change(results.folder / "evaluation" / "summary.json", set_mean(0.0, -1.0))
     path = write(results, fitted.system.plan, tmp_path / "page.html")
     text, source = page(path), path.read_text(encoding="utf-8")
     assert "This makes it" not in text
@@ -86,12 +86,13 @@ def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, results, tmp_
     assert re.search(rf"Hardest to replace\s+{best}\b", text)
 
 
-def test_a_network_that_does_not_beat_the_mean_is_not_concluded_from(fitted, results):
+@pytest.mark.parametrize(("psnr", "ssim"), [(99.0, -1.0), (0.0, 0.99)])
+def test_a_network_that_does_not_beat_the_mean_is_not_concluded_from(fitted, results, psnr, ssim):
     summary = results.folder / "evaluation" / "summary.json"
-    change(summary, set_mean(99.0))
+    change(summary, set_mean(psnr, ssim))
     text = page(write(results, fitted.system.plan))
     assert text.count("has not learnt enough") == 3  # on top, by the ranking and by the maps
-    assert "mean of the others, no network 99.0" in " ".join(text.split())
+    assert f"mean of the others, no network {psnr:.1f}" in " ".join(text.split())
     assert "Hardest to replace" not in text
     change(summary, lambda known: known.update(rows=[row for row in known["rows"] if row["kind"] != "mean"]))
     assert "has not learnt" not in page(write(results, fitted.system.plan))

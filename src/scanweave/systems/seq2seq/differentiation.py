@@ -97,6 +97,7 @@ def explain(
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     drawn: list[str] = []
+    masked = True
     for case in chosen.cohort.studies:
         try:
             native, maps, sources = _maps(system, chosen.cohort[case], include_self)
@@ -104,6 +105,7 @@ def explain(
             left_out[case] = error.reason
             say(f"left out: {error}")
             continue
+        masked = masked and native.masked
         for name, values in maps.items():
             _write_map(folder / case, native, name, values, sources[name], include_self)
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
@@ -115,7 +117,10 @@ def explain(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
     table = pd.DataFrame(rows)
-    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn}
+    about = {
+        **chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn,
+        "brain": "mask" if masked else "foreground",
+    }  # fmt: skip
     save_table(table, folder / f"{EXPLANATION}.csv")
     write_json(folder / f"{EXPLANATION}.json", _record(table, about, system.sequences))
     note_output(system.run, "explanation", folder)

@@ -30,7 +30,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
 from scanweave.studies.words import count
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
-from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID
+from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.ranking import TITLES
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
@@ -93,15 +93,17 @@ class _Results:
 
     @cached_property
     def caution(self) -> list[Block]:
-        """What to say of a network that makes no better targets than the mean of the others; else nothing."""
-        made, mean = (self.estimates(kind, kind, ANY, "brain").get("psnr") for kind in (ALL, MEAN))
-        if made is None or mean is None or made.value > mean.value:
+        """What to say of a network that does not beat the mean of the others in PSNR and SSIM; else nothing."""
+        made, mean = (self.estimates(kind, kind, ANY, "brain") for kind in (ALL, MEAN))
+        if not made or not mean or all(made[name].value > mean[name].value for name in LEARNT):
             return []
+        (psnr, ssim), (psnr_of_mean, ssim_of_mean) = ([found[name].value for name in LEARNT] for found in (made, mean))
         return [
             Caution(
                 "The network has not learnt enough for rankings and maps to mean anything: from all other sequences it "
-                f"reaches a PSNR of {made.value:.1f} dB in the {self.where}, the plain mean of the others, without "
-                f"a network, {mean.value:.1f} dB. Train it longer or on more studies, and see how it learnt."
+                f"reaches a PSNR of {psnr:.1f} dB and an SSIM of {ssim:.2f} in the {self.where}, the plain mean of the "
+                f"others, without a network, {psnr_of_mean:.1f} dB and {ssim_of_mean:.2f}. Train it longer or on more "
+                "studies, and see how it learnt."
             )
         ]
 

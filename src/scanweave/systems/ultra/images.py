@@ -29,6 +29,8 @@ from scanweave.systems.ultra.plan import beam_of, thresholds_of
 
 Array = NDArray[np.float32]
 Progress = Callable[[int, int], None]
+FORMAT = 1
+"""Part of every name in the training cache: raise it when a slice is reconstructed in another way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,8 @@ def prepared(
     states = {study: images for studies in by_patient.values() for study, images in studies.items()}
     made = []
     for number, name in enumerate(cohort.studies, start=1):
-        key = hashlib.sha256(json.dumps([sinogram, list(bins), window, states[name]]).encode()).hexdigest()[:12]
+        state = json.dumps([FORMAT, sinogram, list(bins), window, states[name]])
+        key = hashlib.sha256(state.encode()).hexdigest()[:12]
         stem = cohort.folder / "prepared" / f"ultra-{window}" / f"{name}-{key}"
         made.append(_cached(cohort, name, stem, partial(reconstructed, sinogram=sinogram, bins=bins, window=window)))
         progress(number, len(cohort))
