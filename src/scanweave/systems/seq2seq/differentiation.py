@@ -117,10 +117,8 @@ def explain(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
     table = pd.DataFrame(rows)
-    about = {
-        **chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn,
-        "brain": "mask" if masked else "foreground",
-    }  # fmt: skip
+    brain = "mask" if masked else "foreground"
+    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn, "brain": brain}
     save_table(table, folder / f"{EXPLANATION}.csv")
     write_json(folder / f"{EXPLANATION}.json", _record(table, about, system.sequences))
     note_output(system.run, "explanation", folder)

@@ -21,7 +21,7 @@ from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
-from scanweave.report.ranking import RankedMeasure, ranking_plot
+from scanweave.report.ranking import ranking_plot
 from scanweave.report.runs import citation, learning, not_made, parts_table, titled, tried_on
 from scanweave.report.saving import SUMMARY
 from scanweave.report.tables import metric_table
@@ -32,7 +32,7 @@ from scanweave.studies.words import count
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT
 from scanweave.systems.seq2seq.figures import quality_matrix
-from scanweave.systems.seq2seq.ranking import TITLES
+from scanweave.systems.seq2seq.ranking import ranked_measures
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
 PAPER = """\
@@ -52,7 +52,6 @@ METRICS = {
 """What the learning curves show, which way is better, and in words."""
 MADE = (("pair", ANY, "one other"), (ALL, ALL, "all others"), (MEAN, MEAN, "mean of the others, no network"))
 """Kind and source of the rows in tables of quality, and their name."""
-HIGHER = {"C_d": "harder to make", "C_t": "better at making others"}
 MAPS = 2
 """Sequences whose maps are shown in three planes."""
 DIAGONAL = {
@@ -87,9 +86,8 @@ class _Results:
 
     @property
     def where(self) -> str:
-        """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
-        about = {} if self.evaluation is None else self.evaluation["about"]
-        return "brain" if about.get("brain", "mask") == "mask" else "foreground"
+        """What the region `brain` of the evaluation is called."""
+        return _brain(self.evaluation)
 
     @cached_property
     def caution(self) -> list[Block]:
@@ -275,7 +273,7 @@ def _ranking(results: _Results) -> Section:
     if record is None:
         return not_made(title, "rank", results.run.folder, results.run.record)
     names, options, patients = record["sequences"], record["options"], record["patients"]
-    measures = _ranked(record)
+    measures = ranked_measures(record)
     rows = [
         {
             "sequence": name,
@@ -308,36 +306,25 @@ def _ranking(results: _Results) -> Section:
     return Section(title, lead, [*results.caution, figure, *notes, *results.unmeasured(names), table])
 
 
-def _ranked(record: dict[str, Any]) -> list[RankedMeasure]:
-    """Both measures as they are drawn; of few patients without the probabilities, which such resamples do not tell."""
-    names, patients = record["sequences"], record["patients"]
-    measures = []
-    for name, higher in HIGHER.items():
-        scores = {n: estimate(row, patients, "value") for n, row in zip(names, record[name], strict=True)}
-        probability = np.array([row["probability"] for row in record[name]], dtype=float)
-        known = probability if patients >= ENOUGH else np.full_like(probability, np.nan)
-        measures.append(RankedMeasure(TITLES[name], scores, known, higher))
-    return measures
-
-
 def _maps(results: _Results) -> Section:
     title, folder = "What each sequence alone shows", find_output(results.run, "explanation")
     record = results.explanation
     if folder is None or record is None:
         return not_made(title, "explain", results.run.folder, results.run.record)
-    table = _map_table(record, results.where)
+    where = _brain(record)
+    table = _map_table(record, where)
     blocks: list[Block] = [*results.caution]
     for case in record["about"]["pictures"][:1]:
         if (folder / case / SHEET).is_file():
             blocks.append(
                 Figure(
                     (folder / case / SHEET).read_bytes(),
-                    f"{case}: real scans, and below them M_d in the {results.where}, on one scale; a line is the edge "
-                    "of a lesion.",
+                    f"{case}: real scans, and below them M_d in the {where}, on one scale; a line is the edge of a "
+                    "lesion.",
                     f"Slices of all sequences of {case} with their imaging-differentiation maps.",
                 )
             )
-        blocks += _overlays(folder / case, case, record, results.where)
+        blocks += _overlays(folder / case, case, record, where)
     lead = (
         "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
         "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
@@ -398,6 +385,12 @@ def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
         return describe_cohort(Cohort.open(folder), plan.sequences, int(run.config.get("fold", 0)))
     except ScanweaveError:
         return None
+
+
+def _brain(record: dict[str, Any] | None) -> str:
+    """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
+    about = {} if record is None else record["about"]
+    return "brain" if about.get("brain", "mask") == "mask" else "foreground"
 
 
 def _place(row: dict[str, Any], patients: int) -> str | int:
