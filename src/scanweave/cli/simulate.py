@@ -58,7 +58,7 @@ class SimulateCt:
     """Make spectral CT slices of random bodies: counts (HDF5), true bins and materials. Takes up where it stopped."""
 
     subjects: int
-    """How many."""
+    """How many; each is one study of one simulated patient."""
     out: Path
     """Folder to make; a cohort afterwards."""
     seed: int = 0
@@ -86,15 +86,16 @@ class SimulateCt:
         """Simulate, and say where the cohort is."""
         from scanweave.engine.progress import counted
         from scanweave.simulate.ct.cohort import simulate_ct
+        from scanweave.studies import words
 
-        with counted("subjects") as progress:
+        with counted("studies") as progress:
             cohort = simulate_ct(
                 self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress,
                 size=self.size, field_of_view=self.field_of_view, geometry=self.geometry, views=self.views,
                 kvp=self.kvp, thresholds=self.thresholds, photons=self.photons, body={"texture": self.texture},
             )  # fmt: skip
         print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {len(cohort)} subjects · next: scanweave cohort split {cohort.folder}")
+        print(f"wrote {cohort.folder}: {words.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
         return 0
 
 

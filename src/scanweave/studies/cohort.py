@@ -101,8 +101,9 @@ class Cohort:
 
     def __repr__(self) -> str:
         sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
-        scans = ", ".join(f"{name} {number}" for name, number in self.counts().items())
-        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {scans}>"
+        images = [f"sinogram {name} {number}" for name, number in self.counts("sinogram").items()]
+        images += [f"{name} {number}" for name, number in self.counts().items()]
+        return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(images)}>"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -143,21 +144,23 @@ class Cohort:
     @property
     def sequences(self) -> list[str]:
         """Names of the scans that at least one study has, in manifest order."""
-        return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("scan"))
 
     @property
     def sinograms(self) -> list[str]:
         """Names of the sinograms that at least one study has, in manifest order."""
-        return [c[9:] for c in self.frame.columns if c.startswith("sinogram:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("sinogram"))
 
     @property
     def masks(self) -> list[str]:
         """Names of the masks that at least one study has, in manifest order."""
-        return [c[5:] for c in self.frame.columns if c.startswith("mask:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("mask"))
 
-    def counts(self) -> dict[str, int]:
-        """How many studies have each scan."""
-        return {name: int(self.frame[f"scan:{name}"].notna().sum()) for name in self.sequences}
+    def counts(self, kind: str = "scan") -> dict[str, int]:
+        """How many studies have each scan, or each image of another kind: "mask" or "sinogram"; none that all lack."""
+        columns = [column for column in self.frame.columns if column.startswith(f"{kind}:")]
+        found = {column.partition(":")[2]: int(self.frame[column].notna().sum()) for column in columns}
+        return {name: number for name, number in found.items() if number}
 
     @cached_property
     def digest(self) -> str:

@@ -40,6 +40,7 @@ class Study:
     def __repr__(self) -> str:
         images = [f"{name} {scan.size}" for name, scan in self.scans.items()]
         images += [f"mask {name} {scan.size}" for name, scan in self.masks.items()]
+        images += [f"sinogram {name}" for name in self.sinograms]
         return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
 
     def __getitem__(self, name: str) -> Scan:
