@@ -13,7 +13,7 @@ LEVELS = (
     ("studies", "physics", "nets"),
     ("engine", "measures", "report"),
     ("systems", "simulate"),
-    ("configuration", "predictions"),
+    ("configuration", "predictions", "audit"),
     ("api",),
     ("cli",),
     ("__main__", "__init__"),

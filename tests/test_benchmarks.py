@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [
+    "acid",
     "adamedgraph_planted",
     "adamedgraph_speed",
     "adamedgraph_tables",
@@ -19,12 +20,15 @@ SCRIPTS = [
     "seq2seq_truth",
     "simulate_speed",
     "statistics_calibration",
+    "ultra",
 ]
+REAL = ["ct_real", "seq2seq_real"]
+"""Those that need the real scans."""
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, pytest.param("seq2seq_real", marks=pytest.mark.real)])
+@pytest.mark.parametrize("script", [*SCRIPTS, *(pytest.param(name, marks=pytest.mark.real) for name in REAL)])
 def test_smoke_tier(script, tmp_path, request):
-    if script == "seq2seq_real":
+    if script in REAL:
         request.getfixturevalue("real_data")
     result = tmp_path / "result.json"
     command = [sys.executable, f"benchmarks/{script}.py", "--tier", "smoke", "--json", str(result)]

@@ -13,12 +13,14 @@ import pytest
 
 import scanweave
 from scanweave import api
+from scanweave.cli import audit as audit_verb
 from scanweave.cli import cohort as cohort_verb
 from scanweave.cli import simulate as simulate_verb
 from scanweave.cli.fit import Fit
 from scanweave.cli.main import VERBS
 from scanweave.cli.parsing import parse, parse_fields
 from scanweave.errors import ScanweaveError
+from scanweave.systems.registry import SYSTEMS
 from scanweave.systems.seq2seq.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +31,7 @@ GENERATED = {ROOT / "docs" / "scoreboard.md"}
 WRITTEN = [page for page in PAGES if page not in GENERATED]
 SEQ2SEQ = ROOT / "docs" / "systems" / "seq2seq.md"
 PRESETS_TABLE = re.compile(r"(<!-- presets:[^\n]*\n).*?(\n<!-- end of presets -->)", re.DOTALL)
-COMPOUND = {"cohort": cohort_verb.COMMANDS, "simulate": simulate_verb.COMMANDS}
+COMPOUND = {"audit": audit_verb.COMMANDS, "cohort": cohort_verb.COMMANDS, "simulate": simulate_verb.COMMANDS}
 OUTSIDE = re.compile(
     r"(?<![\w.~])/(?:work|tmp|home|root|opt|mnt|usr|var|Users)/"  # a folder of one machine
     r"|\b[\w.-]+\.(?:internal|corp|local)\b|\bpypi[-.][\w.]+|\bfiles\.pythonhosted\b|\bdownload\.pytorch\b"
@@ -212,7 +214,8 @@ def test_card_names_every_measured_benchmark_of_its_system():
 
 
 def test_settings_that_pages_name_exist():
-    settings = {name for name, _ in flat(PRESETS["paper"].model_dump())}
+    presets = [entry.preset(entry.presets[0]) for entry in SYSTEMS.values()]
+    settings = {name for preset in presets for name, _ in flat(preset.model_dump())}
     rooms = {name.partition(".")[0] for name in settings if "." in name}
     for page in WRITTEN:
         spoken = {

@@ -11,7 +11,9 @@ from scanweave import api
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.plan import IntensityRule, Plan
 from scanweave.studies.scan import Scan
+from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
@@ -23,13 +25,13 @@ STUDIES = ("P01", "P02", "P03", "P04")
 class System:
     """Predicts zeros, and notes of what; stops or fails where it is told to."""
 
-    sequences = SEQUENCES
-
     def __init__(self, folder: Path, content: bytes = b"weights") -> None:
         with Run.start(folder, "fake", {}) as run:
             run.weights.write_bytes(content)
             run.finish()
         self.run = Run.open(folder)
+        rules = dict.fromkeys(SEQUENCES, IntensityRule(kind="magnitude", low=0, high=9))
+        self.plan = Plan(settings=PreparationSettings(), spacing=None, rules=rules, reasons=[])
         self.asked: list[str] = []
         self.faults: dict[str, BaseException] = {}
 

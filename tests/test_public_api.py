@@ -35,6 +35,22 @@ def test_registry_agrees_with_the_systems():
     assert set(registry.entry("seq2seq").presets) == set(PRESETS)
 
 
+def test_plans_of_all_systems_load_without_torch():
+    code = "\n".join(
+        [
+            "import sys",
+            "from importlib import import_module",
+            "from scanweave.systems.registry import SYSTEMS",
+            "for entry in (entry for entry in SYSTEMS.values() if entry.answers == 'images'):",
+            "    module, _, name = entry.plan_class.partition(':')",
+            "    plan = getattr(import_module(module), name)",
+            "    assert {'load', 'targets', 'sources'} <= set(dir(plan)), name",
+            "assert 'torch' not in sys.modules",
+        ]
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_settings_are_laid_over_the_preset_in_order(tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text("[training]\nsteps = 900\nseed = 3\n[network]\nchannels = [4, 8]\n")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scanweave.api import fit, list_systems, open_run, predict
+    from scanweave.api import audit_stability, fit, list_systems, open_run, predict
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
     from scanweave.simulate import simulate_brain
+    from scanweave.simulate.ct import simulate_ct
     from scanweave.studies.check import check_cohort
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
@@ -30,6 +31,7 @@ __all__ = [
     "ScanweaveError",
     "Study",
     "__version__",
+    "audit_stability",
     "check_cohort",
     "fit",
     "import_cohort",
@@ -38,6 +40,7 @@ __all__ = [
     "open_run",
     "predict",
     "simulate_brain",
+    "simulate_ct",
     "write_splits",
 ]
 
@@ -49,6 +52,7 @@ _HOMES = {
     "Scan": "studies.scan",
     "ScanweaveError": "errors",
     "Study": "studies.study",
+    "audit_stability": "api",
     "check_cohort": "studies.check",
     "fit": "api",
     "import_cohort": "studies.layouts",
@@ -57,6 +61,7 @@ _HOMES = {
     "open_run": "api",
     "predict": "api",
     "simulate_brain": "simulate",
+    "simulate_ct": "simulate.ct",
     "write_splits": "studies.splits",
 }
 """The module that each public name comes from; it is imported when the name is first used."""

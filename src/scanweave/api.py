@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scanweave.engine.run import Run
+    from scanweave.measures.stability.setup import Setup
+    from scanweave.predictions import Plan
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
 
@@ -29,10 +30,10 @@ class System(Protocol):
     """A fitted system; which of the verbs it has, its registry entry says."""
 
     run: Run
-    sequences: tuple[str, ...]
+    plan: Plan
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Make the absent, or the named, sequences of a study."""
+        """Make the images of a study that it lacks, or those that are named."""
 
     def evaluate(self, cohort: Cohort, out: Path | None = None, **options: Any) -> pd.DataFrame:
         """Measure predictions against what was acquired."""
@@ -42,6 +43,9 @@ class System(Protocol):
 
     def explain(self, cohort: Cohort, out: Path | None = None, **options: Any) -> Any:
         """Map what each sequence alone shows."""
+
+    def audit_setup(self, cohort: Cohort, **options: Any) -> Setup:
+        """Give what an audit of stability tries."""
 
     def report(self, path: Path | None = None) -> Path:
         """Write one HTML page of all that is known of the run."""
@@ -102,26 +106,6 @@ def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> 
     return _found(run, verb)[1].load().open(run, device)
 
 
-def offered(system: System, verb: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a verb that were given a value, all of which the system must know.
-
-    Args:
-        system: A fitted system.
-        verb: Such as `"evaluate"`.
-        options: Values by name; None and False are not given.
-
-    Raises:
-        ScanweaveError: The system has no such option.
-    """
-    known = inspect.signature(getattr(system, verb)).parameters
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
-    strange = next((name for name in given if name not in known), None)
-    if strange is not None:
-        option = f"--{strange.replace('_', '-')}"
-        raise ScanweaveError(option, f"{system.run.record['system']} has no such option of {verb}", "Leave it out")
-    return given
-
-
 def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
     """A finished run and its system, which is not loaded."""
     from scanweave.engine.run import Run
@@ -166,7 +150,7 @@ def predict(
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Say = print,
 ) -> Predictions:
-    """Write the absent, or the named, sequences of studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
+    """Write what a run makes of studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
 
     A system that predicts labels writes `out/predictions.csv` in their place.
 
@@ -177,7 +161,8 @@ def predict(
         run: A fitted system, or its run folder.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
-        targets: Sequences to make from the others; None: those that a study lacks.
+        targets: Images to make, each as if it were absent itself; None: what the system makes unasked: the sequences
+            that a study lacks, or the reconstruction of what was measured.
         studies: Names of the studies to predict; None: all of the cohort.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         progress: Called with the number of studies done and of all, at the start and after each.
@@ -194,9 +179,9 @@ def predict(
         if targets is not None:
             raise ScanweaveError("targets", "this run predicts a label, not images", "Leave them out")
         return Predictions(Path(out), made=whole.predict_cohort(chosen, Path(out)), what="label")
-    fitted, sequences = _known(run)
-    _refuse_unknown("targets", "the run does not know", targets or (), sequences)
-    folder = PredictionFolder(Path(out), fitted, sequences)
+    fitted, plan = _known(run)
+    _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
+    folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded
     system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
     done = Predictions(Path(out))
@@ -220,6 +205,63 @@ def predict(
     return done
 
 
+@dataclass
+class Audited:
+    """What `audit_stability` wrote.
+
+    Attributes:
+        page: The page to read; tables and JSON lie beside it.
+        failed: Checks of the attacks that do not hold, in words.
+    """
+
+    page: Path
+    failed: list[str] = field(default_factory=list)
+
+
+def audit_stability(
+    run: System | str | Path,
+    cohort: Cohort | str | Path,
+    out: str | Path | None = None,
+    *,
+    part: str | None = None,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    say: Say = print,
+) -> Audited:
+    """Try how stable the reconstructions of a run are, and write tables, JSON and a page.
+
+    Args:
+        run: A fitted system that offers it, or its run folder.
+        cohort: Studies with true images, or the cohort's folder.
+        out: A new folder; `audit` in the run if not given.
+        part: Which studies: "train", "validation", "test", "unseen" or "all"; None: as in `evaluate`.
+        device: Where to compute, for a run folder.
+        settings: Fields of `audit.settings.AuditSettings`.
+        say: Takes a line a stage.
+
+    Raises:
+        ScanweaveError: The system offers no audit, a setting is wrong, or `out` exists.
+    """
+    from scanweave.audit import stability
+    from scanweave.audit.settings import AuditSettings
+    from scanweave.engine.settings import checked
+    from scanweave.report.provenance import run_provenance
+
+    chosen = checked(AuditSettings, dict(settings or {}), "audit")
+    system = open_run(run, device, "audit") if isinstance(run, str | Path) else run
+    folder = Path(out) if out is not None else system.run.folder / "audit"
+    if folder.exists():
+        raise ScanweaveError(folder, "exists already", "Choose another --out, or remove it")
+    setup = system.audit_setup(_opened(cohort), part=part, say=say)
+    found = stability.audit_stability(setup, chosen, say)
+    page = stability.write_audit(folder, found, setup, chosen, run_provenance(system.run.record, system.run.config))
+    failed = [
+        f"{domain}, {check.method}: {check.says}"
+        for domain, checks in found.checks.items() for check in checks if not check.passed
+    ]  # fmt: skip
+    return Audited(page, failed)
+
+
 def _predicts_cohorts(run: System | str | Path) -> Any:
     """The fitted system, if it answers for a table of patients at once and not image by image; else None."""
     if not isinstance(run, str | Path):
@@ -228,14 +270,12 @@ def _predicts_cohorts(run: System | str | Path) -> Any:
     return open_run(run) if entry.answers == "labels" else None
 
 
-def _known(run: System | str | Path) -> tuple[Run, tuple[str, ...]]:
-    """A run and the sequences that it knows, without loading its system."""
+def _known(run: System | str | Path) -> tuple[Run, Plan]:
+    """A run and what it makes of what, without loading its system."""
     if not isinstance(run, str | Path):
-        return run.run, run.sequences
-    from scanweave.studies.plan import Plan
-
-    found = _found(run, "predict")[0]
-    return found, tuple(Plan.load(found.folder / "plan.json").sequences)
+        return run.run, run.plan
+    found, entry = _found(run, "predict")
+    return found, entry.plan(found.folder)
 
 
 def _chosen(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
 from scanweave.engine.inputs import image_states
@@ -26,17 +26,29 @@ _ASKED = {"weights": "by other weights", "cohort": "of another cohort, or of oth
 _ELSEWHERE = "Choose another folder for the predictions"
 
 
+class Plan(Protocol):
+    """What a run makes of what."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the images that it can make."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the manifest that it makes them of: `scan:t1`, `sinogram:ct`."""
+
+
 class PredictionFolder:
     """`out/<study>/<study>_<target>_synthetic.nii.gz`, and at the end a cohort of them.
 
     Args:
         out: Where it is, or will be.
         run: What predicts.
-        sequences: All that it can predict.
+        plan: What it makes of what.
     """
 
-    def __init__(self, out: Path, run: Run, sequences: Sequence[str]) -> None:
-        self.out, self.run, self.sequences = out, run, sequences
+    def __init__(self, out: Path, run: Run, plan: Plan) -> None:
+        self.out, self.run, self.plan = out, run, plan
 
     def request(self, cohort: Cohort, targets: Sequence[str] | None) -> dict[str, Any]:
         """What is asked for, in the terms of `predictions.json`; changes nothing.
@@ -44,7 +56,7 @@ class PredictionFolder:
         Raises:
             ScanweaveError: The folder holds something else.
         """
-        there = [name for name in self.sequences if f"scan:{name}" in cohort.frame]
+        there = [column for column in self.plan.sources if column in cohort.frame]
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,
@@ -93,9 +105,10 @@ class PredictionFolder:
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}
+        used = [column.removeprefix("scan:") for column in self.plan.sources if column in study.columns]
         with atomic_folder(self.out / study.id) as folder:
             for target, scan in made.scans.items():
-                sources = [name for name in self.sequences if name in study.scans and name != target]
+                sources = [name for name in used if name != target]
                 write_scan(folder / _file(study.id, target), scan, {**about, "target": target, "sources": sources})
 
     def finish(self, cohort: Cohort) -> int:
@@ -113,7 +126,7 @@ class PredictionFolder:
         return sum(len(row) - 2 for row in rows)
 
     def _row(self, study: str, patient: str) -> Mapping[str, Any]:
-        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.sequences}
+        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.plan.targets}
         present = {column: file for column, file in files.items() if (self.out / file).is_file()}
         return {"study": study, "patient": patient, **present}
 

@@ -135,6 +135,16 @@ def test_fp16_settles_its_scale_without_blaming_cases_and_resumes_with_it(
     assert scale < 2.0**120
 
 
+def test_what_was_to_be_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequest() as request:
+            signal.raise_signal(signal.SIGINT)
+            assert request.signal is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_ctrl_c_is_not_swallowed() -> None:
     with StopRequest() as request:
         signal.raise_signal(signal.SIGINT)

@@ -22,7 +22,7 @@ def make_cohort(folder: Path) -> Cohort:
 
 
 def start(cohort: Cohort, folder: Path) -> None:
-    Run.start(folder, "tiny", {}, inputs=image_states(cohort, ["t1", "t2"])).close()
+    Run.start(folder, "tiny", {}, inputs=image_states(cohort, ["scan:t1", "scan:t2"])).close()
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"other"), os.utime, os.unlink])

@@ -115,6 +115,13 @@ def test_pictures_have_words_and_sections_have_names(report):
         write_report("unused.html", "", "", [Section("x", "", [Figure(drawing(), "caption", " ")])], {})
 
 
+def test_the_last_line_says_only_what_is_true_of_the_page(tmp_path):
+    plain = write_report(tmp_path / "a.html", "t", "s", [], {}).read_text()
+    told = write_report(tmp_path / "b.html", "t", "s", [], {}, footer="Do not read <these>.").read_text()
+    assert "<footer><p>Research use only.</p></footer>" in plain
+    assert "Research use only. Do not read &lt;these&gt;." in told
+
+
 def test_figures_are_written_with_interval_and_number(report):
     text = " ".join(report[1].words)
     assert "28.4" in text

@@ -163,13 +163,14 @@ class ShowCohort:
     """How many studies to list."""
 
     def run(self) -> int:
-        """Print counts and a table of present scans and masks."""
+        """Print counts and a table of the images that are there."""
         from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.tables.schema import read_schema
 
         cohort = Cohort.open(self.cohort)
-        counts = " · ".join(f"{name} {count}" for name, count in cohort.counts().items())
+        measured = {f"sinogram:{name}": count for name, count in cohort.counts("sinogram").items()}
+        counts = " · ".join(f"{name} {count}" for name, count in {**measured, **cohort.counts()}.items())
         sizes = f"{words.studies(len(cohort))} of {words.count(len(cohort.patients), 'patient')}"
         print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
         if cohort.sequences or cohort.masks:
@@ -210,7 +211,7 @@ def _print_verdicts(verdicts: list[Any], what: str) -> None:
 def _print_presence(cohort: Any, rows: int) -> None:
     from rich.table import Table
 
-    columns = [*(f"scan:{name}" for name in cohort.sequences), *(f"mask:{name}" for name in cohort.masks)]
+    columns = [f"{kind}:{name}" for kind in ("sinogram", "scan", "mask") for name in cohort.counts(kind)]
     names = [column.removeprefix("scan:") for column in columns]
     table = Table("study", "patient", *names, box=None, pad_edge=False, header_style="bold")
     for row in cohort.frame.head(rows).to_dict("records"):

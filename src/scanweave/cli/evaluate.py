@@ -34,8 +34,9 @@ class Evaluate:
         from scanweave.studies.cohort import Cohort
 
         system = api.open_run(self.folder, self.device, "evaluate")
-        options = {"part": self.part, "include_self": self.include_self, "lpips": self.lpips}
-        system.evaluate(Cohort.open(self.cohort), self.out, **api.offered(system, "evaluate", options))
+        given = {"include_self": self.include_self, "lpips": self.lpips}
+        options = {name: value for name, value in given.items() if value}
+        system.evaluate(Cohort.open(self.cohort), self.out, part=self.part, **options)
         print(f"wrote {self.out or self.folder / 'evaluation'} · next: scanweave report {self.folder}")
         return 0
 

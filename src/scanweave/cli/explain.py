@@ -35,7 +35,7 @@ class Explain:
 
         system = api.open_run(self.folder, self.device, "explain")
         options = {"part": self.part, "include_self": self.include_self, "pictures": self.pictures}
-        system.explain(Cohort.open(self.cohort), self.out, **api.offered(system, "explain", options))
+        system.explain(Cohort.open(self.cohort), self.out, **options)
         print(f"wrote {self.out or self.folder / 'explanation'} · next: scanweave report {self.folder}")
         return 0
 

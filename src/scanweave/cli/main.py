@@ -13,12 +13,13 @@ from scanweave.errors import ScanweaveError
 
 VERBS = {
     "cohort": "take studies in, check, split and show them: cohort import | check | split | show",
-    "simulate": "make a cohort whose truth is known: simulate brain",
+    "simulate": "make a cohort whose truth is known: simulate brain | ct",
     "fit": "learn from a cohort",
     "predict": "make the missing, or the named, images",
     "evaluate": "measure predictions against what was acquired, with intervals",
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
+    "audit": "try how far a reconstruction can be trusted: audit stability",
     "report": "write one HTML page of a run to keep and send",
     "demo": "all of it, on simulated studies, in minutes",
     "systems": "list the systems and what each answers",

@@ -59,7 +59,8 @@ def run_verb(module: ModuleType, program: str, arguments: list[str]) -> int:
         return parse(module.COMMAND, program, arguments)[0].run()
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("-h", "--help"):
-        lines = [f"  {name:<8}{(command.__doc__ or '').splitlines()[0]}" for name, command in commands.items()]
+        width = max(8, *(len(name) + 2 for name in commands))
+        lines = [f"  {name:<{width}}{(command.__doc__ or '').splitlines()[0]}" for name, command in commands.items()]
         print("\n".join([f"usage: {program} {{{','.join(commands)}}} [OPTIONS]", "", *lines]))
         return 0
     if name not in commands:

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 @dataclass
 class Predict:
-    """Write synthetic images of the sequences that studies lack, on the native grid, or labels; OUT is a cohort."""
+    """Write synthetic images: sequences that studies lack, or reconstructions; or labels. OUT is a cohort of them."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """Folder of the run."""
@@ -21,7 +21,7 @@ class Predict:
     out: Path
     """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
     targets: str | None = None
-    """Sequences to make from all others, such as "t1,flair"; those that each study lacks if not given."""
+    """Images to make, such as "t1,flair"; if not given, the sequences that each study lacks, or its reconstruction."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None

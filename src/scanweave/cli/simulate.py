@@ -53,4 +53,50 @@ class SimulateBrain:
         return 0
 
 
-COMMANDS = {"brain": SimulateBrain}
+@dataclass
+class SimulateCt:
+    """Make spectral CT slices of random bodies: counts (HDF5), true bins and materials. Takes up where it stopped."""
+
+    subjects: int
+    """How many; each is one study of one simulated patient."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same cohort."""
+    size: int = 96
+    """Pixels along each side of a slice."""
+    field_of_view: float = 100.0
+    """Side of a slice [mm]; bodies wider than about 100 mm starve bins below 30 keV."""
+    geometry: Literal["parallel", "fan-flat", "fan-arc"] = "fan-flat"
+    """How rays run."""
+    views: int = 120
+    """Views, over 180° (parallel) or 360° (fans)."""
+    kvp: Literal[50, 80, 120] = 120
+    """Tube voltage [kV]."""
+    thresholds: tuple[float, ...] = (20.0, 34.0, 51.0, 65.0, 82.0)
+    """Lower threshold of each energy bin [keV]."""
+    photons: float = 3e4
+    """Dose: photons of the open beam a reading, over all energies."""
+    texture: float = 0.02
+    """Relative spread of density within a tissue; 0 draws piecewise constant bodies."""
+    workers: int = 1
+    """Processes; the result does not depend on them."""
+
+    def run(self) -> int:
+        """Simulate, and say where the cohort is."""
+        from scanweave.engine.progress import counted
+        from scanweave.simulate.ct.cohort import simulate_ct
+        from scanweave.studies import words
+
+        with counted("studies") as progress:
+            cohort = simulate_ct(
+                self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress,
+                size=self.size, field_of_view=self.field_of_view, geometry=self.geometry, views=self.views,
+                kvp=self.kvp, thresholds=self.thresholds, photons=self.photons, body={"texture": self.texture},
+            )  # fmt: skip
+        print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
+        print(f"wrote {cohort.folder}: {words.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
+        return 0
+
+
+COMMANDS: dict[str, type] = {"brain": SimulateBrain, "ct": SimulateCt}

@@ -24,7 +24,7 @@ class Systems:
             print(f"{entry.name} ({entry.wing}): {entry.question}")
             print(f"  verbs    {', '.join(entry.verbs)}")
             print(f"  presets  {', '.join(entry.presets)}")
-            print(f"  paper    {entry.paper}, arXiv {entry.arxiv}")
+            print(f"  paper    {entry.paper}" + (f", arXiv {entry.arxiv}" if entry.arxiv else ""))
         return 0
 
 

@@ -8,20 +8,20 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.states import file_state
 
 
-def image_states(cohort: Cohort, sequences: Sequence[str]) -> dict[str, dict[str, dict[str, list[int]]]]:
+def image_states(cohort: Cohort, columns: Sequence[str]) -> dict[str, dict[str, dict[str, list[int]]]]:
     """Size [bytes] and change time [ns] of the images of each patient; opens none.
 
     Args:
-        cohort: What is trained and validated on.
-        sequences: The images that count.
+        cohort: What is trained and validated on, or predicted from.
+        columns: The images that count, as the manifest has them: `scan:t1`, `sinogram:ct`.
 
     Returns:
-        `{patient: {study: {sequence: [size, time]}}}`; `[]` for a file that is not there, which the check of the
-        cohort tells.
+        `{patient: {study: {image: [size, time]}}}`, a scan by its plain name; `[]` for a file that is not there, which
+        the check of the cohort tells.
     """
     found: dict[str, dict[str, dict[str, list[int]]]] = {}
-    for row in cohort.frame[["study", "patient", *(f"scan:{name}" for name in sequences)]].to_dict("records"):
-        paths = {name: row[f"scan:{name}"] for name in sequences if isinstance(row[f"scan:{name}"], str)}
+    for row in cohort.frame[["study", "patient", *columns]].to_dict("records"):
+        paths = {name.removeprefix("scan:"): row[name] for name in columns if isinstance(row[name], str)}
         states = {name: file_state(cohort.root / path) for name, path in paths.items()}
         found.setdefault(str(row["patient"]), {})[str(row["study"])] = states
     return found

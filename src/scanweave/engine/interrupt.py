@@ -13,6 +13,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Notes the first SIGINT or SIGTERM inside its block; a second one acts as it would without the block.
 
+    A signal that the process was started to ignore, as by a shell in the background, stays ignored.
+
     Attributes:
         signal: Number of the signal that came, None so far.
     """
@@ -23,7 +25,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # Python sets handlers nowhere else.
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

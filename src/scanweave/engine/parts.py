@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.splits import Part, make_splits, write_splits
-
-FOLDS = 5
-"""Folds of a cohort that nobody has split."""
+from scanweave.studies.splits import Part
 
 
 def is_own(run: Run, cohort: Cohort) -> bool:
@@ -38,13 +34,3 @@ def splits_digest(cohort: Cohort) -> str:
     """Hash of the written splits, empty where there are none (the manifest then says who trains)."""
     splits = cohort.splits()
     return "" if splits is None else hashlib.sha256(repr(splits).encode()).hexdigest()[:16]
-
-
-def ensure_splits(cohort: Cohort, say: Callable[[str], None]) -> None:
-    """Split a cohort that nobody has split, so that a first fit is tested on patients that it has not seen."""
-    if cohort.splits() is not None or "split" in cohort.frame:
-        return
-    patients = Cohort.open(cohort.folder).patients
-    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
-    write_splits(cohort.folder, splits)
-    say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")

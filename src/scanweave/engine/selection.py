@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +65,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
             "Split it with a test part, or name another: --part validation, train or all",
         )  # fmt: skip
     say(f"studies: {len(studies)}, {where}, of {'the' if own else 'another'} cohort{' of the fit' if own else ''}")
-    if studies.sequences:
+    if studies.sequences or studies.sinograms:
         studies = sound_studies(studies, 1, say)
     seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
     if seen:
@@ -79,6 +79,18 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         "seen": seen,
     }
     return Selection(studies, about)
+
+
+def refuse_options(options: Mapping[str, object]) -> None:
+    """Refuse options of a verb that another system has.
+
+    Raises:
+        ScanweaveError: One was given.
+    """
+    for name, value in options.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise ScanweaveError(option, "is of no meaning to the system of this run", "Leave it out")
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:

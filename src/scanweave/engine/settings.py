@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scanweave.errors import ScanweaveError
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class TrainingSettings(BaseModel):
@@ -104,3 +110,17 @@ class TrainingSettings(BaseModel):
         """SHA-256 of every setting that changes the weights."""
         content = self.model_dump(mode="json", exclude=set(self.free))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def checked(kind: type[M], values: Mapping[str, Any], where: str | Path) -> M:
+    """Return settings of a kind from plain values.
+
+    Raises:
+        ScanweaveError: A value is refused; names the field and `where` it stands.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from error

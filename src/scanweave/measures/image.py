@@ -81,10 +81,15 @@ def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region:
     return deviation(similarity_maps(prediction, reference, data_range), _region(region, reference))
 
 
+def decibels(error: ArrayLike, data_range: ArrayLike) -> NDArray[np.float64]:
+    """PSNR 10 log₁₀(R² / MSE) [dB] of mean squared errors, at most `PSNR_CAP`."""
+    square = np.square(np.asarray(data_range, np.float64))
+    found: NDArray[np.float64] = 10 * np.log10(square / np.maximum(error, square / 10 ** (PSNR_CAP / 10)))
+    return found
+
+
 def _psnr(prediction: FloatArray, reference: FloatArray, region: BoolArray, data_range: float) -> float:
-    error = np.mean((prediction[region] - reference[region]) ** 2, dtype=np.float64)
-    floor = data_range**2 / 10 ** (PSNR_CAP / 10)
-    return float(10 * np.log10(data_range**2 / max(error, floor)))
+    return float(decibels(np.mean((prediction[region] - reference[region]) ** 2, dtype=np.float64), data_range))
 
 
 def _nmse(prediction: FloatArray, reference: FloatArray, region: BoolArray) -> float:

@@ -36,6 +36,7 @@ def write_report(
     sections: Sequence[Section],
     provenance: Mapping[str, Any],
     citation: str = "",
+    footer: str = "",
 ) -> Path:
     """Write a report as one HTML file, whole or not at all.
 
@@ -48,6 +49,7 @@ def write_report(
         sections: The contents.
         provenance: How the figures came about, by label: command, commit, seeds, versions (`provenance.environment`).
         citation: A BibTeX entry.
+        footer: What must not be taken from the page, after "Research use only."
 
     Raises:
         ScanweaveError: A figure has no alternative text or its bytes are no picture.
@@ -57,8 +59,9 @@ def write_report(
     page = _environment().get_template("page.html.j2")
     style = Markup(_environment().get_template("page.css").render())  # noqa: S704 - our own file, not input
     html = page.render(
-        title=title, subtitle=subtitle, entries=entries, provenance=provenance, citation=citation.strip(), style=style
-    )
+        title=title, subtitle=subtitle, entries=entries, provenance=provenance, citation=citation.strip(), style=style,
+        footer=footer,
+    )  # fmt: skip
     path = Path(path)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

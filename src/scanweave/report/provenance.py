@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn", "nibabel")
 
@@ -20,6 +22,23 @@ def environment() -> dict[str, str]:
         "Libraries": ", ".join(f"{name} {number}" for name, number in found.items() if number),
         "Machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
     }
+
+
+def run_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by label how a run came about, from its `run.json` and `config.json`."""
+    fitted_on = record.get("cohort") or {}
+    versions = ", ".join(f"{name} {number}" for name, number in (record.get("versions") or {}).items())
+    facts = {
+        "Command of the fit": shown_command(str(record.get("command", ""))),
+        "Preset": config.get("preset"),
+        "Seed": (config.get("training") or {}).get("seed"),
+        "Fold": config.get("fold"),
+        "Cohort (SHA-256)": fitted_on.get("sha256"),
+        "Fitted": record.get("finished") or record.get("started"),
+        "Fitted with": versions,
+    }
+    known = {label: value for label, value in facts.items() if value not in (None, "")}
+    return known | {f"{label} of this page": value for label, value in environment().items()}
 
 
 def shown_path(path: str | Path) -> str:

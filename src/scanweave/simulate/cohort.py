@@ -9,14 +9,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, sweep, write_json
+from scanweave.files import read_json, write_json
 from scanweave.simulate.settings import BrainSettings
 from scanweave.simulate.truth import describe
-from scanweave.simulate.writing import HELD_OUT, STUDIES, TRUTH, name_of, write_subjects
+from scanweave.simulate.writing import AGAIN, HELD_OUT, STUDIES, TRUTH, claim, name_of, write_subjects
 from scanweave.studies.cohort import ABOUT, Cohort
 
-_REQUEST = "simulation.json"
-_AGAIN = "Choose another --out"
 _MASKS = ("brain", "tissue", "lesion")
 
 
@@ -52,10 +50,10 @@ def simulate_brain(
     """
     out = Path(out)
     chosen = _checked(subjects, seed, workers, settings)
-    _claim(out, {"seed": seed, "keep_removed": keep_removed, "settings": chosen.model_dump(mode="json")})
+    claim(out, {"seed": seed, "keep_removed": keep_removed, "settings": chosen.model_dump(mode="json")})
     truth = {}
     for done, index in enumerate(write_subjects(out, range(subjects), seed, chosen, keep_removed, workers), start=1):
-        truth[name_of(index)] = read_json(out / STUDIES / name_of(index) / TRUTH, _AGAIN)
+        truth[name_of(index)] = read_json(out / STUDIES / name_of(index) / TRUTH, AGAIN)
         if progress is not None:
             progress(done, subjects)
     write_json(out / TRUTH, describe(chosen, seed) | (_measured(seed, chosen) if oracle else {}) | {"subjects": truth})
@@ -82,20 +80,6 @@ def _checked(subjects: int, seed: int, workers: int, settings: dict[str, Any]) -
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ScanweaveError(field, first["msg"], "See the fields of BrainSettings") from error
-
-
-def _claim(out: Path, request: dict[str, Any]) -> None:
-    """Make sure that `out` is ours to write: new, empty, or begun by the same request; clear what was half-written."""
-    known = out / _REQUEST
-    if known.exists():
-        if read_json(known, _AGAIN) != request:
-            raise ScanweaveError(out, "holds a cohort simulated with another seed or other settings", _AGAIN)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ScanweaveError(out, "is not empty and not a simulated cohort", _AGAIN)
-    else:
-        write_json(known, request)
-    for room in (STUDIES, HELD_OUT):
-        sweep(out / room)
 
 
 def _row(

@@ -74,10 +74,18 @@ def smooth_field(rng: Generator, grid: Grid, scale: float) -> Array:
 
 @lru_cache(maxsize=64)
 def _basis(count: int, extent: float, spacing: float, scale: float) -> Array:
-    """Cubic B-spline weights `(count, nodes)` with rows of unit length, so that the variance is 1 everywhere."""
-    position = (np.arange(count) * spacing / scale)[:, None]
-    last = int(np.ceil((extent + MAX_SPACING) / scale))
-    distance = np.abs(position - np.arange(-1, last + 2)[None, :])
+    """Spline weights of the voxels along one axis, `(count, nodes)`."""
+    return spline_weights(np.arange(count) * spacing / scale, int(np.ceil((extent + MAX_SPACING) / scale)))
+
+
+def spline_weights(position: NDArray[np.floating], last: int) -> Array:
+    """Cubic B-spline weights `(count, last + 3)` with rows of unit length, so that the variance is 1 everywhere.
+
+    Args:
+        position: Where the field is wanted, in lattice steps from node 0, `(count,)`.
+        last: Number of the last node within the box; one more lies beyond it, and one before node 0.
+    """
+    distance = np.abs(position[:, None] - np.arange(-1, last + 2)[None, :])
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights = np.where(distance < 1, near, far)

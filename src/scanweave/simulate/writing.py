@@ -14,11 +14,28 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from scanweave.files import atomic_folder, write_json
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_folder, read_json, sweep, write_json
 from scanweave.simulate.brain import Subject, simulate_subject
 from scanweave.simulate.settings import BrainSettings
 
 STUDIES, HELD_OUT, TRUTH = "studies", "held_out", "truth.json"
+REQUEST = "simulation.json"
+AGAIN = "Choose another --out"
+
+
+def claim(out: Path, request: dict[str, Any]) -> None:
+    """Make sure that `out` is ours to write: new, empty, or begun by the same request; clear what was half-written."""
+    known = out / REQUEST
+    if known.exists():
+        if read_json(known, AGAIN) != request:
+            raise ScanweaveError(out, "holds a cohort simulated with another seed or other settings", AGAIN)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ScanweaveError(out, "is not empty and not a simulated cohort", AGAIN)
+    else:
+        write_json(known, request)
+    for room in (STUDIES, HELD_OUT):
+        sweep(out / room)
 
 
 def write_subjects(

@@ -31,6 +31,7 @@ from scanweave.studies.grids import grid_findings
 from scanweave.studies.plan import reference_grid
 from scanweave.studies.readers import read_scan
 from scanweave.studies.scan import Scan
+from scanweave.studies.sinogram_files import read_sinogram
 from scanweave.studies.states import file_state
 from scanweave.studies.study import Study
 from scanweave.studies.swaps import Profile, lattice, profile, sample, swapped
@@ -74,7 +75,7 @@ def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
     """Check one study, a row of a manifest, on its own.
 
     Args:
-        row: `study`, `patient`, `scan:<name>`, `mask:<name>`.
+        row: `study`, `patient`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`.
         root: Folder that the paths are relative to.
     """
     return judge([examine(row, root)])[0]
@@ -113,21 +114,25 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     for column, path in paths.items():
         name = column.removeprefix("scan:")
         try:
-            scans[name] = read_scan(root / path)
+            if name.startswith("sinogram:"):
+                read_sinogram(root / path)
+            else:
+                scans[name] = read_scan(root / path)
         except ScanweaveError as error:
             findings.append(_refusal(error).of(name))
     study, patient = str(row["study"]), str(row["patient"])
     findings += [note.of(name) for name, scan in scans.items() for note in scan.notes]
     images = {name: scan for name, scan in scans.items() if not name.startswith("mask:")}
     if not images:
-        if not findings and not _has_table(row):
-            findings.append(
-                Finding("empty", "refused", "has neither scan nor table", "Leave it out, or add its images")
-            )
+        if not paths and not _has_table(row):
+            reason = "has neither scan nor table"
+            findings.append(Finding("empty", "refused", reason, "Leave it out, or add its images"))
         return Evidence(study, patient, tuple(findings))
     grid = reference_grid(Study(study, patient, images))
     reference = next(name for name, scan in sorted(images.items()) if scan.geometry is grid)
-    findings += grid_findings({name: scan.geometry for name, scan in scans.items()}, reference)
+    found = grid_findings({name: scan.geometry for name, scan in scans.items()}, reference)
+    measured = any(column.startswith("sinogram:") for column in paths)  # then a slice is all that there can be
+    findings += [finding for finding in found if not (measured and finding.kind == "slices")]
     prints, samples = _examine_voxels(scans, lattice(grid), findings)
     frames = {name: scan.frames for name, scan in images.items() if scan.frames}
     return Evidence(study, patient, tuple(findings), frames, prints, profile(samples) if samples else Profile())
@@ -144,8 +149,9 @@ def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
 
 
 def image_paths(row: Mapping[str, Any]) -> dict[str, str]:
-    """The present `scan:<name>` and `mask:<name>` fields of a manifest row."""
-    return {str(c): str(v) for c, v in row.items() if str(c).startswith(("scan:", "mask:")) and not pd.isna(v)}
+    """The present `scan:<name>`, `mask:<name>` and `sinogram:<name>` fields of a manifest row."""
+    kinds = ("scan:", "mask:", "sinogram:")
+    return {str(c): str(v) for c, v in row.items() if str(c).startswith(kinds) and not pd.isna(v)}
 
 
 def _has_table(row: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.readers import read_scan
+from scanweave.studies.sinogram_files import SinogramFiles
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
 from scanweave.studies.words import count, studies
@@ -28,6 +29,8 @@ FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
 _SAFE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _SAFE_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
+_FILES = ("scan", "mask", "sinogram")
+"""Kinds of columns that name files: `<kind>:<name>`."""
 _TEXTS = ("study", "patient", "split", "report", "boxes")
 _ADVICE = "Make the cohort again with: scanweave cohort import SRC --out COHORT"
 
@@ -39,9 +42,9 @@ class Cohort:
     Attributes:
         folder: Where it lives.
         about: What `cohort.json` says: name, source, layout, root.
-        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `label:<name>`,
-            `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent. `split` is that of the
-            patient, read from all of the manifest: it stays when other studies of the patient are left out.
+        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`,
+            `label:<name>`, `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent. `split` is
+            that of the patient, read from all of the manifest: it stays when other studies of the patient are left out.
     """
 
     folder: Path
@@ -98,7 +101,8 @@ class Cohort:
 
     def __repr__(self) -> str:
         sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
-        parts = [f"{name} {number}" for name, number in self.counts().items()]
+        parts = [f"sinogram {name} {number}" for name, number in self.counts("sinogram").items()]
+        parts += [f"{name} {number}" for name, number in self.counts().items()]
         parts += [count(len(self.variables), "variable")] if self.variables else []
         return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"
 
@@ -141,26 +145,33 @@ class Cohort:
     @property
     def sequences(self) -> list[str]:
         """Names of the scans that at least one study has, in manifest order."""
-        return [c[5:] for c in self.frame.columns if c.startswith("scan:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("scan"))
+
+    @property
+    def sinograms(self) -> list[str]:
+        """Names of the sinograms that at least one study has, in manifest order."""
+        return list(self.counts("sinogram"))
 
     @property
     def masks(self) -> list[str]:
         """Names of the masks that at least one study has, in manifest order."""
-        return [c[5:] for c in self.frame.columns if c.startswith("mask:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("mask"))
 
     @property
     def variables(self) -> list[str]:
         """Names of the clinical variables that at least one study has, in manifest order."""
-        return [c[6:] for c in self.frame.columns if c.startswith("table:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("table"))
 
     @property
     def labels(self) -> list[str]:
         """Names of the labels that at least one study has, in manifest order."""
-        return [c[6:] for c in self.frame.columns if c.startswith("label:") and bool(self.frame[c].notna().any())]
+        return list(self.counts("label"))
 
-    def counts(self) -> dict[str, int]:
-        """How many studies have each scan."""
-        return {name: int(self.frame[f"scan:{name}"].notna().sum()) for name in self.sequences}
+    def counts(self, kind: str = "scan") -> dict[str, int]:
+        """How many studies have each scan, or each field of another kind, such as "mask"; none that all lack."""
+        columns = [column for column in self.frame.columns if column.startswith(f"{kind}:")]
+        found = {column.partition(":")[2]: int(self.frame[column].notna().sum()) for column in columns}
+        return {name: number for name, number in found.items() if number}
 
     @cached_property
     def digest(self) -> str:
@@ -207,17 +218,19 @@ class Cohort:
         raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
 
     def _study(self, row: Mapping[str, Any]) -> Study:
-        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "label": {}, "table": {}}
+        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "sinogram": {}, "label": {}, "table": {}}
         for column, value in row.items():
             kind, _, name = str(column).partition(":")
             if name and kind in named and not pd.isna(value):
-                named[kind][name] = read_scan(self.root / value) if kind in ("scan", "mask") else value
+                path = self.root / value if kind in _FILES else None
+                named[kind][name] = value if path is None else path if kind == "sinogram" else read_scan(path)
         report, boxes = row.get("report"), row.get("boxes")
         return Study(
             id=str(row["study"]),
             patient=str(row["patient"]),
             scans=named["scan"],
             masks=named["mask"],
+            sinograms=SinogramFiles(named["sinogram"]),
             boxes=() if pd.isna(boxes) else _read_boxes(self.root / str(boxes)),
             report=None if pd.isna(report) else _read_report(self.root / str(report)),
             labels=named["label"],
@@ -289,10 +302,10 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         raise ScanweaveError(path, "two columns have one name", _ADVICE)
     for field in schema:
         kind, colon, name = field.name.partition(":")
-        is_path = field.name in _TEXTS or (colon and kind in ("scan", "mask"))
+        is_path = field.name in _TEXTS or (colon and kind in _FILES)
         if is_path and not _is_text(field.type):
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
-        if colon and kind in ("scan", "mask") and not re.fullmatch(_SAFE_NAME, name):
+        if colon and kind in _FILES and not re.fullmatch(_SAFE_NAME, name):
             raise ScanweaveError(
                 path, f"column {field.name!r}: {name!r} cannot be a file name",
                 "Use letters, digits, '.', '_', '+' and '-' only",

@@ -63,6 +63,16 @@ class Plan(BaseModel):
         return list(self.rules)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the scans that can be brought back to a native grid."""
+        return tuple(self.rules)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the manifest that are made ready, such as `scan:t1`."""
+        return tuple(f"scan:{name}" for name in self.rules)
+
+    @property
     def digest(self) -> str:
         """Hash of everything that changes a prepared voxel."""
         content = self.model_dump_json(exclude={"reasons"})

@@ -8,6 +8,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.scan import Scan
+from scanweave.studies.sinogram import Sinogram
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Study:
         patient: Whom it belongs to; splits keep a patient's studies together.
         scans: Images by name (`"t1"`, `"flair"`, `"ct"` …), each on its own grid.
         masks: Label maps by name.
+        sinograms: Measurements by name (`"ct"`), read when they are asked for.
         boxes: Lesion boxes, each `{"label": str, "start": (x, y, z), "stop": (x, y, z)}` in RAS mm.
         report: The radiologist's words.
         labels: Outcomes to predict.
@@ -29,6 +31,7 @@ class Study:
     patient: str
     scans: Mapping[str, Scan] = field(default_factory=dict)
     masks: Mapping[str, Scan] = field(default_factory=dict)
+    sinograms: Mapping[str, Sinogram] = field(default_factory=dict)
     boxes: tuple[Mapping[str, Any], ...] = ()
     report: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class Study:
     def __repr__(self) -> str:
         images = [f"{name} {scan.size}" for name, scan in self.scans.items()]
         images += [f"mask {name} {scan.size}" for name, scan in self.masks.items()]
+        images += [f"sinogram {name}" for name in self.sinograms]
         return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
 
     def __getitem__(self, name: str) -> Scan:
@@ -48,6 +52,24 @@ class Study:
             raise ScanweaveError(
                 self.id, f"scan '{name}' is absent (present: {present})", "Choose a present scan"
             ) from None
+
+    @property
+    def columns(self) -> set[str]:
+        """Its scans and sinograms as a manifest names them: `scan:t1`, `sinogram:ct`."""
+        return {*(f"scan:{name}" for name in self.scans), *(f"sinogram:{name}" for name in self.sinograms)}
+
+    def sinogram(self, name: str) -> Sinogram:
+        """The measurement of that name, read now.
+
+        Raises:
+            ScanweaveError: It is absent, or its file is at fault.
+        """
+        if name not in self.sinograms:
+            present = ", ".join(self.sinograms) or "none"
+            raise ScanweaveError(
+                self.id, f"sinogram '{name}' is absent (present: {present})", "Choose a study that was measured so"
+            )
+        return self.sinograms[name]
 
     def with_scans(self, scans: Mapping[str, Scan]) -> Study:
         """The same study with other scans."""

@@ -239,8 +239,10 @@ def test_refused_question_is_one_line(tmp_path, said, config, words):
 
 
 def test_options_of_other_systems_are_refused(whole):
-    with pytest.raises(ScanweaveError, match="--include-self: adamedgraph has no such option of evaluate"):
-        api.offered(whole[1], "evaluate", {"part": None, "include_self": True})
+    cohort, system = whole
+    for verb in (system.evaluate, system.explain):
+        with pytest.raises(ScanweaveError, match="--include-self: is of no meaning to the system of this run"):
+            verb(cohort, include_self=True)
 
 
 def test_study_without_any_variable_is_refused(whole):

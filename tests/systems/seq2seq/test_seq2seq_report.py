@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from scanweave.engine.fits import describe_cohort
 from scanweave.engine.run import Run
 from scanweave.systems.seq2seq.report import write
-from scanweave.systems.seq2seq.selection import describe_cohort
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_few_patients_have_no_intervals(fitted, results):
 
 
 def test_a_foreground_is_not_called_a_brain(fitted, results):
-    summary = results.folder / "evaluation" / "summary.json"
-    change(summary, lambda known: known["about"].update(brain="foreground"))
+    for record in ("evaluation/summary.json", "explanation/explanation.json"):
+        change(results.folder / record, lambda known: known["about"].update(brain="foreground"))
     text = page(write(results, fitted.system.plan))
     assert "PSNR in the foreground" in text
     assert "in the brain" not in text.split("PSNR in the foreground", 1)[1]

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from scanweave.engine.selection import Choice, note_output, select_studies
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, atomic_write, make_folder, write_json
+from scanweave.files import atomic_folder
 from scanweave.measures.bootstrap import Interval, bootstrap_measure
 from scanweave.measures.calibration import calibration_error
 from scanweave.measures.classification import balanced_accuracy, brier, log_loss, multiclass_auroc
+from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
 
 Say = Callable[[str], None]
-SUMMARY, PREDICTIONS = "summary", "predictions.csv"
+PREDICTIONS = "predictions.csv"
 REPEATS = 500
 MEASURES: dict[str, Callable[..., float]] = {
     "AUROC": lambda classes, shares, _: multiclass_auroc(classes, shares),
@@ -86,7 +87,7 @@ def evaluate(
         say: Takes lines.
 
     Returns:
-        One row a measure: value, low, high, n.
+        One row a measure: value, low, high, patients, studies.
 
     Raises:
         ScanweaveError: No study has the label, or one of a class that the run does not know.
@@ -100,16 +101,14 @@ def evaluate(
     classes = _numbers(cohort, table["truth"][known], system.record.classes)
     found = measured(classes, answer.probabilities[known], answer.sets[known], table["patient"][known].tolist())
     rows = [
-        {"measure": name, "value": one.value, "low": one.low, "high": one.high, "patients": one.n}
-        for name, one in found.items()
-    ]
+        {"measure": name, "value": one.value, "low": one.low, "high": one.high, "patients": one.n,
+         "studies": len(classes)} for name, one in found.items()
+    ]  # fmt: skip
     folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    make_folder(folder)
-    for name, frame in ((PREDICTIONS, table), (f"{SUMMARY}.csv", pd.DataFrame(rows))):
-        with atomic_write(folder / name) as temporary:
-            frame.to_csv(temporary, index=False)
-    ece = calibration_error(classes, answer.probabilities[known])
-    write_json(folder / f"{SUMMARY}.json", {"about": selection.about, "rows": _plain(rows), "calibration_error": ece})
+    left_out = dict.fromkeys(table["study"][~known], f"'{system.record.label}' is not known")
+    error = calibration_error(classes, answer.probabilities[known])
+    save_table(table, folder / PREDICTIONS)
+    save_summary(folder, pd.DataFrame(rows), {**selection.about, "left_out": left_out, "calibration_error": error})
     note_output(system.run, "evaluation", folder)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
@@ -137,7 +136,3 @@ def _numbers(cohort: Cohort, truth: pd.Series, classes: tuple[str, ...]) -> np.n
         reason = f"has the class '{strange[0]}', which the run does not know"
         raise ScanweaveError(cohort.folder, reason, f"It knows {', '.join(classes)}")
     return truth.map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=np.int64)
-
-
-def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()} for row in rows]

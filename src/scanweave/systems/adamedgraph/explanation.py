@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from scanweave.engine.selection import Choice, note_output, select_studies
-from scanweave.files import atomic_write, make_folder, write_json
+from scanweave.files import write_json
+from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.adamedgraph import similar
 from scanweave.systems.adamedgraph.ensemble import Choice as Graph
@@ -50,19 +51,15 @@ def explain(
     selection = select_studies(system.run, cohort, part, say)
     answer = system.answer(selection.cohort)
     folder = Path(out) if out is not None else system.run.folder / "explanation"
-    make_folder(folder)
     matrix = system.ensemble.columns.matrix(answer.samples.table)
     rows: list[dict[str, Any]] = []
     for number, study in enumerate(answer.samples.studies):
         found = similar_patients(system, matrix[number], study)
         rows += [{"study": study, **row} for row in found]
         if number < pictures:
-            page = page_of(system, answer, matrix, number, found)
-            with atomic_write(folder / f"{study}.png") as temporary:
-                page.savefig(temporary, dpi=150, format="png")
+            save_figure(page_of(system, answer, matrix, number, found), folder / f"{study}.png")
     table = pd.DataFrame(rows, columns=["study", "similar", "outcome", "likeness", "by"])
-    with atomic_write(folder / TABLE) as temporary:
-        table.to_csv(temporary, index=False)
+    save_table(table, folder / TABLE)
     write_json(folder / FILE, {"about": selection.about, **_of_run(system, matrix, answer)})
     note_output(system.run, "explanation", folder)
     say(f"explained {len(answer.samples.studies)} studies, {min(pictures, len(matrix))} with a page")

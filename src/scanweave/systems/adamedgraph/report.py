@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from scanweave.engine.selection import find_output
 from scanweave.files import read_json
-from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
 from scanweave.measures.decision_curve import decision_curve
+from scanweave.measures.summary import estimate
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import environment, shown_command
+from scanweave.report.provenance import run_provenance
+from scanweave.report.runs import citation, not_made, titled, tried_on
+from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
-from scanweave.systems.adamedgraph.evaluation import PREDICTIONS, SUMMARY
+from scanweave.systems.adamedgraph.evaluation import PREDICTIONS
 from scanweave.systems.adamedgraph.explanation import FILE, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import decision_plot, patient_graph, reliability_diagram
 from scanweave.systems.adamedgraph.similar import homophily
@@ -26,7 +27,7 @@ from scanweave.systems.adamedgraph.similar import homophily
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph
 
-CITATION = """\
+PAPER = """\
 @article{lian2023adamedgraph,
   author  = {Lian, Jie and others},
   title   = {AdaMedGraph: Adaboosting Graph Neural Networks for Personalized Medicine},
@@ -47,14 +48,11 @@ def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
     path = Path(path) if path is not None else system.run.folder / "report.html"
     record = system.record
     about = system.run.record
-    provenance = {"Command": shown_command(str(about.get("command", ""))), **environment()}
-    provenance |= {
-        "Cohort": str((about.get("cohort") or {}).get("sha256", ""))[:12],
-        "Seed": str(system.config.boosting.random_state),
-    }
+    provenance = {**run_provenance(about, system.run.config), "Seed": system.config.boosting.random_state}
     subtitle = f"Predicts {record.label} ({', '.join(record.classes)}) from {count(len(record.features), 'variable')}."
     sections = [_learnt(system), _quality(system), _reasons(system), _patients(system)]
-    return write_report(path, f"AdaMedGraph: {record.label}", subtitle, sections, provenance, CITATION)
+    title = titled(f"AdaMedGraph: {record.label}", system.run.folder)
+    return write_report(path, title, subtitle, sections, provenance, citation(PAPER, about))
 
 
 def _learnt(system: AdaMedGraph) -> Section:
@@ -110,13 +108,15 @@ def _learnt(system: AdaMedGraph) -> Section:
 def _quality(system: AdaMedGraph) -> Section:
     title = "How good it is"
     folder = find_output(system.run, "evaluation")
-    if folder is None or not (folder / f"{SUMMARY}.json").is_file():
-        return Section(title, "Not measured yet.", [Text("Run: scanweave evaluate RUN --cohort COHORT")])
-    found = read_json(folder / f"{SUMMARY}.json", _ADVICE)
-    rows = [{"measure": row["measure"], "value": _interval(row), "patients": row["patients"]} for row in found["rows"]]
+    found = read_summary(folder)
+    if folder is None or found is None:
+        return not_made(title, "evaluate", system.run.folder, system.run.record)
+    rows = [
+        {"measure": row["measure"], "value": estimate(row, row["patients"], "value"), "patients": row["patients"]}
+        for row in found["rows"]
+    ]
     table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "predicted": str, "study": str, "patient": str})
     table = table[table["truth"].notna()]
-    where = f"On the {found['about']['part']} studies."
     blocks: list[Block] = [
         Table(
             rows,
@@ -152,13 +152,13 @@ def _quality(system: AdaMedGraph) -> Section:
             vector=True,
         )
     )
-    return Section(title, where, blocks)
+    return Section(title, tried_on(found), blocks)
 
 
 def _reasons(system: AdaMedGraph) -> Section:
     title, folder = "Which variables matter", find_output(system.run, "explanation")
     if folder is None or not (folder / FILE).is_file():
-        return Section(title, "Not asked yet.", [Text("Run: scanweave explain RUN --cohort COHORT")])
+        return not_made(title, "explain", system.run.folder, system.run.record)
     importance = read_json(folder / FILE, _ADVICE)["importance"]
     rows = [
         {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
@@ -174,7 +174,7 @@ def _patients(system: AdaMedGraph) -> Section:
     title, folder = "Patients, one by one", find_output(system.run, "explanation")
     pages = sorted(folder.glob("*.png")) if folder is not None else []
     if folder is None or not pages:
-        return Section(title, "Not asked yet.", [Text("Run: scanweave explain RUN --cohort COHORT")])
+        return not_made(title, "explain", system.run.folder, system.run.record)
     table = pd.read_csv(folder / TABLE, dtype=str)
     blocks: list[Block] = []
     for page in pages:
@@ -189,8 +189,3 @@ def _patients(system: AdaMedGraph) -> Section:
             )
         )
     return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
-
-
-def _interval(row: dict[str, Any]) -> Interval:
-    low, high = (np.nan if row[name] is None else row[name] for name in ("low", "high"))
-    return Interval(row["value"], low, high, row["patients"])

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
-from scanweave.engine.parts import ensure_splits, splits_digest
+from scanweave.engine.fits import SEEN, ensure_splits, fitted_config, start_fit
 from scanweave.engine.run import Run
-from scanweave.engine.selection import Choice
+from scanweave.engine.selection import Choice, refuse_options
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
@@ -54,11 +53,9 @@ class AdaMedGraph:
         device: Of no effect; graphs of one column are computed on the processor.
     """
 
-    sequences: tuple[str, ...] = ()
-
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
-        self.config = load_config(run)
+        self.config = fitted_config(run, AdaMedGraphConfig)
         self.record: Record = read_record(run.folder)
         self.ensemble: Ensemble = storage.load(run.weights)
 
@@ -87,17 +84,11 @@ class AdaMedGraph:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
         ensure_splits(cohort, say)
-        parts = [cohort.part(part, fold) for part in ("train", "validation")]
+        parts = [cohort.part(part, fold) for part in SEEN]
         question = ask(cohort, parts[0], config, say)
         training, validation = (gather(part, question, config).known() for part in parts)
         _refuse_poor(cohort, question, training)
-        about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        inputs: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for samples in (training, validation):
-            for study, patient in zip(samples.studies, samples.patients, strict=True):
-                inputs.setdefault(patient, {})[study] = {}
-        with Run.start(run, "adamedgraph", settings, about, inputs) as started:
+        with start_fit(run, "adamedgraph", config, cohort, (), fold=fold, say=say) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
@@ -154,9 +145,20 @@ class AdaMedGraph:
         return evaluation.write_predictions(self, cohort, out)
 
     def evaluate(
-        self, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        say: Say = print,
+        **options: Any,
     ) -> pd.DataFrame:
-        """Measure answers against what became of the patients; see `evaluation.evaluate`."""
+        """Measure answers against what became of the patients; see `evaluation.evaluate`.
+
+        Raises:
+            ScanweaveError: An option of another system is given, or no study has the label.
+        """
+        refuse_options(options)
         return evaluation.evaluate(self, cohort, out, part=part, say=say)
 
     def explain(
@@ -167,24 +169,19 @@ class AdaMedGraph:
         part: Choice | None = None,
         pictures: int = explanation.PICTURES,
         say: Say = print,
+        **options: Any,
     ) -> pd.DataFrame:
-        """Say whom each patient resembles, by what, and what became of them; see `explanation.explain`."""
+        """Say whom each patient resembles, by what, and what became of them; see `explanation.explain`.
+
+        Raises:
+            ScanweaveError: An option of another system is given.
+        """
+        refuse_options(options)
         return explanation.explain(self, cohort, out, part=part, pictures=pictures, say=say)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
         return report.write(self, path)
-
-
-def load_config(run: Run) -> AdaMedGraphConfig:
-    """The settings of a run."""
-    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    try:
-        return AdaMedGraphConfig.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"]))
-        raise ScanweaveError(run.folder / "config.json", f"{field}: {fault['msg']}", "Mend it, or fit again") from None
 
 
 def _introduce(question: Question, training: Samples, validation: Samples, fold: int, say: Say) -> None:

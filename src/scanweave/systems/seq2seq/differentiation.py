@@ -17,6 +17,7 @@ from scanweave.files import write_json
 from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.separation import voxelwise_auroc
 from scanweave.report.maps import map_overlay
+from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES, telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
@@ -24,7 +25,7 @@ from scanweave.studies.preparation import Frame, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.studies.writers import write_scan
-from scanweave.systems.seq2seq.figures import differentiation_sheet, save_figure, save_table
+from scanweave.systems.seq2seq.figures import differentiation_sheet
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
@@ -116,10 +117,8 @@ def explain(
     if not rows:
         raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
     table = pd.DataFrame(rows)
-    about = {
-        **chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn,
-        "brain": "mask" if masked else "foreground",
-    }  # fmt: skip
+    brain = "mask" if masked else "foreground"
+    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn, "brain": brain}
     save_table(table, folder / f"{EXPLANATION}.csv")
     write_json(folder / f"{EXPLANATION}.json", _record(table, about, system.sequences))
     note_output(system.run, "explanation", folder)

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from scanweave.engine.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
-from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.image import image_quality
+from scanweave.measures.summary import summarise as summary_of
 from scanweave.report.grids import synthesis_grid
+from scanweave.report.saving import read_summary, save_figure, save_summary, save_table
 from scanweave.report.slices import telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparation import PreparedStudy
 from scanweave.studies.study import Study
-from scanweave.systems.seq2seq.figures import quality_matrix, save_figure, save_table
+from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
@@ -36,7 +36,7 @@ MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
 LEARNT = ("psnr", "ssim")
 """A network has learnt if it beats the mean of the others in both: a blur already beats it in PSNR."""
 REGIONS = ("brain", "box", "volume")
-PAIRS, SUMMARY, MATRIX, GRID = "pairs.csv", "summary", "matrix.png", "grid.png"
+PAIRS, MATRIX, GRID = "pairs.csv", "matrix.png", "grid.png"
 DRAWN = 4
 """Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""
 KEYS = ["kind", "source", "target", "region"]
@@ -169,7 +169,6 @@ def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         Rows `kind, source, target, region, measure, mean, low, high, patients, studies`; `any` stands for the mean
         over all single sources, or all targets.
     """
-    measures = [name for name in MEASURES if name in pairs]
     single = pairs["kind"] == "pair"
     groups = pd.concat(
         [
@@ -179,19 +178,7 @@ def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             pairs[~single].assign(target=ANY),
         ]
     )
-    rows = []
-    for key, group in groups.groupby(KEYS, sort=False):
-        for measure in measures:
-            present = group[group[measure].notna()]
-            if present.empty:
-                continue
-            found = bootstrap(present[measure], list(present["patient"]), seed=seed)
-            interval = {"mean": found.value, "low": found.low, "high": found.high, "patients": found.n}
-            rows.append(
-                {**dict(zip(KEYS, key, strict=True)), "measure": measure, **interval}
-                | {"studies": present["study"].nunique()}
-            )
-    return pd.DataFrame(rows)
+    return summary_of(groups, KEYS, MEASURES, seed)
 
 
 def evaluated(
@@ -209,8 +196,9 @@ def evaluated(
     """
     about = select_studies(system.run, cohort, part, lambda _: None).about
     folder = find_output(system.run, "evaluation")
-    if folder is not None and (folder / PAIRS).is_file() and (folder / f"{SUMMARY}.json").is_file():
-        known = read_json(folder / f"{SUMMARY}.json", "Evaluate again")["about"]
+    record = read_summary(folder)
+    if folder is not None and (folder / PAIRS).is_file() and record is not None:
+        known = record["about"]
         same = all(known.get(name) == value for name, value in about.items())
         if same and (known["include_self"] or not include_self):
             say(f"evaluation: that in {folder} is used")
@@ -274,9 +262,7 @@ def _rows(
 def _write(folder: Path, pairs: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str], seed: int) -> None:
     summary = summarise(pairs, seed)
     save_table(pairs, folder / PAIRS)
-    save_table(summary, folder / f"{SUMMARY}.csv")
-    rows = summary.astype(object).where(summary.notna(), None).to_dict("records")
-    write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": about, "rows": rows})
+    save_summary(folder, summary, about)
     save_figure(
         quality_matrix(summary, sequences, "brain" if about["brain"] == "mask" else "foreground"), folder / MATRIX
     )

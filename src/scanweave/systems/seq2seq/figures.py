@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scanweave.files import atomic_write
-from scanweave.report.pictures import DPI
 from scanweave.report.slices import colour_bar, foreground_box, grey_range, letters, outline, placed, shape, show
 from scanweave.report.style import ACCENT, DIFFERENCE, INK, WASH, WIDTH, styled
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
@@ -24,18 +21,6 @@ QUALITY = LinearSegmentedColormap.from_list("quality", ["#f7f9f9", "#cfe3e6", "#
 TITLES = {"psnr": ("PSNR in the {} [dB]", "{:.1f}"), "ssim": ("SSIM in the {}", "{:.2f}")}
 TOGETHER = {ALL: "all others", MEAN: "mean of the others,\nno network"}
 """Kinds of rows below the single sources, and their labels."""
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, facecolor="white")
-
-
-def save_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, whole or not at all."""
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
 
 
 @styled

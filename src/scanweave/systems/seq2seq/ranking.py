@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +19,11 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.measures.bootstrap import Interval, interval, patient_counts
 from scanweave.measures.ranks import Ranks, rank_intervals
+from scanweave.measures.summary import ENOUGH, estimate
 from scanweave.report.ranking import RankedMeasure, ranking_plot
+from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.seq2seq.evaluation import evaluated
-from scanweave.systems.seq2seq.figures import save_figure, save_table
 from scanweave.systems.seq2seq.pair_weights import pair_sums, pair_weights
 
 if TYPE_CHECKING:
@@ -29,9 +31,8 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 TITLES = {"C_t": "Generates the others (C_t)", "C_d": "Hard to generate (C_d)"}
+HIGHER = {"C_d": "harder to make", "C_t": "better at making others"}
 TOLERANCE = 1e-9
-ENOUGH = 5
-"""Patients below which no interval is told in words: resamples of so few hardly differ."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +120,10 @@ class Ranking:
         """Write `ranking.csv`, `ranking.json` and `ranking.png` into a folder; `about` says which studies."""
         folder = Path(out)
         save_table(self.table, folder / "ranking.csv")
-        save_figure(ranking_plot(self.measures), folder / "ranking.png")
-        write_json(folder / "ranking.json", {**self.to_json(), "about": about or {}})
+        record = self.to_json()
+        save_figure(ranking_plot(ranked_measures(record)), folder / "ranking.png")
+        write_json(folder / "ranking.json", {**record, "about": about or {}})
         return folder
-
-    @property
-    def measures(self) -> list[RankedMeasure]:
-        """Both, as the report draws them."""
-        return [
-            RankedMeasure(TITLES[name], dict(zip(self.sequences, of.scores, strict=True)), of.ranks.probability)
-            for name, of in reversed(self._both)
-        ]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; what is unknown is null."""
@@ -216,6 +210,18 @@ def rank(
     ranking.save(folder, about)
     note_output(system.run, "ranking", folder)
     return ranking
+
+
+def ranked_measures(record: Mapping[str, Any]) -> list[RankedMeasure]:
+    """Both measures of `ranking.json` to draw; of few patients without the doubt, which such resamples do not tell."""
+    names, patients = record["sequences"], record["patients"]
+    measures = []
+    for name, higher in HIGHER.items():
+        scores = {n: estimate(row, patients, "value") for n, row in zip(names, record[name], strict=True)}
+        probability = np.array([row["probability"] for row in record[name]], dtype=float)
+        known = probability if patients >= ENOUGH else np.full_like(probability, np.nan)
+        measures.append(RankedMeasure(TITLES[name], scores, known, higher))
+    return measures
 
 
 def _fitting(pairs: pd.DataFrame, options: RankingOptions) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,30 +11,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scanweave.engine.fits import COHORT, describe_cohort
 from scanweave.engine.run import Run
 from scanweave.engine.selection import Kind, find_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
-from scanweave.measures.bootstrap import Interval
+from scanweave.measures.summary import ENOUGH, estimate, sureness
 from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
-from scanweave.report.curves import learning_curve
 from scanweave.report.page import write_report
-from scanweave.report.provenance import environment, shown_command, shown_path
-from scanweave.report.ranking import RankedMeasure, ranking_plot
+from scanweave.report.provenance import run_provenance
+from scanweave.report.ranking import ranking_plot
+from scanweave.report.runs import citation, learning, not_made, parts_table, titled, tried_on
+from scanweave.report.saving import SUMMARY
 from scanweave.report.tables import metric_table
-from scanweave.report.values import Estimate, duration
+from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.plan import Plan
 from scanweave.studies.words import count
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
-from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT, SUMMARY
+from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT
 from scanweave.systems.seq2seq.figures import quality_matrix
-from scanweave.systems.seq2seq.ranking import ENOUGH, TITLES
-from scanweave.systems.seq2seq.selection import COHORT, describe_cohort
+from scanweave.systems.seq2seq.ranking import ranked_measures
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
-CITATION = """\
+PAPER = """\
 @article{han2024seq2seq,
   author  = {Han, Luyi and others},
   title   = {Synthesis-based imaging-differentiation representation learning for multi-sequence 3D/4D MRI},
@@ -42,12 +43,7 @@ CITATION = """\
   year    = {2024},
   note    = {arXiv:2302.00517}
 }
-
-@software{scanweave,
-  author  = {{The scanweave founders}},
-  title   = {scanweave: learn from incomplete, many-view medical imaging studies},
-  version = {VERSION}
-}"""
+"""
 METRICS = {
     "psnr": ("higher", "mean over all source → target pairs of the validation studies, scans in [−1, 1]"),
     "loss": ("lower", "the weighted sum that is minimised"),
@@ -56,7 +52,6 @@ METRICS = {
 """What the learning curves show, which way is better, and in words."""
 MADE = (("pair", ANY, "one other"), (ALL, ALL, "all others"), (MEAN, MEAN, "mean of the others, no network"))
 """Kind and source of the rows in tables of quality, and their name."""
-HIGHER = {"C_d": "harder to make", "C_t": "better at making others"}
 MAPS = 2
 """Sequences whose maps are shown in three planes."""
 DIAGONAL = {
@@ -64,8 +59,6 @@ DIAGONAL = {
     "in_norm": "self-reconstructions in the z-scores only",
     "include": "with self-reconstructions",
 }
-UNTELLING = {"", "cohort", "data", "out", "output", "results", "run"}
-"""Names of folders that tell a reader nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +86,8 @@ class _Results:
 
     @property
     def where(self) -> str:
-        """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
-        about = {} if self.evaluation is None else self.evaluation["about"]
-        return "brain" if about.get("brain", "mask") == "mask" else "foreground"
+        """What the region `brain` of the evaluation is called."""
+        return _brain(self.evaluation)
 
     @cached_property
     def caution(self) -> list[Block]:
@@ -119,7 +111,7 @@ class _Results:
             return {}
         where = {"kind": kind, "source": source, "target": target, "region": region}
         rows = self.summary[np.logical_and.reduce([self.summary[name] == value for name, value in where.items()])]
-        return {row["measure"]: _interval(row, row["patients"], "mean") for row in rows.to_dict("records")}
+        return {row["measure"]: estimate(row, row["patients"]) for row in rows.to_dict("records")}
 
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
         """What to say of sequences that were learnt and that no study showed."""
@@ -147,21 +139,21 @@ def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
         Section("In short", "", [*results.caution, _key_numbers(results)]),
         _cohort(run, plan),
         _preparation(plan),
-        _learning(run),
+        learning(run.metrics(), run.record, METRICS),
         _synthesis(results),
         _quality(results),
         _ranking(results),
         _maps(results),
     ]
-    name = run.folder.resolve().name
     return write_report(
         path if path is not None else run.folder / "report.html",
-        "Each sequence made from the others" + ("" if name in UNTELLING else f": {name}"),
+        titled("Each sequence made from the others", run.folder),
         f"Seq2Seq fitted to {', '.join(plan.sequences)}: how well each is made from the others, and what each alone "
         "shows.",
         sections,
-        _provenance(run),
-        CITATION.replace("VERSION", str(run.record.get("versions", {}).get("scanweave", "")) or "unknown"),
+        run_provenance(run.record, run.config),
+        citation(PAPER, run.record),
+        "Synthesised images are predictions, not acquisitions, and must not be read as such.",
     )
 
 
@@ -194,13 +186,7 @@ def _cohort(run: Run, plan: Plan) -> Section:
     studies = [row["sequences"] for row in combinations for _ in range(row["studies"])]
     counts = {name: sum(name in present for present in studies) for name in plan.sequences}
     described = ", ".join(f"{name} in {number}" for name, number in counts.items())
-    parts = {
-        "train": "trains the network",
-        "validation": "chooses the weights",
-        "test": "is set aside for the figures below",
-    }
-    rows = [{"part": name, "what for": parts[name], **about["parts"][name]} for name in parts]
-    table = Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")
+    table = parts_table(about)
     lead = f"{count(about['studies'], 'study', 'studies')} of {count(about['patients'], 'patient')}"
     if len(combinations) == 1:
         names = ", ".join(combinations[0]["sequences"])
@@ -223,31 +209,11 @@ def _preparation(plan: Plan) -> Section:
     return Section("How it was prepared", lead, [Table(rows, "The preparation of every study.")])
 
 
-def _learning(run: Run) -> Section:
-    metrics = run.metrics()
-    try:
-        figure = learning_curve(metrics, {name: better for name, (better, _) in METRICS.items()})
-    except ScanweaveError:
-        return Section("How it learnt", "", [Text("The run has no metrics yet.")])
-    drawn = [name for name in METRICS if any(row.get(name) is not None for row in metrics)]
-    caption = "; ".join(f"{name}: {METRICS[name][1]}" for name in drawn) + "."
-    alt = f"Learning curves over the steps: {', '.join(drawn)}."
-    record = run.record
-    items = [
-        ("Steps", record.get("step"), ""),
-        ("Time", duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
-        ("Weights kept", record.get("weights"), "best: highest validation PSNR"),
-        ("Steps skipped", record.get("skipped"), "for a loss that was not finite"),
-    ]
-    blocks: list[Block] = [KeyNumbers([item for item in items if item[1] is not None])]
-    return Section("How it learnt", "", [*blocks, Figure(figure, caption, alt, vector=True)])
-
-
 def _synthesis(results: _Results) -> Section:
     title, folder = "From each sequence to each other", find_output(results.run, "evaluation")
     summary, record = results.summary, results.evaluation
     if folder is None or summary is None or record is None:
-        return _absent(results.run, title, "evaluate")
+        return not_made(title, "evaluate", results.run.folder, results.run.record)
     blocks: list[Block] = []
     if (folder / GRID).is_file():
         blocks.append(
@@ -263,13 +229,13 @@ def _synthesis(results: _Results) -> Section:
     alt = f"Mean PSNR and SSIM in the {results.where} by source and target; the figures stand in the tables below."
     matrix = quality_matrix(summary, results.plan.sequences, results.where)
     drawn = Figure(matrix, caption, alt, vector=True)
-    return Section(title, _whose(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
+    return Section(title, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
 
 
 def _quality(results: _Results) -> Section:
     title, where = "How good it is", results.where
     if results.summary is None:
-        return _absent(results.run, title, "evaluate")
+        return not_made(title, "evaluate", results.run.folder, results.run.record)
     by_target: dict[tuple[str, ...], dict[str, Estimate]] = {
         ("mean of all" if target == ANY else target, words): estimates
         for target in [*results.plan.sequences, ANY]
@@ -289,7 +255,7 @@ def _quality(results: _Results) -> Section:
     )
     if where != "brain":
         lead += " Foreground is what the scans show, since not every study has a mask of the brain."
-    sure = _sureness(estimate.n for found in by_target.values() for estimate in found.values())
+    sure = sureness(one.n for found in by_target.values() for one in found.values())
     regions = f"box is the smallest box around the {where}, volume the whole grid"
     return Section(
         title,
@@ -305,9 +271,9 @@ def _quality(results: _Results) -> Section:
 def _ranking(results: _Results) -> Section:
     title, record = "Which sequence matters", results.ranking
     if record is None:
-        return _absent(results.run, title, "rank")
+        return not_made(title, "rank", results.run.folder, results.run.record)
     names, options, patients = record["sequences"], record["options"], record["patients"]
-    measures = _ranked(record)
+    measures = ranked_measures(record)
     rows = [
         {
             "sequence": name,
@@ -335,47 +301,36 @@ def _ranking(results: _Results) -> Section:
     )
     alt = "Scores of the sequences by C_d and C_t; the figures stand in the table below."
     figure = Figure(ranking_plot(measures), conventions, alt, vector=True)
-    caption = f"Rank 1 by C_d is the hardest to make, by C_t the best source. {_sureness([patients])}"
+    caption = f"Rank 1 by C_d is the hardest to make, by C_t the best source. {sureness([patients])}"
     table = Table(rows, caption, {"C_d": "{:.2f}", "C_t": "{:.2f}"})
     return Section(title, lead, [*results.caution, figure, *notes, *results.unmeasured(names), table])
-
-
-def _ranked(record: dict[str, Any]) -> list[RankedMeasure]:
-    """Both measures as they are drawn; of few patients without the probabilities, which such resamples do not tell."""
-    names, patients = record["sequences"], record["patients"]
-    measures = []
-    for name, higher in HIGHER.items():
-        scores = {n: _interval(row, patients, "value") for n, row in zip(names, record[name], strict=True)}
-        probability = np.array([row["probability"] for row in record[name]], dtype=float)
-        known = probability if patients >= ENOUGH else np.full_like(probability, np.nan)
-        measures.append(RankedMeasure(TITLES[name], scores, known, higher))
-    return measures
 
 
 def _maps(results: _Results) -> Section:
     title, folder = "What each sequence alone shows", find_output(results.run, "explanation")
     record = results.explanation
     if folder is None or record is None:
-        return _absent(results.run, title, "explain")
-    table = _map_table(record, results.where)
+        return not_made(title, "explain", results.run.folder, results.run.record)
+    where = _brain(record)
+    table = _map_table(record, where)
     blocks: list[Block] = [*results.caution]
     for case in record["about"]["pictures"][:1]:
         if (folder / case / SHEET).is_file():
             blocks.append(
                 Figure(
                     (folder / case / SHEET).read_bytes(),
-                    f"{case}: real scans, and below them M_d in the {results.where}, on one scale; a line is the edge "
-                    "of a lesion.",
+                    f"{case}: real scans, and below them M_d in the {where}, on one scale; a line is the edge of a "
+                    "lesion.",
                     f"Slices of all sequences of {case} with their imaging-differentiation maps.",
                 )
             )
-        blocks += _overlays(folder / case, case, record, results.where)
+        blocks += _overlays(folder / case, case, record, where)
     lead = (
         "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
         "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
     )
     missing = results.unmeasured(row["sequence"] for row in record["summary"])
-    return Section(title, f"{lead} {_whose(record)}", [*blocks, *missing, table])
+    return Section(title, f"{lead} {tried_on(record)}", [*blocks, *missing, table])
 
 
 def _map_table(record: dict[str, Any], where: str) -> Table:
@@ -387,13 +342,13 @@ def _map_table(record: dict[str, Any], where: str) -> Table:
     found: dict[str, dict[str, Any]] = {}
     for row in record["summary"]:
         if row["measure"] in measures:
-            found.setdefault(row["sequence"], {})[names[row["measure"]]] = _interval(row, row["patients"], "mean")
+            found.setdefault(row["sequence"], {})[names[row["measure"]]] = estimate(row, row["patients"])
     rows = [
         {"sequence": name, **{names[m]: e.get(names[m]) for m in measures}, "patients": e[names["mean"]].n}
         for name, e in found.items()
     ]
     ill = max((row["patients"] for row in record["summary"] if row["measure"] == "auroc_any"), default=0)
-    caption = f"Mean M_d in the {where}. {_sureness(row['patients'] for row in record['summary'])}"
+    caption = f"Mean M_d in the {where}. {sureness(row['patients'] for row in record['summary'])}"
     if ill:
         caption += (
             f" AUROC (up to {count(ill, 'patient')} with a lesion): the chance that a voxel of the lesion has a "
@@ -421,30 +376,6 @@ def _aurocs(row: dict[str, Any]) -> list[float]:
     return [value for name, value in row.items() if name.startswith("auroc_") and value is not None]
 
 
-def _absent(run: Run, title: str, verb: str) -> Section:
-    cohort = str((run.record.get("cohort") or {}).get("path", ""))
-    given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
-    command = f"scanweave {verb} {shown_path(run.folder)} --cohort {given}"
-    return Section(title, "", [Text(f"Not made yet. This makes it: {command}")])
-
-
-def _provenance(run: Run) -> dict[str, Any]:
-    record = run.record
-    fitted_on = record.get("cohort") or {}
-    versions = ", ".join(f"{name} {number}" for name, number in (record.get("versions") or {}).items())
-    facts = {
-        "Command of the fit": shown_command(str(record.get("command", ""))),
-        "Preset": run.config.get("preset"),
-        "Seed": (run.config.get("training") or {}).get("seed"),
-        "Fold": run.config.get("fold"),
-        "Cohort (SHA-256)": fitted_on.get("sha256"),
-        "Fitted": record.get("finished") or record.get("started"),
-        "Fitted with": versions,
-    }
-    known = {label: value for label, value in facts.items() if value not in (None, "")}
-    return known | {f"{label} of this page": value for label, value in environment().items()}
-
-
 def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
     known = run.folder / COHORT
     if known.is_file():
@@ -456,20 +387,10 @@ def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
         return None
 
 
-def _interval(row: dict[str, Any], patients: int, value: str) -> Interval:
-    """An estimate, without its interval where the patients are few."""
-    known = patients >= ENOUGH and row["low"] is not None
-    low, high = (float(row[name]) if known else float("nan") for name in ("low", "high"))
-    return Interval(float(row[value]), low, high, int(patients))
-
-
-def _sureness(patients: Iterable[int]) -> str:
-    """What to say below figures of so many patients each."""
-    few = {number < ENOUGH for number in patients}
-    if True not in few:
-        return "In brackets 95 % intervals, from resampling patients."
-    why = f"fewer than {ENOUGH} patients, of whom resamples hardly differ"
-    return f"No intervals: {why}." if few == {True} else f"In brackets 95 % intervals over patients; none of {why}."
+def _brain(record: dict[str, Any] | None) -> str:
+    """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
+    about = {} if record is None else record["about"]
+    return "brain" if about.get("brain", "mask") == "mask" else "foreground"
 
 
 def _place(row: dict[str, Any], patients: int) -> str | int:
@@ -481,22 +402,3 @@ def _place(row: dict[str, Any], patients: int) -> str | int:
 def _lesion_words(measure: str) -> str:
     label = measure.removeprefix("auroc_")
     return "AUROC lesion" if label == "any" else f"AUROC label {label}"
-
-
-def _whose(record: dict[str, Any] | None) -> str:
-    about = (record or {}).get("about", {})
-    rows: Sequence[dict[str, Any]] = (record or {}).get("rows", [])
-    if not about:
-        return ""
-    studies = max((row["studies"] for row in rows if "studies" in row), default=0) or len({r["study"] for r in rows})
-    parts = {"all": "all studies", "unseen": "all studies of patients that the fit did not see"}
-    part = parts.get(about["part"], f"the {about['part']} part of fold {about['fold']}")
-    seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
-        about["seen"], f" The fit saw {about['seen']} of them."
-    )
-    left = f" Left out: {len(about['left_out'])}." if about["left_out"] else ""
-    return f"{count(studies, 'study', 'studies')}, {part} of {_quoted(about['name'])}.{seen}{left}"
-
-
-def _quoted(name: str) -> str:
-    return "the cohort" if name in UNTELLING else f"the cohort “{name}”"

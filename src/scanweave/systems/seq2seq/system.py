@@ -8,18 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.fits import divide, fitted_config, note_cohort, start_fit
 from scanweave.engine.loop import open_accelerator, train
-from scanweave.engine.parts import ensure_splits, splits_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.engine.selection import Choice
+from scanweave.engine.settings import checked
+from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
 from scanweave.studies.cache import CachedStudy, PreparedCohort
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
@@ -27,11 +24,9 @@ from scanweave.studies.plan import Plan, learn_plan
 from scanweave.studies.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
-from scanweave.studies.words import studies
-from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report, selection
+from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
-from scanweave.systems.seq2seq.selection import describe_cohort
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
@@ -51,10 +46,10 @@ class Seq2Seq:
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
-        self.config = load_config(run)
+        self.config = fitted_config(run, Seq2SeqConfig)
         self.plan = Plan.load(run.folder / "plan.json")
         self.sequences = tuple(self.plan.sequences)
-        network = _with_weights(Seq2SeqNetwork(self.config.network), run.weights)
+        network = with_weights(Seq2SeqNetwork(self.config.network), run.weights)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.synthesizer = Synthesizer(
             network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling,
@@ -85,16 +80,12 @@ class Seq2Seq:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
-        config = _validated(config.model_dump(), Path("settings"))
+        config = checked(Seq2SeqConfig, config.model_dump(), "settings")
         sequences = _sequences(cohort, config)
         if config.objective.perceptual and config.objective.vgg_weights is None:
             say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
-        about = {"path": str(cohort.folder), "sha256": cohort.digest}
-        ensure_splits(cohort, say)
-        settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-        seen = [cohort.part(part, fold) for part in ("train", "validation")]
-        inputs = {patient: images for part in seen for patient, images in image_states(part, sequences).items()}
-        with Run.start(run, "seq2seq", settings, about, inputs) as started:
+        columns = [f"scan:{name}" for name in sequences]
+        with start_fit(run, "seq2seq", config, cohort, columns, fold=fold, say=say) as started:
             if started.finished:
                 say(f"{started.folder} is finished: nothing to do")
             else:
@@ -105,8 +96,7 @@ class Seq2Seq:
                     counts = sound.counts()
                     say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in sequences))
                     parts = _prepared_parts(sound, config, started, sequences, fold=fold, workers=workers, say=say)
-                    if started.main:
-                        write_json(started.folder / selection.COHORT, describe_cohort(cohort, sequences, fold))
+                    note_cohort(started, cohort, sequences, fold)
                 task = Seq2SeqTask(config, sequences, *parts)
                 count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
                 say(f"network: {count:.1f} million parameters, preset {config.preset}")
@@ -211,34 +201,6 @@ class Seq2Seq:
         return report.write(self.run, self.plan, path)
 
 
-def _with_weights(network: Seq2SeqNetwork, path: Path) -> Seq2SeqNetwork:
-    advice = "Finish the fit with the same command, or fit again"
-    try:
-        weights = load_file(path)
-        network.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ScanweaveError(path, f"cannot be loaded ({' '.join(str(error).split())[:200]})", advice) from error
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
-    if broken:
-        raise ScanweaveError(path, f"{broken[0]} holds NaN or infinite weights", advice)
-    return network
-
-
-def load_config(run: Run) -> Seq2SeqConfig:
-    """The settings of a run."""
-    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return _validated(values, run.folder / "config.json")
-
-
-def _validated(values: dict[str, Any], where: Path) -> Seq2SeqConfig:
-    try:
-        return Seq2SeqConfig.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"]))
-        raise ScanweaveError(where, f"{field}: {fault['msg']}", "Mend that setting, or fit again") from None
-
-
 def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
     there = cohort.sequences
     names = list(config.sequences) or there
@@ -259,13 +221,7 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
 def _prepared_parts(
     cohort: Cohort, config: Seq2SeqConfig, run: Run, sequences: Sequence[str], *, fold: int, workers: int, say: Say
 ) -> tuple[list[CachedStudy], list[CachedStudy]]:
-    parts = [_with_scans(cohort.part(part, fold), sequences) for part in ("train", "validation")]
-    training, validation = parts
-    if len(training) == 0:
-        raise ScanweaveError(
-            cohort.folder, f"no training study in fold {fold}", "Split it again: scanweave cohort split"
-        )
-    say(f"split of fold {fold}: {studies(len(training))} to train on, {len(validation)} to validate on")
+    training, validation = divide(_with_scans(cohort, sequences), fold, say)
     path = run.folder / "plan.json"
     if path.exists():
         plan = Plan.load(path)
@@ -278,13 +234,11 @@ def _prepared_parts(
     for reason in plan.reasons:
         say(reason)
     prepared = []
-    for part in parts:
+    for part in (training, validation):
         with counted("studies prepared", shown=run.main) as progress:
             prepared.append(PreparedCohort(part, plan).prepare(workers, progress) if len(part) else [])
-    if not validation:
-        say("validation: no study is set aside, so the last weights are kept")
     return prepared[0], prepared[1]
 
 
-def _with_scans(part: Cohort, sequences: Sequence[str]) -> Cohort:
-    return part.where(part.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
+def _with_scans(cohort: Cohort, sequences: Sequence[str]) -> Cohort:
+    return cohort.where(cohort.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))

@@ -1,0 +1,1 @@
+"""X-ray computed tomography: geometries, the Joseph projector, filtered backprojection (group `[ct]`)."""

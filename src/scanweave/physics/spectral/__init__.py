@@ -1,0 +1,1 @@
+"""Spectral CT: materials, spectra, detectors, photon counts and decomposition into materials."""

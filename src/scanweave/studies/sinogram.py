@@ -1,0 +1,131 @@
+"""What a CT scanner measured of one slice: readings of every bin, view and detector, and how they were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+
+Array = NDArray[np.floating]
+Kind = Literal["counts", "line_integrals"]
+Dead = Literal["refuse", "keep"]
+KINDS: tuple[Kind, ...] = ("counts", "line_integrals")
+
+
+@dataclass(frozen=True, eq=False)
+class Sinogram:
+    """Measurements of one slice.
+
+    Attributes:
+        values: Readings (counts, or keV of an energy-integrating detector) or line integrals −ln(N/N_air),
+            `(S, V, D)`: bins, views, detector elements.
+        kind: Which of the two.
+        geometry: The geometry of the scan as a plain dict of numbers, texts and lists of numbers. Its entries
+            `"angles"` (one a view) or `"views"`, and `"detectors"`, must agree with `values`.
+        air: Readings without an object, `(S,)` or `(S, D)`; needed with counts.
+        thresholds: Lower threshold of each bin [keV], ascending, `(S,)`; absent where there is one energy window.
+        energies: Energies of the spectrum of the beam [keV], `(E,)`, or absent.
+        photons: Photons at each of them, in any unit, `(E,)`; absent with `energies`.
+        response: What a photon of each energy adds to a reading of each bin, D_b(E) `(S, E)`; absent where only the
+            thresholds are known.
+        dead: Whether NaN among counts marks a dead element (`"keep"`) or is refused.
+    """
+
+    values: Array
+    kind: Kind
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    air: Array | None = None
+    thresholds: Array | None = None
+    energies: Array | None = None
+    photons: Array | None = None
+    response: Array | None = None
+    dead: Dead = "refuse"
+
+    def __post_init__(self) -> None:
+        self.check("sinogram")
+
+    @property
+    def bins(self) -> int:
+        """Number of energy bins S."""
+        return int(self.values.shape[0])
+
+    def check(self, where: object) -> None:
+        """Refuse what contradicts itself.
+
+        Args:
+            where: What the error names: a file, say.
+
+        Raises:
+            ScanweaveError: Wrong shape, missing views, NaN, mismatched bins, no air counts, a spectrum without sense.
+        """
+        fault = self._shape_fault() or self._value_fault() or self._bin_fault() or self._spectrum_fault()
+        if fault:
+            raise ScanweaveError(str(where), *fault)
+
+    def _shape_fault(self) -> tuple[str, str] | None:
+        if self.kind not in KINDS:
+            return f"holds {self.kind!r}", f"Use {' or '.join(KINDS)}"
+        if self.values.ndim != 3 or not self.values.size:
+            return f"values have the shape {self.values.shape}", "Give (bins, views, detectors)"
+        _, views, detectors = self.values.shape
+        if "angles" not in self.geometry and "views" not in self.geometry:
+            return "its geometry names neither angles nor views", "Give the geometry of the scan"
+        told = {"views": int(np.size(self.geometry["angles"]))} if "angles" in self.geometry else {}
+        told |= {name: self.geometry[name] for name in ("views", "detectors") if name in self.geometry}
+        for name, there in (("views", views), ("detectors", detectors)):
+            if told.get(name, there) != there:
+                return f"has {there} {name}, but its geometry {told[name]}", "Use the geometry of this scan"
+        return None
+
+    def _value_fault(self) -> tuple[str, str] | None:
+        bad = ~np.isfinite(self.values)
+        if self.kind == "counts" and self.dead == "keep":
+            bad &= ~np.isnan(self.values)
+        if bad.any():
+            place, share = np.argwhere(bad)[0], 100 * bad.mean()
+            return (
+                f"{share:.2g} % of its values are not finite, first at bin {place[0]}, view {place[1]}, "
+                f"detector {place[2]}",
+                'Repair them; dead elements among counts are read with dead="keep"',
+            )
+        empty = np.flatnonzero((np.nan_to_num(self.values) == 0).all(axis=(0, 2)))
+        if self.kind == "counts" and len(empty):
+            return f"view {empty[0]} holds no photon in any bin", "Leave missing views out of values and geometry"
+        return None
+
+    def _bin_fault(self) -> tuple[str, str] | None:
+        bins, _, detectors = self.values.shape
+        if self.thresholds is None:
+            if bins > 1:
+                return f"has {bins} bins, but no thresholds", "Give the lower threshold of each bin [keV]"
+        elif self.thresholds.shape != (bins,):
+            return f"has {bins} bins, but thresholds of shape {self.thresholds.shape}", "Give one for each bin"
+        elif not (np.isfinite(self.thresholds).all() and (np.diff(self.thresholds) > 0).all()):
+            return "its thresholds do not ascend", "Give keV, ascending"
+        if self.air is None:
+            return None if self.kind == "line_integrals" else ("holds counts without air counts", "Give them")
+        if self.air.shape not in ((bins,), (bins, detectors)):
+            return f"air counts have the shape {self.air.shape}", f"Give ({bins},) or ({bins}, {detectors})"
+        if not (np.isfinite(self.air).all() and (self.air > 0).all()):
+            return "an air count is not positive", "Measure the open beam again, or leave that bin out"
+        return None
+
+    def _spectrum_fault(self) -> tuple[str, str] | None:
+        if self.energies is None and self.photons is None:
+            return None if self.response is None else ("has a response without a spectrum", "Give both, or neither")
+        if self.energies is None or self.photons is None or self.energies.shape != self.photons.shape:
+            return "energies and photons of its spectrum differ in length", "Give both, or neither"
+        fit = self.energies.ndim == 1 and np.isfinite(self.photons).all() and (self.photons >= 0).all()
+        if not (fit and np.isfinite(self.energies).all() and (np.diff(self.energies) > 0).all()):
+            return "its spectrum does not ascend or is not finite", "Give energies [keV], ascending"
+        if self.response is not None:
+            if self.response.shape != (self.bins, len(self.energies)):
+                return f"its response has the shape {self.response.shape}", "Give (bins, energies)"
+            if not (np.isfinite(self.response).all() and (self.response >= 0).all()):
+                return "its response is negative or not finite", "Give the share of photons that each bin counts"
+        return None

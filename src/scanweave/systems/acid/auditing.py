@@ -1,0 +1,60 @@
+"""A fitted run as the stability audit wants it: its methods, its images, and how to measure anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from deepinv.physics import LinearPhysics
+
+from scanweave.engine.selection import Choice, select_studies
+from scanweave.measures.stability.measuring import measuring
+from scanweave.measures.stability.setup import Measure, Reconstruct, Setup
+from scanweave.physics.views import with_views
+from scanweave.studies.cohort import Cohort
+from scanweave.systems.acid.pairs import Pairs, load_pairs
+
+if TYPE_CHECKING:
+    from scanweave.systems.acid.system import AcidSystem
+
+Say = Callable[[str], None]
+
+
+def audit_setup(system: AcidSystem, cohort: Cohort, *, part: Choice | None = None, say: Say = print) -> Setup:
+    """Take the sinograms and true images of a cohort for an audit of a run.
+
+    Args:
+        system: The fitted run.
+        cohort: Studies with sinograms of one geometry and true images.
+        part: Which studies; see `engine.selection.select_studies`.
+        say: Takes lines about choices.
+    """
+    chosen = select_studies(system.run, cohort, part, say)
+    left_out: dict[str, str] = {}
+    physics, pairs = load_pairs(chosen.cohort, system.channels, left_out=left_out)
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    about = {**chosen.about, "left_out": left_out}
+    return setup_of(system, physics.to(system.device), pairs.to(system.device), about)
+
+
+def setup_of(system: AcidSystem, physics: LinearPhysics, pairs: Pairs, about: dict[str, object]) -> Setup:
+    """The same from images and measurements in memory.
+
+    Args:
+        system: The fitted run.
+        physics: The scanner that measured.
+        pairs: Images and measurements.
+        about: What the report says of them.
+    """
+    noise = system.choices.noise
+
+    def more(factor: float) -> tuple[dict[str, Reconstruct], Measure]:
+        other = with_views(physics, factor).to(system.device)
+        return system.methods(other), measuring(other, noise)
+
+    return Setup(
+        truth=pairs.truth, measurement=pairs.measurement, methods=system.methods(physics), forward=physics.A,
+        measure=measuring(physics, noise), patients=pairs.patients, data_range=system.choices.data_range, more=more,
+        about=about,
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""What a run knows of its scanner; saved as `plan.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanweave.engine.plans import SavedPlan
+
+SINOGRAM = "ct"
+"""Name of the measurement in the studies."""
+
+
+class AcidPlan(SavedPlan):
+    """The same for every study of a run.
+
+    Attributes:
+        physics: The scanner as plain values, see `operators.describe`.
+        channels: Names of an image's channels: bins of CT, or the two parts of a complex image.
+    """
+
+    physics: dict[str, Any]
+    channels: tuple[str, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The images that are made of a study."""
+        return self.channels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The column of the manifest that they are made of."""
+        return (f"sinogram:{SINOGRAM}",)

@@ -1,0 +1,139 @@
+"""The report of a run: what was learnt, what the loop does with it, and how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from scanweave.engine.fits import COHORT
+from scanweave.engine.run import Run
+from scanweave.engine.selection import find_output
+from scanweave.files import read_json
+from scanweave.measures.summary import row_of, sureness
+from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table
+from scanweave.report.page import write_report
+from scanweave.report.provenance import run_provenance
+from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
+from scanweave.report.saving import read_summary
+from scanweave.systems.acid.evaluation import MEASURES, SHEET, notes
+from scanweave.systems.acid.figures import convergence_plot
+from scanweave.systems.acid.plan import AcidPlan
+from scanweave.systems.acid.tuning import Choices
+
+PAPER = """\
+@article{wu2022acid,
+  author  = {Wu, Weiwen and others},
+  title   = {Stabilizing deep tomographic reconstruction},
+  journal = {Patterns},
+  year    = {2022},
+  note    = {arXiv:2008.01846}
+}
+"""
+METRICS = {
+    "psnr": ("higher", "of the network alone on validation images"),
+    "loss": ("lower", "‖Φ(y) − f‖ / ‖f‖"),
+    "residual": ("lower", "the same on the network's own residuals, its BREN ratio; 1 is as bad as no feedback"),
+}
+KINDS = {"truth": "true images", "errors": "the network's own errors"}
+
+
+def write(run: Run, plan: AcidPlan, path: str | Path | None = None) -> Path:
+    """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
+
+    Args:
+        run: The run.
+        plan: What it knows of its scanner.
+        path: The file; None: `report.html` in the run.
+    """
+    chosen, folder = Choices.load(run.folder), find_output(run, "evaluation")
+    record = read_summary(folder)
+    if folder is None or record is None:
+        quality = not_made("How good it is", "evaluate", run.folder, run.record)
+    else:
+        quality = _quality(folder, record)
+    return write_report(
+        path if path is not None else run.folder / "report.html",
+        titled("Reconstruction true to its data", run.folder),
+        "ACID: a network's image, corrected by feeding what the data still disagree with through the network again.",
+        [
+            _short(chosen, record),
+            _scanner(run, plan),
+            learning(run.metrics(), run.record, METRICS),
+            _loop(chosen),
+            quality,
+        ],
+        run_provenance(run.record, run.config),
+        citation(PAPER, run.record),
+        RECONSTRUCTED,
+    )
+
+
+def _short(chosen: Choices, record: dict[str, Any] | None) -> Section:
+    errors = chosen.bren["errors"]
+    items = [
+        ("BREN ratio", errors["mean"], f"on the network's own errors; largest {errors['worst']:.3g}"),
+        ("Feedback", chosen.feedback, chosen.reason),
+        ("Step", chosen.step, "chosen on validation images"),
+        ("Threshold", chosen.threshold, "in root mean squares of A†p, likewise"),
+    ]
+    told = [] if record is None else notes(pd.DataFrame(record["rows"]))
+    return Section("In short", "", [*(Caution(f"{line.removeprefix('note: ')}.") for line in told), KeyNumbers(items)])
+
+
+def _scanner(run: Run, plan: AcidPlan) -> Section:
+    geometry = plan.physics.get("geometry", {})
+    facts = {
+        "scanner": geometry.get("kind", plan.physics["kind"]),
+        "views": len(geometry["angles"]) if geometry else "lines of k-space",
+        "channels of an image": ", ".join(plan.channels),
+    }
+    blocks: list[Block] = [Table([{"what": k, "value": v} for k, v in facts.items()], "What was measured.")]
+    known = run.folder / COHORT
+    if known.is_file():
+        blocks.append(parts_table(read_json(known, "Remove it")))
+    return Section("What was measured", "", blocks)
+
+
+def _loop(chosen: Choices) -> Section:
+    rows = [
+        {"images": KINDS.get(name, f"{name} of their size, smooth"), "mean ratio": ratio["mean"],
+         "largest": ratio["worst"], "share at 1 or above": ratio["above"], "n": ratio["n"]}
+        for name, ratio in chosen.bren.items()
+    ]  # fmt: skip
+    tried = [
+        {**{name: value for name, value in r.items() if name != "psnr"}, "PSNR [dB]": r["psnr"]} for r in chosen.tried
+    ]
+    lead = "Convergence rests on a bounded relative error norm: ‖f − Φ(A f)‖ < ‖f‖ on what is fed back. Measured here."
+    caption = "Mean over validation images, with no stop; in use the loop stops an image at the dashed line."
+    blocks: list[Figure | Table] = [
+        Table(rows, "‖f − Φ(A f)‖ / ‖f‖ by kind of image."),
+        Figure(
+            convergence_plot(chosen.curve, chosen.noise * chosen.discrepancy),
+            caption,
+            "Data residual falling over the rounds.",
+            vector=True,
+        ),
+        Table(tried, "What was tried on validation images.", {"PSNR [dB]": "{:.2f}"}),
+    ]
+    return Section("The loop", lead, blocks)
+
+
+def _quality(folder: Path, record: dict[str, Any]) -> Section:
+    summary = pd.DataFrame(record["rows"])
+    rows = [
+        {"method": method} | {words: row_of(summary, name, method=method) for name, words in MEASURES.items()}
+        for method in summary["method"].unique()
+    ]
+    lead = (
+        f"{tried_on(record)} {sureness(summary['patients'])} TV: total variation, its weight tuned on the validation "
+        "images."
+    )
+    blocks: list[Block] = [Table(rows, "Against the true images.", {"PSNR [dB]": "{:.2f}"})]
+    if (folder / SHEET).is_file():
+        caption = "True images, reconstructions, and their absolute errors on one scale a case."
+        blocks.append(
+            Figure((folder / SHEET).read_bytes(), caption, "Reconstructions by every method and their errors.")
+        )
+    return Section("How good it is", lead, blocks)

@@ -1,0 +1,78 @@
+"""What ULTRA hands to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from scanweave.measures.image import decibels
+from scanweave.systems.ultra.config import UltraConfig
+from scanweave.systems.ultra.images import SpectralImages
+from scanweave.systems.ultra.objective import UltraObjective
+from scanweave.systems.ultra.plan import SpectralPlan
+from scanweave.systems.ultra.reconstruction import Reconstruction
+from scanweave.systems.ultra.samples import PatchSamples
+
+
+class UltraTask:
+    """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
+
+    Args:
+        config: All settings.
+        plan: What is known of the scans.
+        training: Training slices, with truth.
+        validation: Validation slices, with truth; may be none.
+    """
+
+    monitor = "psnr"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        config: UltraConfig,
+        plan: SpectralPlan,
+        training: Sequence[SpectralImages],
+        validation: Sequence[SpectralImages],
+    ) -> None:
+        seed = config.training.seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = Reconstruction(config.network, plan.offset, plan.scale, training[0].geometry)
+        self.objective = UltraObjective(self.network, config.objective)
+        self.samples = PatchSamples(training, config.sampling, seed, whole=self.network.needs_sinogram)
+        self.plan = plan
+        self.validation = list(validation)[: config.sampling.validation_studies]
+
+    @staticmethod
+    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join samples to a batch with a leading axis B."""
+        return default_collate(samples)
+
+    def validate(self, network: nn.Module) -> dict[str, float] | None:
+        """Mean PSNR [dB] over bins and validation slices, and that of the worst bin."""
+        if not self.validation:
+            return None
+        device = next(network.parameters()).device
+        values = []
+        for images in self.validation:
+            made = clean(network, images, device)
+            error = np.mean((made - np.asarray(images.truth)) ** 2, axis=(1, 2), dtype=np.float64)
+            values.append(decibels(error, self.plan.span))
+        by_bin = np.mean(values, axis=0)
+        return {"psnr": float(by_bin.mean()), "psnr_worst": float(by_bin.min())}
+
+
+def clean(network: nn.Module, images: SpectralImages, device: torch.device) -> np.ndarray:
+    """Return the network's image of each bin of a slice [1/mm], `(S, H, W)`."""
+    with torch.inference_mode():
+        made: Tensor = network(_batch(images.fbp, device), _batch(images.lines, device))
+    return made[0].cpu().numpy()
+
+
+def _batch(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(values, np.float32))[None].to(device)

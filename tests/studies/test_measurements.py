@@ -1,0 +1,74 @@
+"""Studies that hold sinograms: read when asked for, checked with the rest."""
+
+import numpy as np
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.check import check_cohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.sinogram import Sinogram
+from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
+from scanweave.studies.slices import slice_scan
+from scanweave.studies.writers import write_scan
+
+pytest.importorskip("h5py")
+
+
+def _sinogram(**fields):
+    values = np.full((2, 3, 4), 50.0)
+    spectrum = {"energies": np.array([30.0, 60.0]), "photons": np.ones(2), "response": np.eye(2)}
+    return Sinogram(
+        values, "counts", {"views": 3, "detectors": 4}, air=np.full(2, 99.0), thresholds=np.array([20.0, 50.0]),
+        **{**spectrum, **fields},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    write_sinogram(tmp_path / "a.h5", _sinogram())
+    write_scan(tmp_path / "a.nii.gz", slice_scan(np.random.default_rng(0).random((30, 30)), 1.0))
+    (tmp_path / "b.h5").write_bytes(b"no HDF5")
+    rows = [
+        {"study": "a", "patient": "a", "sinogram:ct": "a.h5", "scan:bin1": "a.nii.gz"},
+        {"study": "b", "patient": "b", "sinogram:ct": "b.h5", "scan:bin1": None},
+        {"study": "c", "patient": "c", "sinogram:ct": None, "scan:bin1": "a.nii.gz"},
+    ]
+    return Cohort.create(tmp_path, rows, root=".", name="t", source="test", layout="test")
+
+
+def test_sinogram_is_read_on_use_only(cohort):
+    study = cohort["b"]
+    assert list(study.sinograms) == ["ct"]
+    with pytest.raises(ScanweaveError, match=r"b\.h5"):
+        study.sinogram("ct")
+    assert cohort["a"].sinogram("ct").bins == 2
+
+
+def test_absent_sinogram_is_named(cohort):
+    with pytest.raises(ScanweaveError, match="c: sinogram 'ct' is absent"):
+        cohort["c"].sinogram("ct")
+
+
+def test_check_reads_sinograms_and_takes_their_slices(cohort):
+    verdicts = {verdict.study: verdict for verdict in check_cohort(cohort)}
+    assert verdicts["a"].status != "refused"
+    assert verdicts["b"].status == "refused"
+    assert "single slice" in str(verdicts["c"].findings[0])
+
+
+def test_response_comes_back(tmp_path):
+    write_sinogram(tmp_path / "s.h5", _sinogram())
+    np.testing.assert_array_equal(read_sinogram(tmp_path / "s.h5").response, np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"response": np.ones((3, 2))}, "response has the shape"),
+        ({"response": -np.eye(2)}, "negative"),
+        ({"energies": None, "photons": None}, "response without a spectrum"),
+    ],
+)
+def test_response_without_sense_is_refused(fields, reason):
+    with pytest.raises(ScanweaveError, match=reason):
+        _sinogram(**fields)

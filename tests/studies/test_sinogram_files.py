@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.physics.ct.geometry import FanArcGeometry, even_angles, geometry_from_dict
+from scanweave.studies import guard
+from scanweave.studies.sinogram import Sinogram
+from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
+
+h5py = pytest.importorskip("h5py")
+GEOMETRY = FanArcGeometry.covering((16, 12), 1.5, even_angles(6, 360), source=60, detector=40)
+SHAPE = (3, *GEOMETRY.sinogram_shape)
+
+
+def _counts(**changes):
+    parts = {
+        "values": np.random.default_rng(0).poisson(500, SHAPE).astype(np.float64),
+        "kind": "counts",
+        "geometry": GEOMETRY.to_dict(),
+        "air": np.array([1000.0, 900.0, 800.0]),
+        "thresholds": np.array([25.0, 50.0, 75.0]),
+        "energies": np.arange(20.5, 100),
+        "photons": np.ones(80),
+    }
+    return Sinogram(**(parts | changes))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "scan.h5"
+
+
+def _same(one, two):
+    assert one.kind == two.kind
+    for name in ("values", "air", "thresholds", "energies", "photons"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_counts_come_back_with_their_geometry(path):
+    written = _counts()
+    write_sinogram(path, written)
+    read = read_sinogram(path)
+    _same(read, written)
+    assert read.geometry == written.geometry
+    assert geometry_from_dict(read.geometry) == GEOMETRY
+
+
+def test_line_integrals_need_neither_air_nor_spectrum(path):
+    values = np.random.default_rng(0).normal(size=(1, *SHAPE[1:])).astype(np.float32)
+    write_sinogram(path, Sinogram(values, "line_integrals", GEOMETRY.to_dict()))
+    read = read_sinogram(path)
+    assert read.values.dtype == np.float32
+    assert read.thresholds is read.air is read.energies is None
+    np.testing.assert_array_equal(read.values, values)
+
+
+def test_dead_elements_are_kept_on_request(path):
+    values = _counts().values.copy()
+    values[1, 2, 3] = np.nan
+    write_sinogram(path, _counts(values=values, dead="keep"))
+    with pytest.raises(ScanweaveError, match=r"scan.h5: .* first at bin 1, view 2, detector 3"):
+        read_sinogram(path)
+    np.testing.assert_array_equal(read_sinogram(path, dead="keep").values, values)
+
+
+def _broken(place, value):
+    values = _counts().values.copy()
+    values[place] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"values": np.ones(SHAPE[1:])}, "values have the shape"),
+        ({"values": np.ones((3, 5, SHAPE[2]))}, "has 5 views, but its geometry 6"),
+        ({"values": np.ones((3, 6, 7))}, "has 7 detectors, but its geometry"),
+        ({"values": _broken((0, 0, 0), np.nan)}, "not finite"),
+        ({"values": _broken((0, 0, 0), np.inf), "dead": "keep"}, "not finite"),
+        ({"values": _broken((slice(None), 4), 0)}, "view 4 holds no photon"),
+        ({"kind": "photographs"}, "holds 'photographs'"),
+        ({"geometry": {"kind": "parallel"}}, "neither angles nor views"),
+        ({"thresholds": None}, "no thresholds"),
+        ({"thresholds": np.array([20.0, 40.0])}, r"thresholds of shape \(2,\)"),
+        ({"thresholds": np.array([20.0, 60.0, 40.0])}, "do not ascend"),
+        ({"air": None}, "without air counts"),
+        ({"air": np.ones(2)}, r"air counts have the shape \(2,\)"),
+        ({"air": np.array([1.0, 0.0, 1.0])}, "not positive"),
+        ({"photons": None}, "differ in length"),
+        ({"photons": np.ones(3)}, "differ in length"),
+        ({"photons": -np.ones(80)}, "does not ascend or is not finite"),
+    ],
+)
+def test_contradictions_are_one_line(changes, says):
+    with pytest.raises(ScanweaveError, match=says) as caught:
+        _counts(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def _edit(change):
+    def apply(path):
+        with h5py.File(path, "r+") as file:
+            change(file)
+
+    return apply
+
+
+def _replace(name, values):
+    def change(file):
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+def _link(file):
+    del file["values"]
+    file["values"] = h5py.ExternalLink("other.h5", "values")
+
+
+def _outside(file):
+    del file["values"]
+    file.create_dataset("values", SHAPE, "f8", external="/etc/passwd")
+
+
+def _huge(file):
+    del file["values"]
+    file.create_dataset("values", (3, 6, 10**9), "f8", chunks=(1, 1, 10**6), compression="gzip")
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path):
+    """Change bytes of the compressed values."""
+    with h5py.File(path) as file:
+        chunk = file["values"].id.get_chunk_info(0)
+    data = bytearray(path.read_bytes())
+    middle = chunk.byte_offset + chunk.size // 2
+    data[middle : middle + 4] = bytes(255 - byte for byte in data[middle : middle + 4])
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("break_file", "says"),
+    [
+        (_truncate, "cannot be read"),
+        (_flip, "cannot be read"),
+        (lambda path: path.write_bytes(b"no HDF5"), "cannot be read"),
+        (lambda path: path.unlink(), "no such file"),
+        (_edit(lambda file: file.attrs.update(format="other")), "no sinogram of scanweave"),
+        (_edit(lambda file: file.attrs.update(version=2)), "layout version 2"),
+        (_edit(lambda file: file.attrs.update(kind="other")), "holds 'other'"),
+        (_edit(lambda file: file.pop("values")), "no dataset 'values'"),
+        (_edit(lambda file: file.pop("geometry")), "no geometry"),
+        (_edit(lambda file: file.pop("air")), "without air counts"),
+        (_edit(lambda file: file["geometry"].attrs.update(pitch=np.ones(3))), "entry 'pitch'"),
+        (_edit(lambda file: file["geometry"].attrs.update(detectors="many")), "its geometry many"),
+        (_edit(_replace("values", "text")), "no dataset of real numbers"),
+        (_edit(_replace("values", np.ones((3, 4, 5)))), "has 4 views, but its geometry 6"),
+        (_edit(_link), "no dataset 'values' of its own"),
+        (_edit(_outside), "lies in another file"),
+        (_edit(_huge), "claims"),
+    ],
+)
+def test_bad_files_are_one_line_that_names_them(path, break_file, says):
+    write_sinogram(path, _counts())
+    break_file(path)
+    with pytest.raises(ScanweaveError, match=says) as caught:
+        read_sinogram(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_budget_is_kept(path, monkeypatch):
+    write_sinogram(path, _counts())
+    monkeypatch.setattr(guard, "MEMORY_BUDGET", 100)
+    with pytest.raises(ScanweaveError, match="SCANWEAVE_MEMORY_BUDGET"):
+        read_sinogram(path)
+
+
+@pytest.mark.parametrize("entry", [{"nested": {}}, {"nothing": None}, {"angle": [1.0, np.nan]}, {"grid": [[1, 2]]}])
+def test_geometry_must_be_plain_and_nothing_half_written_stays(path, entry):
+    with pytest.raises(ScanweaveError, match="of the geometry is no number"):
+        write_sinogram(path, _counts(geometry=GEOMETRY.to_dict() | entry))
+    assert list(path.parent.iterdir()) == []
