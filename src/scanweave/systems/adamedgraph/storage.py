@@ -108,7 +108,8 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any
     """Write tensors and what JSON tells of them, whole or not at all."""
     with atomic_write(path) as temporary:
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(whole, temporary, metadata={"format": FORMAT, "adamedgraph": json.dumps(about)})
+        told = json.dumps({"format": FORMAT, **about})
+        save_file(whole, temporary, metadata={"adamedgraph": told})  # one field: the order of several is by chance
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -124,7 +125,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         about = json.loads(header.get("adamedgraph", "null"))
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise ScanweaveError(path, f"cannot be loaded ({' '.join(str(error).split())[:200]})", _ADVICE) from error
-    if header.get("format") != FORMAT or not isinstance(about, dict):
+    if not isinstance(about, dict) or about.pop("format", None) != FORMAT:
         raise ScanweaveError(path, f"not an AdaMedGraph file of format {FORMAT}", _ADVICE)
     broken = [n for n, a in arrays.items() if a.dtype.kind == "f" and n != "nodes.matrix" and not np.isfinite(a).all()]
     if broken:
