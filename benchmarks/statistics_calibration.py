@@ -9,6 +9,7 @@ the safe side by design. An interval that has no ends counts as a miss.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -36,18 +37,20 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
     claims = []
-    for number, (name, experiment) in enumerate(COVERS.items()):
-        claims.append(claim(f"coverage: {name}", rates(experiment, number, **tier), COVERAGE, COVERAGE_BAR))
-    for number, (name, experiment) in enumerate(REFUSES.items(), start=len(COVERS)):
-        claims.append(claim(f"type-I error: {name}", rates(experiment, number, **tier), TYPE_ONE, TYPE_ONE_BAR))
+    for kind, experiments, target, bar in (
+        ("coverage", COVERS, COVERAGE, COVERAGE_BAR),
+        ("type-I error", REFUSES, TYPE_ONE, TYPE_ONE_BAR),
+    ):
+        for name, experiment in experiments.items():
+            claims.append(claim(f"{kind}: {name}", rates(name, experiment, **tier), target, bar))
     write_results("statistics_calibration", arguments, SEEDS, claims)
 
 
 def rates(
-    experiment: Callable[[Generator, int], Outcomes], number: int, replicates: int, repeats: int
+    name: str, experiment: Callable[[Generator, int], Outcomes], replicates: int, repeats: int
 ) -> dict[str, Interval]:
-    """Return how often each method of an experiment covered or refused."""
-    generators = [np.random.default_rng([seed, number]) for seed in SEEDS]
+    """Return how often each method of an experiment covered or refused; its patients depend on its name only."""
+    generators = [np.random.default_rng([seed, zlib.crc32(name.encode())]) for seed in SEEDS]
     found = [experiment(generator, repeats) for generator in generators for _ in range(replicates)]
     return {method: proportion(sum(one[method] for one in found), len(found)) for method in found[0]}
 
@@ -96,11 +99,14 @@ def clustered_auroc_covers(rng: Generator, repeats: int) -> Outcomes:
     return {kind: covers(interval, 0.8) for kind, interval in intervals.items()}
 
 
-def auroc_bootstrap_covers(rng: Generator, repeats: int) -> Outcomes:
-    positive, (scores,) = binormal(rng, 15, 35, 0.9)
-    seed = int(rng.integers(2**31))
-    found = bootstrap_measure(auroc, [positive, scores], range(50), strata=positive, seed=seed, repeats=repeats)
-    return {"BCa": covers(found, 0.9), "DeLong, logit": covers(auroc_interval(positive, scores), 0.9)}
+def auroc_bootstrap_covers(area: float, positives: int, negatives: int) -> Callable[[Generator, int], Outcomes]:
+    def experiment(rng: Generator, repeats: int) -> Outcomes:
+        positive, (scores,) = binormal(rng, positives, negatives, area)
+        options = {"strata": positive, "seed": int(rng.integers(2**31)), "repeats": repeats}
+        found = bootstrap_measure(auroc, [positive, scores], range(len(positive)), **options)
+        return {"BCa": covers(found, area), "DeLong, logit": covers(auroc_interval(positive, scores), area)}
+
+    return experiment
 
 
 def mean_covers(draw: Callable[[Generator], np.ndarray], truth: float) -> Callable[[Generator, int], Outcomes]:
@@ -240,8 +246,10 @@ COVERS = {
     "AUROC 0.75, 20 + 30 patients": auroc_covers(0.75, 20, 30),
     "AUROC 0.9, 15 + 35 patients": auroc_covers(0.9, 15, 35),
     "AUROC 0.95, 30 + 170 patients": auroc_covers(0.95, 30, 170),
+    "AUROC 0.85, 10 + 100 patients": auroc_covers(0.85, 10, 100),
     "AUROC 0.8, 80 patients with 3 rows": clustered_auroc_covers,
-    "AUROC 0.9 by BCa, 15 + 35 patients": auroc_bootstrap_covers,
+    "AUROC 0.9 by BCa, 15 + 35 patients": auroc_bootstrap_covers(0.9, 15, 35),
+    "AUROC 0.85 by BCa, 10 + 100 patients": auroc_bootstrap_covers(0.85, 10, 100),
     "F1 by BCa, 100 patients with 2 rows": f1_covers,
     "mean of a normal figure, 12 patients": mean_covers(lambda rng: rng.normal(size=12), 0.0),
     "mean of a share (logit-normal), 30 patients": mean_covers(lambda rng: expit(1.5 * rng.normal(size=30)), 0.5),
@@ -257,6 +265,7 @@ COVERS = {
 }
 REFUSES = {
     "two AUROCs of 0.8, 20 + 40 patients": aurocs_differ(0.8, 20, 40),
+    "two AUROCs of 0.8, 10 + 100 patients": aurocs_differ(0.8, 10, 100),
     "two AUROCs of 0.8, 100 + 100 patients": aurocs_differ(0.8, 100, 100),
     "AUROC worse by the margin, 80 + 120 patients": aurocs_inferior,
     "McNemar mid-p, 50 patients": mcnemar_refuses("mid-p", 50),

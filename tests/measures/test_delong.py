@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import logit
+from scipy.stats import brunnermunzel
+from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import bootstrap_measure
@@ -112,6 +116,20 @@ def test_patients_with_rows_of_both_classes_agree_with_the_bootstrap():
     rowwise = auroc_interval(positive, scores, scale="plain")
     assert drawn.high - drawn.low == pytest.approx(exact.high - exact.low, rel=0.1)
     assert exact.high - exact.low != pytest.approx(rowwise.high - rowwise.low, rel=0.1)
+
+
+def test_variance_and_degrees_of_freedom_are_those_of_brunner_and_munzel():
+    """Their test of A = 0.5 has the same variance, and the degrees of freedom of the logit interval."""
+    rng = np.random.default_rng(2)
+    positive = np.repeat([True, False], [7, 40])
+    scores = rng.normal(size=47) + positive
+    found, (areas, covariance, _) = auroc_interval(positive, scores), aurocs_with_covariance(positive, [scores])
+    area, error = areas[0], math.sqrt(covariance[0, 0])
+    theirs = brunnermunzel(scores[~positive], scores[positive])
+    assert (area - 0.5) / error == pytest.approx(theirs.statistic)
+    freedom = brentq(lambda degrees: 2 * student.sf(theirs.statistic, degrees) - theirs.pvalue, 1, 100)
+    reach = student.ppf(0.975, freedom) * error / (area * (1 - area))
+    assert logit(found.high) - logit(area) == pytest.approx(reach, rel=1e-6)
 
 
 def test_logit_interval_stays_within_bounds():

@@ -146,24 +146,21 @@ def bootstrap_measure(
     their ends outwards for few patients, as `bootstrap` does.
 
     Args:
-        measure: From the columns, cut to a resample, to a number. A difference of two measures of the same rows is a
-            measure too: `lambda y, a, b: f1(y, a) - f1(y, b)`.
+        measure: From the columns, cut to a resample, to a number; also `lambda y, a, b: f1(y, a) - f1(y, b)`.
         columns: Arrays with one entry a row, `(rows, …)`.
         patients: The patient of each row.
-        strata: Of each row, such as its class: patients are drawn within each stratum, so that no resample is without
-            one of them. A patient belongs to one stratum.
+        strata: Of each row, such as its class: patients are drawn within them, so that no resample lacks one. A
+            patient belongs to one stratum.
         method: `bca` or `percentile`.
         seed: Seed of the resampling.
         repeats: Number of resamples.
         confidence: Coverage that is asked for, between 0 and 1.
 
     Returns:
-        The estimate. Its ends are NaN if a stratum has one patient, if a resample's value is NaN, or, with `bca`, if
-        all resamples have the same value.
+        The estimate. Its ends are NaN if a stratum has one patient, a resample is NaN, or `bca` finds no spread.
 
     Raises:
-        ScanweaveError: Lengths differ, a patient of two strata, an unknown method, or a resample that cannot be
-            measured, such as one without positives: give strata.
+        ScanweaveError: Lengths differ, a patient of two strata, an unknown method, or a resample without a class.
     """
     if method not in ("bca", "percentile"):
         raise ScanweaveError("method", f"{method} is unknown", "Choose bca or percentile")

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
+from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import FloatArray, checked_fraction, checked_outcomes
+from scanweave.measures.checks import BoolArray, FloatArray, checked_fraction, checked_outcomes
 from scanweave.measures.comparisons import Aim, Comparison, wald
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """AUROCs `(K,)` and the parts of their covariance `(K, K)`, with the patients behind each."""
+
+    aurocs: FloatArray
+    of_positives: FloatArray
+    of_negatives: FloatArray
+    of_both: FloatArray
+    with_positives: int
+    with_negatives: int
+    patients: int
 
 
 def aurocs_with_covariance(
@@ -36,30 +51,8 @@ def aurocs_with_covariance(
     Raises:
         ScanweaveError: One class only, lengths that differ, or a score that is not finite.
     """
-    checked = [checked_outcomes(positive, one) for one in scores]
-    truths, values = checked[0][0], np.stack([one for _, one in checked])
-    if patients is not None and len(patients) != len(truths):
-        reason = f"{len(patients)} for {len(truths)} rows"
-        raise ScanweaveError("patients", reason, "Name the patient of every row")
-    names = range(len(truths)) if patients is None else patients
-    numbers: dict[Hashable, int] = {}
-    owner = np.array([numbers.setdefault(name, len(numbers)) for name in names])
-    all_ranks = rankdata(values, axis=1)
-    aurocs, spreads = [], []
-    for side in (truths, ~truths):
-        beaten = (all_ranks[:, side] - rankdata(values[:, side], axis=1)) / (~side).sum()
-        aurocs.append(beaten.mean(axis=1))
-        deviations = (beaten - aurocs[-1][:, None]) / side.sum()
-        sums = np.stack([np.bincount(owner[side], row, len(numbers)) for row in deviations])
-        spreads.append((sums, len(np.unique(owner[side]))))
-    (gains, with_positive), (losses, with_negative) = spreads
-    together = gains @ losses.T
-    covariance = (
-        _unbiased(with_positive) * gains @ gains.T
-        + _unbiased(with_negative) * losses @ losses.T
-        - _unbiased(len(numbers)) * (together + together.T)
-    )
-    return aurocs[0], covariance, len(numbers)
+    found = _spread(positive, scores, patients)
+    return found.aurocs, found.of_positives + found.of_negatives + found.of_both, found.patients
 
 
 def auroc_interval(
@@ -76,8 +69,10 @@ def auroc_interval(
         positive: `(N,)`, both classes.
         scores: `(N,)`, high for positive.
         patients: The patient of each row; every row its own if not given.
-        scale: `logit`: the normal interval of log(A / (1 − A)), taken back: stays between 0 and 1 and covers better
-            for high AUROCs and few patients (Qin & Hotilovac 2008); `plain`: A ± z · standard error, as most programs.
+        scale: `logit`: the interval of log(A / (1 − A)), taken back, which stays between 0 and 1, with Student's t in
+            place of the normal, its degrees of freedom after Satterthwaite as in Brunner & Munzel (2000), for few
+            patients of one class; `plain`: A ± z · standard error, as most programs have it, which covers too rarely
+            for high AUROCs or few patients.
         confidence: Coverage that is asked for.
 
     Returns:
@@ -89,17 +84,19 @@ def auroc_interval(
     """
     if scale not in ("logit", "plain"):
         raise ScanweaveError("scale", f"{scale} is unknown", "Choose logit or plain")
-    aurocs, covariance, n = aurocs_with_covariance(positive, [scores], patients)
-    area, variance = float(aurocs[0]), float(covariance[0, 0])
-    reach = norm.ppf((1 + checked_fraction("confidence", confidence)) / 2)
+    level = (1 + checked_fraction("confidence", confidence)) / 2
+    found = _spread(positive, [scores], patients)
+    area, n = float(found.aurocs[0]), found.patients
+    gains, losses = float(found.of_positives[0, 0]), float(found.of_negatives[0, 0])
+    variance = gains + losses + float(found.of_both[0, 0])
     if not variance > 1e-15:
         return Interval(area, float("nan"), float("nan"), n)
+    error = np.sqrt(variance)
     if scale == "plain":
-        low, high = area - reach * np.sqrt(variance), area + reach * np.sqrt(variance)
-    else:
-        spread = reach * np.sqrt(variance) / (area * (1 - area))
-        low, high = expit(logit(area) - spread), expit(logit(area) + spread)
-    return Interval(area, float(low), float(high), n)
+        return Interval(area, float(area - norm.ppf(level) * error), float(area + norm.ppf(level) * error), n)
+    freedom = (gains + losses) ** 2 / (gains**2 / (found.with_positives - 1) + losses**2 / (found.with_negatives - 1))
+    reach = student.ppf(level, freedom) * error / (area * (1 - area))
+    return Interval(area, float(expit(logit(area) - reach)), float(expit(logit(area) + reach)), n)
 
 
 def compare_aurocs(
@@ -130,6 +127,37 @@ def compare_aurocs(
     aurocs, covariance, n = aurocs_with_covariance(positive, [first, second], patients)
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     return wald(float(aurocs[0] - aurocs[1]), variance if variance > 1e-15 else 0.0, n, aim, confidence)
+
+
+def _spread(positive: ArrayLike, scores: Sequence[ArrayLike], patients: Sequence[Hashable] | None) -> _Spread:
+    checked = [checked_outcomes(positive, one) for one in scores]
+    truths, values = checked[0][0], np.stack([one for _, one in checked])
+    if patients is not None and len(patients) != len(truths):
+        reason = f"{len(patients)} for {len(truths)} rows"
+        raise ScanweaveError("patients", reason, "Name the patient of every row")
+    names = range(len(truths)) if patients is None else patients
+    numbers: dict[Hashable, int] = {}
+    owner = np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    all_ranks = rankdata(values, axis=1)
+
+    def sums(side: BoolArray) -> tuple[FloatArray, FloatArray, int]:
+        """Return what share of the other class rows of this one beat, its deviations by patient, and their number."""
+        beaten = (all_ranks[:, side] - rankdata(values[:, side], axis=1)) / (~side).sum()
+        deviations = (beaten - beaten.mean(axis=1, keepdims=True)) / side.sum()
+        of_patients = np.array([np.bincount(owner[side], row, len(numbers)) for row in deviations], dtype=np.float64)
+        return beaten.mean(axis=1), of_patients, len(np.unique(owner[side]))
+
+    (aurocs, gains, with_positives), (_, losses, with_negatives) = sums(truths), sums(~truths)
+    together = gains @ losses.T
+    return _Spread(
+        aurocs,
+        _unbiased(with_positives) * gains @ gains.T,
+        _unbiased(with_negatives) * losses @ losses.T,
+        -_unbiased(len(numbers)) * (together + together.T),
+        with_positives,
+        with_negatives,
+        len(numbers),
+    )
 
 
 def _unbiased(clusters: int) -> float:
