@@ -20,9 +20,9 @@ def outcome(fault: Any, folder: Path) -> dict[str, Any]:
     """Make the fault, meet it, and say what happened."""
     from scanweave.errors import ScanweaveError
 
-    started = time.perf_counter()
+    started = time.process_time()
     fault.make(folder)
-    met = time.perf_counter()
+    met = time.process_time()
     told = ""
     try:
         result = fault.exercise(folder)
@@ -33,7 +33,7 @@ def outcome(fault: Any, folder: Path) -> dict[str, Any]:
     partial = [str(path) for path in folder.rglob(".partial-*")]
     return {
         "kind": fault.kind, "name": fault.name, "expected": fault.expected, "result": result, "told": told,
-        "partial": partial, "making": met - started, "seconds": time.perf_counter() - met, "peak": _peak(),
+        "partial": partial, "making": met - started, "seconds": time.process_time() - met, "peak": _peak(),
     }  # fmt: skip
 
 

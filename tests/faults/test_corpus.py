@@ -64,5 +64,5 @@ def test_memory_and_time_stay_within_their_budget(outcomes):
     base = outcomes[0]["base"]
     worst = max(outcomes[1:], key=lambda f: f["peak"])
     assert worst["peak"] - base < BUDGET, worst
-    slow = [f for f in outcomes[1:] if f["seconds"] > 5]
+    slow = [f for f in outcomes[1:] if f["seconds"] > 5]  # of processor time: other load on the machine is no fault
     assert not slow, Counter(f["kind"] for f in slow)
