@@ -111,7 +111,7 @@ def in_two_processes(*words: str) -> str:
     """What torchrun prints that starts a script, or a command, twice."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = run_process(launch, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    result = run_process(launch, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
