@@ -33,7 +33,7 @@ scoreboard: $(STAMP)
 	$(BIN)/python benchmarks/scoreboard.py
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra all --extra benchmarks --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --output-file requirements.lock --upgrade
 
 clean:
