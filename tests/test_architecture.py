@@ -20,7 +20,7 @@ LEVELS = (
 )
 """Rooms from the ground up; a room imports only from levels below it, and from itself."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-HEAVY = {"accelerate", "matplotlib", "monai", "nibabel", "pandas", "pyarrow", "scipy", "skimage", "sklearn",
+HEAVY = {"accelerate", "matplotlib", "monai", "networkx", "nibabel", "pandas", "pyarrow", "scipy", "skimage", "sklearn",
          "statsmodels", "torch", "torchvision"}  # fmt: skip
 LIGHT = ("scanweave", "scanweave.api", "scanweave.cli", "scanweave.systems.registry")
 """Modules, and packages with all that is in them, that must load without a heavy library."""

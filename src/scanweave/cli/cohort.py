@@ -94,6 +94,8 @@ class CheckCohort:
             columns = check_table(cohort)
             if columns:
                 _print_verdicts(columns, "column")
+            elif any(column.startswith("table:") for column in cohort.frame):
+                print("columns of the table: nothing suspect found")
         return int(any(verdict.status == "refused" for verdict in [*verdicts, *columns]))
 
 

@@ -18,12 +18,13 @@ MAX_POINTS = 600
 
 
 @styled
-def learning_curve(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str]) -> Figure:
+def learning_curve(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str], of: str = "step") -> Figure:
     """Draw each metric over the steps: training thin and grey, validation in colour with its best point named.
 
     Args:
         rows: `{"step", "split": "train"|"validation", metric: number, …}`; a row without a metric is passed over.
         metrics: Names of the metrics, one panel each, with `"lower"` or `"higher"` for which is better.
+        of: What a step is called.
 
     Raises:
         ScanweaveError: No row holds any of the metrics.
@@ -39,15 +40,15 @@ def learning_curve(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, str]
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for panel, (name, splits) in zip(panels, found.items(), strict=False):
-        _panel(panel, name, splits, metrics[name])
+        _panel(panel, name, splits, metrics[name], of)
     for panel in panels[len(found) :]:
         panel.remove()
     return figure
 
 
-def _panel(axes: Axes, name: str, splits: dict[str, np.ndarray], better: str) -> None:
+def _panel(axes: Axes, name: str, splits: dict[str, np.ndarray], better: str, of: str) -> None:
     axes.set_title(name)
-    axes.set_xlabel("step")
+    axes.set_xlabel(of)
     axes.grid(axis="y", color=LINE, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)

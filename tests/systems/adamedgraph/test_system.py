@@ -150,7 +150,7 @@ def test_explanation_names_training_patients_and_not_the_patient(whole, tmp_path
     assert set(found["similar"]) <= set(system.record.studies)
     assert found["likeness"].between(0, 1).all()
     told = json.loads((tmp_path / "why" / "explanation.json").read_text())
-    assert {"graph", "homophily", "by chance", "vote"} <= set(told["graphs"][0])
+    assert {"graph", "homophily share", "homophily high", "vote"} <= set(told["graphs"][0])
     assert set(told["importance"]) == set(system.record.features)
 
 
@@ -165,7 +165,31 @@ def test_neighbours_are_those_of_the_graph(whole):
     np.testing.assert_array_equal(joined(choice, nodes, nodes.matrix[3]), near[3] | (np.arange(len(column)) == 3))
     met = near.any(1)
     same = [(nodes.target[near[i]] == nodes.target[i]).mean() for i in np.flatnonzero(met)]
-    assert homophily(choice, nodes)[0] == pytest.approx(np.mean(same))
+    assert homophily(choice, nodes).share == pytest.approx(np.mean(same))
+
+
+def test_homophily_of_chance_is_told_from_that_of_a_column_with_the_outcome(whole):
+    from dataclasses import replace
+
+    from scanweave.systems.adamedgraph.similar import homophily
+
+    nodes, choice = whole[1].ensemble.nodes, whole[1].ensemble.learners[0].choice
+    matrix = nodes.matrix.copy()
+    matrix[:, choice.feature] = nodes.target
+    equal = replace(choice, threshold=0.0)
+    assert homophily(equal, replace(nodes, matrix=matrix)).share == 1
+    assert not homophily(equal, replace(nodes, matrix=matrix)).by_chance
+    matrix[:, choice.feature] = np.random.default_rng(0).normal(size=len(matrix))
+    assert homophily(replace(choice, threshold=0.3), replace(nodes, matrix=matrix)).by_chance
+
+
+def test_likeness_of_two_patients_is_that_of_the_explanation(whole):
+    from scanweave.systems.adamedgraph.similar import likeness_of, most_similar
+
+    ensemble = whole[1].ensemble
+    everyone = np.arange(len(ensemble.nodes.target))
+    for one in most_similar(ensemble, ensemble.nodes.matrix[3], 5, leave_out=3):
+        assert likeness_of(ensemble, everyone)[3, one.node] == pytest.approx(one.likeness)
 
 
 def test_course_is_learnt_from_controls_that_train(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,8 @@ def page_of(system: AdaMedGraph, answer: Answer, matrix: np.ndarray, number: int
         (graph_words(system, learner.choice), {name: around[str(k)] for k, name in enumerate(classes)})
         for learner, around in zip(system.ensemble.learners, counts, strict=True)
     ]
-    listed = [(row["similar"], row["outcome"], f"by {row['by']}", row["likeness"]) for row in found[:8]]
-    return patient_page(answer.samples.studies[number], shares, graphs, listed)
+    listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:8]]
+    return patient_page(answer.samples.studies[number], system.record.label, shares, graphs, listed)
 
 
 def graph_words(system: AdaMedGraph, choice: Graph) -> str:
@@ -105,17 +106,20 @@ def _of_run(system: AdaMedGraph, matrix: np.ndarray, answer: Answer) -> dict[str
     ensemble, classes = system.ensemble, system.record.classes
     graphs = []
     for learner in ensemble.learners:
-        same, chance = similar.homophily(learner.choice, ensemble.nodes)
+        found = similar.homophily(learner.choice, ensemble.nodes)
         about = {"graph": graph_words(system, learner.choice), "level": learner.choice.level, "vote": learner.vote}
-        about |= {"error": learner.error, "homophily": _number(same), "by chance": _number(chance)}
+        about |= {
+            "error": learner.error,
+            **{f"homophily {key}": _number(value) for key, value in asdict(found).items()},
+        }
         graphs.append(about)
     known = answer.samples.labels.isin(classes).to_numpy()
     importance: dict[str, Any] = {}
     if known.sum() >= len(classes):
         numbers = {name: number for number, name in enumerate(classes)}
         target = answer.samples.labels[known].map(numbers).to_numpy(dtype=np.int64)
-        found = similar.permutation_importance(ensemble, matrix[known], target)
-        importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in found.items()}
+        rises = similar.permutation_importance(ensemble, matrix[known], target)
+        importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in rises.items()}
     return json.loads(json.dumps({"graphs": graphs, "importance": importance}))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import networkx
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from scanweave.measures.calibration import Bin
@@ -17,6 +19,8 @@ SKEWED = 10
 """Largest value over the median from which an axis is logarithmic."""
 SHOWN = 400
 """Patients in the picture of a graph, at most."""
+NEAREST = 3
+"""Lines that a patient of the network starts."""
 
 
 @styled
@@ -61,6 +65,37 @@ def patient_graph(
 
 
 @styled
+def patient_network(likeness: np.ndarray, target: np.ndarray, classes: Sequence[str], seed: int = 0) -> Figure:
+    """Draw patients as a network, each joined to those it shares most votes with, in the colours of their classes.
+
+    Args:
+        likeness: Share of the votes that join two patients `(n, n)`.
+        target: Class of each `(n,)`.
+        classes: Their names.
+        seed: Of the layout (Fruchterman and Reingold 1991: distances tell only roughly how alike patients are).
+    """
+    others = likeness - 2 * np.eye(len(likeness))
+    nearest = np.argsort(-others, axis=1, kind="stable")[:, :NEAREST]
+    edges = {(min(i, j), max(i, j)) for i, row in enumerate(nearest) for j in row if others[i, j] > 0}
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(len(likeness)))
+    graph.add_edges_from(sorted(edges))
+    places = np.array(list(networkx.spring_layout(graph, k=1.5 / np.sqrt(max(1, len(likeness))), seed=seed).values()))
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    axes = figure.subplots()
+    bare(axes)
+    axes.spines[:].set_visible(False)
+    lines = LineCollection([places[[i, j]] for i, j in sorted(edges)], colors=LINE, linewidths=0.6, zorder=0)
+    axes.add_collection(lines)
+    for number, label in enumerate(classes):
+        mine = target == number
+        x, y = places[mine].T
+        axes.scatter(x, y, s=20, color=COLOURS[number % len(COLOURS)], label=label, linewidths=0)
+    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
+    return figure
+
+
+@styled
 def reliability_diagram(curves: Mapping[str, Sequence[Bin]]) -> Figure:
     """Draw what was observed where what was predicted, a line a class, with Wilson's intervals."""
     figure = Figure(figsize=(WIDTH / 2, 3.4), layout="constrained")
@@ -89,7 +124,7 @@ def decision_plot(points: Sequence[NetBenefit], label: str) -> Figure:
         levels, [p.model.low for p in points], [p.model.high for p in points], color=ACCENT, alpha=0.15, lw=0
     )
     axes.plot(levels, [p.model.value for p in points], color=ACCENT, label="by the model")
-    axes.plot(levels, [p.treat_all.value for p in points], color=SOFT, linewidth=1, label="all")
+    axes.plot(levels, [p.treat_all.value for p in points], color=SOFT, linewidth=1.2, linestyle="--", label="all")
     axes.axhline(0, color=INK, linewidth=0.8, label="nobody")
     top = max(p.model.value for p in points)
     axes.set_ylim(min(-0.05, -0.2 * top), 1.2 * max(top, 0.01))
@@ -101,6 +136,7 @@ def decision_plot(points: Sequence[NetBenefit], label: str) -> Figure:
 @styled
 def patient_page(
     study: str,
+    label: str,
     shares: Mapping[str, float],
     graphs: Sequence[tuple[str, Mapping[str, int]]],
     similar: Sequence[tuple[str, str, str, float]],
@@ -109,21 +145,22 @@ def patient_page(
 
     Args:
         study: Name of the case.
+        label: What is predicted.
         shares: Probability of each class.
         graphs: For each graph what it joins by, and how many neighbours have each class.
         similar: Name, outcome, reason and likeness of similar patients.
     """
     rows = max(3, len(similar))
-    figure = Figure(figsize=(WIDTH, 1.9 + 0.34 * max(len(shares), len(graphs)) + 0.26 * rows), layout="constrained")
-    figure.suptitle(f"Patient {study}", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    figure = Figure(figsize=(WIDTH, 2.4 + 0.34 * max(len(shares), len(graphs)) + 0.26 * rows), layout="constrained")
+    figure.suptitle(f"{study}\n", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     upper, lower = np.asarray(
-        figure.subfigures(2, 1, height_ratios=[1.2 + 0.34 * max(len(shares), len(graphs)), 0.5 + 0.26 * rows])
+        figure.subfigures(2, 1, height_ratios=[1.2 + 0.34 * max(len(shares), len(graphs)), 0.8 + 0.26 * rows])
     )
     left, right = upper.subplots(1, 2)
     places = np.arange(len(shares))[::-1]
     left.barh(places, list(shares.values()), color=[COLOURS[k % len(COLOURS)] for k in range(len(shares))], height=0.6)
     left.set_yticks(places, list(shares))
-    left.set(xlim=(0, 1), xlabel="probability", title="What is likely")
+    left.set(xlim=(0, 1), xlabel="probability", title=f"{label}: what is likely")
     for place, value in zip(places, shares.values(), strict=True):
         left.text(min(value + 0.02, 0.9), place, f"{value:.2f}", va="center", fontsize=8.5, color=INK)
     places = np.arange(len(graphs))[::-1]
@@ -138,10 +175,11 @@ def patient_page(
     bare(axes)
     axes.spines[:].set_visible(False)
     axes.set_title("The most similar patients")
-    axes.set(xlim=(0, 1), ylim=(-rows, 0.5))
-    for number, (name, outcome, reason, likeness) in enumerate(similar):
-        for x, words in ((0.0, name), (0.28, outcome), (0.48, f"{likeness:.0%} of the votes"), (0.64, reason)):
-            axes.text(x, -number - 0.4, words[:52], fontsize=8.5, color=INK, va="center")
+    axes.set(xlim=(0, 1), ylim=(-rows, 0.8))
+    cells = [(name, outcome, f"{likeness:.0%}", reason) for name, outcome, reason, likeness in similar]
+    for number, line in enumerate([("study", label, "votes", "similar in"), *cells] if cells else []):
+        for x, words in zip((0.0, 0.28, 0.48, 0.58), line, strict=True):
+            axes.text(x, 0.4 - number, words[:60], fontsize=8.5, color=INK if number else SOFT, va="center")
     if not similar:
         axes.text(0, -0.5, "None: its variables that make graphs are missing, or like nobody's.", color=SOFT)
     return figure

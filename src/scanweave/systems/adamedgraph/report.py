@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scanweave.engine.selection import find_output
@@ -21,8 +22,15 @@ from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
 from scanweave.systems.adamedgraph.evaluation import PREDICTIONS
 from scanweave.systems.adamedgraph.explanation import FILE, TABLE, graph_words
-from scanweave.systems.adamedgraph.figures import decision_plot, patient_graph, reliability_diagram
-from scanweave.systems.adamedgraph.similar import homophily
+from scanweave.systems.adamedgraph.figures import (
+    NEAREST,
+    SHOWN,
+    decision_plot,
+    patient_graph,
+    patient_network,
+    reliability_diagram,
+)
+from scanweave.systems.adamedgraph.similar import homophily, likeness_of
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph
@@ -35,7 +43,7 @@ PAPER = """\
   note    = {arXiv:2311.14304}
 }"""
 THRESHOLDS = tuple(percent / 100 for percent in range(2, 80, 2))
-SHARES = {"level": "{:.4g}", "homophily": "{:.2f}", "by chance": "{:.2f}"}
+SHARES = {"level": "{:.4g}", "homophily": "{:.2f}"}
 BINS = 5
 """Of the reliability diagram."""
 FEW = 100
@@ -56,53 +64,84 @@ def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
 
 
 def _learnt(system: AdaMedGraph) -> Section:
-    ensemble, record = system.ensemble, system.record
-    rows = []
-    for number, learner in enumerate(ensemble.learners, 1):
-        same, chance = homophily(learner.choice, ensemble.nodes)
-        rows.append({
-            "round": number, "patients are alike with": graph_words(system, learner.choice),
-            "level": learner.choice.level or "equal", "vote": learner.vote, "error": learner.error,
-            "homophily": same, "by chance": chance,
-        })  # fmt: skip
+    record = system.record
     blocks: list[Block] = [
         KeyNumbers([
             ("patients learnt from", len(record.studies), ""),
-            ("graphs", len(rows), "one column each"),
+            ("graphs", len(system.ensemble.learners), "one column each"),
             ("variables offered", len(record.features), ""),
         ]),
-        Table(rows, "The graphs in the order in which boosting chose them. Homophily: share of a patient's neighbours "
-              "with its own outcome, beside what chance would give.", SHARES),
+        *_graphs(system),
     ]  # fmt: skip
     if record.question.course is not None:
         blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
     metrics = system.run.metrics()
     if metrics:
-        names = {"error": "lower", "log loss": "lower"}
         blocks.append(
             Figure(
-                learning_curve(metrics, names),
+                learning_curve(metrics, {"error": "lower", "log loss": "lower"}, of="round"),
                 "Boosting, round by round: the weighted error of each learner on training patients, and the log loss "
                 "of all learners so far on validation patients.",
                 "Boosting curves.",
                 vector=True,
             )
         )
+    return Section(
+        "What was learnt", "Which patients count as alike, chosen by boosting.", [*blocks, *_pictures(system)]
+    )
+
+
+def _graphs(system: AdaMedGraph) -> list[Block]:
+    """The chosen graphs, and a word about those that join patients of any outcome."""
+    rows, chance = [], []
+    for number, learner in enumerate(system.ensemble.learners, 1):
+        found = homophily(learner.choice, system.ensemble.nodes)
+        if found.by_chance:
+            chance.append(str(number))
+        rows.append({
+            "round": number, "patients are alike with": graph_words(system, learner.choice),
+            "level": learner.choice.level or "equal", "vote": learner.vote, "error": learner.error,
+            "homophily": found.share, "by chance": f"{found.low:.2f} – {found.high:.2f}",
+        })  # fmt: skip
+    caption = (
+        "The graphs in the order in which boosting chose them. Homophily: share of a patient's neighbours with its own "
+        "outcome, beside what 95 % of random deals of the outcomes give."
+    )
+    if not chance:
+        return [Table(rows, caption, SHARES)]
+    return [
+        Table(rows, caption, SHARES),
+        Caution(
+            f"In the graphs of these rounds neighbours have no more alike outcomes than chance gives: "
+            f"{', '.join(chance)}. They may still help to predict; do not read a reason into them."
+        ),
+    ]
+
+
+def _pictures(system: AdaMedGraph) -> list[Block]:
+    """The network of patients, and the band that the first graph is, if its column holds numbers."""
+    ensemble, record = system.ensemble, system.record
+    everyone = len(record.studies)
+    some = np.random.default_rng(0).permutation(everyone)[:SHOWN]
+    network = Figure(
+        patient_network(likeness_of(ensemble, some), ensemble.nodes.target[some], record.classes),
+        f"{len(some)} of {everyone} patients, each joined to the {NEAREST} with whom it shares most votes, coloured by "
+        f"{record.label}.",
+        "Network of patients, coloured by outcome.",
+    )
     first = ensemble.learners[0].choice
-    if first.feature is not None:
-        name = ensemble.columns.names[first.feature]
-        picture = patient_graph(
-            ensemble.nodes.matrix[:, first.feature], ensemble.nodes.target, record.classes, name, first.threshold or 0.0
-        )
-        blocks.append(
-            Figure(
-                picture,
-                f"The first graph. Patients are neighbours if their {name} differs by at most half the shaded band.",
-                f"Patients by {name}, coloured by outcome.",
-                vector=True,
-            )
-        )
-    return Section("What was learnt", "Which patients count as alike, chosen by boosting.", blocks)
+    if first.feature is None or not first.threshold:
+        return [network]
+    name = ensemble.columns.names[first.feature]
+    band = Figure(
+        patient_graph(
+            ensemble.nodes.matrix[:, first.feature], ensemble.nodes.target, record.classes, name, first.threshold
+        ),
+        f"The first graph. Patients are neighbours if their {name} differs by at most half the shaded band.",
+        f"Patients by {name}, coloured by outcome.",
+        vector=True,
+    )
+    return [network, band]
 
 
 def _quality(system: AdaMedGraph) -> Section:
@@ -180,11 +219,11 @@ def _patients(system: AdaMedGraph) -> Section:
     for page in pages:
         mine = table[table["study"] == page.stem]
         told = mine["outcome"].value_counts()
-        words = ", ".join(f"{number} {name}" for name, number in told.items()) or "no similar patient"
+        words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"
         blocks.append(
             Figure(
                 page.read_bytes(),
-                f"{page.stem}: of the {len(mine)} most similar patients: {words}.",
+                f"{page.stem}. {system.record.label} of the {len(mine)} most similar patients: {words}.",
                 f"Explanation of {page.stem}.",
             )
         )

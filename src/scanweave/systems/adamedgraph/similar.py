@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scanweave.systems.adamedgraph.ensemble import Choice, Ensemble, Nodes, log_loss
-from scanweave.systems.adamedgraph.intervals import Floats, Indices
+from scanweave.systems.adamedgraph.intervals import Floats, Indices, IntervalGraph
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,55 @@ def outcomes(ensemble: Ensemble, row: Floats) -> list[dict[str, int]]:
     return found
 
 
-def homophily(choice: Choice, nodes: Nodes) -> tuple[float, float]:
-    """Share of the neighbours of a training patient that have its class, the mean over patients with neighbours.
+@dataclass(frozen=True)
+class Homophily:
+    """How alike the outcomes of neighbours are.
 
-    Returns:
-        It, and what it would be if classes were dealt out at random; itself is no neighbour.
+    Attributes:
+        share: Of a training patient's neighbours, those of its class; the mean over patients with neighbours, NaN
+            where nobody has one. A patient is not its own neighbour.
+        low, high: Between which it lies in 95 % of deals of the outcomes among the patients.
     """
+
+    share: float
+    low: float
+    high: float
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the graph joins patients whose outcomes are no more alike than those of any others."""
+        return not self.share > self.high
+
+
+def homophily(choice: Choice, nodes: Nodes, deals: int = 200, seed: int = 0) -> Homophily:
+    """Homophily of a graph among the training patients, beside that of outcomes dealt out anew (permutation)."""
     graph = choice.graph(nodes.matrix, np.ones(len(nodes.mass)))
-    classes = np.eye(nodes.target.max() + 1)[nodes.target]
+    rng = np.random.default_rng([seed, 0])
+    dealt = [_same_class(graph, rng.permutation(nodes.target)) for _ in range(deals)]
+    low, high = np.quantile(dealt, (0.025, 0.975))
+    return Homophily(_same_class(graph, nodes.target), float(low), float(high))
+
+
+def _same_class(graph: IntervalGraph, target: Indices) -> float:
+    """Mean share of neighbours that have the patient's class, by prefix sums in the order of the column."""
+    classes = np.eye(target.max() + 1)[target]
     sums = np.stack([np.bincount(graph.group, weights=column, minlength=len(graph.low)) for column in classes.T], 1)
     total = np.vstack([np.zeros(sums.shape[1]), np.cumsum(sums, axis=0)])
     around = (total[graph.high] - total[graph.low])[graph.group] - classes
     count = around.sum(1)
     met = count > 0
-    if not met.any():
-        return float("nan"), float("nan")
-    same = (around * classes).sum(1)[met] / count[met]
-    shares = classes.mean(0)
-    return float(same.mean()), float((shares**2).sum())
+    return float(((around * classes).sum(1)[met] / count[met]).mean()) if met.any() else float("nan")
+
+
+def likeness_of(ensemble: Ensemble, rows: Indices) -> Floats:
+    """Share of the votes whose graphs join two training patients, of some of them `(m, m)`; 1 on the diagonal."""
+    found = np.zeros((len(rows), len(rows)))
+    for learner, vote in zip(ensemble.learners, ensemble.votes, strict=True):
+        column = learner.choice.column(ensemble.nodes.matrix)[rows]
+        found += vote * (np.abs(column[:, None] - column) <= (learner.choice.threshold or 0.0))
+    found /= ensemble.votes.sum()
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def permutation_importance(
