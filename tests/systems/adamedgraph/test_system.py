@@ -88,6 +88,18 @@ def test_evaluation_is_what_the_saved_model_says(whole, tmp_path, monkeypatch):
     assert files[0] == files[1]
 
 
+def test_answers_are_set_against_the_class_shares(whole):
+    classes = np.arange(80) % 2
+    prior, sets = np.full((80, 2), 0.5), np.ones((80, 2), dtype=bool)
+    patients = [f"p{number}" for number in range(80)]
+    sure = np.where(np.eye(2)[classes] > 0, 0.9, 0.1)
+    known = evaluation.measured(classes, sure, sets, prior, patients)
+    assert known[evaluation.GAIN].value == pytest.approx(np.log(0.9 / 0.5))
+    guessed = np.random.default_rng(0).dirichlet([3, 3], 80)
+    assert not evaluation.measured(classes, guessed, sets, prior, patients)[evaluation.GAIN].low > 0
+    assert evaluation.class_shares(whole[1]).sum() == pytest.approx(1)
+
+
 def test_one_study_is_answered_as_among_all(whole, tmp_path):
     cohort, system = whole
     system.predict_cohort(cohort, tmp_path / "answers")

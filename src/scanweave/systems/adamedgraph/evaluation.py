@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 PREDICTIONS = "predictions.csv"
 REPEATS = 500
+NOT_LEARNT = "it is not shown that the answers tell more than the shares of the classes do, which ask for no patient"
+GAIN = "gain over the class shares"
 MEASURES: dict[str, Callable[..., float]] = {
-    "AUROC": lambda classes, shares, _: multiclass_auroc(classes, shares),
-    "balanced accuracy": lambda classes, shares, _: balanced_accuracy(classes, shares.argmax(1)),
-    "accuracy": lambda classes, shares, _: float((shares.argmax(1) == classes).mean()),
-    "log loss": lambda classes, shares, _: log_loss(classes, shares),
-    "Brier score": lambda classes, shares, _: brier(classes, shares),
-    "coverage": lambda classes, _, sets: float(sets[np.arange(len(classes)), classes].mean()),
-    "size of the set": lambda _, __, sets: float(sets.sum(1).mean()),
+    "AUROC": lambda classes, shares, _, __: multiclass_auroc(classes, shares),
+    "balanced accuracy": lambda classes, shares, _, __: balanced_accuracy(classes, shares.argmax(1)),
+    "accuracy": lambda classes, shares, _, __: float((shares.argmax(1) == classes).mean()),
+    "log loss": lambda classes, shares, _, __: log_loss(classes, shares),
+    GAIN: lambda classes, shares, _, prior: log_loss(classes, prior) - log_loss(classes, shares),
+    "Brier score": lambda classes, shares, _, __: brier(classes, shares),
+    "coverage": lambda classes, _, sets, __: float(sets[np.arange(len(classes)), classes].mean()),
+    "size of the set": lambda _, __, sets, ___: float(sets.sum(1).mean()),
 }
-"""Measures of classes `(n,)`, probabilities `(n, K)` and conformal sets `(n, K)`."""
+"""Measures of classes `(n,)`, probabilities `(n, K)`, conformal sets `(n, K)`, and class shares in training `(n, K)`."""
 
 
 def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
@@ -93,13 +96,15 @@ def evaluate(
         ScanweaveError: No study has the label, or one of a class that the run does not know.
     """
     selection = select_studies(system.run, cohort, part, say)
-    answer = system.answer(selection.cohort)
+    answer = system.answer(selection.cohort, say)
     table = table_of(system, answer)
     known = table["truth"].notna().to_numpy()
     if not known.any():
         raise ScanweaveError(cohort.folder, f"no study has the label '{system.record.label}'", "Predict it instead")
     classes = _numbers(cohort, table["truth"][known], system.record.classes)
-    found = measured(classes, answer.probabilities[known], answer.sets[known], table["patient"][known].tolist())
+    prior = np.tile(class_shares(system), (len(classes), 1))
+    patients = table["patient"][known].tolist()
+    found = measured(classes, answer.probabilities[known], answer.sets[known], prior, patients)
     rows = [
         {"measure": name, "value": one.value, "low": one.low, "high": one.high, "patients": one.n,
          "studies": len(classes)} for name, one in found.items()
@@ -112,17 +117,34 @@ def evaluate(
     note_output(system.run, "evaluation", folder)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
+    if not found[GAIN].low > 0:
+        say(f"caution: {NOT_LEARNT}")
     return pd.DataFrame(rows)
 
 
-def measured(classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, patients: list[str]) -> dict[str, Interval]:
+def class_shares(system: AdaMedGraph) -> np.ndarray:
+    """Share of each class in the training patients `(K,)`: what one would say without looking at a patient."""
+    nodes = system.ensemble.nodes
+    shares: np.ndarray = np.bincount(nodes.target, nodes.mass, len(system.record.classes)) / nodes.mass.sum()
+    return shares
+
+
+def measured(
+    classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, prior: np.ndarray, patients: list[str]
+) -> dict[str, Interval]:
     """Every measure with its interval over patients; those that a class without a row makes unknown are left out."""
     found: dict[str, Interval] = {}
     strata = classes.tolist() if len(set(patients)) == len(patients) else None
     for name, measure in MEASURES.items():
         try:
             found[name] = bootstrap_measure(
-                measure, [classes, shares, sets], patients, strata=strata, method="percentile", seed=0, repeats=REPEATS
+                measure,
+                [classes, shares, sets, prior],
+                patients,
+                strata=strata,
+                method="percentile",
+                seed=0,
+                repeats=REPEATS,
             )
         except ScanweaveError as error:
             if error.where not in ("classes", "strata"):  # a class without a row: there is no AUROC

@@ -15,6 +15,7 @@ from scanweave.engine.selection import Choice, note_output, select_studies
 from scanweave.files import write_json
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.words import studies
 from scanweave.systems.adamedgraph import similar
 from scanweave.systems.adamedgraph.ensemble import Choice as Graph
 from scanweave.systems.adamedgraph.figures import patient_page
@@ -50,7 +51,7 @@ def explain(
         One row a study and similar patient.
     """
     selection = select_studies(system.run, cohort, part, say)
-    answer = system.answer(selection.cohort)
+    answer = system.answer(selection.cohort, say)
     folder = Path(out) if out is not None else system.run.folder / "explanation"
     matrix = system.ensemble.columns.matrix(answer.samples.table)
     rows: list[dict[str, Any]] = []
@@ -63,7 +64,7 @@ def explain(
     save_table(table, folder / TABLE)
     write_json(folder / FILE, {"about": selection.about, **_of_run(system, matrix, answer)})
     note_output(system.run, "explanation", folder)
-    say(f"explained {len(answer.samples.studies)} studies, {min(pictures, len(matrix))} with a page")
+    say(f"explained {studies(len(matrix))}, {min(pictures, len(matrix))} with a page")
     return table
 
 

@@ -20,7 +20,7 @@ from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import citation, not_made, titled, tried_on
 from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
-from scanweave.systems.adamedgraph.evaluation import PREDICTIONS
+from scanweave.systems.adamedgraph.evaluation import GAIN, NOT_LEARNT, PREDICTIONS
 from scanweave.systems.adamedgraph.explanation import FILE, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
     NEAREST,
@@ -159,10 +159,13 @@ def _quality(system: AdaMedGraph) -> Section:
     blocks: list[Block] = [
         Table(
             rows,
-            "Measures with 95 % intervals over patients. Coverage: share of conformal sets that hold the truth.",
+            "Measures with 95 % intervals over patients. Coverage: share of conformal sets that hold the truth. Gain: "
+            "how much lower the log loss is than that of the class shares of the training patients.",
             {"value": "{:.3f}"},
         )
     ]
+    if any(row["measure"] == GAIN and not row["low"] > 0 for row in found["rows"]):
+        blocks.insert(0, Caution(f"{NOT_LEARNT[0].upper()}{NOT_LEARNT[1:]}."))
     if len(table) < FEW:
         blocks.insert(
             0, Caution(f"{len(table)} patients only: the intervals are wide, and another split may tell another story.")

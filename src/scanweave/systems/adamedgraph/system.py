@@ -101,13 +101,19 @@ class AdaMedGraph:
         """Open the run folder of a finished fit."""
         return cls(Run.open(run), device)
 
-    def answer(self, cohort: Cohort) -> Answer:
+    def answer(self, cohort: Cohort, say: Say | None = None) -> Answer:
         """Probabilities and conformal sets for the studies of a cohort, each as if it came alone.
+
+        Args:
+            cohort: Any cohort with the run's variables.
+            say: Is told where later visits are left out.
 
         Raises:
             ScanweaveError: A variable of the run is not in the cohort.
         """
         samples = gather(cohort, self.record.question, self.config)
+        if say is not None and len(samples.studies) < len(cohort):
+            say(f"first visits: {len(samples.studies)}, of a patient each")
         return self._answered(samples)
 
     def _answered(self, samples: Samples) -> Answer:
