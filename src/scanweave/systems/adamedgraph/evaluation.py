@@ -36,7 +36,7 @@ MEASURES: dict[str, Callable[..., float]] = {
     "coverage": lambda classes, _, sets, __: float(sets[np.arange(len(classes)), classes].mean()),
     "size of the set": lambda _, __, sets, ___: float(sets.sum(1).mean()),
 }
-"""Measures of classes `(n,)`, probabilities `(n, K)`, conformal sets `(n, K)`, and class shares in training `(n, K)`."""
+"""Measures of classes `(n,)`, probabilities `(n, K)`, conformal sets `(n, K)`, class shares in training `(n, K)`."""
 
 
 def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
