@@ -42,7 +42,7 @@ TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0,), "subjects": 8, "flat": 2, "size": 32, "views": 24, "width": 6, "steps": 4, "few": 2,
               "rounds": 10},
     "proof": {"seeds": (100, 101, 102), "subjects": 150, "flat": 10, "size": 64, "views": 60, "width": 16,
-              "steps": 3_000, "few": 1_500, "rounds": 150},
+              "steps": 3_000, "few": 800, "rounds": 150},
     "study": {"seeds": tuple(range(100, 105)), "subjects": 500, "flat": 30, "size": 128, "views": 90, "width": 32,
               "steps": 40_000, "few": 20_000, "rounds": 300},
 }  # fmt: skip

@@ -144,7 +144,8 @@ def test_fallback_converges_where_the_network_does_not(images):
     for kind, good in (("network", False), ("dagger", True), ("adjoint", True)):
         feedback = feedback_map(kind, times(2.0), physics, (1, 4, 4)) if kind != "adjoint" else None
         feedback = feedback or (lambda residual: physics.A_adjoint(residual) / 4.0)
-        made = Acid(times(2.0), physics, settings(iterations=60, step=1.0), feedback=feedback)(measurement)
+        plain = settings(iterations=60, step=1.0, safeguard=False)
+        made = Acid(times(2.0), physics, plain, feedback=feedback)(measurement)
         assert torch.allclose(made, images, atol=1e-3) == good
 
 
@@ -158,3 +159,29 @@ def test_network_feedback_as_asked_is_kept_but_warned_of(images):
 def test_negative_noise_is_refused():
     with pytest.raises(ScanweaveError, match="noise"):
         Acid(times(1.0), Gains(), settings(), noise=-1.0)
+
+
+def test_safeguard_takes_the_pseudo_inverse_where_the_network_expands(images):
+    physics = Gains()
+    measurement = physics.A(images)
+    phi = times(-3.0)  # as a network may on a scan unlike those it was trained on
+    plain, kept = Record(), Record()
+    Acid(phi, physics, settings(safeguard=False))(measurement, plain)
+    made = Acid(phi, physics, settings(step=1.0))(measurement, kept)
+    assert (plain.residual[-1] > plain.residual[0]).all()
+    assert torch.allclose(made, images)
+    assert (kept.residual[-1] < 1e-12).all()
+
+
+def test_safeguard_is_a_matter_of_each_sample(images):
+    physics = Gains()
+    measurement = physics.A(images)
+
+    def phi(residual):
+        sign = torch.tensor([1.0, -1.0, 1.0], dtype=residual.dtype).reshape(3, 1, 1, 1)
+        return sign * 0.5 * physics.A_dagger(residual)
+
+    made = Acid(phi, physics, settings())(measurement)
+    without = Acid(phi, physics, settings(safeguard=False))(measurement)
+    assert torch.allclose(made[[0, 2]], without[[0, 2]])
+    assert (made[1] - images[1]).norm() < (without[1] - images[1]).norm()

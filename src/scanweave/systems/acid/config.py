@@ -55,6 +55,9 @@ class LoopSettings(_Settings):
     feedback: Literal["auto", "network", "dagger", "adjoint"] = Field(
         "auto", description="What maps residuals back; auto: the network, unless its measured BREN ratio reaches 1."
     )
+    safeguard: bool = Field(
+        True, description="Whether A† takes the place of a feedback in rounds where that would raise the data residual."
+    )
 
 
 class TuningSettings(_Settings):

@@ -129,11 +129,26 @@ class Acid:
     def _next(
         self, image: Tensor, residual: Tensor, measurement: Tensor, threshold: Tensor, active: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        back = self.feedback(residual)
-        step = self._step(back, residual)
+        back, step = self._way_back(residual)
         made = self.sparsify(image + step * back, threshold)
         made = torch.where(_like(active, made), made, image)
         return made, measurement - self.physics.A(made), step
+
+    def _way_back(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The residual as an image, and the step along it.
+
+        Where the step would make a sample's residual larger, its feedback expands what it should contract (BREN seen in
+        the data, which needs no truth), as a network may on a scan unlike those it was trained on; A† takes its place.
+        """
+        back = self.feedback(residual)
+        step = self._step(back, residual)
+        if not self.settings.safeguard:
+            return back, step
+        larger = _norm(residual - self.physics.A(step * back)) > _norm(residual)
+        if larger.any():
+            back = torch.where(_like(larger, back), self.physics.A_dagger(residual), back)
+            step = torch.where(_like(larger, step), self._step(back, residual), step)
+        return back, step
 
     def _step(self, back: Tensor, residual: Tensor) -> Tensor:
         if self.settings.rule == "constant":
