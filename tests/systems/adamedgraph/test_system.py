@@ -88,7 +88,8 @@ def test_evaluation_is_what_the_saved_model_says(whole, tmp_path, monkeypatch):
     assert files[0] == files[1]
 
 
-def test_answers_are_set_against_the_class_shares(whole):
+def test_answers_are_set_against_the_class_shares(whole, monkeypatch):
+    monkeypatch.setattr(evaluation, "REPEATS", 50)
     classes = np.arange(80) % 2
     prior, sets = np.full((80, 2), 0.5), np.ones((80, 2), dtype=bool)
     patients = [f"p{number}" for number in range(80)]
