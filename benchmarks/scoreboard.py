@@ -57,7 +57,7 @@ def _run(path: Path, result: dict[str, Any]) -> tuple[str, str, dict[str, Any], 
     try:
         claims = [_claim(path, entry) for entry in result["claims"]]
         about = {key: result[key] for key in ("command", "commit", "machine", "seconds", "seeds")}
-        name, tier = str(result["benchmark"]), str(result["tier"])
+        name, tier = path.stem, str(result["tier"])
         TIERS.index(tier)
     except (KeyError, TypeError, ValueError) as error:
         raise ScanweaveError(path.name, f"not a benchmark's result ({error})", "Run the benchmark again") from error
