@@ -14,6 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.fourier import FourierPhysics, cartesian_mask
+from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.physics.variation import TotalVariation
 from scanweave.physics.views import with_views
 from scanweave.studies.cohort import Cohort
@@ -105,6 +106,9 @@ def test_audit_writes_one_page_with_its_own_checks(acid_run, capsys, monkeypatch
     assert all(check["passed"] for check in gradients)
     page = (acid_run.system.run.folder / "audit" / "stability.html").read_text()
     assert "Can the attacks be believed" in page
+    assert page.count("<details>") == 1
+    assert "AUC</th>" in page
+    assert "auc</th>" not in page
     assert "2 studies, the test part of fold 0 of" in page
     assert "Synthesised images" not in page
     assert found["studies"]["part"] == "test"
@@ -193,3 +197,22 @@ def test_pairs_that_do_not_fit_are_refused():
         Pairs(good, good[:1], ("a", "b"), ("a", "b"))
     with pytest.raises(ScanweaveError, match="NaN"):
         Pairs(good * torch.nan, good, ("a", "b"), ("a", "b"))
+
+
+def test_line_integrals_are_corrected_for_beam_hardening(acid_run):
+    name = acid_run.cohort.studies[0]
+    _, pairs = load_pairs(acid_run.cohort.select([name]), ("bin1",))
+    sinogram = acid_run.cohort[name].sinogram("ct")
+    np.testing.assert_array_equal(pairs.measurement[0].numpy(), corrected_lines(sinogram))
+    bent = -np.log(np.maximum(sinogram.values, 1) / sinogram.air[:, None, None])
+    assert pairs.measurement[0].numpy().max() > 1.02 * bent.max()
+
+
+def test_scan_of_other_bins_or_an_unknown_target_is_refused(acid_run):
+    study = acid_run.cohort[acid_run.cohort.studies[0]]
+    measured = study.sinogram("ct")
+    other = replace(study, sinograms={"ct": replace(measured, thresholds=measured.thresholds + 5)})
+    with pytest.raises(ScanweaveError, match="its thresholds are 25 keV, the run's 20"):
+        acid_run.system.predict(other)
+    with pytest.raises(ScanweaveError, match="does not know 'flair'"):
+        acid_run.system.predict(study, ["flair"])

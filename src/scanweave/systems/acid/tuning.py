@@ -94,11 +94,12 @@ def choose(
     ratios = measure_bren(phi, physics, pairs.truth, pairs.measurement, generator)
     kind, reason = choose_feedback(ratios, config.loop.feedback, say)
     noise = noise_level(physics, pairs.truth, pairs.measurement)
-    feedback = feedback_map(kind, phi, physics, tuple(pairs.truth.shape[1:]))
+    feedback = feedback_map(kind, phi, physics, pairs.truth[:1])
     tried = _tried(phi, physics, pairs, config, data_range, feedback, noise)
     best = max(tried, key=lambda row: row["psnr"])
+    stop = f"stop at {best['discrepancy']:g} of the noise" if best["discrepancy"] else "no stop"
     say(
-        f"loop: step {best['step']:g}, threshold {best['threshold']:g}, stop at {best['discrepancy']:g} of the noise, "
+        f"loop: step {best['step']:g}, threshold {best['threshold']:g}, {stop}, "
         f"feedback by {kind} ({reason}); {best['psnr']:.2f} dB on {len(pairs)} validation images"
     )
     settings = config.loop.model_copy(update={"step": best["step"], "threshold": best["threshold"], "discrepancy": 0.0})
