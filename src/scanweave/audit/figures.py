@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scanweave.measures.stability.attack import Attack
 from scanweave.measures.stability.curve import NOISE, strongest
 from scanweave.report.slices import placed
-from scanweave.report.style import ACCENT, DIFFERENCE, LINE, WIDTH, styled
+from scanweave.report.style import ACCENT, DIFFERENCE, LINE, SOFT, WIDTH, styled
 
 COLOURS = ("#8fa3ab", "#c2803a", "#7a5195", ACCENT, "#3f8f4f", "#b0413e")
 """One a method, in their order."""
@@ -72,7 +72,8 @@ def structure_plot(table: pd.DataFrame) -> Figure:
             axes.plot(100 * group["contrast"], group["auc"], label=name, **look)
         _axes(axes, insert, "contrast [% of the range]")
         axes.set_xticks(sorted({100 * contrast for contrast in rows["contrast"]}))
-        axes.set_ylim(0.35, 1.03)
+        axes.axhline(0.5, color=SOFT, linewidth=0.7, linestyle=":")
+        axes.set_ylim(-0.03, 1.05)
     _legend(figure, panels[0])
     for axes in panels[len(inserts) :]:
         axes.remove()
@@ -105,8 +106,9 @@ def picture_row(images: Mapping[str, NDArray[np.floating]], *, signed: bool = Fa
     gap, count = 0.05, len(images)
     side = min((WIDTH - 0.2) / count - gap, 2.4)
     rows, columns = next(iter(images.values())).shape
-    figure = Figure(figsize=(WIDTH, TOP + 0.05 + side * rows / columns))
-    high = max(float(np.percentile(image, 99.8)) for image in images.values()) or 1.0
+    figure = Figure(figsize=(0.2 + count * (side + gap), TOP + 0.05 + side * rows / columns))
+    share = 99.8 if signed else 98.0  # bone would leave all else black
+    high = max(float(np.percentile(image, share)) for image in images.values()) or 1.0
     look: dict[str, Any] = {"cmap": DIFFERENCE if signed else "gray", "vmin": 0, "vmax": high}
     for number, (title, image) in enumerate(images.items()):
         axes = placed(figure, 0.1 + number * (side + gap), TOP, side, side * rows / columns)

@@ -11,10 +11,11 @@ import torch
 
 from scanweave.audit.figures import curve_plot, history_plot, picture_row, structure_plot, views_plot
 from scanweave.audit.settings import AuditSettings
-from scanweave.measures.bootstrap import bootstrap
+from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.stability.curve import NOISE, OWN, strongest, target_of
 from scanweave.measures.stability.setup import Setup
 from scanweave.measures.stability.validity import Check
+from scanweave.measures.summary import ENOUGH, sureness
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.runs import tried_on
@@ -27,6 +28,11 @@ TITLES = {
     "image": "Worst perturbations of the image, measured",
 }
 STRUCTURES = "AUC, small structures"
+FORMATS = {
+    "PSNR [dB]": "{:.1f}", STRUCTURES: "{:.3f}", "amplification": "{:.2f}", "amplification, measurement": "{:.2f}",
+    "amplification, image": "{:.2f}", "with noise": "{:.2f}", "error": "{:.3f}", "largest error": "{:.3f}",
+}  # fmt: skip
+"""How figures of a column are written."""
 SEEN = {"auc": "AUC", "cnr": "CNR"}
 """Headings of what is measured of a small structure."""
 WORDS = {
@@ -80,28 +86,29 @@ def _short(found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Sect
     for name in dict.fromkeys(first["method"]):
         row: dict[str, Any] = {"method": name}
         clean = first[(first["method"] == name) & (first["kind"] == "none")]
-        row["PSNR [dB]"] = bootstrap(clean["psnr"], list(clean["patient"]), seed=0)
+        row["PSNR [dB]"] = _estimate(clean, "psnr")
         for domain, table in found.curves.items():
             worst = strongest(table)
             worst = worst[(worst["method"] == name) & (worst["share"] == size)]
-            row[f"amplification, {domain}"] = bootstrap(worst["amplification"], list(worst["patient"]), seed=0)
+            row[f"amplification, {domain}"] = _estimate(worst, "amplification")
         if found.structures is not None:
             row[STRUCTURES] = float(found.structures[found.structures["method"] == name]["auc"].mean())
         rows.append(row)
     failed = sum(not check.passed for checks in found.checks.values() for check in checks)
     caption = (
-        f"Amplification (‖f(p + e) − f(p)‖ / ‖x‖) / η under the strongest known perturbation of {size:.1%}; intervals "
-        "over patients. AUC: the mean over structures and contrasts, at which 0.5 is blind."
+        f"Amplification (‖f(p + e) − f(p)‖ / ‖x‖) / η under the strongest known perturbation of {size:.1%}. AUC: the "
+        "mean over structures and contrasts, at which 0.5 is blind."
     )
     words = "" if failed else "All checks of the attacks hold."
     taken = tried_on({"about": setup.about, "rows": [{"studies": len(setup.truth)}]})
     if taken and settings.images < len(setup.truth):
         taken += f" The first {settings.images} were tried."
-    blocks: list[Block] = [Table(rows, caption, {"PSNR [dB]": "{:.1f}", STRUCTURES: "{:.3f}"})]
+    blocks: list[Block] = [Table(rows, caption, FORMATS)]
     if failed:
         fails = "check of the attacks fails" if failed == 1 else "checks of the attacks fail"
         blocks.insert(0, Caution(f"{failed} {fails}, so that a method may be less stable than it looks: see the end."))
-    return Section("In short", f"{taken} {words}".strip(), blocks)
+    sure = sureness([len(set(setup.patients[: settings.images]))])
+    return Section("In short", " ".join(part for part in (taken, words, sure) if part), blocks)
 
 
 def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Section:
@@ -112,18 +119,16 @@ def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: Audit
         for share in settings.radii:
             group = worst[(worst["method"] == name) & (worst["share"] == share)]
             noise = table[(table["method"] == name) & (table["share"] == share) & (table["kind"] == NOISE)]
-            patients = list(group["patient"])
-            gain = bootstrap(group["amplification"], patients, seed=0)
             rows.append({
-                "method": name, "η": f"{share:.1%}", "amplification": gain,
+                "method": name, "η": f"{share:.1%}", "amplification": _estimate(group, "amplification"),
                 "with noise": float(noise["amplification"].mean()),
-                "error": bootstrap(group["error"], patients, seed=0), "PSNR [dB]": float(group["psnr"].mean()),
+                "error": _estimate(group, "error"), "PSNR [dB]": float(group["psnr"].mean()),
                 "largest error": float(group["error"].max()),
             })  # fmt: skip
     blocks: list[Block] = [
         Figure(curve_plot(table), "Lines: strongest known perturbation. Dashed: noise of equal norm.",
                "Relative error and amplification by size of the perturbation, for every method.", vector=True),
-        Table(rows, "Means over images; intervals over patients.", {"PSNR [dB]": "{:.1f}"}),
+        Table(rows, "Means over images.", FORMATS),
         Figure(_attacked(domain, found, setup, size),
                f"One image under each method's own perturbation of {size:.1%}, on one grey scale.",
                "Reconstructions of every method under its own attack."),
@@ -191,6 +196,13 @@ def _believable(domain: str, found: StabilityAudit, settings: AuditSettings) -> 
 
 def _check_row(check: Check) -> dict[str, Any]:
     return {"method": check.method, "check": check.check, "holds": "yes" if check.passed else "NO", "found": check.says}
+
+
+def _estimate(rows: pd.DataFrame, measure: str) -> Interval:
+    """The mean over images with its interval over patients; of few patients none, as in every report."""
+    found = bootstrap(rows[measure], list(rows["patient"]), seed=0)
+    nan = float("nan")
+    return found if found.n >= ENOUGH else Interval(found.value, nan, nan, found.n)
 
 
 def _known(value: float) -> float | None:

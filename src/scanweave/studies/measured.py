@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,12 @@ from scanweave.studies.sinogram import Sinogram
 from scanweave.studies.words import studies
 
 Say = Callable[[str], None]
+SHOWN = 3
+"""Studies at fault that are named."""
 FAR = 3.0
 """How many times as bright as its sinogram tells a true image may be before it is taken for one of another unit."""
+CLOSE = 1.5
+"""How many times as wide as those that a network learnt from pixels may be."""
 NEAR = 0.01
 """Relative difference of pixels that rounding explains."""
 
@@ -71,6 +75,36 @@ def same_thresholds(told: Sequence[float], wanted: Sequence[float], where: str) 
     if tuple(told) != tuple(wanted):
         reason = f"its thresholds are {_shown(told)} keV, the run's {_shown(wanted)}"
         raise ScanweaveError(where, reason, "Use scans of one protocol, or fit a run for this one")
+
+
+def same_pixel(told: float, wanted: float, where: str) -> None:
+    """Refuse a scan whose pixels are far from those that a network learnt from: another unit, or another zoom.
+
+    Raises:
+        ScanweaveError: They differ by a factor of `CLOSE` or more.
+    """
+    if not 1 / CLOSE < told / wanted < CLOSE:
+        reason = f"its pixels have {told:.4g} mm, the run's {wanted:.4g} mm"
+        raise ScanweaveError(where, reason, "Give lengths in mm, or choose a grid like the run's")
+
+
+def refuse_faults(cohort: Cohort, faults: Mapping[str, ScanweaveError]) -> None:
+    """Refuse to learn from studies that cannot be read, all of them in one line.
+
+    Args:
+        cohort: Where they come from.
+        faults: The error of each.
+
+    Raises:
+        ScanweaveError: There is one.
+    """
+    if len(faults) == 1:
+        raise next(iter(faults.values()))
+    if faults:
+        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(faults.values())[:SHOWN])
+        more = " …" if len(faults) > SHOWN else ""
+        reason = f"{len(faults)} studies cannot be learnt from ({shown}{more})"
+        raise ScanweaveError(cohort.folder, reason, "Correct them, or leave them out of the cohort")
 
 
 def check_truth(where: str, scans: Iterable[Scan], truth: NDArray[Any], made: NDArray[Any], pixel: float) -> None:

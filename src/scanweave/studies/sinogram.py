@@ -21,8 +21,10 @@ BRIGHT = 2.0
 """How many times its air counts half of the readings of a bin may exceed before these belong to another scan."""
 HIGHEST = 1000.0
 """Energy above which no X-ray tube works [keV]."""
-FEW, DIM = 0.01, 0.01
-"""Share of readings that are dark or at the limit, and of the air counts that the brightest reaches, to be told."""
+DIM = 0.01
+"""Share of its air counts that the brightest reading of a bin must reach: some ray passes beside the object."""
+FEW = 0.01
+"""Share of readings that are dark, or at the limit, above which they are told."""
 LEAST_LIMIT = 100.0
 """Smallest count that is taken for the limit of a detector: few photons repeat themselves by chance."""
 
@@ -78,30 +80,22 @@ class Sinogram:
             raise ScanweaveError(str(where), *fault)
 
     def doubts(self) -> list[tuple[str, str]]:
-        """What a person should know before trusting counts, and what is done about it, by bin.
+        """What a person should know before trusting counts, and what is done about it.
 
-        Dark readings, readings that stand at one largest value as those of a saturated detector do, and bins of which
-        no reading comes near the air counts.
+        Dark readings, and readings that stand at one largest value as those of a saturated detector do.
         """
-        if self.kind != "counts" or self.air is None:
+        if self.kind != "counts":
             return []
-        air = self.air.reshape(self.bins, 1, -1)
+        values = np.nan_to_num(self.values)
+        top = values.max(axis=(1, 2), keepdims=True)
+        dark, full = (values < 1).mean(axis=(1, 2)), ((values == top) & (top >= LEAST_LIMIT)).mean(axis=(1, 2))
         found = []
-        for number, (values, open_beam) in enumerate(zip(self.values, air, strict=True)):
-            known = np.nan_to_num(values)
-            dark, top = float((known < 1).mean()), float(known.max())
-            full = float((known == top).mean())
-            if dark > FEW:
-                done = "They are taken as one photon: raise the dose, or leave the bin out"
-                found.append((f"bin {number}: {dark:.1%} of its readings hold no photon", done))
-            if full > FEW and top >= LEAST_LIMIT:
-                done = (
-                    "They are used as they are, so that the object seems thicker there than it is: look at the detector"
-                )
-                found.append((f"bin {number}: {full:.1%} of its readings are {top:g}, its largest: saturated?", done))
-            if float((known / open_beam).max()) < DIM:
-                done = "Look whether both are counts of this scan"
-                found.append((f"bin {number}: no reading reaches {DIM:.0%} of its air counts", done))
+        if dark.max() > FEW:
+            done = "They are taken as one photon: raise the dose, or leave the bin out"
+            found.append((f"{_shares(dark)} hold no photon", done))
+        if full.max() > FEW:
+            done = "They are used as they are, so that the object seems thicker there than it is: look at the detector"
+            found.append((f"{_shares(full)} are its largest: saturated?", done))
         return found
 
     def _shape_fault(self) -> tuple[str, str] | None:
@@ -164,12 +158,15 @@ class Sinogram:
     def _air_fault(self, air: Array) -> tuple[str, str] | None:
         if self.kind == "line_integrals":
             return None
-        ratio = np.median(np.nan_to_num(self.values) / air, axis=(1, 2))
-        worst = int(np.argmax(ratio))
-        if not ratio[worst] > BRIGHT:
-            return None
-        reason = f"bin {worst} reads {ratio[worst]:.3g} times its air counts, with an object in the beam"
-        return reason, "Give the air counts of this scan, in the unit of its counts"
+        ratio = np.nan_to_num(self.values) / air
+        step = "Give the air counts of this scan, in the unit of its counts"
+        middle, most = np.median(ratio, axis=(1, 2)), ratio.max(axis=(1, 2))
+        if middle.max() > BRIGHT:
+            worst = int(np.argmax(middle))
+            return f"bin {worst} reads {middle[worst]:.3g} times its air counts, with an object in the beam", step
+        if most.min() < DIM:
+            return f"no reading of bin {int(np.argmin(most))} reaches {DIM:.0%} of its air counts", step
+        return None
 
     def _spectrum_fault(self) -> tuple[str, str] | None:
         if self.energies is None and self.photons is None:
@@ -187,3 +184,14 @@ class Sinogram:
             if not (np.isfinite(self.response).all() and (self.response >= 0).all()):
                 return "its response is negative or not finite", "Give the share of photons that each bin counts"
         return None
+
+
+def _shares(shares: Array) -> str:
+    """Which readings: the bins of which more than `FEW` are meant, and how many at most."""
+    bins = np.flatnonzero(shares > FEW)
+    named = ", ".join(map(str, bins))
+    return (
+        f"{shares.max():.1%} of the readings of bin {named}"
+        if len(bins) == 1
+        else (f"up to {shares.max():.1%} of the readings of bins {named}")
+    )

@@ -130,6 +130,19 @@ def test_mri_pairs_are_fitted_from_python(acid_run, tmp_path):
         AcidSystem.fit_pairs(physics, one, None, tmp_path / "other", acid_run.config)
 
 
+def test_what_is_chosen_on_training_images_is_said_to_be(acid_run, tmp_path):
+    physics = CtPhysics(ParallelGeometry.covering((16, 16), 1.0, even_angles(8)))
+    truth = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    pairs = Pairs(truth, physics.A(truth), ("a", "b", "c"), ("a", "b", "c"))
+    lines = []
+    system = AcidSystem.fit_pairs(physics, pairs, None, tmp_path / "run", acid_run.config, say=lines.append)
+    assert any(line.startswith("note: without a validation part") for line in lines)
+    assert any(line.endswith("dB on 2 training images") for line in lines)
+    page = system.report().read_text()
+    assert "chosen on training images" in page
+    assert "validation images, with no stop" not in page
+
+
 def test_samples_are_a_function_of_their_number():
     truth = torch.tensor([1.0, 10.0, 100.0]).reshape(3, 1, 1, 1) + torch.zeros(3, 1, 2, 2)
     pairs = Pairs(truth, 10 * truth, ("a", "b", "c"), ("a", "b", "c"))
@@ -214,5 +227,21 @@ def test_scan_of_other_bins_or_an_unknown_target_is_refused(acid_run):
     other = replace(study, sinograms={"ct": replace(measured, thresholds=measured.thresholds + 5)})
     with pytest.raises(ScanweaveError, match="its thresholds are 25 keV, the run's 20"):
         acid_run.system.predict(other)
+    small = measured.geometry | {name: measured.geometry[name] / 10 for name in ("pixel", "pitch")}  # in cm
+    with pytest.raises(ScanweaveError, match=r"its pixels have 0\.31.* mm, the run's 3\.1"):
+        acid_run.system.predict(replace(study, sinograms={"ct": replace(measured, geometry=small)}))
     with pytest.raises(ScanweaveError, match="does not know 'flair'"):
         acid_run.system.predict(study, ["flair"])
+
+
+def test_all_studies_that_cannot_be_learnt_from_are_told_at_once(acid_run, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(acid_run.cohort.folder, own)
+    for name in acid_run.cohort.part("train").studies:
+        measured = acid_run.cohort[name].sinogram("ct")
+        write_sinogram(own / "studies" / name / "ct.h5", replace(measured, geometry={**measured.geometry, "kind": "?"}))
+    with pytest.raises(
+        ScanweaveError, match=r"cohort: 2 studies cannot be learnt from \(sub-.*unknown.*; sub-"
+    ) as caught:
+        AcidSystem.fit(Cohort.open(own), tmp_path / "run", acid_run.config, say=lambda line: None)
+    assert "\n" not in str(caught.value)

@@ -14,7 +14,7 @@ from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, same_thresholds, thresholds_of
+from scanweave.studies.measured import check_truth, refuse_faults, same_thresholds, thresholds_of
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.acid.plan import SINOGRAM
@@ -75,13 +75,14 @@ def load_pairs(
         bins: Names of the true images.
         physics: The scanner; None: that of the first study.
         thresholds: Lower threshold of each bin [keV]; None: those of the first study.
-        left_out: Takes the reason for each study that does not fit; without it, such a study is an error.
+        left_out: Takes the reason for each study that does not fit; without it, such studies are an error.
         progress: Called with the number of studies read and of all.
 
     Raises:
         ScanweaveError: There is no study, an image is absent, or the scans differ in geometry or thresholds.
     """
     read: list[tuple[Study, Tensor, Tensor]] = []
+    faults: dict[str, ScanweaveError] = {}
     for number, name in enumerate(cohort.studies, start=1):
         try:
             study = cohort[name]
@@ -91,13 +92,15 @@ def load_pairs(
             if thresholds is not None:
                 same_thresholds(told, thresholds, name)
         except ScanweaveError as error:
-            if left_out is None:
-                raise
-            left_out[name] = error.reason
+            faults[name] = error
         else:
             physics, thresholds = physics or scanner, told if thresholds is None else thresholds
             read.append((study, measured, truth))
         progress(number, len(cohort))
+    if left_out is None:
+        refuse_faults(cohort, faults)
+    else:
+        left_out |= {name: error.reason for name, error in faults.items()}
     if physics is None or not read:
         raise ScanweaveError(cohort.folder, "holds no study that fits", "Choose another part, or check the cohort")
     studies, measurements, truths = zip(*read, strict=True)

@@ -26,7 +26,7 @@ from scanweave.nets.sizes import parameter_count
 from scanweave.physics.variation import TotalVariation
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import same_thresholds, thresholds_of, true_bins, with_truth
+from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of, true_bins, with_truth
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.acid import evaluation, report
@@ -204,6 +204,7 @@ class AcidSystem:
                 study.id, f"{len(measurement)} bins on a grid of {physics.geometry.shape}",
                 f"This run knows {len(self.channels)} bins on {self._grid(self.physics)}",
             )  # fmt: skip
+        same_pixel(physics.geometry.pixel, self.physics.geometry.pixel, study.id)
         if self.plan.thresholds:
             same_thresholds(thresholds, self.plan.thresholds, study.id)
         record = Record()
@@ -278,8 +279,11 @@ def _train(
         if not (run.folder / CHOICES).is_file():
             network = with_weights(make_network(len(plan.channels), config.network), run.weights)
             network = network.to(accelerator.device).eval().requires_grad_(False)
-            pairs = (training if validation is None else validation).to(accelerator.device)
-            choose(Reconstruction(network, physics), physics, pairs, config, data_range, say).save(run.folder)
+            pairs, part = (training, "training") if validation is None else (validation, "validation")
+            if validation is None:
+                say("note: without a validation part, the loop is chosen on images that the network has learnt")
+            phi = Reconstruction(network, physics)
+            choose(phi, physics, pairs.to(accelerator.device), config, data_range, say, part).save(run.folder)
 
 
 def _digest(*parts: Pairs | None) -> str:

@@ -21,7 +21,7 @@ from scanweave.physics.ct.fbp import FilteredBackprojection, Window
 from scanweave.physics.ct.geometry import CtGeometry, geometry_from_dict
 from scanweave.physics.spectral.corrected import beam_of, corrected_lines
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, thresholds_of
+from scanweave.studies.measured import check_truth, refuse_faults, thresholds_of
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.ultra.plan import Beam
@@ -107,16 +107,25 @@ def prepared(
         bins: Names of the true images.
         window: Of the filtered backprojection.
         progress: Called with the number of studies done and of all, after each.
+
+    Raises:
+        ScanweaveError: A study cannot be reconstructed; all that cannot are told together.
     """
     by_patient = image_states(cohort, [*(f"scan:{name}" for name in bins), f"sinogram:{sinogram}"])
     states = {study: images for studies in by_patient.values() for study, images in studies.items()}
-    made = []
+    made: list[SpectralImages] = []
+    faults: dict[str, ScanweaveError] = {}
     for number, name in enumerate(cohort.studies, start=1):
         state = json.dumps([FORMAT, sinogram, list(bins), window, states[name]])
         key = hashlib.sha256(state.encode()).hexdigest()[:12]
         stem = cohort.folder / "prepared" / f"ultra-{window}" / f"{name}-{key}"
-        made.append(_cached(cohort, name, stem, partial(reconstructed, sinogram=sinogram, bins=bins, window=window)))
+        make = partial(reconstructed, sinogram=sinogram, bins=bins, window=window)
+        try:
+            made.append(_cached(cohort, name, stem, make))
+        except ScanweaveError as error:
+            faults[name] = error
         progress(number, len(cohort))
+    refuse_faults(cohort, faults)
     return made
 
 

@@ -15,7 +15,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.physics.spectral.corrected import beam_of, same_beam
 from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image
 from scanweave.physics.spectral.materials import PER_CM_TO_PER_MM, density
-from scanweave.studies.measured import same_thresholds, thresholds_of
+from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of
 from scanweave.studies.sinogram import Sinogram
 
 Array = NDArray[np.floating]
@@ -95,10 +95,10 @@ class SpectralPlan(SavedPlan):
         }
 
     def check(self, sinogram: Sinogram, where: str) -> None:
-        """Refuse a sinogram of other bins or another spectrum.
+        """Refuse a sinogram of other bins, another spectrum or pixels of another size.
 
         Raises:
-            ScanweaveError: The number of bins, their thresholds or the spectrum differ.
+            ScanweaveError: The number of bins, their thresholds, the spectrum or the pixels differ.
         """
         if sinogram.bins != len(self.bins):
             raise ScanweaveError(
@@ -106,6 +106,9 @@ class SpectralPlan(SavedPlan):
             )
         same_thresholds(thresholds_of(sinogram), self.thresholds, where)
         same_spectrum(beam_of(sinogram), self.beam, where)
+        told, wanted = sinogram.geometry.get("pixel"), self.geometry.get("pixel")
+        if isinstance(told, int | float) and wanted:
+            same_pixel(float(told), float(wanted), where)
 
 
 def same_spectrum(told: Beam | None, wanted: Beam | None, where: str) -> None:
