@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CORPORA = ("corpus_nifti", "corpus_manifests", "corpus_runs")
+CORPORA = ("corpus_nifti", "corpus_manifests", "corpus_runs", "corpus_sinograms")
 BUDGET = 256 * 2**20
 
 

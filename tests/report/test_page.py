@@ -141,6 +141,14 @@ def test_long_tables_are_cut_and_say_so(tmp_path):
     assert "20 more rows" in html
 
 
+def test_folded_tables_are_opened_by_their_caption(tmp_path):
+    tables = [Table([{"row": 1}], "short"), Table([{"row": 1}], "long", folded=True)]
+    html = write_report(tmp_path / "r.html", "t", "s", [Section("x", "", tables)], {}).read_text()
+    assert html.count("<details>") == html.count("</details>") == 1
+    assert "<summary>long</summary>" in html
+    assert "<caption>short</caption>" in html
+
+
 def test_pictures_are_made_coarser_to_keep_the_budget(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "BUDGET", 200_000)
     path = write_report(

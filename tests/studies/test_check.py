@@ -23,6 +23,7 @@ from scanweave.studies.repairs import repaired
 from scanweave.studies.scan import Scan
 from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
+from scanweave.studies.voxels import fingerprint
 
 GRID = np.diag([6.0, 6.0, 6.0, 1.0])
 
@@ -270,3 +271,10 @@ def test_repairs_are_made_when_voxels_are_read():
     data[:6] = np.inf
     with pytest.raises(ScanweaveError, match="NaN or infinite"):
         _ = repaired(Study("s", "p", {"t1": Scan.of(data, GRID)})).scans["t1"].data
+
+
+def test_slices_that_show_little_are_no_copies_of_each_other():
+    one, other = np.zeros((64, 64, 1), np.float32), np.zeros((64, 64, 1), np.float32)
+    one[30, 30], other[31, 32] = 1, 2
+    assert fingerprint(one) != fingerprint(other)
+    assert fingerprint(one) == fingerprint(one.copy())

@@ -191,6 +191,17 @@ def test_a_table(tmp_path):
     assert found["k2"]["scan:odd"] == "x/b.nii.gz#1"
 
 
+def test_a_table_of_sinograms(tmp_path):
+    tree(tmp_path, "x/a.nii.gz", "x/a.h5", "x/b.h5")
+    (tmp_path / "s.csv").write_text("study,sinogram:ct,scan:bin1\na,x/a.h5,x/a.nii.gz\nb,x/b.h5,\n")
+    found = rows(tmp_path / "s.csv")
+    assert found["a"]["sinogram:ct"] == "x/a.h5"
+    assert found["b"] == {"study": "b", "patient": "b", "sinogram:ct": "x/b.h5"}
+    (tmp_path / "s.csv").write_text("study,sinogram:ct\na,x/gone.h5\n")
+    with pytest.raises(ScanweaveError, match=r"no such file 'x/gone\.h5'"):
+        rows(tmp_path / "s.csv")
+
+
 def test_ambiguous_layout_is_asked_about(tmp_path):
     tree(tmp_path, "p/t1.nii.gz", "q_t1.nii.gz")
     with pytest.raises(ScanweaveError, match=r"flat or folders.*--layout"):

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import true_bins, with_truth
+from scanweave.studies.measured import check_truth, true_bins, with_truth
+from scanweave.studies.slices import slice_scan
 
 BINS = tuple(f"bin{number}" for number in range(1, 12))
 
@@ -37,3 +39,23 @@ def test_what_is_not_there_is_named(cohort):
         with_truth(cohort, "pet", BINS, print)
     with pytest.raises(ScanweaveError, match="no study has its sinogram and bin11"):
         with_truth(cohort.select(["b"]), "ct", ["bin11"], print)
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "zoom", "says"),
+    [
+        (10.0, 0.0, 1.0, r"reconstructs to 0\.1\d* times"),  # 1/cm
+        (5e4, -1e3, 1.0, "no attenuation in 1/mm"),  # HU
+        (0.0, 0.0, 1.0, "reconstructs to 0 times"),
+        (1.0, 0.0, 10.0, r"pixels of 15 × 15 mm, its scan of 1\.5 mm"),
+    ],
+)
+def test_truth_of_another_unit_or_pixel_is_refused(scale, offset, zoom, says):
+    rng = np.random.default_rng(0)
+    image = 0.02 * (np.hypot(*np.mgrid[-16:16, -16:16]) < 12)
+    made = (image + 0.02 * rng.standard_normal((2, 32, 32))).astype(np.float32)  # as noisy as it is bright
+    check_truth("a", [slice_scan(image, 1.5)] * 2, np.stack([image, image]), made, 1.5)
+    other = scale * np.stack([image, image]) + offset
+    with pytest.raises(ScanweaveError, match=says) as caught:
+        check_truth("a", [slice_scan(one, 1.5 * zoom) for one in other], other, made, 1.5)
+    assert "\n" not in str(caught.value)

@@ -72,3 +72,38 @@ def test_response_comes_back(tmp_path):
 def test_response_without_sense_is_refused(fields, reason):
     with pytest.raises(ScanweaveError, match=reason):
         _sinogram(**fields)
+
+
+def _faulty(rng):
+    """Counts of three bins: as they should be, a tenth dark, a fifth at the limit."""
+    values = rng.poisson(5000, (3, 30, 40)).astype(np.float64)
+    values[1, :3] = 0
+    values[2] = np.minimum(values[2], np.quantile(values[2], 0.8))
+    geometry = {"views": 30, "detectors": 40}
+    return Sinogram(values, "counts", geometry, air=np.full(3, 8e3), thresholds=np.array([20.0, 40.0, 60.0]))
+
+
+def test_dark_and_saturated_readings_are_told_by_the_check(tmp_path):
+    rng = np.random.default_rng(0)
+    write_sinogram(tmp_path / "a.h5", _faulty(rng))
+    write_scan(tmp_path / "a.nii.gz", slice_scan(rng.random((30, 30)), 1.0))
+    row = {"study": "a", "patient": "a", "sinogram:ct": "a.h5", "scan:bin1": "a.nii.gz"}
+    (verdict,) = check_cohort(Cohort.create(tmp_path, [row], root=".", name="t", source="test", layout="test"))
+    said = [str(finding) for finding in verdict.findings if finding.kind == "counts"]
+    assert verdict.status == "suspect"
+    assert len(said) == 2
+    assert said[0].startswith("sinogram:ct: 10.0% of the readings of bin 1 hold no photon")
+    assert "saturated?" in said[1]
+
+
+def test_photons_alone_raise_no_doubt():
+    values = np.random.default_rng(0).poisson(500, (2, 30, 40)).astype(np.float64)
+    air, thresholds = np.full(2, 600.0), np.array([20.0, 50.0])
+    assert not Sinogram(values, "counts", {"views": 30}, air=air, thresholds=thresholds).doubts()
+
+
+def test_bins_of_one_doubt_are_told_together():
+    values = np.minimum(np.random.default_rng(0).poisson(5000, (3, 30, 40)), 5000).astype(np.float64)
+    thresholds = np.array([20.0, 40.0, 60.0])
+    (doubt,) = Sinogram(values, "counts", {"views": 30}, air=np.full(3, 8e3), thresholds=thresholds).doubts()
+    assert "of the readings of bins 0, 1, 2 are its largest" in doubt[0]

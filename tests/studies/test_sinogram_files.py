@@ -78,6 +78,7 @@ def _broken(place, value):
         ({"values": _broken((0, 0, 0), np.nan)}, "not finite"),
         ({"values": _broken((0, 0, 0), np.inf), "dead": "keep"}, "not finite"),
         ({"values": _broken((slice(None), 4), 0)}, "view 4 holds no photon"),
+        ({"values": _broken((1,), 0)}, "no reading of bin 1 reaches 1% of its air counts"),
         ({"kind": "photographs"}, "holds 'photographs'"),
         ({"geometry": {"kind": "parallel"}}, "neither angles nor views"),
         ({"thresholds": None}, "no thresholds"),
@@ -86,6 +87,9 @@ def _broken(place, value):
         ({"air": None}, "without air counts"),
         ({"air": np.ones(2)}, r"air counts have the shape \(2,\)"),
         ({"air": np.array([1.0, 0.0, 1.0])}, "not positive"),
+        ({"air": np.full(3, 1e6)}, "no reading of bin [0-2] reaches 1% of its air counts"),
+        ({"air": np.array([1.0, 0.9, 0.8])}, "bin [0-2] reads .* times its air counts"),
+        ({"kind": "line_integrals"}, "which no photon passes"),
         ({"photons": None}, "differ in length"),
         ({"photons": np.ones(3)}, "differ in length"),
         ({"photons": -np.ones(80)}, "does not ascend or is not finite"),
@@ -185,3 +189,10 @@ def test_geometry_must_be_plain_and_nothing_half_written_stays(path, entry):
     with pytest.raises(ScanweaveError, match="of the geometry is no number"):
         write_sinogram(path, _counts(geometry=GEOMETRY.to_dict() | entry))
     assert list(path.parent.iterdir()) == []
+
+
+def test_grid_that_no_memory_holds_is_refused_before_it_is_made(path):
+    huge = {**GEOMETRY.to_dict(), "shape": [40_000, 40_000]}
+    write_sinogram(path, _counts(geometry=huge))
+    with pytest.raises(ScanweaveError, match=r"scan\.h5: its geometry asks for images of 40000 × 40000 pixels"):
+        read_sinogram(path)

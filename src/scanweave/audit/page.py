@@ -11,11 +11,12 @@ import torch
 
 from scanweave.audit.figures import curve_plot, history_plot, picture_row, structure_plot, views_plot
 from scanweave.audit.settings import AuditSettings
-from scanweave.measures.bootstrap import bootstrap
+from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.stability.curve import NOISE, OWN, strongest, target_of
 from scanweave.measures.stability.setup import Setup
 from scanweave.measures.stability.validity import Check
-from scanweave.report.blocks import Block, Figure, Section, Table, Text
+from scanweave.measures.summary import ENOUGH, sureness
+from scanweave.report.blocks import Block, Caution, Figure, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.runs import tried_on
 
@@ -26,6 +27,14 @@ TITLES = {
     "measurement": "Worst perturbations of the measurement",
     "image": "Worst perturbations of the image, measured",
 }
+STRUCTURES = "AUC, small structures"
+FORMATS = {
+    "PSNR [dB]": "{:.1f}", STRUCTURES: "{:.3f}", "amplification": "{:.2f}", "amplification, measurement": "{:.2f}",
+    "amplification, image": "{:.2f}", "with noise": "{:.2f}", "error": "{:.3f}", "largest error": "{:.3f}",
+}  # fmt: skip
+"""How figures of a column are written."""
+SEEN = {"auc": "AUC", "cnr": "CNR"}
+"""Headings of what is measured of a small structure."""
 WORDS = {
     "measurement": "e with ‖e‖ ≤ η ‖p‖ is added to what was measured: more than any object could cause.",
     "image": "r with ‖r‖ ≤ η ‖x‖ is added to the object, so A r to the measurement: only what an object could cause.",
@@ -77,21 +86,29 @@ def _short(found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Sect
     for name in dict.fromkeys(first["method"]):
         row: dict[str, Any] = {"method": name}
         clean = first[(first["method"] == name) & (first["kind"] == "none")]
-        row["PSNR [dB]"] = bootstrap(clean["psnr"], list(clean["patient"]), seed=0)
+        row["PSNR [dB]"] = _estimate(clean, "psnr")
         for domain, table in found.curves.items():
             worst = strongest(table)
             worst = worst[(worst["method"] == name) & (worst["share"] == size)]
-            row[f"amplification, {domain}"] = bootstrap(worst["amplification"], list(worst["patient"]), seed=0)
+            row[f"amplification, {domain}"] = _estimate(worst, "amplification")
         if found.structures is not None:
-            row["AUC, small structures"] = float(found.structures[found.structures["method"] == name]["auc"].mean())
+            row[STRUCTURES] = float(found.structures[found.structures["method"] == name]["auc"].mean())
         rows.append(row)
     failed = sum(not check.passed for checks in found.checks.values() for check in checks)
-    caption = f"Strongest known perturbation of {size:.1%}; intervals over patients."
-    words = "All checks of the attacks hold." if not failed else f"{failed} checks of the attacks fail: see below."
+    caption = (
+        f"Amplification (‖f(p + e) − f(p)‖ / ‖x‖) / η under the strongest known perturbation of {size:.1%}. AUC: the "
+        "mean over structures and contrasts, at which 0.5 is blind."
+    )
+    words = "" if failed else "All checks of the attacks hold."
     taken = tried_on({"about": setup.about, "rows": [{"studies": len(setup.truth)}]})
     if taken and settings.images < len(setup.truth):
         taken += f" The first {settings.images} were tried."
-    return Section("In short", f"{taken} {words}".strip(), [Table(rows, caption)])
+    blocks: list[Block] = [Table(rows, caption, FORMATS)]
+    if failed:
+        fails = "check of the attacks fails" if failed == 1 else "checks of the attacks fail"
+        blocks.insert(0, Caution(f"{failed} {fails}, so that a method may be less stable than it looks: see the end."))
+    sure = sureness([len(set(setup.patients[: settings.images]))])
+    return Section("In short", " ".join(part for part in (taken, words, sure) if part), blocks)
 
 
 def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: AuditSettings) -> Section:
@@ -102,21 +119,21 @@ def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: Audit
         for share in settings.radii:
             group = worst[(worst["method"] == name) & (worst["share"] == share)]
             noise = table[(table["method"] == name) & (table["share"] == share) & (table["kind"] == NOISE)]
-            patients = list(group["patient"])
-            gain = bootstrap(group["amplification"], patients, seed=0)
             rows.append({
-                "method": name, "η": f"{share:.1%}", "amplification": gain,
+                "method": name, "η": f"{share:.1%}", "amplification": _estimate(group, "amplification"),
                 "with noise": float(noise["amplification"].mean()),
-                "error": bootstrap(group["error"], patients, seed=0), "PSNR [dB]": float(group["psnr"].mean()),
+                "error": _estimate(group, "error"), "PSNR [dB]": float(group["psnr"].mean()),
                 "largest error": float(group["error"].max()),
             })  # fmt: skip
     blocks: list[Block] = [
         Figure(curve_plot(table), "Lines: strongest known perturbation. Dashed: noise of equal norm.",
                "Relative error and amplification by size of the perturbation, for every method.", vector=True),
-        Table(rows, "Means over images; intervals over patients.", {"PSNR [dB]": "{:.1f}"}),
-        Figure(_attacked(domain, found, setup, size), f"One image under each method's own perturbation of {size:.1%}.",
+        Table(rows, "Means over images.", FORMATS),
+        Figure(_attacked(domain, found, setup, size),
+               f"One image under each method's own perturbation of {size:.1%}, on one grey scale.",
                "Reconstructions of every method under its own attack."),
-        Figure(_attacked(domain, found, setup, size, change=True), "What the perturbation changed.",
+        Figure(_attacked(domain, found, setup, size, change=True),
+               "What the perturbation changed: absolute differences, on one scale.",
                "Absolute difference that the attack made, for every method."),
     ]  # fmt: skip
     return Section(TITLES[domain], WORDS[domain], blocks)
@@ -135,16 +152,22 @@ def _attacked(domain: str, found: StabilityAudit, setup: Setup, size: float, *, 
 def _structures(found: StabilityAudit) -> Section:
     table = found.structures
     assert table is not None  # noqa: S101 - the caller asked
-    rows = table.to_dict("records")
+    rows = table.rename(columns=SEEN).to_dict("records")
+    by_insert = table.groupby(["method", "insert"], sort=False)["auc"].mean().unstack()[list(table["insert"].unique())]
+    short = [{"method": name, **row} for name, row in by_insert.to_dict("index").items()]
+    three = dict.fromkeys(by_insert.columns, "{:.3f}")
     lead = (
         "Structures that no training image shows. AUC of the matched filter, signal and background known: 0.5 is blind."
     )
     pictures = picture_row({name: image.cpu().numpy() for name, image in found.pictures.items()})
     blocks: list[Block] = [
         Figure(pictures, "Text at the highest contrast.", "The image with text, and every method's reconstruction."),
-        Figure(structure_plot(table), "By contrast of the insert.", "AUC by contrast for every insert.", vector=True),
-        Table(rows, "recovered: share of the contrast that is shown. CNR: over the ring around it."),
-    ]
+        Figure(structure_plot(table), "AUC by contrast of the structure.", "AUC by contrast for every insert.",
+               vector=True),
+        Table(short, "AUC, the mean over contrasts.", three),
+        Table(rows, "Every structure at every contrast. AUC and CNR (over the ring around it); recovered: the share of "
+              "the contrast that is shown.", {"AUC": "{:.3f}", "CNR": "{:.2f}", "recovered": "{:.2f}"}, folded=True),
+    ]  # fmt: skip
     return Section("Small structures", lead, blocks)
 
 
@@ -155,7 +178,8 @@ def _views(table: pd.DataFrame) -> Section:
     ]
     lead = "Measured anew with fewer and more views than the network was trained on: more data should not be worse."
     figure = Figure(views_plot(table), "Mean over images.", "PSNR by amount of data, for every method.", vector=True)
-    return Section("More data", lead, [figure, Table(rows, "Mean PSNR [dB].")])
+    formats = {name: "{:.1f}" for name in rows[0] if name != "method"}
+    return Section("More data", lead, [figure, Table(rows, "Mean PSNR [dB].", formats)])
 
 
 def _believable(domain: str, found: StabilityAudit, settings: AuditSettings) -> Section:
@@ -172,6 +196,13 @@ def _believable(domain: str, found: StabilityAudit, settings: AuditSettings) -> 
 
 def _check_row(check: Check) -> dict[str, Any]:
     return {"method": check.method, "check": check.check, "holds": "yes" if check.passed else "NO", "found": check.says}
+
+
+def _estimate(rows: pd.DataFrame, measure: str) -> Interval:
+    """The mean over images with its interval over patients; of few patients none, as in every report."""
+    found = bootstrap(rows[measure], list(rows["patient"]), seed=0)
+    nan = float("nan")
+    return found if found.n >= ENOUGH else Interval(found.value, nan, nan, found.n)
 
 
 def _known(value: float) -> float | None:

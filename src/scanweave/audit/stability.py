@@ -62,6 +62,8 @@ def audit_stability(setup: Setup, settings: AuditSettings, say: Say = print) -> 
     """
     setup = setup.part(0, settings.images)
     found = StabilityAudit()
+    rows, columns = (int(count) for count in setup.truth.shape[-2:])  # before hours of attacks, what may be refused
+    inserts = [*dots((rows, columns), seed=settings.seed), *symbols((rows, columns))] if settings.contrasts else []
     for name in settings.domains:
         domain = _domain(name)
         trying = AttackSettings(settings.iterations, settings.warm_up, settings.restarts, seed=settings.seed)
@@ -78,9 +80,7 @@ def audit_stability(setup: Setup, settings: AuditSettings, say: Say = print) -> 
         for check in found.checks[name]:
             if not check.passed:
                 say(f"warning: {name}, {check.method}, {check.check}: {check.says}")
-    if settings.contrasts:
-        rows, columns = (int(count) for count in setup.truth.shape[-2:])
-        inserts = [*dots((rows, columns), seed=settings.seed), *symbols((rows, columns))]
+    if inserts:
         found.structures = measure_structures(setup, inserts, settings.contrasts, seed=settings.seed)
         found.pictures = draw_inserts(setup, inserts[-3], max(settings.contrasts), seed=settings.seed)
         say(f"small structures: AUC {_listed(found.structures.groupby('method', sort=False)['auc'].mean().to_dict())}")

@@ -1,1 +1,1 @@
-"""Signal equations of magnetic resonance imaging."""
+"""Physics of the scanners: MR signal equations and Fourier sampling, CT geometry and projection, spectra and counts."""

@@ -36,12 +36,14 @@ class Table:
         caption: What the table holds.
         formats: Format of a column, such as `{"psnr": "{:.1f}"}`; also applied to the parts of an interval.
         limit: Rows beyond this are left out, and the table says so.
+        folded: Whether a reader opens it by its caption; a printed page shows the caption.
     """
 
     rows: Sequence[Mapping[str, Any]]
     caption: str
     formats: Mapping[str, str] = field(default_factory=dict)
     limit: int = 200
+    folded: bool = False
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _table(table: Table) -> dict[str, Any]:
         "columns": [(column, numeric[column]) for column in columns],
         "rows": cells,
         "left_out": len(table.rows) - len(shown),
+        "folded": table.folded,
     }
 
 

@@ -115,7 +115,8 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
         name = column.removeprefix("scan:")
         try:
             if name.startswith("sinogram:"):
-                read_sinogram(root / path)
+                doubts = read_sinogram(root / path).doubts()
+                findings += [Finding("counts", "suspect", words, done, name) for words, done in doubts]
             else:
                 scans[name] = read_scan(root / path)
         except ScanweaveError as error:

@@ -1,15 +1,19 @@
 """DICOM-CT-PD: projections of clinical scanners, one file a view, as in the collection LDCT-and-Projection-data.
 
-The format and its coordinates: Chen et al., Med Phys 42(12), 2015; the private elements read here: Moen et al., Med
-Phys 48(2), 2021, table IV. Coordinates are those of the format, left-handed and fixed to the patient: seen from the
-table, azimuth 0 is at twelve o'clock and grows anticlockwise, so that x = −ρ sin φ and y = ρ cos φ.
+The format and its coordinates: Chen et al., Med Phys 42(12), 2015; the private elements read here, checked against
+Moen et al., Med Phys 48(2), 2021, table IV, and the format's user manual (version 3, 2020). Coordinates are those of
+the format, left-handed and fixed to the patient: seen from the table, azimuth 0 is at twelve o'clock and grows
+anticlockwise, so that x = −ρ sin φ and y = ρ cos φ. With the detector at six o'clock, its first column lies leftmost
+and its first row farthest.
 
-What is not done: helical views are read but not rebinned to fans, and nothing was tested on files of a scanner, only
-on files written by the tests.
+`Projections.sinogram` makes a fan of one detector row of an axial scan. Helical views and flying focal spots are read,
+but not rebinned, and `sinogram` refuses them. Nothing was tested on files of a scanner, only on files written by the
+tests.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 from collections.abc import Sequence
@@ -23,12 +27,15 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.studies import guard
+from scanweave.studies.sinogram import Sinogram
 
 Array = NDArray[np.floating]
 
 GROUP = "ct"
 """Optional group of scanweave that installs pydicom."""
 MAX_FILE_BYTES = 2**28
+SAME = 0.01
+"""Change of a length over a scan that rounding explains [mm]."""
 _ONE_VIEW: dict[str, tuple[int, str]] = {
     "rows": (0x70291010, "H"),
     "columns": (0x70291011, "H"),
@@ -41,14 +48,17 @@ _ONE_VIEW: dict[str, tuple[int, str]] = {
     "distance": (0x70311031, "f"),
     "centre": (0x70311033, "f"),
 }
-"""Elements that a view must hold: tag, and its value representation as `struct` names it (US, FL, CS)."""
+"""Elements that a view must hold: tag, and its value representation as `struct` names it (US, FL, CS); d is a DS."""
 _OPTIONAL: dict[str, tuple[int, str]] = {
     "azimuth_shift": (0x7033100B, "f"),
     "height_shift": (0x7033100C, "f"),
     "radius_shift": (0x7033100D, "f"),
     "focal_spot": (0x7033100E, "s"),
     "scan_type": (0x70371009, "s"),
+    "spectrum": (0x70331063, "H"),
+    "hardening": (0x70391003, "s"),
     "logged": (0x70391009, "s"),
+    "water": (0x70411001, "d"),
 }
 _PLAIN_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 """Transfer syntaxes without compression, little-endian."""
@@ -71,6 +81,8 @@ class Projections:
         shape: `"CYLINDRICAL"`, `"SPHERICAL"` or `"FLAT"`.
         scan_type: `"AXIAL"` or `"HELICAL"`; empty where the files do not tell.
         focal_spot: Mode of the flying focal spot, `"FFSNONE"` for none; empty where the files do not tell.
+        water: Attenuation of water for CT numbers, as the files tell it (public readers take it for 1/mm); 0 if absent.
+        hardening: Whether beam hardening is corrected already: `"YES"`, `"NO"` or empty.
     """
 
     values: NDArray[np.float32]
@@ -84,6 +96,8 @@ class Projections:
     shape: str
     scan_type: str
     focal_spot: str
+    water: float = 0.0
+    hardening: str = ""
 
     def focal_spots(self) -> Array:
         """Return where the focal spot stands in each view, (x, y, z) [mm] in coordinates of the format, `(V, 3)`."""
@@ -100,6 +114,47 @@ class Projections:
             raise ScanweaveError("detector", f"is {self.shape}, not CYLINDRICAL", "Only cylinders have even fan angles")
         columns = np.arange(1, self.values.shape[2] + 1)
         return np.asarray((columns - self.centre[0]) * self.pitch[0] / self.distance)
+
+    def sinogram(self, shape: tuple[int, int], pixel: float, row: int | None = None) -> Sinogram:
+        """Return one detector row of an axial scan as a fan, with the geometry of `physics.ct`'s `fan-arc`.
+
+        The image is seen from the table, anterior up. Only the row in line with the isocentre lies in a plane: of a
+        detector of many rows, outer ones are cones.
+
+        Args:
+            shape: Pixels of the images to be made `(H, W)`.
+            pixel: Side of a pixel [mm].
+            row: Detector row, from 1; None: the one nearest to the plane of the focal spot.
+
+        Raises:
+            ScanweaveError: The scan is helical, its focal spot flies, its radius changes, its detector is no cylinder,
+                or there is no such row.
+        """
+        self._check_fan()
+        rows, columns = self.values.shape[1:]
+        chosen = int(np.clip(round(self.centre[1]), 1, rows)) if row is None else row
+        if not 1 <= chosen <= rows:
+            raise ScanweaveError("row", f"there is no row {chosen} of {rows}", f"Give 1 to {rows}")
+        source = float(self.radius[0])
+        geometry = {
+            "kind": "fan-arc", "shape": list(shape), "pixel": pixel, "detectors": columns, "pitch": self.pitch[0],
+            # A source at azimuth φ is one at the angle φ + 180° there, whose detector runs the other way.
+            "angles": np.rad2deg(self.azimuth + math.pi).tolist(),
+            "offset": (self.centre[0] - (columns + 1) / 2) * self.pitch[0],
+            "source": source, "detector": self.distance - source,
+        }  # fmt: skip
+        return Sinogram(self.values[None, :, chosen - 1, ::-1].copy(), "line_integrals", geometry)
+
+    def _check_fan(self) -> None:
+        if self.scan_type == "HELICAL" or np.ptp(self.height) > SAME:
+            step = "Rebin it to fans first; this reader does not"
+            raise ScanweaveError("scan", f"is helical: the table moves {np.ptp(self.height):.4g} mm", step)
+        if np.abs(self.shift).max() > 0 or self.focal_spot not in ("", "FFSNONE"):
+            reason = f"does not stay in the detector's focal centre ({self.focal_spot or 'no mode is told'})"
+            raise ScanweaveError("focal spot", reason, "Rebin the views first; this reader does not")
+        if np.ptp(self.radius) > SAME:
+            raise ScanweaveError("radius", f"changes by {np.ptp(self.radius):.4g} mm", "Only circles can be taken")
+        self.fan_angles()
 
 
 def read_ct_pd(folder: str | Path) -> Projections:
@@ -180,22 +235,34 @@ def _element(path: Path, data: Any, tag: int, kind: str, *, needed: bool) -> Any
         return "" if kind == "s" else 0.0
     value = data[tag].value
     if isinstance(value, bytes):
-        if kind == "s":
+        if kind in "sd":
             value = value.decode("ascii", errors="replace")
         else:
             value = struct.unpack(f"<{len(value) // struct.calcsize('<' + kind)}{kind}", value)
     if kind == "s":
-        return str(value).strip(" \0")
+        return str(value).strip(" \0").upper()
+    if kind == "d":
+        return _decimal(path, tag, value)
     numbers = [float(one) for one in (value if isinstance(value, Sequence | tuple) else (value,))]
     if tag == _ONE_VIEW["centre"][0]:
         return numbers[0], numbers[1]
     return int(numbers[0]) if kind == "H" else numbers[0]
 
 
+def _decimal(path: Path, tag: int, value: Any) -> float:
+    try:
+        number = float(str(value).strip(" \0") or 0)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise ScanweaveError(path, f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is {value!r}, no number", _ADVICE)
+    return number
+
+
 def _check_series(folder: Path, views: list[dict[str, Any]]) -> None:
     first = views[0]
     for place, view in enumerate(views):
-        for name in ("rows", "columns", "transverse", "axial", "shape", "distance", "centre", "scan_type"):
+        for name in ("rows", "columns", "transverse", "axial", "shape", "distance", "centre", "scan_type", "spectrum"):
             if view[name] != first[name]:
                 raise ScanweaveError(view["path"], f"its {name} differs from that of the first view", _ADVICE)
         if view["number"] != first["number"] + place:
@@ -219,4 +286,6 @@ def _gather(views: list[dict[str, Any]]) -> Projections:
         shape=first["shape"],
         scan_type=first["scan_type"],
         focal_spot=modes.pop() if len(modes) == 1 else "mixed",
+        water=first["water"],
+        hardening=first["hardening"],
     )

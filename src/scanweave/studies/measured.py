@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.scan import Scan
+from scanweave.studies.sinogram import Sinogram
 from scanweave.studies.words import studies
 
 Say = Callable[[str], None]
+SHOWN = 3
+"""Studies at fault that are named."""
+FAR = 3.0
+"""How many times as bright as its sinogram tells a true image may be before it is taken for one of another unit."""
+CLOSE = 1.5
+"""How many times as wide as those that a network learnt from pixels may be."""
+NEAR = 0.01
+"""Relative difference of pixels that rounding explains."""
 
 
 def true_bins(cohort: Cohort, bins: Sequence[str] = ()) -> tuple[str, ...]:
@@ -45,6 +59,83 @@ def with_truth(cohort: Cohort, sinogram: str, bins: Sequence[str], say: Say) -> 
     if len(full) < len(cohort):
         say(f"studies: {len(full)} of {studies(len(cohort))} have the sinogram and a true image of every bin")
     return full
+
+
+def thresholds_of(sinogram: Sinogram) -> tuple[float, ...]:
+    """Return the thresholds of a sinogram [keV]; none where there is a single energy window."""
+    return () if sinogram.thresholds is None else tuple(float(value) for value in sinogram.thresholds)
+
+
+def same_thresholds(told: Sequence[float], wanted: Sequence[float], where: str) -> None:
+    """Refuse a scan of other bins.
+
+    Raises:
+        ScanweaveError: The thresholds differ.
+    """
+    if tuple(told) != tuple(wanted):
+        reason = f"its thresholds are {_shown(told)} keV, the run's {_shown(wanted)}"
+        raise ScanweaveError(where, reason, "Use scans of one protocol, or fit a run for this one")
+
+
+def same_pixel(told: float, wanted: float, where: str) -> None:
+    """Refuse a scan whose pixels are far from those that a network learnt from: another unit, or another zoom.
+
+    Raises:
+        ScanweaveError: They differ by a factor of `CLOSE` or more.
+    """
+    if not 1 / CLOSE < told / wanted < CLOSE:
+        reason = f"its pixels have {told:.4g} mm, the run's {wanted:.4g} mm"
+        raise ScanweaveError(where, reason, "Give lengths in mm, or choose a grid like the run's")
+
+
+def refuse_faults(cohort: Cohort, faults: Mapping[str, ScanweaveError]) -> None:
+    """Refuse to learn from studies that cannot be read, all of them in one line.
+
+    Args:
+        cohort: Where they come from.
+        faults: The error of each.
+
+    Raises:
+        ScanweaveError: There is one.
+    """
+    if len(faults) == 1:
+        raise next(iter(faults.values()))
+    if faults:
+        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(faults.values())[:SHOWN])
+        more = " …" if len(faults) > SHOWN else ""
+        reason = f"{len(faults)} studies cannot be learnt from ({shown}{more})"
+        raise ScanweaveError(cohort.folder, reason, "Correct them, or leave them out of the cohort")
+
+
+def check_truth(where: str, scans: Iterable[Scan], truth: NDArray[Any], made: NDArray[Any], pixel: float) -> None:
+    """Refuse true images that are not what the sinogram measured, seen by their pixel or their unit.
+
+    Args:
+        where: What the error names.
+        scans: The true images as they were read.
+        truth: The same as `(S, H, W)`.
+        made: What the sinogram reconstructs to [1/mm], `(S, H, W)`.
+        pixel: Side of a pixel of the scan's geometry [mm].
+
+    Raises:
+        ScanweaveError: They have another pixel, or are `FAR` times as bright or more, or as dark.
+    """
+    for scan in scans:
+        sides = scan.geometry.oriented("LPS").spacing[:2]
+        if max(abs(side / pixel - 1) for side in sides) > NEAR:
+            reason = f"its true images have pixels of {sides[0]:.4g} × {sides[1]:.4g} mm, its scan of {pixel:.4g} mm"
+            raise ScanweaveError(where, reason, "Put both on one grid, with all lengths of the geometry in mm")
+    told, real = np.asarray(made, np.float64), np.asarray(truth, np.float64)
+    size = float((real * real).sum())
+    share = float((told * real).sum()) / size if size else 0.0
+    if not 1 / FAR < share < FAR:
+        reason = f"its sinogram reconstructs to {share:.3g} times its true images: they are no attenuation in 1/mm"
+        step = "Give them in 1/mm, and the lengths of the geometry in mm, its angles in degrees"
+        raise ScanweaveError(where, reason, step)
+
+
+def _shown(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values) or "none"
 
 
 def _number(name: str) -> int:

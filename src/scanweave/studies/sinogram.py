@@ -15,6 +15,18 @@ Array = NDArray[np.floating]
 Kind = Literal["counts", "line_integrals"]
 Dead = Literal["refuse", "keep"]
 KINDS: tuple[Kind, ...] = ("counts", "line_integrals")
+THICKEST = 100.0
+"""Line integral that no detector can tell from darkness: a share of e⁻¹⁰⁰ of the photons."""
+BRIGHT = 2.0
+"""How many times its air counts half of the readings of a bin may exceed before these belong to another scan."""
+HIGHEST = 1000.0
+"""Energy above which no X-ray tube works [keV]."""
+DIM = 0.01
+"""Share of its air counts that the brightest reading of a bin must reach: some ray passes beside the object."""
+FEW = 0.01
+"""Share of readings that are dark, or at the limit, above which they are told."""
+LEAST_LIMIT = 100.0
+"""Smallest count that is taken for the limit of a detector: few photons repeat themselves by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +73,30 @@ class Sinogram:
             where: What the error names: a file, say.
 
         Raises:
-            ScanweaveError: Wrong shape, missing views, NaN, mismatched bins, no air counts, a spectrum without sense.
+            ScanweaveError: Wrong shape, missing views, NaN, mismatched bins, air counts or a spectrum without sense.
         """
         fault = self._shape_fault() or self._value_fault() or self._bin_fault() or self._spectrum_fault()
         if fault:
             raise ScanweaveError(str(where), *fault)
+
+    def doubts(self) -> list[tuple[str, str]]:
+        """What a person should know before trusting counts, and what is done about it.
+
+        Dark readings, and readings that stand at one largest value as those of a saturated detector do.
+        """
+        if self.kind != "counts":
+            return []
+        values = np.nan_to_num(self.values)
+        top = values.max(axis=(1, 2), keepdims=True)
+        dark, full = (values < 1).mean(axis=(1, 2)), ((values == top) & (top >= LEAST_LIMIT)).mean(axis=(1, 2))
+        found = []
+        if dark.max() > FEW:
+            done = "They are taken as one photon: raise the dose, or leave the bin out"
+            found.append((f"{_shares(dark)} hold no photon", done))
+        if full.max() > FEW:
+            done = "They are used as they are, so that the object seems thicker there than it is: look at the detector"
+            found.append((f"{_shares(full)} are its largest: saturated?", done))
+        return found
 
     def _shape_fault(self) -> tuple[str, str] | None:
         if self.kind not in KINDS:
@@ -93,6 +124,9 @@ class Sinogram:
                 f"detector {place[2]}",
                 'Repair them; dead elements among counts are read with dead="keep"',
             )
+        if self.kind == "line_integrals" and float(self.values.max()) > THICKEST:
+            reason = f"line integrals reach {float(self.values.max()):.4g}, which no photon passes"
+            return reason, "Give −ln(N/N_air), or counts as kind 'counts' with their air counts"
         empty = np.flatnonzero((np.nan_to_num(self.values) == 0).all(axis=(0, 2)))
         if self.kind == "counts" and len(empty):
             return f"view {empty[0]} holds no photon in any bin", "Leave missing views out of values and geometry"
@@ -107,12 +141,31 @@ class Sinogram:
             return f"has {bins} bins, but thresholds of shape {self.thresholds.shape}", "Give one for each bin"
         elif not (np.isfinite(self.thresholds).all() and (np.diff(self.thresholds) > 0).all()):
             return "its thresholds do not ascend", "Give keV, ascending"
+        elif self.thresholds[-1] > HIGHEST:
+            return f"its thresholds reach {self.thresholds[-1]:.4g} keV", "Give keV"
         if self.air is None:
-            return None if self.kind == "line_integrals" else ("holds counts without air counts", "Give them")
+            return (
+                None
+                if self.kind == "line_integrals"
+                else ("holds counts without air counts", "Give those of the open beam")
+            )
         if self.air.shape not in ((bins,), (bins, detectors)):
             return f"air counts have the shape {self.air.shape}", f"Give ({bins},) or ({bins}, {detectors})"
         if not (np.isfinite(self.air).all() and (self.air > 0).all()):
             return "an air count is not positive", "Measure the open beam again, or leave that bin out"
+        return self._air_fault(self.air.reshape(bins, 1, -1))
+
+    def _air_fault(self, air: Array) -> tuple[str, str] | None:
+        if self.kind == "line_integrals":
+            return None
+        ratio = np.nan_to_num(self.values) / air
+        step = "Give the air counts of this scan, in the unit of its counts"
+        middle, most = np.median(ratio, axis=(1, 2)), ratio.max(axis=(1, 2))
+        if middle.max() > BRIGHT:
+            worst = int(np.argmax(middle))
+            return f"bin {worst} reads {middle[worst]:.3g} times its air counts, with an object in the beam", step
+        if most.min() < DIM:
+            return f"no reading of bin {int(np.argmin(most))} reaches {DIM:.0%} of its air counts", step
         return None
 
     def _spectrum_fault(self) -> tuple[str, str] | None:
@@ -123,9 +176,22 @@ class Sinogram:
         fit = self.energies.ndim == 1 and np.isfinite(self.photons).all() and (self.photons >= 0).all()
         if not (fit and np.isfinite(self.energies).all() and (np.diff(self.energies) > 0).all()):
             return "its spectrum does not ascend or is not finite", "Give energies [keV], ascending"
+        if self.energies[-1] > HIGHEST:
+            return f"its spectrum reaches {self.energies[-1]:.4g} keV", "Give energies in keV"
         if self.response is not None:
             if self.response.shape != (self.bins, len(self.energies)):
                 return f"its response has the shape {self.response.shape}", "Give (bins, energies)"
             if not (np.isfinite(self.response).all() and (self.response >= 0).all()):
                 return "its response is negative or not finite", "Give the share of photons that each bin counts"
         return None
+
+
+def _shares(shares: Array) -> str:
+    """Which readings: the bins of which more than `FEW` are meant, and how many at most."""
+    bins = np.flatnonzero(shares > FEW)
+    named = ", ".join(map(str, bins))
+    return (
+        f"{shares.max():.1%} of the readings of bin {named}"
+        if len(bins) == 1
+        else (f"up to {shares.max():.1%} of the readings of bins {named}")
+    )

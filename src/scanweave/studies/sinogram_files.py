@@ -35,6 +35,8 @@ GROUP = "ct"
 """Optional group of scanweave that installs h5py."""
 MAX_ENTRIES = 256
 """Entries of a geometry, at most."""
+COPIES = 4
+"""Images of a slice that are held at once when it is reconstructed."""
 _ANEW = "Write it anew with write_sinogram, or see the layout in scanweave.studies.sinogram_files"
 _OPTIONAL = {"air": "air", "thresholds": "thresholds_kev", "energies": "spectrum/energies_kev"}
 _OPTIONAL |= {"photons": "spectrum/photons", "response": "spectrum/response"}
@@ -95,7 +97,8 @@ def read_sinogram(path: str | Path, *, dead: Dead = "refuse") -> Sinogram:
         dead: Whether NaN among counts is kept, as a dead detector element, or refused.
 
     Raises:
-        ScanweaveError: The file is absent, truncated, damaged, too large, not of this layout, or contradicts itself.
+        ScanweaveError: The file is absent, truncated, damaged, too large, not of this layout, contradicts itself, or
+            asks for images that are too large.
     """
     path = Path(path)
     h5py = require("h5py", GROUP)
@@ -107,9 +110,23 @@ def read_sinogram(path: str | Path, *, dead: Dead = "refuse") -> Sinogram:
         values = _real(_load(h5py, path, file, "values"))
         geometry = _load_geometry(h5py, path, file)
     try:
-        return Sinogram(values, kind, geometry, dead=dead, **parts)
+        read = Sinogram(values, kind, geometry, dead=dead, **parts)
     except ScanweaveError as error:
         raise ScanweaveError(path, error.reason, error.next_step) from error
+    _check_grid(path, read)
+    return read
+
+
+def _check_grid(path: Path, sinogram: Sinogram) -> None:
+    """Refuse a geometry whose images would not fit into memory."""
+    shape = np.asarray(sinogram.geometry.get("shape", ()))
+    size = 4.0 * sinogram.bins * float(np.prod(shape, dtype=np.float64)) if shape.dtype.kind in "iuf" else 0.0
+    if COPIES * size > guard.MEMORY_BUDGET:
+        grid = " × ".join(f"{count:g}" for count in shape.ravel())
+        raise ScanweaveError(
+            path, f"its geometry asks for images of {grid} pixels, {size / 2**30:.1f} GiB for all bins",
+            "Give a coarser grid, or raise SCANWEAVE_MEMORY_BUDGET (bytes)",
+        )  # fmt: skip
 
 
 def _store(group: Any, name: str, values: NDArray[Any], **options: Any) -> None:

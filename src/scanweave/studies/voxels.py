@@ -13,6 +13,8 @@ from scanweave.studies.repairs import finite
 
 EMPTY_SHARE = 1e-3
 """An image of which fewer voxels than this differ from its lowest value shows next to nothing."""
+WHOLE = 2**18
+"""Voxels up to which an image is hashed whole."""
 
 
 def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
@@ -43,8 +45,11 @@ def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
 
 
 def fingerprint(data: NDArray[np.generic]) -> str:
-    """Hash of an image's voxels (every 7th of them): equal images have equal prints whatever their files' names."""
-    values = np.ascontiguousarray(data.ravel(order="K")[::7])
+    """Hash of an image's voxels (every 7th of them): equal images have equal prints whatever their files' names.
+
+    A small image is hashed whole, since every 7th voxel of a slice may miss all that it shows.
+    """
+    values = np.ascontiguousarray(data.ravel(order="K")[:: 7 if data.size > WHOLE else 1])
     digest = hashlib.blake2b(values.data, digest_size=12)
     digest.update(repr(data.shape).encode())
     return digest.hexdigest()

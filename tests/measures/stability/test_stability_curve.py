@@ -1,15 +1,22 @@
 """Curves, checks, structures and more data on methods that are understood."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from scanweave.audit.settings import AuditSettings
+from scanweave.audit.stability import audit_stability
 from scanweave.errors import ScanweaveError
 from scanweave.measures.stability.attack import AttackSettings, Target
 from scanweave.measures.stability.curve import stability_curve, strongest
+from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
 from scanweave.measures.stability.setup import Setup
 from scanweave.measures.stability.structures import Insert, dots, measure_structures, symbols
 from scanweave.measures.stability.validity import check_attacks, check_gradients
 from scanweave.measures.stability.views import largest_drop, measure_views
+from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
+from scanweave.physics.ct.operators import CtPhysics
 
 SIZE = 32
 
@@ -137,3 +144,34 @@ def test_unusable_setup_is_refused_in_one_line(wrong, words):
 def test_views_without_a_way_to_measure_more_are_refused():
     with pytest.raises(ScanweaveError, match="no way to measure more"):
         measure_views(setup_of({"any": blurred}), (1.0,))
+
+
+def test_ct_is_measured_anew_with_the_noise_of_each_bin():
+    physics = CtPhysics(ParallelGeometry.covering((SIZE, SIZE), 1.0, even_angles(20)))
+    disc = 0.02 * (torch.hypot(*torch.meshgrid(*[torch.arange(SIZE) - 15.5] * 2, indexing="ij")) < 12).float()
+    truth = disc.repeat(4, 2, 1, 1)
+    levels = torch.tensor([0.01, 0.1])
+    measured = measuring(physics, levels)(truth, torch.Generator().manual_seed(0))
+    finer = measuring(physics, 1e-9)(truth, torch.Generator().manual_seed(0))
+    found = (measured - finer).flatten(2).norm(dim=2) / finer.flatten(2).norm(dim=2)
+    assert found.mean(dim=0).tolist() == pytest.approx(levels.tolist(), rel=0.01)
+    assert noise_levels(physics, truth, measured)[1] == pytest.approx(0.1, rel=0.1)
+
+
+def test_scan_of_uneven_angles_has_no_more_data_and_says_so():
+    lines = []
+    uneven = CtPhysics(ParallelGeometry.covering((SIZE, SIZE), 1.0, (0.0, 10.0, 50.0, 120.0)))
+    assert with_more(uneven, lines.append) is None
+    assert lines == ["more data: left out, since the angles are not evenly spread"]
+    even = CtPhysics(ParallelGeometry.covering((SIZE, SIZE), 1.0, even_angles(20)))
+    assert len(with_more(even, lines.append)(2.0).geometry.angles) == 40
+
+
+def test_images_too_small_for_text_are_refused_before_any_attack():
+    def never(measurement):
+        raise AssertionError("attacked first")
+
+    setup = setup_of({"never": never}).part(0, 1)
+    small = replace(setup, truth=setup.truth[..., :16, :16], measurement=setup.measurement[..., :16, :16])
+    with pytest.raises(ScanweaveError, match="too few for text"):
+        audit_stability(small, AuditSettings(images=1))

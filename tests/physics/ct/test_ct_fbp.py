@@ -7,7 +7,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.fbp import FilteredBackprojection, filter_response, window_values
-from scanweave.physics.ct.geometry import FanArcGeometry, ParallelGeometry, even_angles
+from scanweave.physics.ct.geometry import FanArcGeometry, FanFlatGeometry, ParallelGeometry, even_angles
 from scanweave.physics.ct.projector import Projector
 from scanweave.physics.ct.weights import ray_weights
 
@@ -123,3 +123,19 @@ def test_bad_input_is_told():
         FilteredBackprojection(geometry, "hamming")
     with pytest.raises(ScanweaveError, match="sinogram: holds NaN"):
         FilteredBackprojection(geometry)(torch.full(geometry.sinogram_shape, torch.nan))
+
+
+def test_angles_in_radians_are_not_taken_for_a_narrow_sweep():
+    scan = ParallelGeometry.covering((16, 16), 1.0, np.deg2rad(even_angles(30)))
+    with pytest.raises(ScanweaveError, match="as angles in radians would"):
+        FilteredBackprojection(scan)
+
+
+@pytest.mark.parametrize("kind", [FanFlatGeometry, FanArcGeometry])
+def test_half_fan_is_refused(kind):
+    whole = kind.covering((32, 32), 1.0, even_angles(60, 360), source=100, detector=50)
+    quarter = dataclasses.replace(whole, offset=whole.pitch / 4)
+    FilteredBackprojection(quarter)
+    half = dataclasses.replace(whole, detectors=whole.detectors // 2 + 4, offset=whole.pitch * whole.detectors / 4)
+    with pytest.raises(ScanweaveError, match="to one side of the isocentre"):
+        FilteredBackprojection(half)

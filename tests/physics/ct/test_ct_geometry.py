@@ -109,3 +109,18 @@ def test_bad_geometry_is_told_in_one_line(kind, change, word):
 def test_bad_file_is_told_in_one_line(change):
     with pytest.raises(ScanweaveError):
         geometry_from_dict(ParallelGeometry(**PARALLEL).to_dict() | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"source": None}, "fan-flat lacks 'source'"),
+        ({"tilt": 3.0}, "fan-flat knows no 'tilt'"),
+        ({"angles": [0.0, float("nan")]}, "some are not finite"),
+    ],
+)
+def test_what_a_geometry_lacks_is_named(change, says):
+    whole = FanFlatGeometry.covering((8, 8), 1.0, even_angles(6, 360), source=60, detector=40).to_dict()
+    with pytest.raises(ScanweaveError, match=says) as caught:
+        geometry_from_dict({name: value for name, value in {**whole, **change}.items() if value is not None})
+    assert "__init__" not in str(caught.value)

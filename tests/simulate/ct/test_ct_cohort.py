@@ -7,6 +7,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.simulate.ct.cohort import simulate_ct, simulate_slice
 from scanweave.simulate.ct.maps import MATERIALS
 from scanweave.simulate.ct.settings import CtSettings
+from scanweave.studies.check import check_cohort
 from scanweave.studies.slices import slice_image
 
 SCAN = {"size": 24, "views": 40}
@@ -57,3 +58,8 @@ def test_bad_request_is_one_line(cohort, settings, reason):
     with pytest.raises(ScanweaveError, match=reason) as caught:
         simulate_ct(cohort.folder, **{"subjects": 2, "seed": 3, **SCAN, **settings})
     assert "\n" not in str(caught.value)
+
+
+def test_cohort_of_one_bin_needs_no_repair(tmp_path):
+    made = simulate_ct(tmp_path / "c", subjects=2, seed=0, size=24, views=6, thresholds=(20.0,))
+    assert {verdict.status for verdict in check_cohort(made)} == {"ok"}

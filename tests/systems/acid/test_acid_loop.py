@@ -142,7 +142,7 @@ def test_fallback_converges_where_the_network_does_not(images):
     physics = Gains()
     measurement = physics.A(images)
     for kind, good in (("network", False), ("dagger", True), ("adjoint", True)):
-        feedback = feedback_map(kind, times(2.0), physics, (1, 4, 4)) if kind != "adjoint" else None
+        feedback = feedback_map(kind, times(2.0), physics, torch.zeros(1, 1, 4, 4)) if kind != "adjoint" else None
         feedback = feedback or (lambda residual: physics.A_adjoint(residual) / 4.0)
         plain = settings(iterations=60, step=1.0, safeguard=False)
         made = Acid(times(2.0), physics, plain, feedback=feedback)(measurement)

@@ -14,6 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.fourier import FourierPhysics, cartesian_mask
+from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.physics.variation import TotalVariation
 from scanweave.physics.views import with_views
 from scanweave.studies.cohort import Cohort
@@ -105,6 +106,9 @@ def test_audit_writes_one_page_with_its_own_checks(acid_run, capsys, monkeypatch
     assert all(check["passed"] for check in gradients)
     page = (acid_run.system.run.folder / "audit" / "stability.html").read_text()
     assert "Can the attacks be believed" in page
+    assert page.count("<details>") == 1
+    assert "AUC</th>" in page
+    assert "auc</th>" not in page
     assert "2 studies, the test part of fold 0 of" in page
     assert "Synthesised images" not in page
     assert found["studies"]["part"] == "test"
@@ -124,6 +128,19 @@ def test_mri_pairs_are_fitted_from_python(acid_run, tmp_path):
     one = Pairs(truth[:, :1], physics.A(truth), names, names)
     with pytest.raises(ScanweaveError, match="1 channels"):
         AcidSystem.fit_pairs(physics, one, None, tmp_path / "other", acid_run.config)
+
+
+def test_what_is_chosen_on_training_images_is_said_to_be(acid_run, tmp_path):
+    physics = CtPhysics(ParallelGeometry.covering((16, 16), 1.0, even_angles(8)))
+    truth = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    pairs = Pairs(truth, physics.A(truth), ("a", "b", "c"), ("a", "b", "c"))
+    lines = []
+    system = AcidSystem.fit_pairs(physics, pairs, None, tmp_path / "run", acid_run.config, say=lines.append)
+    assert any(line.startswith("note: without a validation part") for line in lines)
+    assert any(line.endswith("dB on 2 training images") for line in lines)
+    page = system.report().read_text()
+    assert "chosen on training images" in page
+    assert "validation images, with no stop" not in page
 
 
 def test_samples_are_a_function_of_their_number():
@@ -193,3 +210,38 @@ def test_pairs_that_do_not_fit_are_refused():
         Pairs(good, good[:1], ("a", "b"), ("a", "b"))
     with pytest.raises(ScanweaveError, match="NaN"):
         Pairs(good * torch.nan, good, ("a", "b"), ("a", "b"))
+
+
+def test_line_integrals_are_corrected_for_beam_hardening(acid_run):
+    name = acid_run.cohort.studies[0]
+    _, pairs = load_pairs(acid_run.cohort.select([name]), ("bin1",))
+    sinogram = acid_run.cohort[name].sinogram("ct")
+    np.testing.assert_array_equal(pairs.measurement[0].numpy(), corrected_lines(sinogram))
+    bent = -np.log(np.maximum(sinogram.values, 1) / sinogram.air[:, None, None])
+    assert pairs.measurement[0].numpy().max() > 1.02 * bent.max()
+
+
+def test_scan_of_other_bins_or_an_unknown_target_is_refused(acid_run):
+    study = acid_run.cohort[acid_run.cohort.studies[0]]
+    measured = study.sinogram("ct")
+    other = replace(study, sinograms={"ct": replace(measured, thresholds=measured.thresholds + 5)})
+    with pytest.raises(ScanweaveError, match="its thresholds are 25 keV, the run's 20"):
+        acid_run.system.predict(other)
+    small = measured.geometry | {name: measured.geometry[name] / 10 for name in ("pixel", "pitch")}  # in cm
+    with pytest.raises(ScanweaveError, match=r"its pixels have 0\.31.* mm, the run's 3\.1"):
+        acid_run.system.predict(replace(study, sinograms={"ct": replace(measured, geometry=small)}))
+    with pytest.raises(ScanweaveError, match="does not know 'flair'"):
+        acid_run.system.predict(study, ["flair"])
+
+
+def test_all_studies_that_cannot_be_learnt_from_are_told_at_once(acid_run, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(acid_run.cohort.folder, own)
+    for name in acid_run.cohort.part("train").studies:
+        measured = acid_run.cohort[name].sinogram("ct")
+        write_sinogram(own / "studies" / name / "ct.h5", replace(measured, geometry={**measured.geometry, "kind": "?"}))
+    with pytest.raises(
+        ScanweaveError, match=r"cohort: 2 studies cannot be learnt from \(sub-.*unknown.*; sub-"
+    ) as caught:
+        AcidSystem.fit(Cohort.open(own), tmp_path / "run", acid_run.config, say=lambda line: None)
+    assert "\n" not in str(caught.value)

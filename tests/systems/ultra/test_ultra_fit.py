@@ -139,18 +139,14 @@ def _fewer_bins(s):
     return replace(s, **parts)
 
 
-def _no_photons(s):
-    values = s.values.copy()
-    values[2] = 0
-    return replace(s, values=values)
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (_fewer_bins, "has 3 bins, the run 5"),
         (lambda s: replace(s, thresholds=s.thresholds + 1), "its thresholds are 21, 35"),
-        (_no_photons, "bin 2 saw no photon"),
+        (lambda s: replace(s, photons=s.photons * (s.energies < 80)), "its spectrum, or the response of its bins"),
+        (lambda s: replace(s, geometry=s.geometry | {"pixel": s.geometry["pixel"] / 10}), "its pixels have 0.41.* mm"),
+        (lambda s: replace(s, energies=None, photons=None, response=None), "the run tells its spectrum"),
         (lambda s: replace(s, geometry=s.geometry | {"kind": "helical"}), "unknown geometry 'helical'"),
     ],
 )  # fmt: skip
@@ -190,3 +186,13 @@ def test_bad_settings_are_one_line(cohort, tmp_path, config, reason):
 def test_unknown_target_is_named(cohort, fitted):
     with pytest.raises(ScanweaveError, match="does not know 'flair'"):
         fitted.predict(cohort["sub-000000"], ["flair"])
+
+
+def test_scans_of_two_spectra_are_not_learnt_together(cohort, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, own, ignore=shutil.ignore_patterns("prepared"))
+    name = Cohort.open(own).part("validation").studies[0]
+    measured = cohort[name].sinogram("ct")
+    write_sinogram(own / "studies" / name / "ct.h5", replace(measured, photons=measured.photons[::-1].copy()))
+    with pytest.raises(ScanweaveError, match=f"{name}: ct: its spectrum"):
+        sw.fit("ultra", own, tmp_path / "run", config=TINY, say=_quiet)

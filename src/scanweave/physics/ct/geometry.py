@@ -14,7 +14,8 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
+from dataclasses import fields as fields_of
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -244,10 +245,13 @@ def geometry_from_dict(values: Mapping[str, Any]) -> CtGeometry:
     kind = fields.pop("kind", None)
     if not isinstance(kind, str) or kind not in KINDS:
         raise ScanweaveError("kind", f"unknown geometry {kind!r}", f"Use one of: {', '.join(KINDS)}")
-    try:
-        return KINDS[kind](**fields)
-    except TypeError as error:
-        raise ScanweaveError("geometry", f"not the fields of {kind} ({error})", "Write it with to_dict") from error
+    known = {one.name: one.default is MISSING for one in fields_of(KINDS[kind])}
+    lacking = [name for name, needed in known.items() if needed and name not in fields]
+    unknown = [name for name in fields if name not in known]
+    if lacking or unknown:
+        faults = [f"lacks '{name}'" for name in lacking] + [f"knows no '{name}'" for name in unknown]
+        raise ScanweaveError("geometry", f"{kind} {', '.join(faults)}", f"Give {', '.join(known)}")
+    return KINDS[kind](**fields)
 
 
 def _number(name: str, value: Any, above: float = -math.inf) -> float:
@@ -279,6 +283,6 @@ def _finite_angles(values: Any) -> tuple[float, ...]:
     except (TypeError, ValueError) as error:
         raise ScanweaveError("angles", "not numbers", "Give the angle of each view in degrees") from error
     if angles.ndim != 1 or angles.size == 0 or not np.isfinite(angles).all():
-        reason = f"shape {angles.shape}, or not finite"
+        reason = f"shape {angles.shape}" if angles.ndim != 1 or not angles.size else "some are not finite"
         raise ScanweaveError("angles", reason, "Give one finite angle for each view, in degrees")
     return tuple(angles.tolist())

@@ -15,6 +15,11 @@ Array = NDArray[np.float64]
 WEDGE = math.radians(20.0)
 """A gap between views above this, and above three times the usual one, is a part of the circle that was not scanned."""
 
+EVEN = 0.9
+"""Share of its longer side that the shorter side of a detector must see, unless it sees the image's inner circle."""
+FEW = 8
+"""Views up to which any sweep is taken as it is told."""
+
 
 def ray_weights(geometry: CtGeometry) -> Array:
     """Return the weight of each ray `(views, detectors)` [rad]: over the rays of one line, it sums to its angle.
@@ -23,9 +28,14 @@ def ray_weights(geometry: CtGeometry) -> Array:
     modulo 180°. A fan that turns all the way counts each line twice, by one half; a shorter one by Parker's weights.
 
     Raises:
-        ScanweaveError: A fan turns less than 180° and its own angle.
+        ScanweaveError: A fan turns less than 180° and its own angle, the detector is shifted so far that it sees one
+            side of the image only, or views seem to be told in radians.
     """
+    _check_sides(geometry)
     angles = np.deg2rad(geometry.angles)
+    if len(angles) > FEW and np.ptp(geometry.angles) <= 2 * math.pi:
+        reason = f"{len(angles)} views sweep {np.ptp(geometry.angles):.4g}°, as angles in radians would"
+        raise ScanweaveError("angles", reason, "Give degrees, or reconstruct by iteration: A_dagger with dagger='cg'")
     if not isinstance(geometry, FanGeometry):
         return np.broadcast_to(_spread(angles, math.pi).share[:, None], geometry.sinogram_shape)
     spread = _spread(angles, 2 * math.pi)
@@ -36,6 +46,17 @@ def ray_weights(geometry: CtGeometry) -> Array:
         reason = f"the views sweep {math.degrees(spread.sweep):.4g}°, this fan needs {geometry.short_sweep:.4g}°"
         raise ScanweaveError("angles", reason, "Add views, or reconstruct by iteration: A_dagger with dagger='cg'")
     return spread.share[:, None] * _parker(spread.turned, spread.sweep, geometry)
+
+
+def _check_sides(geometry: CtGeometry) -> None:
+    """Refuse a half fan: the weights take every line for measured by both halves of the detector."""
+    ends = geometry.positions[[0, -1]]
+    if isinstance(geometry, FanGeometry):
+        ends = geometry.source * np.sin(geometry.fan_angles[[0, -1]])
+    short, long = sorted((float(-ends[0]), float(ends[1])))
+    if short < EVEN * long and short < 0.5 * geometry.pixel * min(geometry.shape):
+        reason = f"the detector sees {short:.4g} mm to one side of the isocentre and {long:.4g} mm to the other"
+        raise ScanweaveError("offset", reason, "Reconstruct by iteration: A_dagger with dagger='cg'")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 `studies/<study>/` holds `ct.h5` (the counts, see `studies.sinogram_files`), `bins.nii.gz` (the true attenuation of each
 bin [1/mm]: that of a thin object, so without beam hardening), `materials.nii.gz` (the true density of each of
 `MATERIALS` [g/cm³]) and `truth.json`. The images are slices of one voxel with the bins, or materials, along the fourth
-axis.
+axis; a single bin has no such axis.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def _write_subject(out: Path, seed: int, settings: CtSettings, index: int) -> No
     matrix = binned_attenuation(MATERIALS, tube_spectrum(settings.kvp), settings.detector)
     with atomic_folder(folder) as temporary:
         write_sinogram(temporary / SINOGRAM, measured)
-        write_scan(temporary / BINS, slice_scan(body.bin_images(matrix), settings.pixel))
+        bins = body.bin_images(matrix)
+        write_scan(temporary / BINS, slice_scan(bins if len(bins) > 1 else bins[0], settings.pixel))
         write_scan(temporary / MAPS, slice_scan(body.densities, settings.pixel))
         facts = {"index": index, "bins": list(settings.bins), "materials": list(MATERIALS)}
         write_json(temporary / TRUTH, facts | {"attenuation_cm2_g": matrix.tolist()})
@@ -136,7 +137,11 @@ def _write_subject(out: Path, seed: int, settings: CtSettings, index: int) -> No
 def _row(name: str, settings: CtSettings) -> dict[str, Any]:
     folder = f"{STUDIES}/{name}"
     row = {"study": name, "patient": name, "sinogram:ct": f"{folder}/{SINOGRAM}"}
-    row |= {f"scan:{image}": f"{folder}/{BINS}#{number}" for number, image in enumerate(settings.bins)}
+    several = len(settings.bins) > 1
+    row |= {
+        f"scan:{image}": f"{folder}/{BINS}#{n}" if several else f"{folder}/{BINS}"
+        for n, image in enumerate(settings.bins)
+    }
     return row | {f"scan:{agent}": f"{folder}/{MAPS}#{MATERIALS.index(agent)}" for agent in AGENTS}
 
 

@@ -18,6 +18,8 @@ from scanweave.studies.layouts.names import Named, display_order
 from scanweave.studies.readers import suffix
 from scanweave.studies.words import count, studies
 
+SHOWING = ("scan:", "sinogram:")
+"""Columns of which a study must have one."""
 SHOWN = 5
 """How many file names of a kind are named when files are left out."""
 
@@ -123,9 +125,9 @@ class Listing:
                 self.root, f"{clashes[0]}{more}",
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
             )  # fmt: skip
-        rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith("scan:") for c in row)]
+        rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith(SHOWING) for c in row)]
         columns = {column for row in rows for column in row if ":" in column}
-        kinds = ("scan:", "mask:", "label:", "table:")
+        kinds = ("sinogram:", "scan:", "mask:", "label:", "table:")
         ordered = [c for kind in kinds for c in sorted((c for c in columns if c.startswith(kind)), key=display_order)]
         plain = [c for c in ("split", "report", "boxes") if any(c in row for row in rows)]
         whole = [{c: row.get(c) for c in ("study", "patient", *plain, *ordered)} for row in rows]
@@ -156,10 +158,12 @@ class Listing:
         rows = self.rows()
         scans = Counter(c.partition(":")[2] for row in rows for c, v in row.items() if c.startswith("scan:") and v)
         masks = Counter(c for row in rows for c, v in row.items() if c.startswith("mask:") and v)
+        measured = Counter(c for row in rows for c, v in row.items() if c.startswith("sinogram:") and v)
         order = sorted(scans, key=lambda n: display_order(f"scan:{n}"))
         whom = count(len({row["patient"] for row in rows}), "patient")
         parts = [
             f"{studies(len(rows))} of {whom} in {self.layout} layout",
+            *(f"{name} {n}" for name, n in sorted(measured.items())),
             *(f"{name} {scans[name]}" for name in order),
         ]
         lines = [" · ".join([*parts, *(f"{name} {n}" for name, n in sorted(masks.items()))])]
@@ -168,7 +172,7 @@ class Listing:
             more = ", …" if len(self.mapping[column]) > SHOWN else ""
             lines.append(f"  {column} ← {', '.join(spellings)}{more}")
         lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
-        bare = [name for name, row in self.studies.items() if not any(c.startswith("scan:") for c in row)]
+        bare = [name for name, row in self.studies.items() if not any(c.startswith(SHOWING) for c in row)]
         if bare:
             lines.append(f"  left out, without any known sequence: {studies(len(bare))} ({', '.join(bare[:SHOWN])})")
         namesakes = list(self._namesakes())
@@ -262,7 +266,7 @@ def joined(listings: Sequence[Listing]) -> Listing:
         for name, row in listing.studies.items():
             if name in whole.studies:
                 raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
-            is_image = {c: c.startswith(("scan:", "mask:")) or c in ("report", "boxes") for c in row}
+            is_image = {c: c.startswith((*SHOWING, "mask:")) or c in ("report", "boxes") for c in row}
             whole.studies[name] = {
                 c: prefix + v if is_image[c] and not v.startswith("/") else v for c, v in row.items()
             }

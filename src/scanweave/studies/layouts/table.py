@@ -108,7 +108,7 @@ def _others(cells: Mapping[str, str], skip: set[str]) -> dict[str, Any]:
 def _image(column: str, rows: list[dict[str, str]], names: Names) -> Named | str | None:
     """What a column of image paths means; None for a column of anything else."""
     kind, colon, _ = column.partition(":")
-    if colon and kind in ("scan", "mask"):
+    if colon and kind in ("scan", "mask", "sinogram"):
         return Named(column, column)
     value = next((row[column] for row in rows if not _void(row[column])), "")
     return names.of(column) if suffix(split_channel(value)[0]) else None

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from deepinv.physics import LinearPhysics
 
 from scanweave.engine.selection import Choice, select_studies
-from scanweave.measures.stability.measuring import measuring
+from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
 from scanweave.measures.stability.setup import Measure, Reconstruct, Setup
-from scanweave.physics.views import with_views
 from scanweave.studies.cohort import Cohort
+from scanweave.systems.acid.operators import is_complex
 from scanweave.systems.acid.pairs import Pairs, load_pairs
 
 if TYPE_CHECKING:
@@ -31,14 +31,17 @@ def audit_setup(system: AcidSystem, cohort: Cohort, *, part: Choice | None = Non
     """
     chosen = select_studies(system.run, cohort, part, say)
     left_out: dict[str, str] = {}
-    physics, pairs = load_pairs(chosen.cohort, system.channels, left_out=left_out)
+    known = system.plan.thresholds or None
+    physics, pairs = load_pairs(chosen.cohort, system.channels, thresholds=known, left_out=left_out)
     for name, reason in left_out.items():
         say(f"left out: {name}: {reason}")
     about = {**chosen.about, "left_out": left_out}
-    return setup_of(system, physics.to(system.device), pairs.to(system.device), about)
+    return setup_of(system, physics.to(system.device), pairs.to(system.device), about, say)
 
 
-def setup_of(system: AcidSystem, physics: LinearPhysics, pairs: Pairs, about: dict[str, object]) -> Setup:
+def setup_of(
+    system: AcidSystem, physics: LinearPhysics, pairs: Pairs, about: dict[str, object], say: Say = print
+) -> Setup:
     """The same from images and measurements in memory.
 
     Args:
@@ -46,15 +49,19 @@ def setup_of(system: AcidSystem, physics: LinearPhysics, pairs: Pairs, about: di
         physics: The scanner that measured.
         pairs: Images and measurements.
         about: What the report says of them.
+        say: Takes a line where there is no scanner of more data.
     """
-    noise = system.choices.noise
+    several = len(system.channels) > 1 and not is_complex(physics)
+    noise = noise_levels(physics, pairs.truth, pairs.measurement) if several else system.choices.noise
+    scanner = with_more(physics, say)
 
     def more(factor: float) -> tuple[dict[str, Reconstruct], Measure]:
-        other = with_views(physics, factor).to(system.device)
+        assert scanner is not None  # noqa: S101 - else it is not handed out
+        other = scanner(factor).to(system.device)
         return system.methods(other), measuring(other, noise)
 
     return Setup(
         truth=pairs.truth, measurement=pairs.measurement, methods=system.methods(physics), forward=physics.A,
-        measure=measuring(physics, noise), patients=pairs.patients, data_range=system.choices.data_range, more=more,
-        about=about,
+        measure=measuring(physics, noise), patients=pairs.patients, data_range=system.choices.data_range,
+        more=None if scanner is None else more, about=about,
     )  # fmt: skip

@@ -105,21 +105,21 @@ def choose_feedback(ratios: Mapping[str, Ratio], wanted: str, say: Say = print) 
     return "network", found
 
 
-def feedback_map(kind: str, phi: Reconstruct, physics: LinearPhysics, shape: tuple[int, ...]) -> Reconstruct:
+def feedback_map(kind: str, phi: Reconstruct, physics: LinearPhysics, like: Tensor) -> Reconstruct:
     """Return the map from residuals to images: Φ, A†, or Aᵀ / ‖A‖².
 
     Args:
         kind: A `Feedback`.
         phi: The reconstruction network.
         physics: The scanner.
-        shape: Shape of an image `(C, H, W)`, to measure ‖A‖ on.
+        like: An image `(1, C, H, W)` on the scanner's device, to measure ‖A‖ on.
     """
     if kind == "network":
         return phi
     if kind == "dagger":
         dagger: Reconstruct = physics.A_dagger
         return dagger
-    square = operator_norm(physics, torch.zeros(1, *shape)) ** 2
+    square = operator_norm(physics, like) ** 2
     return lambda residual: physics.A_adjoint(residual) / square
 
 

@@ -53,7 +53,8 @@ def evaluate(
     folder = Path(out) if out is not None else system.run.folder / "evaluation"
     chosen = select_studies(system.run, cohort, part, say)
     left_out: dict[str, str] = {}
-    physics, pairs = load_pairs(chosen.cohort, system.channels, left_out=left_out)
+    known = system.plan.thresholds or None
+    physics, pairs = load_pairs(chosen.cohort, system.channels, thresholds=known, left_out=left_out)
     for name, reason in left_out.items():
         say(f"left out: {name}: {reason}")
     physics, pairs = physics.to(system.device), pairs.to(system.device)

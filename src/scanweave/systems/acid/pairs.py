@@ -12,8 +12,9 @@ from torch import Tensor
 from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.physics.ct.operators import CtPhysics
-from scanweave.physics.spectral.logarithm import line_integrals
+from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.measured import check_truth, refuse_faults, same_thresholds, thresholds_of
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.acid.plan import SINOGRAM
@@ -63,6 +64,7 @@ def load_pairs(
     bins: Sequence[str],
     *,
     physics: CtPhysics | None = None,
+    thresholds: Sequence[float] | None = None,
     left_out: dict[str, str] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> tuple[CtPhysics, Pairs]:
@@ -72,27 +74,33 @@ def load_pairs(
         cohort: Studies of one scanner.
         bins: Names of the true images.
         physics: The scanner; None: that of the first study.
-        left_out: Takes the reason for each study that does not fit; without it, such a study is an error.
+        thresholds: Lower threshold of each bin [keV]; None: those of the first study.
+        left_out: Takes the reason for each study that does not fit; without it, such studies are an error.
         progress: Called with the number of studies read and of all.
 
     Raises:
-        ScanweaveError: There is no study, an image is absent, or the scans differ in geometry.
+        ScanweaveError: There is no study, an image is absent, or the scans differ in geometry or thresholds.
     """
     read: list[tuple[Study, Tensor, Tensor]] = []
+    faults: dict[str, ScanweaveError] = {}
     for number, name in enumerate(cohort.studies, start=1):
         try:
             study = cohort[name]
-            scanner, measured, truth = _read_pair(study, bins)
+            scanner, told, measured, truth = _read_pair(study, bins)
             if physics is not None and scanner.geometry != physics.geometry:
                 raise ScanweaveError(name, "was measured with another geometry", "Fit one run a geometry")
+            if thresholds is not None:
+                same_thresholds(told, thresholds, name)
         except ScanweaveError as error:
-            if left_out is None:
-                raise
-            left_out[name] = error.reason
+            faults[name] = error
         else:
-            physics = physics or scanner
+            physics, thresholds = physics or scanner, told if thresholds is None else thresholds
             read.append((study, measured, truth))
         progress(number, len(cohort))
+    if left_out is None:
+        refuse_faults(cohort, faults)
+    else:
+        left_out |= {name: error.reason for name, error in faults.items()}
     if physics is None or not read:
         raise ScanweaveError(cohort.folder, "holds no study that fits", "Choose another part, or check the cohort")
     studies, measurements, truths = zip(*read, strict=True)
@@ -100,18 +108,22 @@ def load_pairs(
     return physics, Pairs(torch.stack(truths), torch.stack(measurements), tuple(names), tuple(patients))
 
 
-def _read_pair(study: Study, bins: Sequence[str]) -> tuple[CtPhysics, Tensor, Tensor]:
-    physics, measured = read_measurement(study)
-    truth = torch.from_numpy(np.ascontiguousarray(slice_images([study[name] for name in bins], study.id)))
+def _read_pair(study: Study, bins: Sequence[str]) -> tuple[CtPhysics, tuple[float, ...], Tensor, Tensor]:
+    physics, thresholds, measured = read_measurement(study)
+    scans = [study[name] for name in bins]
+    truth = torch.from_numpy(np.ascontiguousarray(slice_images(scans, study.id)))
     expected = (len(measured), *physics.geometry.shape)
     if tuple(truth.shape) != expected:
         reason = f"its true images are {tuple(truth.shape)}, its scan gives {expected}"
         raise ScanweaveError(study.id, reason, "Put both on one grid, and give the true image of every bin")
-    return physics, measured, truth
+    check_truth(study.id, scans, truth.numpy(), physics.A_dagger(measured[None])[0].numpy(), physics.geometry.pixel)
+    return physics, thresholds, measured, truth
 
 
-def read_measurement(study: Study) -> tuple[CtPhysics, Tensor]:
-    """Return the scanner of a study and its line integrals `(S, V, D)`.
+def read_measurement(study: Study) -> tuple[CtPhysics, tuple[float, ...], Tensor]:
+    """Return the scanner of a study, its thresholds [keV] and its line integrals `(S, V, D)`.
+
+    They are corrected for the beam hardening of water where the spectrum is known: the scanner A is linear.
 
     Raises:
         ScanweaveError: The sinogram is absent or damaged, or its geometry is not one of `physics.ct`.
@@ -119,10 +131,7 @@ def read_measurement(study: Study) -> tuple[CtPhysics, Tensor]:
     sinogram = study.sinogram(SINOGRAM)
     try:
         physics = CtPhysics(geometry_from_dict(sinogram.geometry))
+        lines = corrected_lines(sinogram, dead="interpolate")
     except ScanweaveError as error:
         raise ScanweaveError(study.id, f"{error.where}: {error.reason}", error.next_step) from error
-    if sinogram.kind == "line_integrals":
-        return physics, torch.from_numpy(np.ascontiguousarray(sinogram.values, np.float32))
-    if sinogram.air is None:
-        raise ScanweaveError(study.id, "holds counts without air counts", "Add a scan of air")
-    return physics, torch.from_numpy(line_integrals(sinogram.values, sinogram.air, dead="interpolate").values)
+    return physics, thresholds_of(sinogram), torch.from_numpy(np.ascontiguousarray(lines))

@@ -16,10 +16,12 @@ class AcidPlan(SavedPlan):
     Attributes:
         physics: The scanner as plain values, see `operators.describe`.
         channels: Names of an image's channels: bins of CT, or the two parts of a complex image.
+        thresholds: Lower threshold of each bin [keV]; empty with a single energy window, or where no cohort told them.
     """
 
     physics: dict[str, Any]
     channels: tuple[str, ...]
+    thresholds: tuple[float, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:

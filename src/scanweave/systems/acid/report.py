@@ -75,11 +75,17 @@ def _short(chosen: Choices, record: dict[str, Any] | None) -> Section:
     items = [
         ("BREN ratio", errors["mean"], f"on the network's own errors; largest {errors['worst']:.3g}"),
         ("Feedback", chosen.feedback, chosen.reason),
-        ("Step", chosen.step, "chosen on validation images"),
+        ("Step", chosen.step, f"chosen on {chosen.part} images"),
         ("Threshold", chosen.threshold, "in root mean squares of A†p, likewise"),
     ]
     told = [] if record is None else notes(pd.DataFrame(record["rows"]))
-    return Section("In short", "", [*(Caution(f"{line.removeprefix('note: ')}.") for line in told), KeyNumbers(items)])
+    return Section(
+        "In short", "", [*(Caution(f"{_begun(line.removeprefix('note: '))}.") for line in told), KeyNumbers(items)]
+    )
+
+
+def _begun(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _scanner(run: Run, plan: AcidPlan) -> Section:
@@ -98,7 +104,7 @@ def _scanner(run: Run, plan: AcidPlan) -> Section:
 
 def _loop(chosen: Choices) -> Section:
     rows = [
-        {"images": KINDS.get(name, f"{name} of their size, smooth"), "mean ratio": ratio["mean"],
+        {"images": KINDS.get(name) or f"smooth noise, {name.split()[-1]} of their size", "mean ratio": ratio["mean"],
          "largest": ratio["worst"], "share at 1 or above": ratio["above"], "n": ratio["n"]}
         for name, ratio in chosen.bren.items()
     ]  # fmt: skip
@@ -106,7 +112,8 @@ def _loop(chosen: Choices) -> Section:
         {**{name: value for name, value in r.items() if name != "psnr"}, "PSNR [dB]": r["psnr"]} for r in chosen.tried
     ]
     lead = "Convergence rests on a bounded relative error norm: ‖f − Φ(A f)‖ < ‖f‖ on what is fed back. Measured here."
-    caption = "Mean over validation images, with no stop; in use the loop stops an image at the dashed line."
+    stops = "in use the loop stops an image at the dashed line" if chosen.discrepancy else "nor is there one in use"
+    caption = f"Mean over {chosen.part} images, with no stop; {stops}."
     blocks: list[Figure | Table] = [
         Table(rows, "‖f − Φ(A f)‖ / ‖f‖ by kind of image."),
         Figure(
@@ -115,7 +122,7 @@ def _loop(chosen: Choices) -> Section:
             "Data residual falling over the rounds.",
             vector=True,
         ),
-        Table(tried, "What was tried on validation images.", {"PSNR [dB]": "{:.2f}"}),
+        Table(tried, f"What was tried on {chosen.part} images.", {"PSNR [dB]": "{:.2f}"}, folded=True),
     ]
     return Section("The loop", lead, blocks)
 
@@ -127,8 +134,8 @@ def _quality(folder: Path, record: dict[str, Any]) -> Section:
         for method in summary["method"].unique()
     ]
     lead = (
-        f"{tried_on(record)} {sureness(summary['patients'])} TV: total variation, its weight tuned on the validation "
-        "images."
+        f"{tried_on(record)} {sureness(summary['patients'])} TV: total variation, its weight chosen on the same images "
+        "as the loop."
     )
     blocks: list[Block] = [Table(rows, "Against the true images.", {"PSNR [dB]": "{:.2f}"})]
     if (folder / SHEET).is_file():

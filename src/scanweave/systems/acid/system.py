@@ -26,7 +26,7 @@ from scanweave.nets.sizes import parameter_count
 from scanweave.physics.variation import TotalVariation
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import true_bins, with_truth
+from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of, true_bins, with_truth
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.acid import evaluation, report
@@ -103,9 +103,13 @@ class AcidSystem:
                     training, validation = divide(sound, fold, say)
                     with counted("sinograms read", shown=started.main) as progress:
                         physics, pairs = load_pairs(training, bins, progress=progress)
-                    held = load_pairs(validation, bins, physics=physics)[1] if len(validation) else None
+                    told = thresholds_of(training[training.studies[0]].sinogram(SINOGRAM))
+                    held = (
+                        load_pairs(validation, bins, physics=physics, thresholds=told)[1] if len(validation) else None
+                    )
                     note_cohort(started, cohort, bins, fold)
-                _train(started, physics, pairs, held, config, bins, say)
+                plan = AcidPlan(physics=describe(physics), channels=tuple(bins), thresholds=told)
+                _train(started, plan, physics, pairs, held, config, say)
         return cls(Run.open(run), config.training.device)
 
     @classmethod
@@ -139,13 +143,13 @@ class AcidSystem:
                 "pairs", f"images of {training.truth.shape[1]} channels", f"The scanner wants {wanted}: (N, 2, H, W)"
             )
         about = {"path": "pairs in memory", "sha256": _digest(training, validation)}
-        channels = (
-            ["real", "imaginary"] if is_complex(physics) else [f"bin{n + 1}" for n in range(training.truth.shape[1])]
-        )
+        bins = tuple(f"bin{n + 1}" for n in range(training.truth.shape[1]))
+        channels = ("real", "imaginary") if is_complex(physics) else bins
+        plan = AcidPlan(physics=describe(physics), channels=channels)
         # No file that could change, but the patients are known: none of them is to test the run.
         inputs: dict[str, ImageStates] = {p: {} for part in filter(None, (training, validation)) for p in part.patients}
         with Run.start(run, "acid", config.model_dump(mode="json"), about, inputs) as started:
-            _train(started, physics, training, validation, config, channels, say)
+            _train(started, plan, physics, training, validation, config, say)
         return cls(Run.open(run), config.training.device)
 
     @classmethod
@@ -161,10 +165,10 @@ class AcidSystem:
         """The whole workflow with what was chosen at the fit, on its own or another scanner."""
         physics = physics or self.physics
         phi, chosen = self.phi(physics), self.choices
-        shape = (len(self.channels), *self._grid(physics))
+        like = torch.zeros(1, len(self.channels), *self._grid(physics), device=self.device)
         found = {name: getattr(chosen, name) for name in ("step", "threshold", "discrepancy")}
         settings = self.config.loop.model_copy(update=found)
-        feedback = feedback_map(chosen.feedback, phi, physics, shape)
+        feedback = feedback_map(chosen.feedback, phi, physics, like)
         return Acid(phi, physics, settings, feedback=feedback, noise=chosen.noise, coupled=is_complex(physics))
 
     def methods(self, physics: LinearPhysics | None = None) -> dict[str, Reconstruct]:
@@ -185,16 +189,24 @@ class AcidSystem:
             targets: Which bins to return; None: all.
 
         Raises:
-            ScanweaveError: The sinogram is absent, of another grid or number of bins, or a target is unknown.
+            ScanweaveError: The sinogram is absent, of another grid or other bins, or a target is unknown.
         """
         if is_complex(self.physics):
             raise ScanweaveError(study.id, "the run was fitted to MRI", "Call methods() on k-space in Python")
-        physics, measurement = read_measurement(study)
+        wanted = self.channels if targets is None else targets
+        unknown = [name for name in wanted if name not in self.channels]
+        if unknown:
+            known = ", ".join(self.channels)
+            raise ScanweaveError("targets", f"the run does not know '{unknown[0]}'", f"Choose from {known}")
+        physics, thresholds, measurement = read_measurement(study)
         if physics.geometry.shape != self._grid(self.physics) or len(measurement) != len(self.channels):
             raise ScanweaveError(
                 study.id, f"{len(measurement)} bins on a grid of {physics.geometry.shape}",
                 f"This run knows {len(self.channels)} bins on {self._grid(self.physics)}",
             )  # fmt: skip
+        same_pixel(physics.geometry.pixel, self.physics.geometry.pixel, study.id)
+        if self.plan.thresholds:
+            same_thresholds(thresholds, self.plan.thresholds, study.id)
         record = Record()
         with torch.no_grad():
             image = self.acid(physics)(measurement[None].to(self.device), record)[0].cpu().numpy()
@@ -204,7 +216,7 @@ class AcidSystem:
             print(line, file=sys.stderr)
         pixel = physics.geometry.pixel
         made = {name: slice_scan(one, pixel, synthetic=True) for name, one in zip(self.channels, image, strict=True)}
-        return study.with_scans({name: made[name] for name in (self.channels if targets is None else targets)})
+        return study.with_scans({name: made[name] for name in wanted})
 
     def evaluate(
         self,
@@ -244,11 +256,11 @@ def _is_done(run: Run) -> bool:
 
 def _train(
     run: Run,
+    plan: AcidPlan,
     physics: LinearPhysics,
     training: Pairs,
     validation: Pairs | None,
     config: AcidConfig,
-    channels: Sequence[str],
     say: Say,
 ) -> None:
     """Train, and choose what the loop needs; what is done already is not done again."""
@@ -261,14 +273,17 @@ def _train(
     else:
         say(f"network: {parameter_count(task.network) / 1e6:.2f} million parameters, preset {config.preset}")
         if run.main:
-            AcidPlan(physics=describe(physics), channels=tuple(channels)).save(run.folder / PLAN)
+            plan.save(run.folder / PLAN)
         train(task, config.training, run)
     with accelerator.main_process_first():
         if not (run.folder / CHOICES).is_file():
-            network = with_weights(make_network(len(channels), config.network), run.weights)
+            network = with_weights(make_network(len(plan.channels), config.network), run.weights)
             network = network.to(accelerator.device).eval().requires_grad_(False)
-            pairs = (training if validation is None else validation).to(accelerator.device)
-            choose(Reconstruction(network, physics), physics, pairs, config, data_range, say).save(run.folder)
+            pairs, part = (training, "training") if validation is None else (validation, "validation")
+            if validation is None:
+                say("note: without a validation part, the loop is chosen on images that the network has learnt")
+            phi = Reconstruction(network, physics)
+            choose(phi, physics, pairs.to(accelerator.device), config, data_range, say, part).save(run.folder)
 
 
 def _digest(*parts: Pairs | None) -> str:

@@ -43,6 +43,7 @@ class Choices:
         tried: PSNR on validation images [dB] by step, threshold and discrepancy.
         tv_weight: Weight of the total variation that stands beside the loop, chosen on the same images.
         curve: ‖p − A f‖ / ‖p‖ by round, the mean over validation images, without a stop.
+        part: Whose images all this was chosen on: "validation", or "training" where a fit has no validation part.
     """
 
     step: float
@@ -56,6 +57,7 @@ class Choices:
     bren: dict[str, dict[str, float]] = field(default_factory=dict)
     tried: list[dict[str, float]] = field(default_factory=list)
     curve: list[float] = field(default_factory=list)
+    part: str = "validation"
 
     def save(self, folder: Path) -> None:
         """Write them into a run."""
@@ -77,7 +79,13 @@ class Choices:
 
 
 def choose(
-    phi: Reconstruct, physics: LinearPhysics, pairs: Pairs, config: AcidConfig, data_range: float, say: Say = print
+    phi: Reconstruct,
+    physics: LinearPhysics,
+    pairs: Pairs,
+    config: AcidConfig,
+    data_range: float,
+    say: Say = print,
+    part: str = "validation",
 ) -> Choices:
     """Measure BREN and the noise, decide the feedback, and try steps and thresholds.
 
@@ -88,18 +96,20 @@ def choose(
         config: What is tried.
         data_range: Span of the true images.
         say: Takes lines about choices, and the warning where BREN reaches 1.
+        part: Whose images they are, "validation" or "training".
     """
     pairs = pairs.first(config.tuning.images)
     generator = Generator().manual_seed(config.training.seed)
     ratios = measure_bren(phi, physics, pairs.truth, pairs.measurement, generator)
     kind, reason = choose_feedback(ratios, config.loop.feedback, say)
     noise = noise_level(physics, pairs.truth, pairs.measurement)
-    feedback = feedback_map(kind, phi, physics, tuple(pairs.truth.shape[1:]))
+    feedback = feedback_map(kind, phi, physics, pairs.truth[:1])
     tried = _tried(phi, physics, pairs, config, data_range, feedback, noise)
     best = max(tried, key=lambda row: row["psnr"])
+    stop = f"stop at {best['discrepancy']:g} of the noise" if best["discrepancy"] else "no stop"
     say(
-        f"loop: step {best['step']:g}, threshold {best['threshold']:g}, stop at {best['discrepancy']:g} of the noise, "
-        f"feedback by {kind} ({reason}); {best['psnr']:.2f} dB on {len(pairs)} validation images"
+        f"loop: step {best['step']:g}, threshold {best['threshold']:g}, {stop}, "
+        f"feedback by {kind} ({reason}); {best['psnr']:.2f} dB on {len(pairs)} {part} images"
     )
     settings = config.loop.model_copy(update={"step": best["step"], "threshold": best["threshold"], "discrepancy": 0.0})
     record = Record()
@@ -109,7 +119,7 @@ def choose(
         discrepancy=best["discrepancy"],
         data_range=data_range, tv_weight=tune_variation(physics, pairs, config, data_range), bren=plain(ratios),
         tried=tried,
-        curve=[float(values.mean()) for values in record.residual],
+        curve=[float(values.mean()) for values in record.residual], part=part,
     )  # fmt: skip
 
 

@@ -10,10 +10,9 @@ import torch
 
 from scanweave.engine.selection import Choice, select_studies
 from scanweave.errors import ScanweaveError
-from scanweave.measures.stability.measuring import measuring, noise_level
+from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
 from scanweave.measures.stability.setup import Measure, Reconstruct, Setup
 from scanweave.physics.ct.operators import CtPhysics
-from scanweave.physics.views import with_views
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.ultra.figures import NAMES
 from scanweave.systems.ultra.images import SpectralImages
@@ -43,16 +42,19 @@ def audit_setup(system: Ultra, cohort: Cohort, *, part: Choice | None = None, sa
         torch.from_numpy(np.stack([np.asarray(getattr(one, field), np.float32) for one in images])).to(system.device)
         for field in ("truth", "lines")
     )
-    noise = noise_level(physics, truth, lines)
+    noise = noise_levels(physics, truth, lines)
+
+    scanner = None if system.network.needs_sinogram else with_more(physics, say)
 
     def more(factor: float) -> tuple[dict[str, Reconstruct], Measure]:
-        other = with_views(physics, factor).to(system.device)
+        assert scanner is not None  # noqa: S101 - else it is not handed out
+        other = scanner(factor).to(system.device)
         return methods(system, other), measuring(other, noise)
 
     return Setup(
         truth=truth, measurement=lines, methods=methods(system, physics), forward=physics.A,
         measure=measuring(physics, noise), patients=tuple(one.patient for one in images),
-        data_range=max(system.plan.span), more=None if system.network.needs_sinogram else more,
+        data_range=max(system.plan.span), more=None if scanner is None else more,
         about={**chosen.about, "left_out": left_out},
     )  # fmt: skip
 

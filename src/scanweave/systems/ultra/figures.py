@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from scanweave.physics.spectral.materials import linear_attenuation
 from scanweave.report.slices import colour_bar, placed
 from scanweave.report.style import ACCENT, DIFFERENCE, INK, SOFT, WIDTH, styled
 
@@ -19,6 +20,8 @@ NAMES = {"fbp": "FBP", "ultra": "ULTRA", "truth": "truth"}
 GREY = 0.75
 """Share of a bin's range that is white: soft tissue is a light grey."""
 COLOURS = (SOFT, ACCENT)
+MONO = "mono"
+"""What the names of monoenergetic images begin with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +68,16 @@ def material_sheet(maps: Mapping[str, Mapping[str, Array]]) -> Figure:
     """Draw material maps and virtual monoenergetic images of each version of a slice, one row a version.
 
     Args:
-        maps: Images by name, by version; the first version, the truth, decides the grey scale.
+        maps: Images by name, by version; the first version, the truth, decides the grey scale of material maps. That of
+            monoenergetic images is the attenuation of water.
     """
     versions = list(maps)
     columns = list(maps[versions[0]])
     shape = maps[versions[0]][columns[0]].shape
-    figure, tiles = _tiles(versions, columns, shape[0] / shape[1])
-    for column, name in enumerate(columns):
-        real = maps[versions[0]][name]
-        white = max(float(np.percentile(real, 99.9)), 1e-6)  # inserts fill few pixels
+    whites = [_white(name, maps[versions[0]][name]) for name in columns]
+    titles = [f"{name}\n{_scale(name, white)}" for name, white in zip(columns, whites, strict=True)]
+    figure, tiles = _tiles(versions, titles, shape[0] / shape[1], lines=2)
+    for column, (name, white) in enumerate(zip(columns, whites, strict=True)):
         for row, version in enumerate(versions):
             _grey(tiles[row][column], maps[version][name], white)
     return figure
@@ -102,8 +106,22 @@ def _grey(axes: Axes, image: Array, white: float) -> None:
     axes.imshow(image, cmap="gray", vmin=0.0, vmax=white)
 
 
-def _tiles(rows: Sequence[str], columns: Sequence[str], ratio: float) -> tuple[Figure, list[list[Axes]]]:
-    left, right, top, gap = 1.0, 0.95, 0.32, 0.04
+def _white(name: str, real: Array) -> float:
+    if name.startswith(MONO):
+        return GREY * 2 * float(linear_attenuation("water", float(name.removeprefix(MONO))))
+    return max(float(np.percentile(real, 99.9)), 1e-6)  # inserts fill few pixels
+
+
+def _scale(name: str, white: float) -> str:
+    if name.startswith(MONO):
+        return f"{white:.2g} /mm"
+    return f"{white:.2g} g/cm³" if white >= 0.1 else f"{1000 * white:.2g} mg/cm³"
+
+
+def _tiles(
+    rows: Sequence[str], columns: Sequence[str], ratio: float, lines: int = 1
+) -> tuple[Figure, list[list[Axes]]]:
+    left, right, top, gap = 1.0, 0.95, 0.15 + 0.17 * lines, 0.04
     width = min((WIDTH - left - right) / len(columns) - gap, 2.0)
     tall = width * ratio
     figure = Figure(figsize=(WIDTH, top + len(rows) * (tall + gap) + 0.05))
@@ -112,7 +130,7 @@ def _tiles(rows: Sequence[str], columns: Sequence[str], ratio: float) -> tuple[F
         for r in range(len(rows))
     ]
     for axes, name in zip(tiles[0], columns, strict=True):
-        axes.set_title(name, loc="center", pad=5)
+        axes.set_title(name, loc="center", pad=5, fontsize=10 if lines == 1 else 8.5)
     for line, name in zip(tiles, rows, strict=True):
         words = " ".join(NAMES.get(word, word) for word in name.split())
         line[0].set_ylabel(words, rotation=0, ha="right", va="center", labelpad=6, color=INK)

@@ -19,17 +19,16 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
 from scanweave.physics.ct.fbp import FilteredBackprojection, Window
 from scanweave.physics.ct.geometry import CtGeometry, geometry_from_dict
-from scanweave.physics.spectral.hardening import correct_for_water
-from scanweave.physics.spectral.logarithm import line_integrals
+from scanweave.physics.spectral.corrected import beam_of, corrected_lines
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.sinogram import Sinogram
+from scanweave.studies.measured import check_truth, refuse_faults, thresholds_of
 from scanweave.studies.slices import slice_images
 from scanweave.studies.study import Study
-from scanweave.systems.ultra.plan import beam_of, thresholds_of
+from scanweave.systems.ultra.plan import Beam
 
 Array = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-FORMAT = 1
+FORMAT = 2
 """Part of every name in the training cache: raise it when a slice is reconstructed in another way."""
 
 
@@ -45,6 +44,7 @@ class SpectralImages:
         lines: Corrected line integrals, `(S, views, detectors)`.
         geometry: The scan.
         thresholds: Lower threshold of each bin [keV].
+        beam: Energies of the spectrum [keV] and what each adds to each bin; absent where the sinogram does not tell.
     """
 
     id: str
@@ -54,6 +54,7 @@ class SpectralImages:
     lines: Array
     geometry: CtGeometry
     thresholds: tuple[float, ...]
+    beam: Beam | None = None
 
 
 def reconstructed(study: Study, sinogram: str, bins: Sequence[str], window: Window) -> SpectralImages:
@@ -76,17 +77,11 @@ def reconstructed(study: Study, sinogram: str, bins: Sequence[str], window: Wind
         raise ScanweaveError(
             where, f"reconstructs to {_size(fbp)}, but its true images are {_size(truth)}", "Put both on one grid"
         )
-    return SpectralImages(study.id, study.patient, fbp, truth, lines, geometry, thresholds_of(measured))
-
-
-def corrected_lines(sinogram: Sinogram) -> Array:
-    """Return line integrals `(S, views, detectors)`, corrected for the beam hardening of water where it is known."""
-    if sinogram.kind == "counts":
-        values = line_integrals(sinogram.values, np.asarray(sinogram.air)).values
-    else:
-        values = np.asarray(sinogram.values, np.float32)
-    beam = beam_of(sinogram)
-    return values if beam is None else np.asarray(correct_for_water(values, *beam), np.float32)
+    if truth is not None:
+        check_truth(where, (study.scans[name] for name in bins), truth, fbp, geometry.pixel)
+    return SpectralImages(
+        study.id, study.patient, fbp, truth, lines, geometry, thresholds_of(measured), beam_of(measured)
+    )
 
 
 def true_images(study: Study, bins: Sequence[str]) -> Array | None:
@@ -112,16 +107,25 @@ def prepared(
         bins: Names of the true images.
         window: Of the filtered backprojection.
         progress: Called with the number of studies done and of all, after each.
+
+    Raises:
+        ScanweaveError: A study cannot be reconstructed; all that cannot are told together.
     """
     by_patient = image_states(cohort, [*(f"scan:{name}" for name in bins), f"sinogram:{sinogram}"])
     states = {study: images for studies in by_patient.values() for study, images in studies.items()}
-    made = []
+    made: list[SpectralImages] = []
+    faults: dict[str, ScanweaveError] = {}
     for number, name in enumerate(cohort.studies, start=1):
         state = json.dumps([FORMAT, sinogram, list(bins), window, states[name]])
         key = hashlib.sha256(state.encode()).hexdigest()[:12]
         stem = cohort.folder / "prepared" / f"ultra-{window}" / f"{name}-{key}"
-        made.append(_cached(cohort, name, stem, partial(reconstructed, sinogram=sinogram, bins=bins, window=window)))
+        make = partial(reconstructed, sinogram=sinogram, bins=bins, window=window)
+        try:
+            made.append(_cached(cohort, name, stem, make))
+        except ScanweaveError as error:
+            faults[name] = error
         progress(number, len(cohort))
+    refuse_faults(cohort, faults)
     return made
 
 
@@ -135,7 +139,12 @@ def _cached(cohort: Cohort, name: str, stem: Path, make: Callable[[Study], Spect
         for part, values in (("fbp", images.fbp), ("truth", images.truth), ("lines", images.lines)):
             with atomic_write(_file(stem, part)) as temporary, temporary.open("wb") as file:
                 np.save(file, np.asarray(values, np.float32))
-        facts = {"patient": images.patient, "geometry": images.geometry.to_dict(), "thresholds": images.thresholds}
+        facts: dict[str, Any] = {
+            "patient": images.patient,
+            "geometry": images.geometry.to_dict(),
+            "thresholds": images.thresholds,
+        }
+        facts["beam"] = None if images.beam is None else [part.tolist() for part in images.beam]
         with atomic_write(about) as temporary:
             temporary.write_text(json.dumps(facts), encoding="utf-8")
     return _opened(name, stem, about)
@@ -149,8 +158,10 @@ def _opened(name: str, stem: Path, about: Path) -> SpectralImages:
         )
         thresholds = tuple(float(value) for value in facts["thresholds"])
         geometry = geometry_from_dict(facts["geometry"])
-        return SpectralImages(name, str(facts["patient"]), fbp, truth, lines, geometry, thresholds)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = facts["beam"]
+        beam = None if told is None else (np.asarray(told[0], np.float64), np.asarray(told[1], np.float64))
+        return SpectralImages(name, str(facts["patient"]), fbp, truth, lines, geometry, thresholds, beam)
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ScanweaveError(about, f"the training cache is damaged ({error})", f"Remove {about.parent}") from error
 
 

@@ -12,11 +12,15 @@ from pydantic import Field, PositiveFloat
 
 from scanweave.engine.plans import SavedPlan
 from scanweave.errors import ScanweaveError
+from scanweave.physics.spectral.corrected import beam_of, same_beam
 from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image
 from scanweave.physics.spectral.materials import PER_CM_TO_PER_MM, density
+from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of
 from scanweave.studies.sinogram import Sinogram
 
 Array = NDArray[np.floating]
+Beam = tuple[Array, Array]
+"""Energies [keV] `(E,)` and what each adds to the open reading of each bin `(S, E)`."""
 
 
 class SpectralPlan(SavedPlan):
@@ -62,7 +66,7 @@ class SpectralPlan(SavedPlan):
         return (f"sinogram:{self.sinogram}",)
 
     @cached_property
-    def beam(self) -> tuple[Array, Array] | None:
+    def beam(self) -> Beam | None:
         """Energies [keV] `(E,)` and the weights of each bin `(S, E)`, or None."""
         return (np.array(self.energies), np.array(self.weights)) if self.energies else None
 
@@ -91,47 +95,39 @@ class SpectralPlan(SavedPlan):
         }
 
     def check(self, sinogram: Sinogram, where: str) -> None:
-        """Refuse a sinogram of other bins.
+        """Refuse a sinogram of other bins, another spectrum or pixels of another size.
 
         Raises:
-            ScanweaveError: The number of bins or their thresholds differ.
+            ScanweaveError: The number of bins, their thresholds, the spectrum or the pixels differ.
         """
         if sinogram.bins != len(self.bins):
             raise ScanweaveError(
                 where, f"has {sinogram.bins} bins, the run {len(self.bins)}", "Use scans of one protocol"
             )
         same_thresholds(thresholds_of(sinogram), self.thresholds, where)
+        same_spectrum(beam_of(sinogram), self.beam, where)
+        told, wanted = sinogram.geometry.get("pixel"), self.geometry.get("pixel")
+        if isinstance(told, int | float) and wanted:
+            same_pixel(float(told), float(wanted), where)
 
 
-def thresholds_of(sinogram: Sinogram) -> tuple[float, ...]:
-    """Return the thresholds of a sinogram [keV]; none where there is a single energy window."""
-    return () if sinogram.thresholds is None else tuple(float(value) for value in sinogram.thresholds)
-
-
-def same_thresholds(told: Sequence[float], wanted: Sequence[float], where: str) -> None:
-    """Refuse a scan of other bins.
+def same_spectrum(told: Beam | None, wanted: Beam | None, where: str) -> None:
+    """Refuse a scan of another spectrum: its attenuation, material maps and beam hardening are others.
 
     Raises:
-        ScanweaveError: The thresholds differ.
+        ScanweaveError: The spectra differ, or one of them is not known.
     """
-    if tuple(told) != tuple(wanted):
-        reason = f"its thresholds are {_shown(told)} keV, the run's {_shown(wanted)}"
-        raise ScanweaveError(where, reason, "Use scans of one protocol, or fit a run for this one")
+    if told is None and wanted is None:
+        return
+    step = "Use scans of one protocol, or fit a run for this one"
+    if told is None or wanted is None:
+        known, unknown = ("the run", "the scan") if told is None else ("the scan", "the run")
+        raise ScanweaveError(where, f"{known} tells its spectrum, {unknown} does not", step)
+    if not same_beam(told, wanted):
+        raise ScanweaveError(where, "its spectrum, or the response of its bins, differs from the run's", step)
 
 
-def beam_of(sinogram: Sinogram) -> tuple[Array, Array] | None:
-    """Return energies [keV] and the weights of each bin `(S, E)`; with thresholds only, those of ideal bins."""
-    if sinogram.energies is None or sinogram.photons is None:
-        return None
-    response = sinogram.response
-    if response is None:
-        low = np.zeros(1) if sinogram.thresholds is None else sinogram.thresholds
-        above = sinogram.energies >= low[:, None]
-        response = above & ~np.vstack([above[1:], np.zeros((1, above.shape[1]), bool)])
-    return sinogram.energies, np.asarray(response * sinogram.photons / sinogram.photons.sum(), np.float64)
-
-
-def spans(beam: tuple[Array, Array] | None, pixels: Array) -> tuple[float, ...]:
+def spans(beam: Beam | None, pixels: Array) -> tuple[float, ...]:
     """Return the range of each bin [1/mm]; see `SpectralPlan.span`.
 
     Args:
@@ -142,7 +138,3 @@ def spans(beam: tuple[Array, Array] | None, pixels: Array) -> tuple[float, ...]:
         return tuple(np.percentile(pixels, 99.5, axis=1).tolist())
     water = averaged_attenuation(("water",), *beam)[:, 0] * density("water") * PER_CM_TO_PER_MM
     return tuple((2 * water).tolist())
-
-
-def _shown(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values) or "none"

@@ -40,6 +40,8 @@ PAPER = """\
   year    = {2021}
 }
 """
+WORDS = {ALL_BINS: "mean over bins", ALL_MATERIALS: "all materials"}
+"""What rows of a table are called."""
 METRICS = {
     "psnr": ("higher", "mean over bins and validation slices"),
     "psnr_worst": ("higher", "of the worst bin"),
@@ -49,11 +51,13 @@ COLUMNS = {
     "psnr": ("PSNR [dB] ↑", "{:.2f}"),
     "ssim": ("SSIM ↑", "{:.4f}"),
     "rmse": ("RMSE [1/mm] ↓", "{:.2e}"),
+}
+EDGE_COLUMNS = {
     "mtf50": ("edge MTF50 [1/mm] ↑", "{:.3f}"),
     "noise": ("noise [1/mm]", "{:.2e}"),
     "noise_frequency": ("noise frequency [1/mm]", "{:.3f}"),
 }
-MATERIAL_COLUMNS = {"rmse": ("RMSE [g/cm³] ↓", "{:.2e}"), "cnr": ("contrast to noise ↑", "{:.2f}")}
+MATERIAL_COLUMNS = {"rmse": ("RMSE [g/cm³] ↓", "{:.3g}"), "cnr": ("contrast to noise ↑", "{:.2f}")}
 
 
 def write(run: Run, plan: SpectralPlan, path: str | Path | None = None) -> Path:
@@ -118,7 +122,7 @@ def _pictures(folder: Path, record: dict[str, Any]) -> Section:
     case = record["about"]["picture"]
     shown = {
         BINS_PICTURE: f"{case}: each bin, from truth to error; one grey scale a column, one colour scale for all.",
-        MATERIALS_PICTURE: f"{case}: material maps and virtual monoenergetic images, from 0 to the truth's brightest.",
+        MATERIALS_PICTURE: f"{case}: material maps and monoenergetic images; black is 0, white what is written above.",
         PROFILES_PICTURE: f"{case}: attenuation along one row of the lowest and the highest bin.",
     }
     figures = [
@@ -136,11 +140,14 @@ def _quality(plan: SpectralPlan, record: dict[str, Any], summary: pd.DataFrame) 
         "of the error in flat tissue, its frequency the mean of its power."
     )
     by_bin = [*plan.bins, ALL_BINS, WORST_BIN]
-    blocks: list[Block] = [_table(summary, by_bin, COLUMNS, "Energy bins.")]
+    blocks: list[Block] = [
+        _table(summary, by_bin, COLUMNS, "Energy bins."),
+        _table(summary, by_bin[:-1], EDGE_COLUMNS, "Edges and noise of the energy bins."),
+    ]
     materials = [name for name in summary["image"].unique() if name not in by_bin]
     if materials:
         caption = (
-            f"Material maps against the decomposition of the true bins. '{ALL_MATERIALS}': root mean square over "
+            f"Material maps against the decomposition of the true bins. {WORDS[ALL_MATERIALS]}: root mean square over "
             f"materials in units of typical densities. Contrast to noise is that of {K_EDGE} inserts in flat tissue."
         )
         blocks.append(_table(summary, materials, MATERIAL_COLUMNS, caption))
@@ -149,7 +156,7 @@ def _quality(plan: SpectralPlan, record: dict[str, Any], summary: pd.DataFrame) 
 
 def _table(summary: pd.DataFrame, images: list[str], columns: dict[str, tuple[str, str]], caption: str) -> Table:
     rows = [
-        {"image": image, "method": NAMES.get(method, method)}
+        {"image": WORDS.get(image, image), "method": NAMES.get(method, method)}
         | {title: row_of(summary, name, method=method, image=image) for name, (title, _) in columns.items()}
         for image in images
         for method in summary["method"].unique()

@@ -23,7 +23,7 @@ from scanweave.nets.sizes import parameter_count
 from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.studies.check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import true_bins, with_truth
+from scanweave.studies.measured import same_thresholds, true_bins, with_truth
 from scanweave.studies.scan import Scan
 from scanweave.studies.slices import slice_scan
 from scanweave.studies.study import Study
@@ -31,7 +31,7 @@ from scanweave.systems.ultra import evaluation, report
 from scanweave.systems.ultra.auditing import audit_setup
 from scanweave.systems.ultra.config import UltraConfig
 from scanweave.systems.ultra.images import SpectralImages, prepared, reconstructed
-from scanweave.systems.ultra.plan import SpectralPlan, beam_of, same_thresholds, spans, thresholds_of
+from scanweave.systems.ultra.plan import SpectralPlan, same_spectrum, spans
 from scanweave.systems.ultra.reconstruction import Reconstruction
 from scanweave.systems.ultra.task import UltraTask, clean
 
@@ -89,7 +89,7 @@ class Ultra:
             else:
                 with open_accelerator(config.training).main_process_first():
                     slices = _slices(measured, config, bins, started, fold=fold, workers=workers, say=say)
-                    plan = _plan(measured, config, bins, slices[0], started)
+                    plan = _plan(config, bins, slices[0], slices[1], started)
                     note_cohort(started, cohort, bins, fold)
                 task = UltraTask(config, plan, *slices)
                 count = parameter_count(task.network) / 1e6
@@ -187,23 +187,28 @@ def _slices(
 
 
 def _plan(
-    cohort: Cohort, config: UltraConfig, bins: Sequence[str], training: Sequence[SpectralImages], run: Run
+    config: UltraConfig,
+    bins: Sequence[str],
+    training: Sequence[SpectralImages],
+    validation: Sequence[SpectralImages],
+    run: Run,
 ) -> SpectralPlan:
     """The plan of the run: read if it is there, else learnt from the training slices."""
     path = run.folder / "plan.json"
     if path.exists():
         return SpectralPlan.load(path)
-    sinogram = cohort[training[0].id].sinogram(config.sinogram)
-    beam = beam_of(sinogram)
+    thresholds, beam = training[0].thresholds, training[0].beam
     images = [np.asarray(one.truth, np.float64) for one in training[:PLAN_STUDIES]]
     pixels = np.concatenate([image.reshape(len(bins), -1) for image in images], axis=1)
-    for one in training:
-        same_thresholds(one.thresholds, thresholds_of(sinogram), f"{one.id}: {config.sinogram}")
+    for one in (*training, *validation):
+        where = f"{one.id}: {config.sinogram}"
+        same_thresholds(one.thresholds, thresholds, where)
+        same_spectrum(one.beam, beam, where)
     shared = {one.geometry for one in training}
     plan = SpectralPlan(
         sinogram=config.sinogram,
         bins=tuple(bins),
-        thresholds=thresholds_of(sinogram),
+        thresholds=thresholds,
         energies=() if beam is None else tuple(beam[0].tolist()),
         weights=() if beam is None else tuple(tuple(row) for row in beam[1].tolist()),
         offset=tuple(pixels.mean(axis=1).tolist()),
