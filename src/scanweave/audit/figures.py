@@ -107,8 +107,8 @@ def picture_row(images: Mapping[str, NDArray[np.floating]], *, signed: bool = Fa
     side = min((WIDTH - 0.2) / count - gap, 2.4)
     rows, columns = next(iter(images.values())).shape
     figure = Figure(figsize=(0.2 + count * (side + gap), TOP + 0.05 + side * rows / columns))
-    share = 99.8 if signed else 98.0  # bone would leave all else black
-    high = max(float(np.percentile(image, share)) for image in images.values()) or 1.0
+    share, room = (99.8, 1.0) if signed else (98.0, 1.2)  # bone would leave all else black
+    high = room * max(float(np.percentile(image, share)) for image in images.values()) or 1.0
     look: dict[str, Any] = {"cmap": DIFFERENCE if signed else "gray", "vmin": 0, "vmax": high}
     for number, (title, image) in enumerate(images.items()):
         axes = placed(figure, 0.1 + number * (side + gap), TOP, side, side * rows / columns)

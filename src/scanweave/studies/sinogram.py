@@ -165,6 +165,7 @@ class Sinogram:
             worst = int(np.argmax(middle))
             return f"bin {worst} reads {middle[worst]:.3g} times its air counts, with an object in the beam", step
         if most.min() < DIM:
+            step = "Give the air counts of this scan; what is a logarithm already is of the kind 'line_integrals'"
             return f"no reading of bin {int(np.argmin(most))} reaches {DIM:.0%} of its air counts", step
         return None
 
