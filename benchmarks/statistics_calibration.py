@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
-from common import Claim, benchmark_arguments, write_results
+from common import Claim, benchmark_arguments, one_thread_each, write_results
 from scipy.special import expit
 from scipy.stats import norm, ttest_1samp
 
@@ -35,33 +37,34 @@ Outcomes = Mapping[str, bool]
 
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
-    tier = TIERS[arguments.tier]
-    claims = []
-    for kind, experiments, target, bar in (
-        ("coverage", COVERS, COVERAGE, COVERAGE_BAR),
-        ("type-I error", REFUSES, TYPE_ONE, TYPE_ONE_BAR),
-    ):
-        for name, experiment in experiments.items():
-            claims.append(claim(f"{kind}: {name}", rates(name, experiment, **tier), target, bar))
-    write_results("statistics_calibration", arguments, SEEDS, claims)
+    jobs = [(name, seed) for name in (*COVERS, *REFUSES) for seed in SEEDS]
+    with one_thread_each(len(jobs)) as pool:
+        found = pool.map(partial(counts, **TIERS[arguments.tier]), *zip(*jobs, strict=True))
+        total: dict[str, Counter[str]] = defaultdict(Counter)
+        for (name, _), count in zip(jobs, found, strict=True):
+            total[name].update(count)
+    replicates = len(SEEDS) * TIERS[arguments.tier]["replicates"]
+    covered = [claim(f"coverage: {name}", total[name], replicates, COVERAGE, COVERAGE_BAR) for name in COVERS]
+    refused = [claim(f"type-I error: {name}", total[name], replicates, TYPE_ONE, TYPE_ONE_BAR) for name in REFUSES]
+    write_results("statistics_calibration", arguments, SEEDS, covered + refused)
 
 
-def rates(
-    name: str, experiment: Callable[[Generator, int], Outcomes], replicates: int, repeats: int
-) -> dict[str, Interval]:
+def counts(name: str, seed: int, replicates: int, repeats: int) -> Counter[str]:
     """Return how often each method of an experiment covered or refused; its patients depend on its name only."""
-    generators = [np.random.default_rng([seed, zlib.crc32(name.encode())]) for seed in SEEDS]
-    found = [experiment(generator, repeats) for generator in generators for _ in range(replicates)]
-    return {method: proportion(sum(one[method] for one in found), len(found)) for method in found[0]}
+    experiment, rng = (COVERS | REFUSES)[name], np.random.default_rng([seed, zlib.crc32(name.encode())])
+    found: Counter[str] = Counter()
+    for _ in range(replicates):
+        found.update({method: int(yes) for method, yes in experiment(rng, repeats).items()})
+    return found
 
 
-def claim(name: str, found: Mapping[str, Interval], target: float, bar: float) -> Claim:
-    """Return the claim that the first rate is within `bar` of `target` [percentage points]."""
-    method, *controls = found
-    rate = found[method]
+def claim(name: str, found: Mapping[str, int], replicates: int, target: float, bar: float) -> Claim:
+    """Return the claim that the rate of the first method is within `bar` of `target` [percentage points]."""
+    rates = {method: proportion(count, replicates) for method, count in found.items()}
+    rate = next(iter(rates.values()))
     off = [abs(100 * end - target) for end in (rate.value, rate.low, rate.high)]
     nearest = 0.0 if rate.low <= target / 100 <= rate.high else min(off)
-    shown = {f"{kind}: rate %": round(100 * found[kind].value, 2) for kind in (method, *controls)}
+    shown = {f"{method}: rate %": round(100 * one.value, 2) for method, one in rates.items()}
     return Claim(name, off[0], nearest, max(off), "points", rate.n, bar, "lower", shown)
 
 
@@ -187,6 +190,23 @@ def aurocs_differ(area: float, positives: int, negatives: int) -> Callable[[Gene
     return experiment
 
 
+def difference_covers(rng: Generator, repeats: int) -> Outcomes:
+    positive, (first, second) = binormal(rng, 40, 60, 0.8, 0.7)
+    return {"DeLong": covers(compare_aurocs(positive, first, second).difference, 0.1)}
+
+
+def clustered_aurocs_differ(rng: Generator, repeats: int) -> Outcomes:
+    """80 patients with three rows each, which share their outcome and half of each score."""
+    patients = np.repeat(np.arange(80), 3)
+    positive = patients < 30
+    first, second = norm.ppf(0.8) * positive + (rng.normal(size=(2, 80))[:, patients] + rng.normal(size=(2, 240))) / 2
+    comparisons = {
+        "by patient": compare_aurocs(positive, first, second, patients),
+        "by row": compare_aurocs(positive, first, second),
+    }
+    return {kind: refuses(comparison) for kind, comparison in comparisons.items()}
+
+
 def aurocs_inferior(rng: Generator, repeats: int) -> Outcomes:
     positive, (first, second) = binormal(rng, 80, 120, 0.8, 0.85)
     return {"DeLong": refuses(compare_aurocs(positive, first, second, aim=NonInferior(0.05)))}
@@ -260,6 +280,7 @@ COVERS = {
     "net benefit, 150 patients": net_benefit_covers,
     "sensitivity by Wilson, 40 patients": proportion_covers(40, "wilson"),
     "sensitivity by Clopper-Pearson, 40 patients": proportion_covers(40, "clopper-pearson"),
+    "difference of two AUROCs, 40 + 60 patients": difference_covers,
     "difference of paired proportions, 60 patients": paired_proportions_cover,
     "difference of proportions, 40 and 60 patients": proportions_cover,
 }
@@ -267,6 +288,7 @@ REFUSES = {
     "two AUROCs of 0.8, 20 + 40 patients": aurocs_differ(0.8, 20, 40),
     "two AUROCs of 0.8, 10 + 100 patients": aurocs_differ(0.8, 10, 100),
     "two AUROCs of 0.8, 100 + 100 patients": aurocs_differ(0.8, 100, 100),
+    "two AUROCs of 0.8, 80 patients with 3 rows": clustered_aurocs_differ,
     "AUROC worse by the margin, 80 + 120 patients": aurocs_inferior,
     "McNemar mid-p, 50 patients": mcnemar_refuses("mid-p", 50),
     "McNemar exact, 50 patients": mcnemar_refuses("exact", 50),

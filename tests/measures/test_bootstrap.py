@@ -4,6 +4,7 @@ import math
 from dataclasses import astuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
@@ -97,6 +98,14 @@ def test_faults():
         bootstrap([np.nan], ["a"], seed=0)
     with pytest.raises(ScanweaveError, match="rows"):
         paired_difference([1.0, 2.0], [1.0], ["a", "b"], seed=0)
+    with pytest.raises(ScanweaveError, match="2 rows have none"):
+        bootstrap([1.0, 2.0, 3.0], ["a", None, float("nan")], seed=0)
+    with pytest.raises(ScanweaveError, match="confidence: 95"):
+        bootstrap([1.0, 2.0], ["a", "b"], seed=0, confidence=95)
+    with pytest.raises(ScanweaveError, match="repeats: 0"):
+        bootstrap([1.0, 2.0], ["a", "b"], seed=0, repeats=0)
+    with pytest.raises(ScanweaveError, match="not all are numbers"):
+        bootstrap(["good", "bad"], ["a", "b"], seed=0)
 
 
 def test_published_bca():
@@ -135,6 +144,18 @@ def test_a_rare_class_needs_strata():
         bootstrap_measure(auroc, [positive, scores], range(30), seed=0, repeats=500)
     found = bootstrap_measure(auroc, [positive, scores], range(30), strata=positive, seed=0, repeats=500)
     assert found.low < found.value < found.high
+
+
+def test_strata_of_a_shuffled_table_are_taken_by_place():
+    table = pd.DataFrame({"patient": range(40), "positive": np.arange(40) < 9})
+    table["score"] = np.random.default_rng(7).normal(size=40) + table["positive"]
+    shuffled = table.sample(frac=1, random_state=0)
+    columns = [shuffled[name] for name in ("positive", "score", "patient", "positive")]
+    found, plain = (
+        bootstrap_measure(auroc, [positive, score], patient, strata=strata, seed=0, repeats=300)
+        for positive, score, patient, strata in (columns, [column.to_numpy() for column in columns])
+    )
+    assert found == plain
 
 
 def test_a_difference_of_measures_is_a_measure():
@@ -179,6 +200,9 @@ def test_means_of_columns_share_their_resamples():
         ({"strata": [1]}, "1 for 2 rows"),
         ({"patients": ["a", "a"], "strata": [0, 1]}, "belongs to several"),
         ({"columns": [[]], "patients": []}, "there is none"),
+        ({"patients": ["a", None]}, "1 rows have none"),
+        ({"strata": [1, np.nan]}, "1 rows have none"),
+        ({"repeats": 0}, "repeats: 0"),
     ],
 )
 def test_faults_of_measures(options, words):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.calibration import calibration_error, reliability
@@ -23,6 +24,25 @@ def test_calibration_error_by_hand():
     assert calibration_error([0, 1, 0, 1, 1], [0.05, 0.05, 0.31, 0.39, 1.0]) == pytest.approx((2 * 0.45 + 2 * 0.15) / 5)
     surest = [[0.7, 0.2, 0.1], [0.7, 0.1, 0.2], [0.1, 0.0, 0.9]]
     assert calibration_error([0, 1, 2], surest) == pytest.approx((2 * 0.2 + 1 * 0.1) / 3)
+
+
+def test_published_calibration_errors():
+    """TorchMetrics 1.9, examples of `binary_calibration_error` (2 bins) and `multiclass_calibration_error` (3)."""
+    assert calibration_error([0, 0, 1, 1, 1], [0.25, 0.25, 0.55, 0.75, 0.75], bins=2) == pytest.approx(0.29)
+    shares = [[0.25, 0.20, 0.55], [0.55, 0.05, 0.40], [0.10, 0.30, 0.60], [0.90, 0.05, 0.05]]
+    assert calibration_error([0, 1, 2, 0], shares, bins=3) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("spacing", "strategy"), [("width", "uniform"), ("mass", "quantile")])
+def test_curve_is_that_of_scikit_learn(spacing, strategy):
+    """But for what lies on an edge, which goes up here and down there."""
+    rng = np.random.default_rng(2)
+    shares = rng.uniform(size=200) ** 2
+    positive = rng.uniform(size=200) < shares
+    found = reliability(positive, shares, 7, spacing)
+    observed, predicted = calibration_curve(positive, shares, n_bins=7, strategy=strategy)
+    assert [one.observed.value for one in found] == pytest.approx(observed)
+    assert [one.predicted for one in found] == pytest.approx(predicted)
 
 
 @settings(deadline=None, max_examples=40)

@@ -57,6 +57,7 @@ def test_ranking_measures_ignore_scale_and_order(case, random):
 
 
 def test_auprc_by_hand():
+    assert auprc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert auprc([1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0]) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert auprc([1, 0, 0, 0], [0.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)  # chance: the share of positives
 
@@ -140,6 +141,11 @@ def test_true_probabilities_have_the_best_expected_scores(seed):
         (lambda: auroc([], []), "N ≥ 1"),
         (lambda: multiclass_auroc([0, 1, 1], np.full((3, 3), 1 / 3)), "no row is of class 2"),
         (lambda: multiclass_auroc([0, 1, 2], np.eye(3), "micro"), "micro is unknown"),
+        (lambda: multiclass_auroc([0, 0], [[1.0], [1.0]]), "of one class only"),
+        (lambda: brier([0, 0], [[1.0], [1.0]]), "of one class only"),
+        (lambda: f1([0, 1], [0, 1], "micro"), "micro is unknown"),
+        (lambda: mcc(["benign", "malignant"], [0, 1]), "classes: not all are numbers"),
+        (lambda: mcc([0, np.nan], [0, 1]), "whole numbers"),
         (lambda: brier([0, 1], [0.2, 1.2]), "between 0 and 1"),
         (lambda: brier([0, 1], [[0.2, 0.2], [0.5, 0.5]]), "add up to 1"),
         (lambda: log_loss([0, 3], np.full((2, 2), 0.5)), "2 columns"),

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t, ttest_rel
+from sklearn.datasets import make_moons
+from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
+from sklearn.svm import SVC
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.comparisons import Equivalent, NonInferior, compare_means, compare_resampled, holm
@@ -64,6 +67,19 @@ def test_no_spread_tells_nothing(first, p):
     assert found.p == pytest.approx(p, nan_ok=True)
 
 
+def test_published_corrected_resampled_t():
+    """scikit-learn 1.9, "Statistical comparison of models using grid search": t = 0.750, one-sided p = 0.227."""
+    features, classes = make_moons(noise=0.352, random_state=1, n_samples=100)
+    folds = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
+    curved, straight = (
+        cross_val_score(SVC(kernel=kernel), features, classes, cv=folds, scoring="roc_auc")
+        for kernel in ("rbf", "linear")
+    )
+    found = compare_resampled(curved - straight, train=90, test=10)
+    assert found.p / 2 == pytest.approx(0.227, abs=5e-4)
+    assert t.isf(found.p / 2, 99) == pytest.approx(0.750, abs=5e-4)
+
+
 def test_corrected_resampled_t_by_hand():
     """Nadeau & Bengio 2003: the variance of the mean is (1 / J + test / train) s², not s² / J."""
     differences = np.array([0.02, 0.01, 0.03, -0.01, 0.02])
@@ -89,10 +105,23 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm([0.02]), [0.02])
 
 
+def test_published_holm():
+    """SAS/STAT 13.2 User's Guide, MULTTEST, Example 67.5: of 24 tests one is below 1 when adjusted, 0.8395."""
+    values = """
+    0.28282 0.30688 0.71022 0.77175 0.78180 0.88581 0.54685 0.84978 0.24228 0.58977 0.03498 0.41607
+    0.31631 0.05254 0.45061 0.75758 0.12496 0.49485 0.21572 0.50505 0.94372 0.81260 0.77596 0.36889
+    """
+    found = holm([float(value) for value in values.split()])
+    assert found[10] == pytest.approx(0.8395, abs=5e-5)
+    assert (np.delete(found, 10) == 1).all()
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: compare_means([1.0], [1.0, 2.0]), "against"),
+        (lambda: compare_means([np.inf, 1.0], [np.inf, 2.0]), "infinite"),
+        (lambda: compare_means(["good"], [1.0]), "not all are numbers"),
         (lambda: compare_means([np.nan], [1.0]), "no patient has both"),
         (lambda: compare_means([1.0, 2.0], [0.0, 0.0], confidence=95), "between 0 and 1"),
         (lambda: compare_resampled([], 80, 20), "differences"),

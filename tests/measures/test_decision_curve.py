@@ -20,6 +20,14 @@ def test_net_benefit_by_hand():
     assert net_benefit(POSITIVE, PROBABILITIES, 0.95) == 0  # nobody is treated
 
 
+def test_published_net_benefit():
+    """R's dcurves, `dca(cancer ~ famhistory)` on its own table: 750 patients, 105 with cancer; called are 24 and 91."""
+    positive, called = np.repeat([1, 1, 0, 0], [24, 81, 91, 554]), np.repeat([1, 0, 1, 0], [24, 81, 91, 554])
+    points = decision_curve(positive, called, range(750), [0.1, 0.2, 0.35], seed=0, repeats=50)
+    assert [point.model.value for point in points] == pytest.approx([0.0185185, 0.0016667, -0.0333333], abs=5e-8)
+    assert [point.treat_all.value for point in points] == pytest.approx([0.0444444, -0.075, -0.3230769], abs=5e-8)
+
+
 def test_curve_holds_the_three_policies():
     points = decision_curve(POSITIVE, PROBABILITIES, range(100), [0.01, 0.2, 0.6], seed=0)
     for point in points:

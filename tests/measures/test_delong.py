@@ -106,6 +106,36 @@ def test_rows_of_a_patient_count_once():
     assert sure.high - sure.low < 0.7 * (once.high - once.low)
 
 
+def clustered(positive, scores, patients):
+    """AUROCs and covariance from all pairs, after Obuchowski 1997: sums over patients, in place of rows."""
+    names, areas, gains, losses = np.unique(patients), [], [], []
+    for one in scores:
+        apart = np.subtract.outer(one[positive], one[~positive])
+        psi = (apart > 0) + 0.5 * (apart == 0)
+        areas.append(psi.mean())
+        gains.append([(psi.mean(axis=1) - areas[-1])[patients[positive] == name].sum() for name in names])
+        losses.append([(psi.mean(axis=0) - areas[-1])[patients[~positive] == name].sum() for name in names])
+    gains, losses, m, n = np.array(gains), np.array(losses), positive.sum(), (~positive).sum()
+    of_both, count, with_m, with_n = gains @ losses.T / (m * n), *map(len, map(np.unique, (
+        patients, patients[positive], patients[~positive]
+    )))  # fmt: skip
+    spread = with_m / (with_m - 1) * gains @ gains.T / m**2 + with_n / (with_n - 1) * losses @ losses.T / n**2
+    return areas, spread + count / (count - 1) * (of_both + of_both.T)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**16))
+def test_sums_over_patients_give_what_all_pairs_give(seed):
+    rng = np.random.default_rng(seed)
+    patients, positive = rng.integers(0, 9, size=50), np.arange(50) < 20
+    scores = rng.integers(0, 6, size=(2, 50)) + 0.3 * patients
+    areas, covariance, n = aurocs_with_covariance(positive, scores, patients)
+    expected, spread = clustered(positive, scores, patients)
+    np.testing.assert_allclose(areas, expected)
+    np.testing.assert_allclose(covariance, spread, atol=1e-14)
+    assert n == len(np.unique(patients))
+
+
 def test_patients_with_rows_of_both_classes_agree_with_the_bootstrap():
     rng = np.random.default_rng(1)
     patients = np.repeat(np.arange(150), 4)
@@ -176,6 +206,8 @@ def test_margins_agree_with_the_interval(ovarian):
         (lambda: auroc_interval([1, 1], [0, 1]), "every row is positive"),
         (lambda: auroc_interval([1, 0], [np.inf, 1]), "NaN or infinity"),
         (lambda: auroc_interval([1, 0], [0, 1], ["a"]), "1 for 2 rows"),
+        (lambda: auroc_interval([1, 0, 1], [0, 1, 2], ["a", None, "b"]), "1 rows have none"),
+        (lambda: auroc_interval([1, 0], ["high", "low"]), "not all are numbers"),
         (lambda: auroc_interval([1, 0], [0, 1], scale="log"), "log is unknown"),
         (lambda: auroc_interval([1, 0, 1, 0], [0, 1, 2, 3], confidence=95), "between 0 and 1"),
         (lambda: compare_aurocs([1, 0], [0, 1], [0, 1, 2]), "2 rows"),

@@ -42,6 +42,17 @@ def test_the_target_is_reached_and_no_more_is_given_up_than_needed(rows, rule, t
         assert OperatingPoint(threshold, "", 0).confusion(positive, scores).rates()[rule].value < target
 
 
+def test_a_share_that_is_just_reached_is_reached():
+    """1 − 5/12 is less than 7/12 by rounding; of 12 negatives 7 are enough for a specificity of 7/12."""
+    positive, scores = np.arange(13) == 12, np.arange(13.0)
+    assert choose_operating_point(positive, scores, "specificity", 7 / 12).threshold == 7
+
+
+def test_of_equal_youden_indices_the_highest_threshold_is_taken():
+    """1/3 + 1 − 0 and 2/3 + 1 − 1/3 are equal but for rounding."""
+    assert choose_operating_point([1, 1, 0, 1, 0, 0], [3.0, 2.0, 2.0, 1.0, 1.0, 1.0]).threshold == 3
+
+
 def test_nobody_is_called_where_that_is_best():
     point = choose_operating_point([1, 0, 0], [0.1, 0.9, 0.5], "specificity", 1.0)
     assert not point.call([0.1, 0.5, 0.9]).any()
@@ -85,6 +96,7 @@ def test_a_rate_of_nothing_is_not_a_number():
         (lambda: choose_operating_point(POSITIVE, SCORES, "sensitivity", 95), "between 0 and 1"),
         (lambda: choose_operating_point(POSITIVE, SCORES, "youden", 0.9), "youden has none"),
         (lambda: OperatingPoint(0.5, "", 0).call([0.1, np.nan]), "NaN"),
+        (lambda: OperatingPoint(0.5, "", 0).call(["high"]), "not all are numbers"),
         (lambda: OperatingPoint(0.5, "", 0).confusion([1, 0], [0.1]), "2 rows"),
     ],
 )

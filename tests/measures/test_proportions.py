@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import xlogy
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.comparisons import Equivalent, NonInferior
@@ -76,6 +76,12 @@ def test_published_differences_of_paired_proportions():
     )
 
 
+def test_published_non_inferiority_of_paired_proportions():
+    """Contact lenses, Tango 1998, example 2: with a margin of 0.1 Z is 1.709."""
+    found = compare_paired_proportions(*pairs(43, 0, 1, 0), NonInferior(0.1))
+    assert norm.isf(found.p) == pytest.approx(1.709, abs=5e-4)
+
+
 def test_published_differences_of_proportions():
     """Newcombe 1998 (Statistics in Medicine 17:873), Table II, method 6 (Miettinen & Nurminen)."""
     published = {
@@ -134,10 +140,16 @@ def test_readers_who_never_differ():
     assert compare_paired_proportions(first[:6], first[:6], NonInferior(0.1)).p > 0.1  # of 6 patients that says little
 
 
+@pytest.mark.parametrize("method", ["mid-p", "exact", "corrected"])
+def test_readers_who_differ_as_often_either_way_do_not_differ(method):
+    assert mcnemar(*pairs(5, 1, 1, 5), method).p == 1
+
+
 def test_margins_agree_with_the_interval():
     case = (50, 44), (60, 60)
     edge = -compare_proportions(*case).difference.low
-    assert edge < 0 or compare_proportions(*case, NonInferior(edge)).p == pytest.approx(0.025, abs=1e-4)
+    assert edge > 0
+    assert compare_proportions(*case, NonInferior(edge)).p == pytest.approx(0.025, abs=1e-4)
     narrow = compare_proportions(*case, confidence=0.9).difference
     assert compare_proportions(*case, Equivalent(narrow.high)).p == pytest.approx(0.05, abs=1e-4)
 
@@ -152,6 +164,8 @@ def test_none_of_none():
     [
         (lambda: proportion(3, 2), "3 of 2"),
         (lambda: proportion(-1, 2), "-1 of 2"),
+        (lambda: proportion(0.8, 50), "whole numbers"),
+        (lambda: proportion(math.nan, 50), "nan of 50"),
         (lambda: proportion(1, 2, "wald"), "wald is unknown"),
         (lambda: proportion(1, 2, confidence=1.0), "between 0 and 1"),
         (lambda: mcnemar([1, 0], [1]), "1 patients against 2"),

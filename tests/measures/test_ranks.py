@@ -37,6 +37,11 @@ def test_one_patient_tells_no_ranks():
     assert np.isnan(ranks.low).all()
 
 
+def test_confidence_is_a_fraction():
+    with pytest.raises(ScanweaveError, match="confidence: 95"):
+        rank_intervals([[1.0, 2.0]], n=5, confidence=95)
+
+
 @pytest.mark.parametrize("scores", [[[1.0, np.nan]], [1.0, 2.0], np.empty((0, 3))])
 def test_faults(scores):
     with pytest.raises(ScanweaveError, match="scores"):

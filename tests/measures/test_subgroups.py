@@ -68,6 +68,19 @@ def test_a_cell_cannot_be_found_through_another_variable():
     assert spans(table, {"site": site, "scanner": scanner})[("site", "2")] > 1
 
 
+def test_sites_within_a_country_do_not_leave_few():
+    """Of country X all but 4 patients are those of site 1: X less site 1 would tell how many are at sites 2 and 3."""
+    sizes = [60, 2, 2, 30, 6, 20]
+    site = np.repeat(["1", "2", "3", "4", "5", "6"], sizes)
+    country = np.repeat(["X", "X", "X", "Y", "Y", "Y"], sizes)
+    table = subgroup_table(
+        {"country": country, "site": site}, range(120), lambda rows: Interval(1.0, 1.0, 1.0, len(rows))
+    )
+    cells = shown(table)
+    assert not {("country", "X"), ("site", "1")} <= set(cells)
+    assert not {("site", "2"), ("site", "3"), ("site", "5")} & set(cells)
+
+
 def spans(table, groups):
     """How far apart the smallest and largest count of every hidden cell are that fit all counts shown, by linear
     programming over the joint groups of patients."""
@@ -144,6 +157,7 @@ def test_too_few_patients_at_all():
         (lambda: table_of({"sex": ["f", "m"]}, [1, 0], fewest=0), "fewest"),
         (lambda: table_of({"sex": ["f", "m"]}, [1, 0], patients=["a"]), "positive"),
         (lambda: table_of({"sex": ["f", "m"]}, [1, 3]), "other than 0 and 1"),
+        (lambda: table_of({"sex": ["f", "m"]}, [1, 0], patients=["a", None]), "1 rows have none"),
     ],
 )
 def test_faults(call, words):

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.checks import checked_fraction
+from scanweave.measures.checks import checked_fraction, checked_names, checked_numbers
 
 FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], Any]
@@ -69,9 +69,9 @@ def bootstrap(
         The estimate; with one patient its ends are NaN.
 
     Raises:
-        ScanweaveError: No value is left, or the lengths differ.
+        ScanweaveError: No value is left, lengths differ, a row has no patient, or an option that cannot be.
     """
-    rows: FloatArray = np.asarray(values, dtype=np.float64)
+    rows = checked_numbers("values", values)
     present = ~np.isnan(rows)
     groups, rows = _groups(present, patients), rows[present]
     if statistic is np.mean:
@@ -95,13 +95,13 @@ def paired_difference(
 
     Rows are pairs: the same study and target measured twice. A row where either is NaN is left out. See `bootstrap`.
     """
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    first, second = checked_numbers("first", first), checked_numbers("second", second)
     if first.shape != second.shape:
         raise ScanweaveError("values", f"{first.shape} against {second.shape} rows", "Give pairs in the same order")
     if statistic is np.mean:
         return bootstrap(first - second, patients, seed=seed, repeats=repeats, confidence=confidence)
     pairs = np.stack([first, second], axis=1)
-    present: NDArray[np.bool_] = ~np.isnan(pairs).any(axis=1)
+    present = np.asarray(~np.isnan(pairs).any(axis=1))
     groups, pairs = _groups(present, patients), pairs[present]
 
     def difference(rows: FloatArray) -> float:
@@ -117,9 +117,9 @@ def bootstrap_means(
     """Estimate the mean of every column of `values (rows, K)`, all on the same resamples. See `bootstrap`.
 
     Raises:
-        ScanweaveError: There is no row, the lengths differ, or a value is NaN.
+        ScanweaveError: A value is NaN, or as `bootstrap`.
     """
-    rows: FloatArray = np.asarray(values, dtype=np.float64)
+    rows = checked_numbers("values", values)
     if np.isnan(rows).any():
         raise ScanweaveError("values", "it holds NaN", "Leave those rows out of every column")
     groups = _groups(np.ones(len(rows), dtype=bool), patients)
@@ -157,14 +157,17 @@ def bootstrap_measure(
         confidence: Coverage that is asked for, between 0 and 1.
 
     Returns:
-        The estimate. Its ends are NaN if a stratum has one patient, a resample is NaN, or `bca` finds no spread.
+        The estimate. Its ends are NaN if a stratum has one patient, a resample is NaN, or `bca` finds no spread or has
+        two patients.
 
     Raises:
-        ScanweaveError: Lengths differ, a patient of two strata, an unknown method, or a resample without a class.
+        ScanweaveError: Lengths differ, a row without patient or stratum, a patient of two strata, a resample without a
+            class, or an option that cannot be.
     """
     if method not in ("bca", "percentile"):
         raise ScanweaveError("method", f"{method} is unknown", "Choose bca or percentile")
     checked_fraction("confidence", confidence)
+    _check_repeats(repeats)
     arrays = [np.asarray(column) for column in columns]
     if any(len(array) != len(patients) for array in arrays):
         lengths = ", ".join(str(len(array)) for array in arrays)
@@ -194,11 +197,13 @@ def patient_counts(patients: int, repeats: int, seed: int) -> NDArray[np.int64]:
 
     With these counts as weights, a statistic made of sums is a matrix product over all resamples at once.
     """
+    _check_repeats(repeats)
     return np.random.default_rng([seed, patients]).multinomial(patients, np.full(patients, 1 / patients), size=repeats)
 
 
 def interval(value: float, draws: FloatArray, n: int, confidence: float = 0.95) -> Interval:
     """Make the `Interval` of an estimate from its resampled values `(repeats,)` over `n` patients."""
+    checked_fraction("confidence", confidence)
     if n < 2:
         return Interval(value, float("nan"), float("nan"), n)
     tail = _tail(n, confidence)
@@ -232,17 +237,10 @@ def _strata(groups: list[NDArray[np.int64]], strata: Sequence[Hashable] | None) 
     """Return the numbers of the patients of each stratum."""
     if strata is None:
         return [np.arange(len(groups))]
-    if len(strata) != sum(map(len, groups)):
-        raise ScanweaveError("strata", f"{len(strata)} for {sum(map(len, groups))} rows", "Give that of every row")
-    parts: dict[Hashable, list[int]] = {}
-    for patient, rows in enumerate(groups):
-        own = {strata[row] for row in rows}
-        if len(own) > 1:
-            raise ScanweaveError(
-                "strata", "a patient belongs to several", "Give a patient's rows one, such as the worst"
-            )
-        parts.setdefault(own.pop(), []).append(patient)
-    return [np.array(part) for part in parts.values()]
+    numbers = checked_names("strata", strata, sum(map(len, groups)))
+    if any(np.ptp(numbers[rows]) for rows in groups):
+        raise ScanweaveError("strata", "a patient belongs to several", "Give a patient's rows one, such as the worst")
+    return _places(numbers[[rows[0] for rows in groups]])
 
 
 def _groups(present: NDArray[np.bool_], patients: Sequence[Hashable]) -> list[NDArray[np.int64]]:
@@ -252,10 +250,17 @@ def _groups(present: NDArray[np.bool_], patients: Sequence[Hashable]) -> list[ND
     kept = [patient for patient, there in zip(patients, present, strict=True) if there]
     if not kept:
         raise ScanweaveError("values", "there is none", "Give at least one row with a value")
-    places: dict[Hashable, list[int]] = {}
-    for place, patient in enumerate(kept):
-        places.setdefault(patient, []).append(place)
-    return [np.array(rows_of) for rows_of in places.values()]
+    return _places(checked_names("patients", kept, len(kept)))
+
+
+def _places(numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return where each of the numbers 0, 1, … stands."""
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+
+
+def _check_repeats(repeats: int) -> None:
+    if repeats < 2:
+        raise ScanweaveError("repeats", f"{repeats}", "Give at least 2; 2000 are common")
 
 
 def _mean_draws(groups: list[NDArray[np.int64]], values: FloatArray, repeats: int, seed: int) -> FloatArray:

@@ -1,8 +1,11 @@
-"""What is measured, checked once: outcomes, scores and probabilities of the right length, range and sum."""
+"""What is measured, checked once: patients, outcomes, scores and probabilities of the right length, range and sum."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
@@ -10,6 +13,37 @@ from scanweave.errors import ScanweaveError
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+def checked_numbers(name: str, values: ArrayLike) -> FloatArray:
+    """Return `values` as floats; what is None becomes NaN.
+
+    Raises:
+        ScanweaveError: One is no number, or rows differ in length.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ScanweaveError(name, "not all are numbers", "Give numbers, and NaN for what is not known") from error
+
+
+def checked_names(name: str, names: Sequence[Hashable], rows: int) -> IntArray:
+    """Return the patient (or stratum) of each row as a number `(rows,)`, in the order in which they first appear.
+
+    Raises:
+        ScanweaveError: Their number differs, or one is None or NaN: rows of no one would count as one, or as many.
+    """
+    if len(names) != rows:
+        raise ScanweaveError(name, f"{len(names)} for {rows} rows", "Give that of every row, in the same order")
+    own = np.empty(rows, dtype=object)
+    own[:] = list(names)
+    try:
+        numbers: IntArray = pd.factorize(own)[0]
+    except TypeError as error:
+        raise ScanweaveError(name, "a name cannot be told from others", "Give strings or numbers") from error
+    if (numbers < 0).any():
+        raise ScanweaveError(name, f"{(numbers < 0).sum()} rows have none", "Name that of every row, or leave it out")
+    return numbers
 
 
 def checked_truths(name: str, truths: ArrayLike) -> BoolArray:
@@ -21,7 +55,9 @@ def checked_truths(name: str, truths: ArrayLike) -> BoolArray:
     values = np.asarray(truths)
     if values.ndim != 1 or values.size == 0:
         raise ScanweaveError(name, f"of shape {values.shape}, not (N,) with N ≥ 1", "Give one a row")
-    if not np.isin(values, (0, 1)).all():
+    if values.dtype == bool:
+        return values
+    if pd.isna(values).any() or not np.isin(values, (0, 1)).all():
         raise ScanweaveError(name, "it holds values other than 0 and 1", "Give true or false a row; leave out the rest")
     return values.astype(bool)
 
@@ -32,7 +68,7 @@ def checked_scores(name: str, scores: ArrayLike, rows: int) -> FloatArray:
     Raises:
         ScanweaveError: Their shape differs, or one is NaN or infinite.
     """
-    values = np.asarray(scores, dtype=np.float64)
+    values = checked_numbers(name, scores)
     if values.shape != (rows,):
         raise ScanweaveError(name, f"of shape {values.shape} for {rows} rows", "Give one a row, in the same order")
     if not np.isfinite(values).all():
@@ -73,15 +109,18 @@ def checked_classes(classes: ArrayLike, probabilities: ArrayLike) -> tuple[IntAr
         probabilities: `(N, C)`, or `(N,)` for the probability of class 1 of two.
 
     Raises:
-        ScanweaveError: Lengths differ, a class has no column, or a row is not finite, not in 0 to 1, or not 1 in sum.
+        ScanweaveError: Lengths differ, there are fewer than two columns, a class has none, or a row is not finite, not
+            in 0 to 1, or not 1 in sum.
     """
-    numbers, shares = np.asarray(classes), np.asarray(probabilities, dtype=np.float64)
+    numbers, shares = np.asarray(classes), checked_numbers("probabilities", probabilities)
     if shares.ndim == 1:
         shares = np.stack([1 - shares, shares], axis=1)
     if numbers.ndim != 1 or numbers.size == 0 or shares.ndim != 2 or len(shares) != len(numbers):
         reason = f"of shape {shares.shape} for classes of shape {numbers.shape}"
         raise ScanweaveError("probabilities", reason, "Give (N, C) for (N,) classes, in the same order")
-    if not np.isin(numbers, np.arange(shares.shape[1])).all():
+    if shares.shape[1] < 2:
+        raise ScanweaveError("probabilities", "of one class only", "Give a column for every class, two at least")
+    if pd.isna(numbers).any() or not np.isin(numbers, np.arange(shares.shape[1])).all():
         reason = f"it holds others than the numbers of the {shares.shape[1]} columns of probabilities"
         raise ScanweaveError("classes", reason, "Number the classes 0, 1, … in the order of the columns")
     if not np.isfinite(shares).all() or shares.min() < 0 or shares.max() > 1:

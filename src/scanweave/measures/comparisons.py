@@ -18,7 +18,7 @@ from statsmodels.stats.multitest import multipletests
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import FloatArray, checked_fraction
+from scanweave.measures.checks import FloatArray, checked_fraction, checked_numbers
 
 Statistic = Callable[[float], float]
 """From a supposed difference to how many standard errors the observed one lies above it."""
@@ -114,11 +114,13 @@ def compare_means(first: ArrayLike, second: ArrayLike, aim: Aim | None = None, c
         With one patient, or no spread at all, interval and p are NaN (p is 1 if there is no difference either).
 
     Raises:
-        ScanweaveError: Shapes differ, or no pair is left.
+        ScanweaveError: Shapes differ, a figure is infinite, or no pair is left.
     """
-    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    one, other = checked_numbers("first", first), checked_numbers("second", second)
     if one.ndim != 1 or one.shape != other.shape:
         raise ScanweaveError("first", f"{one.shape} against {other.shape}", "Give one figure a patient, in one order")
+    if np.isinf(one).any() or np.isinf(other).any():
+        raise ScanweaveError("first", "a figure is infinite", "Cap it, as PSNR, or compare another measure")
     present = ~np.isnan(one - other)
     differences, n = (one - other)[present], int(present.sum())
     if n == 0:
@@ -148,7 +150,7 @@ def compare_resampled(
     Raises:
         ScanweaveError: No split, a difference that is not finite, or sets without patients.
     """
-    values = np.asarray(differences, dtype=np.float64)
+    values = checked_numbers("differences", differences)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ScanweaveError("differences", "not a finite figure a split", "Leave out splits where either has none")
     if train < 1 or test < 1:
@@ -164,7 +166,7 @@ def holm(p_values: Sequence[float]) -> FloatArray:
     Raises:
         ScanweaveError: There is none, or one is not between 0 and 1.
     """
-    values = np.asarray(p_values, dtype=np.float64)
+    values = checked_numbers("p_values", p_values)
     if values.ndim != 1 or values.size == 0 or not ((values >= 0) & (values <= 1)).all():
         raise ScanweaveError("p_values", "not all lie between 0 and 1", "Leave out tests without a p-value, and say so")
     adjusted: FloatArray = multipletests(values, method="holm")[1]

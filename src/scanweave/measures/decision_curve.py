@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap_means
-from scanweave.measures.checks import BoolArray, FloatArray, checked_shares, checked_truths
+from scanweave.measures.checks import BoolArray, FloatArray, checked_numbers, checked_shares, checked_truths
 
 PERCENTS = tuple(percent / 100 for percent in range(1, 100))
 
@@ -93,7 +93,7 @@ def _worth(truths: BoolArray, levels: FloatArray) -> FloatArray:
 
 
 def _checked_thresholds(thresholds: Sequence[float]) -> FloatArray:
-    levels = np.asarray(thresholds, dtype=np.float64)
+    levels = checked_numbers("thresholds", thresholds)
     if levels.ndim != 1 or levels.size == 0 or not ((levels > 0) & (levels < 1)).all():
         raise ScanweaveError("thresholds", "not all lie between 0 and 1", "Give probabilities such as 0.05")
     return levels

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import BoolArray, FloatArray, checked_fraction, checked_outcomes
+from scanweave.measures.checks import BoolArray, FloatArray, checked_fraction, checked_names, checked_outcomes
 from scanweave.measures.comparisons import Aim, Comparison, wald
 
 
@@ -132,19 +132,15 @@ def compare_aurocs(
 def _spread(positive: ArrayLike, scores: Sequence[ArrayLike], patients: Sequence[Hashable] | None) -> _Spread:
     checked = [checked_outcomes(positive, one) for one in scores]
     truths, values = checked[0][0], np.stack([one for _, one in checked])
-    if patients is not None and len(patients) != len(truths):
-        reason = f"{len(patients)} for {len(truths)} rows"
-        raise ScanweaveError("patients", reason, "Name the patient of every row")
-    names = range(len(truths)) if patients is None else patients
-    numbers: dict[Hashable, int] = {}
-    owner = np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    owner = np.arange(len(truths)) if patients is None else checked_names("patients", patients, len(truths))
+    count = int(owner.max()) + 1
     all_ranks = rankdata(values, axis=1)
 
     def sums(side: BoolArray) -> tuple[FloatArray, FloatArray, int]:
         """Return what share of the other class rows of this one beat, its deviations by patient, and their number."""
         beaten = (all_ranks[:, side] - rankdata(values[:, side], axis=1)) / (~side).sum()
         deviations = (beaten - beaten.mean(axis=1, keepdims=True)) / side.sum()
-        of_patients = np.array([np.bincount(owner[side], row, len(numbers)) for row in deviations], dtype=np.float64)
+        of_patients = np.array([np.bincount(owner[side], row, count) for row in deviations], dtype=np.float64)
         return beaten.mean(axis=1), of_patients, len(np.unique(owner[side]))
 
     (aurocs, gains, with_positives), (_, losses, with_negatives) = sums(truths), sums(~truths)
@@ -153,10 +149,10 @@ def _spread(positive: ArrayLike, scores: Sequence[ArrayLike], patients: Sequence
         aurocs,
         _unbiased(with_positives) * gains @ gains.T,
         _unbiased(with_negatives) * losses @ losses.T,
-        -_unbiased(len(numbers)) * (together + together.T),
+        -_unbiased(count) * (together + together.T),
         with_positives,
         with_negatives,
-        len(numbers),
+        count,
     )
 
 

@@ -11,7 +11,14 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import BoolArray, FloatArray, checked_fraction, checked_outcomes, checked_truths
+from scanweave.measures.checks import (
+    BoolArray,
+    FloatArray,
+    checked_fraction,
+    checked_numbers,
+    checked_outcomes,
+    checked_truths,
+)
 from scanweave.measures.proportions import Method, proportion
 
 Rule = Literal["youden", "sensitivity", "specificity"]
@@ -70,7 +77,7 @@ class OperatingPoint:
         Raises:
             ScanweaveError: A score is NaN.
         """
-        values = np.asarray(scores, dtype=np.float64)
+        values = checked_numbers("scores", scores)
         if np.isnan(values).any():
             raise ScanweaveError("scores", "it holds NaN", "A row without a score cannot be called: leave it out")
         called: BoolArray = values >= self.threshold
@@ -115,11 +122,14 @@ def choose_operating_point(
 
 
 def _place(rule: Rule, target: float | None, sensitivity: FloatArray, specificity: FloatArray) -> tuple[int, str]:
-    """Return which threshold, of those from high to low, follows the rule, and the rule in words."""
+    """Return which threshold, of those from high to low, follows the rule, and the rule in words.
+
+    Rates are shares of whole patients: what differs by rounding only, as 1 − 5/12 from 7/12, is equal.
+    """
     if rule == "youden":
         if target is not None:
             raise ScanweaveError("target", "the rule youden has none", "Leave it out, or choose another rule")
-        return int(np.argmax(sensitivity + specificity)), "highest Youden index"
+        return int(np.argmax((sensitivity + specificity).round(12))), "highest Youden index"
     if rule not in ("sensitivity", "specificity"):
         raise ScanweaveError("rule", f"{rule} is unknown", "Choose youden, sensitivity or specificity")
     if target is None:
@@ -128,5 +138,5 @@ def _place(rule: Rule, target: float | None, sensitivity: FloatArray, specificit
         checked_fraction("target", target)
     words = f"{rule} of at least {target:g}"
     if rule == "sensitivity":
-        return int(np.argmax(sensitivity >= target)), words
-    return int(np.flatnonzero(specificity >= target)[-1]), words
+        return int(np.argmax(sensitivity >= target - 1e-12)), words
+    return int(np.flatnonzero(specificity >= target - 1e-12)[-1]), words

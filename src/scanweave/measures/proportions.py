@@ -38,8 +38,8 @@ def proportion(successes: int, n: int, method: Method = "wilson", confidence: fl
     Raises:
         ScanweaveError: Counts that cannot be, or an unknown method.
     """
-    if not 0 <= successes <= n:
-        raise ScanweaveError("successes", f"{successes} of {n}", "Give 0 ≤ successes ≤ n")
+    if not 0 <= successes <= n or successes % 1 or n % 1:
+        raise ScanweaveError("successes", f"{successes} of {n}", "Give whole numbers, 0 ≤ successes ≤ n")
     if method not in ("wilson", "clopper-pearson"):
         raise ScanweaveError("method", f"{method} is unknown", "Choose wilson or clopper-pearson")
     if n == 0:
@@ -67,7 +67,7 @@ def mcnemar(
         confidence: Coverage of the interval, which is that of `compare_paired_proportions`.
 
     Returns:
-        p is 1 where the two never differ.
+        p is 1 where as many differ one way as the other, or none does.
 
     Raises:
         ScanweaveError: Lengths differ, values other than 0 and 1, or an unknown method.
@@ -76,8 +76,8 @@ def mcnemar(
     discordant = only_first + only_second
     if method not in ("mid-p", "exact", "corrected"):
         raise ScanweaveError("method", f"{method} is unknown", "Choose mid-p, exact or corrected")
-    if discordant == 0:
-        p = 1.0
+    if only_first == only_second:
+        p = 1.0  # also when corrected: statsmodels would correct a difference of 0 to one of −1
     elif method == "mid-p":
         fewer = min(only_first, only_second)
         p = min(float(2 * binom.cdf(fewer, discordant, 0.5) - binom.pmf(fewer, discordant, 0.5)), 1.0)

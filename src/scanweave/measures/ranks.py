@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from scanweave.errors import ScanweaveError
+from scanweave.measures.checks import checked_fraction, checked_numbers
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +61,7 @@ def rank_intervals(scores: ArrayLike, n: int, confidence: float = 0.95) -> Ranks
     Raises:
         ScanweaveError: As `rank_probabilities`.
     """
+    checked_fraction("confidence", confidence)
     best, worst = _tied_ranks(scores)
     if n < 2:
         size = best.shape[1]
@@ -73,7 +75,7 @@ def rank_intervals(scores: ArrayLike, n: int, confidence: float = 0.95) -> Ranks
 
 def _tied_ranks(scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the best and worst rank `(repeats, N)` that each score can take among its ties."""
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = checked_numbers("scores", scores)
     if scores.ndim != 2 or scores.size == 0 or not np.isfinite(scores).all():
         raise ScanweaveError(
             "scores", f"not a finite (repeats, N) matrix but of shape {scores.shape}", "Leave out what was not scored"

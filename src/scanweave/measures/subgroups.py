@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import BoolArray, IntArray, checked_truths
+from scanweave.measures.checks import BoolArray, IntArray, checked_names, checked_truths
 
 NOT_RECORDED = "not recorded"
 
@@ -34,9 +34,10 @@ def subgroup_table(
     """Return an estimate for all patients and for every level of every variable, without cells that are too small.
 
     A cell is hidden if fewer than `fewest` of its patients are there, are positive, or are negative. Then more are
-    hidden, the smallest first, until (1) the hidden cells of a variable together are not too small, for their sum is
-    the total less what is shown; and (2) no hidden cell is a sum or difference of shown ones, also of other variables
-    (a site of which a scanner is the only one). Where a variable's cells are all hidden, it says nothing.
+    hidden, the smallest first, until (1) what is left of all patients, or of a shown cell, less the shown cells within
+    it of one variable (a country less its sites) is nothing or not too small; and (2) no hidden cell is a sum or
+    difference of shown ones, also of other variables (a site of which a scanner is the only one). Where a variable's
+    cells are all hidden, it says nothing.
 
     It guards the cells of this table only: two tables of almost the same patients give away their difference.
 
@@ -54,11 +55,11 @@ def subgroup_table(
         hidden cell has nothing but its name. The first row is `all`.
 
     Raises:
-        ScanweaveError: Lengths differ, or `fewest` is below 1.
+        ScanweaveError: Lengths differ, a row without a patient, or `fewest` is below 1.
     """
     if fewest < 1:
         raise ScanweaveError("fewest", f"{fewest}", "Give at least 1; 10 is common")
-    people = np.asarray(pd.factorize(np.asarray(patients, dtype=object))[0])
+    people = checked_names("patients", patients, len(patients))
     truths = None if positive is None else checked_truths("positive", positive)
     if truths is not None and len(truths) != len(people):
         raise ScanweaveError("positive", f"{len(truths)} for {len(people)} rows", "Give one a row, in the same order")
@@ -102,26 +103,34 @@ def _hidden(cells: list[_Cell], counter: _Counter) -> set[int]:
     hidden = {place for place, cell in enumerate(cells) if counter.small(cell.rows)}
     if 0 in hidden:
         return set(range(len(cells)))
-    while (exposed := _exposed(cells, hidden, counter)) is not None:
-        shown = [place for place in range(1, len(cells)) if place not in hidden]
-        alike = [place for place in shown if cells[place].variable == exposed]
-        hidden.add(min(alike or shown, key=lambda place: counter.counts(cells[place].rows)["patients"]))
+    while telling := _small_rest(cells, hidden, counter) or _solution(cells, hidden):
+        hidden.add(min(telling, key=lambda place: counter.counts(cells[place].rows)["patients"]))
     return hidden
 
 
-def _exposed(cells: list[_Cell], hidden: set[int], counter: _Counter) -> str | None:
-    """Return a variable of which a hidden cell, or the small sum of all hidden ones, follows from what is shown."""
-    for variable in dict.fromkeys(cells[place].variable for place in sorted(hidden)):
-        rest = [cells[place].rows for place in hidden if cells[place].variable == variable]
-        if counter.small(np.any(rest, axis=0)):
-            return variable
+def _small_rest(cells: list[_Cell], hidden: set[int], counter: _Counter) -> list[int]:
+    """Return shown cells of a variable that leave too few patients of a shown cell around them."""
+    shown = [place for place in range(len(cells)) if place not in hidden]
+    for whole in shown:
+        within = [place for place in shown if place != whole and not (cells[place].rows & ~cells[whole].rows).any()]
+        for variable in dict.fromkeys(cells[place].variable for place in within):
+            parts = [place for place in within if cells[place].variable == variable]
+            rest = cells[whole].rows & ~np.any([cells[place].rows for place in parts], axis=0)
+            if rest.any() and counter.small(rest):
+                return parts
+    return []
+
+
+def _solution(cells: list[_Cell], hidden: set[int]) -> list[int]:
+    """Return shown cells from which a hidden one follows, those of its own variable if there are any."""
+    places = [place for place in range(1, len(cells)) if place not in hidden]
     patterns = np.unique(np.stack([cell.rows for cell in cells], axis=1), axis=0).astype(np.float64)
     shown = patterns[:, [place for place in range(len(cells)) if place not in hidden]]
     for place in sorted(hidden):
         weights = np.linalg.lstsq(shown, patterns[:, place], rcond=None)[0]
         if np.abs(shown @ weights - patterns[:, place]).max() < 1e-6:
-            return cells[place].variable
-    return None
+            return [other for other in places if cells[other].variable == cells[place].variable] or places
+    return []
 
 
 def _line(cell: _Cell, counter: _Counter, estimate: Callable[[IntArray], Interval], hide: bool) -> dict[str, object]:
