@@ -3,7 +3,7 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, true_bins, with_truth
+from scanweave.studies.measured import check_truth, refuse_faults, true_bins, with_truth
 from scanweave.studies.slices import slice_scan
 
 BINS = tuple(f"bin{number}" for number in range(1, 12))
@@ -59,3 +59,12 @@ def test_truth_of_another_unit_or_pixel_is_refused(scale, offset, zoom, says):
     with pytest.raises(ScanweaveError, match=says) as caught:
         check_truth("a", [slice_scan(one, 1.5 * zoom) for one in other], other, made, 1.5)
     assert "\n" not in str(caught.value)
+
+
+def test_faults_of_studies_are_named_together(cohort):
+    faults = {name: ScanweaveError("angles", f"are odd {name}", "Mend") for name in "abcd"}
+    with pytest.raises(ScanweaveError, match=r"4 studies cannot be learnt from \(a: angles: are odd a; b: .* …\)"):
+        refuse_faults(cohort, faults)
+    with pytest.raises(ScanweaveError, match=r"^a: angles: are odd a\. Mend"):
+        refuse_faults(cohort, {"a": faults["a"]})
+    refuse_faults(cohort, {})

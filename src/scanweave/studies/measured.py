@@ -98,13 +98,20 @@ def refuse_faults(cohort: Cohort, faults: Mapping[str, ScanweaveError]) -> None:
     Raises:
         ScanweaveError: There is one.
     """
-    if len(faults) == 1:
-        raise next(iter(faults.values()))
-    if faults:
-        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(faults.values())[:SHOWN])
+    named = {study: _of(study, error) for study, error in faults.items()}
+    if len(named) == 1:
+        raise next(iter(named.values()))
+    if named:
+        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(named.values())[:SHOWN])
         more = " …" if len(faults) > SHOWN else ""
         reason = f"{len(faults)} studies cannot be learnt from ({shown}{more})"
         raise ScanweaveError(cohort.folder, reason, "Correct them, or leave them out of the cohort")
+
+
+def _of(study: str, error: ScanweaveError) -> ScanweaveError:
+    """The error with the name of its study."""
+    named = f"{error.where}:".startswith(f"{study}:") or f"/{study}/" in error.where
+    return error if named else ScanweaveError(f"{study}: {error.where}", error.reason, error.next_step)
 
 
 def check_truth(where: str, scans: Iterable[Scan], truth: NDArray[Any], made: NDArray[Any], pixel: float) -> None:
