@@ -138,9 +138,10 @@ def parkinsons() -> Question:
 
 
 def hepatitis() -> Question:
-    """Blood donor, suspect donor, hepatitis, fibrosis or cirrhosis."""
+    """Blood donor, hepatitis, fibrosis or cirrhosis; the seven suspect donors are left out, too few for five folds."""
     table = pd.read_csv(folder() / "HepatitisCdata.csv", index_col=0)
-    return _question(table.drop(columns="Category"), table["Category"].to_numpy(), np.arange(len(table)))
+    table = table[~table["Category"].str.startswith("0s")]
+    return _question(table.drop(columns="Category"), table["Category"].to_numpy(), table.index)
 
 
 def ispy2() -> Question:
@@ -227,7 +228,7 @@ QUESTIONS: dict[str, Callable[[], Question]] = {
 
 
 def _question(
-    table: pd.DataFrame, target: np.ndarray, patients: pd.Series | np.ndarray,
+    table: pd.DataFrame, target: np.ndarray, patients: pd.Series | pd.Index | np.ndarray,
     label: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Question:  # fmt: skip
     return Question(table.reset_index(drop=True), np.asarray(target), np.asarray(patients).astype(str), label)

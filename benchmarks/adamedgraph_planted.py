@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from adamedgraph_data import Question
 from adamedgraph_models import CONTROL, OURS, Method, graph_methods, plain_methods
-from adamedgraph_tuning import tuned
+from adamedgraph_tuning import Budget, tuned
 from common import Claim, benchmark_arguments, one_thread_each, write_results
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -28,7 +28,7 @@ TIERS: dict[str, dict[str, Any]] = {
     "proof": {"seeds": tuple(range(100, 110)), "patients": 600, "test": 600, "epochs": 60, "trials": 10},
     "study": {"seeds": tuple(range(200, 230)), "patients": 2_000, "test": 2_000, "epochs": 60, "trials": 12},
 }
-SIZE, NOISE, FEATURES = 10, 2.0, 8
+SIZE, NOISE, FEATURES, INNER = 10, 2.0, 8, 3
 LEVELS = ((0.5, 0.25, 0.125, 0.0625), (0.25, 0.0625, 0.0156, 0.004))
 TREES = "XGBoost"
 
@@ -73,6 +73,7 @@ def one_seed(seed: int, tier: dict[str, Any]) -> dict[str, Any]:
     """AUROC on test patients of the same groups with the grouping on and off, and whether it was found."""
     warnings.simplefilter("ignore")
     found: dict[str, Any] = {}
+    budget = Budget(tier["trials"], INNER, seed)
     for state in ("on", "off"):
         matrix, course, place = simulate(tier["patients"] + tier["test"], seed, on=state == "on")
         patients = np.arange(len(course))
@@ -80,7 +81,7 @@ def one_seed(seed: int, tier: dict[str, Any]) -> dict[str, Any]:
         train, test = patients[: tier["patients"]], patients[tier["patients"] :]
         with threadpool_limits(1):
             models = {
-                name: tuned(model, grid, question, course, train, tier["trials"], seed)
+                name: tuned(model, grid, question, course, train, budget)
                 for name, (model, grid) in competitors(seed, tier["epochs"]).items()
             }
             scores = {name: model.predict_proba(question.table.iloc[test])[:, 1] for name, model in models.items()}

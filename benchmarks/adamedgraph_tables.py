@@ -20,7 +20,7 @@ import pandas as pd
 from adamedgraph_controls import SimilarityFusion
 from adamedgraph_data import QUESTIONS, Question
 from adamedgraph_models import CONTROL, OURS, Method, ablations, graph_methods, plain_methods, single_graphs
-from adamedgraph_tuning import tuned
+from adamedgraph_tuning import Budget, tuned
 from common import Claim, benchmark_arguments, one_thread_each, write_results
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
@@ -33,11 +33,11 @@ from scanweave.measures.comparisons import Comparison, compare_resampled, holm
 REAL = tuple(QUESTIONS)[1:]
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0,), "questions": ("breast cancer",), "ablated": ("breast cancer",),
-              "folds": 2, "trials": 1, "epochs": 5, "most": 120},
-    "proof": {"seeds": (100,), "questions": REAL, "ablated": ("pbc stage", "pbc course", "arthritis"),
-              "folds": 5, "trials": 4, "epochs": 60, "most": 600},
+              "folds": 2, "trials": 1, "inner": 2, "epochs": 5, "most": 120},
+    "proof": {"seeds": (100,), "questions": REAL, "ablated": ("pbc course", "arthritis"),
+              "folds": 5, "trials": 4, "inner": 2, "epochs": 60, "most": 600},
     "study": {"seeds": tuple(range(5)), "questions": REAL, "ablated": REAL,
-              "folds": 5, "trials": 12, "epochs": 60, "most": 10_000},
+              "folds": 5, "trials": 12, "inner": 3, "epochs": 60, "most": 10_000},
 }  # fmt: skip
 MEASURES = ("AUROC", "balanced accuracy", "log loss", "Brier score", "calibration error", "seconds")
 PLAIN = tuple(plain_methods(0))
@@ -65,11 +65,11 @@ def one_fold(name: str, seed: int, fold: int, tier: dict[str, Any]) -> pd.DataFr
     target = question.target
     if question.label:
         target = question.label(np.isin(np.arange(len(target)), train))
-    rows = []
+    rows, budget = [], Budget(tier["trials"], tier["inner"], seed)
     for method, (model, grid) in methods(seed, tier["epochs"], ablated=name in tier["ablated"]).items():
         start = time.perf_counter()
         with threadpool_limits(1):
-            fitted = tuned(model, grid, question, target, train, tier["trials"], seed)
+            fitted = tuned(model, grid, question, target, train, budget)
             found = measured(fitted, question.table.iloc[test], target[test], target[train])
         patients = {"train": len(set(question.patients[train])), "test": len(set(question.patients[test]))}
         rows.append({"question": name, "seed": seed, "fold": fold, "method": method, **patients,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,23 @@ from sklearn.utils.validation import has_fit_parameter
 
 from scanweave.measures.classification import log_loss
 
-INNER = 3
+
+@dataclass(frozen=True)
+class Budget:
+    """What every method may spend.
+
+    Attributes:
+        trials: How many are drawn; of a smaller grid all.
+        folds: Of the inner cross-validation.
+        seed: Of the draw and of the inner folds.
+    """
+
+    trials: int
+    folds: int
+    seed: int
 
 
-def tuned(
-    model: Any, grid: Any, question: Question, target: np.ndarray, rows: np.ndarray, trials: int, seed: int
-) -> Any:
+def tuned(model: Any, grid: Any, question: Question, target: np.ndarray, rows: np.ndarray, budget: Budget) -> Any:
     """The best of the trials by inner log loss, fitted on all training rows.
 
     Args:
@@ -26,15 +38,14 @@ def tuned(
         question: The table, and whose rows.
         target: Classes of all rows.
         rows: Training rows.
-        trials: How many are drawn; of a smaller grid all.
-        seed: Of the draw and of the inner folds.
+        budget: How many trials, and how they are judged.
     """
-    tried = list(ParameterSampler(grid, trials, random_state=seed)) if grid else [{}]
+    tried = list(ParameterSampler(grid, budget.trials, random_state=budget.seed)) if grid else [{}]
     codes = {label: number for number, label in enumerate(np.unique(target[rows]))}
     classes = np.array([codes.get(label, -1) for label in target])
     losses = np.zeros(len(tried))
     if len(tried) > 1:
-        splitter = StratifiedGroupKFold(INNER, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(budget.folds, shuffle=True, random_state=budget.seed)
         for fit, judge in splitter.split(rows, classes[rows], question.patients[rows]):
             for number, values in enumerate(tried):
                 one = _fitted(model, values, question, classes, rows[fit])
