@@ -71,8 +71,6 @@ def changes(visits: pd.DataFrame, value: str, time: str, settings: CourseSetting
         (since > 0) & (since >= settings.earliest) & (since <= (np.inf if settings.latest is None else settings.latest))
     )
     last = table[inside].groupby("patient").last()
-    if last.empty:
-        raise ScanweaveError("course", f"no patient has {settings.of} at two visits in the window", "Widen the window")
     if settings.change == "ratio":
         change = last["value"].where(last["value"] > 0) / last["value_first"].where(last["value_first"] > 0)
     else:

@@ -144,11 +144,12 @@ def _separation(column: pd.Series, positive: pd.Series) -> float:
     values, truth = column[there], positive[there].to_numpy()
     if len(values) < LEAST or truth.all() or not truth.any():
         return gaps
-    if not _is_number(values):
-        if values.nunique() > 20:
-            return gaps
-        values = positive[there].groupby(values).transform("mean")
-    return max(gaps, _area(values.to_numpy(dtype=float), truth))
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        values = values.astype("int64").astype(float)
+    found = [gaps, _area(values.to_numpy(), truth)] if _is_number(values) else [gaps]
+    if values.nunique() <= min(20, len(values) // 5):  # codes are categories too
+        found.append(_area(positive[there].groupby(values).transform("mean").to_numpy(dtype=float), truth))
+    return max(found)
 
 
 def _area(score: np.ndarray, truth: np.ndarray) -> float:
@@ -180,7 +181,8 @@ def _twins(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
     for _, group in same.groupby(varied, dropna=False):
         owners = sorted(set(group["patient"]))
         if len(owners) > 1:
-            folds = {splits.assignment.get(owner) for owner in owners} if splits else set()
+            told = cohort.frame.set_index("patient")["split"].astype(str).to_dict() if "split" in cohort.frame else {}
+            folds = {(splits.assignment if splits else told).get(owner) for owner in owners}
             parted = ", and splits part them" if len(folds) > 1 else ""
             words = f"the same values as {', '.join(owners[1:3])}{parted}"
             yield owners[0], Finding("twin", "suspect", words, "Name one patient by one name, or leave one out")
@@ -188,10 +190,10 @@ def _twins(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
 
 def _folds(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
     splits = cohort.splits()
-    if splits is None:
+    if splits is None and "split" not in cohort.frame:
         return
-    parts: tuple[Part, ...] = ("train", "validation", "test") if splits.validation else ("train", "test")
-    for fold in range(splits.folds):
+    parts: tuple[Part, ...] = ("train", "test") if splits and not splits.validation else ("train", "validation", "test")
+    for fold in range(splits.folds if splits else 1):
         rows = {part: plain["study"].isin(cohort.part(part, fold).studies).to_numpy() for part in parts}
         for label in labels:
             for part, mask in rows.items():

@@ -13,7 +13,7 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
-from scanweave.studies.tables.kinds import Values, understood
+from scanweave.studies.tables.kinds import Values, named_as_it_stands, understood
 from scanweave.studies.tables.reading import read_frame
 from scanweave.studies.tables.schema import Column, Role, Said, Schema
 from scanweave.studies.words import count, studies
@@ -59,6 +59,7 @@ def import_table(
         raise ScanweaveError("--columns", f"the table has no column '{unknown}'", f"Its headings: {shown}")
     values = {heading: understood(heading, frame[heading], said.get(heading, Said())) for heading in frame.columns}
     roles = _roles(values, said)
+    values = {h: named_as_it_stands(frame[h]) if roles[h] in ("patient", "study") else v for h, v in values.items()}
     described = _described(values, roles, said)
     rows = _rows(src, values, described)
     root = str(src.resolve().parent)

@@ -11,7 +11,9 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.studies.tables.schema import Kind, Said
 
-VOID = frozenset({"", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "<na>", "nat", ".", "-", "--", "?", "missing"})
+VOID = frozenset({"", "na", "n/a", "n.a.", "nan", "null", "<na>", "nat", ".", "-", "--", "?", "missing"})
+ABSENT = frozenset({"none", "nil"})
+"""Words that are no number, but a category beside other words: no oedema, no recurrence."""
 SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
 """Numbers that often stand for a missing value; they are told, not replaced."""
 MOST = 20
@@ -60,13 +62,23 @@ def understood(heading: str, column: pd.Series, said: Said) -> Values:
     texts = column.map(_text).astype(object)
     if texts.isna().all():
         return Values("empty", texts)
+    bare = texts.mask(texts.str.lower().isin(ABSENT), None)
     if said.kind is not None:
-        return _forced(heading, texts, said)
+        return _forced(heading, texts if said.kind in ("category", "text") else bare, said)
+    if bare.isna().all():
+        return Values("empty", bare)
     for convert in (_numbers, _dates):
-        found = convert(heading, texts, said)
+        found = convert(heading, bare, said)
         if found is not None:
             return found
     return _categories(texts)
+
+
+def named_as_it_stands(column: pd.Series) -> Values:
+    """Names of patients or studies: no number, no rounding, no joining of capitals."""
+    whole = pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all()
+    texts = (column.astype("Int64") if whole else column).astype(object).map(_text).astype(object)
+    return Values("identifier", texts)
 
 
 def _text(value: object) -> str | None:
@@ -95,6 +107,9 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there, notes = texts.dropna(), list[str]()
     bare = there.str.replace(_LIMIT, "", n=1, regex=True)
     limits = int((bare != there).sum())
+    below = there.str[0].isin(["<", "≤"])
+    if said.kind is None and set(bare[below]) & set(bare[(bare != there) & ~below]):
+        return None  # such as <65 and >=65: groups, not limits of detection
     grouped = bare.str.fullmatch(_GROUPED)
     comma = bare.str.fullmatch(_COMMA) & ~bare.str.contains(".", regex=False)
     if comma.sum() > grouped.sum() and not bare.str.fullmatch(r"[-+]?\d+\.\d+").any():
@@ -170,7 +185,7 @@ def _day_order(heading: str, parts: pd.DataFrame) -> str:
 
 def _categories(texts: pd.Series, forced: bool = False) -> Values:
     there = texts.dropna()
-    folded = there.str.casefold()
+    folded = there if forced else there.str.casefold()
     usual = there.groupby(folded).agg(lambda cells: cells.value_counts().index[0])
     merged = there.nunique() - len(usual)
     notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()

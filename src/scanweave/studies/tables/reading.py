@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -99,7 +100,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
 
     try:
         raw = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ScanweaveError(path, f"cannot be read ({error})", "Check the file") from error
     for mark, coding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
         if raw.startswith(mark):
@@ -153,7 +154,7 @@ def _read_excel(path: Path, sheet: str | None) -> pd.DataFrame:
             if sheet is not None and sheet not in names:
                 raise ScanweaveError(path, f"has no sheet '{sheet}'", f"Choose one of {', '.join(names)}")
             frame = pd.read_excel(book, sheet_name=sheet or names[0], dtype=object)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, zlib.error, zipfile.BadZipFile) as error:
         raise ScanweaveError(path, f"not a readable Excel file ({str(error).splitlines()[0]})", _FORMATS) from error
     unnamed = sum(str(heading).startswith("Unnamed:") for heading in frame.columns)
     if unnamed > len(frame.columns) / 2:

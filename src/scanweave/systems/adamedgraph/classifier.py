@@ -144,9 +144,9 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         table, target, weight = self._checked(X, y, sample_weight)
         kept = weight > 0
         table, target, weight = table[kept], target[kept], weight[kept]
-        aside = self._aside(target, kept, groups, validation)
+        aside = self.validation_rows_ = self._aside(target, kept, groups, validation)
         known = None if unlabelled is None else self._frame(unlabelled)
-        builder = _Builder(settings, table, target, weight, known, len(self.classes_), self._class_weights(target))
+        builder = _Builder(settings, table, target, weight, known, len(self.classes_), self._class_weights)
         self.validation_curve_: list[float] = []
         self.validation_scores_ = np.empty(0)
         self.ensemble_ = self._search(builder, aside, earlier, after_round)
@@ -291,7 +291,7 @@ class _Start:
             more = self.columns.matrix(builder.unlabelled)
             self.nodes = self.nodes.joined(more, self.scaler(more, self.read))
         extra = len(self.nodes.target) - len(target)
-        self.weights = np.concatenate([mass * builder.class_weights[target], np.zeros(extra)])
+        self.weights = np.concatenate([mass * builder.class_weights(target)[target], np.zeros(extra)])
         self.labelled = self.nodes.take(self.nodes.labelled)
         self.search = Search.of(self.nodes, self.columns, edges, settings, builder.classes)
         self._builder = builder
@@ -318,7 +318,7 @@ class _Builder:
 
     def __init__(
         self, settings: BoostingSettings, table: pd.DataFrame, target: Indices, weight: Floats,
-        unlabelled: pd.DataFrame | None, classes: int, class_weights: Floats,
+        unlabelled: pd.DataFrame | None, classes: int, class_weights: Callable[[Indices], Floats],
     ) -> None:  # fmt: skip
         self.settings, self.table, self.target, self.weight = settings, table, target, weight
         self.unlabelled, self.classes, self.class_weights = unlabelled, classes, class_weights

@@ -71,7 +71,8 @@ class Weights:
         count, units, width = self.first.shape
         product = self.first.reshape(count * units, width) @ dropout(inputs, drop)  # one product for all candidates
         hidden = torch.relu(product.reshape(count, units, -1) + self.first_bias)
-        return self.second @ dropout(hidden, drop) + self.second_bias
+        kept = dropout(hidden.new_ones(hidden.shape[1:]), drop)  # one mask for all: each as if trained alone
+        return self.second @ (hidden * kept) + self.second_bias
 
 
 @dataclass(frozen=True, eq=False)

@@ -155,10 +155,12 @@ def _course(training: Cohort, config: AdaMedGraphConfig, schema: Schema | None) 
     if not config.course.of:
         return None
     found = _changes(training, config, schema)
+    if found.empty:
+        raise ScanweaveError("course", f"no patient has {config.course.of} at two visits in the window", "Widen the window")
     column, _, value = config.course.controls.partition("=")
     controls = pd.Series(True, index=found.index)
     if column:
-        group = plain(training, [f"table:{column}"]).iloc[:, 0].astype(str)
+        group = plain(training, [f"table:{column}"]).iloc[:, 0].map(class_name, na_action="ignore")
         owners = set(training.frame["patient"].astype(str)[group.to_numpy() == value])
         controls = found["patient"].isin(owners)
     return learn_course(found, controls, config.course)
@@ -185,7 +187,7 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
     labels = _labels(cohort, question, config)
     keep = pd.Series(True, index=table.index)
     if question.course is not None or config.visits == "first":
-        keep = _first_visits(cohort)
+        keep = _first_visits(cohort, question.course and question.course.settings.of)
     return Samples(
         table[keep].reset_index(drop=True), names["study"][keep.to_numpy()].tolist(),
         names["patient"][keep.to_numpy()].tolist(), labels[keep].reset_index(drop=True),
@@ -211,11 +213,12 @@ def class_name(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _first_visits(cohort: Cohort) -> pd.Series:
+def _first_visits(cohort: Cohort, of: str | None = None) -> pd.Series:
     """Whether each study is its patient's first, by time where it is known, else by place."""
     schema = read_schema(cohort.folder)
     order = pd.DataFrame({"patient": cohort.frame["patient"].astype(str).to_numpy()})
     if schema is not None and schema.time is not None and schema.time.field in cohort.frame:
         order["time"] = plain(cohort, [str(schema.time.field)]).iloc[:, 0]
-        order = order.sort_values("time", kind="stable")
+        order["absent"] = cohort.frame[f"table:{of}"].isna().to_numpy(bool) if of and f"table:{of}" in cohort.frame else False
+        order = order.sort_values(["absent", "time"], kind="stable")
     return (~order["patient"].duplicated()).sort_index()

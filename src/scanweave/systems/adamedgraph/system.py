@@ -220,10 +220,10 @@ def _learn(
     kept = len(model.ensemble_.learners)
     say(f"kept: {count(kept, 'round')}{', those of the best validation' if len(model.validation_curve_) else ''}")
     schema = read_schema(cohort.folder)
-    all_learn = config.boosting.refit or not aside.any()
+    nodes = both.studies if config.boosting.refit else np.array(both.studies)[~model.validation_rows_].tolist()
     Record(
         label=question.label, field=question.field, features=question.features, course=told(question.course),
-        classes=tuple(map(str, model.classes_)), studies=tuple((both if all_learn else training).studies),
+        classes=tuple(map(str, model.classes_)), studies=tuple(nodes),
         conformal=conformal_limit(model.validation_scores_, config.coverage), coverage=config.coverage,
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
     ).save(run.folder)  # fmt: skip
@@ -258,7 +258,7 @@ def conformal_limit(scores: np.ndarray, coverage: float) -> float | None:
     rank = int(np.ceil((len(scores) + 1) * coverage))
     if rank > len(scores):
         return None
-    return float(1 - np.sort(1 - scores)[rank - 1])
+    return float(np.sort(scores)[-rank])
 
 
 def _categorical(cohort: Cohort, question: Question) -> Any:
