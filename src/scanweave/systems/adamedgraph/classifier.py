@@ -14,8 +14,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
+from scanweave.external import require
 from scanweave.systems.adamedgraph.boosting import Search, boosted
 from scanweave.systems.adamedgraph.columns import Columns, Scaler, TableError, positions
 from scanweave.systems.adamedgraph.config import BoostingSettings, Column
@@ -43,6 +44,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         n_features_in_: Columns of the table.
         feature_names_in_: Their names, if the table has names.
         ensemble_: All that answers for a patient.
+        validation_rows_: Which rows chose the number of rounds `(n,)`.
         validation_curve_: Log loss of the validation patients after each round; empty without any.
         validation_scores_: Probability that their true class was given, by learners that have not seen them.
     """
@@ -130,7 +132,9 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Args:
             X: Table `(n, d)`: numbers with NaN where missing; of a DataFrame also text, yes/no and categories.
             y: Class of each patient `(n,)`, any number of classes from two on.
-            sample_weight: Weight of each `(n,)`; a patient of weight 2 is two patients, one of weight 0 is none.
+            sample_weight: Weight of each `(n,)`; a patient of weight 2 is two patients, one of weight 0 is none. Their
+                scale counts: a new patient has weight 1 among them. Graphs of gcn, sage and gat know no weights, their
+                losses do.
             groups: To whom each row belongs `(n,)`, such as the patient of a visit: validation keeps them together.
             validation: Which rows choose the number of rounds `(n,)`; drawn if not given.
             unlabelled: More rows for the graphs of a transductive fit `(m, d)`, as the paper adds test patients.
@@ -141,10 +145,17 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             TableError: A setting, column or class is at fault; a `ValueError` too.
         """
         settings = self._settings()
+        if settings.learner != "appnp":
+            require("torch_geometric", "graph")
         table, target, weight = self._checked(X, y, sample_weight)
         kept = weight > 0
+        for name, given in (("groups", groups), ("validation", validation)):
+            if given is not None and np.shape(given) != kept.shape:
+                raise TableError(name, f"has the shape {np.shape(given)}, the table {len(kept)} rows", "Give one a row")
         table, target, weight = table[kept], target[kept], weight[kept]
-        aside = self.validation_rows_ = self._aside(target, kept, groups, validation)
+        aside = self._aside(target, kept, groups, validation)
+        self.validation_rows_ = np.zeros(len(kept), dtype=bool)
+        self.validation_rows_[kept] = aside
         known = None if unlabelled is None else self._frame(unlabelled)
         builder = _Builder(settings, table, target, weight, known, len(self.classes_), self._class_weights)
         self.validation_curve_: list[float] = []
@@ -184,7 +195,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """The table as a frame, classes as numbers, and weights."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X=X, y=y, skip_check_array=True)
-            y = np.asarray(y)
+            y = column_or_1d(y, warn=True)
             table = self._frame(X)
             if len(table) != len(y):
                 raise TableError("y", f"has {len(y)} entries, the table {len(table)} rows", "Give one class a row")
@@ -192,11 +203,11 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
             table = pd.DataFrame(X)
         check_classification_targets(y)
-        self.classes_, target = np.unique(y, return_inverse=True)
         weight = _check_sample_weight(sample_weight, table, dtype=np.float64, ensure_non_negative=True)
-        if len(np.unique(target[weight > 0])) < 2:
+        self.classes_ = np.unique(y[weight > 0])
+        if len(self.classes_) < 2:
             raise TableError("y", "holds one class only, nothing can be told apart", "Give two classes or more")
-        return table, target, weight
+        return table, np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1), weight
 
     def _frame(self, X: Any) -> pd.DataFrame:  # noqa: N803
         if isinstance(X, pd.DataFrame):
@@ -211,15 +222,15 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")  # noqa: N806
         return self.ensemble_.columns.matrix(pd.DataFrame(X))
 
-    def _class_weights(self, target: Indices) -> Floats:
-        """A weight for each class, from training patients only."""
+    def _class_weights(self, target: Indices, mass: Floats) -> Floats:
+        """A weight for each class, from training patients `(n,)` only, each of a mass."""
         if self.class_weight is None:
             return np.ones(len(self.classes_))
         there = np.unique(target)
         labels = self.classes_[target]
         given = self.class_weight if isinstance(self.class_weight, str) else dict(self.class_weight)
         weights = np.ones(len(self.classes_))
-        weights[there] = compute_class_weight(given, classes=self.classes_[there], y=labels)
+        weights[there] = compute_class_weight(given, classes=self.classes_[there], y=labels, sample_weight=mass)
         return weights
 
     def _aside(
@@ -227,7 +238,10 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     ) -> np.ndarray:
         """Which rows validate; every class keeps a row to train on."""
         if validation is not None:
-            return np.asarray(validation, dtype=bool)[kept]
+            aside = np.asarray(validation, dtype=bool)[kept]
+            if len(np.unique(target[~aside])) < 2:
+                raise TableError("validation", "leaves fewer than two classes to learn from", "Set fewer rows aside")
+            return aside
         owner = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups)[kept])[0]
         folds = round(1 / self.validation_fraction) if self.validation_fraction else 0
         sizes = np.bincount(target)
@@ -291,7 +305,7 @@ class _Start:
             more = self.columns.matrix(builder.unlabelled)
             self.nodes = self.nodes.joined(more, self.scaler(more, self.read))
         extra = len(self.nodes.target) - len(target)
-        self.weights = np.concatenate([mass * builder.class_weights(target)[target], np.zeros(extra)])
+        self.weights = np.concatenate([mass * builder.class_weights(target, mass)[target], np.zeros(extra)])
         self.labelled = self.nodes.take(self.nodes.labelled)
         self.search = Search.of(self.nodes, self.columns, edges, settings, builder.classes)
         self._builder = builder
@@ -318,7 +332,7 @@ class _Builder:
 
     def __init__(
         self, settings: BoostingSettings, table: pd.DataFrame, target: Indices, weight: Floats,
-        unlabelled: pd.DataFrame | None, classes: int, class_weights: Callable[[Indices], Floats],
+        unlabelled: pd.DataFrame | None, classes: int, class_weights: Callable[[Indices, Floats], Floats],
     ) -> None:  # fmt: skip
         self.settings, self.table, self.target, self.weight = settings, table, target, weight
         self.unlabelled, self.classes, self.class_weights = unlabelled, classes, class_weights

@@ -19,7 +19,7 @@ from scanweave.systems.adamedgraph.intervals import Floats
 
 LIMIT = 5.0
 """Standardised values beyond are drawn in: one extreme patient must not rule a learner."""
-MISSING = frozenset({"", "na", "n/a", "nan", "none", "null", "<na>"})
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "<na>"})
 
 
 class TableError(ScanweaveError, ValueError):

@@ -75,7 +75,7 @@ class BoostingSettings(_Settings):
         "standard", description="Of the values that learners read: to mean 0 and spread 1, or to [0, 1], as published."
     )
     validation_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the training patients that chooses the number of rounds; 0: none."
+        0.2, ge=0, le=0.5, description="Share of the training patients that chooses the number of rounds; 0: none."
     )
     patience: PositiveInt = Field(3, description="Rounds without a better validation before boosting ends.")
     refit: bool = Field(True, description="Learn the chosen graphs again on all training patients, validation too.")

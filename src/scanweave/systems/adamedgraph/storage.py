@@ -22,6 +22,7 @@ from scanweave.systems.adamedgraph.learners import Weights
 
 FORMAT = "1"
 _ADVICE = "Finish the fit with the same command, or fit again"
+NOT_KEPT = ("boosting.learner", "only appnp can be kept in a run", "Use the classifier in Python")
 _WEIGHTS = ("first", "first_bias", "second", "second_bias")
 
 
@@ -84,7 +85,7 @@ def learner_arrays(learner: Learner) -> dict[str, Any]:
         ScanweaveError: It is not an APPNP learner.
     """
     if not isinstance(learner, IntervalLearner):
-        raise ScanweaveError("boosting.learner", "only appnp can be kept in a run", "Use the classifier in Python")
+        raise ScanweaveError(*NOT_KEPT)
     weights = dict(zip(_WEIGHTS, (tensor.numpy() for tensor in learner.weights.tensors()), strict=True))
     return {**weights, "values": learner.values, "mass_before": learner.mass_before, "carried": learner.carried}
 

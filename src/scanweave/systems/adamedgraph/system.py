@@ -83,6 +83,8 @@ class AdaMedGraph:
         Raises:
             ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
         """
+        if config.boosting.learner != "appnp":
+            raise ScanweaveError(*storage.NOT_KEPT)
         ensure_splits(cohort, say)
         parts = [cohort.part(part, fold) for part in SEEN]
         question = ask(cohort, parts[0], config, say)
