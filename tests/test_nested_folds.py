@@ -50,7 +50,8 @@ def tables(monkeypatch):
 
 def test_trials_are_judged_without_the_test_patients(tables):
     rows = np.arange(120)
-    question = tables.Question(pd.DataFrame({"row": rows}), rows // 2 % 2, (rows // 2).astype(str))  # two rows a patient
+    owners = rows // 2
+    question = tables.Question(pd.DataFrame({"row": rows}), owners % 2, owners.astype(str))
     budget = tables.Budget(3, 2, 0)
     for train, test in tables.folds_of(question, 3, 0, 120):
         SEEN.clear()

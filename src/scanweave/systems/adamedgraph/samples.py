@@ -156,7 +156,8 @@ def _course(training: Cohort, config: AdaMedGraphConfig, schema: Schema | None) 
         return None
     found = _changes(training, config, schema)
     if found.empty:
-        raise ScanweaveError("course", f"no patient has {config.course.of} at two visits in the window", "Widen the window")
+        reason = f"no patient has {config.course.of} at two visits in the window"
+        raise ScanweaveError("course", reason, "Widen the window")
     column, _, value = config.course.controls.partition("=")
     controls = pd.Series(True, index=found.index)
     if column:
@@ -214,11 +215,15 @@ def class_name(value: object) -> str:
 
 
 def _first_visits(cohort: Cohort, of: str | None = None) -> pd.Series:
-    """Whether each study is its patient's first, by time where it is known, else by place."""
+    """Whether each study is its patient's first, by time where it is known, else by place.
+
+    Of a course, visits at which the value that it is `of` was measured come before all others.
+    """
     schema = read_schema(cohort.folder)
     order = pd.DataFrame({"patient": cohort.frame["patient"].astype(str).to_numpy()})
     if schema is not None and schema.time is not None and schema.time.field in cohort.frame:
         order["time"] = plain(cohort, [str(schema.time.field)]).iloc[:, 0]
-        order["absent"] = cohort.frame[f"table:{of}"].isna().to_numpy(bool) if of and f"table:{of}" in cohort.frame else False
+        valued = cohort.frame.get(f"table:{of}")
+        order["absent"] = False if valued is None else valued.isna().to_numpy(bool)
         order = order.sort_values(["absent", "time"], kind="stable")
     return (~order["patient"].duplicated()).sort_index()
