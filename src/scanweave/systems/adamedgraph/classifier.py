@@ -195,19 +195,19 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """The table as a frame, classes as numbers, and weights."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X=X, y=y, skip_check_array=True)
-            y = column_or_1d(y, warn=True)
             table = self._frame(X)
-            if len(table) != len(y):
-                raise TableError("y", f"has {len(y)} entries, the table {len(table)} rows", "Give one class a row")
         else:
             X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
             table = pd.DataFrame(X)
-        check_classification_targets(y)
+        labels = column_or_1d(y, warn=True)
+        if len(table) != len(labels):
+            raise TableError("y", f"has {len(labels)} entries, the table {len(table)} rows", "Give one class a row")
+        check_classification_targets(labels)
         weight = _check_sample_weight(sample_weight, table, dtype=np.float64, ensure_non_negative=True)
-        self.classes_ = np.unique(y[weight > 0])
+        self.classes_ = np.unique(labels[weight > 0])
         if len(self.classes_) < 2:
             raise TableError("y", "holds one class only, nothing can be told apart", "Give two classes or more")
-        return table, np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1), weight
+        return table, np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1), weight
 
     def _frame(self, X: Any) -> pd.DataFrame:  # noqa: N803
         if isinstance(X, pd.DataFrame):

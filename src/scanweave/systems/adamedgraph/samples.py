@@ -188,7 +188,7 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
     labels = _labels(cohort, question, config)
     keep = pd.Series(True, index=table.index)
     if question.course is not None or config.visits == "first":
-        keep = _first_visits(cohort, question.course and question.course.settings.of)
+        keep = _first_visits(cohort, question.course.settings.of if question.course else None)
     return Samples(
         table[keep].reset_index(drop=True), names["study"][keep.to_numpy()].tolist(),
         names["patient"][keep.to_numpy()].tolist(), labels[keep].reset_index(drop=True),
