@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
+from scanweave.studies.words import nearest
 from scanweave.systems import registry
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 Say = Callable[[str], None]
-SHOWN = 8
-"""Most names that are offered in place of an unknown one."""
 
 
 class System(Protocol):
@@ -173,12 +171,12 @@ def predict(
     """
     from scanweave.predictions import PredictionFolder
 
-    chosen = _chosen(_opened(cohort), studies)
+    chosen = named_studies(_opened(cohort), studies)
     whole = _predicts_cohorts(run)
     if whole is not None:
         if targets is not None:
             raise ScanweaveError("targets", "this run predicts a label, not images", "Leave them out")
-        return Predictions(Path(out), made=whole.predict_cohort(chosen, Path(out)), what="label")
+        return Predictions(Path(out), made=whole.predict_cohort(chosen, Path(out), say), what="label")
     fitted, plan = _known(run)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
@@ -278,7 +276,12 @@ def _known(run: System | str | Path) -> tuple[Run, Plan]:
     return found, entry.plan(found.folder)
 
 
-def _chosen(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
+def named_studies(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
+    """Some studies of a cohort by name; None: all.
+
+    Raises:
+        ScanweaveError: There is no such study.
+    """
     if studies is None:
         return cohort
     _refuse_unknown("studies", "not in the cohort, or not in this part of it:", studies, cohort.studies)
@@ -288,9 +291,7 @@ def _chosen(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
 def _refuse_unknown(field: str, reason: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=SHOWN) or known[:SHOWN]
-            more = " …" if len(near) < len(known) else ""
-            raise ScanweaveError(field, f"{reason} '{name}'", f"Choose from {', '.join(near)}{more}")
+            raise ScanweaveError(field, f"{reason} '{name}'", nearest(name, known))
 
 
 def _opened(cohort: Cohort | str | Path) -> Cohort:

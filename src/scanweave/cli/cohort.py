@@ -36,6 +36,8 @@ class ImportCohort:
     """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
     columns: str | None = None
     """What columns of a clinical table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl,row=-"."""
+    like: Path | None = None
+    """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
@@ -55,6 +57,7 @@ class ImportCohort:
             patient=self.patient,
             name=self.name,
             columns=parse_columns(self.columns),
+            like=self.like,
             sheet=self.sheet,
         )
         print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")
@@ -96,6 +99,8 @@ class CheckCohort:
                 _print_verdicts(columns, "column")
             elif any(column.startswith("table:") for column in cohort.frame):
                 print("columns of the table: nothing suspect found")
+            if not cohort.labels and any(column.startswith("table:") for column in cohort.frame):
+                print("no label is named, so no column was set against it: import with --columns 'HEADING=label'")
         return int(any(verdict.status == "refused" for verdict in [*verdicts, *columns]))
 
 

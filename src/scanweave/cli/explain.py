@@ -21,6 +21,8 @@ class Explain:
     """Folder to make; RUN/explanation if not given."""
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
+    studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
+    """Studies to explain in place of a part, such as P02 P05, each with a picture."""
     include_self: bool = False
     """Count a sequence as its own source, as the paper's code does."""
     pictures: int = 4
@@ -29,13 +31,22 @@ class Explain:
     """Where to compute; auto takes the fastest that is there."""
 
     def run(self) -> int:
-        """Explain, and say where the maps are."""
+        """Explain, and say where the maps are.
+
+        Raises:
+            ScanweaveError: Studies and a part are named, or a study is unknown.
+        """
         from scanweave import api
+        from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
 
         system = api.open_run(self.folder, self.device, "explain")
-        options = {"part": self.part, "include_self": self.include_self, "pictures": self.pictures}
-        system.explain(Cohort.open(self.cohort), self.out, **options)
+        cohort, part, pictures = Cohort.open(self.cohort), self.part, self.pictures
+        if self.studies:
+            if part is not None:
+                raise ScanweaveError("--studies", "is in place of --part", "Leave one of them out")
+            cohort, part, pictures = api.named_studies(cohort, self.studies), "all", len(self.studies)
+        system.explain(cohort, self.out, part=part, include_self=self.include_self, pictures=pictures)
         print(f"wrote {self.out or self.folder / 'explanation'} · next: scanweave report {self.folder}")
         return 0
 

@@ -1,6 +1,12 @@
-"""Counts in words."""
+"""Counts and choices in words."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+SHOWN = 8
+"""Names that an error lists, at most."""
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -11,3 +17,10 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def studies(number: int) -> str:
     """`"1 study"`, `"2 studies"`."""
     return count(number, "study", "studies")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """`"Choose from t1, t1c …"`: what may have been meant by a name, else the first of what there is."""
+    there = list(known)
+    near = difflib.get_close_matches(name, there, n=SHOWN) or there[:SHOWN]
+    return f"Choose from {', '.join(near)}{' …' if len(near) < len(there) else ''}" if near else "There is none"

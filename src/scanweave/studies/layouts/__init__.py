@@ -78,12 +78,14 @@ def import_cohort(
     patient: str | None = None,
     name: str | None = None,
     columns: Mapping[str, Said] | None = None,
+    like: Path | None = None,
     sheet: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
 
-    A table without images is a clinical one: see `tables.importing.import_table`, which `columns` and `sheet` are for.
+    A table without images is a clinical one: see `tables.importing.import_table`, which `columns`, `like`
+    and `sheet` are for.
 
     No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
     out, and what is doubtful.
@@ -100,9 +102,9 @@ def import_cohort(
                 "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
             )  # fmt: skip
         one = src if isinstance(src, str | Path) else src[0]
-        return import_table(one, out, columns=columns, sheet=sheet, name=name, say=say)
-    if columns or sheet is not None:
-        raise ScanweaveError("cohort import", "--columns and --sheet are for clinical tables", "Leave them out")
+        return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, say=say)
+    if columns or like is not None or sheet is not None:
+        raise ScanweaveError("cohort import", "--columns, --like and --sheet are for clinical tables", "Leave them out")
     listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient)
     cohort = listing.write(out, name)
     for line in listing.report():

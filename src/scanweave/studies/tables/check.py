@@ -22,6 +22,14 @@ LATER = 0.02
 """Share of visits before a date from which the date is suspected to be known later only."""
 LEAST = 20
 """Patients below which figures of a column say nothing."""
+MANY = 50
+"""Patients from which measured whole numbers are bound to repeat."""
+ENDINGS = frozenset({
+    "status", "vital_status", "event", "death", "dead", "died", "deceased", "death_event", "survival", "survival_time",
+    "time_to_event", "time_to_death", "days_to_death", "futime", "follow_up", "followup", "fu_time", "os", "os_time",
+    "pfs",
+})  # fmt: skip
+"""Names of columns that tell how a study ended; a number may follow."""
 PAIRS = 5
 """Values that two patients must share, all of them, to be suspected to be one."""
 Found = Iterator[tuple[str, Finding]]
@@ -97,8 +105,13 @@ def _identifiers(cohort: Cohort, plain: pd.DataFrame, features: list[str], label
     for column in features:
         values = plain[column].dropna()
         whole = _is_number(values) and (values % 1 == 0).all()
-        if len(values) >= LEAST and whole and values.nunique() == len(values) and np.ptp(values) < 2 * len(values):
+        if not whole or len(values) < LEAST or values.nunique() < len(values):
+            continue
+        if np.ptp(values) < 2 * len(values):
             yield column, Finding("identifier", "suspect", "numbers the rows", "Leave it out: --leave-out NAME")
+        elif len(values) >= MANY:
+            words = "holds another whole number in each row: an identifier?"
+            yield column, Finding("identifier", "suspect", words, "Leave it out: --leave-out NAME")
 
 
 def _copies(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
@@ -162,6 +175,11 @@ def _area(score: np.ndarray, truth: np.ndarray) -> float:
 def _later(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
     schema = read_schema(cohort.folder)
     time = schema.time if schema else None
+    single = not plain["patient"].duplicated().any()
+    for column in features:
+        name = column.partition(":")[2]
+        if name.rstrip("0123456789") in ENDINGS or (single and name == "time"):
+            yield column, Finding("later", "suspect", "by its name known only at the end of a study", _LATER)
     if time is None or time.field not in plain or not pd.api.types.is_datetime64_any_dtype(plain[time.field].dtype):
         return
     for column in features:
@@ -200,6 +218,14 @@ def _folds(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
                 if plain.loc[mask, label].nunique() == 1:
                     words = f"its {part} part holds one class of {label.partition(':')[2]} only"
                     yield f"fold {fold}", Finding("one class", "suspect", words, "Split anew with fewer folds")
+            taught = set(plain.loc[rows["train"], label].dropna())
+            absent = sorted(map(str, set(plain[label].dropna()) - taught))
+            if absent and len(taught) > 1:
+                words = f"no training patient has {label.partition(':')[2]} {absent[0]!r}"
+                yield (
+                    f"fold {fold}",
+                    Finding("unseen", "suspect", words, "Split anew with fewer folds, or join classes"),
+                )
         for column in (c for c in features if not _is_number(plain[c]) and plain[c].nunique() <= 20):
             unseen = set(plain.loc[~rows["train"], column].dropna()) - set(plain.loc[rows["train"], column].dropna())
             if unseen:

@@ -13,13 +13,13 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
-from scanweave.studies.tables.kinds import Values, named_as_it_stands, understood
+from scanweave.studies.tables.kinds import MOSTLY, Values, named_as_it_stands, understood
 from scanweave.studies.tables.reading import read_frame
-from scanweave.studies.tables.schema import Column, Role, Said, Schema
-from scanweave.studies.words import count, studies
+from scanweave.studies.tables.schema import Column, Role, Said, Schema, said_like
+from scanweave.studies.words import count, nearest, studies
 
-PATIENTS = ("patient", "patient_id", "patientid", "subject", "subject_id", "participant", "participant_id", "pid",
-            "randid", "mrn", "case_id", "id")  # fmt: skip
+PATIENTS = ("patient", "patient_id", "patientid", "patno", "subject", "subject_id", "subjid", "usubjid", "participant",
+            "participant_id", "pid", "randid", "mrn", "case_id", "rid", "id")  # fmt: skip
 STUDIES = ("study", "study_id", "visit_id", "exam_id", "accession")
 TIMES = ("visit_date", "exam_date", "date", "visit_time", "test_time", "time", "visit", "year", "years", "month",
          "months", "day", "days", "week", "period")  # fmt: skip
@@ -33,6 +33,7 @@ def import_table(
     out: str | Path,
     *,
     columns: Mapping[str, Said] | None = None,
+    like: Path | None = None,
     sheet: str | None = None,
     name: str | None = None,
     say: Say = print,
@@ -43,6 +44,7 @@ def import_table(
         src: A CSV, TSV, Parquet or Excel file with headings, one row a patient or visit.
         out: A new folder.
         columns: What the user says of columns, by heading; the rest is inferred.
+        like: A cohort, or a run that was fitted on one, that knows what the columns are.
         sheet: Which sheet of an Excel file.
         name: Name of the cohort; that of the file if not given.
         say: Takes a line for each column, and what was mended.
@@ -52,11 +54,10 @@ def import_table(
     """
     src = Path(src)
     frame, notes = read_frame(src, sheet)
-    said = dict(columns or {})
+    said = {**(said_like(like, say, frame.columns) if like else {}), **(columns or {})}
     unknown = next((heading for heading in said if heading not in frame.columns), None)
     if unknown is not None:
-        shown = ", ".join(map(str, frame.columns[:8]))
-        raise ScanweaveError("--columns", f"the table has no column '{unknown}'", f"Its headings: {shown}")
+        raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, frame.columns))
     values = {heading: understood(heading, frame[heading], said.get(heading, Said())) for heading in frame.columns}
     roles = _roles(values, said)
     values = {h: named_as_it_stands(frame[h]) if roles[h] in ("patient", "study") else v for h, v in values.items()}
@@ -217,6 +218,12 @@ def _tell(cohort: Cohort, described: Sequence[Column], notes: Sequence[str], say
         say(f"  note: {note}")
     for column in described:
         say(f"  {column.line()}")
+    dates = [column.source for column in described if column.role == "feature" and column.kind == "date"]
+    if len(dates) == 1 and not any(column.role == "time" for column in described):
+        say(f"  no column tells when a visit was: is it '{dates[0]}'? Then say --columns '{dates[0]}=time'")
+    doubtful = [column.source for column in described if any(note.endswith(MOSTLY) for note in column.notes)]
+    if doubtful:
+        say(f"  look at {', '.join(doubtful)}: numbers but for some cells, and so not taken for numbers")
     if not any(column.role == "label" for column in described):
         say("  no label: name one by --columns 'HEADING=label', or at the fit by --label NAME")
     if not any(column.role == "patient" for column in described):

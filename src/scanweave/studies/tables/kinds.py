@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ ABSENT = frozenset({"none", "nil"})
 """Words that are no number, but a category beside other words: no oedema, no recurrence."""
 SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
 """Numbers that often stand for a missing value; they are told, not replaced."""
+MOSTLY = "say number to count them as missing"
 MOST = 20
 """Categories of a column, at most; with more it is text."""
 SHARE = 0.95
@@ -23,6 +24,7 @@ SHARE = 0.95
 _NUMBER = re.compile(r"[-+]?(?:(?:[1-9]\d*|0)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _COMMA = re.compile(r"[-+]?\d+,\d+")
+_POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _LIMIT = re.compile(r"[<>≤≥]=?\s*")
 _ISO = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?|\d{4}/\d{1,2}/\d{1,2}"
@@ -52,6 +54,28 @@ def understood(heading: str, column: pd.Series, said: Said) -> Values:
     Raises:
         ScanweaveError: What the user says of it does not fit, or dates could be read in two ways.
     """
+    column, emptied = _emptied(column, said.missing)
+    found = _understood(heading, column, said)
+    return replace(found, notes=(*emptied, *found.notes))
+
+
+def _emptied(column: pd.Series, missing: tuple[str, ...]) -> tuple[pd.Series, tuple[str, ...]]:
+    """The column without the values that are said to stand for none."""
+    if not missing:
+        return column, ()
+    texts = column.map(_text).astype(object)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    notes = []
+    for word in missing:
+        meant = texts == word
+        if _NUMBER.fullmatch(word):
+            meant |= numbers == float(word)
+        column = column.mask(meant)
+        notes.append(f"{int(meant.sum())} × {word} count as missing")
+    return column, tuple(notes)
+
+
+def _understood(heading: str, column: pd.Series, said: Said) -> Values:
     kind = column.dtype
     if pd.api.types.is_datetime64_any_dtype(kind) and said.kind in (None, "date"):
         return Values("date", column.dt.tz_localize(None) if column.dt.tz is not None else column)
@@ -63,6 +87,8 @@ def understood(heading: str, column: pd.Series, said: Said) -> Values:
     if texts.isna().all():
         return Values("empty", texts)
     bare = texts.mask(texts.str.lower().isin(ABSENT), None)
+    if said.known and not (said.kind in (None, "category", "text") or _fitting(bare, said).any()):
+        return Values("empty", bare.mask(bare.notna(), None), tuple(_strange(bare.dropna())))
     if said.kind is not None:
         return _forced(heading, texts if said.kind in ("category", "text") else bare, said)
     if bare.isna().all():
@@ -92,6 +118,10 @@ def _text(value: object) -> str | None:
 
 def _forced(heading: str, texts: pd.Series, said: Said) -> Values:
     if said.kind == "category":
+        usual = {known.casefold(): known for known in said.categories}
+        if len(usual) == len(said.categories) > 0:
+            meant = texts.map(lambda text: usual.get(text.casefold(), text), na_action="ignore")
+            texts = meant.astype(object).where(meant.notna(), None)
         return _categories(texts, forced=True)
     if said.kind == "text":
         return Values("text", texts)
@@ -110,22 +140,42 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     below = there.str[0].isin(["<", "≤"])
     if said.kind is None and set(bare[below]) & set(bare[(bare != there) & ~below]):
         return None  # such as <65 and >=65: groups, not limits of detection
-    grouped = bare.str.fullmatch(_GROUPED)
-    comma = bare.str.fullmatch(_COMMA) & ~bare.str.contains(".", regex=False)
-    if comma.sum() > grouped.sum() and not bare.str.fullmatch(r"[-+]?\d+\.\d+").any():
-        bare = bare.mask(comma, bare.str.replace(",", "."))
-        notes.append("decimal commas read as points")
-    elif grouped.any():
-        bare = bare.mask(grouped, bare.str.replace(",", ""))
-        notes.append("commas between thousands taken out")
+    bare = _pointed(bare, notes)
     fits = bare.str.fullmatch(_NUMBER)
-    if fits.mean() < SHARE or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
+    enough = fits.any() if said.kind == "number" else fits.mean() >= SHARE
+    if not enough or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
         return None
     if limits:
         notes.append(f"{limits} beyond a limit of detection, such as '{there[bare != there].iloc[0]}', taken at it")
     notes += _strange(there[~fits])
     values = pd.to_numeric(bare.where(fits), errors="coerce").reindex(texts.index)
     return _finite(values.to_numpy(dtype=np.float64), texts, notes)
+
+
+def _pointed(cells: pd.Series, notes: list[str]) -> pd.Series:
+    """Numbers with a decimal point and nothing between thousands; what was changed is noted."""
+    grouped, comma = cells.str.fullmatch(_GROUPED), cells.str.fullmatch(_COMMA) & ~cells.str.contains(".", regex=False)
+    points = cells.str.fullmatch(_POINTS)
+    german = points & cells.str.contains(",", regex=False)
+    if german.any() and cells[~points].str.fullmatch(r"[-+]?\d+(?:,\d+)?").mean() >= SHARE:
+        notes.append("points between thousands taken out, decimal commas read as points")
+        plain = cells.str.replace(".", "").str.replace(",", ".")
+        return cells.mask(points | comma, plain)
+    if comma.sum() > grouped.sum() and not cells.str.fullmatch(r"[-+]?\d+\.\d+").any():
+        notes.append("decimal commas read as points")
+        return cells.mask(comma, cells.str.replace(",", "."))
+    if grouped.any():
+        notes.append("commas between thousands taken out")
+        return cells.mask(grouped, cells.str.replace(",", ""))
+    return cells
+
+
+def _fitting(cells: pd.Series, said: Said) -> pd.Series:
+    """Which cells are of the kind that is said, numbers or dates."""
+    there = cells.dropna()
+    if said.kind == "number":
+        return _pointed(there.str.replace(_LIMIT, "", n=1, regex=True), []).str.fullmatch(_NUMBER)
+    return there.str.fullmatch(_DAY) | there.str.fullmatch(_ISO)
 
 
 def _strange(cells: pd.Series) -> list[str]:
@@ -146,7 +196,7 @@ def _finite(values: np.ndarray, like: pd.Series, notes: list[str]) -> Values:
     for code in SENTINELS:
         number = int((known == code).sum())
         if number and len(rest) > 1 and not rest.min() - np.ptp(rest) <= code <= rest.max() + np.ptp(rest):
-            notes = [*notes, f"{number} × {code:g} may stand for missing: empty those cells if so"]
+            notes = [*notes, f"{number} × {code:g} may stand for missing: say missing:{code:g} if so"]
     return Values("number" if len(known) else "empty", pd.Series(values, index=like.index), tuple(notes))
 
 
@@ -154,7 +204,7 @@ def _dates(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there = texts.dropna()
     parts = there.str.extract(_DAY)
     numeric, iso = parts[0].notna(), there.str.fullmatch(_ISO)
-    if (numeric | iso).mean() < SHARE:
+    if not ((numeric | iso).any() if said.kind == "date" else (numeric | iso).mean() >= SHARE):
         return None
     order = said.order
     if numeric.any() and order not in _ORDERS:
@@ -189,6 +239,10 @@ def _categories(texts: pd.Series, forced: bool = False) -> Values:
     usual = there.groupby(folded).agg(lambda cells: cells.value_counts().index[0])
     merged = there.nunique() - len(usual)
     notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()
+    numbers = _fitting(there, Said(kind="number"))
+    if not forced and 0.5 <= numbers.mean() < SHARE:
+        left = there[~numbers]
+        notes = (*notes, f"{len(left)} of {len(there)} cells are no number, such as '{left.iloc[0][:20]}': {MOSTLY}")
     values = folded.map(usual).reindex(texts.index).astype(object)
     values = values.where(values.notna(), None)
     distinct = len(usual)

@@ -99,9 +99,12 @@ def _decoded(path: Path, notes: list[str]) -> str:
     import gzip
 
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
+        with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
+            raw = file.read(LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ScanweaveError(path, f"cannot be read ({error})", "Check the file") from error
+    if len(raw) > LIMIT:
+        raise ScanweaveError(path, f"unpacks to more than {LIMIT // 2**30} GiB", "Give a smaller one")
     for mark, coding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
         if raw.startswith(mark):
             try:
@@ -120,7 +123,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
 def _separator(path: Path, text: str) -> str:
     if _suffix(path) == ".tsv":
         return "\t"
-    first = text.splitlines()[0]
+    first = text.lstrip("\r\n ").splitlines()[0]
     counts = {separator: first.count(separator) for separator in ",;\t|"}
     return max(counts, key=lambda separator: counts[separator])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -107,19 +108,60 @@ def read_schema(folder: Path) -> Schema | None:
 
 
 class Said(_Frozen):
-    """What the user says of a column; None leaves it to inference."""
+    """What is said of a column; None leaves it to inference.
+
+    Attributes:
+        role: What it is for.
+        kind: What its values are; cells that are not count as missing.
+        unit: Of its numbers.
+        order: Of day, month and year.
+        missing: Values that stand for none, such as `-999`.
+        categories: What is known of another cohort: capitals do not tell apart from these.
+        known: Whether all of this is known of another cohort: then no cell need be of the kind.
+    """
 
     role: Role | None = None
     kind: Kind | None = None
     unit: str | None = None
     order: str | None = None
+    missing: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    known: bool = False
+
+
+def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str]) -> dict[str, Said]:
+    """What a cohort, or a run that was fitted on one, knows of the columns of a table.
+
+    Args:
+        folder: Of the cohort or run.
+        say: Is told of headings that only one of the two has.
+        headings: Of the table.
+
+    Raises:
+        ScanweaveError: The folder holds no schema.
+    """
+    schema = read_schema(folder)
+    if schema is None:
+        raise ScanweaveError("--like", f"{folder} holds no {FILE}", "Name a cohort of a clinical table, or its run")
+    there = {column.source: column for column in schema.columns}
+    strange = [heading for heading in headings if heading not in there]
+    for name in (name for name, column in there.items() if name not in headings and column.role != "-"):
+        near = difflib.get_close_matches(name, strange, n=1)
+        say(f"  absent: '{name}'{f': is it the column {near[0]!r}?' if near else ''}")
+    return {
+        name: Said(
+            role="-" if column.role == "-" else column.role, unit=column.unit,
+            kind=column.kind if column.kind in KINDS else None, categories=column.categories, known=True,
+        )
+        for name, column in there.items() if name in headings
+    } | {name: Said(role="-") for name in strange}  # fmt: skip
 
 
 def parse_columns(text: str | None) -> dict[str, Said]:
     """`"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` as what is said of each heading.
 
-    Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text) and orders of
-    dates (dmy, mdy, ymd); anything else is the unit.
+    Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text), orders of
+    dates (dmy, mdy, ymd) and values that stand for none (missing:-999); anything else is the unit.
 
     Raises:
         ScanweaveError: Not of that form.
@@ -136,10 +178,11 @@ def parse_columns(text: str | None) -> dict[str, Said]:
 
 def _said(words: Sequence[str]) -> Said:
     fields: dict[str, str] = {}
-    for word in words:
+    missing = tuple(word.partition(":")[2] for word in words if word.lower().startswith("missing:"))
+    for word in (word for word in words if not word.lower().startswith("missing:")):
         kinds: Mapping[str, Sequence[str]] = {"role": ROLES, "kind": KINDS, "order": ORDERS}
         name = next((name for name, known in kinds.items() if word.lower() in known), "unit")
         fields[name] = f"{fields['unit']} {word}" if name == "unit" and "unit" in fields else word
         if name != "unit":
             fields[name] = word.lower()
-    return Said.model_validate(fields)
+    return Said.model_validate({**fields, "missing": missing})

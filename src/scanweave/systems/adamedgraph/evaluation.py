@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,24 @@ from scanweave.files import atomic_folder
 from scanweave.measures.bootstrap import Interval, bootstrap_measure
 from scanweave.measures.calibration import calibration_error
 from scanweave.measures.classification import balanced_accuracy, brier, log_loss, multiclass_auroc
+from scanweave.measures.delong import auroc_interval
+from scanweave.measures.proportions import proportion
 from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.words import studies
+from scanweave.systems.adamedgraph.record import Record
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
 
 Say = Callable[[str], None]
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, CLASSES = "predictions.csv", "classes.csv"
 REPEATS = 500
-NOT_LEARNT = "it is not shown that the answers tell more than the shares of the classes do, which ask for no patient"
-GAIN = "gain over the class shares"
+FULL = 0.95
+"""Share of the classes that a conformal set names on average from which it tells nothing."""
+MUCH = 0.5
+"""Share of missing variables from which an answer is warned of."""
+GAIN, COVERAGE, SIZE = "gain over the class shares", "coverage", "size of the set"
 MEASURES: dict[str, Callable[..., float]] = {
     "AUROC": lambda classes, shares, _, __: multiclass_auroc(classes, shares),
     "balanced accuracy": lambda classes, shares, _, __: balanced_accuracy(classes, shares.argmax(1)),
@@ -33,23 +40,25 @@ MEASURES: dict[str, Callable[..., float]] = {
     "log loss": lambda classes, shares, _, __: log_loss(classes, shares),
     GAIN: lambda classes, shares, _, prior: log_loss(classes, prior) - log_loss(classes, shares),
     "Brier score": lambda classes, shares, _, __: brier(classes, shares),
-    "coverage": lambda classes, _, sets, __: float(sets[np.arange(len(classes)), classes].mean()),
-    "size of the set": lambda _, __, sets, ___: float(sets.sum(1).mean()),
+    COVERAGE: lambda classes, _, sets, __: float(sets[np.arange(len(classes)), classes].mean()),
+    SIZE: lambda _, __, sets, ___: float(sets.sum(1).mean()),
 }
 """Measures of classes `(n,)`, probabilities `(n, K)`, conformal sets `(n, K)`, class shares in training `(n, K)`."""
 
 
 def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
-    """One row a study: its class where it is known, the predicted one, probabilities, and the conformal set."""
+    """One row a study: its class where known, the predicted one, probabilities, conformal set, variables it lacks."""
     classes = system.record.classes
-    shares = {f"probability_{name}": answer.probabilities[:, k] for k, name in enumerate(classes)}
+    shares = {f"probability_{name}": answer.probabilities[:, k].round(6) for k, name in enumerate(classes)}
     best = np.array(classes, dtype=object)[answer.probabilities.argmax(1)]
     sets = [" or ".join(np.array(classes)[inside]) for inside in answer.sets]
     columns = {"study": answer.samples.studies, "patient": answer.samples.patients, "truth": answer.samples.labels}
-    return pd.DataFrame({**columns, "predicted": best, **shares, "set": sets})
+    return pd.DataFrame(
+        {**columns, "predicted": best, **shares, "set": sets, "missing": np.isnan(answer.matrix).sum(1)}
+    )
 
 
-def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path) -> int:
+def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path, say: Say = print) -> int:
     """Write `predictions.csv` and a cohort whose labels are the predicted ones into a new folder, whole or not at all.
 
     Returns:
@@ -61,7 +70,11 @@ def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path) -> int:
     out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise ScanweaveError(out, "is not empty", "Choose another folder for the predictions")
-    table = table_of(system, system.answer(cohort))
+    answer = system.answer(cohort, say)
+    table = table_of(system, answer)
+    lacking = np.isnan(answer.matrix).mean(1) > MUCH
+    if lacking.any():
+        say(f"caution: {studies(int(lacking.sum()))} lack more than half of the variables; see the column 'missing'")
     if out.exists():
         out.rmdir()
     label = system.record.label
@@ -113,12 +126,60 @@ def evaluate(
     left_out = dict.fromkeys(table["study"][~known], f"'{system.record.label}' is not known")
     error = calibration_error(classes, answer.probabilities[known])
     save_table(table, folder / PREDICTIONS)
+    save_table(by_class(classes, answer.probabilities[known], system.record.classes, patients), folder / CLASSES)
     save_summary(folder, pd.DataFrame(rows), {**selection.about, "left_out": left_out, "calibration_error": error})
     note_output(system.run, "evaluation", folder)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
-    if not found[GAIN].low > 0:
-        say(f"caution: {NOT_LEARNT}")
+    for words in cautions(rows, system.record):
+        say(f"caution: {words}")
+    return pd.DataFrame(rows)
+
+
+def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
+    """What a reader of the measures must not overlook, as sentences without a capital or a stop."""
+    found = {row["measure"]: row for row in rows}
+    gain, coverage, size = (found[name] for name in (GAIN, COVERAGE, SIZE))
+    said = []
+    if gain["high"] < 0:
+        said.append("the answers are worse than the shares of the classes, which ask for no patient: do not use them")
+    elif not gain["low"] > 0:
+        said.append(
+            "it is not shown that the answers tell more than the shares of the classes, which ask for no patient"
+        )
+    if coverage["high"] < record.coverage:
+        said.append(
+            f"the sets hold the truth in {coverage['value']:.0%} of patients, not in the {record.coverage:.0%} meant"
+        )
+    if size["value"] > FULL * len(record.classes):
+        said.append("the sets name nearly every class of nearly every patient, so they tell nothing")
+    return said
+
+
+def by_class(classes: np.ndarray, shares: np.ndarray, names: Sequence[str], patients: Sequence[str]) -> pd.DataFrame:
+    """For each class how well it is told from the others, with 95 % intervals: one row a class.
+
+    AUROC with DeLong's interval; sensitivity and specificity of the most probable class with Wilson's, or by bootstrap
+    over patients where these have several rows.
+    """
+    called, rows = shares.argmax(1), []
+    alone = len(set(patients)) == len(patients)
+    for number, name in enumerate(names):
+        mine = classes == number
+        row: dict[str, Any] = {"class": name, "studies": int(mine.sum()), "called so": int((called == number).sum())}
+        if mine.any() and not mine.all():
+            right = {"sensitivity": (called == number)[mine], "specificity": (called != number)[~mine]}
+            owners = {"sensitivity": mine, "specificity": ~mine}
+            found = {"AUROC": auroc_interval(mine, shares[:, number], None if alone else patients)}
+            for measure, hits in right.items():
+                whose = np.array(patients)[owners[measure]].tolist()
+                found[measure] = (
+                    proportion(int(hits.sum()), len(hits)) if alone
+                    else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=REPEATS)
+                )  # fmt: skip
+            for measure, one in found.items():
+                row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

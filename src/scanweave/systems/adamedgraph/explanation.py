@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.engine.selection import Choice, note_output, select_studies
-from scanweave.files import write_json
+from scanweave.files import read_json, write_json
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.words import studies
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
 
 Say = Callable[[str], None]
-PICTURES, NEIGHBOURS = 4, 15
+PICTURES, NEIGHBOURS, SHOWN = 4, 15, 8
+"""Pages that are drawn unasked; similar patients that are listed, and drawn."""
+ADVICE = "Remove it, and make it again"
 FILE, TABLE = "explanation.json", "explanation.csv"
 
 
@@ -53,43 +56,84 @@ def explain(
     selection = select_studies(system.run, cohort, part, say)
     answer = system.answer(selection.cohort, say)
     folder = Path(out) if out is not None else system.run.folder / "explanation"
-    matrix = system.ensemble.columns.matrix(answer.samples.table)
+    _clear(folder)
     rows: list[dict[str, Any]] = []
+    pages = [f"{study}.png" for study in answer.samples.studies[:pictures]]
     for number, study in enumerate(answer.samples.studies):
-        found = similar_patients(system, matrix[number], study)
+        own = own_rows(system, answer.samples.patients[number])
+        found = similar_patients(system, answer.matrix[number], own)
         rows += [{"study": study, **row} for row in found]
-        if number < pictures:
-            save_figure(page_of(system, answer, matrix, number, found), folder / f"{study}.png")
+        if number < len(pages):
+            save_figure(page_of(system, answer, number, own, found), folder / pages[number])
     table = pd.DataFrame(rows, columns=["study", "similar", "outcome", "likeness", "by"])
     save_table(table, folder / TABLE)
-    write_json(folder / FILE, {"about": selection.about, **_of_run(system, matrix, answer)})
+    write_json(folder / FILE, {"about": selection.about, "pages": pages, **_of_run(system, answer)})
     note_output(system.run, "explanation", folder)
-    say(f"explained {studies(len(matrix))}, {min(pictures, len(matrix))} with a page")
+    say(f"explained {studies(len(answer.matrix))}, {len(pages)} with a page")
     return table
 
 
-def similar_patients(system: AdaMedGraph, row: np.ndarray, study: str) -> list[dict[str, Any]]:
-    """The most similar training patients of a study, as rows of a table; the study itself is not among them."""
+def _clear(folder: Path) -> None:
+    """Remove the pages of an earlier explanation."""
+    if (folder / FILE).is_file():
+        for page in read_json(folder / FILE, ADVICE).get("pages", ()):
+            (folder / Path(page).name).unlink(missing_ok=True)
+
+
+def own_rows(system: AdaMedGraph, patient: str) -> np.ndarray:
+    """Which nodes are visits of a patient itself `(n,)`."""
+    return np.array([owner == patient for owner in system.record.patients])
+
+
+def similar_patients(system: AdaMedGraph, row: np.ndarray, own: np.ndarray) -> list[dict[str, Any]]:
+    """The most similar training patients of a study, as rows of a table; `own` nodes are not among them."""
     names, classes = system.record.studies, system.record.classes
-    own = names.index(study) if study in names else None
-    found = similar.most_similar(system.ensemble, row, NEIGHBOURS, leave_out=own)
+    found = similar.most_similar(system.ensemble, row, NEIGHBOURS, own)
     return [
         {"similar": names[one.node], "outcome": classes[one.target], "likeness": one.likeness, "by": ", ".join(one.by)}
         for one in found
     ]
 
 
-def page_of(system: AdaMedGraph, answer: Answer, matrix: np.ndarray, number: int, found: list[dict[str, Any]]) -> Any:
+def page_of(system: AdaMedGraph, answer: Answer, number: int, own: np.ndarray, found: list[dict[str, Any]]) -> Any:
     """The picture of one study."""
     classes = system.record.classes
     shares = dict(zip(classes, answer.probabilities[number].tolist(), strict=True))
-    counts = similar.outcomes(system.ensemble, matrix[number])
+    counts = similar.outcomes(system.ensemble, answer.matrix[number], own)
     graphs = [
-        (graph_words(system, learner.choice), {name: around[str(k)] for k, name in enumerate(classes)})
+        (f"{graph_words(system, learner.choice)} ({own_value(system, answer, number, learner.choice)})",
+         {name: around[str(k)] for k, name in enumerate(classes)})
         for learner, around in zip(system.ensemble.learners, counts, strict=True)
-    ]
-    listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:8]]
-    return patient_page(answer.samples.studies[number], system.record.label, shares, graphs, listed)
+    ]  # fmt: skip
+    listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:SHOWN]]
+    truth = answer.samples.labels[number]
+    notes = [f"{system.record.label}: {truth}" if isinstance(truth, str) else ""]
+    if disagrees(shares, found):
+        notes.append(
+            "most similar patients had another outcome: the learners read all variables, these graphs one each"
+        )
+    missing = int(np.isnan(answer.matrix[number]).sum())
+    notes.append(f"{missing} of {answer.matrix.shape[1]} variables missing" if missing else "")
+    title = answer.samples.studies[number]
+    return patient_page(title, system.record.label, shares, graphs, listed, " · ".join(filter(None, notes)))
+
+
+def disagrees(shares: Mapping[str, float], found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the most probable class is not the most common one among the similar patients."""
+    outcomes = Counter(row["outcome"] for row in found)
+    best = max(shares, key=lambda name: shares[name])
+    return bool(outcomes) and outcomes[best] < max(outcomes.values())
+
+
+def own_value(system: AdaMedGraph, answer: Answer, number: int, choice: Graph) -> str:
+    """The patient's own value of the variable that makes a graph."""
+    if choice.feature is None:
+        return "-"
+    value = answer.matrix[number, choice.feature]
+    categories = system.ensemble.columns.categories[choice.feature]
+    if np.isnan(value):
+        return "missing"
+    return f"{value:.4g}" if categories is None else categories[int(value)]
 
 
 def graph_words(system: AdaMedGraph, choice: Graph) -> str:
@@ -103,7 +147,7 @@ def graph_words(system: AdaMedGraph, choice: Graph) -> str:
     return f"{name} within {choice.threshold:.3g}{' ' + unit if unit else ''}"
 
 
-def _of_run(system: AdaMedGraph, matrix: np.ndarray, answer: Answer) -> dict[str, Any]:
+def _of_run(system: AdaMedGraph, answer: Answer) -> dict[str, Any]:
     ensemble, classes = system.ensemble, system.record.classes
     graphs = []
     for learner in ensemble.learners:
@@ -119,7 +163,7 @@ def _of_run(system: AdaMedGraph, matrix: np.ndarray, answer: Answer) -> dict[str
     if known.sum() >= len(classes):
         numbers = {name: number for number, name in enumerate(classes)}
         target = answer.samples.labels[known].map(numbers).to_numpy(dtype=np.int64)
-        rises = similar.permutation_importance(ensemble, matrix[known], target)
+        rises = similar.permutation_importance(ensemble, answer.matrix[known], target)
         importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in rises.items()}
     return json.loads(json.dumps({"graphs": graphs, "importance": importance}))
 

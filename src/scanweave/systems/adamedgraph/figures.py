@@ -17,7 +17,7 @@ COLOURS = ("#0b6472", "#d98a1f", "#9c2f4f", "#6a7fb5", "#5c8f3a", "#7a5aa6", "#4
 """Of classes, told apart by colour-blind readers too; then they repeat."""
 SKEWED = 10
 """Largest value over the median from which an axis is logarithmic."""
-SHOWN = 400
+DRAWN = 400
 """Patients in the picture of a graph, at most."""
 NEAREST = 3
 """Lines that a patient of the network starts."""
@@ -40,7 +40,7 @@ def patient_graph(
         seed: Of the patients that are shown.
     """
     rows = np.flatnonzero(~np.isnan(values))
-    rows = np.random.default_rng(seed).permutation(rows)[:SHOWN]
+    rows = np.random.default_rng(seed).permutation(rows)[:DRAWN]
     sorted_values = np.sort(values[~np.isnan(values)])
     low = np.searchsorted(sorted_values, values[rows] - threshold, "left")
     neighbours = np.searchsorted(sorted_values, values[rows] + threshold, "right") - low - 1
@@ -140,6 +140,7 @@ def patient_page(
     shares: Mapping[str, float],
     graphs: Sequence[tuple[str, Mapping[str, int]]],
     similar: Sequence[tuple[str, str, str, float]],
+    note: str = "",
 ) -> Figure:
     """Draw one patient on a page: probabilities, the outcomes around it in each graph, the most similar patients.
 
@@ -149,10 +150,12 @@ def patient_page(
         shares: Probability of each class.
         graphs: For each graph what it joins by, and how many neighbours have each class.
         similar: Name, outcome, reason and likeness of similar patients.
+        note: What is told beside the name.
     """
     rows = max(3, len(similar))
     figure = Figure(figsize=(WIDTH, 2.4 + 0.34 * max(len(shares), len(graphs)) + 0.26 * rows), layout="constrained")
     figure.suptitle(f"{study}\n", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+    figure.text(0.01, 0.995, f"\n\n{note}", va="top", fontsize=8.5, color=SOFT)
     upper, lower = np.asarray(
         figure.subfigures(2, 1, height_ratios=[1.2 + 0.34 * max(len(shares), len(graphs)), 0.8 + 0.26 * rows])
     )
@@ -167,7 +170,7 @@ def patient_page(
     start = np.zeros(len(graphs))
     for number, name in enumerate(shares):
         parts = np.array([counts[name] / max(1, sum(counts.values())) for _, counts in graphs])
-        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6)
+        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6, label=name)
         start = start + parts
     right.set_yticks(places, [f"{words} (n = {sum(counts.values())})" for words, counts in graphs])
     right.set(xlim=(0, 1), xlabel="share of its neighbours", title="What became of its neighbours")

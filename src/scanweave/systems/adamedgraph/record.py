@@ -29,6 +29,7 @@ class Record(BaseModel):
         course: The rule with its limits, if one is predicted.
         classes: Names of the classes, in the order of the probabilities.
         studies: The training patients' studies, in the order of the nodes.
+        patients: Whose they are.
         conformal: A class belongs to a patient's set if its probability is at least this; None without validation.
         coverage: Share of patients whose set is to hold the truth.
         units: Units of variables, where they are known.
@@ -43,6 +44,7 @@ class Record(BaseModel):
     course: dict[str, Any] | None
     classes: tuple[str, ...]
     studies: tuple[str, ...]
+    patients: tuple[str, ...]
     conformal: float | None
     coverage: float
     units: dict[str, str] = {}

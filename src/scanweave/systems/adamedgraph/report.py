@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from scanweave.engine.selection import find_output
 from scanweave.files import read_json
+from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
 from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.summary import estimate
@@ -20,11 +22,11 @@ from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import citation, not_made, titled, tried_on
 from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
-from scanweave.systems.adamedgraph.evaluation import GAIN, NOT_LEARNT, PREDICTIONS
-from scanweave.systems.adamedgraph.explanation import FILE, TABLE, graph_words
+from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, cautions
+from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
+    DRAWN,
     NEAREST,
-    SHOWN,
     decision_plot,
     patient_graph,
     patient_network,
@@ -48,7 +50,6 @@ BINS = 5
 """Of the reliability diagram."""
 FEW = 100
 """Patients below which a page warns of wide intervals."""
-_ADVICE = "Remove it, and make it again"
 
 
 def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
@@ -122,7 +123,7 @@ def _pictures(system: AdaMedGraph) -> list[Block]:
     """The network of patients, and the band that the first graph is, if its column holds numbers."""
     ensemble, record = system.ensemble, system.record
     everyone = len(record.studies)
-    some = np.random.default_rng(0).permutation(everyone)[:SHOWN]
+    some = np.random.default_rng(0).permutation(everyone)[:DRAWN]
     network = Figure(
         patient_network(likeness_of(ensemble, some), ensemble.nodes.target[some], record.classes),
         f"{len(some)} of {everyone} patients, each joined to the {NEAREST} with whom it shares most votes, coloured by "
@@ -164,8 +165,9 @@ def _quality(system: AdaMedGraph) -> Section:
             {"value": "{:.3f}"},
         )
     ]
-    if any(row["measure"] == GAIN and not row["low"] > 0 for row in found["rows"]):
-        blocks.insert(0, Caution(f"{NOT_LEARNT[0].upper()}{NOT_LEARNT[1:]}."))
+    blocks += _by_class(table, folder, system.record.classes)
+    for words in cautions(found["rows"], system.record):
+        blocks.insert(0, Caution(f"{words[0].upper()}{words[1:]}."))
     if len(table) < FEW:
         blocks.insert(
             0, Caution(f"{len(table)} patients only: the intervals are wide, and another split may tell another story.")
@@ -197,11 +199,36 @@ def _quality(system: AdaMedGraph) -> Section:
     return Section(title, tried_on(found), blocks)
 
 
+def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
+    """How well each class is told, and what is taken for what."""
+    if not (folder / CLASSES).is_file():
+        return []
+    rows = []
+    for row in pd.read_csv(folder / CLASSES, dtype={"class": str}).to_dict("records"):
+        told = {name: row[name] for name in ("class", "studies", "called so")}
+        for name in ("AUROC", "sensitivity", "specificity"):
+            told[name] = Interval(row[name], row[f"{name} low"], row[f"{name} high"], int(row["studies"]))
+        rows.append(told)
+    counts = pd.crosstab(answers["truth"], answers["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
+    mixed = [
+        {"truth": truth, **{f"called {name}": int(n) for name, n in row.items()}} for truth, row in counts.iterrows()
+    ]
+    return [
+        Table(
+            rows,
+            "Each class against the others: AUROC of its probability; sensitivity and specificity if the most probable "
+            "class is called.",
+            {"AUROC": "{:.2f}", "sensitivity": "{:.2f}", "specificity": "{:.2f}"},
+        ),
+        Table(mixed, "Studies by what they are and what they are called."),
+    ]
+
+
 def _reasons(system: AdaMedGraph) -> Section:
     title, folder = "Which variables matter", find_output(system.run, "explanation")
     if folder is None or not (folder / FILE).is_file():
         return not_made(title, "explain", system.run.folder, system.run.record)
-    importance = read_json(folder / FILE, _ADVICE)["importance"]
+    importance = read_json(folder / FILE, ADVICE)["importance"]
     rows = [
         {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
         for name, one in importance.items()
@@ -214,20 +241,20 @@ def _reasons(system: AdaMedGraph) -> Section:
 
 def _patients(system: AdaMedGraph) -> Section:
     title, folder = "Patients, one by one", find_output(system.run, "explanation")
-    pages = sorted(folder.glob("*.png")) if folder is not None else []
+    pages = (
+        read_json(folder / FILE, ADVICE).get("pages", ()) if folder is not None and (folder / FILE).is_file() else []
+    )
     if folder is None or not pages:
         return not_made(title, "explain", system.run.folder, system.run.record)
-    table = pd.read_csv(folder / TABLE, dtype=str)
+    table = pd.read_csv(folder / TABLE, dtype={"study": str, "similar": str, "outcome": str, "by": str})
     blocks: list[Block] = []
-    for page in pages:
+    for page in (folder / Path(name).name for name in pages):
         mine = table[table["study"] == page.stem]
         told = mine["outcome"].value_counts()
         words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"
-        blocks.append(
-            Figure(
-                page.read_bytes(),
-                f"{page.stem}. {system.record.label} of the {len(mine)} most similar patients: {words}.",
-                f"Explanation of {page.stem}.",
-            )
-        )
+        caption = f"{page.stem}. {system.record.label} of the {len(mine)} most similar patients: {words}."
+        blocks.append(Figure(page.read_bytes(), caption, f"Explanation of {page.stem}."))
+        if len(mine) > SHOWN:
+            rows = mine.drop(columns="study").to_dict("records")
+            blocks.append(Table(rows, f"All similar patients of {page.stem}.", {"likeness": "{:.0%}"}, folded=True))
     return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,9 +12,12 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.course import Course, changes, learn_course
 from scanweave.studies.tables.schema import Schema, read_schema
+from scanweave.studies.words import nearest
+from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_categories
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 
 COURSE = "course"
+WORDS = {"table": "variable"}
 Say = Callable[[str], None]
 
 
@@ -77,8 +81,8 @@ def plain(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
     absent = next((name for name in names if name not in cohort.frame), None)
     if absent is not None:
         kind, _, name = absent.partition(":")
-        there = ", ".join((cohort.labels if kind == "label" else cohort.variables)[:8])
-        raise ScanweaveError(cohort.folder, f"has no {kind} '{name}'", f"It has {there or 'none'}")
+        there = cohort.labels if kind == "label" else cohort.variables
+        raise ScanweaveError(cohort.folder, f"has no {WORDS.get(kind, kind)} '{name}'", nearest(name, there))
     return pd.DataFrame({name: _plain(cohort.frame[name]) for name in names})
 
 
@@ -112,8 +116,8 @@ def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
     if config.label:
         found = next((f"{k}:{config.label}" for k in ("label", "table") if f"{k}:{config.label}" in cohort.frame), None)
         if found is None:
-            near = ", ".join([*labels, *cohort.variables][:8])
-            raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", f"It has {near}")
+            near = nearest(config.label, [*labels, *cohort.variables])
+            raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", near)
         return found
     if len(labels) != 1:
         named = ", ".join(labels or cohort.variables[:8]) or "none"
@@ -128,7 +132,7 @@ def _features(
     there = training.variables
     for name in (*config.columns, *config.leave_out):
         if f"table:{name}" not in training.frame:
-            raise ScanweaveError("columns", f"'{name}' is no variable of the cohort", f"It has {', '.join(there[:8])}")
+            raise ScanweaveError("columns", f"'{name}' is no variable of the cohort", nearest(name, there))
     time = schema.time.name if schema and schema.time else None
     skipped = {*config.leave_out, time, (field or "").removeprefix("table:")}
     left: dict[str, list[str]] = {"dates": [], "of one value": []}
@@ -179,11 +183,17 @@ def _changes(cohort: Cohort, config: AdaMedGraphConfig, schema: Schema | None) -
 def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Samples:
     """The patients of a cohort as rows; of patients with several visits the first one, unless all are asked for.
 
+    Variables that the cohort lacks count as missing.
+
     Raises:
-        ScanweaveError: A variable of the question is absent.
+        ScanweaveError: All variables of the question are absent.
     """
-    table = plain(cohort, [f"table:{name}" for name in question.features])
-    table.columns = list(question.features)
+    there = [f"table:{name}" for name in question.features if f"table:{name}" in cohort.frame]
+    if not there:
+        reason = "has no variable of this run"
+        raise ScanweaveError(cohort.folder, reason, f"Give some of {', '.join(question.features[:8])}")
+    table = plain(cohort, there).rename(columns=lambda field: field.partition(":")[2])
+    table = table.reindex(columns=list(question.features))
     names = cohort.frame[["study", "patient"]].astype(str)
     labels = _labels(cohort, question, config)
     keep = pd.Series(True, index=table.index)
@@ -193,6 +203,42 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
         table[keep].reset_index(drop=True), names["study"][keep.to_numpy()].tolist(),
         names["patient"][keep.to_numpy()].tolist(), labels[keep].reset_index(drop=True),
     )  # fmt: skip
+
+
+def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mapping[str, str]) -> list[str]:
+    """What of a cohort's variables is not as in the training patients', in a line each.
+
+    Args:
+        cohort: Any cohort.
+        samples: Its patients.
+        columns: What the run learnt of the variables.
+        units: The run's units of variables, where known.
+
+    Raises:
+        ScanweaveError: A variable has another unit, or holds text in place of numbers.
+    """
+    schema, lines = read_schema(cohort.folder), list[str]()
+    found = {c.name: c.unit for c in schema.columns if c.unit and c.field} if schema else {}
+    for name, known in zip(columns.names, columns.categories, strict=True):
+        column = samples.table[name]
+        other = found.get(name, "")
+        if other.casefold() != units.get(name, other).casefold():
+            raise ScanweaveError(f"column '{name}'", f"is in {other}, the run learnt {units[name]}", "Convert it")
+        if f"table:{name}" not in cohort.frame:
+            near = difflib.get_close_matches(name, set(cohort.variables).difference(columns.names), n=1)
+            hint = f"; is it '{near[0]}'?" if near else ""
+            lines.append(f"note: the cohort has no '{name}', which counts as missing{hint}")
+        elif known is not None:
+            strange = sorted(set(known_categories(column)).difference(known))
+            if strange:
+                lines.append(f"note: {name} '{strange[0]}' is in no training patient and counts as missing")
+        elif not is_numeric(column) and column.notna().any():
+            example = column[column.map(lambda value: isinstance(value, str))].iloc[:1].tolist()
+            reason = f"holds {f'text such as {example[0]!r}' if example else 'dates'} where the run learnt numbers"
+            raise ScanweaveError(
+                f"column '{name}'", reason, "Import the table with --like RUN: it then counts as missing"
+            )
+    return lines
 
 
 def _labels(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> pd.Series:

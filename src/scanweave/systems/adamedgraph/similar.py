@@ -35,21 +35,20 @@ def joined(choice: Choice, nodes: Nodes, row: Floats) -> np.ndarray:
     return near
 
 
-def most_similar(ensemble: Ensemble, row: Floats, count: int, *, leave_out: int | None = None) -> list[Neighbour]:
+def most_similar(ensemble: Ensemble, row: Floats, count: int, own: np.ndarray) -> list[Neighbour]:
     """The training patients that most votes join to a patient, then those whose variables are nearest.
 
     Args:
         ensemble: The fitted ensemble.
         row: The patient as a row of the table in numbers `(d,)`.
         count: How many.
-        leave_out: A training patient that is not named, such as the patient itself.
+        own: Which nodes are the patient itself, and are not named `(n,)`.
     """
     nodes, votes = ensemble.nodes, ensemble.votes
     near = np.stack([joined(learner.choice, nodes, row) for learner in ensemble.learners])
     likeness = votes @ near / votes.sum()
-    own = ensemble.scaler(row[None], ensemble.read)
-    distance = np.sqrt(((nodes.inputs - own) ** 2).mean(1))
-    order = [i for i in np.lexsort([distance, -likeness]) if i != leave_out and likeness[i] > 0]
+    distance = np.sqrt(((nodes.inputs - ensemble.scaler(row[None], ensemble.read)) ** 2).mean(1))
+    order = [i for i in np.lexsort([distance, -likeness]) if likeness[i] > 0 and not own[i]]
     names = ensemble.columns.names
     return [
         Neighbour(
@@ -62,12 +61,15 @@ def most_similar(ensemble: Ensemble, row: Floats, count: int, *, leave_out: int 
     ]  # fmt: skip
 
 
-def outcomes(ensemble: Ensemble, row: Floats) -> list[dict[str, int]]:
-    """For each graph how many neighbours of a patient have each class, as `{class number: patients}` with text keys."""
+def outcomes(ensemble: Ensemble, row: Floats, own: np.ndarray) -> list[dict[str, int]]:
+    """For each graph how many neighbours of a patient have each class, as `{class number: patients}` with text keys.
+
+    Nodes that are the patient's `own` `(n,)` do not count.
+    """
     nodes = ensemble.nodes
     found = []
     for learner in ensemble.learners:
-        near = joined(learner.choice, nodes, row)
+        near = joined(learner.choice, nodes, row) & ~own
         found.append({str(k): int((nodes.target[near] == k).sum()) for k in range(ensemble.classes)})
     return found
 

@@ -23,7 +23,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.record import Record, read_record, told
-from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
+from scanweave.systems.adamedgraph.samples import Question, Samples, ask, differences, gather
 
 Say = Callable[[str], None]
 LEAST = 10
@@ -38,9 +38,11 @@ class Answer:
         samples: Which studies.
         probabilities: Of each class `(n, K)`.
         sets: Whether a class belongs to the conformal set `(n, K)`.
+        matrix: The variables as numbers `(n, d)`.
     """
 
     samples: Samples
+    matrix: np.ndarray
     probabilities: np.ndarray
     sets: np.ndarray
 
@@ -103,26 +105,29 @@ class AdaMedGraph:
         """Open the run folder of a finished fit."""
         return cls(Run.open(run), device)
 
-    def answer(self, cohort: Cohort, say: Say | None = None) -> Answer:
+    def answer(self, cohort: Cohort, say: Say = print) -> Answer:
         """Probabilities and conformal sets for the studies of a cohort, each as if it came alone.
 
         Args:
             cohort: Any cohort with the run's variables.
-            say: Is told where later visits are left out.
+            say: Is told of later visits that are left out, and of what is not as in the training patients.
 
         Raises:
-            ScanweaveError: A variable of the run is not in the cohort.
+            ScanweaveError: The cohort has no variable of the run, or one in another unit or kind.
         """
         samples = gather(cohort, self.record.question, self.config)
-        if say is not None and len(samples.studies) < len(cohort):
+        for line in differences(cohort, samples, self.ensemble.columns, self.record.units):
+            say(line)
+        if len(samples.studies) < len(cohort):
             say(f"first visits: {len(samples.studies)}, of a patient each")
         return self._answered(samples)
 
     def _answered(self, samples: Samples) -> Answer:
-        probabilities = self.ensemble.probabilities(self.ensemble.columns.matrix(samples.table))
+        matrix = self.ensemble.columns.matrix(samples.table)
+        probabilities = self.ensemble.probabilities(matrix)
         limit = self.record.conformal
         sets = np.ones_like(probabilities, dtype=bool) if limit is None else probabilities >= limit
-        return Answer(samples, probabilities, sets)
+        return Answer(samples, matrix, probabilities, sets)
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """The class of one study.
@@ -148,9 +153,9 @@ class AdaMedGraph:
         return Study(study.id, study.patient, labels={self.record.label: best},
                      table={f"probability_{name}": share for name, share in shares.items()})  # fmt: skip
 
-    def predict_cohort(self, cohort: Cohort, out: Path) -> int:
-        """Write `predictions.csv` and a cohort of the predicted labels into a new folder; see `evaluation.write`."""
-        return evaluation.write_predictions(self, cohort, out)
+    def predict_cohort(self, cohort: Cohort, out: Path, say: Say = print) -> int:
+        """Write `predictions.csv` and a cohort of the predicted labels; see `evaluation.write_predictions`."""
+        return evaluation.write_predictions(self, cohort, out, say)
 
     def evaluate(
         self,
@@ -222,13 +227,16 @@ def _learn(
     kept = len(model.ensemble_.learners)
     say(f"kept: {count(kept, 'round')}{', those of the best validation' if len(model.validation_curve_) else ''}")
     schema = read_schema(cohort.folder)
-    nodes = both.studies if config.boosting.refit else np.array(both.studies)[~model.validation_rows_].tolist()
+    nodes = np.full(len(aside), True) if config.boosting.refit else ~model.validation_rows_
     Record(
         label=question.label, field=question.field, features=question.features, course=told(question.course),
-        classes=tuple(map(str, model.classes_)), studies=tuple(nodes),
+        classes=tuple(map(str, model.classes_)),
+        studies=tuple(np.array(both.studies)[nodes]), patients=tuple(np.array(both.patients)[nodes]),
         conformal=conformal_limit(model.validation_scores_, config.coverage), coverage=config.coverage,
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
     ).save(run.folder)  # fmt: skip
+    if schema is not None:
+        schema.save(run.folder)  # for tables of new patients
     storage.save(run.weights, model.ensemble_)
     run.finish(weights="refit" if config.boosting.refit else "search", step=kept)
 
