@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zipfile
 
 import pandas as pd
 import pyarrow as pa
@@ -41,6 +42,16 @@ def excel(*sheets):
     return stream.getvalue()
 
 
+def torn_inside(book):
+    """The workbook with a sheet that ends in the middle."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as whole, zipfile.ZipFile(stream, "w") as torn:
+        for name in whole.namelist():
+            part = whole.read(name)
+            torn.writestr(name, part[: len(part) // 2] if "sheet1" in name else part)
+    return stream.getvalue()
+
+
 def parquet(table):
     stream = io.BytesIO()
     pq.write_table(table, stream)
@@ -48,6 +59,8 @@ def parquet(table):
 
 
 FRAME = pd.DataFrame(ROWS, columns=["id", "age", "sex", "bili"])
+SPOILT = gzip.compress(csv().encode())
+SPOILT = SPOILT[:20] + b"\xff\xff\xff" + SPOILT[23:]
 QUOTED = "id,age\n" + "\n".join(f'"{name},{name}",1' for name in "abcdef")
 REFUSED = {
     "empty: nothing": ("t.csv", b"", "is empty"),
@@ -61,6 +74,8 @@ REFUSED = {
     "binary: torn parquet": ("t.parquet", parquet(pa.table({"id": ["a"]}))[:-9], "not a readable Parquet file"),
     "binary: not excel": ("t.xlsx", b"id,age\na,1\n", "not a readable Excel file"),
     "binary: torn gzip": ("t.csv.gz", gzip.compress(csv().encode())[:-12], "cannot be read"),
+    "binary: spoilt gzip": ("t.csv.gz", SPOILT, "cannot be read"),
+    "binary: spoilt excel": ("t.xlsx", torn_inside(excel(FRAME)), "not a readable Excel file"),
     "binary: not gzip": ("t.csv.gz", csv().encode(), "cannot be read"),
     "suffix: unknown": ("t.sav", b"$FL2", "is no table that can be read"),
     "suffix: none": ("table", csv().encode(), "is no table that can be read"),
@@ -98,6 +113,7 @@ MENDED = {
     "coding: UTF-16": ("t.csv", csv().encode("utf-16"), "id: patient"),
     "coding: Windows": ("t.csv", csv(header=("id", "age", "sex", "Größe")).encode("cp1252"), "read as Windows-1252"),
     "lines: of Windows": ("t.csv", csv(line="\r\n").encode(), "sex: feature · category · f, m"),
+    "lines: a blank one first": ("t.csv", b"\n" + csv(separator=";").encode(), "sex: feature · category · f, m"),
     "lines: blank ones": ("t.csv", csv(line="\n\n").encode(), "6 studies of 6 patients"),
     "lines: quoted break": ("t.csv", b'id,age,note\na,1,"x\ny"\nb,2,z\nc,3,z\n', "3 studies of 3 patients"),
     "quotes: commas in names": ("t.csv", QUOTED.encode(), "6 studies of 6 patients"),
@@ -113,6 +129,22 @@ MENDED = {
     "excel": ("t.xlsx", excel(FRAME), "sex: feature · category · f, m"),
     "parquet": ("t.parquet", parquet(pa.Table.from_pandas(FRAME)), "age: feature · number"),
     "numbers: thousands": ("t.csv", b'id,x\na,"1,234"\nb,"2,345,678"\nc,"9"\n', "commas between thousands taken out"),
+    "numbers: thousands of Germany": (
+        "t.csv",
+        csv(separator=";").replace(".", ",").replace("2,5", "2.610,5").encode(),
+        "bili: feature · number · points between thousands taken out",
+    ),
+    "numbers: many cells are none": (
+        "t.csv",
+        with_cells("x", [*range(9), "hoch", "hoch"])[0].encode(),
+        "look at value: numbers but for some cells",
+    ),
+    "numbers: said in spite of some cells": (
+        "t.csv",
+        with_cells("x", [*range(9), "hoch", "hoch"])[0].encode(),
+        "2 cells count as missing: 'hoch'",
+        "value=number",
+    ),
     "numbers: limits of detection": (
         "t.csv",
         with_cells("x", ["<0.1", "0.4", "> 90", "3"])[0].encode(),
@@ -140,6 +172,28 @@ MENDED = {
         "5 missing",
     ),
     "missing: all of a column": ("t.csv", with_cells("x", ["", "NA", "."])[0].encode(), "value: left out · empty"),
+    "missing: said": (
+        "t.csv",
+        with_cells("x", [1, 2, "-999.0", 2, -999])[0].encode(),
+        "value: feature · number · 2 missing · 2 × -999 count as missing",
+        "value=missing:-999",
+    ),
+    "categories: the word none": (
+        "t.csv",
+        with_cells("x", ["none", "mild", "none", "severe", "mild"])[0].encode(),
+        "value: feature · category · mild, none, severe",
+    ),
+    "categories: two ages": (
+        "t.csv",
+        with_cells("x", ["<65", ">=65", "<65", ">=65"])[0].encode(),
+        "value: feature · category · <65, >=65",
+    ),
+    "categories: said of genotypes": (
+        "t.csv",
+        with_cells("x", ["Aa", "aa", "AA", "Aa"])[0].encode(),
+        "value: feature · category · AA, Aa, aa",
+        "value=category",
+    ),
     "categories: capitals": (
         "t.csv",
         with_cells("x", ["Male", "male", "Female", "male "])[0].encode(),
@@ -162,6 +216,9 @@ MENDED = {
     ),
     "patients: no column": ("t.csv", b"age,x\n1,2\n3,4\n", "no column names the patients"),
     "patients: names that are no file names": ("t.csv", b"id,x\n../a,2\nb/c,4\n", "2 studies of 2 patients"),
+    "patients: long numbers": ("t.csv", b"id,x\n9007199254740993,2\n9007199254740992,4\n", "2 studies of 2 patients"),
+    "patients: like powers of ten": ("t.csv", b"id,x\n1E2,2\n100,4\n", "2 studies of 2 patients"),
+    "patients: capitals": ("t.csv", b"id,x\np1a,2\np1A,4\n", "2 studies of 2 patients"),
     "patients: formulas": ("t.csv", b"id,x\n=cmd(),2\nb,4\n", "2 studies of 2 patients"),
     "headings: none of one column": ("t.csv", b",id,x\n1,a,2\n2,b,4\n", "(no heading): left out"),
     "headings: alike when shortened": ("t.csv", b"id,Shimmer,Shimmer(dB)\na,1,2\nb,3,4\n", "Shimmer(dB): feature"),
@@ -170,6 +227,11 @@ MENDED = {
         "t.csv",
         b"id,seen\na,13/04/2020\nb,05/06/2020\nc,07/08/2020\n",
         "seen: feature · date",
+    ),
+    "dates: of the visit, perhaps": (
+        "t.csv",
+        b"id,seen\na,13/04/2020\nb,05/06/2020\nc,07/08/2020\n",
+        "is it 'seen'? Then say --columns 'seen=time'",
     ),
     "dates: said": (
         "t.csv",
@@ -215,3 +277,11 @@ def test_mended_and_told(tmp_path, kind):
 def test_there_are_enough_of_them():
     assert len(REFUSED) + len(MENDED) >= 40
     assert len({kind.partition(":")[0] for kind in [*REFUSED, *MENDED]}) >= 15
+
+
+def test_unpacked_giants_are_refused(tmp_path, monkeypatch):
+    from scanweave.studies.tables import reading
+
+    monkeypatch.setattr(reading, "LIMIT", 2**20)
+    with pytest.raises(ScanweaveError, match="unpacks to more than"):
+        bring(tmp_path, "t.csv.gz", gzip.compress(b"id,x\n" + b"a,1\n" * 2**19))

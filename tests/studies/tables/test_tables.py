@@ -83,6 +83,46 @@ def test_options_for_images_are_refused(tmp_path):
         cohort_of(tmp_path, visits(4), patient="^.")
 
 
+def told_like(tmp_path, text, like, **options):
+    path, lines = tmp_path / "new.csv", []
+    path.write_text(text)
+    return import_cohort(path, tmp_path / "new", like=like.folder, say=lines.append, **options), "\n".join(lines)
+
+
+class TestNewPatients:
+    """A table of other patients, perhaps of one, has the columns of the table that was learnt from."""
+
+    known = "Patient ID,year,sex,bilirubin [mg/dl],albumin,stage\n"
+
+    def test_kinds_are_those_that_are_known(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label category,albumin=number missing:9")
+        new, told = told_like(tmp_path, self.known + "900,0,F,hoch,3.5,\n", first)
+        study = new["900"]
+        assert (study.table["sex"], study.table["albumin"]) == ("f", 3.5)
+        assert "bilirubin" not in study.table
+        assert "1 cells count as missing: 'hoch'" in told
+        assert [(c.name, c.unit) for c in read_schema(new.folder).columns if c.unit] == [("bilirubin", "mg/dl")]
+
+    def test_absent_and_strange_headings_are_told(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label")
+        new, told = told_like(tmp_path, "Patient ID,year,sex,bilirubin,albumin,site\n1,0,m,2,3,x\n", first)
+        assert "absent: 'bilirubin [mg/dl]': is it the column 'bilirubin'?" in told
+        assert "absent: 'stage'" in told
+        assert new.variables == ["year", "sex", "albumin"]
+
+    def test_what_is_said_comes_first(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label")
+        said = parse_columns("bilirubin=feature number")
+        new, _ = told_like(tmp_path, "Patient ID,bilirubin\n1,2\n", first, columns=said)
+        assert new["1"].table == {"bilirubin": 2}
+
+    def test_a_folder_without_a_schema_is_refused(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label")
+        (first.folder / "table.json").unlink()
+        with pytest.raises(ScanweaveError, match=r"--like: .* holds no table\.json"):
+            told_like(tmp_path, "Patient ID,year\n1,0\n", first)
+
+
 def findings(cohort):
     return {
         (verdict.study, finding.kind): str(finding) for verdict in check_table(cohort) for finding in verdict.findings
@@ -108,6 +148,12 @@ PLANTED = {
     "constant": (lambda t: t.assign(site=7), ("table:site", "constant")),
     "copy": (lambda t: t.assign(twice=t["x1"] * 2 + 3), ("table:twice", "copy")),
     "numbers of rows": (lambda t: t.assign(n=np.random.default_rng(1).permutation(len(t))), ("table:n", "identifier")),
+    "leak of codes": (
+        lambda t: t.assign(code=t["outcome"].map({0: 5, 1: 3}) + 4 * (t.index % 3 == 0)),
+        ("table:code", "leak"),
+    ),
+    "other numbers in each row": (lambda t: t.assign(n=7919 * np.arange(len(t)) % 99991), ("table:n", "identifier")),
+    "end of a study by its name": (lambda t: t.assign(status2=t.index % 3), ("table:status2", "later")),
     "rare class": (lambda t: t.assign(outcome=[2, 2, *t["outcome"][2:]]), ("label:outcome", "rare")),
     "one class": (lambda t: t.assign(outcome=1), ("label:outcome", "one class")),
     "label of names": (lambda t: t.assign(outcome=[f"o{i}" for i in range(len(t))]), ("label:outcome", "identifier")),
@@ -141,6 +187,20 @@ def test_folds_of_one_class_and_unseen_categories_are_found(tmp_path):
     found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
     assert "its train part holds one class of outcome only" in found["fold 0"]
     assert "site is 'b' in no training patient" in found["fold 0"]
+
+
+def test_class_without_a_training_patient_is_found(tmp_path):
+    frame = planted(60).assign(outcome=np.repeat([0, 1, 2], 20))
+    cohort = cohort_of(tmp_path, frame, "outcome=label category")
+    write_splits(cohort.folder, Splits(3, True, 0, {f"p{i:03d}": i // 20 for i in range(60)}))
+    frame.loc[0, "outcome"] = 1
+    found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
+    assert "one class" in found["fold 0"]
+    write_splits(
+        cohort.folder, Splits(3, True, 0, {f"p{i:03d}": min(i // 20, 1) if i % 2 else i // 20 for i in range(60)})
+    )
+    found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
+    assert any("no training patient has outcome" in words for words in found.values())
 
 
 def test_splits_that_part_one_patient_are_named(tmp_path):

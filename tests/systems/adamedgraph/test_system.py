@@ -14,7 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.tables.schema import parse_columns
-from scanweave.systems.adamedgraph import evaluation, storage
+from scanweave.systems.adamedgraph import evaluation, explanation, storage
 from scanweave.systems.adamedgraph.system import conformal_limit
 
 FAST = {"boosting.epochs": 8, "boosting.hidden": 4, "boosting.rounds": 3, "boosting.finalists": 4}
@@ -167,6 +167,127 @@ def test_explanation_names_training_patients_and_not_the_patient(whole, tmp_path
     assert set(told["importance"]) == set(system.record.features)
 
 
+def test_other_visits_of_the_patient_are_not_its_similar_patients(tmp_path):
+    cohort = imported(tmp_path)
+    system = fitted(cohort, tmp_path / "run", visits="all")
+    found = system.explain(cohort, tmp_path / "why", part="train", pictures=0, say=lambda line: None)
+    assert len(set(system.record.patients)) < len(system.record.patients)
+    assert (found["study"].str[:4] != found["similar"].str[:4]).all()
+
+
+def test_pages_of_an_earlier_explanation_go(whole, tmp_path):
+    cohort, system = whole
+    for study, pages in (("p001-v01", 1), ("p002-v01", 1)):
+        some = cohort.select([study])
+        system.explain(some, tmp_path / "why", part="all", pictures=pages, say=lambda line: None)
+    assert [path.name for path in (tmp_path / "why").glob("*.png")] == ["p002-v01.png"]
+
+
+def test_named_studies_are_explained(whole, tmp_path, capsys):
+    cohort, system = whole
+    command = ["explain", str(system.run.folder), "--cohort", str(cohort.folder), "--out", str(tmp_path / "why")]
+    assert main([*command, "--studies", "p003-v01", "p001-v01"]) == 0
+    assert "studies: 2, all, of the cohort of the fit" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "why").glob("*.png")} == {"p001-v01.png", "p003-v01.png"}
+    assert main([*command, "--studies", "p00-v01"]) == 2
+    assert "Choose from p0" in capsys.readouterr().err
+    assert main([*command, "--studies", "p001-v01", "--part", "test"]) == 2
+
+
+def test_answer_and_similar_patients_that_disagree_are_told():
+    found = [{"outcome": name} for name in ("I", "II", "II")]
+    assert explanation.disagrees({"I": 0.9, "II": 0.1}, found)
+    assert not explanation.disagrees({"I": 0.1, "II": 0.9}, found)
+    assert not explanation.disagrees({"I": 0.9, "II": 0.1}, [])
+
+
+def test_names_are_those_of_the_nodes_without_a_validation_part(tmp_path):
+    """With `refit` off the nodes are fewer than the training rows: the estimator sets patients aside by itself."""
+    from scanweave.studies.splits import make_splits, write_splits
+
+    cohort = imported(tmp_path)
+    write_splits(cohort.folder, make_splits(cohort.patients, 4, validation=False))
+    system = fitted(cohort, tmp_path / "run", **{"boosting.refit": False})
+    nodes, names = system.ensemble.nodes, system.record.studies
+    assert len(names) == len(nodes.target) < len(cohort.part("train").patients)
+    values = table().set_index("id")["bilirubin (mg/dl)"]
+    place = system.ensemble.columns.names.index("bilirubin")
+    for name, value in zip(names, nodes.matrix[:, place], strict=True):
+        assert values.loc[name[:4]].iloc[0] == value
+
+
+class TestNewPatients:
+    """Tables of others: what they lack, and what is not as in training."""
+
+    def answers(self, system, folder, frame, like=True):
+        folder.mkdir()
+        frame.to_csv(folder / "new.csv", index=False)
+        options = {"like": system.run.folder} if like else {}
+        cohort = import_cohort(folder / "new.csv", folder / "cohort", say=lambda line: None, **options)
+        lines = []
+        system.predict_cohort(cohort, folder / "answers", lines.append)
+        return pd.read_csv(folder / "answers" / "predictions.csv"), "\n".join(lines)
+
+    def test_absent_column_counts_as_missing_and_is_told(self, whole, tmp_path):
+        new = table(6, seed=1).query("year == 0").drop(columns="albumin")
+        found, told = self.answers(whole[1], tmp_path / "new", new.rename(columns={"sex": "sexe"}))
+        assert "note: the cohort has no 'albumin', which counts as missing" in told
+        assert (found["missing"] == 2).all()
+        given = table(6, seed=1).query("year == 0").assign(albumin=None, sex=None)
+        same, _ = self.answers(whole[1], tmp_path / "same", given)
+        pd.testing.assert_frame_equal(found.filter(like="probability"), same.filter(like="probability"))
+
+    def test_unknown_category_is_told(self, whole, tmp_path):
+        new = table(6, seed=1).query("year == 0").assign(sex="x")
+        assert "note: sex 'x' is in no training patient" in self.answers(whole[1], tmp_path / "new", new)[1]
+
+    def test_text_for_numbers_is_refused_with_the_way_out(self, whole, tmp_path):
+        new = table(6, seed=1).query("year == 0").astype(object)
+        new.loc[:3, "albumin"] = "low"
+        with pytest.raises(
+            ScanweaveError, match=r"'albumin': holds text such as 'low' where .* Import the table with --like"
+        ):
+            self.answers(whole[1], tmp_path / "new", new, like=False)
+        assert self.answers(whole[1], tmp_path / "like", new)[0]["missing"].max() == 1
+
+    def test_other_unit_is_refused(self, whole, tmp_path):
+        new = table(6, seed=1).query("year == 0").rename(columns={"bilirubin (mg/dl)": "bilirubin (umol/l)"})
+        with pytest.raises(ScanweaveError, match="'bilirubin': is in umol/l, the run learnt mg/dl"):
+            self.answers(whole[1], tmp_path / "new", new, like=False)
+
+    def test_table_of_other_things_is_refused(self, whole, tmp_path):
+        with pytest.raises(ScanweaveError, match="has no variable of this run"):
+            self.answers(whole[1], tmp_path / "new", pd.DataFrame({"id": ["a", "b"], "x": [1, 2]}), like=False)
+
+
+def test_cautions_are_given_where_they_are_due(whole):
+    def said(gain, coverage, size):
+        rows = [("gain over the class shares", *gain), ("coverage", *coverage), ("size of the set", *size)]
+        named = [dict(zip(("measure", "value", "low", "high"), row, strict=True)) for row in rows]
+        return " ".join(evaluation.cautions(named, whole[1].record))
+
+    assert said((0.2, 0.1, 0.3), (0.9, 0.8, 1.0), (1.5, 1.2, 1.8)) == ""
+    assert "it is not shown" in said((0.1, -0.1, 0.3), (0.9, 0.8, 1.0), (1.5, 1.2, 1.8))
+    assert "are worse than" in said((-0.2, -0.3, -0.1), (0.9, 0.8, 1.0), (1.5, 1.2, 1.8))
+    assert "in 70% of patients, not in the 90% meant" in said((0.2, 0.1, 0.3), (0.7, 0.6, 0.8), (1.5, 1.2, 1.8))
+    assert "nearly every class" in said((0.2, 0.1, 0.3), (1.0, 1.0, 1.0), (2.97, 2.9, 3.0))
+
+
+def test_each_class_is_measured_against_the_others():
+    classes = np.repeat([0, 1, 2], 20)
+    shares = np.random.default_rng(0).dirichlet([1, 1, 1], 60) + 0.4 * np.eye(3)[classes]
+    shares /= shares.sum(1, keepdims=True)
+    found = evaluation.by_class(classes, shares, ("a", "b", "c"), [f"p{i}" for i in range(60)]).set_index("class")
+    called = shares.argmax(1)
+    assert found.loc["b", "sensitivity"] == (called[20:40] == 1).mean()
+    assert found.loc["b", "specificity"] == (np.delete(called, np.arange(20, 40)) != 1).mean()
+    beaten = (shares[20:40, 1][:, None] > np.delete(shares[:, 1], np.arange(20, 40))).mean()
+    assert found.loc["b", "AUROC"] == pytest.approx(beaten)
+    assert (found["AUROC low"] < found["AUROC"]).all()
+    twice = evaluation.by_class(classes, shares, ("a", "b", "c"), [f"p{i // 2}" for i in range(60)]).set_index("class")
+    assert twice.loc["b", "sensitivity"] == pytest.approx(found.loc["b", "sensitivity"])
+
+
 def test_neighbours_are_those_of_the_graph(whole):
     from scanweave.systems.adamedgraph.similar import homophily, joined
 
@@ -220,6 +341,24 @@ def test_course_is_learnt_from_controls_that_train(tmp_path):
     assert set(system.record.classes) == {"better", "stable", "worse"}
 
 
+def test_course_run_answers_those_whose_course_is_not_known(tmp_path):
+    system = fitted(imported(tmp_path, "stage=feature"), tmp_path / "run", **{"course.of": "bilirubin"})
+    first = table(8, seed=1).query("year == 0")
+    cohort = imported(tmp_path / "new", "stage=feature,year=time", first)
+    assert len(system.answer(cohort, say=lambda line: None).probabilities) == 8
+
+
+def test_first_visit_of_a_course_is_the_first_with_its_value(tmp_path):
+    frame = table()
+    again = frame[frame["year"] == 1].assign(year=2.0)
+    frame.loc[(frame["year"] == 0) & frame["id"].isin(["p001", "p002"]), "bilirubin (mg/dl)"] = np.nan
+    cohort = imported(tmp_path, "stage=feature", pd.concat([frame, again]))
+    system = fitted(cohort, tmp_path / "run", **{"course.of": "bilirubin"})
+    answered = system.answer(cohort, say=lambda line: None).samples
+    assert {"p001-v02", "p002-v02", "p003-v01"} <= set(answered.studies)
+    assert answered.labels.notna().all()
+
+
 def test_course_of_ratios_takes_doubling_and_halving_as_equal():
     from scanweave.studies.course import learn_course
     from scanweave.studies.course_settings import CourseSettings
@@ -247,6 +386,10 @@ def test_conformal_limit_is_that_of_split_conformal():
     assert conformal_limit(scores, 0.9) == pytest.approx(0.1)  # the 9th of 9
     assert conformal_limit(scores, 0.8) == pytest.approx(0.2)
     assert conformal_limit(scores[:5], 0.9) is None
+    ties = np.array([0.1, *[0.3] * 8, 0.9])
+    assert (ties >= conformal_limit(ties, 0.8)).mean() >= 0.8
+    third = 1 - 2 / 3
+    assert conformal_limit(np.full(9, third), 0.9) <= third  # 1 - (1 - p) is not p
     rng, held = np.random.default_rng(0), []
     for _ in range(400):
         shares = rng.beta(4, 2, size=41)  # of the true class
