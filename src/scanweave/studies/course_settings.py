@@ -18,7 +18,9 @@ class CourseSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     of: str = Field("", description="Variable whose course is predicted; none: a label of the cohort is.")
-    earliest: float = Field(0.0, description="Start of the window after the first visit, in the unit of the time.")
+    earliest: float = Field(
+        0.0, description="Start of the window after the first visit, in the unit of the time; of dates: days."
+    )
     latest: float | None = Field(None, description="End of that window; none: open.")
     larger: Literal["worse", "better"] = Field("worse", description="What a larger value means.")
     change: Literal["difference", "ratio"] = Field(

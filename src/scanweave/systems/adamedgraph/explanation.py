@@ -101,13 +101,13 @@ def page_of(system: AdaMedGraph, answer: Answer, number: int, own: np.ndarray, f
     shares = dict(zip(classes, answer.probabilities[number].tolist(), strict=True))
     counts = similar.outcomes(system.ensemble, answer.matrix[number], own)
     graphs = [
-        (f"{graph_words(system, learner.choice)} ({own_value(system, answer, number, learner.choice)})",
+        (around_words(system, answer.matrix[number], learner.choice),
          {name: around[str(k)] for k, name in enumerate(classes)})
         for learner, around in zip(system.ensemble.learners, counts, strict=True)
     ]  # fmt: skip
     listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:SHOWN]]
     truth = answer.samples.labels[number]
-    notes = [f"{system.record.label}: {truth}" if isinstance(truth, str) else ""]
+    notes = [f"known {system.record.label}: {truth}" if isinstance(truth, str) else ""]
     if disagrees(shares, found):
         notes.append(
             "most similar patients had another outcome: the learners read all variables, these graphs one each"
@@ -125,15 +125,19 @@ def disagrees(shares: Mapping[str, float], found: Sequence[Mapping[str, Any]]) -
     return bool(outcomes) and outcomes[best] < max(outcomes.values())
 
 
-def own_value(system: AdaMedGraph, answer: Answer, number: int, choice: Graph) -> str:
-    """The patient's own value of the variable that makes a graph."""
+def around_words(system: AdaMedGraph, row: np.ndarray, choice: Graph) -> str:
+    """What joins a patient `(d,)` to its neighbours in a graph, with its own value."""
     if choice.feature is None:
-        return "-"
-    value = answer.matrix[number, choice.feature]
-    categories = system.ensemble.columns.categories[choice.feature]
+        return "no graph"
+    columns = system.ensemble.columns
+    name, categories = columns.names[choice.feature], columns.categories[choice.feature]
+    value = row[choice.feature]
     if np.isnan(value):
-        return "missing"
-    return f"{value:.4g}" if categories is None else categories[int(value)]
+        return f"{name} missing"
+    if categories is not None:
+        return f"{name} {categories[int(value)]}"
+    unit = system.record.units.get(name, "")
+    return f"{name} {value:.4g}{f' ± {choice.threshold:.3g}' if choice.threshold else ''}{' ' + unit if unit else ''}"
 
 
 def graph_words(system: AdaMedGraph, choice: Graph) -> str:

@@ -60,7 +60,9 @@ def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
     provenance = {**run_provenance(about, system.run.config), "Seed": system.config.boosting.random_state}
     subtitle = f"Predicts {record.label} ({', '.join(record.classes)}) from {count(len(record.features), 'variable')}."
     sections = [_learnt(system), _quality(system), _reasons(system), _patients(system)]
-    title = titled(f"AdaMedGraph: {record.label}", system.run.folder)
+    course = record.question.course
+    asked = f"course of {course.settings.of}" if course else record.label
+    title = titled(f"AdaMedGraph: {asked}", system.run.folder)
     return write_report(path, title, subtitle, sections, provenance, citation(PAPER, about))
 
 
@@ -233,6 +235,8 @@ def _reasons(system: AdaMedGraph) -> Section:
         {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
         for name, one in importance.items()
     ]
+    if not rows:
+        return Section(title, "", [Text("Not measured: of too few explained studies the outcome is known.")])
     caption = "How much worse answers get if a variable is dealt out anew. Variables that tell the same share it."
     return Section(
         title, "Permutation importance on studies that were not learnt from.", [Table(rows, caption, limit=20)]

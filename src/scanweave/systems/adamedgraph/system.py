@@ -119,7 +119,7 @@ class AdaMedGraph:
         for line in differences(cohort, samples, self.ensemble.columns, self.record.units):
             say(line)
         if len(samples.studies) < len(cohort):
-            say(f"first visits: {len(samples.studies)}, of a patient each")
+            say(f"first visits only, one a patient: {len(samples.studies)} of {len(cohort)} studies")
         return self._answered(samples)
 
     def _answered(self, samples: Samples) -> Answer:
