@@ -96,10 +96,10 @@ class TestNewPatients:
 
     def test_kinds_are_those_that_are_known(self, tmp_path):
         first = cohort_of(tmp_path, visits(), "stage=label category,albumin=number missing:9")
-        new, told = told_like(tmp_path, self.known + "900,0,F,hoch,3.5,\n", first)
-        study = new["900"]
-        assert (study.table["sex"], study.table["albumin"]) == ("f", 3.5)
-        assert "bilirubin" not in study.table
+        new, told = told_like(tmp_path, self.known + "900,0,F,hoch,3.5,\n901,0,m,2,9,\n", first)
+        assert (new["900"].table["sex"], new["900"].table["albumin"]) == ("f", 3.5)
+        assert "bilirubin" not in new["900"].table
+        assert "albumin" not in new["901"].table
         assert "1 cells count as missing: 'hoch'" in told
         assert [(c.name, c.unit) for c in read_schema(new.folder).columns if c.unit] == [("bilirubin", "mg/dl")]
 

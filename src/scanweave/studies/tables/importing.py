@@ -141,6 +141,7 @@ def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Ma
         described.append(Column(
             source=heading, name=name, role=roles[heading], kind=one.kind, unit=unit, categories=categories,
             missing=int(one.values.isna().sum()), notes=one.notes,
+            missing_values=said.get(heading, Said()).missing_values, order=said.get(heading, Said()).order,
         ))  # fmt: skip
     return described
 

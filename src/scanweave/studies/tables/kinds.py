@@ -54,7 +54,7 @@ def understood(heading: str, column: pd.Series, said: Said) -> Values:
     Raises:
         ScanweaveError: What the user says of it does not fit, or dates could be read in two ways.
     """
-    column, emptied = _emptied(column, said.missing)
+    column, emptied = _emptied(column, said.missing_values)
     found = _understood(heading, column, said)
     return replace(found, notes=(*emptied, *found.notes))
 

@@ -36,6 +36,8 @@ class Column(_Frozen):
         unit: Unit of its numbers, empty where none is told.
         categories: Categories in order, of a column of them.
         missing: Rows without a value.
+        missing_values: Values that were said to stand for none.
+        order: Of day, month and year, if it was said.
         notes: What was mended, and what a person should know.
     """
 
@@ -46,6 +48,8 @@ class Column(_Frozen):
     unit: str = ""
     categories: tuple[str, ...] = ()
     missing: int = 0
+    missing_values: tuple[str, ...] = ()
+    order: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -115,7 +119,7 @@ class Said(_Frozen):
         kind: What its values are; cells that are not count as missing.
         unit: Of its numbers.
         order: Of day, month and year.
-        missing: Values that stand for none, such as `-999`.
+        missing_values: Those that stand for none, such as `-999`.
         categories: What is known of another cohort: capitals do not tell apart from these.
         known: Whether all of this is known of another cohort: then no cell need be of the kind.
     """
@@ -124,7 +128,7 @@ class Said(_Frozen):
     kind: Kind | None = None
     unit: str | None = None
     order: str | None = None
-    missing: tuple[str, ...] = ()
+    missing_values: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     known: bool = False
 
@@ -150,8 +154,8 @@ def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str])
         say(f"  absent: '{name}'{f': is it the column {near[0]!r}?' if near else ''}")
     return {
         name: Said(
-            role="-" if column.role == "-" else column.role, unit=column.unit,
-            kind=column.kind if column.kind in KINDS else None, categories=column.categories, known=True,
+            role=column.role, unit=column.unit, kind=column.kind if column.kind in KINDS else None, order=column.order,
+            missing_values=column.missing_values, categories=column.categories, known=True,
         )
         for name, column in there.items() if name in headings
     } | {name: Said(role="-") for name in strange}  # fmt: skip
@@ -185,4 +189,4 @@ def _said(words: Sequence[str]) -> Said:
         fields[name] = f"{fields['unit']} {word}" if name == "unit" and "unit" in fields else word
         if name != "unit":
             fields[name] = word.lower()
-    return Said.model_validate({**fields, "missing": missing})
+    return Said.model_validate({**fields, "missing_values": missing})
