@@ -1,4 +1,4 @@
-"""`scanweave explain`: map what each sequence alone shows."""
+"""`scanweave explain`: map what each sequence alone shows, or name similar patients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Explain:
     cohort: Path
     """Folder of the cohort."""
     out: Path | None = None
-    """Folder to make; RUN/explanation if not given."""
+    """Folder to make; RUN/explanation if not given, RUN/explanation-named for named studies."""
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
@@ -46,8 +46,9 @@ class Explain:
             if part is not None:
                 raise ScanweaveError("--studies", "is in place of --part", "Leave one of them out")
             cohort, part, pictures = api.named_studies(cohort, self.studies), "all", len(self.studies)
-        system.explain(cohort, self.out, part=part, include_self=self.include_self, pictures=pictures)
-        print(f"wrote {self.out or self.folder / 'explanation'} · next: scanweave report {self.folder}")
+        out = self.out or self.folder / ("explanation-named" if self.studies else "explanation")
+        system.explain(cohort, out, part=part, include_self=self.include_self, pictures=pictures)
+        print(f"wrote {out} · next: scanweave report {self.folder}")
         return 0
 
 

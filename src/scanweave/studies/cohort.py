@@ -87,6 +87,8 @@ class Cohort:
             raise ScanweaveError(
                 folder, "holds a cohort already", f"Choose another folder, or remove its {ABOUT} first"
             )
+        if (folder / "run.json").exists():
+            raise ScanweaveError(folder, "holds a run", "Choose another folder")
         frame = pd.DataFrame(list(rows))
         if frame.empty:
             raise ScanweaveError(

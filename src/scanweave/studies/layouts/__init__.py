@@ -78,7 +78,7 @@ def import_cohort(
     patient: str | None = None,
     name: str | None = None,
     columns: Mapping[str, Said] | None = None,
-    like: Path | None = None,
+    like: str | Path | None = None,
     sheet: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:

@@ -23,10 +23,10 @@ LATER = 0.02
 LEAST = 20
 """Patients below which figures of a column say nothing."""
 MANY = 50
-"""Patients from which measured whole numbers are bound to repeat."""
+"""Patients from which whole numbers that never repeat may be names."""
 ENDINGS = frozenset({
     "status", "vital_status", "event", "death", "dead", "died", "deceased", "death_event", "survival", "survival_time",
-    "time_to_event", "time_to_death", "days_to_death", "futime", "follow_up", "followup", "fu_time", "os", "os_time",
+    "time_to_event", "time_to_death", "days_to_death", "futime", "follow_up", "followup", "fu_time", "os_time",
     "pfs",
 })  # fmt: skip
 """Names of columns that tell how a study ended; a number may follow."""
@@ -110,8 +110,8 @@ def _identifiers(cohort: Cohort, plain: pd.DataFrame, features: list[str], label
         if np.ptp(values) < 2 * len(values):
             yield column, Finding("identifier", "suspect", "numbers the rows", "Leave it out: --leave-out NAME")
         elif len(values) >= MANY:
-            words = "holds another whole number in each row: an identifier?"
-            yield column, Finding("identifier", "suspect", words, "Leave it out: --leave-out NAME")
+            words = "holds another whole number in each row"
+            yield column, Finding("identifier", "suspect", words, "If it is a name, leave it out: --leave-out NAME")
 
 
 def _copies(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def import_table(
     out: str | Path,
     *,
     columns: Mapping[str, Said] | None = None,
-    like: Path | None = None,
+    like: str | Path | None = None,
     sheet: str | None = None,
     name: str | None = None,
     say: Say = print,
@@ -54,7 +55,9 @@ def import_table(
     """
     src = Path(src)
     frame, notes = read_frame(src, sheet)
-    said = {**(said_like(like, say, frame.columns) if like else {}), **(columns or {})}
+    said = said_like(Path(like), say, frame.columns) if like else {}
+    for heading, told in (columns or {}).items():
+        said[heading] = said.get(heading, Said()).model_copy(update=told.model_dump(exclude_defaults=True))
     unknown = next((heading for heading in said if heading not in frame.columns), None)
     if unknown is not None:
         raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, frame.columns))
@@ -62,12 +65,19 @@ def import_table(
     roles = _roles(values, said)
     values = {h: named_as_it_stands(frame[h]) if roles[h] in ("patient", "study") else v for h, v in values.items()}
     described = _described(values, roles, said)
+    spoilt = next((c.source for c in described if c.role in ("patient", "study") and c.missing_values), None)
+    if spoilt is not None:
+        raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
     rows = _rows(src, values, described)
     root = str(src.resolve().parent)
-    if not (Path(out) / ABOUT).exists():  # else the next line refuses; cohort.json comes last, when all is there
+    if not any(
+        (Path(out) / name).exists() for name in (ABOUT, "run.json")
+    ):  # else the next line refuses; cohort.json comes last, when all is there
         Schema(rows=len(frame), columns=tuple(described)).save(Path(out))
     cohort = Cohort.create(out, rows, root=root, name=name or _stem(src), source=src.name, layout="records")
     _tell(cohort, described, notes, say)
+    if not like:
+        _ask(described, say)
     return cohort
 
 
@@ -127,21 +137,28 @@ def _counts_rows(one: Values) -> bool:
 def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Mapping[str, Said]) -> list[Column]:
     split = {heading: _UNIT.fullmatch(heading) for heading in values}
     short = {h: slug(found["name"] if found else h) or "column" for h, found in split.items()}
-    described, taken = list[Column](), set[str]()
+    described, taken = list[Column](), {told.name for heading, told in said.items() if told.name and heading in values}
     for heading, one in values.items():
         clash = list(short.values()).count(short[heading]) > 1
         name = slug(heading) or "column" if clash else short[heading]
         number = 2
+        if (kept := said.get(heading, Said()).name) is not None:
+            taken.discard(kept)  # such names are each of one column, and nobody else's
+            name = kept
         while name in taken:
             name, number = f"{slug(heading)[:36]}_{number}", number + 1
         taken.add(name)
-        found, told = split[heading], said.get(heading, Said()).unit
-        unit = told if told is not None else (found["unit"] if found and not clash and one.kind == "number" else "")
+        found, known = split[heading], said.get(heading, Said())
+        unit = (
+            known.unit
+            if known.unit is not None
+            else (found["unit"] if found and not clash and one.kind == "number" else "")
+        )
         categories = tuple(sorted(one.values.dropna().unique())) if one.kind == "category" else ()
         described.append(Column(
             source=heading, name=name, role=roles[heading], kind=one.kind, unit=unit, categories=categories,
-            missing=int(one.values.isna().sum()), notes=one.notes,
-            missing_values=said.get(heading, Said()).missing_values, order=said.get(heading, Said()).order,
+            missing=int(one.values.isna().sum()), notes=one.notes, missing_values=known.missing_values,
+            order=one.order or known.order, decimal=one.decimal or known.decimal,
         ))  # fmt: skip
     return described
 
@@ -155,7 +172,7 @@ def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) 
     owner = (
         _named(values[patient].values)
         if patient
-        else pd.Series([f"row-{i:0{len(str(number))}d}" for i in range(1, number + 1)])
+        else pd.Series([f"row-{_mark(src)}-{i:0{len(str(number))}d}" for i in range(1, number + 1)])
     )
     nobody = owner.isna()
     if nobody.any():
@@ -178,6 +195,12 @@ def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) 
     if "split" in by_role:
         fields["split"] = _splits(src, by_role["split"], values[by_role["split"]].values)
     return pd.concat([table, pd.DataFrame(fields)], axis=1).pipe(_plain)
+
+
+def _mark(src: Path) -> str:
+    """Four characters by which the rows of two files are told apart."""
+    with src.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:4]
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -219,12 +242,16 @@ def _tell(cohort: Cohort, described: Sequence[Column], notes: Sequence[str], say
         say(f"  note: {note}")
     for column in described:
         say(f"  {column.line()}")
-    dates = [column.source for column in described if column.role == "feature" and column.kind == "date"]
-    if len(dates) == 1 and not any(column.role == "time" for column in described):
-        say(f"  no column tells when a visit was: is it '{dates[0]}'? Then say --columns '{dates[0]}=time'")
     doubtful = [column.source for column in described if any(note.endswith(MOSTLY) for note in column.notes)]
     if doubtful:
         say(f"  look at {', '.join(doubtful)}: numbers but for some cells, and so not taken for numbers")
+
+
+def _ask(described: Sequence[Column], say: Say) -> None:
+    """Name what only the user can know."""
+    dates = [column.source for column in described if column.role == "feature" and column.kind == "date"]
+    if len(dates) == 1 and not any(column.role == "time" for column in described):
+        say(f"  no column tells when a visit was: is it '{dates[0]}'? Then say --columns '{dates[0]}=time'")
     if not any(column.role == "label" for column in described):
         say("  no label: name one by --columns 'HEADING=label', or at the fit by --label NAME")
     if not any(column.role == "patient" for column in described):

@@ -41,32 +41,38 @@ class Values:
         kind: What its values are.
         values: Floats, text, or dates; missing ones as NaN, None or NaT.
         notes: What was mended, and what a person should know.
+        order: Of day, month and year, of dates in numbers.
+        decimal: What stands before decimals, if a cell tells.
     """
 
     kind: Kind
     values: pd.Series
     notes: tuple[str, ...] = ()
+    order: str | None = None
+    decimal: str | None = None
 
 
 def understood(heading: str, column: pd.Series, said: Said) -> Values:
-    """Find the kind of a column and convert it.
+    """Find the kind of a column and convert it; of one that is said to be left out its text.
 
     Raises:
         ScanweaveError: What the user says of it does not fit, or dates could be read in two ways.
     """
-    column, emptied = _emptied(column, said.missing_values)
+    if said.role == "-":
+        return Values("text", column.map(_text).astype(object))
+    column, emptied = _emptied(column, said)
     found = _understood(heading, column, said)
     return replace(found, notes=(*emptied, *found.notes))
 
 
-def _emptied(column: pd.Series, missing: tuple[str, ...]) -> tuple[pd.Series, tuple[str, ...]]:
+def _emptied(column: pd.Series, said: Said) -> tuple[pd.Series, tuple[str, ...]]:
     """The column without the values that are said to stand for none."""
-    if not missing:
+    if not said.missing_values:
         return column, ()
     texts = column.map(_text).astype(object)
-    numbers = pd.to_numeric(texts, errors="coerce")
+    numbers = pd.to_numeric(_pointed(texts.dropna(), said.decimal)[0], errors="coerce").reindex(texts.index)
     notes = []
-    for word in missing:
+    for word in said.missing_values:
         meant = texts == word
         if _NUMBER.fullmatch(word):
             meant |= numbers == float(word)
@@ -118,9 +124,9 @@ def _text(value: object) -> str | None:
 
 def _forced(heading: str, texts: pd.Series, said: Said) -> Values:
     if said.kind == "category":
-        usual = {known.casefold(): known for known in said.categories}
+        usual = {_plain(known): known for known in said.categories}
         if len(usual) == len(said.categories) > 0:
-            meant = texts.map(lambda text: usual.get(text.casefold(), text), na_action="ignore")
+            meant = texts.map(lambda text: usual.get(_plain(text), text), na_action="ignore")
             texts = meant.astype(object).where(meant.notna(), None)
         return _categories(texts, forced=True)
     if said.kind == "text":
@@ -133,6 +139,12 @@ def _forced(heading: str, texts: pd.Series, said: Said) -> Values:
     return found
 
 
+def _plain(text: str) -> str:
+    """A category without what programs change in writing it."""
+    text = {"true": "yes", "false": "no"}.get(text.casefold(), text.casefold())
+    return f"{float(text):.15g}" if _NUMBER.fullmatch(text) else text
+
+
 def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there, notes = texts.dropna(), list[str]()
     bare = there.str.replace(_LIMIT, "", n=1, regex=True)
@@ -140,7 +152,8 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     below = there.str[0].isin(["<", "≤"])
     if said.kind is None and set(bare[below]) & set(bare[(bare != there) & ~below]):
         return None  # such as <65 and >=65: groups, not limits of detection
-    bare = _pointed(bare, notes)
+    bare, decimal, changed = _pointed(bare, said.decimal)
+    notes += changed
     fits = bare.str.fullmatch(_NUMBER)
     enough = fits.any() if said.kind == "number" else fits.mean() >= SHARE
     if not enough or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
@@ -149,32 +162,41 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
         notes.append(f"{limits} beyond a limit of detection, such as '{there[bare != there].iloc[0]}', taken at it")
     notes += _strange(there[~fits])
     values = pd.to_numeric(bare.where(fits), errors="coerce").reindex(texts.index)
-    return _finite(values.to_numpy(dtype=np.float64), texts, notes)
+    return replace(_finite(values.to_numpy(dtype=np.float64), texts, notes), decimal=decimal)
 
 
-def _pointed(cells: pd.Series, notes: list[str]) -> pd.Series:
-    """Numbers with a decimal point and nothing between thousands; what was changed is noted."""
-    grouped, comma = cells.str.fullmatch(_GROUPED), cells.str.fullmatch(_COMMA) & ~cells.str.contains(".", regex=False)
+def _pointed(cells: pd.Series, decimal: str | None) -> tuple[pd.Series, str | None, list[str]]:
+    """Numbers with a decimal point and nothing between thousands.
+
+    Args:
+        cells: Texts.
+        decimal: What stands before decimals, if it is known: `2.610` and `3,512` alone do not tell.
+
+    Returns:
+        The cells, what stands before decimals if they tell, and what was changed.
+    """
+    grouped, comma = cells.str.fullmatch(_GROUPED), cells.str.fullmatch(_COMMA)
     points = cells.str.fullmatch(_POINTS)
+    decimals = cells.str.fullmatch(r"[-+]?\d*\.\d+") & ~points
     german = points & cells.str.contains(",", regex=False)
-    if german.any() and cells[~points].str.fullmatch(r"[-+]?\d+(?:,\d+)?").mean() >= SHARE:
-        notes.append("points between thousands taken out, decimal commas read as points")
-        plain = cells.str.replace(".", "").str.replace(",", ".")
-        return cells.mask(points | comma, plain)
-    if comma.sum() > grouped.sum() and not cells.str.fullmatch(r"[-+]?\d+\.\d+").any():
-        notes.append("decimal commas read as points")
-        return cells.mask(comma, cells.str.replace(",", "."))
-    if grouped.any():
-        notes.append("commas between thousands taken out")
-        return cells.mask(grouped, cells.str.replace(",", ""))
-    return cells
+    if decimal is None and (decimals.any() or (grouped & cells.str.contains(".", regex=False)).any()):
+        decimal = "."
+    elif decimal is None and (german.any() or comma.sum() > grouped.sum()):
+        decimal = ","
+    if decimal == "," and (points | comma).any():
+        told = "points between thousands taken out, " if points.any() else ""
+        plain = cells.mask(points, cells.str.replace(".", "")).str.replace(",", ".")
+        return cells.mask(points | comma, plain), decimal, [f"{told}decimal commas read as points"]
+    if decimal != "," and grouped.any():
+        return cells.mask(grouped, cells.str.replace(",", "")), decimal, ["commas between thousands taken out"]
+    return cells, decimal, []
 
 
 def _fitting(cells: pd.Series, said: Said) -> pd.Series:
     """Which cells are of the kind that is said, numbers or dates."""
     there = cells.dropna()
     if said.kind == "number":
-        return _pointed(there.str.replace(_LIMIT, "", n=1, regex=True), []).str.fullmatch(_NUMBER)
+        return _pointed(there.str.replace(_LIMIT, "", n=1, regex=True), said.decimal)[0].str.fullmatch(_NUMBER)
     return there.str.fullmatch(_DAY) | there.str.fullmatch(_ISO)
 
 
@@ -217,7 +239,7 @@ def _dates(heading: str, texts: pd.Series, said: Said) -> Values | None:
     if iso.any():
         read = pd.to_datetime(there[iso], format="mixed", errors="coerce", utc=True).dt.tz_localize(None)
         known.loc[read.index] = read.astype("datetime64[us]")
-    return Values("date", known, tuple(_strange(there[known[there.index].isna()])))
+    return Values("date", known, tuple(_strange(there[known[there.index].isna()])), order)
 
 
 def _day_order(heading: str, parts: pd.DataFrame) -> str:

@@ -37,7 +37,8 @@ class Column(_Frozen):
         categories: Categories in order, of a column of them.
         missing: Rows without a value.
         missing_values: Values that were said to stand for none.
-        order: Of day, month and year, if it was said.
+        order: Of day, month and year, if they were numbers.
+        decimal: What stands before decimals, if a cell tells.
         notes: What was mended, and what a person should know.
     """
 
@@ -50,6 +51,7 @@ class Column(_Frozen):
     missing: int = 0
     missing_values: tuple[str, ...] = ()
     order: str | None = None
+    decimal: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,6 +92,13 @@ class Schema(_Frozen):
         """The column that tells when a visit was."""
         return next(iter(self.of_role("time")), None)
 
+    def bare(self) -> Schema:
+        """What another table of the same columns needs: no notes, and no cells of what is left out."""
+        return Schema(rows=0, columns=tuple(
+            column.model_copy(update={"notes": (), "missing": 0} | ({"categories": ()} if column.role == "-" else {}))
+            for column in self.columns
+        ))  # fmt: skip
+
     def save(self, folder: Path) -> None:
         """Write it beside the manifest."""
         write_json(folder / FILE, self.model_dump(mode="json"))
@@ -120,7 +129,9 @@ class Said(_Frozen):
         unit: Of its numbers.
         order: Of day, month and year.
         missing_values: Those that stand for none, such as `-999`.
-        categories: What is known of another cohort: capitals do not tell apart from these.
+        name: Of the column in the cohort.
+        decimal: What stands before decimals.
+        categories: Known ones; capitals, `1.0` for `1` and `true` for `yes` do not tell apart from these.
         known: Whether all of this is known of another cohort: then no cell need be of the kind.
     """
 
@@ -129,6 +140,8 @@ class Said(_Frozen):
     unit: str | None = None
     order: str | None = None
     missing_values: tuple[str, ...] = ()
+    name: str | None = None
+    decimal: str | None = None
     categories: tuple[str, ...] = ()
     known: bool = False
 
@@ -154,8 +167,9 @@ def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str])
         say(f"  absent: '{name}'{f': is it the column {near[0]!r}?' if near else ''}")
     return {
         name: Said(
-            role=column.role, unit=column.unit, kind=column.kind if column.kind in KINDS else None, order=column.order,
-            missing_values=column.missing_values, categories=column.categories, known=True,
+            role=column.role, unit=column.unit, kind=column.kind if column.kind in KINDS else None, name=column.name,
+            order=column.order, decimal=column.decimal, missing_values=column.missing_values,
+            categories=column.categories, known=True,
         )
         for name, column in there.items() if name in headings
     } | {name: Said(role="-") for name in strange}  # fmt: skip
@@ -183,6 +197,8 @@ def parse_columns(text: str | None) -> dict[str, Said]:
 def _said(words: Sequence[str]) -> Said:
     fields: dict[str, str] = {}
     missing = tuple(word.partition(":")[2] for word in words if word.lower().startswith("missing:"))
+    if "" in missing:
+        raise ScanweaveError("--columns", "'missing:' names no value", "Write such as missing:-999")
     for word in (word for word in words if not word.lower().startswith("missing:")):
         kinds: Mapping[str, Sequence[str]] = {"role": ROLES, "kind": KINDS, "order": ORDERS}
         name = next((name for name, known in kinds.items() if word.lower() in known), "unit")

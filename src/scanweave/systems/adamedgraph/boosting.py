@@ -212,6 +212,7 @@ def _judged(search: Search, choices: Sequence[Choice], weights: Floats, base: Fl
     learner = search.best(choices, weights, base, turn)
     wrong = learner.training_logits(nodes).argmax(1) != nodes.target
     error = float((wrong * weights).sum())
-    patients = float(nodes.mass[nodes.labelled].sum())
+    mass = nodes.mass[nodes.labelled]
+    patients = float(mass.sum() / mass.min())  # of the lightest, so that the scale of weights does not count
     alpha = vote(error, search.classes, patients, settings.shrinkage, settings.shrink)
     return learner.voted(alpha if error < 1 - 1 / search.classes else FAINT, error)

@@ -33,6 +33,8 @@ FULL = 0.95
 MUCH = 0.5
 """Share of missing variables from which an answer is warned of."""
 GAIN, COVERAGE, SIZE = "gain over the class shares", "coverage", "size of the set"
+TOLD = ("AUROC", "sensitivity", "specificity")
+"""Measures of one class against the others."""
 MEASURES: dict[str, Callable[..., float]] = {
     "AUROC": lambda classes, shares, _, __: multiclass_auroc(classes, shares),
     "balanced accuracy": lambda classes, shares, _, __: balanced_accuracy(classes, shares.argmax(1)),
@@ -138,7 +140,8 @@ def evaluate(
 
 def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
     """What a reader of the measures must not overlook, as sentences without a capital or a stop."""
-    found = {row["measure"]: row for row in rows}
+    empty = {"value": np.nan, "low": np.nan, "high": np.nan}
+    found = {row["measure"]: empty | {key: row[key] for key in empty if row[key] is not None} for row in rows}
     gain, coverage, size = (found[name] for name in (GAIN, COVERAGE, SIZE))
     said = []
     if gain["high"] < 0:
@@ -167,6 +170,7 @@ def by_class(classes: np.ndarray, shares: np.ndarray, names: Sequence[str], pati
     for number, name in enumerate(names):
         mine = classes == number
         row: dict[str, Any] = {"class": name, "studies": int(mine.sum()), "called so": int((called == number).sum())}
+        row |= {f"{measure}{end}": np.nan for measure in TOLD for end in ("", " low", " high")}
         if mine.any() and not mine.all():
             right = {"sensitivity": (called == number)[mine], "specificity": (called != number)[~mine]}
             owners = {"sensitivity": mine, "specificity": ~mine}
@@ -193,22 +197,27 @@ def class_shares(system: AdaMedGraph) -> np.ndarray:
 def measured(
     classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, prior: np.ndarray, patients: list[str]
 ) -> dict[str, Interval]:
-    """Every measure with its interval over patients; those that a class without a row makes unknown are left out."""
+    """Every measure with its interval over patients; those that a class without a row makes unknown are left out.
+
+    Patients are drawn within their classes, if they have one row each. A class of one patient cannot be drawn from:
+    then from all patients, and the AUROC has no interval. That of two classes is DeLong's.
+    """
     found: dict[str, Interval] = {}
-    strata = classes.tolist() if len(set(patients)) == len(patients) else None
+    alone = len(set(patients)) == len(patients)
+    within = classes.tolist() if alone else None
+    drawable = bool(np.unique(classes, return_counts=True)[1].min() > 1)
     for name, measure in MEASURES.items():
+        strata = within if drawable or name == "AUROC" else None
         try:
+            if name == "AUROC" and shares.shape[1] == 2:
+                found[name] = auroc_interval(classes == 1, shares[:, 1], None if alone else patients)
+                continue
             found[name] = bootstrap_measure(
-                measure,
-                [classes, shares, sets, prior],
-                patients,
-                strata=strata,
-                method="percentile",
-                seed=0,
-                repeats=REPEATS,
-            )
+                measure, [classes, shares, sets, prior], patients,
+                strata=strata, method="percentile", seed=0, repeats=REPEATS,
+            )  # fmt: skip
         except ScanweaveError as error:
-            if error.where not in ("classes", "strata"):  # a class without a row: there is no AUROC
+            if error.where not in ("classes", "strata", "positive"):  # a class without a row: there is no AUROC
                 raise
     return found
 

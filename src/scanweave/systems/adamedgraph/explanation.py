@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.selection import Choice, note_output, select_studies
+from scanweave.engine.selection import Choice, find_output, note_output, select_studies
 from scanweave.files import read_json, write_json
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 PICTURES, NEIGHBOURS, SHOWN = 4, 15, 8
 """Pages that are drawn unasked; similar patients that are listed, and drawn."""
+FEWEST = 20
+"""Patients with a known outcome below which no importance is measured."""
 ADVICE = "Remove it, and make it again"
 FILE, TABLE = "explanation.json", "explanation.csv"
 
@@ -67,16 +69,20 @@ def explain(
             save_figure(page_of(system, answer, number, own, found), folder / pages[number])
     table = pd.DataFrame(rows, columns=["study", "similar", "outcome", "likeness", "by"])
     save_table(table, folder / TABLE)
-    write_json(folder / FILE, {"about": selection.about, "pages": pages, **_of_run(system, answer)})
-    note_output(system.run, "explanation", folder)
+    of_run = _of_run(system, answer)
+    write_json(folder / FILE, {"about": selection.about, "pages": pages, **of_run})
+    if of_run["importance"] or find_output(system.run, "explanation") is None:  # few patients take no other's place
+        note_output(system.run, "explanation", folder)
     say(f"explained {studies(len(answer.matrix))}, {len(pages)} with a page")
     return table
 
 
 def _clear(folder: Path) -> None:
-    """Remove the pages of an earlier explanation."""
+    """Remove the pages of an earlier explanation, after the file that names them."""
     if (folder / FILE).is_file():
-        for page in read_json(folder / FILE, ADVICE).get("pages", ()):
+        pages = read_json(folder / FILE, ADVICE).get("pages", ())
+        (folder / FILE).unlink()
+        for page in pages:
             (folder / Path(page).name).unlink(missing_ok=True)
 
 
@@ -109,9 +115,8 @@ def page_of(system: AdaMedGraph, answer: Answer, number: int, own: np.ndarray, f
     truth = answer.samples.labels[number]
     notes = [f"known {system.record.label}: {truth}" if isinstance(truth, str) else ""]
     if disagrees(shares, found):
-        notes.append(
-            "most similar patients had another outcome: the learners read all variables, these graphs one each"
-        )
+        common = Counter(row["outcome"] for row in found).most_common(1)[0][0]
+        notes.append(f"more of the {len(found)} most similar patients had {common}: graphs join by one variable each")
     missing = int(np.isnan(answer.matrix[number]).sum())
     notes.append(f"{missing} of {answer.matrix.shape[1]} variables missing" if missing else "")
     title = answer.samples.studies[number]
@@ -164,12 +169,12 @@ def _of_run(system: AdaMedGraph, answer: Answer) -> dict[str, Any]:
         graphs.append(about)
     known = answer.samples.labels.isin(classes).to_numpy()
     importance: dict[str, Any] = {}
-    if known.sum() >= len(classes):
+    if known.sum() >= FEWEST:
         numbers = {name: number for number, name in enumerate(classes)}
         target = answer.samples.labels[known].map(numbers).to_numpy(dtype=np.int64)
         rises = similar.permutation_importance(ensemble, answer.matrix[known], target)
         importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in rises.items()}
-    return json.loads(json.dumps({"graphs": graphs, "importance": importance}))
+    return json.loads(json.dumps({"graphs": graphs, "importance": importance, "patients": int(known.sum())}))
 
 
 def _number(value: float) -> float | None:

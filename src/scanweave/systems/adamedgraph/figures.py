@@ -170,7 +170,7 @@ def patient_page(
     start = np.zeros(len(graphs))
     for number, name in enumerate(shares):
         parts = np.array([counts[name] / max(1, sum(counts.values())) for _, counts in graphs])
-        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6, label=name)
+        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6)
         start = start + parts
     right.set_yticks(places, [f"{words} (n = {sum(counts.values())})" for words, counts in graphs])
     right.set(xlim=(0, 1), xlabel="share of its neighbours", title="What became of its neighbours")

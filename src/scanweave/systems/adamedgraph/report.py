@@ -22,7 +22,7 @@ from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import citation, not_made, titled, tried_on
 from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
-from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, cautions
+from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions
 from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
     DRAWN,
@@ -70,7 +70,7 @@ def _learnt(system: AdaMedGraph) -> Section:
     record = system.record
     blocks: list[Block] = [
         KeyNumbers([
-            ("patients learnt from", len(record.studies), ""),
+            ("patients learnt from", len(set(record.patients)), ""),
             ("graphs", len(system.ensemble.learners), "one column each"),
             ("variables offered", len(record.features), ""),
         ]),
@@ -128,8 +128,8 @@ def _pictures(system: AdaMedGraph) -> list[Block]:
     some = np.random.default_rng(0).permutation(everyone)[:DRAWN]
     network = Figure(
         patient_network(likeness_of(ensemble, some), ensemble.nodes.target[some], record.classes),
-        f"{len(some)} of {everyone} patients, each joined to the {NEAREST} with whom it shares most votes, coloured by "
-        f"{record.label}.",
+        f"{len(some)} of {count(everyone, 'study', 'studies')}, each joined to the {NEAREST} that share "
+        f"most votes with it, coloured by {record.label}.",
         "Network of patients, coloured by outcome.",
     )
     first = ensemble.learners[0].choice
@@ -157,8 +157,8 @@ def _quality(system: AdaMedGraph) -> Section:
         {"measure": row["measure"], "value": estimate(row, row["patients"], "value"), "patients": row["patients"]}
         for row in found["rows"]
     ]
-    table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "predicted": str, "study": str, "patient": str})
-    table = table[table["truth"].notna()]
+    table = _read(folder / PREDICTIONS, "truth", "predicted", "study", "patient", "set")
+    table = table[table["truth"] != ""]
     blocks: list[Block] = [
         Table(
             rows,
@@ -170,9 +170,10 @@ def _quality(system: AdaMedGraph) -> Section:
     blocks += _by_class(table, folder, system.record.classes)
     for words in cautions(found["rows"], system.record):
         blocks.insert(0, Caution(f"{words[0].upper()}{words[1:]}."))
-    if len(table) < FEW:
+    patients = table["patient"].nunique()
+    if patients < FEW:
         blocks.insert(
-            0, Caution(f"{len(table)} patients only: the intervals are wide, and another split may tell another story.")
+            0, Caution(f"{patients} patients only: the intervals are wide, and another split may tell another story.")
         )
     classes = system.record.classes
     shares = {name: table[f"probability_{name}"].to_numpy() for name in classes}
@@ -206,9 +207,9 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
     if not (folder / CLASSES).is_file():
         return []
     rows = []
-    for row in pd.read_csv(folder / CLASSES, dtype={"class": str}).to_dict("records"):
+    for row in _read(folder / CLASSES, "class").to_dict("records"):
         told = {name: row[name] for name in ("class", "studies", "called so")}
-        for name in ("AUROC", "sensitivity", "specificity"):
+        for name in TOLD:
             told[name] = Interval(row[name], row[f"{name} low"], row[f"{name} high"], int(row["studies"]))
         rows.append(told)
     counts = pd.crosstab(answers["truth"], answers["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
@@ -220,7 +221,7 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
             rows,
             "Each class against the others: AUROC of its probability; sensitivity and specificity if the most probable "
             "class is called.",
-            {"AUROC": "{:.2f}", "sensitivity": "{:.2f}", "specificity": "{:.2f}"},
+            dict.fromkeys(TOLD, "{:.2f}"),
         ),
         Table(mixed, "Studies by what they are and what they are called."),
     ]
@@ -230,7 +231,8 @@ def _reasons(system: AdaMedGraph) -> Section:
     title, folder = "Which variables matter", find_output(system.run, "explanation")
     if folder is None or not (folder / FILE).is_file():
         return not_made(title, "explain", system.run.folder, system.run.record)
-    importance = read_json(folder / FILE, ADVICE)["importance"]
+    found = read_json(folder / FILE, ADVICE)
+    importance, seen = found["importance"], found["about"]["seen"]
     rows = [
         {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
         for name, one in importance.items()
@@ -238,9 +240,17 @@ def _reasons(system: AdaMedGraph) -> Section:
     if not rows:
         return Section(title, "", [Text("Not measured: of too few explained studies the outcome is known.")])
     caption = "How much worse answers get if a variable is dealt out anew. Variables that tell the same share it."
-    return Section(
-        title, "Permutation importance on studies that were not learnt from.", [Table(rows, caption, limit=20)]
+    of = f"Permutation importance on {count(found['patients'], 'study', 'studies')}"
+    words = (
+        f"{of}, of which the fit saw {seen}: it looks larger than it is." if seen else f"{of} that the fit did not see."
     )
+    return Section(title, words, [Table(rows, caption, limit=20)])
+
+
+def _read(path: Path, *texts: str) -> pd.DataFrame:
+    """A table whose columns of text are as they were written: a class may be called None or NA."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
 
 def _patients(system: AdaMedGraph) -> Section:
@@ -250,9 +260,9 @@ def _patients(system: AdaMedGraph) -> Section:
     )
     if folder is None or not pages:
         return not_made(title, "explain", system.run.folder, system.run.record)
-    table = pd.read_csv(folder / TABLE, dtype={"study": str, "similar": str, "outcome": str, "by": str})
+    table = _read(folder / TABLE, "study", "similar", "outcome", "by")
     blocks: list[Block] = []
-    for page in (folder / Path(name).name for name in pages):
+    for page in (folder / Path(name).name for name in pages if (folder / Path(name).name).is_file()):
         mine = table[table["study"] == page.stem]
         told = mine["outcome"].value_counts()
         words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"

@@ -176,6 +176,8 @@ def _changes(cohort: Cohort, config: AdaMedGraphConfig, schema: Schema | None) -
         raise ScanweaveError("course", "no column tells when a visit was", "Import again with --columns 'HEADING=time'")
     value, time = f"table:{config.course.of}", str(schema.time.field)
     visits = plain(cohort, [value, time])
+    if not is_numeric(visits[value]) and visits[value].notna().any():
+        raise ScanweaveError("course.of", f"'{config.course.of}' holds no numbers", "Name a variable of numbers")
     visits[["study", "patient"]] = cohort.frame[["study", "patient"]].astype(str).to_numpy()
     return changes(visits, value, time, config.course)
 
@@ -220,10 +222,9 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
     schema, lines = read_schema(cohort.folder), list[str]()
     found = {c.name: c.unit for c in schema.columns if c.unit and c.field} if schema else {}
     for name, known in zip(columns.names, columns.categories, strict=True):
-        column = samples.table[name]
-        other = found.get(name, "")
-        if other.casefold() != units.get(name, other).casefold():
-            raise ScanweaveError(f"column '{name}'", f"is in {other}, the run learnt {units[name]}", "Convert it")
+        column, learnt, other = samples.table[name], units.get(name, ""), found.get(name, "")
+        if learnt and other and other.casefold() != learnt.casefold():
+            raise ScanweaveError(f"column '{name}'", f"is in {other}, the run learnt {learnt}", "Convert it")
         if f"table:{name}" not in cohort.frame:
             near = difflib.get_close_matches(name, set(cohort.variables).difference(columns.names), n=1)
             hint = f"; is it '{near[0]}'?" if near else ""
@@ -244,7 +245,8 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
 def _labels(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> pd.Series:
     if question.course is not None:
         schema = read_schema(cohort.folder)
-        if schema is None or schema.time is None:
+        needed = {f"table:{question.course.settings.of}", str(schema.time.field) if schema and schema.time else ""}
+        if not needed.issubset(cohort.frame.columns):
             return pd.Series([None] * len(cohort), dtype=object)
         found = _changes(cohort, config, schema)
         classes = dict(zip(found["study"], question.course.label(found["change"]), strict=True))

@@ -236,7 +236,7 @@ def _learn(
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
     ).save(run.folder)  # fmt: skip
     if schema is not None:
-        schema.save(run.folder)  # for tables of new patients
+        schema.bare().save(run.folder)  # for tables of new patients
     storage.save(run.weights, model.ensemble_)
     run.finish(weights="refit" if config.boosting.refit else "search", step=kept)
 
