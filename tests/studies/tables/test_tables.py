@@ -110,11 +110,52 @@ class TestNewPatients:
         assert "absent: 'stage'" in told
         assert new.variables == ["year", "sex", "albumin"]
 
-    def test_what_is_said_comes_first(self, tmp_path):
-        first = cohort_of(tmp_path, visits(), "stage=label")
-        said = parse_columns("bilirubin=feature number")
-        new, _ = told_like(tmp_path, "Patient ID,bilirubin\n1,2\n", first, columns=said)
+    def test_what_is_said_comes_first_and_the_rest_stays(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label category")
+        said = parse_columns("bilirubin=feature number,stage=missing:9")
+        new, told = told_like(tmp_path, "Patient ID,bilirubin,stage\n1,2,9\n2,3,1\n", first, columns=said)
         assert new["1"].table == {"bilirubin": 2}
+        assert (new["1"].labels, new["2"].labels) == ({}, {"stage": "1"})
+        assert "name one by" not in told
+
+    @pytest.mark.parametrize("cells", [("3,512", "2.610", "1,234"), ("3.512", "2,610", "1.234")])
+    def test_decimals_are_those_that_are_known(self, tmp_path, cells):
+        """`3,512` alone does not tell whether it is three or three thousand."""
+        comma = cells[0] == "3,512"
+        text = "id;x\n" + "".join(f"p{i};{i}{',' if comma else '.'}5\n" for i in range(9))
+        (tmp_path / "first.csv").write_text(text)
+        first = import_cohort(tmp_path / "first.csv", tmp_path / "first", say=lambda line: None)
+        new, _ = told_like(tmp_path, "id;x\n" + "".join(f"n{i};{c}\n" for i, c in enumerate(cells)), first)
+        assert [new[f"n{i}"].table["x"] for i in range(3)] == pytest.approx([3.512, 2610, 1.234])
+
+    def test_order_of_dates_is_that_which_is_known(self, tmp_path):
+        first = "id,seen,x\n" + "".join(f"p{i},{13 + i}/04/2020,{i}\n" for i in range(9))
+        (tmp_path / "first.csv").write_text(first)
+        cohort = import_cohort(tmp_path / "first.csv", tmp_path / "first", say=lambda line: None)
+        new, _ = told_like(tmp_path, "id,seen,other\nn,03/04/2020,05/06/2020\n", cohort)
+        assert new["n"].table["seen"].date() == datetime.date(2020, 4, 3)
+
+    def test_names_are_those_that_are_known(self, tmp_path):
+        (tmp_path / "first.csv").write_text("id,CRP,crp,Shimmer,Shimmer(dB)\n" + "p,1,2,3,4\nq,2,3,4,5\nr,3,4,5,7\n")
+        first = import_cohort(tmp_path / "first.csv", tmp_path / "first", say=lambda line: None)
+        known = {c.source: c.name for c in read_schema(first.folder).columns}
+        new, _ = told_like(tmp_path, "shimmer,crp,id,CRP,Shimmer(dB)\n9,2,n,1,4\n", first)
+        assert new["n"].table == {known["crp"]: 2, known["CRP"]: 1, known["Shimmer(dB)"]: 4}
+
+    def test_categories_are_the_same_however_they_are_written(self, tmp_path):
+        (tmp_path / "first.csv").write_text(
+            "id,code,on\n" + "".join(f"p{i},{i % 3},{'TRUE' if i % 2 else 'FALSE'}\n" for i in range(9))
+        )
+        said = parse_columns("code=category,on=category")
+        first = import_cohort(tmp_path / "first.csv", tmp_path / "first", columns=said, say=lambda line: None)
+        pd.DataFrame({"id": ["n", "m"], "code": [1.0, None], "on": [True, False]}).to_parquet(tmp_path / "new.parquet")
+        new = import_cohort(tmp_path / "new.parquet", tmp_path / "new", like=str(first.folder), say=lambda line: None)
+        assert new["n"].table == {"code": "1", "on": first["p1"].table["on"]}
+
+    def test_rows_of_two_files_are_two_patients(self, tmp_path):
+        first = cohort_of(tmp_path, planted(), "outcome=label,id=-")
+        new, _ = told_like(tmp_path, "x0,x1\n1,2\n", first)
+        assert not set(new.patients) & set(first.patients)
 
     def test_a_folder_without_a_schema_is_refused(self, tmp_path):
         first = cohort_of(tmp_path, visits(), "stage=label")

@@ -233,6 +233,49 @@ def test_refused_column_is_named(column, words):
         AdaMedGraphClassifier(**FAST, categorical_features=["sex"]).fit(frame.assign(age=column), target)
 
 
+@pytest.mark.parametrize("scale", [1 / 60, 0.4 / 60, 1, 50])
+def test_scale_of_weights_does_not_silence_votes(scale):
+    frame, target = mixed()
+    options = {**FAST, "epochs": 60, "learning_rate": 0.1, "validation_fraction": 0}
+    model = AdaMedGraphClassifier(**options).fit(frame, target, sample_weight=np.full(60, scale))
+    plain = AdaMedGraphClassifier(**options).fit(frame, target)
+    np.testing.assert_allclose(model.ensemble_.votes, plain.ensemble_.votes, rtol=1e-6)
+
+
+def test_weights_of_balanced_classes_are_those_of_the_masses():
+    frame, target = mixed()
+    weight = 1.0 + (target == "worse")
+    balanced = AdaMedGraphClassifier(**FAST, class_weight="balanced", validation_fraction=0)
+    model = balanced.fit(frame, target, sample_weight=weight)
+    twice = np.flatnonzero(target == "worse")
+    rows = np.concatenate([np.arange(60), twice])
+    again = balanced.fit(frame.iloc[rows], target[rows])
+    np.testing.assert_allclose(
+        [one.vote for one in model.ensemble_.learners], [one.vote for one in again.ensemble_.learners], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"groups": np.arange(59)}, "groups: has the shape"),
+        ({"validation": np.ones(59, bool)}, "validation: has the shape"),
+        ({"validation": np.ones(60, bool)}, "validation: leaves fewer than two classes"),
+    ],
+)
+def test_refused_row_by_row_argument_is_named(option, words):
+    frame, target = mixed()
+    with pytest.raises(ScanweaveError) as caught:
+        AdaMedGraphClassifier(**FAST).fit(frame, target, **option)
+    assert str(caught.value).startswith(words)
+
+
+def test_class_without_weight_is_no_class():
+    frame, target = mixed()
+    model = AdaMedGraphClassifier(**FAST).fit(frame, target, sample_weight=(target != "worse").astype(float))
+    assert list(model.classes_) == ["better", "stable"]
+
+
 def test_text_where_numbers_were_learnt_is_named():
     frame, target = mixed()
     model = AdaMedGraphClassifier(**FAST).fit(frame, target)

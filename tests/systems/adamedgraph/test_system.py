@@ -216,6 +216,48 @@ def test_names_are_those_of_the_nodes_without_a_validation_part(tmp_path):
         assert values.loc[name[:4]].iloc[0] == value
 
 
+def test_importance_of_the_run_outlives_named_studies(whole):
+    cohort, system = whole
+    system.explain(cohort, part="train", pictures=0, say=lambda line: None)
+    command = ["explain", str(system.run.folder), "--cohort", str(cohort.folder), "--studies", "p003-v01"]
+    assert main(command) == 0
+    assert (system.run.folder / "explanation-named" / "p003-v01.png").is_file()
+    page = system.report(system.run.folder / "page.html").read_text()
+    assert "of which the fit saw" in page
+    assert "rise of the log loss" in page
+
+
+def test_stopped_explanation_leaves_no_trap(whole, tmp_path, monkeypatch):
+    cohort, system = whole
+    system.explain(cohort, tmp_path / "why", part="all", pictures=1, say=lambda line: None)
+    monkeypatch.setattr(explanation, "page_of", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        system.explain(cohort, tmp_path / "why", part="all", pictures=1, say=lambda line: None)
+    assert not (tmp_path / "why" / "explanation.json").exists()
+    system.report(tmp_path / "page.html")
+
+
+def test_report_of_a_rare_class_and_of_one_called_none(tmp_path, monkeypatch):
+    """A class of one test patient has no interval, and none of its names is taken for a gap."""
+    monkeypatch.setattr(evaluation, "REPEATS", 20)
+    frame = table().query("year == 0").assign(stage=lambda t: t["stage"].map({"I": "None", "II": "NA.", "III": "III"}))
+    cohort = imported(tmp_path, "stage=label category", frame)
+    system = fitted(cohort, tmp_path / "run")
+    tested = cohort.part("test")
+    labels = {study.id: study.labels["stage"] for study in tested}
+    rare = sorted(set(labels), key=lambda name: labels[name])
+    one = [name for name in rare if labels[name] == "None"][:1]
+    others = [name for name in rare if labels[name] != "None"]
+    found = system.evaluate(tested.select([*one, *others]), say=lambda line: None).set_index("measure")
+    assert np.isnan(found.loc["AUROC", "low"])
+    assert found.loc["log loss", "low"] < found.loc["log loss", "high"]
+    page = system.report(tmp_path / "page.html").read_text()
+    assert "called None" in page
+    of_one_class = cohort.select([name for name in rare if labels[name] == "None"])
+    assert "AUROC" not in set(system.evaluate(of_one_class, part="all", say=lambda line: None)["measure"])
+    assert "called None" in system.report(tmp_path / "page.html").read_text()
+
+
 class TestNewPatients:
     """Tables of others: what they lack, and what is not as in training."""
 
@@ -229,11 +271,11 @@ class TestNewPatients:
         return pd.read_csv(folder / "answers" / "predictions.csv"), "\n".join(lines)
 
     def test_absent_column_counts_as_missing_and_is_told(self, whole, tmp_path):
-        new = table(6, seed=1).query("year == 0").drop(columns="albumin")
+        new = table(6, seed=1).query("year == 0 and albumin.notna()").drop(columns="bilirubin (mg/dl)")
         found, told = self.answers(whole[1], tmp_path / "new", new.rename(columns={"sex": "sexe"}))
-        assert "note: the cohort has no 'albumin', which counts as missing" in told
+        assert "note: the cohort has no 'bilirubin', which counts as missing" in told
         assert (found["missing"] == 2).all()
-        given = table(6, seed=1).query("year == 0").assign(albumin=None, sex=None)
+        given = table(6, seed=1).query("year == 0 and albumin.notna()").assign(sex=None, **{"bilirubin (mg/dl)": None})
         same, _ = self.answers(whole[1], tmp_path / "same", given)
         pd.testing.assert_frame_equal(found.filter(like="probability"), same.filter(like="probability"))
 
@@ -344,8 +386,13 @@ def test_course_is_learnt_from_controls_that_train(tmp_path):
 def test_course_run_answers_those_whose_course_is_not_known(tmp_path):
     system = fitted(imported(tmp_path, "stage=feature"), tmp_path / "run", **{"course.of": "bilirubin"})
     first = table(8, seed=1).query("year == 0")
-    cohort = imported(tmp_path / "new", "stage=feature,year=time", first)
-    assert len(system.answer(cohort, say=lambda line: None).probabilities) == 8
+    for change, said in (
+        (first, "stage=feature,year=time"),
+        (first.drop(columns="year"), "stage=feature"),
+        (first.drop(columns="bilirubin (mg/dl)"), "stage=feature,year=time"),
+    ):
+        cohort = imported(tmp_path / f"new{len(change.columns)}{said[-4:]}", said, change)
+        assert len(system.answer(cohort, say=lambda line: None).probabilities) == 8
 
 
 def test_first_visit_of_a_course_is_the_first_with_its_value(tmp_path):
@@ -409,6 +456,8 @@ def test_conformal_limit_is_that_of_split_conformal():
         ("stage=label", {"course.of": "bilirubin", "course.controls": "arm=nobody"}, "controls: 0 control patients"),
         ("stage=label", {"course.of": "bilirubin", "course.rule": "thresholds"}, "rule thresholds needs low and high"),
         ("stage=label", {"course.of": "bilirubin", "course.earliest": 9.0}, "Widen the window"),
+        ("stage=label", {"course.of": "arm"}, "course.of: 'arm' holds no numbers"),
+        ("stage=label", {"boosting.learner": "gcn"}, "boosting.learner: only appnp can be kept in a run"),
     ],
 )  # fmt: skip
 def test_refused_question_is_one_line(tmp_path, said, config, words):

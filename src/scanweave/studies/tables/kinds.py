@@ -85,7 +85,7 @@ def _understood(heading: str, column: pd.Series, said: Said) -> Values:
     kind = column.dtype
     if pd.api.types.is_datetime64_any_dtype(kind) and said.kind in (None, "date"):
         return Values("date", column.dt.tz_localize(None) if column.dt.tz is not None else column)
-    if pd.api.types.is_bool_dtype(kind):
+    if pd.api.types.is_bool_dtype(kind) and not said.known:
         return _categories(column.map({True: "yes", False: "no"}).astype(object))
     if pd.api.types.is_numeric_dtype(kind) and said.kind in (None, "number"):
         return _finite(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), column, [])
