@@ -60,7 +60,8 @@ class ImportCohort:
             like=self.like,
             sheet=self.sheet,
         )
-        print(f"wrote {cohort.folder} · next: scanweave cohort check {cohort.folder}")
+        then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
+        print(f"wrote {cohort.folder} · next: scanweave {then}")
         return 0
 
 

@@ -108,6 +108,12 @@ REFUSED = {
     "said: two patients": ("t.csv", csv().encode(), "are both patient", "id=patient,age=patient"),
     "said: no value that is missing": ("t.csv", csv().encode(), "'missing:' names no value", "bili=missing:"),
     "said: patients that are missing": ("t.csv", csv().encode(), "names who a row is of", "id=patient missing:a"),
+    "said: a word nearly right": (
+        "t.csv",
+        csv().encode(),
+        "'lable' is no role or kind. Did you mean label?",
+        "sex=lable",
+    ),
     "said: no words": ("t.csv", csv().encode(), "is not HEADING=WORDS", "id"),
 }
 MENDED = {
@@ -165,6 +171,11 @@ MENDED = {
         "t.csv",
         with_cells("x", ["<0.1", "0.4", "> 90", "3"])[0].encode(),
         "2 beyond a limit of detection, such as '<0.1'",
+    ),
+    "numbers: limits among decimal commas": (
+        "t.csv",
+        b"id;x\na;3,04\nb;<0,3\nc;1,5\n",
+        "1 beyond a limit of detection, such as '<0,3'",
     ),
     "numbers: stray words": (
         "t.csv",

@@ -107,7 +107,7 @@ class TestNewPatients:
         first = cohort_of(tmp_path, visits(), "stage=label")
         new, told = told_like(tmp_path, "Patient ID,year,sex,bilirubin,albumin,site\n1,0,m,2,3,x\n", first)
         assert "absent: 'bilirubin [mg/dl]': is it the column 'bilirubin'?" in told
-        assert "absent: 'stage'" in told
+        assert "absent: 'stage'" not in told  # which is what shall be answered
         assert new.variables == ["year", "sex", "albumin"]
 
     def test_what_is_said_comes_first_and_the_rest_stays(self, tmp_path):
@@ -157,6 +157,12 @@ class TestNewPatients:
         new, _ = told_like(tmp_path, "x0,x1\n1,2\n", first)
         assert not set(new.patients) & set(first.patients)
 
+    def test_another_unit_is_refused(self, tmp_path):
+        first = cohort_of(tmp_path, visits(), "stage=label")
+        words = r"'bilirubin \[umol/l\]': is in umol/l, the run or cohort has it in mg/dl"
+        with pytest.raises(ScanweaveError, match=words):
+            told_like(tmp_path, "Patient ID,year,bilirubin [umol/l]\n1,0,40\n", first)
+
     def test_a_folder_without_a_schema_is_refused(self, tmp_path):
         first = cohort_of(tmp_path, visits(), "stage=label")
         (first.folder / "table.json").unlink()
@@ -195,6 +201,7 @@ PLANTED = {
     ),
     "other numbers in each row": (lambda t: t.assign(n=7919 * np.arange(len(t)) % 99991), ("table:n", "identifier")),
     "end of a study by its name": (lambda t: t.assign(status2=t.index % 3), ("table:status2", "later")),
+    "questions of the import": (lambda t: t.assign(crp=[-999, *range(len(t) - 1)]), ("table:crp", "import")),
     "rare class": (lambda t: t.assign(outcome=[2, 2, *t["outcome"][2:]]), ("label:outcome", "rare")),
     "one class": (lambda t: t.assign(outcome=1), ("label:outcome", "one class")),
     "label of names": (lambda t: t.assign(outcome=[f"o{i}" for i in range(len(t))]), ("label:outcome", "identifier")),

@@ -227,6 +227,23 @@ def test_importance_of_the_run_outlives_named_studies(whole):
     assert "rise of the log loss" in page
 
 
+def test_what_may_give_the_outcome_away_is_told_by_fit_and_report(tmp_path):
+    frame = table().query("year == 0").assign(time=1.0, status=lambda t: t["arm"])
+    frame["time"] = np.arange(len(frame)) % 7
+    cohort, said = imported(tmp_path, "stage=label", frame.assign(code=frame["stage"] + "x")), []
+    system = api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, say=said.append)
+    assert set(system.record.suspects) >= {"time", "status", "code"}
+    assert any(line.startswith("caution: code alone tells stage") for line in said)
+    assert "known only at the end of a study" in system.report().read_text()
+
+
+def test_columns_go_by_their_headings_too(tmp_path):
+    frame = table().rename(columns={"stage": "Disease Stage", "arm": "Arm"})
+    cohort = imported(tmp_path, "Disease Stage=label", frame)
+    config = {"label": "Disease Stage", "leave_out": ["bilirubin (mg/dl)"]}
+    assert set(fitted(cohort, tmp_path / "run", **config).record.features) == {"sex", "arm", "albumin"}
+
+
 def test_stopped_explanation_leaves_no_trap(whole, tmp_path, monkeypatch):
     cohort, system = whole
     system.explain(cohort, tmp_path / "why", part="all", pictures=1, say=lambda line: None)
@@ -273,7 +290,7 @@ class TestNewPatients:
     def test_absent_column_counts_as_missing_and_is_told(self, whole, tmp_path):
         new = table(6, seed=1).query("year == 0 and albumin.notna()").drop(columns="bilirubin (mg/dl)")
         found, told = self.answers(whole[1], tmp_path / "new", new.rename(columns={"sex": "sexe"}))
-        assert "note: the cohort has no 'bilirubin', which counts as missing" in told
+        assert "note: the cohort holds no 'bilirubin', which counts as missing" in told
         assert (found["missing"] == 2).all()
         given = table(6, seed=1).query("year == 0 and albumin.notna()").assign(sex=None, **{"bilirubin (mg/dl)": None})
         same, _ = self.answers(whole[1], tmp_path / "same", given)
@@ -291,6 +308,14 @@ class TestNewPatients:
         ):
             self.answers(whole[1], tmp_path / "new", new, like=False)
         assert self.answers(whole[1], tmp_path / "like", new)[0]["missing"].max() == 1
+
+    def test_values_far_outside_are_told(self, whole, tmp_path):
+        new = table(6, seed=1).query("year == 0")
+        found, told = self.answers(whole[1], tmp_path / "new", new.assign(**{"bilirubin (mg/dl)": 68.0}))
+        assert "caution: bilirubin 68 and 5 more, where training patients had -" in told
+        assert (found["outside"] == 1).all()
+        found, told = self.answers(whole[1], tmp_path / "same", new.assign(**{"bilirubin (mg/dl)": 2.0}))
+        assert "caution: bilirubin" not in told
 
     def test_other_unit_is_refused(self, whole, tmp_path):
         new = table(6, seed=1).query("year == 0").rename(columns={"bilirubin (mg/dl)": "bilirubin (umol/l)"})
@@ -319,14 +344,16 @@ def test_each_class_is_measured_against_the_others():
     classes = np.repeat([0, 1, 2], 20)
     shares = np.random.default_rng(0).dirichlet([1, 1, 1], 60) + 0.4 * np.eye(3)[classes]
     shares /= shares.sum(1, keepdims=True)
-    found = evaluation.by_class(classes, shares, ("a", "b", "c"), [f"p{i}" for i in range(60)]).set_index("class")
+    sets, names = shares > 0.3, ("a", "b", "c")
+    found = evaluation.by_class(classes, shares, sets, names, [f"p{i}" for i in range(60)]).set_index("class")
+    assert found.loc["b", "coverage"] == sets[20:40, 1].mean()
     called = shares.argmax(1)
     assert found.loc["b", "sensitivity"] == (called[20:40] == 1).mean()
     assert found.loc["b", "specificity"] == (np.delete(called, np.arange(20, 40)) != 1).mean()
     beaten = (shares[20:40, 1][:, None] > np.delete(shares[:, 1], np.arange(20, 40))).mean()
     assert found.loc["b", "AUROC"] == pytest.approx(beaten)
     assert (found["AUROC low"] < found["AUROC"]).all()
-    twice = evaluation.by_class(classes, shares, ("a", "b", "c"), [f"p{i // 2}" for i in range(60)]).set_index("class")
+    twice = evaluation.by_class(classes, shares, sets, names, [f"p{i // 2}" for i in range(60)]).set_index("class")
     assert twice.loc["b", "sensitivity"] == pytest.approx(found.loc["b", "sensitivity"])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.splits import Part
+from scanweave.studies.tables.kinds import DOUBT, MOSTLY
 from scanweave.studies.tables.schema import read_schema
 
 GIVES_AWAY = 0.98
@@ -30,6 +31,7 @@ ENDINGS = frozenset({
     "pfs",
 })  # fmt: skip
 """Names of columns that tell how a study ended; a number may follow."""
+END = "by its name, known only at the end of a study"
 PAIRS = 5
 """Values that two patients must share, all of them, to be suspected to be one."""
 Found = Iterator[tuple[str, Finding]]
@@ -52,7 +54,7 @@ def check_table(cohort: Cohort) -> list[Verdict]:
     plain = plain.apply(_typed)
     plain[["study", "patient"]] = frame[["study", "patient"]].astype(str)
     checks: list[Callable[[Cohort, pd.DataFrame, list[str], list[str]], Found]] = [
-        _empty, _identifiers, _copies, _leaks, _later, _twins, _folds,
+        _noted, _empty, _identifiers, _copies, _leaks, _later, _twins, _folds,
     ]  # fmt: skip
     found: dict[str, list[Finding]] = defaultdict(list)
     for check in checks:
@@ -99,6 +101,15 @@ def _empty(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
                     "Join classes, or expect wide intervals",
                 ),
             )
+
+
+def _noted(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    """What the import told and only the user can settle."""
+    schema = read_schema(cohort.folder)
+    for column in schema.columns if schema else ():
+        for note in column.notes:
+            if note.endswith(MOSTLY) or DOUBT in note:
+                yield column.field or column.source, Finding("import", "suspect", note, "Import again with --columns")
 
 
 def _identifiers(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
@@ -172,14 +183,37 @@ def _area(score: np.ndarray, truth: np.ndarray) -> float:
     return float(max(area, 1 - area))
 
 
+def _tells_the_end(name: str, single: bool) -> bool:
+    """Whether a column is named as the end of a study is; a time is where patients have a `single` visit."""
+    return name.rstrip("0123456789") in ENDINGS or (single and name == "time")
+
+
+def giving_away(cohort: Cohort, features: Sequence[str], label: str) -> dict[str, str]:
+    """Which variables may give a label away, and why.
+
+    Args:
+        cohort: Those who are learnt from.
+        features: Names of the variables.
+        label: Name of the label.
+    """
+    single = not cohort.frame["patient"].duplicated().any()
+    found = {name: f"is, {END}" for name in features if _tells_the_end(name, single)}
+    field = f"label:{label}"
+    if field in cohort.frame:
+        columns = [f"table:{name}" for name in features]
+        plain = pd.DataFrame({c: cohort.frame[c].astype(object).where(cohort.frame[c].notna(), None)
+                              for c in (*columns, field)}).apply(_typed)  # fmt: skip
+        found |= {column.partition(":")[2]: one.words for column, one in _leaks(cohort, plain, columns, [field])}
+    return found
+
+
 def _later(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
     schema = read_schema(cohort.folder)
     time = schema.time if schema else None
     single = not plain["patient"].duplicated().any()
     for column in features:
-        name = column.partition(":")[2]
-        if name.rstrip("0123456789") in ENDINGS or (single and name == "time"):
-            yield column, Finding("later", "suspect", "by its name known only at the end of a study", _LATER)
+        if _tells_the_end(column.partition(":")[2], single):
+            yield column, Finding("later", "suspect", END, _LATER)
     if time is None or time.field not in plain or not pd.api.types.is_datetime64_any_dtype(plain[time.field].dtype):
         return
     for column in features:

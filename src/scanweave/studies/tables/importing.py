@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
 from scanweave.studies.tables.kinds import MOSTLY, Values, named_as_it_stands, understood
 from scanweave.studies.tables.reading import read_frame
-from scanweave.studies.tables.schema import Column, Role, Said, Schema, said_like
+from scanweave.studies.tables.schema import HEADING, Column, Role, Said, Schema, said_like
 from scanweave.studies.words import count, nearest, studies
 
 PATIENTS = ("patient", "patient_id", "patientid", "patno", "subject", "subject_id", "subjid", "usubjid", "participant",
-            "participant_id", "pid", "randid", "mrn", "case_id", "rid", "id")  # fmt: skip
+            "participant_id", "pid", "patient_no", "patient_nr", "patient_number", "patienten_nr",
+            "patientennummer", "pat_id", "patid", "pat_nr", "randid", "mrn", "case_id", "rid", "id")  # fmt: skip
 STUDIES = ("study", "study_id", "visit_id", "exam_id", "accession")
 TIMES = ("visit_date", "exam_date", "date", "visit_time", "test_time", "time", "visit", "year", "years", "month",
          "months", "day", "days", "week", "period")  # fmt: skip
 LABELS = ("label", "outcome", "target", "class")
-_UNIT = re.compile(r"(?P<name>.*\S)\s*[(\[](?P<unit>[^()\[\]]{1,20})[)\]]")
 Say = Callable[[str], None]
 
 
@@ -135,7 +134,7 @@ def _counts_rows(one: Values) -> bool:
 
 
 def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Mapping[str, Said]) -> list[Column]:
-    split = {heading: _UNIT.fullmatch(heading) for heading in values}
+    split = {heading: HEADING.fullmatch(heading) for heading in values}
     short = {h: slug(found["name"] if found else h) or "column" for h, found in split.items()}
     described, taken = list[Column](), {told.name for heading, told in said.items() if told.name and heading in values}
     for heading, one in values.items():

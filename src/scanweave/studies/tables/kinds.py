@@ -17,6 +17,7 @@ ABSENT = frozenset({"none", "nil"})
 SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
 """Numbers that often stand for a missing value; they are told, not replaced."""
 MOSTLY = "say number to count them as missing"
+DOUBT = "may stand for missing"
 MOST = 20
 """Categories of a column, at most; with more it is text."""
 SHARE = 0.95
@@ -148,7 +149,7 @@ def _plain(text: str) -> str:
 def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there, notes = texts.dropna(), list[str]()
     bare = there.str.replace(_LIMIT, "", n=1, regex=True)
-    limits = int((bare != there).sum())
+    limits = there[bare != there]
     below = there.str[0].isin(["<", "≤"])
     if said.kind is None and set(bare[below]) & set(bare[(bare != there) & ~below]):
         return None  # such as <65 and >=65: groups, not limits of detection
@@ -158,8 +159,8 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     enough = fits.any() if said.kind == "number" else fits.mean() >= SHARE
     if not enough or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
         return None
-    if limits:
-        notes.append(f"{limits} beyond a limit of detection, such as '{there[bare != there].iloc[0]}', taken at it")
+    if len(limits):
+        notes.append(f"{len(limits)} beyond a limit of detection, such as '{limits.iloc[0]}', taken at it")
     notes += _strange(there[~fits])
     values = pd.to_numeric(bare.where(fits), errors="coerce").reindex(texts.index)
     return replace(_finite(values.to_numpy(dtype=np.float64), texts, notes), decimal=decimal)
@@ -218,7 +219,7 @@ def _finite(values: np.ndarray, like: pd.Series, notes: list[str]) -> Values:
     for code in SENTINELS:
         number = int((known == code).sum())
         if number and len(rest) > 1 and not rest.min() - np.ptp(rest) <= code <= rest.max() + np.ptp(rest):
-            notes = [*notes, f"{number} × {code:g} may stand for missing: say missing:{code:g} if so"]
+            notes = [*notes, f"{number} × {code:g} {DOUBT}: say missing:{code:g} if so"]
     return Values("number" if len(known) else "empty", pd.Series(values, index=like.index), tuple(notes))
 
 
@@ -249,8 +250,9 @@ def _day_order(heading: str, parts: pd.DataFrame) -> str:
         return "dmy"
     if second > 12 >= first:
         return "mdy"
+    day, mark, month, year = parts.iloc[0]
     raise ScanweaveError(
-        f"column '{heading}'", f"dates such as '{'/'.join(parts.iloc[0, [0, 2, 3]])}' can be read in two ways",
+        f"column '{heading}'", f"dates such as '{day}{mark}{month}{mark}{year}' can be read in two ways",
         f"Say which by --columns '{heading}=date dmy' (or mdy)",
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 
 FILE = "table.json"
+HEADING = re.compile(r"(?P<name>.*\S)\s*[(\[](?P<unit>[^()\[\]]{1,20})[)\]]")
+"""A heading with a unit behind its name."""
 Role = Literal["patient", "study", "time", "label", "split", "feature", "-"]
 Kind = Literal["number", "category", "date", "text", "identifier", "empty"]
 ROLES: tuple[Role, ...] = ("patient", "study", "time", "label", "split", "feature", "-")
@@ -155,15 +158,16 @@ def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str])
         headings: Of the table.
 
     Raises:
-        ScanweaveError: The folder holds no schema.
+        ScanweaveError: The folder holds no schema, or a column has another unit.
     """
     schema = read_schema(folder)
     if schema is None:
         raise ScanweaveError("--like", f"{folder} holds no {FILE}", "Name a cohort of a clinical table, or its run")
     there = {column.source: column for column in schema.columns}
     strange = [heading for heading in headings if heading not in there]
-    for name in (name for name, column in there.items() if name not in headings and column.role != "-"):
+    for name in (name for name, column in there.items() if name not in headings and column.role == "feature"):
         near = difflib.get_close_matches(name, strange, n=1)
+        _refuse_other_unit(name, near)
         say(f"  absent: '{name}'{f': is it the column {near[0]!r}?' if near else ''}")
     return {
         name: Said(
@@ -173,6 +177,14 @@ def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str])
         )
         for name, column in there.items() if name in headings
     } | {name: Said(role="-") for name in strange}  # fmt: skip
+
+
+def _refuse_other_unit(known: str, near: Sequence[str]) -> None:
+    for heading in near:
+        mine, other = HEADING.fullmatch(known), HEADING.fullmatch(heading)
+        if mine and other and mine["name"].casefold() == other["name"].casefold():
+            reason = f"is in {other['unit']}, the run or cohort has it in {mine['unit']}"
+            raise ScanweaveError(f"column '{heading}'", reason, f"Convert it, and head it '{known}'")
 
 
 def parse_columns(text: str | None) -> dict[str, Said]:
@@ -202,6 +214,9 @@ def _said(words: Sequence[str]) -> Said:
     for word in (word for word in words if not word.lower().startswith("missing:")):
         kinds: Mapping[str, Sequence[str]] = {"role": ROLES, "kind": KINDS, "order": ORDERS}
         name = next((name for name, known in kinds.items() if word.lower() in known), "unit")
+        near = difflib.get_close_matches(word.lower(), [*ROLES, *KINDS], n=1, cutoff=0.8) if name == "unit" else []
+        if near:
+            raise ScanweaveError("--columns", f"'{word}' is no role or kind", f"Did you mean {near[0]}?")
         fields[name] = f"{fields['unit']} {word}" if name == "unit" and "unit" in fields else word
         if name != "unit":
             fields[name] = word.lower()

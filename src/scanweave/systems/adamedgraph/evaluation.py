@@ -33,7 +33,7 @@ FULL = 0.95
 MUCH = 0.5
 """Share of missing variables from which an answer is warned of."""
 GAIN, COVERAGE, SIZE = "gain over the class shares", "coverage", "size of the set"
-TOLD = ("AUROC", "sensitivity", "specificity")
+TOLD = ("AUROC", "sensitivity", "specificity", "coverage")
 """Measures of one class against the others."""
 MEASURES: dict[str, Callable[..., float]] = {
     "AUROC": lambda classes, shares, _, __: multiclass_auroc(classes, shares),
@@ -49,15 +49,17 @@ MEASURES: dict[str, Callable[..., float]] = {
 
 
 def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
-    """One row a study: its class where known, the predicted one, probabilities, conformal set, variables it lacks."""
+    """One row a study: its class where known, the predicted one, probabilities and conformal set.
+
+    `missing` and `outside` count the variables that it lacks, and that lie far outside of what training patients had.
+    """
     classes = system.record.classes
     shares = {f"probability_{name}": answer.probabilities[:, k].round(6) for k, name in enumerate(classes)}
     best = np.array(classes, dtype=object)[answer.probabilities.argmax(1)]
     sets = [" or ".join(np.array(classes)[inside]) for inside in answer.sets]
     columns = {"study": answer.samples.studies, "patient": answer.samples.patients, "truth": answer.samples.labels}
-    return pd.DataFrame(
-        {**columns, "predicted": best, **shares, "set": sets, "missing": np.isnan(answer.matrix).sum(1)}
-    )
+    strange = {"missing": np.isnan(answer.matrix).sum(1), "outside": answer.outside.sum(1)}
+    return pd.DataFrame({**columns, "predicted": best, **shares, "set": sets, **strange})
 
 
 def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path, say: Say = print) -> int:
@@ -128,11 +130,17 @@ def evaluate(
     left_out = dict.fromkeys(table["study"][~known], f"'{system.record.label}' is not known")
     error = calibration_error(classes, answer.probabilities[known])
     save_table(table, folder / PREDICTIONS)
-    save_table(by_class(classes, answer.probabilities[known], system.record.classes, patients), folder / CLASSES)
+    save_table(
+        by_class(classes, answer.probabilities[known], answer.sets[known], system.record.classes, patients),
+        folder / CLASSES,
+    )
     save_summary(folder, pd.DataFrame(rows), {**selection.about, "left_out": left_out, "calibration_error": error})
     note_output(system.run, "evaluation", folder)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
+    absent = [name for number, name in enumerate(system.record.classes) if number not in classes]
+    if absent:
+        say(f"caution: no study is of {', '.join(absent)}: no AUROC, and a balanced accuracy of the others")
     for words in cautions(rows, system.record):
         say(f"caution: {words}")
     return pd.DataFrame(rows)
@@ -159,11 +167,13 @@ def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
     return said
 
 
-def by_class(classes: np.ndarray, shares: np.ndarray, names: Sequence[str], patients: Sequence[str]) -> pd.DataFrame:
+def by_class(
+    classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, names: Sequence[str], patients: Sequence[str]
+) -> pd.DataFrame:
     """For each class how well it is told from the others, with 95 % intervals: one row a class.
 
     AUROC with DeLong's interval; sensitivity and specificity of the most probable class with Wilson's, or by bootstrap
-    over patients where these have several rows.
+    over patients where these have several rows; coverage is the share of the class whose set holds it.
     """
     called, rows = shares.argmax(1), []
     alone = len(set(patients)) == len(patients)
@@ -173,7 +183,8 @@ def by_class(classes: np.ndarray, shares: np.ndarray, names: Sequence[str], pati
         row |= {f"{measure}{end}": np.nan for measure in TOLD for end in ("", " low", " high")}
         if mine.any() and not mine.all():
             right = {"sensitivity": (called == number)[mine], "specificity": (called != number)[~mine]}
-            owners = {"sensitivity": mine, "specificity": ~mine}
+            right["coverage"] = sets[mine, number]
+            owners = {"sensitivity": mine, "specificity": ~mine, "coverage": mine}
             found = {"AUROC": auroc_interval(mine, shares[:, number], None if alone else patients)}
             for measure, hits in right.items():
                 whose = np.array(patients)[owners[measure]].tolist()
@@ -199,15 +210,13 @@ def measured(
 ) -> dict[str, Interval]:
     """Every measure with its interval over patients; those that a class without a row makes unknown are left out.
 
-    Patients are drawn within their classes, if they have one row each. A class of one patient cannot be drawn from:
-    then from all patients, and the AUROC has no interval. That of two classes is DeLong's.
+    Patients are drawn from all; for the AUROC, which needs every class, within their classes if they have one row each.
+    That of two classes is DeLong's.
     """
     found: dict[str, Interval] = {}
     alone = len(set(patients)) == len(patients)
-    within = classes.tolist() if alone else None
-    drawable = bool(np.unique(classes, return_counts=True)[1].min() > 1)
     for name, measure in MEASURES.items():
-        strata = within if drawable or name == "AUROC" else None
+        strata = classes.tolist() if alone and name == "AUROC" else None
         try:
             if name == "AUROC" and shares.shape[1] == 2:
                 found[name] = auroc_interval(classes == 1, shares[:, 1], None if alone else patients)

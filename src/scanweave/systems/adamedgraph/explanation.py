@@ -31,6 +31,8 @@ FEWEST = 20
 """Patients with a known outcome below which no importance is measured."""
 ADVICE = "Remove it, and make it again"
 FILE, TABLE = "explanation.json", "explanation.csv"
+NAMED = "explanation-named"
+"""Folder in a run of the explanations of named studies, which take no other's place."""
 
 
 def explain(

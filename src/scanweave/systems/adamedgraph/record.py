@@ -33,6 +33,7 @@ class Record(BaseModel):
         conformal: A class belongs to a patient's set if its probability is at least this; None without validation.
         coverage: Share of patients whose set is to hold the truth.
         units: Units of variables, where they are known.
+        suspects: Variables that may give the outcome away, and why.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -48,6 +49,7 @@ class Record(BaseModel):
     conformal: float | None
     coverage: float
     units: dict[str, str] = {}
+    suspects: dict[str, str] = {}
 
     @property
     def question(self) -> Question:

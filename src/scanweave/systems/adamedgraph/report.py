@@ -22,8 +22,8 @@ from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import citation, not_made, titled, tried_on
 from scanweave.report.saving import read_summary
 from scanweave.studies.words import count
-from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions
-from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, SHOWN, TABLE, graph_words
+from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions, class_shares
+from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
     DRAWN,
     NEAREST,
@@ -76,6 +76,7 @@ def _learnt(system: AdaMedGraph) -> Section:
         ]),
         *_graphs(system),
     ]  # fmt: skip
+    blocks += [Caution(f"{name[0].upper()}{name[1:]} {words}.") for name, words in record.suspects.items()]
     if record.question.course is not None:
         blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
     metrics = system.run.metrics()
@@ -108,7 +109,8 @@ def _graphs(system: AdaMedGraph) -> list[Block]:
         })  # fmt: skip
     caption = (
         "The graphs in the order in which boosting chose them. Homophily: share of a patient's neighbours with its own "
-        "outcome, beside what 95 % of random deals of the outcomes give."
+        "outcome, beside what 95 % of random deals of the outcomes give. Votes and errors are of "
+        "the learners that answer; the curve below is of the search for them."
     )
     if not chance:
         return [Table(rows, caption, SHARES)]
@@ -177,7 +179,8 @@ def _quality(system: AdaMedGraph) -> Section:
         )
     classes = system.record.classes
     shares = {name: table[f"probability_{name}"].to_numpy() for name in classes}
-    shown = classes[-1:] if len(classes) == 2 else classes
+    rarest = classes[int(class_shares(system).argmin())]  # mostly the outcome that one would act on
+    shown = (rarest,) if len(classes) == 2 else classes
     curves = {name: reliability(table["truth"] == name, shares[name], BINS, "mass") for name in shown}
     blocks.append(
         Figure(
@@ -187,7 +190,7 @@ def _quality(system: AdaMedGraph) -> Section:
             vector=True,
         )
     )
-    acted = classes[-1]
+    acted = rarest
     points = decision_curve(
         table["truth"] == acted, shares[acted], table["patient"].tolist(), THRESHOLDS, seed=0, repeats=500
     )
@@ -220,7 +223,7 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
         Table(
             rows,
             "Each class against the others: AUROC of its probability; sensitivity and specificity if the most probable "
-            "class is called.",
+            "class is called; coverage: share of its patients whose conformal set holds it.",
             dict.fromkeys(TOLD, "{:.2f}"),
         ),
         Table(mixed, "Studies by what they are and what they are called."),
@@ -240,7 +243,7 @@ def _reasons(system: AdaMedGraph) -> Section:
     if not rows:
         return Section(title, "", [Text("Not measured: of too few explained studies the outcome is known.")])
     caption = "How much worse answers get if a variable is dealt out anew. Variables that tell the same share it."
-    of = f"Permutation importance on {count(found['patients'], 'study', 'studies')}"
+    of = f"Permutation importance on {count(found.get('patients', 0), 'study', 'studies')}"
     words = (
         f"{of}, of which the fit saw {seen}: it looks larger than it is." if seen else f"{of} that the fit did not see."
     )
@@ -254,21 +257,29 @@ def _read(path: Path, *texts: str) -> pd.DataFrame:
 
 
 def _patients(system: AdaMedGraph) -> Section:
-    title, folder = "Patients, one by one", find_output(system.run, "explanation")
-    pages = (
-        read_json(folder / FILE, ADVICE).get("pages", ()) if folder is not None and (folder / FILE).is_file() else []
-    )
-    if folder is None or not pages:
+    title, newest = "Patients, one by one", find_output(system.run, "explanation")
+    folders = dict.fromkeys(folder for folder in (newest, system.run.folder / NAMED) if folder is not None)
+    blocks = [block for folder in folders for block in _pages(folder, system.record.label)]
+    if not blocks:
         return not_made(title, "explain", system.run.folder, system.run.record)
+    return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
+
+
+def _pages(folder: Path, label: str) -> list[Block]:
+    """The pages of one explanation; none where there is none."""
+    if not (folder / FILE).is_file():
+        return []
     table = _read(folder / TABLE, "study", "similar", "outcome", "by")
     blocks: list[Block] = []
-    for page in (folder / Path(name).name for name in pages if (folder / Path(name).name).is_file()):
+    for page in (folder / Path(name).name for name in read_json(folder / FILE, ADVICE).get("pages", ())):
+        if not page.is_file():
+            continue
         mine = table[table["study"] == page.stem]
         told = mine["outcome"].value_counts()
         words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"
-        caption = f"{page.stem}. {system.record.label} of the {len(mine)} most similar patients: {words}."
+        caption = f"{page.stem}. {label} of the {len(mine)} most similar patients: {words}."
         blocks.append(Figure(page.read_bytes(), caption, f"Explanation of {page.stem}."))
         if len(mine) > SHOWN:
             rows = mine.drop(columns="study").to_dict("records")
             blocks.append(Table(rows, f"All similar patients of {page.stem}.", {"likeness": "{:.0%}"}, folded=True))
-    return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
+    return blocks

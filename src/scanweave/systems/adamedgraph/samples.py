@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
@@ -15,8 +16,12 @@ from scanweave.studies.tables.schema import Schema, read_schema
 from scanweave.studies.words import nearest
 from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_categories
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
+from scanweave.systems.adamedgraph.ensemble import Ensemble
+from scanweave.systems.adamedgraph.intervals import Floats
 
 COURSE = "course"
+SLACK = 0.1
+"""Share of the range of training values by which another may lie beyond it unsaid."""
 WORDS = {"table": "variable"}
 Say = Callable[[str], None]
 
@@ -111,10 +116,17 @@ def ask(cohort: Cohort, training: Cohort, config: AdaMedGraphConfig, say: Say) -
     return Question(label, field, features, course)
 
 
+def headed(names: Sequence[str], schema: Schema | None) -> list[str]:
+    """Names of columns in the cohort, of which some may be given by their heading in the table."""
+    known = {column.source: column.name for column in schema.columns} if schema else {}
+    return [known.get(name, name) for name in names]
+
+
 def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
     labels = cohort.labels
     if config.label:
-        found = next((f"{k}:{config.label}" for k in ("label", "table") if f"{k}:{config.label}" in cohort.frame), None)
+        [name] = headed([config.label], read_schema(cohort.folder))
+        found = next((f"{k}:{name}" for k in ("label", "table") if f"{k}:{name}" in cohort.frame), None)
         if found is None:
             near = nearest(config.label, [*labels, *cohort.variables])
             raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", near)
@@ -130,14 +142,15 @@ def _features(
     training: Cohort, config: AdaMedGraphConfig, schema: Schema | None, field: str | None, say: Say
 ) -> tuple[str, ...]:
     there = training.variables
-    for name in (*config.columns, *config.leave_out):
+    wanted, left_out = headed(config.columns, schema), headed(config.leave_out, schema)
+    for name in (*wanted, *left_out):
         if f"table:{name}" not in training.frame:
             raise ScanweaveError("columns", f"'{name}' is no variable of the cohort", nearest(name, there))
     time = schema.time.name if schema and schema.time else None
-    skipped = {*config.leave_out, time, (field or "").removeprefix("table:")}
+    skipped = {*left_out, time, (field or "").removeprefix("table:")}
     left: dict[str, list[str]] = {"dates": [], "of one value": []}
     names = []
-    for name in config.columns or there:
+    for name in wanted or there:
         column = plain(training, [f"table:{name}"]).iloc[:, 0]
         if name in skipped:
             continue
@@ -228,7 +241,7 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
         if f"table:{name}" not in cohort.frame:
             near = difflib.get_close_matches(name, set(cohort.variables).difference(columns.names), n=1)
             hint = f"; is it '{near[0]}'?" if near else ""
-            lines.append(f"note: the cohort has no '{name}', which counts as missing{hint}")
+            lines.append(f"note: the cohort holds no '{name}', which counts as missing{hint}")
         elif known is not None:
             strange = sorted(set(known_categories(column)).difference(known))
             if strange:
@@ -240,6 +253,34 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
                 f"column '{name}'", reason, "Import the table with --like RUN: it then counts as missing"
             )
     return lines
+
+
+def outside(matrix: Floats, ensemble: Ensemble) -> np.ndarray:
+    """Which numbers `(n, d)` lie beyond those of the training patients by more than a tenth of their range `(n, d)`."""
+    low, high = _range(ensemble)
+    beyond = np.maximum(low - matrix, matrix - high) > SLACK * (high - low)
+    numbers = np.array([categories is None for categories in ensemble.columns.categories], dtype=bool)
+    found: np.ndarray = beyond & numbers
+    return found
+
+
+def strangers(matrix: Floats, beyond: np.ndarray, ensemble: Ensemble) -> list[str]:
+    """A line for each variable of which `beyond` `(n, d)` names values."""
+    low, high = _range(ensemble)
+    lines = []
+    for i, name in enumerate(ensemble.columns.names):
+        values = matrix[beyond[:, i], i]
+        if len(values):
+            others = f" and {len(values) - 1} more" if len(values) > 1 else ""
+            known = f"{low[i]:.4g} to {high[i]:.4g}"
+            lines.append(f"caution: {name} {values[0]:.4g}{others}, where training patients had {known}: another unit?")
+    return lines
+
+
+def _range(ensemble: Ensemble) -> tuple[Floats, Floats]:
+    known = ensemble.nodes.matrix
+    there = ~np.isnan(known)
+    return np.where(there, known, np.inf).min(0), np.where(there, known, -np.inf).max(0)
 
 
 def _labels(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> pd.Series:

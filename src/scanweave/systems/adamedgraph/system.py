@@ -16,6 +16,7 @@ from scanweave.engine.selection import Choice, refuse_options
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
+from scanweave.studies.tables.check import giving_away
 from scanweave.studies.tables.schema import read_schema
 from scanweave.studies.words import count
 from scanweave.systems.adamedgraph import evaluation, explanation, report, storage
@@ -23,7 +24,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.record import Record, read_record, told
-from scanweave.systems.adamedgraph.samples import Question, Samples, ask, differences, gather
+from scanweave.systems.adamedgraph.samples import Question, Samples, ask, differences, gather, outside, strangers
 
 Say = Callable[[str], None]
 LEAST = 10
@@ -39,12 +40,14 @@ class Answer:
         probabilities: Of each class `(n, K)`.
         sets: Whether a class belongs to the conformal set `(n, K)`.
         matrix: The variables as numbers `(n, d)`.
+        outside: Which of these lie far outside of what training patients had `(n, d)`.
     """
 
     samples: Samples
     matrix: np.ndarray
     probabilities: np.ndarray
     sets: np.ndarray
+    outside: np.ndarray
 
 
 class AdaMedGraph:
@@ -97,7 +100,10 @@ class AdaMedGraph:
                 say(f"{started.folder} is finished: nothing to do")
             else:
                 _introduce(question, training, validation, fold, say)
-                _learn(started, config, question, training, validation, cohort, say)
+                suspects = giving_away(parts[0], question.features, question.label)
+                for name, words in suspects.items():
+                    say(f"caution: {name} {words}; if so: --leave-out {name}")
+                _learn(started, config, question, training, validation, cohort, suspects, say)
         return cls(Run.open(run))
 
     @classmethod
@@ -120,14 +126,17 @@ class AdaMedGraph:
             say(line)
         if len(samples.studies) < len(cohort):
             say(f"first visits only, one a patient: {len(samples.studies)} of {len(cohort)} studies")
-        return self._answered(samples)
+        answer = self._answered(samples)
+        for line in strangers(answer.matrix, answer.outside, self.ensemble):
+            say(line)
+        return answer
 
     def _answered(self, samples: Samples) -> Answer:
         matrix = self.ensemble.columns.matrix(samples.table)
         probabilities = self.ensemble.probabilities(matrix)
         limit = self.record.conformal
         sets = np.ones_like(probabilities, dtype=bool) if limit is None else probabilities >= limit
-        return Answer(samples, matrix, probabilities, sets)
+        return Answer(samples, matrix, probabilities, sets, outside(matrix, self.ensemble))
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """The class of one study.
@@ -211,6 +220,7 @@ def _learn(
     training: Samples,
     validation: Samples,
     cohort: Cohort,
+    suspects: dict[str, str],
     say: Say,
 ) -> None:
     both = training.joined(validation)
@@ -233,7 +243,7 @@ def _learn(
         classes=tuple(map(str, model.classes_)),
         studies=tuple(np.array(both.studies)[nodes]), patients=tuple(np.array(both.patients)[nodes]),
         conformal=conformal_limit(model.validation_scores_, config.coverage), coverage=config.coverage,
-        units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
+        units={c.name: c.unit for c in schema.columns if c.unit} if schema else {}, suspects=suspects,
     ).save(run.folder)  # fmt: skip
     if schema is not None:
         schema.bare().save(run.folder)  # for tables of new patients
