@@ -11,9 +11,8 @@ from scanweave.studies.splits import Part
 
 
 def is_own(run: Run, cohort: Cohort) -> bool:
-    """Whether a run was fitted on this cohort, or on the one that this is a selection of."""
-    own = (run.record.get("cohort") or {}).get("sha256")
-    return cohort.digest == own or Cohort.open(cohort.folder).digest == own
+    """Whether a run was fitted on this cohort."""
+    return cohort.digest == (run.record.get("cohort") or {}).get("sha256")
 
 
 def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:

@@ -64,7 +64,8 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
             cohort.folder, f"has no study to try the run on ({where})",
             "Split it with a test part, or name another: --part validation, train or all",
         )  # fmt: skip
-    say(f"studies: {len(studies)}, {where}, of {'the' if own else 'another'} cohort{' of the fit' if own else ''}")
+    name = "the cohort of the fit" if own else "this cohort" if part == "all" else "another cohort"
+    say(f"studies: {len(studies)}, {where}, of {name}")
     if studies.sequences or studies.sinograms:
         studies = sound_studies(studies, 1, say)
     seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import zipfile
 import zlib
@@ -95,16 +96,24 @@ def _read_text(path: Path, notes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(cells, columns=header, dtype=object)
 
 
-def _decoded(path: Path, notes: list[str]) -> str:
-    import gzip
+def _unpacked(path: Path) -> bytes:
+    """The content of a gzip file, piece by piece: a small one can hold more than fits into memory."""
+    pieces, size = list[bytes](), 0
+    with gzip.open(path) as file:
+        while piece := file.read(2**24):
+            pieces.append(piece)
+            size += len(piece)
+            if size > LIMIT:
+                raise ScanweaveError(path, f"unpacks to more than {LIMIT // 2**30} GiB", "Give a smaller one")
+    return b"".join(pieces)
 
+
+def _decoded(path: Path, notes: list[str]) -> str:
     try:
-        with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
-            raw = file.read(LIMIT + 1)
+        packed = path.name.lower().endswith(".gz")
+        raw = _unpacked(path) if packed else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise ScanweaveError(path, f"cannot be read ({error})", "Check the file") from error
-    if len(raw) > LIMIT:
-        raise ScanweaveError(path, f"unpacks to more than {LIMIT // 2**30} GiB", "Give a smaller one")
     for mark, coding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
         if raw.startswith(mark):
             try:
