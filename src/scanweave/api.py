@@ -161,7 +161,7 @@ def predict(
         out: A new folder, or that of the same call.
         targets: Images to make, each as if it were absent itself; None: what the system makes unasked: the sequences
             that a study lacks, or the reconstruction of what was measured.
-        studies: Names of the studies to predict; None: all of the cohort.
+        studies: Names of the studies or patients to predict; None: all of the cohort.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         progress: Called with the number of studies done and of all, at the start and after each.
         say: Takes one line for each study that fails.
@@ -277,15 +277,17 @@ def _known(run: System | str | Path) -> tuple[Run, Plan]:
 
 
 def named_studies(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
-    """Some studies of a cohort by name; None: all.
+    """Some studies of a cohort by name, or by that of a patient, for all of theirs; None: all.
 
     Raises:
-        ScanweaveError: There is no such study.
+        ScanweaveError: There is no such study or patient.
     """
     if studies is None:
         return cohort
-    _refuse_unknown("studies", "not in the cohort, or not in this part of it:", studies, cohort.studies)
-    return cohort.select(studies)
+    known = [*cohort.studies, *cohort.patients]
+    _refuse_unknown("studies", "not in the cohort, or not in this part of it:", studies, known)
+    patients = set(studies) - set(cohort.studies)
+    return cohort.where(cohort.frame["study"].isin(list(studies)) | cohort.frame["patient"].isin(list(patients)))
 
 
 def _refuse_unknown(field: str, reason: str, names: Sequence[str], known: Sequence[str]) -> None:

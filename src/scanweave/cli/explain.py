@@ -22,7 +22,7 @@ class Explain:
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
-    """Studies to explain in place of a part, such as P02 P05, each with a picture."""
+    """Studies or patients to explain in place of a part, such as P02 P05, each with a picture."""
     include_self: bool = False
     """Count a sequence as its own source, as the paper's code does."""
     pictures: int = 4
@@ -45,7 +45,8 @@ class Explain:
         if self.studies:
             if part is not None:
                 raise ScanweaveError("--studies", "is in place of --part", "Leave one of them out")
-            cohort, part, pictures = api.named_studies(cohort, self.studies), "all", len(self.studies)
+            cohort, part = api.named_studies(cohort, self.studies), "all"
+            pictures = len(cohort)
         out = self.out or self.folder / ("explanation-named" if self.studies else "explanation")
         system.explain(cohort, out, part=part, include_self=self.include_self, pictures=pictures)
         print(f"wrote {out} · next: scanweave report {self.folder}")

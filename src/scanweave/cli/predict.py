@@ -23,7 +23,7 @@ class Predict:
     targets: str | None = None
     """Images to make, such as "t1,flair"; if not given, the sequences that each study lacks, or its reconstruction."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
-    """Studies to predict, such as P02 P05; all if not given."""
+    """Studies or patients to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None
     """Which part of the run's fold; all studies if not given."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

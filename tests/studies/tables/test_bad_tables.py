@@ -115,6 +115,7 @@ REFUSED = {
         "sex=lable",
     ),
     "said: no words": ("t.csv", csv().encode(), "is not HEADING=WORDS", "id"),
+    "said: quote not closed": ("t.csv", csv().encode(), "is not HEADING=WORDS", '"id=patient,age=number'),
 }
 MENDED = {
     "coding: BOM": ("t.csv", b"\xef\xbb\xbf" + csv().encode(), "id: patient"),

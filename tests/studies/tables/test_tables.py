@@ -55,6 +55,13 @@ def test_what_is_said_overrules_what_is_inferred(tmp_path):
     assert next(c.unit for c in read_schema(cohort.folder).columns if c.name == "albumin") == "g/l"
 
 
+def test_a_heading_with_a_comma_is_named_in_quotes(tmp_path):
+    frame = visits().rename(columns={"albumin": "albumin, serum"})
+    cohort = cohort_of(tmp_path, frame, '"albumin, serum"=number g/l, stage=label')
+    column = next(c for c in read_schema(cohort.folder).columns if c.source == "albumin, serum")
+    assert (column.unit, cohort.labels) == ("g/l", ["stage"])
+
+
 def test_what_is_missing_is_absent(tmp_path):
     frame = visits().assign(albumin=lambda table: table["albumin"].mask(table["year"] > 0))
     study = cohort_of(tmp_path, frame)["3-v02"]

@@ -189,6 +189,8 @@ def test_named_studies_are_explained(whole, tmp_path, capsys):
     assert main([*command, "--studies", "p003-v01", "p001-v01"]) == 0
     assert "studies: 2, all, of this cohort" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "why").glob("*.png")} == {"p001-v01.png", "p003-v01.png"}
+    assert main([*command, "--studies", "p002"]) == 0
+    assert [path.name for path in (tmp_path / "why").glob("*.png")] == ["p002-v01.png"]
     assert main([*command, "--studies", "p00-v01"]) == 2
     assert "Choose from p0" in capsys.readouterr().err
     assert main([*command, "--studies", "p001-v01", "--part", "test"]) == 2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -191,16 +193,17 @@ def parse_columns(text: str | None) -> dict[str, Said]:
     """`"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` as what is said of each heading.
 
     Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text), orders of
-    dates (dmy, mdy, ymd) and values that stand for none (missing:-999); anything else is the unit.
+    dates (dmy, mdy, ymd) and values that stand for none (missing:-999); anything else is the unit. An item whose
+    heading has a comma begins with a double quote: `'"Bilirubin, total"=number mg/dl'`.
 
     Raises:
         ScanweaveError: Not of that form.
     """
     advice = 'Write such as: --columns "id=patient,stage=label category,bili=number mg/dl,row=-"'
     said: dict[str, Said] = {}
-    for item in filter(str.strip, (text or "").split(",")):
+    for item in filter(str.strip, chain(*csv.reader((text or "").splitlines(), skipinitialspace=True))):
         heading, equals, value = item.partition("=")
-        if not (heading.strip() and equals and value.strip()):
+        if not (heading.strip() and equals and value.strip()) or "," in value:
             raise ScanweaveError("--columns", f"'{item.strip()}' is not HEADING=WORDS", advice)
         said[heading.strip()] = _said(value.split())
     return said
