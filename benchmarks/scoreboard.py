@@ -18,6 +18,8 @@ Made by `make scoreboard` from `benchmarks/results/`; nothing here is written by
 before the run; a claim *holds* if its value reaches the bar, *not clearly* if its interval crosses it. Intervals are
 95 % over patients unless a benchmark says otherwise.
 """
+MANY = 8
+"""Controls of a claim above which they are folded."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,11 +77,19 @@ def _claim(path: Path, entry: dict[str, Any]) -> Claim:
 
 
 def _section(name: str, tier: str, about: dict[str, Any], claims: list[Claim]) -> str:
-    rows = [("claim", "value", "interval", "bar", "controls", "verdict"), ("---",) * 6, *map(cells, claims)]
-    table = "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+    rows = [("claim", "value", "interval", "bar", "controls", "verdict"), ("---",) * 6, *map(_row, claims)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     seeds = ", ".join(map(str, about["seeds"]))
     run = f"`{about['command']}` · commit {about['commit']} · {about['seconds']:.0f} s · seeds {seeds}"
     return f"\n## {name} ({tier})\n\n{table}\n\n{run} · {about['machine']}\n"
+
+
+def _row(claim: Claim) -> tuple[str, ...]:
+    """The cells of a claim; a long list of controls opens on a click."""
+    *first, controls, told = map(_escaped, cells(claim))
+    if len(claim.control) > MANY:
+        controls = f"<details><summary>{len(claim.control)} figures</summary>{controls}</details>"
+    return *first, controls, told
 
 
 def _escaped(cell: str) -> str:

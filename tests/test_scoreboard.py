@@ -28,7 +28,7 @@ def claims(common):
         common.Claim("gain over U-Net", 0.2, -0.3, 0.7, "dB", 24, 0.5, "higher"),
         common.Claim("time", 3.0, nan, nan, "s", 1, 5.0, "lower"),
         common.Claim("broken", nan, nan, nan, "", 0, 5.0, "lower"),
-        common.Claim("size", 12.0, nan, nan, "MB", 1, None, "lower"),
+        common.Claim("size", 12.0, nan, nan, "MB", 1, None, "lower", {f"network {n}": 9.0 for n in range(9)}),
     ]
 
 
@@ -77,7 +77,8 @@ def test_scoreboard_shows_wins_and_losses(modules, result, tmp_path):
     assert "**2 of 4 claims hold.**" in text
     assert "gain \\| over mean" in text
     assert "fails" in text
-    assert "mean of the sources 0" in text
+    assert "| mean of the sources 0 |" in text
+    assert "| <details><summary>9 figures</summary>network 0 9, " in text
 
 
 def test_check_tells_a_stale_scoreboard(modules, result, tmp_path):
