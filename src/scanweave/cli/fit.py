@@ -60,9 +60,10 @@ def main(program: str, arguments: list[str]) -> int:
     api.fit(
         options.system, cohort, options.folder, config=settings, fold=options.fold, workers=options.workers, say=say
     )
-    say(
-        f"wrote {options.folder} · next: scanweave predict {options.folder} --cohort {options.cohort} --out predictions"
-    )
+    then = f"evaluate {options.folder} --cohort {options.cohort}"
+    if about.answers == "images":
+        then = f"predict {options.folder} --cohort {options.cohort} --out predictions"
+    say(f"wrote {options.folder} · next: scanweave {then}")
     return 0
 
 
@@ -70,7 +71,7 @@ def _reason(about: Entry, preset: str) -> str:
     others = ", ".join(f"--preset {name}" for name in about.presets if name != preset)
     if preset != about.presets[0]:
         return f"preset: {preset}, as the settings file says"
-    return f"preset: {preset}, since it fits any computer and is done soonest; for the full model give {others}"
+    return f"preset: {preset}, which fits any computer; others: {others}"
 
 
 def _voice() -> Callable[[str], None]:

@@ -68,6 +68,7 @@ def test_the_whole_way_by_the_command_line(tmp_path, capsys, monkeypatch):
     ):
         assert main(command) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
+    assert "next: scanweave evaluate run --cohort liver" in said
     assert "within" in said
     assert len(pd.read_csv("answers/predictions.csv")) == 80
     assert Cohort.open("answers")["p001-v01"].labels["stage"] in ("I", "II", "III")
