@@ -34,7 +34,7 @@ REAL = tuple(QUESTIONS)[1:]
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0,), "questions": ("breast cancer",), "ablated": ("breast cancer",),
               "folds": 2, "trials": 1, "inner": 2, "epochs": 5, "most": 120},
-    "proof": {"seeds": (100, 101), "questions": REAL, "ablated": ("pbc course", "arthritis"),
+    "proof": {"seeds": (100, 101, 102), "questions": REAL, "ablated": ("pbc course", "arthritis"),
               "folds": 5, "trials": 4, "inner": 2, "epochs": 60, "most": 600},
     "study": {"seeds": tuple(range(5)), "questions": REAL, "ablated": REAL,
               "folds": 5, "trials": 12, "inner": 3, "epochs": 60, "most": 10_000},
