@@ -25,37 +25,81 @@ from scanweave.audit.settings import AuditSettings
 from scanweave.audit.stability import audit_stability, write_audit
 from scanweave.measures.batches import norms
 from scanweave.measures.bootstrap import bootstrap, paired_difference
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import NOISE, strongest
-from scanweave.measures.stability.setup import Setup
-from scanweave.measures.stability.views import largest_drop
-from scanweave.systems.acid.bren import bren_ratio
+from scanweave.measures.stability.more_views import largest_drop
 from scanweave.systems.acid.config import SMALL
+from scanweave.systems.acid.error_norm import bren_ratio
 from scanweave.systems.acid.evaluation import compare
 from scanweave.systems.acid.loop import Record
-from scanweave.systems.acid.pairs import Pairs
+from scanweave.systems.acid.measurement_pairs import Pairs
 from scanweave.systems.acid.system import AcidSystem
 from scanweave.systems.acid.tuning import run_batched
 
 CT = "parallel, few views"
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "seeds": (0,), "scans": (CT, "MRI 4"), "size": 32, "views": 12, "training": 6, "validation": 3, "test": 3,
-        "attacked": 2, "steps": 4, "width": 4, "levels": 2, "rounds": 3, "radii": (0.02,), "iterations": 3,
-        "warm_up": 1, "restarts": 2, "contrasts": (0.2,), "factors": (0.5, 1.0),
+        "seeds": (0,),
+        "scans": (CT, "MRI 4"),
+        "size": 32,
+        "views": 12,
+        "training": 6,
+        "validation": 3,
+        "test": 3,
+        "attacked": 2,
+        "steps": 4,
+        "width": 4,
+        "levels": 2,
+        "rounds": 3,
+        "radii": (0.02,),
+        "iterations": 3,
+        "warm_up": 1,
+        "restarts": 2,
+        "contrasts": (0.2,),
+        "factors": (0.5, 1.0),
         "tuning": {"steps": (0.3,), "thresholds": (0.01,), "tv_weights": (0.003,)},
     },
     "proof": {
-        "seeds": (200, 201, 202), "scans": (CT, "MRI 4"), "size": 64, "views": 30, "training": 500, "validation": 16,
-        "test": 50, "attacked": 17, "steps": 1_200, "width": 16, "levels": 3, "rounds": 12, "radii": (0.02,),
-        "iterations": 12, "warm_up": 4, "restarts": 2, "contrasts": (0.05, 0.1, 0.2), "factors": (0.5, 1.0, 2.0, 4.0),
+        "seeds": (200, 201, 202),
+        "scans": (CT, "MRI 4"),
+        "size": 64,
+        "views": 30,
+        "training": 500,
+        "validation": 16,
+        "test": 50,
+        "attacked": 17,
+        "steps": 1_200,
+        "width": 16,
+        "levels": 3,
+        "rounds": 12,
+        "radii": (0.02,),
+        "iterations": 12,
+        "warm_up": 4,
+        "restarts": 2,
+        "contrasts": (0.05, 0.1, 0.2),
+        "factors": (0.5, 1.0, 2.0, 4.0),
     },
     "study": {
-        "seeds": (200, 201, 202, 203, 204), "scans": (CT, "fan, few views", "parallel, low dose", "MRI 4", "MRI 8"),
-        "size": 128, "views": 50, "training": 3_000, "validation": 32, "test": 60, "attacked": 30, "steps": 20_000,
-        "width": 32, "levels": 4, "rounds": 30, "radii": (0.005, 0.01, 0.02, 0.05), "iterations": 60, "warm_up": 5,
-        "restarts": 5, "contrasts": (0.02, 0.05, 0.1, 0.2), "factors": (0.5, 1.0, 2.0, 4.0),
+        "seeds": (200, 201, 202, 203, 204),
+        "scans": (CT, "fan, few views", "parallel, low dose", "MRI 4", "MRI 8"),
+        "size": 128,
+        "views": 50,
+        "training": 3_000,
+        "validation": 32,
+        "test": 60,
+        "attacked": 30,
+        "steps": 20_000,
+        "width": 32,
+        "levels": 4,
+        "rounds": 30,
+        "radii": (0.005, 0.01, 0.02, 0.05),
+        "iterations": 60,
+        "warm_up": 5,
+        "restarts": 5,
+        "contrasts": (0.02, 0.05, 0.1, 0.2),
+        "factors": (0.5, 1.0, 2.0, 4.0),
     },
-}  # fmt: skip
+}
 GATE = 0.02
 """Size of the perturbations that the bars speak of."""
 JITTER = 0.05
@@ -92,9 +136,12 @@ def one_seed(name: str, seed: int, tier: dict[str, Any], pages: Path | None) -> 
         clean, _ = compare(methods, test, physics.A, fitted.choices.data_range)
         setup = setup_of(scan, fitted, jittered, test)
         settings = AuditSettings(
-            images=tier["attacked"], domains=("image",), batch=tier["attacked"], seed=seed,
+            images=tier["attacked"],
+            domains=("image",),
+            batch=tier["attacked"],
+            seed=seed,
             **{key: tier[key] for key in ("radii", "iterations", "warm_up", "restarts", "contrasts", "factors")},
-        )  # fmt: skip
+        )
         audit = audit_stability(setup, settings, lambda line: None)
         if pages is not None:
             write_audit(
@@ -102,21 +149,34 @@ def one_seed(name: str, seed: int, tier: dict[str, Any], pages: Path | None) -> 
             )
         noise = norms(test.measurement - physics.A(test.truth)) / norms(test.measurement)
         return {
-            "clean": clean, "curve": audit.curves["image"], "checks": audit.checks["image"],
-            "structures": audit.structures, "views": audit.views, "convergence": convergence(fitted, physics, test),
-            "choices": {key: getattr(fitted.choices, key) for key in
-                        ("step", "threshold", "discrepancy", "feedback", "tv_weight")},
-            "bren": fitted.choices.bren, "noise": float(noise.mean()),
-        }  # fmt: skip
+            "clean": clean,
+            "curve": audit.curves["image"],
+            "checks": audit.checks["image"],
+            "structures": audit.structures,
+            "views": audit.views,
+            "convergence": convergence(fitted, physics, test),
+            "choices": {
+                key: getattr(fitted.choices, key)
+                for key in ("step", "threshold", "discrepancy", "feedback", "tv_weight")
+            },
+            "bren": fitted.choices.bren,
+            "noise": float(noise.mean()),
+        }
 
 
 def fit(scan: Scan, parts: dict[str, Pairs], run: Path, seed: int, tier: dict[str, Any], jitter: float) -> AcidSystem:
     """Fit one network and choose its loop."""
     steps = tier["steps"]
     training = SMALL.training.model_copy(
-        update={"steps": steps, "seed": seed, "warm_up": min(50, steps // 4), "validate_every": max(1, steps // 4),
-                "checkpoint_every": steps, "device": "cpu"}
-    )  # fmt: skip
+        update={
+            "steps": steps,
+            "seed": seed,
+            "warm_up": min(50, steps // 4),
+            "validate_every": max(1, steps // 4),
+            "checkpoint_every": steps,
+            "device": "cpu",
+        }
+    )
     config = SMALL.model_copy(
         update={
             "training": training,
@@ -140,10 +200,15 @@ def setup_of(scan: Scan, fitted: AcidSystem, jittered: AcidSystem, test: Pairs) 
 
     physics = scan.physics
     return Setup(
-        truth=test.truth, measurement=test.measurement, forward=physics.A, measure=measuring(scan),
+        truth=test.truth,
+        measurement=test.measurement,
+        forward=physics.A,
+        measure=measuring(scan),
         methods={**fitted.methods(physics), "network with jitter": jittered.phi(physics)},
-        patients=test.patients, data_range=fitted.choices.data_range, more=more,
-    )  # fmt: skip
+        patients=test.patients,
+        data_range=fitted.choices.data_range,
+        more=more,
+    )
 
 
 def convergence(fitted: AcidSystem, physics: Any, test: Pairs) -> pd.DataFrame:
@@ -202,13 +267,40 @@ def attack_claims(scan: str, results: Sequence[dict[str, Any]]) -> list[Claim]:
     checks = [check for result in results for check in result["checks"]]
     failed = {f"{c.method}, {c.check}": c.value for c in checks if not c.passed}
     return [
-        Claim(f"{scan}: worst-case amplification at 2 % of ACID over its network's, mean of the images' ratios",
-              ratio.value, ratio.low, ratio.high, "", ratio.n, 0.85, "lower", shown),
-        Claim(f"{scan}: attacked PSNR at 2 % of ACID over its network", attacked.value, attacked.low, attacked.high,
-              "dB", attacked.n, 0.5, "higher", decibels),
-        Claim(f"{scan}: share of the attacks' own checks that hold", float(np.mean([check.passed for check in checks])),
-              np.nan, np.nan, "", len(checks), 1.0, "higher", failed),
-    ]  # fmt: skip
+        Claim(
+            f"{scan}: worst-case amplification at 2 % of ACID over its network's, mean of the images' ratios",
+            ratio.value,
+            ratio.low,
+            ratio.high,
+            "",
+            ratio.n,
+            0.85,
+            "lower",
+            shown,
+        ),
+        Claim(
+            f"{scan}: attacked PSNR at 2 % of ACID over its network",
+            attacked.value,
+            attacked.low,
+            attacked.high,
+            "dB",
+            attacked.n,
+            0.5,
+            "higher",
+            decibels,
+        ),
+        Claim(
+            f"{scan}: share of the attacks' own checks that hold",
+            float(np.mean([check.passed for check in checks])),
+            np.nan,
+            np.nan,
+            "",
+            len(checks),
+            1.0,
+            "higher",
+            failed,
+        ),
+    ]
 
 
 def structure_claims(scan: str, results: Sequence[dict[str, Any]]) -> list[Claim]:
@@ -246,15 +338,35 @@ def convergence_claims(scan: str, results: Sequence[dict[str, Any]]) -> list[Cla
     rises = [after / before - 1 for residual in floored for before, after in pairwise(residual)]
     kinds = {f"on {name}": float(np.mean([r["bren"][name]["mean"] for r in results])) for name in results[0]["bren"]}
     last = {"on the last iterate's errors": float(np.mean([t["bren"].iloc[-1] for t in tables]))}
-    ends = {"first residual": float(np.mean([t["residual"].iloc[0] for t in tables])),
-            "last residual": float(np.mean([t["residual"].iloc[-1] for t in tables]))}  # fmt: skip
+    ends = {
+        "first residual": float(np.mean([t["residual"].iloc[0] for t in tables])),
+        "last residual": float(np.mean([t["residual"].iloc[-1] for t in tables])),
+    }
     return [
-        Claim(f"{scan}: BREN ratio on the network's own errors", float(np.mean([e["mean"] for e in errors])), np.nan,
-              np.nan, "", len(errors), 1.0, "lower", kinds | last),
+        Claim(
+            f"{scan}: BREN ratio on the network's own errors",
+            float(np.mean([e["mean"] for e in errors])),
+            np.nan,
+            np.nan,
+            "",
+            len(errors),
+            1.0,
+            "lower",
+            kinds | last,
+        ),
         Claim(f"{scan}: mean ratio of successive changes", ratio, np.nan, np.nan, "", len(tables), 1.0, "lower"),
-        Claim(f"{scan}: largest rise of the data residual in a round, above the noise", max(*rises, 0.0), np.nan,
-              np.nan, "", len(tables), 0.0, "lower", ends),
-    ]  # fmt: skip
+        Claim(
+            f"{scan}: largest rise of the data residual in a round, above the noise",
+            max(*rises, 0.0),
+            np.nan,
+            np.nan,
+            "",
+            len(tables),
+            0.0,
+            "lower",
+            ends,
+        ),
+    ]
 
 
 if __name__ == "__main__":

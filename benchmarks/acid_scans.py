@@ -12,13 +12,13 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Generator, Tensor
 
-from scanweave.measures.stability.setup import Measure
+from scanweave.measures.stability.audit_setup import Measure
 from scanweave.physics.ct.geometry import CtGeometry, FanFlatGeometry, ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.fourier import FourierPhysics, cartesian_mask
 from scanweave.physics.views import with_views
 from scanweave.simulate.ct import draw_body
-from scanweave.systems.acid.pairs import Pairs
+from scanweave.systems.acid.measurement_pairs import Pairs
 
 FIELD = 250.0
 """Side of a slice [mm]."""
@@ -66,9 +66,12 @@ class CtScan:
         g = self.geometry
         rows, columns = g.shape
         finer = replace(
-            g, shape=(FINER * rows, FINER * columns), pixel=g.pixel / FINER, detectors=g.detectors * RAYS,
+            g,
+            shape=(FINER * rows, FINER * columns),
+            pixel=g.pixel / FINER,
+            detectors=g.detectors * RAYS,
             pitch=g.pitch / RAYS,
-        )  # fmt: skip
+        )
         rays = CtPhysics(finer).A(fine)
         # Photons add up over an element, not line integrals.
         open_share = torch.exp(-rays).reshape(*rays.shape[:-1], g.detectors, RAYS).mean(dim=-1)

@@ -20,8 +20,16 @@ FAINT = 1e-12
 class WrongEdges(ClassifierMixin, BaseEstimator):
     """AdaMedGraph whose graphs come from noise, or from columns dealt out anew; learners read the true columns."""
 
-    def __init__(self, how: str = "random", epochs: int = 60, seed: int = 0, hidden: int = 16,
-                 weight_decay: float = 0.01, learning_rate: float = 0.03, shrinkage: float = 1.0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        how: str = "random",
+        epochs: int = 60,
+        seed: int = 0,
+        hidden: int = 16,
+        weight_decay: float = 0.01,
+        learning_rate: float = 0.03,
+        shrinkage: float = 1.0,
+    ) -> None:
         self.how, self.epochs, self.seed, self.hidden = how, epochs, seed, hidden
         self.weight_decay, self.learning_rate, self.shrinkage = weight_decay, learning_rate, shrinkage
 
@@ -32,10 +40,15 @@ class WrongEdges(ClassifierMixin, BaseEstimator):
         self.edges_ = [f"wrong {name}" for name in edges]
         self.pool_ = edges.set_axis(self.edges_, axis=1).reset_index(drop=True)
         self.model_ = AdaMedGraphClassifier(
-            random_state=self.seed, epochs=self.epochs, hidden=self.hidden, weight_decay=self.weight_decay,
-            learning_rate=self.learning_rate, shrinkage=self.shrinkage, edge_features=self.edges_,
+            random_state=self.seed,
+            epochs=self.epochs,
+            hidden=self.hidden,
+            weight_decay=self.weight_decay,
+            learning_rate=self.learning_rate,
+            shrinkage=self.shrinkage,
+            edge_features=self.edges_,
             node_features=list(X.columns),
-        ).fit(self._table(X, 0), y, groups=groups)  # fmt: skip
+        ).fit(self._table(X, 0), y, groups=groups)
         self.classes_ = self.model_.classes_
         return self
 
@@ -59,8 +72,15 @@ class WrongEdges(ClassifierMixin, BaseEstimator):
 class CosineGraph(ClassifierMixin, BaseEstimator):
     """One graph of all columns: the k training patients of highest cosine likeness; GCN or APPNP on it."""
 
-    def __init__(self, kind: str = "appnp", neighbours: int = 10, hidden: int = 16, epochs: int = 60,
-                 weight_decay: float = 0.01, seed: int = 0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        kind: str = "appnp",
+        neighbours: int = 10,
+        hidden: int = 16,
+        epochs: int = 60,
+        weight_decay: float = 0.01,
+        seed: int = 0,
+    ) -> None:
         self.kind, self.neighbours, self.hidden, self.epochs = kind, neighbours, hidden, epochs
         self.weight_decay, self.seed = weight_decay, seed
 

@@ -17,8 +17,8 @@ from sklearn.datasets import load_breast_cancer
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.studies.course import changes, learn_course
-from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.patient_course import changes, learn_course
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,29 @@ def support2() -> Question:
     target = table["sfdm2"].map(
         lambda words: "none" if words.startswith("no(") else "dead" if words.startswith("<2") else "lost"
     )
-    later = ["sno", "death", "hospdead", "slos", "d.time", "charges", "totcst", "totmcst", "avtisst", "sfdm2", "adlp",
-             "adls", "adlsc", "surv2m", "surv6m", "prg2m", "prg6m", "dnr", "dnrday", "sps", "aps"]  # fmt: skip
+    later = [
+        "sno",
+        "death",
+        "hospdead",
+        "slos",
+        "d.time",
+        "charges",
+        "totcst",
+        "totmcst",
+        "avtisst",
+        "sfdm2",
+        "adlp",
+        "adls",
+        "adlsc",
+        "surv2m",
+        "surv6m",
+        "prg2m",
+        "prg6m",
+        "dnr",
+        "dnrday",
+        "sps",
+        "aps",
+    ]
     return _question(table.drop(columns=later), target.to_numpy(), table["sno"])
 
 
@@ -180,9 +201,13 @@ def mgus() -> Question:
     """Progression to a plasma-cell malignancy, death without it, or neither within 5 years of the diagnosis."""
     table = packaged("survival", "mgus2")
     return _within(
-        table, _event(table["pstat"], table["ptime"], 60), _event(table["death"], table["futime"], 60),
-        table["futime"] >= 60, ["age", "sex", "hgb", "creat", "mspike"], table["id"],
-    )  # fmt: skip
+        table,
+        _event(table["pstat"], table["ptime"], 60),
+        _event(table["death"], table["futime"], 60),
+        table["futime"] >= 60,
+        ["age", "sex", "hgb", "creat", "mspike"],
+        table["id"],
+    )
 
 
 def rotterdam() -> Question:
@@ -190,9 +215,13 @@ def rotterdam() -> Question:
     table = packaged("survival", "rotterdam")
     columns = ["age", "meno", "size", "grade", "nodes", "pgr", "er", "hormon", "chemo"]
     return _within(
-        table, _event(table["recur"], table["rtime"], 1826), _event(table["death"], table["dtime"], 1826),
-        table["rtime"] >= 1826, columns, table["pid"],
-    )  # fmt: skip
+        table,
+        _event(table["recur"], table["rtime"], 1826),
+        _event(table["death"], table["dtime"], 1826),
+        table["rtime"] >= 1826,
+        columns,
+        table["pid"],
+    )
 
 
 def colon() -> Question:
@@ -201,9 +230,13 @@ def colon() -> Question:
     table, death = (table[table["etype"] == kind].set_index("id").sort_index() for kind in (1, 2))
     columns = ["rx", "sex", "age", "obstruct", "perfor", "adhere", "nodes", "differ", "extent", "surg", "node4"]
     return _within(
-        table, _event(table["status"], table["time"], 1826), _event(death["status"], death["time"], 1826),
-        table["time"] >= 1826, columns, table.index,
-    )  # fmt: skip
+        table,
+        _event(table["status"], table["time"], 1826),
+        _event(death["status"], death["time"], 1826),
+        table["time"] >= 1826,
+        columns,
+        table.index,
+    )
 
 
 def arthritis() -> Question:
@@ -220,17 +253,29 @@ def packaged(package: str, name: str) -> pd.DataFrame:
 
 
 QUESTIONS: dict[str, Callable[[], Question]] = {
-    "breast cancer": breast_cancer, "pbc stage": pbc_stage, "pbc course": pbc_course, "framingham": framingham,
-    "support2 function": support2, "parkinsons": parkinsons, "hepatitis": hepatitis, "ispy2 response": ispy2,
-    "heart failure": heart_failure, "alzheimer": alzheimer, "mgus": mgus, "rotterdam": rotterdam, "colon": colon,
+    "breast cancer": breast_cancer,
+    "pbc stage": pbc_stage,
+    "pbc course": pbc_course,
+    "framingham": framingham,
+    "support2 function": support2,
+    "parkinsons": parkinsons,
+    "hepatitis": hepatitis,
+    "ispy2 response": ispy2,
+    "heart failure": heart_failure,
+    "alzheimer": alzheimer,
+    "mgus": mgus,
+    "rotterdam": rotterdam,
+    "colon": colon,
     "arthritis": arthritis,
-}  # fmt: skip
+}
 
 
 def _question(
-    table: pd.DataFrame, target: np.ndarray, patients: pd.Series | pd.Index | np.ndarray,
+    table: pd.DataFrame,
+    target: np.ndarray,
+    patients: pd.Series | pd.Index | np.ndarray,
     label: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Question:  # fmt: skip
+) -> Question:
     return Question(table.reset_index(drop=True), np.asarray(target), np.asarray(patients).astype(str), label)
 
 
@@ -239,9 +284,13 @@ def _event(happened: pd.Series, time: pd.Series, end: float) -> pd.Series:
 
 
 def _within(
-    table: pd.DataFrame, event: pd.Series, death: pd.Series, followed: pd.Series, columns: list[str],
+    table: pd.DataFrame,
+    event: pd.Series,
+    death: pd.Series,
+    followed: pd.Series,
+    columns: list[str],
     patients: pd.Series | pd.Index,
-) -> Question:  # fmt: skip
+) -> Question:
     """The first of event and death, or neither; without patients who were lost earlier."""
     known = (event | death | followed).to_numpy()
     target = np.select([event, death], ["event", "death"], "neither")

@@ -96,9 +96,18 @@ def against(size: int, released: Any, *, whole: bool) -> list[Claim]:
     matrix, target = even_table(size)
     level = candidate_thresholds(matrix[:, 1], LEVELS[-1:], np.ones(size), of_values=True)[LEVELS[-1]]
     model = AdaMedGraphClassifier(
-        rounds=1, levels=LEVELS, teleports=(TELEPORT,), steps=STEPS, hidden=HIDDEN, epochs=EPOCHS, learning_rate=RATE,
-        thresholds="values", finalists=None, validation_fraction=0, search_rows=size,
-    )  # fmt: skip
+        rounds=1,
+        levels=LEVELS,
+        teleports=(TELEPORT,),
+        steps=STEPS,
+        hidden=HIDDEN,
+        epochs=EPOCHS,
+        learning_rate=RATE,
+        thresholds="values",
+        finalists=None,
+        validation_fraction=0,
+        search_rows=size,
+    )
     mine = {
         "sparsest graph": seconds(lambda: interval_graph(matrix[:, 1], level)),
         "one round": seconds(lambda: model.fit(matrix, target)),
@@ -143,9 +152,20 @@ def released_ensemble(released: Any, matrix: np.ndarray, target: np.ndarray) -> 
     part = np.random.default_rng(0).permutation(len(target)) % 5
     parts = [np.flatnonzero(part < 3), np.flatnonzero(part == 3), np.flatnonzero(part == 4)]
     ensemble = released.AdaGNN(
-        table, "y", names, names, *parts, hid_dim=HIDDEN, dropout=0.0, k=STEPS, alpha=TELEPORT, total_epoch=EPOCHS,
-        single_lr=RATE, threshods=list(LEVELS), early_stopping=0,
-    )  # fmt: skip
+        table,
+        "y",
+        names,
+        names,
+        *parts,
+        hid_dim=HIDDEN,
+        dropout=0.0,
+        k=STEPS,
+        alpha=TELEPORT,
+        total_epoch=EPOCHS,
+        single_lr=RATE,
+        threshods=list(LEVELS),
+        early_stopping=0,
+    )
     ensemble.device = torch.device("cpu")
     return ensemble, [np.full(len(rows), 1 / len(rows)) for rows in parts]
 

@@ -32,13 +32,37 @@ from scanweave.measures.comparisons import Comparison, compare_resampled, holm
 
 REAL = tuple(QUESTIONS)[1:]
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "questions": ("breast cancer",), "ablated": ("breast cancer",),
-              "folds": 2, "trials": 1, "inner": 2, "epochs": 5, "most": 120},
-    "proof": {"seeds": (100, 101, 102), "questions": REAL, "ablated": ("pbc course", "arthritis"),
-              "folds": 5, "trials": 4, "inner": 2, "epochs": 60, "most": 600},
-    "study": {"seeds": tuple(range(5)), "questions": REAL, "ablated": REAL,
-              "folds": 5, "trials": 12, "inner": 3, "epochs": 60, "most": 10_000},
-}  # fmt: skip
+    "smoke": {
+        "seeds": (0,),
+        "questions": ("breast cancer",),
+        "ablated": ("breast cancer",),
+        "folds": 2,
+        "trials": 1,
+        "inner": 2,
+        "epochs": 5,
+        "most": 120,
+    },
+    "proof": {
+        "seeds": (100, 101, 102),
+        "questions": REAL,
+        "ablated": ("pbc course", "arthritis"),
+        "folds": 5,
+        "trials": 4,
+        "inner": 2,
+        "epochs": 60,
+        "most": 600,
+    },
+    "study": {
+        "seeds": tuple(range(5)),
+        "questions": REAL,
+        "ablated": REAL,
+        "folds": 5,
+        "trials": 12,
+        "inner": 3,
+        "epochs": 60,
+        "most": 10_000,
+    },
+}
 MEASURES = ("AUROC", "balanced accuracy", "log loss", "Brier score", "calibration error", "seconds")
 OTHERS = {"balanced accuracy": "over", "log loss": "below", "Brier score": "below", "calibration error": "below"}
 """Measures beside the AUROC, and on which side of a control they are to lie."""
@@ -74,8 +98,17 @@ def one_fold(name: str, seed: int, fold: int, tier: dict[str, Any]) -> pd.DataFr
             fitted = tuned(model, grid, question, target, train, budget)
             found = measured(fitted, question.table.iloc[test], target[test], target[train])
         patients = {"train": len(set(question.patients[train])), "test": len(set(question.patients[test]))}
-        rows.append({"question": name, "seed": seed, "fold": fold, "method": method, **patients,
-                     "seconds": time.perf_counter() - start, **found})  # fmt: skip
+        rows.append(
+            {
+                "question": name,
+                "seed": seed,
+                "fold": fold,
+                "method": method,
+                **patients,
+                "seconds": time.perf_counter() - start,
+                **found,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -104,9 +137,12 @@ def measured(model: Any, table: pd.DataFrame, truth: np.ndarray, training: np.nd
     there = np.unique(classes)  # a class without a test row has no AUROC
     cut = shares[:, there] / shares[:, there].sum(1, keepdims=True)
     values = (
-        multiclass_auroc(np.searchsorted(there, classes), cut), balanced_accuracy(classes, shares.argmax(1)),
-        log_loss(classes, shares), brier(classes, shares), calibration_error(classes, shares),
-    )  # fmt: skip
+        multiclass_auroc(np.searchsorted(there, classes), cut),
+        balanced_accuracy(classes, shares.argmax(1)),
+        log_loss(classes, shares),
+        brier(classes, shares),
+        calibration_error(classes, shares),
+    )
     return dict(zip(MEASURES, values, strict=False))
 
 
@@ -123,18 +159,50 @@ def claims_of(rows: pd.DataFrame) -> list[Claim]:
         beside = means | {f"p, Holm over {len(tested)} tables": float(adjusted.get(name, np.nan))}
         over, least = gain(part, "AUROC", best).difference, found[name].difference
         claims += [
-            Claim(f"{name}: AUROC over the boosted MLP without graphs", least.value, least.low, least.high, "",
-                  least.n, 0.0, "higher", beside),
-            Claim(f"{name}: AUROC over the best plain model", over.value, over.low, over.high, "",
-                  over.n, None, "higher", {OURS: means[OURS], best: means[best]}),
-        ]  # fmt: skip
+            Claim(
+                f"{name}: AUROC over the boosted MLP without graphs",
+                least.value,
+                least.low,
+                least.high,
+                "",
+                least.n,
+                0.0,
+                "higher",
+                beside,
+            ),
+            Claim(
+                f"{name}: AUROC over the best plain model",
+                over.value,
+                over.low,
+                over.high,
+                "",
+                over.n,
+                None,
+                "higher",
+                {OURS: means[OURS], best: means[best]},
+            ),
+        ]
         for measure, words in OTHERS.items():
             other = gain(part, measure, CONTROL).difference
-            claims.append(Claim(f"{name}: {measure} {words} the boosted MLP", other.value, other.low, other.high, "",
-                                other.n, None, "higher", figures(part, measure)))  # fmt: skip
+            claims.append(
+                Claim(
+                    f"{name}: {measure} {words} the boosted MLP",
+                    other.value,
+                    other.low,
+                    other.high,
+                    "",
+                    other.n,
+                    None,
+                    "higher",
+                    figures(part, measure),
+                )
+            )
         spent = figures(part, "seconds")
-        claims.append(Claim(f"{name}: seconds to tune and fit", spent.pop(OURS), np.nan, np.nan, "s", least.n, None,
-                            "lower", spent))  # fmt: skip
+        claims.append(
+            Claim(
+                f"{name}: seconds to tune and fit", spent.pop(OURS), np.nan, np.nan, "s", least.n, None, "lower", spent
+            )
+        )
     return claims
 
 

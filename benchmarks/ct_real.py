@@ -33,21 +33,48 @@ from scanweave.report.provenance import environment
 from scanweave.report.runs import RECONSTRUCTED
 from scanweave.simulate.ct.anatomy import axial_map
 from scanweave.simulate.ct.plane import Plane
-from scanweave.studies.readers import read_scan
+from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.scan import Scan
 from scanweave.systems.acid.evaluation import compare
 from scanweave.systems.acid.figures import comparison_sheet
-from scanweave.systems.acid.pairs import Pairs
+from scanweave.systems.acid.measurement_pairs import Pairs
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "size": 32, "slices": 2, "training": 6, "validation": 3, "steps": 4, "width": 4,
-              "levels": 2, "rounds": 3,
-              "tuning": {"steps": (0.3,), "thresholds": (0.01,), "tv_weights": (0.003,)}},
-    "proof": {"seeds": (300, 301, 302), "size": 96, "slices": 6, "training": 400, "validation": 16, "steps": 1_200,
-              "width": 16, "levels": 3, "rounds": 12},
-    "study": {"seeds": (300, 301, 302, 303, 304), "size": 192, "slices": 20, "training": 3_000, "validation": 32,
-              "steps": 20_000, "width": 32, "levels": 4, "rounds": 30},
-}  # fmt: skip
+    "smoke": {
+        "seeds": (0,),
+        "size": 32,
+        "slices": 2,
+        "training": 6,
+        "validation": 3,
+        "steps": 4,
+        "width": 4,
+        "levels": 2,
+        "rounds": 3,
+        "tuning": {"steps": (0.3,), "thresholds": (0.01,), "tv_weights": (0.003,)},
+    },
+    "proof": {
+        "seeds": (300, 301, 302),
+        "size": 96,
+        "slices": 6,
+        "training": 400,
+        "validation": 16,
+        "steps": 1_200,
+        "width": 16,
+        "levels": 3,
+        "rounds": 12,
+    },
+    "study": {
+        "seeds": (300, 301, 302, 303, 304),
+        "size": 192,
+        "slices": 20,
+        "training": 3_000,
+        "validation": 32,
+        "steps": 20_000,
+        "width": 32,
+        "levels": 4,
+        "rounds": 30,
+    },
+}
 PHOTONS = 2e4
 """Photons a ray of the full dose."""
 PROTOCOLS = {"60 views": (60, PHOTONS), "quarter dose": (180, PHOTONS / 4)}

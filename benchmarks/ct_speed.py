@@ -104,9 +104,12 @@ def make_tasks(geometry: CtGeometry, bins: int) -> dict[str, dict[str, Task]]:
 def deepinv_tasks(geometry: CtGeometry, image: torch.Tensor, sinogram: torch.Tensor) -> dict[str, tuple[Task, Task]]:
     """Return `Tomography` at its fastest, all views at once; its detector has the pixels of the image's diagonal."""
     physics = require("deepinv.physics", "ct").Tomography(
-        angles=torch.tensor(geometry.angles), img_width=geometry.shape[0], parallel_computation=True,
-        adjoint_via_backprop=True, normalize=False,
-    )  # fmt: skip
+        angles=torch.tensor(geometry.angles),
+        img_width=geometry.shape[0],
+        parallel_computation=True,
+        adjoint_via_backprop=True,
+        normalize=False,
+    )
     measured = torch.rand(physics.A(image).shape, generator=torch.Generator().manual_seed(SEED))
     return {"deepinv": (lambda: physics.A(image), lambda: physics.A_adjoint(measured))}
 

@@ -29,9 +29,15 @@ from safetensors.numpy import load_file
 SCRIPT = Path(__file__).resolve().parents[1] / "tests" / "engine" / "tiny.py"
 SETTINGS = {"steps": 300, "accumulate": 2, "workers": 1, "patience": 40, "checkpoint_every": 3}
 FIT = {
-    "network.channels": (4, 8), "network.rank": 2, "sampling.crop": (16, 16), "training.batch_size": 2,
-    "training.steps": 1000, "training.checkpoint_every": 3, "training.validate_every": 100, "training.workers": 1,
-}  # fmt: skip
+    "network.channels": (4, 8),
+    "network.rank": 2,
+    "sampling.crop": (16, 16),
+    "training.batch_size": 2,
+    "training.steps": 1000,
+    "training.checkpoint_every": 3,
+    "training.validate_every": 100,
+    "training.workers": 1,
+}
 """Settings of the Seq2Seq that is killed, on top of the preset `small`."""
 PAIR = {**FIT, "training.steps": 10, "training.warm_up": 0, "training.validate_every": 10}
 """Settings of the Seq2Seq that two processes fit: few steps, since Adam magnifies what rounding leaves."""
@@ -162,14 +168,26 @@ def claims(what: str, folder: Path, survived: int, kills: int) -> list[Claim]:
     single = difference(folder / "doubled", folder / "single")
     return [
         claim(f"{what}kills -9 that the training came back from", survived, kills, kills, "higher"),
-        claim(f"{what}largest difference of a weight after the kills",
-              difference(folder / "whole", folder / "killed"), kills, 0, "lower",
-              {"resume that forgets the optimizer": apart}),
-        claim(f"{what}steps twice in metrics.jsonl after the kills", repeated_steps(folder / "killed"), kills, 0,
-              "lower"),
-        claim(f"{what}largest difference of a weight, 2 processes against a doubled batch",
-              difference(folder / "doubled", folder / "pair"), 1, 1e-5, "lower", {"the batch not doubled": single}),
-    ]  # fmt: skip
+        claim(
+            f"{what}largest difference of a weight after the kills",
+            difference(folder / "whole", folder / "killed"),
+            kills,
+            0,
+            "lower",
+            {"resume that forgets the optimizer": apart},
+        ),
+        claim(
+            f"{what}steps twice in metrics.jsonl after the kills", repeated_steps(folder / "killed"), kills, 0, "lower"
+        ),
+        claim(
+            f"{what}largest difference of a weight, 2 processes against a doubled batch",
+            difference(folder / "doubled", folder / "pair"),
+            1,
+            1e-5,
+            "lower",
+            {"the batch not doubled": single},
+        ),
+    ]
 
 
 def claim(

@@ -73,10 +73,19 @@ def main() -> None:
     parts["processor time"] = sorted(run["processor"] for run in runs)[REPEATS // 2]
     bars = (MOST_SECONDS, MOST_GIB) if arguments.tier == "proof" else (None, None)
     claims = [
-        Claim(f"{what} (median of {REPEATS}, range)", sorted(times)[REPEATS // 2], min(times), max(times), "s", REPEATS,
-              bars[0], "lower", parts),
+        Claim(
+            f"{what} (median of {REPEATS}, range)",
+            sorted(times)[REPEATS // 2],
+            min(times),
+            max(times),
+            "s",
+            REPEATS,
+            bars[0],
+            "lower",
+            parts,
+        ),
         Claim("peak memory of that process", max(peaks), min(peaks), max(peaks), "GiB", REPEATS, bars[1], "lower"),
-    ]  # fmt: skip
+    ]
     write_results("manifest_scale", arguments, [0], claims)
 
 

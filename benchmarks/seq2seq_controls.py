@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from scanweave.engine.schedule import learning_rate
 from scanweave.engine.settings import TrainingSettings
-from scanweave.studies.cache import CachedStudy
-from scanweave.studies.preparation import BACKGROUND
+from scanweave.studies.preparing.preparation import BACKGROUND
+from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.samples import CropSamples
 
 Volumes = Mapping[str, NDArray[np.float32]]

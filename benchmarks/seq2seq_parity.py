@@ -34,10 +34,21 @@ def generator(settings: NetworkSettings) -> Any:
     from src.seq2seq.models.seq2seq import Generator
 
     published = {
-        "ndims": settings.dimensions, "c_s": 64, "c_w": 16, "c_in": settings.slices, "c_enc": [64, 128, 256],
-        "k_enc": [7, 3, 3], "s_enc": [1, 2, 2], "nres_enc": 6, "norm": "InstanceNorm", "c_lstm": 256,
-        "c_dec": [128, 64, settings.slices], "k_dec": [3, 3, 7], "s_dec": [1, 1, 1], "nres_dec": 6,
-    }  # fmt: skip
+        "ndims": settings.dimensions,
+        "c_s": 64,
+        "c_w": 16,
+        "c_in": settings.slices,
+        "c_enc": [64, 128, 256],
+        "k_enc": [7, 3, 3],
+        "s_enc": [1, 2, 2],
+        "nres_enc": 6,
+        "norm": "InstanceNorm",
+        "c_lstm": 256,
+        "c_dec": [128, 64, settings.slices],
+        "k_dec": [3, 3, 7],
+        "s_dec": [1, 1, 1],
+        "nres_dec": 6,
+    }
     return Generator({"seq2seq": published}).eval()
 
 
@@ -88,11 +99,17 @@ def measure(dimensions: int, seeds: tuple[int, ...]) -> list[Claim]:
     return [
         Claim(
             f"largest difference to the authors' network, {dimensions}D, T = {frames}",
-            max(worst for worst, _ in pairs), math.nan, math.nan, "", len(seeds), BAR, "lower",
+            max(worst for worst, _ in pairs),
+            math.nan,
+            math.nan,
+            "",
+            len(seeds),
+            BAR,
+            "lower",
             {"weights not copied": control[frames], "spread of the outputs": max(spread for _, spread in pairs)},
         )
         for frames, pairs in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

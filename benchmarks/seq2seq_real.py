@@ -22,11 +22,11 @@ from seq2seq_controls import ConditionedUNet, QuadraticRegression
 import scanweave as sw
 from scanweave.measures.bootstrap import paired_difference
 from scanweave.measures.image import image_quality
-from scanweave.studies.cache import PreparedCohort
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort
+from scanweave.studies.preparing.prepared_cache import PreparedCohort
 from scanweave.studies.splits import make_splits, write_splits
-from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.native_grid import native_study
 from scanweave.systems.seq2seq.samples import CropSamples
 
 TIERS: dict[str, dict[str, Any]] = {

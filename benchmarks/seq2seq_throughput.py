@@ -26,9 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.settings import MAIN
-from scanweave.studies.cache import CachedStudy, PreparedCohort
-from scanweave.studies.plan import learn_plan
-from scanweave.studies.preparation import BACKGROUND
+from scanweave.studies.preparing.plan import learn_plan
+from scanweave.studies.preparing.preparation import BACKGROUND
+from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.systems.seq2seq.config import PRESETS, Seq2SeqConfig
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
 from scanweave.systems.seq2seq.samples import CropSamples
@@ -150,10 +150,16 @@ def costs(name: str, work: Callable[[], object]) -> list[Claim]:
     return [
         Claim(
             f"{name}: share of {event.key} ({event.count} calls)",
-            100 * event.self_cpu_time_total / total, math.nan, math.nan, "%", 1, None, "lower",
+            100 * event.self_cpu_time_total / total,
+            math.nan,
+            math.nan,
+            "%",
+            1,
+            None,
+            "lower",
         )
         for event in events[:COSTS]
-    ]  # fmt: skip
+    ]
 
 
 def measure(tier: dict[str, Any], folder: Path) -> list[Claim]:

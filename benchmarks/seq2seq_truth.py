@@ -21,10 +21,10 @@ import scanweave as sw
 from scanweave.measures.bootstrap import bootstrap, paired_difference
 from scanweave.measures.image import psnr
 from scanweave.simulate import simulate_brain
-from scanweave.studies.cache import PreparedCohort
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.preparing.prepared_cache import PreparedCohort
 from scanweave.studies.splits import make_splits, write_splits
-from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.native_grid import native_study
 
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": (0,), "subjects": 8, "steps": 30, "spacing": 6.0},
@@ -49,13 +49,19 @@ def main() -> None:
             print(seed, found["order"], found["pairs"][["made", "control"]].mean().round(2).to_dict(), flush=True)
     claims = [
         Claim(
-            "seeds with the planted unique sequence highest and the redundant one lowest in C_d", sum(orders),
-            np.nan, np.nan, f"of {len(seeds)}", len(seeds), max(1, len(seeds) - 1), "higher",
+            "seeds with the planted unique sequence highest and the redundant one lowest in C_d",
+            sum(orders),
+            np.nan,
+            np.nan,
+            f"of {len(seeds)}",
+            len(seeds),
+            max(1, len(seeds) - 1),
+            "higher",
         ),
         area_claim(pd.concat(areas)),
         *gain("pair synthesis over quadratic regression", pd.concat(pairs), 1.0, "quadratic regression"),
         *gain("synthesis from all over the mean of the sources", pd.concat(wholes), 0.0, "mean of the sources"),
-    ]  # fmt: skip
+    ]
     write_results("seq2seq_truth", arguments, seeds, claims)
 
 
@@ -68,14 +74,20 @@ def one_seed(seed: int, tier: dict[str, Any]) -> dict[str, Any]:
 def compared(folder: Path, seed: int, tier: dict[str, Any]) -> dict[str, Any]:
     """The same in a folder."""
     cohort = simulate_brain(
-        folder / "cohort", subjects=tier["subjects"], seed=seed, spacing=tier["spacing"], protocol="random",
+        folder / "cohort",
+        subjects=tier["subjects"],
+        seed=seed,
+        spacing=tier["spacing"],
+        protocol="random",
         missing=MISSING,
-    )  # fmt: skip
+    )
     write_splits(cohort.folder, make_splits(cohort.patients, FOLDS, seed=seed))
     config = {
-        "training.steps": tier["steps"], "training.seed": seed, "training.warm_up": min(50, tier["steps"] // 4),
+        "training.steps": tier["steps"],
+        "training.seed": seed,
+        "training.warm_up": min(50, tier["steps"] // 4),
         "training.validate_every": max(1, tier["steps"] // 4),
-    }  # fmt: skip
+    }
     fitted: Any = sw.fit("seq2seq", cohort, folder / "run", preset="small", config=config, say=lambda line: None)
     ranking = fitted.rank(cohort, say=lambda line: None)
     hardness = dict(zip(ranking.table["sequence"], ranking.table["C_d"], strict=True))

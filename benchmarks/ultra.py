@@ -31,7 +31,7 @@ from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.variation import TotalVariation
 from scanweave.simulate.ct.cohort import simulate_ct
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.slices import slice_image
+from scanweave.studies.slice_scans import slice_image
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.ultra.config import SMALL, NetworkSettings
 from scanweave.systems.ultra.evaluation import ALL_BINS, ALL_MATERIALS, K_EDGE, measure
@@ -39,13 +39,40 @@ from scanweave.systems.ultra.images import SpectralImages
 from scanweave.systems.ultra.reconstruction import Reconstruction, equal_width
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "subjects": 8, "flat": 2, "size": 32, "views": 24, "width": 6, "steps": 4, "few": 2,
-              "rounds": 10},
-    "proof": {"seeds": (100, 101, 102), "subjects": 150, "flat": 10, "size": 64, "views": 60, "width": 16,
-              "steps": 3_000, "few": 800, "rounds": 150},
-    "study": {"seeds": tuple(range(100, 105)), "subjects": 500, "flat": 30, "size": 128, "views": 90, "width": 32,
-              "steps": 40_000, "few": 20_000, "rounds": 300},
-}  # fmt: skip
+    "smoke": {
+        "seeds": (0,),
+        "subjects": 8,
+        "flat": 2,
+        "size": 32,
+        "views": 24,
+        "width": 6,
+        "steps": 4,
+        "few": 2,
+        "rounds": 10,
+    },
+    "proof": {
+        "seeds": (100, 101, 102),
+        "subjects": 150,
+        "flat": 10,
+        "size": 64,
+        "views": 60,
+        "width": 16,
+        "steps": 3_000,
+        "few": 800,
+        "rounds": 150,
+    },
+    "study": {
+        "seeds": tuple(range(100, 105)),
+        "subjects": 500,
+        "flat": 30,
+        "size": 128,
+        "views": 90,
+        "width": 32,
+        "steps": 40_000,
+        "few": 20_000,
+        "rounds": 300,
+    },
+}
 """`flat`: piecewise constant bodies; `few`: steps of each ablation; `rounds`: iterations of total variation."""
 FOLDS = 5
 WEIGHTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -125,9 +152,12 @@ def arms(ablations: bool, tier: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "FBPConvNet": {"network.architecture": "fbpconvnet", **SQUARED},
         "RED-CNN": {"network.architecture": "red-cnn", **SQUARED, "network.width": tier["width"]},
         "learned primal–dual": {
-            "network.architecture": "lpd", "network.iterations": 3, "network.width": small, **SQUARED,
+            "network.architecture": "lpd",
+            "network.iterations": 3,
+            "network.width": small,
+            **SQUARED,
         },
-    }  # fmt: skip
+    }
 
 
 def fit(cohort: Cohort, run: Path, seed: int, tier: dict[str, Any], own: dict[str, Any]) -> Any:
@@ -135,10 +165,13 @@ def fit(cohort: Cohort, run: Path, seed: int, tier: dict[str, Any], own: dict[st
     kind = own.get("network.architecture", "ultra")
     crop = min(48, tier["size"])
     shared = {
-        "network.width": tier["width"], "sampling.crop": [crop, crop], "training.steps": tier["steps"],
-        "training.seed": seed, "training.warm_up": min(50, tier["steps"] // 4),
+        "network.width": tier["width"],
+        "sampling.crop": [crop, crop],
+        "training.steps": tier["steps"],
+        "training.seed": seed,
+        "training.warm_up": min(50, tier["steps"] // 4),
         "training.validate_every": max(1, tier["steps"] // 4),
-    }  # fmt: skip
+    }
     if kind in EQUAL:
         reference = NetworkSettings(width=tier["width"], levels=SMALL.network.levels)
         bins = len(cohort.sequences) - 2

@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
 LEVELS = (
     ("errors",),
-    ("external", "files"),
+    ("external", "files", "wording"),
     ("studies", "physics", "nets"),
     ("engine", "measures", "report"),
     ("systems", "simulate"),
@@ -20,8 +20,21 @@ LEVELS = (
 )
 """Rooms from the ground up; a room imports only from levels below it, and from itself."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-HEAVY = {"accelerate", "matplotlib", "monai", "networkx", "nibabel", "pandas", "pyarrow", "scipy", "skimage", "sklearn",
-         "statsmodels", "torch", "torchvision"}  # fmt: skip
+HEAVY = {
+    "accelerate",
+    "matplotlib",
+    "monai",
+    "networkx",
+    "nibabel",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "skimage",
+    "sklearn",
+    "statsmodels",
+    "torch",
+    "torchvision",
+}
 LIGHT = ("scanweave", "scanweave.api", "scanweave.cli", "scanweave.systems.registry")
 """Modules, and packages with all that is in them, that must load without a heavy library."""
 

@@ -104,9 +104,15 @@ def test_commands_parse(page):
 
 @pytest.mark.parametrize(
     "command",
-    ["fitt seq2seq", "fit seq2seq --cohort c --run r --training.stepz 3", "rank RUN --cohort C --regions brain",
-     "cohort splitt C", "predict RUN --out made", "simulate brain --subjects 3 --out o --protocol some"],
-)  # fmt: skip
+    [
+        "fitt seq2seq",
+        "fit seq2seq --cohort c --run r --training.stepz 3",
+        "rank RUN --cohort C --regions brain",
+        "cohort splitt C",
+        "predict RUN --out made",
+        "simulate brain --subjects 3 --out o --protocol some",
+    ],
+)
 def test_planted_mistake_is_found(command):
     with pytest.raises((AssertionError, ScanweaveError)):
         understand(command)
@@ -116,8 +122,15 @@ def test_readme_names_every_verb_and_shows_the_whole_way():
     page = ROOT / "README.md"
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text_of(page), re.MULTILINE)) == set(VERBS)
     assert {words_of(command)[0] for command in commands(page)} >= {
-        "cohort", "fit", "predict", "evaluate", "rank", "explain", "report", "demo"
-    }  # fmt: skip
+        "cohort",
+        "fit",
+        "predict",
+        "evaluate",
+        "rank",
+        "explain",
+        "report",
+        "demo",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -149,10 +162,18 @@ def test_every_page_is_in_the_index():
 def test_python_is_valid_and_uses_public_names(page):
     for code in blocks(page, "python"):
         tree = ast.parse(code)
-        short = {alias.asname for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-                 if alias.name == "scanweave"}  # fmt: skip
-        used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name) and node.value.id in short}  # fmt: skip
+        short = {
+            alias.asname
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+            if alias.name == "scanweave"
+        }
+        used = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in short
+        }
         assert used <= set(scanweave.__all__)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):

@@ -11,12 +11,12 @@ from scanweave import api
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import IntensityRule, Plan
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.preparing.plan import IntensityRule, Plan
+from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
-from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
-from scanweave.studies.writers import write_scan
 
 SEQUENCES = ("t1", "t2", "flair")
 STUDIES = ("P01", "P02", "P03", "P04")

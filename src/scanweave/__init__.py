@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scanweave.errors import ScanweaveError
     from scanweave.simulate import simulate_brain
     from scanweave.simulate.ct import simulate_ct
-    from scanweave.studies.check import check_cohort
+    from scanweave.studies.checks.cohort_check import check_cohort
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
     from scanweave.studies.layouts import import_cohort
@@ -53,7 +53,7 @@ _HOMES = {
     "ScanweaveError": "errors",
     "Study": "studies.study",
     "audit_stability": "api",
-    "check_cohort": "studies.check",
+    "check_cohort": "studies.checks.cohort_check",
     "fit": "api",
     "import_cohort": "studies.layouts",
     "list_systems": "api",

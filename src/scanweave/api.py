@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
-from scanweave.studies.words import nearest
 from scanweave.systems import registry
+from scanweave.wording import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scanweave.engine.run import Run
-    from scanweave.measures.stability.setup import Setup
+    from scanweave.measures.stability.audit_setup import Setup
     from scanweave.predictions import Plan
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
@@ -255,8 +255,10 @@ def audit_stability(
     page = stability.write_audit(folder, found, setup, chosen, run_provenance(system.run.record, system.run.config))
     failed = [
         f"{domain}, {check.method}: {check.says}"
-        for domain, checks in found.checks.items() for check in checks if not check.passed
-    ]  # fmt: skip
+        for domain, checks in found.checks.items()
+        for check in checks
+        if not check.passed
+    ]
     return Audited(page, failed)
 
 

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 MARK = "predictions.json"
-_ASKED = {"weights": "by other weights", "cohort": "of another cohort, or of other studies of it,",
-          "images": "of images that changed since", "targets": "of other targets"}  # fmt: skip
+_ASKED = {
+    "weights": "by other weights",
+    "cohort": "of another cohort, or of other studies of it,",
+    "images": "of images that changed since",
+    "targets": "of other targets",
+}
 _ELSEWHERE = "Choose another folder for the predictions"
 
 
@@ -101,7 +105,7 @@ class PredictionFolder:
 
     def write(self, study: Study, made: Study) -> None:
         """Write the synthetic scans of a study, all or none."""
-        from scanweave.studies.writers import write_scan
+        from scanweave.studies.formats.image_writer import write_scan
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fault import Fault, affine, texture
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.check import verdicts
+from scanweave.studies.checks.cohort_check import verdicts
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort, parse_rename
 

@@ -15,7 +15,7 @@ import numpy as np
 from fault import Fault, affine, texture
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.check import check_study
+from scanweave.studies.checks.cohort_check import check_study
 from scanweave.studies.findings import ORDER
 
 NAN, INF = float("nan"), float("inf")

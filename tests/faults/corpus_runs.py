@@ -27,11 +27,11 @@ from scanweave.engine.selection import find_output
 from scanweave.errors import ScanweaveError
 from scanweave.simulate import simulate_brain
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import IntensityRule, Plan
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.studies.scan import Scan
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.study import Study
-from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.config import SMALL
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.system import Seq2Seq

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from fault import Fault
 
-from scanweave.studies.check import check_study
-from scanweave.studies.sinogram_files import SinogramFiles, read_sinogram
-from scanweave.studies.slices import slice_scan
+from scanweave.studies.checks.cohort_check import check_study
+from scanweave.studies.formats.sinogram_hdf5 import SinogramFiles, read_sinogram
+from scanweave.studies.slice_scans import slice_scan
 from scanweave.studies.study import Study
 
 THERE = all(importlib.util.find_spec(name) for name in ("h5py", "numba", "deepinv"))
@@ -24,9 +24,16 @@ if THERE:
     from scanweave.systems.ultra import images as ultra  # loaded here, since its size is not the faults'
 BINS, VIEWS, DETECTORS = 2, 12, 24
 GEOMETRY: dict[str, Any] = {
-    "kind": "fan-flat", "shape": [16, 16], "pixel": 2.0, "angles": np.arange(0.0, 360, 30).tolist(),
-    "detectors": DETECTORS, "pitch": 3.0, "offset": 0.0, "source": 100.0, "detector": 50.0,
-}  # fmt: skip
+    "kind": "fan-flat",
+    "shape": [16, 16],
+    "pixel": 2.0,
+    "angles": np.arange(0.0, 360, 30).tolist(),
+    "detectors": DETECTORS,
+    "pitch": 3.0,
+    "offset": 0.0,
+    "source": 100.0,
+    "detector": 50.0,
+}
 Change = Callable[[Any], None]
 
 
@@ -36,10 +43,13 @@ def parts() -> dict[str, Any]:
     chords = 2 * np.sqrt(np.maximum(10.0**2 - places**2, 0))
     passed = np.exp(-0.02 * chords)[None, None] * np.full((BINS, VIEWS, 1), 5e3)
     return {
-        "values": np.random.default_rng(0).poisson(passed).astype(np.float64), "air": np.full(BINS, 5e3),
-        "thresholds_kev": np.array([20.0, 50.0]), "spectrum/energies_kev": np.arange(20.5, 100),
-        "spectrum/photons": np.ones(80), **{f"geometry/{name}": value for name, value in GEOMETRY.items()},
-    }  # fmt: skip
+        "values": np.random.default_rng(0).poisson(passed).astype(np.float64),
+        "air": np.full(BINS, 5e3),
+        "thresholds_kev": np.array([20.0, 50.0]),
+        "spectrum/energies_kev": np.arange(20.5, 100),
+        "spectrum/photons": np.ones(80),
+        **{f"geometry/{name}": value for name, value in GEOMETRY.items()},
+    }
 
 
 def write(folder: Path, changed: Mapping[str, Any], edit: Change | None = None, attributes: Any = None) -> None:
@@ -108,8 +118,10 @@ def _files() -> Iterator[Fault]:
         yield Fault("sinogram-file", name, partial(damaged, change=change), read)
     yield Fault("sinogram-file", "absent", lambda folder: None, read)
     told: dict[str, dict[str, Any]] = {
-        "other-format": {"format": "nexus"}, "newer": {"version": 2}, "kind": {"kind": "photographs"},
-    }  # fmt: skip
+        "other-format": {"format": "nexus"},
+        "newer": {"version": 2},
+        "kind": {"kind": "photographs"},
+    }
     for name, attributes in told.items():
         yield Fault("sinogram-layout", name, partial(write, changed={}, attributes=attributes), read)
 
@@ -152,14 +164,22 @@ def _contents() -> Iterator[Fault]:
 
 def _geometries() -> Iterator[Fault]:
     changed: dict[str, dict[str, Any]] = {
-        "unknown": {"kind": "spiral"}, "number-for-kind": {"kind": 3.0}, "no-source": {"source": None},
-        "tilt": {"tilt": 3.0}, "source-inside": {"source": 5.0}, "no-pixel": {"pixel": 0.0},
-        "nan-angles": {"angles": np.full(VIEWS, np.nan)}, "half-pixel-grid": {"shape": np.array([15.5, 16.0])},
-        "huge-grid": {"shape": [40_000, 40_000]}, "negative-grid": {"shape": [-4, 16]},
+        "unknown": {"kind": "spiral"},
+        "number-for-kind": {"kind": 3.0},
+        "no-source": {"source": None},
+        "tilt": {"tilt": 3.0},
+        "source-inside": {"source": 5.0},
+        "no-pixel": {"pixel": 0.0},
+        "nan-angles": {"angles": np.full(VIEWS, np.nan)},
+        "half-pixel-grid": {"shape": np.array([15.5, 16.0])},
+        "huge-grid": {"shape": [40_000, 40_000]},
+        "negative-grid": {"shape": [-4, 16]},
         "negative-pitch": {"pitch": -1.0},
-        "radians": {"angles": np.deg2rad(GEOMETRY["angles"]).tolist()}, "half-fan": {"offset": 25.0},
-        "third-of-a-turn": {"angles": np.arange(0.0, 120, 10).tolist()}, "no-angles": {"angles": None},
-    }  # fmt: skip
+        "radians": {"angles": np.deg2rad(GEOMETRY["angles"]).tolist()},
+        "half-fan": {"offset": 25.0},
+        "third-of-a-turn": {"angles": np.arange(0.0, 120, 10).tolist()},
+        "no-angles": {"angles": None},
+    }
     for name, change in changed.items():
         make = partial(write, changed={f"geometry/{field}": value for field, value in change.items()})
         yield Fault("sinogram-geometry", name, make, reconstruct)
@@ -171,9 +191,12 @@ def _truths() -> Iterator[Fault]:
     sound = partial(write, changed={})
     yield Fault("true-images", "sound", sound, partial(reconstruct, truth=disc), "ok")
     wrong: dict[str, dict[str, Any]] = {
-        "per-cm": {"truth": 10 * disc}, "hounsfield": {"truth": 5e4 * disc - 1000}, "empty": {"truth": 0 * disc},
-        "cm-grid": {"truth": disc, "pixel": 0.2}, "other-grid": {"truth": disc[:, 1:]},
-    }  # fmt: skip
+        "per-cm": {"truth": 10 * disc},
+        "hounsfield": {"truth": 5e4 * disc - 1000},
+        "empty": {"truth": 0 * disc},
+        "cm-grid": {"truth": disc, "pixel": 0.2},
+        "other-grid": {"truth": disc[:, 1:]},
+    }
     for name, options in wrong.items():
         yield Fault("true-images", name, sound, partial(reconstruct, **options))
     in_cm = {f"geometry/{name}": GEOMETRY[name] / 10 for name in ("pixel", "pitch", "source", "detector")}

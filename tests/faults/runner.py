@@ -32,9 +32,16 @@ def outcome(fault: Any, folder: Path) -> dict[str, Any]:
         result, told = "escape", traceback.format_exc()
     partial = [str(path) for path in folder.rglob(".partial-*")]
     return {
-        "kind": fault.kind, "name": fault.name, "expected": fault.expected, "result": result, "told": told,
-        "partial": partial, "making": met - started, "seconds": time.process_time() - met, "peak": _peak(),
-    }  # fmt: skip
+        "kind": fault.kind,
+        "name": fault.name,
+        "expected": fault.expected,
+        "result": result,
+        "told": told,
+        "partial": partial,
+        "making": met - started,
+        "seconds": time.process_time() - met,
+        "peak": _peak(),
+    }
 
 
 def _peak() -> int:

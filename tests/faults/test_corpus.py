@@ -19,9 +19,11 @@ BUDGET = 256 * 2**20
 @pytest.fixture(scope="module")
 def outcomes() -> list[dict]:
     """What came of every fault, from one process that meets them all under a limit of memory."""
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2); import runpy, sys; " \
-           f"sys.path.insert(0, {str(HERE)!r}); sys.argv = ['runner', *{CORPORA!r}]; " \
-           f"runpy.run_path({str(HERE / 'runner.py')!r}, run_name='__main__')"  # fmt: skip
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2); import runpy, sys; "
+        f"sys.path.insert(0, {str(HERE)!r}); sys.argv = ['runner', *{CORPORA!r}]; "
+        f"runpy.run_path({str(HERE / 'runner.py')!r}, run_name='__main__')"
+    )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "SCANWEAVE_MEMORY_BUDGET": str(BUDGET)}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=240, check=False

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.checks import checked_names, checked_numbers, checked_truths
+from scanweave.measures.input_checks import checked_names, checked_numbers, checked_truths
 
 
 def test_names_are_numbered_as_they_appear():

@@ -116,9 +116,10 @@ def clustered(positive, scores, patients):
         gains.append([(psi.mean(axis=1) - areas[-1])[patients[positive] == name].sum() for name in names])
         losses.append([(psi.mean(axis=0) - areas[-1])[patients[~positive] == name].sum() for name in names])
     gains, losses, m, n = np.array(gains), np.array(losses), positive.sum(), (~positive).sum()
-    of_both, count, with_m, with_n = gains @ losses.T / (m * n), *map(len, map(np.unique, (
-        patients, patients[positive], patients[~positive]
-    )))  # fmt: skip
+    of_both, count, with_m, with_n = (
+        gains @ losses.T / (m * n),
+        *map(len, map(np.unique, (patients, patients[positive], patients[~positive]))),
+    )
     spread = with_m / (with_m - 1) * gains @ gains.T / m**2 + with_n / (with_n - 1) * losses @ losses.T / n**2
     return areas, spread + count / (count - 1) * (of_both + of_both.T)
 

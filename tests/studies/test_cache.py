@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies import cache
-from scanweave.studies.cache import PreparedCohort
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import Plan, learn_plan
-from scanweave.studies.settings import PreparationSettings
+from scanweave.studies.preparing import prepared_cache as cache
+from scanweave.studies.preparing.plan import Plan, learn_plan
+from scanweave.studies.preparing.prepared_cache import PreparedCohort
+from scanweave.studies.preparing.settings import PreparationSettings
 
 
 def image(folder, name, seed, shape=(12, 13, 14)):
@@ -178,6 +178,6 @@ def test_another_format_is_prepared_anew(made, monkeypatch):
 
 def test_a_format_always_means_the_same_voxels(made):
     found = voxels(PreparedCohort(made, plan(made)).prepare())["s0"]
-    # If this fails because preparation is meant to be another now: raise FORMAT in studies/cache.py, then these.
+    # If this fails because preparation is meant to be another now: raise FORMAT in the module, then mend the values.
     assert (cache.FORMAT, found.shape) == (1, (12, 13, 14))
     np.testing.assert_allclose([found.mean(), found.std(), found[3, 4, 5]], [-0.112555, 0.416089, 0.134291], atol=1e-4)

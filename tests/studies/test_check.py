@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies import check
-from scanweave.studies.cache import PreparedCohort
-from scanweave.studies.check import check_cohort, check_study, judge, sound_studies, verdicts
+from scanweave.studies.checks import cohort_check as check
+from scanweave.studies.checks.cohort_check import check_cohort, check_study, judge, sound_studies, verdicts
+from scanweave.studies.checks.voxel_check import fingerprint
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import learn_plan
-from scanweave.studies.preparation import to_grid
-from scanweave.studies.readers import read_scan
-from scanweave.studies.repairs import repaired
+from scanweave.studies.formats.image_reader import read_scan
+from scanweave.studies.preparing.plan import learn_plan
+from scanweave.studies.preparing.preparation import to_grid
+from scanweave.studies.preparing.prepared_cache import PreparedCohort
+from scanweave.studies.preparing.repairs import repaired
+from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
-from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
-from scanweave.studies.voxels import fingerprint
 
 GRID = np.diag([6.0, 6.0, 6.0, 1.0])
 

@@ -7,7 +7,7 @@ import torch
 from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.fbp import FilteredBackprojection
 from scanweave.physics.ct.geometry import geometry_from_dict
-from scanweave.studies.ct_pd import Projections, read_ct_pd
+from scanweave.studies.formats.dicom_ct_pd import Projections, read_ct_pd
 
 pydicom = pytest.importorskip("pydicom")
 ROWS, COLUMNS, VIEWS = 3, 5, 4
@@ -129,10 +129,18 @@ def _disc_scan(**changes):
     values = np.repeat((0.02 * chords)[:, None].astype(np.float32), 3, axis=1)
     still = np.zeros(views)
     told = {
-        "values": values, "azimuth": azimuth, "height": still, "radius": still + radius, "shift": np.zeros((views, 3)),
-        "distance": distance, "pitch": (pitch, 1.0), "centre": (centre, 2.0), "shape": "CYLINDRICAL",
-        "scan_type": "AXIAL", "focal_spot": "FFSNONE",
-    }  # fmt: skip
+        "values": values,
+        "azimuth": azimuth,
+        "height": still,
+        "radius": still + radius,
+        "shift": np.zeros((views, 3)),
+        "distance": distance,
+        "pitch": (pitch, 1.0),
+        "centre": (centre, 2.0),
+        "shape": "CYLINDRICAL",
+        "scan_type": "AXIAL",
+        "focal_spot": "FFSNONE",
+    }
     return Projections(**(told | changes))
 
 

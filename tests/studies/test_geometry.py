@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from scanweave.studies.formats.image_reader import read_scan
+from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.geometry import Geometry, orient, orient_back, resample
-from scanweave.studies.readers import read_scan
 from scanweave.studies.scan import Scan
-from scanweave.studies.writers import write_scan
 
 AXES = [
     "".join(pair[sign] for pair, sign in zip(order, signs, strict=True))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.readers import read_scan
+from scanweave.studies.formats.image_reader import read_scan
 
 itk = pytest.importorskip("SimpleITK")
 

@@ -30,15 +30,36 @@ def rows(src, **options) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("name", "column"),
     [
-        ("t1n", "scan:t1"), ("T1w", "scan:t1"), ("t1_native", "scan:t1"), ("T1POST", "scan:t1c"), ("t1+c", "scan:t1c"),
-        ("t1ce", "scan:t1c"), ("T1-Gd", "scan:t1c"), ("t2f", "scan:flair"), ("T2_FLAIR", "scan:flair"),
-        ("fla", "scan:flair"), ("FLAIR_bias", "scan:flair"), ("t2w", "scan:t2"), ("MR_T1_image", "scan:t1"),
-        ("ADC", "scan:adc"), ("dwi_adc", "scan:adc"), ("CT_image", "scan:ct"), ("PET", "scan:pet"),
-        ("lesion_mask", "mask:lesion"), ("brain_mask", "mask:brain"), ("seg", "mask:seg"), ("CT_mask", "mask:ct"),
-        ("Segmentation", "mask:seg"), ("labels", "mask:label"), ("tumor_segmentation", "mask:tumor"),
-        ("brain", "mask:brain"), ("brainmask", "mask:brain"), ("Tissue", "mask:tissue"), ("T1_brain", "scan:t1"),
+        ("t1n", "scan:t1"),
+        ("T1w", "scan:t1"),
+        ("t1_native", "scan:t1"),
+        ("T1POST", "scan:t1c"),
+        ("t1+c", "scan:t1c"),
+        ("t1ce", "scan:t1c"),
+        ("T1-Gd", "scan:t1c"),
+        ("t2f", "scan:flair"),
+        ("T2_FLAIR", "scan:flair"),
+        ("fla", "scan:flair"),
+        ("FLAIR_bias", "scan:flair"),
+        ("t2w", "scan:t2"),
+        ("MR_T1_image", "scan:t1"),
+        ("ADC", "scan:adc"),
+        ("dwi_adc", "scan:adc"),
+        ("CT_image", "scan:ct"),
+        ("PET", "scan:pet"),
+        ("lesion_mask", "mask:lesion"),
+        ("brain_mask", "mask:brain"),
+        ("seg", "mask:seg"),
+        ("CT_mask", "mask:ct"),
+        ("Segmentation", "mask:seg"),
+        ("labels", "mask:label"),
+        ("tumor_segmentation", "mask:tumor"),
+        ("brain", "mask:brain"),
+        ("brainmask", "mask:brain"),
+        ("Tissue", "mask:tissue"),
+        ("T1_brain", "scan:t1"),
     ],
-)  # fmt: skip
+)
 def test_names_as_people_write_them(name, column):
     found = Names().of(name)
     assert isinstance(found, Named)
@@ -74,8 +95,16 @@ def test_one_folder_per_subject(tmp_path):
 
 
 def test_a_sequence_in_a_folder_of_its_own_and_sessions(tmp_path):
-    tree(tmp_path, "P1/T1/IM0001.nii.gz", "P1/FLAIR/IM0001.nii.gz", "P2/2019/t1.nii.gz", "P2/2020/t1.nii.gz",
-         "P3/anat/t1.nii.gz", "P4/study1_T1W.nii.gz", "P4/study2_T1W.nii.gz")  # fmt: skip
+    tree(
+        tmp_path,
+        "P1/T1/IM0001.nii.gz",
+        "P1/FLAIR/IM0001.nii.gz",
+        "P2/2019/t1.nii.gz",
+        "P2/2020/t1.nii.gz",
+        "P3/anat/t1.nii.gz",
+        "P4/study1_T1W.nii.gz",
+        "P4/study2_T1W.nii.gz",
+    )
     found = rows(tmp_path)
     assert set(found) == {"P1", "P2_2019", "P2_2020", "P3", "P4_study1", "P4_study2"}
     assert found["P1"]["scan:flair"] == "P1/FLAIR/IM0001.nii.gz"
@@ -336,8 +365,9 @@ def test_patients_of_a_table_and_of_a_pattern_stay_apart(tmp_path):
     source = tree(tmp_path / "src", "a.nii.gz", "b.nii.gz")
     (source / "s.csv").write_text("case,patient,t1\nk1 ,张三,a.nii.gz\nk2,李四,b.nii.gz\n")
     assert {name: row["patient"] for name, row in rows(source / "s.csv").items()} == {
-        "k1": safe_id("张三"), "k2": safe_id("李四")
-    }  # fmt: skip
+        "k1": safe_id("张三"),
+        "k2": safe_id("李四"),
+    }
 
 
 def test_only_numbers_that_are_written_back_as_they_stand_become_numbers(tmp_path):
@@ -396,8 +426,18 @@ def test_people_in_a_folder_of_folders_are_asked_about(tmp_path):
     assert "note:" not in "".join(list_studies(source / "clinic").report())
 
 
-@pytest.mark.parametrize("names", [("1", "2"), ("2019", "2020-03"), ("20190102", "20200102"), ("pre", "post_op"),
-                                   ("ses-a1", "ses-b1"), ("visit1", "visit2"), ("week 4", "week 8")])  # fmt: skip
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1", "2"),
+        ("2019", "2020-03"),
+        ("20190102", "20200102"),
+        ("pre", "post_op"),
+        ("ses-a1", "ses-b1"),
+        ("visit1", "visit2"),
+        ("week 4", "week 8"),
+    ],
+)
 def test_sessions_that_are_named_so_are_not_asked_about(tmp_path, names):
     tree(tmp_path, *(f"P1/{name}/t1.nii.gz" for name in names))
     listing = list_studies(tmp_path)

@@ -3,8 +3,8 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, refuse_faults, true_bins, with_truth
-from scanweave.studies.slices import slice_scan
+from scanweave.studies.measured_slices import check_truth, refuse_faults, true_bins, with_truth
+from scanweave.studies.slice_scans import slice_scan
 
 BINS = tuple(f"bin{number}" for number in range(1, 12))
 

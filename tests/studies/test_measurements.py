@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.check import check_cohort
+from scanweave.studies.checks.cohort_check import check_cohort
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.sinogram_hdf5 import read_sinogram, write_sinogram
 from scanweave.studies.sinogram import Sinogram
-from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
-from scanweave.studies.slices import slice_scan
-from scanweave.studies.writers import write_scan
+from scanweave.studies.slice_scans import slice_scan
 
 pytest.importorskip("h5py")
 
@@ -18,9 +18,13 @@ def _sinogram(**fields):
     values = np.full((2, 3, 4), 50.0)
     spectrum = {"energies": np.array([30.0, 60.0]), "photons": np.ones(2), "response": np.eye(2)}
     return Sinogram(
-        values, "counts", {"views": 3, "detectors": 4}, air=np.full(2, 99.0), thresholds=np.array([20.0, 50.0]),
+        values,
+        "counts",
+        {"views": 3, "detectors": 4},
+        air=np.full(2, 99.0),
+        thresholds=np.array([20.0, 50.0]),
         **{**spectrum, **fields},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

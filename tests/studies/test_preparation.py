@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.plan import IntensityRule, Plan, learn_plan
-from scanweave.studies.preparation import background, prepare, restore, to_grid
+from scanweave.studies.preparing.plan import IntensityRule, Plan, learn_plan
+from scanweave.studies.preparing.preparation import background, prepare, restore, to_grid
+from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
-from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
 
 GRID = np.diag([3.0, 3.0, 3.0, 1.0])

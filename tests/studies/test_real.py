@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanweave.studies.check import check_cohort
+from scanweave.studies.checks.cohort_check import check_cohort
 from scanweave.studies.layouts import import_cohort
 
 pytestmark = pytest.mark.real
@@ -16,8 +16,11 @@ def test_brain_tumour_and_sclerosis_as_one_cohort(real_data, tmp_path):
     assert cohort["patient19"].masks.keys() == {"lesion"}
     found = {verdict.study: verdict for verdict in check_cohort(cohort)}
     assert {name for name, verdict in found.items() if verdict.status == "ok"} == {
-        "BraTS-GLI-00001-000", "TCGA-FG-6692", "patient19", "patient26",
-    }  # fmt: skip
+        "BraTS-GLI-00001-000",
+        "TCGA-FG-6692",
+        "patient19",
+        "patient26",
+    }
     native = found["TCGA-FG-6692_native"]
     assert native.status == "repaired"
     assert {f.scan for f in native.findings if f.kind == "grid"} == {"t2", "flair"}

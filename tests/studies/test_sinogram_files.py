@@ -3,9 +3,9 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.geometry import FanArcGeometry, even_angles, geometry_from_dict
-from scanweave.studies import guard
+from scanweave.studies.formats import header_limits
+from scanweave.studies.formats.sinogram_hdf5 import read_sinogram, write_sinogram
 from scanweave.studies.sinogram import Sinogram
-from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
 
 h5py = pytest.importorskip("h5py")
 GEOMETRY = FanArcGeometry.covering((16, 12), 1.5, even_angles(6, 360), source=60, detector=40)
@@ -179,7 +179,7 @@ def test_bad_files_are_one_line_that_names_them(path, break_file, says):
 
 def test_budget_is_kept(path, monkeypatch):
     write_sinogram(path, _counts())
-    monkeypatch.setattr(guard, "MEMORY_BUDGET", 100)
+    monkeypatch.setattr(header_limits, "MEMORY_BUDGET", 100)
     with pytest.raises(ScanweaveError, match="SCANWEAVE_MEMORY_BUDGET"):
         read_sinogram(path)
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.readers import read_scan
+from scanweave.studies.formats.image_reader import read_scan
+from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.scan import Scan
-from scanweave.studies.slices import slice_image, slice_images, slice_scan
-from scanweave.studies.writers import write_scan
+from scanweave.studies.slice_scans import slice_image, slice_images, slice_scan
 
 IMAGE = np.arange(12, dtype=np.float32).reshape(3, 4)
 

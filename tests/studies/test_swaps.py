@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from scanweave.studies.swaps import Profile, _Others, swapped
+from scanweave.studies.checks.swapped_names import Profile, _Others, swapped
 
 NAMES = ("t1", "t2", "flair")
 CENTRES = {"t1": 0.2, "t2": 0.5, "flair": 0.8}

@@ -12,8 +12,8 @@ import torch
 from scanweave.audit.figures import curve_plot, history_plot, picture_row, structure_plot, views_plot
 from scanweave.audit.settings import AuditSettings
 from scanweave.measures.bootstrap import Interval, bootstrap
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import NOISE, OWN, strongest, target_of
-from scanweave.measures.stability.setup import Setup
 from scanweave.measures.stability.validity import Check
 from scanweave.measures.summary import ENOUGH, sureness
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table, Text
@@ -29,9 +29,15 @@ TITLES = {
 }
 STRUCTURES = "AUC, small structures"
 FORMATS = {
-    "PSNR [dB]": "{:.1f}", STRUCTURES: "{:.3f}", "amplification": "{:.2f}", "amplification, measurement": "{:.2f}",
-    "amplification, image": "{:.2f}", "with noise": "{:.2f}", "error": "{:.3f}", "largest error": "{:.3f}",
-}  # fmt: skip
+    "PSNR [dB]": "{:.1f}",
+    STRUCTURES: "{:.3f}",
+    "amplification": "{:.2f}",
+    "amplification, measurement": "{:.2f}",
+    "amplification, image": "{:.2f}",
+    "with noise": "{:.2f}",
+    "error": "{:.3f}",
+    "largest error": "{:.3f}",
+}
 """How figures of a column are written."""
 SEEN = {"auc": "AUC", "cnr": "CNR"}
 """Headings of what is measured of a small structure."""
@@ -119,23 +125,36 @@ def _perturbed(domain: str, found: StabilityAudit, setup: Setup, settings: Audit
         for share in settings.radii:
             group = worst[(worst["method"] == name) & (worst["share"] == share)]
             noise = table[(table["method"] == name) & (table["share"] == share) & (table["kind"] == NOISE)]
-            rows.append({
-                "method": name, "η": f"{share:.1%}", "amplification": _estimate(group, "amplification"),
-                "with noise": float(noise["amplification"].mean()),
-                "error": _estimate(group, "error"), "PSNR [dB]": float(group["psnr"].mean()),
-                "largest error": float(group["error"].max()),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "method": name,
+                    "η": f"{share:.1%}",
+                    "amplification": _estimate(group, "amplification"),
+                    "with noise": float(noise["amplification"].mean()),
+                    "error": _estimate(group, "error"),
+                    "PSNR [dB]": float(group["psnr"].mean()),
+                    "largest error": float(group["error"].max()),
+                }
+            )
     blocks: list[Block] = [
-        Figure(curve_plot(table), "Lines: strongest known perturbation. Dashed: noise of equal norm.",
-               "Relative error and amplification by size of the perturbation, for every method.", vector=True),
+        Figure(
+            curve_plot(table),
+            "Lines: strongest known perturbation. Dashed: noise of equal norm.",
+            "Relative error and amplification by size of the perturbation, for every method.",
+            vector=True,
+        ),
         Table(rows, "Means over images.", FORMATS),
-        Figure(_attacked(domain, found, setup, size),
-               f"One image under each method's own perturbation of {size:.1%}, on one grey scale.",
-               "Reconstructions of every method under its own attack."),
-        Figure(_attacked(domain, found, setup, size, change=True),
-               "What the perturbation changed: absolute differences, on one scale.",
-               "Absolute difference that the attack made, for every method."),
-    ]  # fmt: skip
+        Figure(
+            _attacked(domain, found, setup, size),
+            f"One image under each method's own perturbation of {size:.1%}, on one grey scale.",
+            "Reconstructions of every method under its own attack.",
+        ),
+        Figure(
+            _attacked(domain, found, setup, size, change=True),
+            "What the perturbation changed: absolute differences, on one scale.",
+            "Absolute difference that the attack made, for every method.",
+        ),
+    ]
     return Section(TITLES[domain], WORDS[domain], blocks)
 
 
@@ -162,12 +181,18 @@ def _structures(found: StabilityAudit) -> Section:
     pictures = picture_row({name: image.cpu().numpy() for name, image in found.pictures.items()})
     blocks: list[Block] = [
         Figure(pictures, "Text at the highest contrast.", "The image with text, and every method's reconstruction."),
-        Figure(structure_plot(table), "AUC by contrast of the structure.", "AUC by contrast for every insert.",
-               vector=True),
+        Figure(
+            structure_plot(table), "AUC by contrast of the structure.", "AUC by contrast for every insert.", vector=True
+        ),
         Table(short, "AUC, the mean over contrasts.", three),
-        Table(rows, "Every structure at every contrast. AUC and CNR (over the ring around it); recovered: the share of "
-              "the contrast that is shown.", {"AUC": "{:.3f}", "CNR": "{:.2f}", "recovered": "{:.2f}"}, folded=True),
-    ]  # fmt: skip
+        Table(
+            rows,
+            "Every structure at every contrast. AUC and CNR (over the ring around it); recovered: the share of "
+            "the contrast that is shown.",
+            {"AUC": "{:.3f}", "CNR": "{:.2f}", "recovered": "{:.2f}"},
+            folded=True,
+        ),
+    ]
     return Section("Small structures", lead, blocks)
 
 

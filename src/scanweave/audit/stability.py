@@ -15,11 +15,11 @@ from scanweave.audit.settings import AuditSettings
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, write_json
 from scanweave.measures.stability.attack import Attack, AttackSettings
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import Domain, stability_curve, strongest, target_of
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.more_views import measure_views
 from scanweave.measures.stability.structures import dots, draw_inserts, measure_structures, symbols
 from scanweave.measures.stability.validity import Check, check_attacks, check_gradients
-from scanweave.measures.stability.views import measure_views
 from scanweave.report.saving import save_table
 
 JSON, PAGE = "stability.json", "stability.html"

@@ -79,9 +79,9 @@ class CheckCohort:
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
         from scanweave.engine.progress import counted
-        from scanweave.studies.check import check_cohort
+        from scanweave.studies.checks.cohort_check import check_cohort
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.tables.check import check_table
+        from scanweave.studies.tables.table_check import check_table
 
         cohort = Cohort.open(self.cohort)
         if self.json:
@@ -131,8 +131,8 @@ class SplitCohort:
         Raises:
             ScanweaveError: There are other splits already, and `again` is not set.
         """
+        from scanweave import wording
         from scanweave.errors import ScanweaveError
-        from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.splits import Part, make_splits, write_splits
 
@@ -144,20 +144,21 @@ class SplitCohort:
         before = cohort.splits()
         if before not in (None, splits) and not self.again:
             raise ScanweaveError(
-                cohort.folder, f"is split already, into {before.folds} folds from seed {before.seed}",
+                cohort.folder,
+                f"is split already, into {before.folds} folds from seed {before.seed}",
                 "Give --again to split it anew; runs of the old folds then no longer know who tests",
-            )  # fmt: skip
+            )
         write_splits(cohort.folder, splits)
         parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
-        print(f"{words.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
+        print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
         if self.validation and sizes["train"] < FEW:
             more = sizes["train"] + sizes["validation"]
-            print(f"{words.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
+            print(f"{wording.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
         if held:
             stay = "stays" if len(held) == 1 else "stay"
-            print(f"{words.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
+            print(f"{wording.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
         return 0
 
 
@@ -172,14 +173,14 @@ class ShowCohort:
 
     def run(self) -> int:
         """Print counts and a table of the images that are there."""
-        from scanweave.studies import words
+        from scanweave import wording
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.tables.schema import read_schema
 
         cohort = Cohort.open(self.cohort)
         measured = {f"sinogram:{name}": count for name, count in cohort.counts("sinogram").items()}
         counts = " · ".join(f"{name} {count}" for name, count in {**measured, **cohort.counts()}.items())
-        sizes = f"{words.studies(len(cohort))} of {words.count(len(cohort.patients), 'patient')}"
+        sizes = f"{wording.studies(len(cohort))} of {wording.count(len(cohort.patients), 'patient')}"
         print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
         if cohort.sequences or cohort.masks:
             print(f"{counts}\nimages in {cohort.root}")

@@ -101,9 +101,9 @@ def findings(out: Path) -> list[str]:
     planted = {
         f"the unique sequence {unique} is the hardest": order[0] == unique,
         f"the redundant sequence {redundant} is the easiest": order[-1] == redundant,
-        f"the map of {unique} lights up in the enhancing rim, which it alone shows: {shown}":
-            area is not None and area["mean"] >= LIT,
-    }  # fmt: skip
+        f"the map of {unique} lights up in the enhancing rim, which it alone shows: {shown}": area is not None
+        and area["mean"] >= LIT,
+    }
     return [
         f"Hard to make from the others (C_d), hardest first: {', '.join(order)}",
         f"Found {sum(planted.values())} of {len(planted)} facts that were planted:",

@@ -100,9 +100,12 @@ def show_help(settings: Any, program: str) -> None:
     try:
         with _PLAIN, redirect_stdout(words):
             tyro.cli(
-                type(settings), default=settings, prog=program, args=["--help"],
+                type(settings),
+                default=settings,
+                prog=program,
+                args=["--help"],
                 config=(tyro.conf.FlagConversionOff,),
-            )  # fmt: skip
+            )
     except SystemExit:
         words.seek(0)
         print(words.read().split("\n\n", 2)[-1], end="")  # without the usage and the docstring for programmers

@@ -31,12 +31,11 @@ class Predict:
 
     def run(self) -> int:
         """Predict; exit status 1 if a study could not be predicted."""
-        from scanweave import api
+        from scanweave import api, wording
         from scanweave.cli.main import REFUSED
         from scanweave.engine.parts import part_of
         from scanweave.engine.progress import counted
         from scanweave.engine.run import Run
-        from scanweave.studies import words
         from scanweave.studies.cohort import Cohort
 
         run, cohort = Run.open(self.folder), Cohort.open(self.cohort)
@@ -45,12 +44,18 @@ class Predict:
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
         with counted("studies predicted") as progress:
             done = api.predict(
-                self.folder, cohort, self.out, targets=targets, studies=self.studies or None, device=self.device,
-                progress=progress, say=lambda line: print(line, file=sys.stderr),
-            )  # fmt: skip
-        complete = f" · nothing absent in {words.studies(len(done.complete))}" if done.complete else ""
-        failed = f" · {words.studies(len(done.failed))} failed" if done.failed else ""
-        where = f"wrote {words.count(done.made, done.what)} to {self.out}" if done.made else "wrote nothing"
+                self.folder,
+                cohort,
+                self.out,
+                targets=targets,
+                studies=self.studies or None,
+                device=self.device,
+                progress=progress,
+                say=lambda line: print(line, file=sys.stderr),
+            )
+        complete = f" · nothing absent in {wording.studies(len(done.complete))}" if done.complete else ""
+        failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""
+        where = f"wrote {wording.count(done.made, done.what)} to {self.out}" if done.made else "wrote nothing"
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{hint}")
         return REFUSED if done.failed else 0

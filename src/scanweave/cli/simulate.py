@@ -38,18 +38,26 @@ class SimulateBrain:
 
     def run(self) -> int:
         """Simulate, and say where the cohort is."""
+        from scanweave import wording
         from scanweave.engine.progress import counted
         from scanweave.simulate import simulate_brain
-        from scanweave.studies import words
 
         with counted("studies") as progress:
             cohort = simulate_brain(
-                self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress,
-                keep_removed=self.keep_removed, oracle=self.oracle, spacing=self.spacing, protocol=self.protocol,
-                missing=self.missing, dce_frames=self.dce_frames,
-            )  # fmt: skip
+                self.out,
+                subjects=self.subjects,
+                seed=self.seed,
+                workers=self.workers,
+                progress=progress,
+                keep_removed=self.keep_removed,
+                oracle=self.oracle,
+                spacing=self.spacing,
+                protocol=self.protocol,
+                missing=self.missing,
+                dce_frames=self.dce_frames,
+            )
         print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {words.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
+        print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
         return 0
 
 
@@ -84,18 +92,28 @@ class SimulateCt:
 
     def run(self) -> int:
         """Simulate, and say where the cohort is."""
+        from scanweave import wording
         from scanweave.engine.progress import counted
         from scanweave.simulate.ct.cohort import simulate_ct
-        from scanweave.studies import words
 
         with counted("studies") as progress:
             cohort = simulate_ct(
-                self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress,
-                size=self.size, field_of_view=self.field_of_view, geometry=self.geometry, views=self.views,
-                kvp=self.kvp, thresholds=self.thresholds, photons=self.photons, body={"texture": self.texture},
-            )  # fmt: skip
+                self.out,
+                subjects=self.subjects,
+                seed=self.seed,
+                workers=self.workers,
+                progress=progress,
+                size=self.size,
+                field_of_view=self.field_of_view,
+                geometry=self.geometry,
+                views=self.views,
+                kvp=self.kvp,
+                thresholds=self.thresholds,
+                photons=self.photons,
+                body={"texture": self.texture},
+            )
         print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {words.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
+        print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
         return 0
 
 

@@ -17,7 +17,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import Part, make_splits, write_splits
-from scanweave.studies.words import studies
+from scanweave.wording import studies
 
 FOLDS = 5
 """Folds of a cohort that nobody has split."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.states import file_state
+from scanweave.studies.formats.file_states import file_state
 
 
 def image_states(cohort: Cohort, columns: Sequence[str]) -> dict[str, dict[str, dict[str, list[int]]]]:

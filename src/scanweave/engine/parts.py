@@ -24,9 +24,10 @@ def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
     chosen = cohort.part(part, int(run.config.get("fold", 0)))
     if is_own(run, cohort) and run.config.get("splits", "") != splits_digest(cohort):
         raise ScanweaveError(
-            cohort.folder, "was split again after the fit: its test part may hold studies that trained the run",
+            cohort.folder,
+            "was split again after the fit: its test part may hold studies that trained the run",
             "Fit a new run, or restore splits.json",
-        )  # fmt: skip
+        )
     return chosen
 
 

@@ -12,7 +12,7 @@ from scanweave.engine.parts import is_own, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.studies.check import sound_studies
+from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 
 Kind = Literal["evaluation", "ranking", "explanation"]
@@ -61,9 +61,10 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         studies, where = part_of(run, cohort, chosen), f"the {chosen} part of fold {fold}"
     if len(studies) == 0:
         raise ScanweaveError(
-            cohort.folder, f"has no study to try the run on ({where})",
+            cohort.folder,
+            f"has no study to try the run on ({where})",
             "Split it with a test part, or name another: --part validation, train or all",
-        )  # fmt: skip
+        )
     name = "the cohort of the fit" if own else "this cohort" if part == "all" else "another cohort"
     say(f"studies: {len(studies)}, {where}, of {name}")
     if studies.sequences or studies.sinograms:

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.checks import checked_fraction, checked_names, checked_numbers
+from scanweave.measures.input_checks import checked_fraction, checked_names, checked_numbers
 
 FloatArray = NDArray[np.float64]
 Statistic = Callable[[FloatArray], Any]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import FloatArray, checked_classes, checked_shares, checked_truths
+from scanweave.measures.input_checks import FloatArray, checked_classes, checked_shares, checked_truths
 from scanweave.measures.proportions import proportion
 
 Spacing = Literal["width", "mass"]

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from sklearn import metrics
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.checks import IntArray, checked_classes, checked_numbers, checked_outcomes
+from scanweave.measures.input_checks import IntArray, checked_classes, checked_numbers, checked_outcomes
 
 
 def auroc(positive: ArrayLike, scores: ArrayLike) -> float:

@@ -18,7 +18,7 @@ from statsmodels.stats.multitest import multipletests
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import FloatArray, checked_fraction, checked_numbers
+from scanweave.measures.input_checks import FloatArray, checked_fraction, checked_numbers
 
 Statistic = Callable[[float], float]
 """From a supposed difference to how many standard errors the observed one lies above it."""

@@ -14,8 +14,8 @@ from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import BoolArray, FloatArray, checked_fraction, checked_names, checked_outcomes
 from scanweave.measures.comparisons import Aim, Comparison, wald
+from scanweave.measures.input_checks import BoolArray, FloatArray, checked_fraction, checked_names, checked_outcomes
 
 
 @dataclass(frozen=True)

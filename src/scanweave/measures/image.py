@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.gradients import deviation, similarity_maps
+from scanweave.measures.gradient_similarity import deviation, similarity_maps
 from scanweave.measures.regions import BoolArray, checked_region
 
 FloatArray = NDArray[np.floating]

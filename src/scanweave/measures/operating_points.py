@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import (
+from scanweave.measures.input_checks import (
     BoolArray,
     FloatArray,
     checked_fraction,

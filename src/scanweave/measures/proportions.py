@@ -16,8 +16,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import checked_fraction, checked_truths
 from scanweave.measures.comparisons import Aim, Comparison, Different, Statistic
+from scanweave.measures.input_checks import checked_fraction, checked_truths
 
 Method = Literal["wilson", "clopper-pearson"]
 

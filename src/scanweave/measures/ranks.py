@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.checks import checked_fraction, checked_numbers
+from scanweave.measures.input_checks import checked_fraction, checked_numbers
 
 FloatArray = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.foreground import bounding_box
+from scanweave.studies.preparing.foreground import bounding_box
 
 BoolArray = NDArray[np.bool_]
 

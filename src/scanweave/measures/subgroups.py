@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.checks import BoolArray, IntArray, checked_names, checked_truths
+from scanweave.measures.input_checks import BoolArray, IntArray, checked_names, checked_truths
 
 NOT_RECORDED = "not recorded"
 

@@ -34,9 +34,10 @@ class FbpConvNet(nn.Module):
         super().__init__()
         if not 1 <= channels_out <= channels_in or width < 1 or levels < 1:
             raise ScanweaveError(
-                "FbpConvNet", f"{channels_in} channels in, {channels_out} out, width {width}, {levels} levels",
+                "FbpConvNet",
+                f"{channels_in} channels in, {channels_out} out, width {width}, {levels} levels",
                 "Give positive numbers and no more channels out than in",
-            )  # fmt: skip
+            )
         widths = [width * 2**level for level in range(levels)]
         self.channels_out, self.stride = channels_out, 2 ** (levels - 1)
         self.down = nn.ModuleList(_double(a, b, bias) for a, b in zip([channels_in, *widths[:-1]], widths, strict=True))

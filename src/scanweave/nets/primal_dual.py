@@ -48,9 +48,10 @@ class LearnedPrimalDual(nn.Module):
         super().__init__()
         if min(channels, iterations, memory, width) < 1:
             raise ScanweaveError(
-                "LearnedPrimalDual", f"{channels} channels, {iterations} iterations, memory {memory}, width {width}",
+                "LearnedPrimalDual",
+                f"{channels} channels, {iterations} iterations, memory {memory}, width {width}",
                 "Give positive numbers",
-            )  # fmt: skip
+            )
         self.channels, self.memory = channels, memory
         self.projector = projector
         self.scale = 1 / _norm(projector, shape)

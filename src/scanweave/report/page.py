@@ -59,9 +59,14 @@ def write_report(
     page = _environment().get_template("page.html.j2")
     style = Markup(_environment().get_template("page.css").render())  # noqa: S704 - our own file, not input
     html = page.render(
-        title=title, subtitle=subtitle, entries=entries, provenance=provenance, citation=citation.strip(), style=style,
+        title=title,
+        subtitle=subtitle,
+        entries=entries,
+        provenance=provenance,
+        citation=citation.strip(),
+        style=style,
         footer=footer,
-    )  # fmt: skip
+    )
     path = Path(path)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

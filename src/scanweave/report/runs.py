@@ -11,7 +11,7 @@ from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.provenance import shown_path
 from scanweave.report.values import duration
-from scanweave.studies.words import count
+from scanweave.wording import count
 
 PARTS = {
     "train": "trains the network",

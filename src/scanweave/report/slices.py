@@ -17,7 +17,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from scanweave.report.style import DIFFERENCE, bare
-from scanweave.studies.foreground import removed_background
+from scanweave.studies.preparing.foreground import removed_background
 
 Plane = Literal["sagittal", "coronal", "axial"]
 PLANES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
-from scanweave.studies.readers import read_scan
-from scanweave.studies.sinogram_files import SinogramFiles
+from scanweave.studies.formats.image_reader import read_scan
+from scanweave.studies.formats.sinogram_hdf5 import SinogramFiles
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
-from scanweave.studies.words import count, studies
+from scanweave.wording import count, studies
 
 FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
@@ -309,9 +309,10 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
         if colon and kind in _FILES and not re.fullmatch(_SAFE_NAME, name):
             raise ScanweaveError(
-                path, f"column {field.name!r}: {name!r} cannot be a file name",
+                path,
+                f"column {field.name!r}: {name!r} cannot be a file name",
                 "Use letters, digits, '.', '_', '+' and '-' only",
-            )  # fmt: skip
+            )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -330,9 +331,10 @@ def _check_manifest(path: Path, frame: pd.DataFrame) -> None:
         if bool(bad.any()):
             row = int(bad.to_numpy().argmax())
             raise ScanweaveError(
-                path, f"row {row + 1}: {column} {named.iloc[row]!r} cannot be a file name",
+                path,
+                f"row {row + 1}: {column} {named.iloc[row]!r} cannot be a file name",
                 "Use letters, digits, '.', '_' and '-' only",
-            )  # fmt: skip
+            )
     twice = frame["study"].duplicated()
     if bool(twice.any()):
         name = frame["study"][twice].iloc[0]

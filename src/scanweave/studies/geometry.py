@@ -164,9 +164,13 @@ def resample(
         if sigma.max() > 0.05:
             volume = ndimage.gaussian_filter(volume, sigma)
         made = ndimage.affine_transform(
-            volume, transform[:3, :3], transform[:3, 3], output_shape=target.shape,
-            order=_ORDER[interpolation], mode="nearest",
-        )  # fmt: skip
+            volume,
+            transform[:3, :3],
+            transform[:3, 3],
+            output_shape=target.shape,
+            order=_ORDER[interpolation],
+            mode="nearest",
+        )
         made[~covered] = outside
         return made
 

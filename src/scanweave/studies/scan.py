@@ -78,9 +78,10 @@ class Scan:
         """
         if not 0 <= number < (self.frames or 1):
             raise ScanweaveError(
-                self.path or "data", f"has {self.frames or 1} channels, so no channel {number}",
+                self.path or "data",
+                f"has {self.frames or 1} channels, so no channel {number}",
                 "Check the file, or import the cohort again",
-            )  # fmt: skip
+            )
         if self.frames is None:
             return self
         return replace(self, load=lambda: self.load()[..., number].copy(order="F"), frames=None, times=None)

@@ -84,9 +84,10 @@ def make_splits(patients: Sequence[str], folds: int = 5, *, seed: int = 0, valid
     least = 3 if validation else 2
     if not least <= folds <= len(names):
         raise ScanweaveError(
-            "folds", f"{folds} folds of {len(names)} patients cannot be made",
+            "folds",
+            f"{folds} folds of {len(names)} patients cannot be made",
             f"Choose {least} to {len(names)} folds" if len(names) >= least else "Add patients",
-        )  # fmt: skip
+        )
     order = np.random.default_rng([seed, folds]).permutation(len(names)).tolist()
     assignment = {names[i]: position % folds for position, i in enumerate(order)}
     return Splits(folds, validation, seed, assignment)

@@ -80,7 +80,7 @@ _ENTRIES = (
         "MRI, Medical Image Analysis 2024",
         arxiv="2302.00517",
         class_name="Seq2Seq",
-        plan_class="scanweave.studies.plan:Plan",
+        plan_class="scanweave.studies.preparing.plan:Plan",
         verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
         presets=("small", "paper"),
     ),

@@ -9,12 +9,12 @@ from scanweave.audit.settings import AuditSettings
 from scanweave.audit.stability import audit_stability
 from scanweave.errors import ScanweaveError
 from scanweave.measures.stability.attack import AttackSettings, Target
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import stability_curve, strongest
 from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.more_views import largest_drop, measure_views
 from scanweave.measures.stability.structures import Insert, dots, measure_structures, symbols
 from scanweave.measures.stability.validity import check_attacks, check_gradients
-from scanweave.measures.stability.views import largest_drop, measure_views
 from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
 
@@ -70,8 +70,12 @@ def test_strongest_takes_the_better_of_own_and_transferred(audited):
 def test_a_sound_attack_passes_its_checks(audited):
     _, table, attacks = audited
     assert {check.check for check in check_attacks(table, attacks)} == {
-        "iterations", "radius", "transfer", "restarts", "noise"
-    }  # fmt: skip
+        "iterations",
+        "radius",
+        "transfer",
+        "restarts",
+        "noise",
+    }
     assert all(check.passed for check in check_attacks(table, attacks) if check.check != "restarts")
 
 

@@ -46,8 +46,12 @@ def test_windows_keep_the_scale(scans, disc, window):
 
 
 def test_windows_by_hand():
-    for window, middle, end in (("ram-lak", 1, 1), ("shepp-logan", 0.900316, 0.636620), ("cosine", 0.707107, 0),
-                                ("hann", 0.5, 0)):  # fmt: skip
+    for window, middle, end in (
+        ("ram-lak", 1, 1),
+        ("shepp-logan", 0.900316, 0.636620),
+        ("cosine", 0.707107, 0),
+        ("hann", 0.5, 0),
+    ):
         np.testing.assert_allclose(window_values(window, 3), [1, middle, end], atol=1e-6)
 
 

@@ -22,10 +22,15 @@ def _water(kvp=120, detector=DETECTOR):
     beam = tube_spectrum(kvp)
     area = (0.1 * density("water") * LENGTHS)[None, None]
     return Sinogram(
-        expected_counts(area, ("water",), beam, detector, 1e6), "counts", {"views": 1},
-        air=air_counts(beam, detector, 1e6), thresholds=np.array(detector.thresholds), energies=beam.energies,
-        photons=beam.photons, response=detector.response(beam.energies),
-    )  # fmt: skip
+        expected_counts(area, ("water",), beam, detector, 1e6),
+        "counts",
+        {"views": 1},
+        air=air_counts(beam, detector, 1e6),
+        thresholds=np.array(detector.thresholds),
+        energies=beam.energies,
+        photons=beam.photons,
+        response=detector.response(beam.energies),
+    )
 
 
 def test_water_of_any_thickness_attenuates_in_proportion():

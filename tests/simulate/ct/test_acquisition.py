@@ -6,7 +6,7 @@ from scanweave.physics.spectral.detectors import EnergyIntegrating, PhotonCounti
 from scanweave.physics.spectral.logarithm import line_integrals
 from scanweave.physics.spectral.spectra import tube_spectrum
 from scanweave.simulate.ct import MaterialMap, Plane, acquire, draw_body
-from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
+from scanweave.studies.formats.sinogram_hdf5 import read_sinogram, write_sinogram
 
 DETECTOR = PhotonCounting((25.0, 51.0, 65.0, 80.0))
 SPECTRUM = tube_spectrum(120)

@@ -7,7 +7,7 @@ from scanweave.physics.spectral.materials import density
 from scanweave.simulate.ct.anatomy import MAX_HU, REFERENCE, anchors, axial_map, densities_of_hounsfield, with_agent
 from scanweave.simulate.ct.maps import MATERIALS
 from scanweave.simulate.ct.plane import Plane
-from scanweave.studies.readers import read_scan
+from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.scan import Scan
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])

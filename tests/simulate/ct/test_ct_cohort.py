@@ -7,8 +7,8 @@ from scanweave.errors import ScanweaveError
 from scanweave.simulate.ct.cohort import simulate_ct, simulate_slice
 from scanweave.simulate.ct.maps import MATERIALS
 from scanweave.simulate.ct.settings import CtSettings
-from scanweave.studies.check import check_cohort
-from scanweave.studies.slices import slice_image
+from scanweave.studies.checks.cohort_check import check_cohort
+from scanweave.studies.slice_scans import slice_image
 
 SCAN = {"size": 24, "views": 40}
 

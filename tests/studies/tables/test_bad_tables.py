@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.tables.importing import import_table
 from scanweave.studies.tables.schema import parse_columns
+from scanweave.studies.tables.table_import import import_table
 
 ROWS = [
     ("a", 31, "m", 1.5),

@@ -3,8 +3,8 @@
 import pytest
 
 from scanweave.studies.layouts import import_cohort
-from scanweave.studies.tables.check import check_table
 from scanweave.studies.tables.schema import parse_columns, read_schema
+from scanweave.studies.tables.table_check import check_table
 
 TABLES = {
     "pbc2.csv.gz": (None, 1945, 312, "year"),

@@ -7,23 +7,27 @@ import pandas as pd
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.check import check_cohort
+from scanweave.studies.checks.cohort_check import check_cohort
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import Splits, make_splits, write_splits
-from scanweave.studies.tables.check import check_table
 from scanweave.studies.tables.schema import parse_columns, read_schema
+from scanweave.studies.tables.table_check import check_table
 
 
 def visits(n=30, seed=0):
     """Three visits of each patient, in no order."""
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({
-        "Patient ID": np.repeat(np.arange(n), 3), "year": np.tile([0.0, 1.0, 2.5], n),
-        "sex": np.repeat(rng.choice(["m", "f"], n), 3),
-        "bilirubin [mg/dl]": rng.exponential(2, 3 * n).round(2), "albumin": rng.normal(3.5, 0.4, 3 * n).round(2),
-        "stage": np.repeat(np.arange(n) % 3 + 1, 3),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "Patient ID": np.repeat(np.arange(n), 3),
+            "year": np.tile([0.0, 1.0, 2.5], n),
+            "sex": np.repeat(rng.choice(["m", "f"], n), 3),
+            "bilirubin [mg/dl]": rng.exponential(2, 3 * n).round(2),
+            "albumin": rng.normal(3.5, 0.4, 3 * n).round(2),
+            "stage": np.repeat(np.arange(n) % 3 + 1, 3),
+        }
+    )
     return frame.sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
@@ -186,10 +190,13 @@ def findings(cohort):
 def planted(n=60, seed=0):
     rng = np.random.default_rng(seed)
     outcome = np.arange(n) % 2
-    return pd.DataFrame({
-        "id": [f"p{i:03d}" for i in range(n)], "outcome": outcome,
-        **{f"x{k}": rng.normal(size=n).round(3) for k in range(5)},
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": [f"p{i:03d}" for i in range(n)],
+            "outcome": outcome,
+            **{f"x{k}": rng.normal(size=n).round(3) for k in range(5)},
+        }
+    )
 
 
 PLANTED = {

@@ -6,8 +6,8 @@ from deepinv.physics import LinearPhysics
 from torch import nn
 
 from scanweave.errors import ScanweaveError
-from scanweave.systems.acid.bren import bren_ratio, choose_feedback, feedback_map, measure_bren
 from scanweave.systems.acid.config import LoopSettings, NetworkSettings
+from scanweave.systems.acid.error_norm import bren_ratio, choose_feedback, feedback_map, measure_bren
 from scanweave.systems.acid.loop import Acid, Record
 from scanweave.systems.acid.network import Reconstruction, ScaleEquivariant, make_network
 

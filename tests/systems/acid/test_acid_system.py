@@ -18,13 +18,13 @@ from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.physics.variation import TotalVariation
 from scanweave.physics.views import with_views
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.sinogram_files import write_sinogram
-from scanweave.studies.slices import slice_image
+from scanweave.studies.formats.sinogram_hdf5 import write_sinogram
+from scanweave.studies.slice_scans import slice_image
 from scanweave.systems.acid.config import SMALL, SamplingSettings
+from scanweave.systems.acid.measurement_pairs import Pairs, load_pairs
 from scanweave.systems.acid.network import make_network
 from scanweave.systems.acid.objective import AcidObjective
 from scanweave.systems.acid.operators import describe, open_physics
-from scanweave.systems.acid.pairs import Pairs, load_pairs
 from scanweave.systems.acid.samples import PairSamples
 from scanweave.systems.acid.system import AcidSystem
 

@@ -15,8 +15,16 @@ from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.storage import load, save
 
 FAST = {"epochs": 8, "hidden": 4, "rounds": 2, "finalists": 4}
-TINY = {"epochs": 12, "hidden": 3, "rounds": 1, "finalists": 2, "levels": (0.25,), "teleports": (0.5,),
-        "learning_rate": 0.2, "steps": 2}  # fmt: skip
+TINY = {
+    "epochs": 12,
+    "hidden": 3,
+    "rounds": 1,
+    "finalists": 2,
+    "levels": (0.25,),
+    "teleports": (0.5,),
+    "learning_rate": 0.2,
+    "steps": 2,
+}
 UNEQUAL = {
     "check_sample_weight_equivalence_on_dense_data": "validation and folds are drawn by row: repeating rows moves them"
 }
@@ -34,12 +42,14 @@ def mixed(n=60, seed=0):
     """A table with numbers, gaps, text and yes/no, and its classes."""
     rng = np.random.default_rng(seed)
     target = np.arange(n) % 3
-    frame = pd.DataFrame({
-        "bilirubin": np.where(rng.random(n) < 0.2, np.nan, target * 3 + rng.normal(size=n)),
-        "sex": rng.choice(["male", "female", None], n),
-        "treated": rng.random(n) < 0.5,
-        "age": rng.integers(30, 80, n),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "bilirubin": np.where(rng.random(n) < 0.2, np.nan, target * 3 + rng.normal(size=n)),
+            "sex": rng.choice(["male", "female", None], n),
+            "treated": rng.random(n) < 0.5,
+            "age": rng.integers(30, 80, n),
+        }
+    )
     return frame, np.array(["better", "stable", "worse"])[target]
 
 
@@ -190,9 +200,18 @@ def test_search_on_some_patients_gives_the_winner_all():
 def test_named_switches_of_the_published_method(voting):
     frame, target = mixed()
     model = AdaMedGraphClassifier(
-        **FAST, voting=voting, thresholds="values", loss_weights="class", class_weight="balanced", shrinkage=0.3,
-        shrink="first", scaling="minmax", refit=False, calibrate=False, dropout=0.1,
-    ).fit(frame, target)  # fmt: skip
+        **FAST,
+        voting=voting,
+        thresholds="values",
+        loss_weights="class",
+        class_weight="balanced",
+        shrinkage=0.3,
+        shrink="first",
+        scaling="minmax",
+        refit=False,
+        calibrate=False,
+        dropout=0.1,
+    ).fit(frame, target)
     np.testing.assert_allclose(model.predict_proba(frame).sum(1), 1)
 
 

@@ -24,11 +24,17 @@ def table(n=80, seed=0):
     """Two visits of each patient; the second shows what became of the first."""
     rng = np.random.default_rng(seed)
     stage = np.arange(n) % 3
-    first = pd.DataFrame({
-        "id": [f"p{i:03d}" for i in range(n)], "year": 0.0, "stage": np.array(["I", "II", "III"])[stage],
-        "bilirubin (mg/dl)": (stage * 2 + rng.normal(size=n)).round(2), "sex": rng.choice(["m", "f"], n),
-        "arm": np.where(np.arange(n) < n // 2, "placebo", "drug"), "albumin": rng.normal(size=n).round(2),
-    })  # fmt: skip
+    first = pd.DataFrame(
+        {
+            "id": [f"p{i:03d}" for i in range(n)],
+            "year": 0.0,
+            "stage": np.array(["I", "II", "III"])[stage],
+            "bilirubin (mg/dl)": (stage * 2 + rng.normal(size=n)).round(2),
+            "sex": rng.choice(["m", "f"], n),
+            "arm": np.where(np.arange(n) < n // 2, "placebo", "drug"),
+            "albumin": rng.normal(size=n).round(2),
+        }
+    )
     first.loc[::9, "albumin"] = np.nan
     grown = (first["bilirubin (mg/dl)"] + stage - 1 + rng.normal(size=n) / 4).round(2)
     return pd.concat([first, first.assign(year=1.0, **{"bilirubin (mg/dl)": grown})], ignore_index=True)
@@ -437,8 +443,8 @@ def test_first_visit_of_a_course_is_the_first_with_its_value(tmp_path):
 
 
 def test_course_of_ratios_takes_doubling_and_halving_as_equal():
-    from scanweave.studies.course import learn_course
-    from scanweave.studies.course_settings import CourseSettings
+    from scanweave.systems.adamedgraph.course_settings import CourseSettings
+    from scanweave.systems.adamedgraph.patient_course import learn_course
 
     change = pd.DataFrame({"change": [0.25, 0.5, 1.0, 2.0, 4.0]})
     rule = learn_course(change, pd.Series([True] * 5), CourseSettings(of="x", change="ratio"))
@@ -489,7 +495,7 @@ def test_conformal_limit_is_that_of_split_conformal():
         ("stage=label", {"course.of": "arm"}, "course.of: 'arm' holds no numbers"),
         ("stage=label", {"boosting.learner": "gcn"}, "boosting.learner: only appnp can be kept in a run"),
     ],
-)  # fmt: skip
+)
 def test_refused_question_is_one_line(tmp_path, said, config, words):
     with pytest.raises(ScanweaveError) as caught:
         fitted(imported(tmp_path, said), tmp_path / "run", **config)

@@ -14,7 +14,7 @@ from scanweave.measures.regions import named_regions
 from scanweave.studies.geometry import orient
 from scanweave.studies.scan import Scan
 from scanweave.systems.seq2seq.evaluation import evaluated, notes, read_pairs, summarise
-from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.native_grid import native_study
 from scanweave.systems.seq2seq.synthesis import means_of_others, predictions
 
 
@@ -183,10 +183,20 @@ def test_the_combined_prediction_is_the_mean_of_all_other_sources():
 
 def test_means_are_over_rows_and_intervals_over_patients():
     rows = [
-        {"study": f"s{i}", "patient": f"p{i // 2}", "kind": "pair", "source": "a", "target": "b", "region": "brain",
-         "psnr": 20.0 + i, "ssim": 0.5, "nmse": 0.1, "gmsd": np.nan}
+        {
+            "study": f"s{i}",
+            "patient": f"p{i // 2}",
+            "kind": "pair",
+            "source": "a",
+            "target": "b",
+            "region": "brain",
+            "psnr": 20.0 + i,
+            "ssim": 0.5,
+            "nmse": 0.1,
+            "gmsd": np.nan,
+        }
         for i in range(4)
-    ]  # fmt: skip
+    ]
     summary = summarise(pd.DataFrame(rows))
     assert set(summary["measure"]) == {"psnr", "ssim", "nmse"}
     psnr = summary[summary["measure"] == "psnr"]

@@ -10,7 +10,7 @@ from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.plan import IntensityRule
+from scanweave.studies.preparing.plan import IntensityRule
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 

@@ -5,12 +5,12 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.image import image_quality
-from scanweave.studies.plan import learn_plan
-from scanweave.studies.preparation import prepare
+from scanweave.studies.preparing.plan import learn_plan
+from scanweave.studies.preparing.preparation import prepare
+from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
-from scanweave.studies.settings import PreparationSettings
 from scanweave.studies.study import Study
-from scanweave.systems.seq2seq.native import native_study
+from scanweave.systems.seq2seq.native_grid import native_study
 
 GRID = np.diag([3.0, 3.0, 3.0, 1.0])
 SHAPE = (24, 26, 22)

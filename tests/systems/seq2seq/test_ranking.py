@@ -23,12 +23,17 @@ def table(patients=8, seed=0, absent=0.0, names=NAMES):
         base = 9.0 if source == target else i - 2.0 * j
         rows.append(
             {
-                "study": f"s{study}", "patient": f"p{study // 2}", "source": source, "target": target,
-                "kind": "self" if source == target else "pair", "region": "brain",
-                "psnr": 25 + base + rng.normal(), "ssim": 0.8 + base / 50 + rng.normal() / 50,
+                "study": f"s{study}",
+                "patient": f"p{study // 2}",
+                "source": source,
+                "target": target,
+                "kind": "self" if source == target else "pair",
+                "region": "brain",
+                "psnr": 25 + base + rng.normal(),
+                "ssim": 0.8 + base / 50 + rng.normal() / 50,
                 "gmsd": np.nan if study == 3 else 0.1 - base / 100 + rng.normal() / 100,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 

@@ -20,10 +20,16 @@ SPECTRUM, DETECTOR = tube_spectrum(120), PhotonCounting((20.0, 34.0, 51.0, 65.0,
 def _plan():
     beam = SPECTRUM.energies, DETECTOR.response(SPECTRUM.energies) * SPECTRUM.shares
     return SpectralPlan(
-        sinogram="ct", bins=tuple(f"bin{n}" for n in range(1, 6)), thresholds=DETECTOR.thresholds,
-        energies=tuple(beam[0]), weights=tuple(map(tuple, beam[1])), offset=(0.0,) * 5, scale=(1.0,) * 5,
-        span=spans(beam, np.zeros((5, 1))), materials=MATERIALS,
-    )  # fmt: skip
+        sinogram="ct",
+        bins=tuple(f"bin{n}" for n in range(1, 6)),
+        thresholds=DETECTOR.thresholds,
+        energies=tuple(beam[0]),
+        weights=tuple(map(tuple, beam[1])),
+        offset=(0.0,) * 5,
+        scale=(1.0,) * 5,
+        span=spans(beam, np.zeros((5, 1))),
+        materials=MATERIALS,
+    )
 
 
 @pytest.fixture(scope="module")

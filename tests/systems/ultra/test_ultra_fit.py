@@ -13,15 +13,21 @@ import scanweave as sw
 from scanweave.errors import ScanweaveError
 from scanweave.simulate.ct.cohort import simulate_ct
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.sinogram_files import read_sinogram, write_sinogram
-from scanweave.studies.slices import slice_image
+from scanweave.studies.formats.sinogram_hdf5 import read_sinogram, write_sinogram
+from scanweave.studies.slice_scans import slice_image
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.ultra.evaluation import ALL_BINS
 
 TINY = {
-    "network.width": 4, "network.levels": 2, "sampling.crop": [16, 16], "training.steps": 6, "training.warm_up": 1,
-    "training.validate_every": 3, "training.batch_size": 2, "training.device": "cpu",
-}  # fmt: skip
+    "network.width": 4,
+    "network.levels": 2,
+    "sampling.crop": [16, 16],
+    "training.steps": 6,
+    "training.warm_up": 1,
+    "training.validate_every": 3,
+    "training.batch_size": 2,
+    "training.device": "cpu",
+}
 
 
 def _quiet(line):
@@ -149,7 +155,7 @@ def _fewer_bins(s):
         (lambda s: replace(s, energies=None, photons=None, response=None), "the run tells its spectrum"),
         (lambda s: replace(s, geometry=s.geometry | {"kind": "helical"}), "unknown geometry 'helical'"),
     ],
-)  # fmt: skip
+)
 def test_bad_measurement_is_one_line(cohort, fitted, tmp_path, change, reason):
     study = _changed(cohort, tmp_path / "odd", change)
     with pytest.raises(ScanweaveError, match=reason) as caught:

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.batches import norms
-from scanweave.measures.stability.setup import Reconstruct
+from scanweave.measures.stability.audit_setup import Reconstruct
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scanweave.measures.stability.attack import (
     radii_of,
     random_perturbation,
 )
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.audit_setup import Setup
 
 Domain = Literal["measurement", "image"]
 OWN, NOISE = "own", "noise"
@@ -96,8 +96,10 @@ def _rows(
     image, size = torch.cat(made), norms(setup.truth)
     moved = torch.cat(change)
     columns: dict[str, Any] = {
-        "change": moved, "amplification": moved / size / share if share else torch.full_like(moved, float("nan")),
-        "error": relative_error(image, setup.truth), "psnr": psnr(image, setup.truth, setup.data_range),
-    }  # fmt: skip
+        "change": moved,
+        "amplification": moved / size / share if share else torch.full_like(moved, float("nan")),
+        "error": relative_error(image, setup.truth),
+        "psnr": psnr(image, setup.truth, setup.data_range),
+    }
     plain = pd.DataFrame({key: values.double().cpu().numpy() for key, values in columns.items()})
     return plain.assign(method=name, share=share, kind=kind, image=range(len(plain)), patient=setup.patients)

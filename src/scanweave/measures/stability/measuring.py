@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.batches import norms
-from scanweave.measures.stability.setup import Measure, Reconstruct
+from scanweave.measures.stability.audit_setup import Measure, Reconstruct
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.views import with_views
 

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.batches import pieces
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.audit_setup import Setup
 
 BoolArray = NDArray[np.bool_]
 RING = 3

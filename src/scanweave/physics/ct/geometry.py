@@ -183,9 +183,14 @@ class FanGeometry(CtGeometry):
         pitch = pixel * (source + detector) / source
         count = 2 * math.ceil(cls._half_width(math.asin(reach / source), source + detector) / pitch) + 1
         return cls(
-            shape=shape, pixel=pixel, angles=tuple(angles), detectors=count, pitch=pitch, source=source,
+            shape=shape,
+            pixel=pixel,
+            angles=tuple(angles),
+            detectors=count,
+            pitch=pitch,
+            source=source,
             detector=detector,
-        )  # fmt: skip
+        )
 
     @staticmethod
     @abstractmethod

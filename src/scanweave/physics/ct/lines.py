@@ -57,9 +57,10 @@ def joseph_lines(geometry: CtGeometry) -> tuple[Lines, Lines]:
     steep = np.abs(down) >= np.abs(right)
     return (
         _lines((height, width), geometry.pixel, np.flatnonzero(steep), x[steep], y[steep], right[steep], down[steep]),
-        _lines((width, height), geometry.pixel, np.flatnonzero(~steep), y[~steep], x[~steep], down[~steep],
-               right[~steep]),
-    )  # fmt: skip
+        _lines(
+            (width, height), geometry.pixel, np.flatnonzero(~steep), y[~steep], x[~steep], down[~steep], right[~steep]
+        ),
+    )
 
 
 def _lines(

@@ -99,9 +99,10 @@ def _attenuate(area: Array, materials: Sequence[str], spectrum: Spectrum, weight
 def _check(area: Array, materials: Sequence[str], photons: float) -> None:
     if area.ndim < 1 or area.shape[0] != len(materials):
         raise ScanweaveError(
-            "area densities", f"their shape {area.shape} does not begin with {len(materials)} materials",
+            "area densities",
+            f"their shape {area.shape} does not begin with {len(materials)} materials",
             "Give one map for each material",
-        )  # fmt: skip
+        )
     if not np.isfinite(area).all():
         raise ScanweaveError("area densities", "hold values that are not finite", "Check the maps and the projector")
     if not 0 < photons <= MAX_PHOTONS:

@@ -73,9 +73,10 @@ def decompose_images(
     root = np.sqrt(np.ones(len(matrix)) if weights is None else np.asarray(weights, np.float64))
     if images.shape[0] != len(matrix) or root.shape != (len(matrix),):
         raise ScanweaveError(
-            "images", f"{images.shape[0]} bins, but attenuation of {len(matrix)} and weights of {root.shape}",
+            "images",
+            f"{images.shape[0]} bins, but attenuation of {len(matrix)} and weights of {root.shape}",
             "Use the bins of the scan",
-        )  # fmt: skip
+        )
     system = root[:, None] * matrix
     _check_condition(system)
     pixels = root[:, None] * np.asarray(images, np.float64).reshape(len(matrix), -1) / PER_CM_TO_PER_MM
@@ -118,6 +119,7 @@ def _check_condition(system: Array) -> None:
     few = system.shape[0] < system.shape[1]
     if few or np.linalg.cond(scaled) > MAX_CONDITION:
         raise ScanweaveError(
-            "materials", f"{system.shape[1]} cannot be told apart in {system.shape[0]} bins",
+            "materials",
+            f"{system.shape[1]} cannot be told apart in {system.shape[0]} bins",
             "Decompose into fewer materials, or use more bins",
-        )  # fmt: skip
+        )

@@ -56,9 +56,10 @@ def decompose_counts(
     """
     if counts.shape[0] != detector.bins or len(materials) > detector.bins:
         raise ScanweaveError(
-            "counts", f"{counts.shape[0]} bins for a detector of {detector.bins} and {len(materials)} materials",
+            "counts",
+            f"{counts.shape[0]} bins for a detector of {detector.bins} and {len(materials)} materials",
             "Use the bins of the scan, at least one for each material",
-        )  # fmt: skip
+        )
     if not (np.isfinite(counts).all() and (counts >= 0).all()):
         raise ScanweaveError("counts", "hold NaN, infinite or negative readings", "Repair them first")
     model = _Model(materials, spectrum, detector, photons)

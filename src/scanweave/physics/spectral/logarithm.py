@@ -114,9 +114,10 @@ def _check_readings(counts: Array, dead: NDArray[np.bool_], dark: NDArray[np.boo
     if dead.any() and policy == "refuse":
         place, share = np.argwhere(dead)[0], 100 * dead.mean()
         raise ScanweaveError(
-            "counts", f"{share:.2g} % are NaN, first at bin {place[0]}, view {place[1]}, detector {place[2]}",
+            "counts",
+            f"{share:.2g} % are NaN, first at bin {place[0]}, view {place[1]}, detector {place[2]}",
             'Repair them, or pass dead="interpolate"',
-        )  # fmt: skip
+        )
     for axes, what, advice in (
         ((1, 2), "bin", "Lower its threshold, raise the dose or leave the bin out"),
         ((0, 2), "view", "Leave the view out of counts and geometry"),

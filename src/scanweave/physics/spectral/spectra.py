@@ -23,10 +23,18 @@ _LOWEST = 10.0
 
 _AIR = np.array(
     [
-        (10, 4.742), (15, 1.334), (20, 0.5389), (30, 0.1537), (40, 0.06833), (50, 0.04098), (60, 0.03041),
-        (80, 0.02407), (100, 0.02325), (150, 0.02496),
+        (10, 4.742),
+        (15, 1.334),
+        (20, 0.5389),
+        (30, 0.1537),
+        (40, 0.06833),
+        (50, 0.04098),
+        (60, 0.03041),
+        (80, 0.02407),
+        (100, 0.02325),
+        (150, 0.02496),
     ]
-)  # fmt: skip
+)
 """Energy [keV] and mass energy-absorption coefficient of dry air [cm²/g] (Hubbell and Seltzer, NISTIR 5632, 1995)."""
 
 
@@ -47,15 +55,17 @@ class Spectrum:
     def __post_init__(self) -> None:
         if self.energies.ndim != 1 or self.energies.shape != self.photons.shape or not len(self.energies):
             raise ScanweaveError(
-                self.name, f"has {self.energies.shape} energies and {self.photons.shape} photon numbers",
+                self.name,
+                f"has {self.energies.shape} energies and {self.photons.shape} photon numbers",
                 "Give two lists of one length",
-            )  # fmt: skip
+            )
         fit = np.isfinite(self.photons).all() and (self.photons >= 0).all() and self.photons.sum() > 0
         if not (fit and np.isfinite(self.energies).all() and (np.diff(self.energies) > 0).all()):
             raise ScanweaveError(
-                self.name, "energies do not ascend, or photon numbers are negative, not finite or all zero",
+                self.name,
+                "energies do not ascend, or photon numbers are negative, not finite or all zero",
                 "Check the file or the tube settings that it came from",
-            )  # fmt: skip
+            )
 
     @property
     def shares(self) -> Array:

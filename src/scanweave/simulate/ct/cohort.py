@@ -32,10 +32,10 @@ from scanweave.simulate.ct.maps import MATERIALS, MaterialMap
 from scanweave.simulate.ct.settings import CtSettings
 from scanweave.simulate.writing import STUDIES, TRUTH, claim, name_of
 from scanweave.studies.cohort import ABOUT, Cohort
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.sinogram_hdf5 import write_sinogram
 from scanweave.studies.sinogram import Sinogram
-from scanweave.studies.sinogram_files import write_sinogram
-from scanweave.studies.slices import slice_scan
-from scanweave.studies.writers import write_scan
+from scanweave.studies.slice_scans import slice_scan
 
 SINOGRAM, BINS, MAPS = "ct.h5", "bins.nii.gz", "materials.nii.gz"
 AGENTS = ("iodine", "gadolinium")
@@ -98,9 +98,12 @@ def _projection(scan: CtGeometry, factor: int, rays: int) -> Callable[[NDArray[A
 
     rows, columns = scan.shape
     fine = replace(
-        scan, shape=(rows * factor, columns * factor), pixel=scan.pixel / factor, detectors=scan.detectors * rays,
+        scan,
+        shape=(rows * factor, columns * factor),
+        pixel=scan.pixel / factor,
+        detectors=scan.detectors * rays,
         pitch=scan.pitch / rays,
-    )  # fmt: skip
+    )
     projector = Projector(fine)
 
     def project(images: NDArray[Any]) -> NDArray[Any]:

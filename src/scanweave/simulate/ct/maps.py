@@ -53,9 +53,10 @@ class MaterialMap:
         rows, columns = self.plane.rows // factor, self.plane.columns // factor
         if (rows * factor, columns * factor) != (self.plane.rows, self.plane.columns):
             raise ScanweaveError(
-                "supersampling", f"{self.plane.rows} × {self.plane.columns} pixels do not divide by {factor}",
+                "supersampling",
+                f"{self.plane.rows} × {self.plane.columns} pixels do not divide by {factor}",
                 "Draw the map on plane.finer(factor)",
-            )  # fmt: skip
+            )
         blocks = self.densities.reshape(-1, rows, factor, columns, factor)
         averaged = blocks.mean(axis=(2, 4), dtype=np.float64).astype(np.float32)
         return replace(self, densities=averaged, plane=Plane(rows, columns, self.plane.spacing * factor))

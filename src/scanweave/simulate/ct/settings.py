@@ -72,6 +72,9 @@ class CtSettings(BaseModel):
         if self.geometry == "parallel":
             return ParallelGeometry.covering(shape, self.pixel, even_angles(self.views, 180.0))
         return _FANS[self.geometry].covering(
-            shape, self.pixel, even_angles(self.views, 360.0), source=_SOURCE * self.field_of_view,
+            shape,
+            self.pixel,
+            even_angles(self.views, 360.0),
+            source=_SOURCE * self.field_of_view,
             detector=_DETECTOR * self.field_of_view,
-        )  # fmt: skip
+        )

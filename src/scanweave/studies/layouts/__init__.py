@@ -94,13 +94,14 @@ def import_cohort(
         ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
     """
     if _is_clinical(src, layout):
-        from scanweave.studies.tables.importing import import_table
+        from scanweave.studies.tables.table_import import import_table
 
         if rename or leave_out or patient is not None:
             raise ScanweaveError(
-                "cohort import", "--rename, --leave-out and --patient are for images",
+                "cohort import",
+                "--rename, --leave-out and --patient are for images",
                 "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
-            )  # fmt: skip
+            )
         one = src if isinstance(src, str | Path) else src[0]
         return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, say=say)
     if columns or like is not None or sheet is not None:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.formats.image_reader import suffix
 from scanweave.studies.layouts.bids import DATATYPES, list_bids
 from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
 from scanweave.studies.layouts.folders import list_flat, list_folders
 from scanweave.studies.layouts.listing import Listing, images, stem
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.table import list_table
-from scanweave.studies.readers import suffix
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "nnunet": list_nnunet,

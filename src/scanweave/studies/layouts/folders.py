@@ -20,8 +20,26 @@ _LIKELY = re.compile(
     re.IGNORECASE,
 )
 """Names that folders of sessions have: a word and a number, a number, a date."""
-_CATEGORIES = {"anat", "perf", "dwi", "func", "mr", "mri", "nifti", "nii", "image", "images", "raw", "mask", "masks",
-               "label", "labels", "seg", "segmentations", "data"}  # fmt: skip
+_CATEGORIES = {
+    "anat",
+    "perf",
+    "dwi",
+    "func",
+    "mr",
+    "mri",
+    "nifti",
+    "nii",
+    "image",
+    "images",
+    "raw",
+    "mask",
+    "masks",
+    "label",
+    "labels",
+    "seg",
+    "segmentations",
+    "data",
+}
 """Folders within a subject that say what lies there, not when it was taken."""
 
 

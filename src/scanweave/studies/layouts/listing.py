@@ -14,9 +14,9 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
+from scanweave.studies.formats.image_reader import suffix
 from scanweave.studies.layouts.names import Named, display_order
-from scanweave.studies.readers import suffix
-from scanweave.studies.words import count, studies
+from scanweave.wording import count, studies
 
 SHOWING = ("scan:", "sinogram:")
 """Columns of which a study must have one."""
@@ -122,9 +122,10 @@ class Listing:
         if clashes:
             more = f" (and {len(clashes) - 1} more such pairs)" if len(clashes) > 1 else ""
             raise ScanweaveError(
-                self.root, f"{clashes[0]}{more}",
+                self.root,
+                f"{clashes[0]}{more}",
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
-            )  # fmt: skip
+            )
         rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith(SHOWING) for c in row)]
         columns = {column for row in rows for column in row if ":" in column}
         kinds = ("sinogram:", "scan:", "mask:", "label:", "table:")
@@ -145,9 +146,10 @@ class Listing:
         rows = self.rows()
         if not rows:
             raise ScanweaveError(
-                self.root, f"no study with a known sequence was found in the {self.layout} layout{self._hint()}",
+                self.root,
+                f"no study with a known sequence was found in the {self.layout} layout{self._hint()}",
                 "Map your names by --rename WORD=name, or name the layout by --layout",
-            )  # fmt: skip
+            )
         root = str(self.root.resolve())
         return Cohort.create(
             out, rows, root=root, name=name or self.root.resolve().name, source=root, layout=self.layout

@@ -32,8 +32,17 @@ SPELLINGS: dict[str, str] = {
 }
 """Names of sequences and how people spell them, word by word, in any case; the order is the order of display."""
 
-GENERIC = {"seg": "seg", "segmentation": "seg", "dseg": "seg", "mask": "mask", "label": "label", "labels": "label",
-           "gt": "label", "groundtruth": "label", "roi": "roi"}  # fmt: skip
+GENERIC = {
+    "seg": "seg",
+    "segmentation": "seg",
+    "dseg": "seg",
+    "mask": "mask",
+    "label": "label",
+    "labels": "label",
+    "gt": "label",
+    "groundtruth": "label",
+    "roi": "roi",
+}
 """Words that make an image a label map without saying of what."""
 OBJECTS = {"lesion": "lesion", "lesions": "lesion", "brainmask": "brain", "tumor": "tumor", "tumour": "tumor"}
 """Words that make an image a label map and say of what."""
@@ -159,9 +168,10 @@ def _column(key: str, value: str) -> str | None:
     kind, _, name = value.rpartition(":")
     if kind not in ("", "scan", "mask") or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,39}", name):
         raise ScanweaveError(
-            "--rename", f"'{key}={value}' does not give a usable name",
+            "--rename",
+            f"'{key}={value}' does not give a usable name",
             "Use letters, digits, '_' and '-'; 'mask:NAME' for a label map; '-' to leave such files out",
-        )  # fmt: skip
+        )
     return f"{kind or 'scan'}:{name}"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
+from scanweave.studies.formats.image_reader import split_channel, suffix
 from scanweave.studies.layouts.listing import Listing
 from scanweave.studies.layouts.names import Named, Names, slug
-from scanweave.studies.readers import split_channel, suffix
 
 STUDY = ("study", "case", "case_id", "study_id", "id", "subject", "subject_id", "participant_id", "patient")
 PATIENT = ("patient", "patient_id", "subject", "subject_id", "participant_id")

@@ -99,10 +99,15 @@ class Schema(_Frozen):
 
     def bare(self) -> Schema:
         """What another table of the same columns needs: no notes, and no cells of what is left out."""
-        return Schema(rows=0, columns=tuple(
-            column.model_copy(update={"notes": (), "missing": 0} | ({"categories": ()} if column.role == "-" else {}))
-            for column in self.columns
-        ))  # fmt: skip
+        return Schema(
+            rows=0,
+            columns=tuple(
+                column.model_copy(
+                    update={"notes": (), "missing": 0} | ({"categories": ()} if column.role == "-" else {})
+                )
+                for column in self.columns
+            ),
+        )
 
     def save(self, folder: Path) -> None:
         """Write it beside the manifest."""
@@ -173,12 +178,19 @@ def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str])
         say(f"  absent: '{name}'{f': is it the column {near[0]!r}?' if near else ''}")
     return {
         name: Said(
-            role=column.role, unit=column.unit, kind=column.kind if column.kind in KINDS else None, name=column.name,
-            order=column.order, decimal=column.decimal, missing_values=column.missing_values,
-            categories=column.categories, known=True,
+            role=column.role,
+            unit=column.unit,
+            kind=column.kind if column.kind in KINDS else None,
+            name=column.name,
+            order=column.order,
+            decimal=column.decimal,
+            missing_values=column.missing_values,
+            categories=column.categories,
+            known=True,
         )
-        for name, column in there.items() if name in headings
-    } | {name: Said(role="-") for name in strange}  # fmt: skip
+        for name, column in there.items()
+        if name in headings
+    } | {name: Said(role="-") for name in strange}
 
 
 def _refuse_other_unit(known: str, near: Sequence[str]) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from deepinv.physics import LinearPhysics
 
 from scanweave.engine.selection import Choice, select_studies
+from scanweave.measures.stability.audit_setup import Measure, Reconstruct, Setup
 from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
-from scanweave.measures.stability.setup import Measure, Reconstruct, Setup
 from scanweave.studies.cohort import Cohort
+from scanweave.systems.acid.measurement_pairs import Pairs, load_pairs
 from scanweave.systems.acid.operators import is_complex
-from scanweave.systems.acid.pairs import Pairs, load_pairs
 
 if TYPE_CHECKING:
     from scanweave.systems.acid.system import AcidSystem
@@ -61,7 +61,13 @@ def setup_of(
         return system.methods(other), measuring(other, noise)
 
     return Setup(
-        truth=pairs.truth, measurement=pairs.measurement, methods=system.methods(physics), forward=physics.A,
-        measure=measuring(physics, noise), patients=pairs.patients, data_range=system.choices.data_range,
-        more=None if scanner is None else more, about=about,
-    )  # fmt: skip
+        truth=pairs.truth,
+        measurement=pairs.measurement,
+        methods=system.methods(physics),
+        forward=physics.A,
+        measure=measuring(physics, noise),
+        patients=pairs.patients,
+        data_range=system.choices.data_range,
+        more=None if scanner is None else more,
+        about=about,
+    )

@@ -73,9 +73,10 @@ class TuningSettings(_Settings):
         (0.0, 0.6, 0.8, 1.0), description="Stops that are tried; none named: loop.discrepancy stays."
     )
     tv_weights: tuple[float, ...] = Field(
-        (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1), min_length=1,
+        (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
+        min_length=1,
         description="Weights of the total variation that stands beside the loop as a control.",
-    )  # fmt: skip
+    )
     images: int = Field(16, gt=0, description="Validation images that they are tried on, at most.")
 
 
@@ -88,18 +89,36 @@ class AcidConfig(_Settings):
     loop: LoopSettings = LoopSettings()
     tuning: TuningSettings = TuningSettings()
     training: TrainingSettings = TrainingSettings(
-        steps=20_000, batch_size=8, learning_rate=1e-3, schedule="cosine", warm_up=100, clip_norm=1.0, ema_decay=0.999,
-        final_learning_rate=1e-5, validate_every=1_000, checkpoint_every=500, workers=0,
-    )  # fmt: skip
+        steps=20_000,
+        batch_size=8,
+        learning_rate=1e-3,
+        schedule="cosine",
+        warm_up=100,
+        clip_norm=1.0,
+        ema_decay=0.999,
+        final_learning_rate=1e-5,
+        validate_every=1_000,
+        checkpoint_every=500,
+        workers=0,
+    )
 
 
 SMALL = AcidConfig(
     network=NetworkSettings(width=16, levels=3),
     training=TrainingSettings(
-        steps=1_500, batch_size=8, learning_rate=2e-3, schedule="cosine", warm_up=50, clip_norm=1.0, ema_decay=0.99,
-        final_learning_rate=1e-5, validate_every=250, checkpoint_every=250, workers=0,
+        steps=1_500,
+        batch_size=8,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warm_up=50,
+        clip_norm=1.0,
+        ema_decay=0.99,
+        final_learning_rate=1e-5,
+        validate_every=250,
+        checkpoint_every=250,
+        workers=0,
     ),
-)  # fmt: skip
+)
 """Minutes on two cores at 64² to 128²."""
 
 LARGE = AcidConfig(preset="large")

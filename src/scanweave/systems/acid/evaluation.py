@@ -16,11 +16,11 @@ from scanweave.measures.slices import slice_quality
 from scanweave.measures.summary import summarise
 from scanweave.report.saving import save_figure, save_summary, save_table
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.words import count
 from scanweave.systems.acid.figures import comparison_sheet
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
-from scanweave.systems.acid.pairs import Pairs, load_pairs
+from scanweave.systems.acid.measurement_pairs import Pairs, load_pairs
 from scanweave.systems.acid.tuning import run_batched
+from scanweave.wording import count
 
 if TYPE_CHECKING:
     from scanweave.systems.acid.system import AcidSystem
@@ -104,10 +104,12 @@ def compare(
         with torch.no_grad():
             residual = norms(pairs.measurement - forward(made)) / norms(pairs.measurement)
         columns = {
-            "psnr": psnr(made, pairs.truth, data_range), "ssim": _similarity(made, pairs.truth, data_range),
-            "error": relative_error(made, pairs.truth), "residual": residual,
+            "psnr": psnr(made, pairs.truth, data_range),
+            "ssim": _similarity(made, pairs.truth, data_range),
+            "error": relative_error(made, pairs.truth),
+            "residual": residual,
             "rounds": record.rounds if record.residual else torch.zeros(len(pairs)),
-        }  # fmt: skip
+        }
         plain = pd.DataFrame({key: values.cpu().numpy() for key, values in columns.items()})
         rows.append(plain.assign(method=name, study=pairs.names, patient=pairs.patients))
     return pd.concat(rows, ignore_index=True), images

@@ -104,10 +104,15 @@ def _scanner(run: Run, plan: AcidPlan) -> Section:
 
 def _loop(chosen: Choices) -> Section:
     rows = [
-        {"images": KINDS.get(name) or f"smooth noise, {name.split()[-1]} of their size", "mean ratio": ratio["mean"],
-         "largest": ratio["worst"], "share at 1 or above": ratio["above"], "n": ratio["n"]}
+        {
+            "images": KINDS.get(name) or f"smooth noise, {name.split()[-1]} of their size",
+            "mean ratio": ratio["mean"],
+            "largest": ratio["worst"],
+            "share at 1 or above": ratio["above"],
+            "n": ratio["n"],
+        }
         for name, ratio in chosen.bren.items()
-    ]  # fmt: skip
+    ]
     tried = [
         {**{name: value for name, value in r.items() if name != "psnr"}, "PSNR [dB]": r["psnr"]} for r in chosen.tried
     ]

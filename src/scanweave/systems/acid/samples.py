@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from scanweave.errors import ScanweaveError
 from scanweave.systems.acid.config import SamplingSettings
-from scanweave.systems.acid.pairs import Pairs
+from scanweave.systems.acid.measurement_pairs import Pairs
 
 
 class PairSamples(Dataset[dict[str, Any]]):

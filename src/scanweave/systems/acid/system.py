@@ -21,22 +21,22 @@ from scanweave.engine.selection import Choice, refuse_options
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.variation import TotalVariation
-from scanweave.studies.check import sound_studies
+from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of, true_bins, with_truth
-from scanweave.studies.slices import slice_scan
+from scanweave.studies.measured_slices import same_pixel, same_thresholds, thresholds_of, true_bins, with_truth
+from scanweave.studies.slice_scans import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.acid import evaluation, report
 from scanweave.systems.acid.auditing import audit_setup
-from scanweave.systems.acid.bren import feedback_map
 from scanweave.systems.acid.config import AcidConfig
+from scanweave.systems.acid.error_norm import feedback_map
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
+from scanweave.systems.acid.measurement_pairs import Pairs, load_pairs, read_measurement
 from scanweave.systems.acid.network import Reconstruction, make_network
 from scanweave.systems.acid.operators import channels_of, describe, is_complex, open_physics
-from scanweave.systems.acid.pairs import Pairs, load_pairs, read_measurement
 from scanweave.systems.acid.plan import SINOGRAM, AcidPlan
 from scanweave.systems.acid.task import AcidTask
 from scanweave.systems.acid.tuning import CHOICES, Choices, choose
@@ -201,9 +201,10 @@ class AcidSystem:
         physics, thresholds, measurement = read_measurement(study)
         if physics.geometry.shape != self._grid(self.physics) or len(measurement) != len(self.channels):
             raise ScanweaveError(
-                study.id, f"{len(measurement)} bins on a grid of {physics.geometry.shape}",
+                study.id,
+                f"{len(measurement)} bins on a grid of {physics.geometry.shape}",
                 f"This run knows {len(self.channels)} bins on {self._grid(self.physics)}",
-            )  # fmt: skip
+            )
         same_pixel(physics.geometry.pixel, self.physics.geometry.pixel, study.id)
         if self.plan.thresholds:
             same_thresholds(thresholds, self.plan.thresholds, study.id)

@@ -11,9 +11,9 @@ from torch.utils.data import default_collate
 
 from scanweave.measures.batches import pieces, psnr
 from scanweave.systems.acid.config import AcidConfig
+from scanweave.systems.acid.measurement_pairs import Pairs
 from scanweave.systems.acid.network import make_network
 from scanweave.systems.acid.objective import AcidObjective
-from scanweave.systems.acid.pairs import Pairs
 from scanweave.systems.acid.samples import PairSamples
 
 BATCH = 16

@@ -17,11 +17,11 @@ from scanweave.files import read_json, write_json
 from scanweave.measures.batches import pieces, psnr
 from scanweave.measures.stability.measuring import noise_level
 from scanweave.physics.variation import TotalVariation
-from scanweave.systems.acid.bren import choose_feedback, feedback_map, measure_bren, plain
 from scanweave.systems.acid.config import AcidConfig
+from scanweave.systems.acid.error_norm import choose_feedback, feedback_map, measure_bren, plain
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
+from scanweave.systems.acid.measurement_pairs import Pairs
 from scanweave.systems.acid.operators import is_complex
-from scanweave.systems.acid.pairs import Pairs
 
 CHOICES = "acid.json"
 Say = Callable[[str], None]
@@ -115,12 +115,19 @@ def choose(
     record = Record()
     run_batched(Acid(phi, physics, settings, feedback=feedback, coupled=is_complex(physics)), pairs.measurement, record)
     return Choices(
-        step=best["step"], threshold=best["threshold"], feedback=kind, reason=reason, noise=noise,
+        step=best["step"],
+        threshold=best["threshold"],
+        feedback=kind,
+        reason=reason,
+        noise=noise,
         discrepancy=best["discrepancy"],
-        data_range=data_range, tv_weight=tune_variation(physics, pairs, config, data_range), bren=plain(ratios),
+        data_range=data_range,
+        tv_weight=tune_variation(physics, pairs, config, data_range),
+        bren=plain(ratios),
         tried=tried,
-        curve=[float(values.mean()) for values in record.residual], part=part,
-    )  # fmt: skip
+        curve=[float(values.mean()) for values in record.residual],
+        part=part,
+    )
 
 
 def tune_variation(physics: LinearPhysics, pairs: Pairs, config: AcidConfig, data_range: float) -> float:

@@ -71,9 +71,12 @@ class Search:
         choices: list[Choice] = []
         for i in edges if settings.graphs != "none" else ():
             thresholds = candidate_thresholds(
-                nodes.matrix[:, i], settings.levels, nodes.mass,
-                categorical=columns.categories[i] is not None, of_values=settings.thresholds == "values",
-            )  # fmt: skip
+                nodes.matrix[:, i],
+                settings.levels,
+                nodes.mass,
+                categorical=columns.categories[i] is not None,
+                of_values=settings.thresholds == "values",
+            )
             choices += [Choice(i, q, theta, a) for q, theta in thresholds.items() for a in settings.teleports]
         if settings.graphs != "features" or not choices:
             choices.append(Choice(None, 0.0, None, 1.0))

@@ -313,9 +313,15 @@ class _Start:
     def ensemble(self, learners: tuple[Learner, ...], temperature: float = 1.0) -> Ensemble:
         """The learners with all that they need."""
         return Ensemble(
-            self._builder.settings, self.columns, self.scaler, self.read, self.labelled, learners,
-            self._builder.classes, temperature,
-        )  # fmt: skip
+            self._builder.settings,
+            self.columns,
+            self.scaler,
+            self.read,
+            self.labelled,
+            learners,
+            self._builder.classes,
+            temperature,
+        )
 
     def plan(self, chosen: Sequence[Choice]) -> list[Choice]:
         """The same graphs with the thresholds of these patients: of the level that is nearest."""
@@ -331,9 +337,15 @@ class _Builder:
     """Everything that is given to a fit."""
 
     def __init__(
-        self, settings: BoostingSettings, table: pd.DataFrame, target: Indices, weight: Floats,
-        unlabelled: pd.DataFrame | None, classes: int, class_weights: Callable[[Indices, Floats], Floats],
-    ) -> None:  # fmt: skip
+        self,
+        settings: BoostingSettings,
+        table: pd.DataFrame,
+        target: Indices,
+        weight: Floats,
+        unlabelled: pd.DataFrame | None,
+        classes: int,
+        class_weights: Callable[[Indices, Floats], Floats],
+    ) -> None:
         self.settings, self.table, self.target, self.weight = settings, table, target, weight
         self.unlabelled, self.classes, self.class_weights = unlabelled, classes, class_weights
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
 
-from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.course_settings import CourseSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Column = str | int
@@ -29,9 +29,10 @@ class BoostingSettings(_Settings):
 
     rounds: PositiveInt = Field(10, description="Weak learners, one graph each; T of the paper.")
     levels: tuple[Share, ...] = Field(
-        (0.5, 0.25, 0.125, 0.0625), min_length=1,
+        (0.5, 0.25, 0.125, 0.0625),
+        min_length=1,
         description="Candidate thresholds of a graph, as quantiles of how far two patients lie apart; the paper's.",
-    )  # fmt: skip
+    )
     teleports: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.1, 0.5), min_length=1, description="Candidate shares of a patient's own values in APPNP; the paper's grid."
     )
@@ -84,9 +85,10 @@ class BoostingSettings(_Settings):
         False, description="New patients join the graph of the training patients, as in the paper, all at once."
     )
     finalists: PositiveInt | None = Field(
-        16, description="Candidates of a round that are trained, those by which unseen answers of a learner without "
+        16,
+        description="Candidates of a round that are trained, those by which unseen answers of a learner without "
         "a graph gain most; none: all, as published.",
-    )  # fmt: skip
+    )
     search_rows: PositiveInt = Field(
         2_000, description="Training patients on which the candidates of a round compete, at most; the winner has all."
     )
@@ -110,11 +112,24 @@ SMALL = AdaMedGraphConfig()
 PAPER = AdaMedGraphConfig(
     preset="paper",
     boosting=BoostingSettings(
-        hidden=256, learning_rate=1e-4, weight_decay=1e-4, dropout=0.1, teleports=(0.1,), thresholds="values",
-        loss_weights="class", class_weight="balanced", shrinkage=0.3, shrink="first", voting="logits",
-        scaling="minmax", refit=False, calibrate=False, finalists=None, epochs=100,
+        hidden=256,
+        learning_rate=1e-4,
+        weight_decay=1e-4,
+        dropout=0.1,
+        teleports=(0.1,),
+        thresholds="values",
+        loss_weights="class",
+        class_weight="balanced",
+        shrinkage=0.3,
+        shrink="first",
+        voting="logits",
+        scaling="minmax",
+        refit=False,
+        calibrate=False,
+        finalists=None,
+        epochs=100,
     ),
-)  # fmt: skip
+)
 """The published choices, without the faults of the released code."""
 
 PRESETS = {"small": SMALL, "paper": PAPER}

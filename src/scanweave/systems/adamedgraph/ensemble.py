@@ -72,9 +72,11 @@ class Nodes:
         """These and new patients, of mass 1 and without a label."""
         count = len(matrix)
         return Nodes(
-            np.vstack([self.matrix, matrix]), np.vstack([self.inputs, inputs]),
-            np.concatenate([self.target, np.full(count, -1)]), np.concatenate([self.mass, np.ones(count)]),
-        )  # fmt: skip
+            np.vstack([self.matrix, matrix]),
+            np.vstack([self.inputs, inputs]),
+            np.concatenate([self.target, np.full(count, -1)]),
+            np.concatenate([self.mass, np.ones(count)]),
+        )
 
 
 class Learner(Protocol):

@@ -19,8 +19,8 @@ from scanweave.measures.delong import auroc_interval
 from scanweave.measures.proportions import proportion
 from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.words import studies
 from scanweave.systems.adamedgraph.record import Record
+from scanweave.wording import studies
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
@@ -123,9 +123,16 @@ def evaluate(
     patients = table["patient"][known].tolist()
     found = measured(classes, answer.probabilities[known], answer.sets[known], prior, patients)
     rows = [
-        {"measure": name, "value": one.value, "low": one.low, "high": one.high, "patients": one.n,
-         "studies": len(classes)} for name, one in found.items()
-    ]  # fmt: skip
+        {
+            "measure": name,
+            "value": one.value,
+            "low": one.low,
+            "high": one.high,
+            "patients": one.n,
+            "studies": len(classes),
+        }
+        for name, one in found.items()
+    ]
     folder = Path(out) if out is not None else system.run.folder / "evaluation"
     left_out = dict.fromkeys(table["study"][~known], f"'{system.record.label}' is not known")
     error = calibration_error(classes, answer.probabilities[known])
@@ -189,9 +196,10 @@ def by_class(
             for measure, hits in right.items():
                 whose = np.array(patients)[owners[measure]].tolist()
                 found[measure] = (
-                    proportion(int(hits.sum()), len(hits)) if alone
+                    proportion(int(hits.sum()), len(hits))
+                    if alone
                     else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=REPEATS)
-                )  # fmt: skip
+                )
             for measure, one in found.items():
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
         rows.append(row)
@@ -222,9 +230,14 @@ def measured(
                 found[name] = auroc_interval(classes == 1, shares[:, 1], None if alone else patients)
                 continue
             found[name] = bootstrap_measure(
-                measure, [classes, shares, sets, prior], patients,
-                strata=strata, method="percentile", seed=0, repeats=REPEATS,
-            )  # fmt: skip
+                measure,
+                [classes, shares, sets, prior],
+                patients,
+                strata=strata,
+                method="percentile",
+                seed=0,
+                repeats=REPEATS,
+            )
         except ScanweaveError as error:
             if error.where not in ("classes", "strata", "positive"):  # a class without a row: there is no AUROC
                 raise

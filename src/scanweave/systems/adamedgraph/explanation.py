@@ -16,10 +16,10 @@ from scanweave.engine.selection import Choice, find_output, note_output, select_
 from scanweave.files import read_json, write_json
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.words import studies
 from scanweave.systems.adamedgraph import similar
 from scanweave.systems.adamedgraph.ensemble import Choice as Graph
 from scanweave.systems.adamedgraph.figures import patient_page
+from scanweave.wording import studies
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
@@ -109,10 +109,12 @@ def page_of(system: AdaMedGraph, answer: Answer, number: int, own: np.ndarray, f
     shares = dict(zip(classes, answer.probabilities[number].tolist(), strict=True))
     counts = similar.outcomes(system.ensemble, answer.matrix[number], own)
     graphs = [
-        (around_words(system, answer.matrix[number], learner.choice),
-         {name: around[str(k)] for k, name in enumerate(classes)})
+        (
+            around_words(system, answer.matrix[number], learner.choice),
+            {name: around[str(k)] for k, name in enumerate(classes)},
+        )
         for learner, around in zip(system.ensemble.learners, counts, strict=True)
-    ]  # fmt: skip
+    ]
     listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:SHOWN]]
     truth = answer.samples.labels[number]
     notes = [f"known {system.record.label}: {truth}" if isinstance(truth, str) else ""]

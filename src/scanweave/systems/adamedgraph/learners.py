@@ -54,9 +54,11 @@ class Weights:
             return ((2 * values - 1) * bound).repeat(candidates, 1, 1)
 
         return cls(
-            uniform(hidden, inputs), torch.zeros(candidates, hidden, 1, dtype=torch.float64),
-            uniform(classes, hidden), torch.zeros(candidates, classes, 1, dtype=torch.float64),
-        )  # fmt: skip
+            uniform(hidden, inputs),
+            torch.zeros(candidates, hidden, 1, dtype=torch.float64),
+            uniform(classes, hidden),
+            torch.zeros(candidates, classes, 1, dtype=torch.float64),
+        )
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All of them."""

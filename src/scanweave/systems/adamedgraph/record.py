@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.studies.course import Course
-from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.patient_course import Course
 from scanweave.systems.adamedgraph.samples import Question
 
 FILE = "question.json"

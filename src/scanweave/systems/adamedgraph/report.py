@@ -21,7 +21,6 @@ from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import citation, not_made, titled, tried_on
 from scanweave.report.saving import read_summary
-from scanweave.studies.words import count
 from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions, class_shares
 from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
@@ -33,6 +32,7 @@ from scanweave.systems.adamedgraph.figures import (
     reliability_diagram,
 )
 from scanweave.systems.adamedgraph.similar import homophily, likeness_of
+from scanweave.wording import count
 
 if TYPE_CHECKING:
     from scanweave.systems.adamedgraph.system import AdaMedGraph
@@ -69,13 +69,15 @@ def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
 def _learnt(system: AdaMedGraph) -> Section:
     record = system.record
     blocks: list[Block] = [
-        KeyNumbers([
-            ("patients learnt from", len(set(record.patients)), ""),
-            ("graphs", len(system.ensemble.learners), "one column each"),
-            ("variables offered", len(record.features), ""),
-        ]),
+        KeyNumbers(
+            [
+                ("patients learnt from", len(set(record.patients)), ""),
+                ("graphs", len(system.ensemble.learners), "one column each"),
+                ("variables offered", len(record.features), ""),
+            ]
+        ),
         *_graphs(system),
-    ]  # fmt: skip
+    ]
     blocks += [Caution(f"{name[0].upper()}{name[1:]} {words}.") for name, words in record.suspects.items()]
     if record.question.course is not None:
         blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
@@ -102,11 +104,17 @@ def _graphs(system: AdaMedGraph) -> list[Block]:
         found = homophily(learner.choice, system.ensemble.nodes)
         if found.by_chance:
             chance.append(str(number))
-        rows.append({
-            "round": number, "patients are alike with": graph_words(system, learner.choice),
-            "level": learner.choice.level or "equal", "vote": learner.vote, "error": learner.error,
-            "homophily": found.share, "by chance": f"{found.low:.2f} – {found.high:.2f}",
-        })  # fmt: skip
+        rows.append(
+            {
+                "round": number,
+                "patients are alike with": graph_words(system, learner.choice),
+                "level": learner.choice.level or "equal",
+                "vote": learner.vote,
+                "error": learner.error,
+                "homophily": found.share,
+                "by chance": f"{found.low:.2f} – {found.high:.2f}",
+            }
+        )
     caption = (
         "The graphs in the order in which boosting chose them. Homophily: share of a patient's neighbours with its own "
         "outcome, beside what 95 % of random deals of the outcomes give. Votes and errors are of "

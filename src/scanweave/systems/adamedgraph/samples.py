@@ -11,13 +11,13 @@ import pandas as pd
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.course import Course, changes, learn_course
 from scanweave.studies.tables.schema import Schema, read_schema
-from scanweave.studies.words import nearest
 from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_categories
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.ensemble import Ensemble
 from scanweave.systems.adamedgraph.intervals import Floats
+from scanweave.systems.adamedgraph.patient_course import Course, changes, learn_course
+from scanweave.wording import nearest
 
 COURSE = "course"
 SLACK = 0.1
@@ -45,9 +45,11 @@ class Samples:
     def joined(self, other: Samples) -> Samples:
         """These, then others."""
         return Samples(
-            pd.concat([self.table, other.table], ignore_index=True), self.studies + other.studies,
-            self.patients + other.patients, pd.concat([self.labels, other.labels], ignore_index=True),
-        )  # fmt: skip
+            pd.concat([self.table, other.table], ignore_index=True),
+            self.studies + other.studies,
+            self.patients + other.patients,
+            pd.concat([self.labels, other.labels], ignore_index=True),
+        )
 
     def known(self) -> Samples:
         """Those whose class is known."""
@@ -215,9 +217,11 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
     if question.course is not None or config.visits == "first":
         keep = _first_visits(cohort, question.course.settings.of if question.course else None)
     return Samples(
-        table[keep].reset_index(drop=True), names["study"][keep.to_numpy()].tolist(),
-        names["patient"][keep.to_numpy()].tolist(), labels[keep].reset_index(drop=True),
-    )  # fmt: skip
+        table[keep].reset_index(drop=True),
+        names["study"][keep.to_numpy()].tolist(),
+        names["patient"][keep.to_numpy()].tolist(),
+        labels[keep].reset_index(drop=True),
+    )
 
 
 def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mapping[str, str]) -> list[str]:

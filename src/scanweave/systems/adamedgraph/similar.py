@@ -52,13 +52,17 @@ def most_similar(ensemble: Ensemble, row: Floats, count: int, own: np.ndarray) -
     names = ensemble.columns.names
     return [
         Neighbour(
-            int(i), float(likeness[i]),
-            tuple(names[one.choice.feature] for one, met in zip(ensemble.learners, near[:, i], strict=True)
-                  if met and one.choice.feature is not None),
+            int(i),
+            float(likeness[i]),
+            tuple(
+                names[one.choice.feature]
+                for one, met in zip(ensemble.learners, near[:, i], strict=True)
+                if met and one.choice.feature is not None
+            ),
             int(nodes.target[i]),
         )
         for i in order[:count]
-    ]  # fmt: skip
+    ]
 
 
 def outcomes(ensemble: Ensemble, row: Floats, own: np.ndarray) -> list[dict[str, int]]:

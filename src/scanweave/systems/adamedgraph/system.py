@@ -16,15 +16,15 @@ from scanweave.engine.selection import Choice, refuse_options
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
-from scanweave.studies.tables.check import giving_away
 from scanweave.studies.tables.schema import read_schema
-from scanweave.studies.words import count
+from scanweave.studies.tables.table_check import giving_away
 from scanweave.systems.adamedgraph import evaluation, explanation, report, storage
 from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, AfterRound
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.record import Record, read_record, told
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, differences, gather, outside, strangers
+from scanweave.wording import count
 
 Say = Callable[[str], None]
 LEAST = 10
@@ -159,8 +159,12 @@ class AdaMedGraph:
         made = self._answered(Samples(frame, [study.id], [study.patient], pd.Series([None], dtype=object)))
         shares = dict(zip(self.record.classes, made.probabilities[0].tolist(), strict=True))
         best = max(shares, key=lambda name: shares[name])
-        return Study(study.id, study.patient, labels={self.record.label: best},
-                     table={f"probability_{name}": share for name, share in shares.items()})  # fmt: skip
+        return Study(
+            study.id,
+            study.patient,
+            labels={self.record.label: best},
+            table={f"probability_{name}": share for name, share in shares.items()},
+        )
 
     def predict_cohort(self, cohort: Cohort, out: Path, say: Say = print) -> int:
         """Write `predictions.csv` and a cohort of the predicted labels; see `evaluation.write_predictions`."""
@@ -231,20 +235,30 @@ def _learn(
     run.rewind(0, run.seconds)
     params = {**config.boosting.model_dump(), "categorical_features": _categorical(cohort, question)}
     model = AdaMedGraphClassifier(**params).fit(
-        both.table, both.labels.to_numpy(dtype=str), groups=both.patients, earlier=earlier,
-        validation=aside if aside.any() else None, after_round=_keeper(run, len(earlier), say),
-    )  # fmt: skip
+        both.table,
+        both.labels.to_numpy(dtype=str),
+        groups=both.patients,
+        earlier=earlier,
+        validation=aside if aside.any() else None,
+        after_round=_keeper(run, len(earlier), say),
+    )
     kept = len(model.ensemble_.learners)
     say(f"kept: {count(kept, 'round')}{', those of the best validation' if len(model.validation_curve_) else ''}")
     schema = read_schema(cohort.folder)
     nodes = np.full(len(aside), True) if config.boosting.refit else ~model.validation_rows_
     Record(
-        label=question.label, field=question.field, features=question.features, course=told(question.course),
+        label=question.label,
+        field=question.field,
+        features=question.features,
+        course=told(question.course),
         classes=tuple(map(str, model.classes_)),
-        studies=tuple(np.array(both.studies)[nodes]), patients=tuple(np.array(both.patients)[nodes]),
-        conformal=conformal_limit(model.validation_scores_, config.coverage), coverage=config.coverage,
-        units={c.name: c.unit for c in schema.columns if c.unit} if schema else {}, suspects=suspects,
-    ).save(run.folder)  # fmt: skip
+        studies=tuple(np.array(both.studies)[nodes]),
+        patients=tuple(np.array(both.patients)[nodes]),
+        conformal=conformal_limit(model.validation_scores_, config.coverage),
+        coverage=config.coverage,
+        units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
+        suspects=suspects,
+    ).save(run.folder)
     if schema is not None:
         schema.bare().save(run.folder)  # for tables of new patients
     storage.save(run.weights, model.ensemble_)

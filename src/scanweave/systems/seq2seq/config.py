@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from scanweave.engine.settings import TrainingSettings
-from scanweave.studies.settings import PreparationSettings
+from scanweave.studies.preparing.settings import PreparationSettings
 
 
 class _Settings(BaseModel):
@@ -84,10 +84,12 @@ class SamplingSettings(_Settings):
     crops_per_study: int = Field(8, gt=0, description="Crops from one study before the next is taken.")
     flip: bool = Field(True, description="Mirror left and right at random.")
     balance: float = Field(
-        0.0, ge=0, le=1,
+        0.0,
+        ge=0,
+        le=1,
         description="Share of samples whose target is drawn evenly over all sequences, then a study that has it, so "
         "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
-    )  # fmt: skip
+    )
     attempts: int = Field(8, gt=0, description="Tries to find a crop that is not all background.")
 
 
@@ -112,10 +114,17 @@ class Seq2SeqConfig(_Settings):
         orientation="LPS", crop=False, percentile=99.0, percentile_region="volume", headroom=2.0
     )
     training: TrainingSettings = TrainingSettings(
-        steps=1_000_000, batch_size=1, learning_rate=2e-4, schedule="poly", poly_power=0.9,
-        schedule_every=6_640, schedule_steps=6_640_000, final_learning_rate=1e-6,
-        validate_every=6_640, checkpoint_every=1_280,
-    )  # fmt: skip
+        steps=1_000_000,
+        batch_size=1,
+        learning_rate=2e-4,
+        schedule="poly",
+        poly_power=0.9,
+        schedule_every=6_640,
+        schedule_steps=6_640_000,
+        final_learning_rate=1e-6,
+        validate_every=6_640,
+        checkpoint_every=1_280,
+    )
 
     @model_validator(mode="after")
     def _crops_fit_the_latent(self) -> Self:
@@ -130,17 +139,33 @@ PAPER = Seq2SeqConfig()
 SMALL = Seq2SeqConfig(
     preset="small",
     network=NetworkSettings(
-        channels=(16,), blocks=1, lstm_layers=1, kernel_size=3, norm="none", source_code=True, shared_start=True,
+        channels=(16,),
+        blocks=1,
+        lstm_layers=1,
+        kernel_size=3,
+        norm="none",
+        source_code=True,
+        shared_start=True,
         gate_bias=2.0,
     ),
     objective=ObjectiveSettings(identity=0.5, cycle=0.5, self_share=0.25, beta=0.1, perceptual=0.0),
     sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
     preparation=PreparationSettings(),
     training=TrainingSettings(
-        steps=2_500, batch_size=4, learning_rate=4e-3, betas=(0.9, 0.98), warm_up=50, schedule="cosine", clip_norm=1.0,
-        ema_decay=0.99, final_learning_rate=1e-5, validate_every=500, checkpoint_every=100, workers=0,
+        steps=2_500,
+        batch_size=4,
+        learning_rate=4e-3,
+        betas=(0.9, 0.98),
+        warm_up=50,
+        schedule="cosine",
+        clip_norm=1.0,
+        ema_decay=0.99,
+        final_learning_rate=1e-5,
+        validate_every=500,
+        checkpoint_every=100,
+        workers=0,
     ),
-)  # fmt: skip
+)
 """A relative, small enough for a CPU.
 
 Its latent keeps the full size, since a voxel of 2 to 3 mm is as large as the paper's latent at 1 mm. The encoder is

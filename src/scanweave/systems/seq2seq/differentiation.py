@@ -20,13 +20,13 @@ from scanweave.report.maps import map_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES, telling_slice
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import Plan
-from scanweave.studies.preparation import Frame, to_native
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.preparing.plan import Plan
+from scanweave.studies.preparing.preparation import Frame, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
-from scanweave.studies.writers import write_scan
 from scanweave.systems.seq2seq.figures import differentiation_sheet
-from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
+from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from scanweave.report.grids import synthesis_grid
 from scanweave.report.saving import read_summary, save_figure, save_summary, save_table
 from scanweave.report.slices import telling_slice
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.preparation import PreparedStudy
+from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.figures import quality_matrix
-from scanweave.systems.seq2seq.native import NativeStudy, Volume, native_study
+from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
 

@@ -41,9 +41,15 @@ def _hyper(
     settings: NetworkSettings, channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1
 ) -> nn.Module:
     return HyperConv(
-        settings.code_length, channels_in, channels_out, kernel_size=kernel_size, rank=settings.rank,
-        dimensions=settings.dimensions, stride=stride, shared_start=settings.shared_start,
-    )  # fmt: skip
+        settings.code_length,
+        channels_in,
+        channels_out,
+        kernel_size=kernel_size,
+        rank=settings.rank,
+        dimensions=settings.dimensions,
+        stride=stride,
+        shared_start=settings.shared_start,
+    )
 
 
 def _convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.measures.perceptual import lpips
-from scanweave.studies.foreground import bounding_box
+from scanweave.studies.preparing.foreground import bounding_box
 
 LEAST = 64
 """Side [voxels] that the network needs; smaller slices get background around them."""

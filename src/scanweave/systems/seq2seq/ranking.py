@@ -267,9 +267,13 @@ def _plain(of: Centrality) -> list[dict[str, Any]]:
     rows = []
     for i, (score, place) in enumerate(zip(of.scores, of.places, strict=True)):
         row = {
-            "value": score.value, "low": score.low, "high": score.high,
-            "rank": place, "rank_low": of.ranks.low[i], "rank_high": of.ranks.high[i],
-        }  # fmt: skip
+            "value": score.value,
+            "low": score.low,
+            "high": score.high,
+            "rank": place,
+            "rank_low": of.ranks.low[i],
+            "rank_high": of.ranks.high[i],
+        }
         known = {name: None if math.isnan(value) else float(value) for name, value in row.items()}
         shares = [None if math.isnan(p) else float(p) for p in of.ranks.probability[i]]
         rows.append({**known, "rank": place, "probability": shares})

@@ -20,7 +20,7 @@ from scanweave.engine.checkpoint import write_weights
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder
-from scanweave.studies.plan import IntensityRule, Plan
+from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.systems.seq2seq.config import PAPER, NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
@@ -108,9 +108,10 @@ def _checked(reference: Mapping[str, Tensor], name: str, shape: tuple[int, ...])
     tensor = reference[name]
     if tuple(tensor.shape) != shape:
         raise ScanweaveError(
-            name, f"has the shape {tuple(tensor.shape)}, not {shape}",
+            name,
+            f"has the shape {tuple(tensor.shape)}, not {shape}",
             "Give weights of the paper's Generator, or the sizes that they were trained with",
-        )  # fmt: skip
+        )
     if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
         raise ScanweaveError(name, "holds something else than finite numbers", ADVICE)
     return tensor.float().contiguous()
@@ -162,9 +163,16 @@ def _unpickle(source: Path, plain: Path) -> None:
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=SECONDS_LIMIT, check=False,
-            stdin=subprocess.DEVNULL, env=kept | single, cwd=plain.parent,
-        )  # fmt: skip
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS_LIMIT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=kept | single,
+            cwd=plain.parent,
+        )
     except subprocess.TimeoutExpired as error:
         raise ScanweaveError(source, f"took longer than {SECONDS_LIMIT} s to read", ADVICE) from error
     if done.returncode:

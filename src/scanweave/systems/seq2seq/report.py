@@ -27,13 +27,13 @@ from scanweave.report.saving import SUMMARY
 from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import Plan
-from scanweave.studies.words import count
+from scanweave.studies.preparing.plan import Plan
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.ranking import ranked_measures
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
+from scanweave.wording import count
 
 PAPER = """\
 @article{han2024seq2seq,

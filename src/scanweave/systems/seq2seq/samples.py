@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scanweave.studies.cache import CachedStudy
+from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
 
 Range = tuple[int, int]
@@ -63,10 +63,15 @@ class CropSamples(Dataset[dict[str, Any]]):
         around = (study.backgrounds[name] for name in names)
         numbers = [self.sequences.index(name) for name in names]
         return {
-            "source": source.nan_to_num(next(around)), "source_covered": ~source.isnan(), "from": numbers[0],
-            "target": target.nan_to_num(next(around)), "target_covered": ~target.isnan(), "to": numbers[1],
-            "case": study.id, "number": index,
-        }  # fmt: skip
+            "source": source.nan_to_num(next(around)),
+            "source_covered": ~source.isnan(),
+            "from": numbers[0],
+            "target": target.nan_to_num(next(around)),
+            "target_covered": ~target.isnan(),
+            "to": numbers[1],
+            "case": study.id,
+            "number": index,
+        }
 
     def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
         """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""

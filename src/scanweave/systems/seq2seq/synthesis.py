@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from scanweave.studies.preparation import BACKGROUND
+from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
 from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -140,9 +140,17 @@ class Synthesizer:
             return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
 
         made = sliding_window_inference(
-            slices[None, None], window, 1, translate, overlap=0.25, mode="gaussian", cval=around,
-            padding_mode="constant", sw_device=self.device, device="cpu",
-        )  # fmt: skip
+            slices[None, None],
+            window,
+            1,
+            translate,
+            overlap=0.25,
+            mode="gaussian",
+            cval=around,
+            padding_mode="constant",
+            sw_device=self.device,
+            device="cpu",
+        )
         results = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
         return [result[0, 0].float() for result in results]
 

@@ -17,11 +17,11 @@ from scanweave.engine.selection import Choice
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.studies.cache import CachedStudy, PreparedCohort
-from scanweave.studies.check import sound_studies
+from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import Plan, learn_plan
-from scanweave.studies.preparation import PreparedStudy, background, prepare, restore
+from scanweave.studies.preparing.plan import Plan, learn_plan
+from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, restore
+from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
@@ -52,9 +52,12 @@ class Seq2Seq:
         network = with_weights(Seq2SeqNetwork(self.config.network), run.weights)
         settings = self.config.training.model_copy(update={"device": device, "precision": "fp32"})
         self.synthesizer = Synthesizer(
-            network.to(open_accelerator(settings).device), self.sequences, self.config.synthesis, self.config.sampling,
+            network.to(open_accelerator(settings).device),
+            self.sequences,
+            self.config.synthesis,
+            self.config.sampling,
             {name: background(self.plan, name) for name in self.sequences},
-        )  # fmt: skip
+        )
 
     @classmethod
     def fit(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-from scanweave.studies.cache import CachedStudy
+from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective

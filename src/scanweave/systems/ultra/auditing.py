@@ -10,8 +10,8 @@ import torch
 
 from scanweave.engine.selection import Choice, select_studies
 from scanweave.errors import ScanweaveError
+from scanweave.measures.stability.audit_setup import Measure, Reconstruct, Setup
 from scanweave.measures.stability.measuring import measuring, noise_levels, with_more
-from scanweave.measures.stability.setup import Measure, Reconstruct, Setup
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.ultra.figures import NAMES
@@ -52,11 +52,16 @@ def audit_setup(system: Ultra, cohort: Cohort, *, part: Choice | None = None, sa
         return methods(system, other), measuring(other, noise)
 
     return Setup(
-        truth=truth, measurement=lines, methods=methods(system, physics), forward=physics.A,
-        measure=measuring(physics, noise), patients=tuple(one.patient for one in images),
-        data_range=max(system.plan.span), more=None if scanner is None else more,
+        truth=truth,
+        measurement=lines,
+        methods=methods(system, physics),
+        forward=physics.A,
+        measure=measuring(physics, noise),
+        patients=tuple(one.patient for one in images),
+        data_range=max(system.plan.span),
+        more=None if scanner is None else more,
         about={**chosen.about, "left_out": left_out},
-    )  # fmt: skip
+    )
 
 
 def methods(system: Ultra, physics: CtPhysics) -> dict[str, Reconstruct]:

@@ -86,9 +86,16 @@ class UltraConfig(_Settings):
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()
     training: TrainingSettings = TrainingSettings(
-        steps=100_000, batch_size=8, learning_rate=1e-3, schedule="cosine", final_learning_rate=1e-5, clip_norm=1.0,
-        warm_up=100, validate_every=2_000, checkpoint_every=500,
-    )  # fmt: skip
+        steps=100_000,
+        batch_size=8,
+        learning_rate=1e-3,
+        schedule="cosine",
+        final_learning_rate=1e-5,
+        clip_norm=1.0,
+        warm_up=100,
+        validate_every=2_000,
+        checkpoint_every=500,
+    )
 
 
 PAPER = UltraConfig()
@@ -99,10 +106,20 @@ SMALL = UltraConfig(
     network=NetworkSettings(width=16, levels=3),
     sampling=SamplingSettings(crop=(48, 48)),
     training=TrainingSettings(
-        steps=6_000, batch_size=2, learning_rate=4e-3, betas=(0.9, 0.98), schedule="cosine", final_learning_rate=1e-5,
-        clip_norm=1.0, warm_up=50, ema_decay=0.99, validate_every=500, checkpoint_every=250, workers=0,
+        steps=6_000,
+        batch_size=2,
+        learning_rate=4e-3,
+        betas=(0.9, 0.98),
+        schedule="cosine",
+        final_learning_rate=1e-5,
+        clip_norm=1.0,
+        warm_up=50,
+        ema_decay=0.99,
+        validate_every=500,
+        checkpoint_every=250,
+        workers=0,
     ),
-)  # fmt: skip
+)
 """Small enough for a CPU: some minutes. Many small steps learn more in them than few large ones."""
 
 PRESETS = {"small": SMALL, "paper": PAPER}

@@ -16,12 +16,12 @@ from scanweave.measures.resolution import edge_mtf50, noise_summary
 from scanweave.measures.slices import contrast_to_noise, slice_quality
 from scanweave.measures.summary import summarise
 from scanweave.report.saving import save_figure, save_summary, save_table
-from scanweave.studies.slices import slice_image
+from scanweave.studies.slice_scans import slice_image
 from scanweave.studies.study import Study
-from scanweave.studies.words import count
 from scanweave.systems.ultra.figures import Pictures, material_sheet, profile_plot, spectral_sheet
 from scanweave.systems.ultra.images import SpectralImages
 from scanweave.systems.ultra.plan import SpectralPlan
+from scanweave.wording import count
 
 if TYPE_CHECKING:
     from scanweave.studies.cohort import Cohort

@@ -21,8 +21,8 @@ from scanweave.physics.ct.fbp import FilteredBackprojection, Window
 from scanweave.physics.ct.geometry import CtGeometry, geometry_from_dict
 from scanweave.physics.spectral.corrected import beam_of, corrected_lines
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, refuse_faults, thresholds_of
-from scanweave.studies.slices import slice_images
+from scanweave.studies.measured_slices import check_truth, refuse_faults, thresholds_of
+from scanweave.studies.slice_scans import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.ultra.plan import Beam
 

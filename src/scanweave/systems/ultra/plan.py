@@ -15,7 +15,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.physics.spectral.corrected import beam_of, same_beam
 from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image
 from scanweave.physics.spectral.materials import PER_CM_TO_PER_MM, density
-from scanweave.studies.measured import same_pixel, same_thresholds, thresholds_of
+from scanweave.studies.measured_slices import same_pixel, same_thresholds, thresholds_of
 from scanweave.studies.sinogram import Sinogram
 
 Array = NDArray[np.floating]

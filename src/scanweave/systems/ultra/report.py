@@ -17,7 +17,6 @@ from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
 from scanweave.report.saving import read_summary
-from scanweave.studies.words import count
 from scanweave.systems.ultra.evaluation import (
     ALL_BINS,
     ALL_MATERIALS,
@@ -31,6 +30,7 @@ from scanweave.systems.ultra.evaluation import (
 )
 from scanweave.systems.ultra.figures import NAMES
 from scanweave.systems.ultra.plan import SpectralPlan
+from scanweave.wording import count
 
 PAPER = """\
 @article{wu2021ultra,

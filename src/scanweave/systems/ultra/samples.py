@@ -36,9 +36,10 @@ class PatchSamples:
         if small is not None and not whole:
             rows, columns = small.fbp.shape[1:]
             raise ScanweaveError(
-                "sampling.crop", f"{settings.crop} is larger than {small.id}, {rows} × {columns} pixels",
+                "sampling.crop",
+                f"{settings.crop} is larger than {small.id}, {rows} × {columns} pixels",
                 "Choose a smaller crop",
-            )  # fmt: skip
+            )
         if whole and len({study.geometry for study in studies}) > 1:
             raise ScanweaveError("architecture", "learned primal–dual needs one geometry for all", "Choose another")
 

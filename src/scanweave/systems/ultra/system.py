@@ -18,14 +18,14 @@ from scanweave.engine.selection import Choice, refuse_options
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.audit_setup import Setup
 from scanweave.nets.sizes import parameter_count
 from scanweave.physics.ct.geometry import geometry_from_dict
-from scanweave.studies.check import sound_studies
+from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import same_thresholds, true_bins, with_truth
+from scanweave.studies.measured_slices import same_thresholds, true_bins, with_truth
 from scanweave.studies.scan import Scan
-from scanweave.studies.slices import slice_scan
+from scanweave.studies.slice_scans import slice_scan
 from scanweave.studies.study import Study
 from scanweave.systems.ultra import evaluation, report
 from scanweave.systems.ultra.auditing import audit_setup

@@ -81,15 +81,17 @@ def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, he
     voxels = int(np.prod([int(n) for n in shape], dtype=object))
     if voxels * held > MEMORY_BUDGET:
         raise ScanweaveError(
-            path, f"needs {voxels * held / 2**30:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
+            path,
+            f"needs {voxels * held / 2**30:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
             "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)",
-        )  # fmt: skip
+        )
     size = voxels * itemsize
     if size > there * MAX_RATIO or (size > BOMB_BYTES and size > there * BOMB_RATIO):
         raise ScanweaveError(
-            path, f"claims {size / 2**20:.0f} MiB from a file of {there / 2**10:.0f} KiB",
+            path,
+            f"claims {size / 2**20:.0f} MiB from a file of {there / 2**10:.0f} KiB",
             "It looks like a decompression bomb or an empty image: check where it came from",
-        )  # fmt: skip
+        )
 
 
 def check_geometry(path: Path, geometry: Geometry) -> Geometry:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.regions import named_regions
-from scanweave.studies.foreground import foreground
 from scanweave.studies.geometry import Geometry, orient, resample
-from scanweave.studies.plan import Plan
-from scanweave.studies.preparation import PreparedStudy, to_grid
-from scanweave.studies.repairs import repaired
+from scanweave.studies.preparing.foreground import foreground
+from scanweave.studies.preparing.plan import Plan
+from scanweave.studies.preparing.preparation import PreparedStudy, to_grid
+from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.study import Study
 
 Volume = NDArray[np.float32]

@@ -13,17 +13,55 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
-from scanweave.studies.tables.kinds import MOSTLY, Values, named_as_it_stands, understood
+from scanweave.studies.tables.column_kinds import MOSTLY, Values, named_as_it_stands, understood
 from scanweave.studies.tables.reading import read_frame
 from scanweave.studies.tables.schema import HEADING, Column, Role, Said, Schema, said_like
-from scanweave.studies.words import count, nearest, studies
+from scanweave.wording import count, nearest, studies
 
-PATIENTS = ("patient", "patient_id", "patientid", "patno", "subject", "subject_id", "subjid", "usubjid", "participant",
-            "participant_id", "pid", "patient_no", "patient_nr", "patient_number", "patienten_nr",
-            "patientennummer", "pat_id", "patid", "pat_nr", "randid", "mrn", "case_id", "rid", "id")  # fmt: skip
+PATIENTS = (
+    "patient",
+    "patient_id",
+    "patientid",
+    "patno",
+    "subject",
+    "subject_id",
+    "subjid",
+    "usubjid",
+    "participant",
+    "participant_id",
+    "pid",
+    "patient_no",
+    "patient_nr",
+    "patient_number",
+    "patienten_nr",
+    "patientennummer",
+    "pat_id",
+    "patid",
+    "pat_nr",
+    "randid",
+    "mrn",
+    "case_id",
+    "rid",
+    "id",
+)
 STUDIES = ("study", "study_id", "visit_id", "exam_id", "accession")
-TIMES = ("visit_date", "exam_date", "date", "visit_time", "test_time", "time", "visit", "year", "years", "month",
-         "months", "day", "days", "week", "period")  # fmt: skip
+TIMES = (
+    "visit_date",
+    "exam_date",
+    "date",
+    "visit_time",
+    "test_time",
+    "time",
+    "visit",
+    "year",
+    "years",
+    "month",
+    "months",
+    "day",
+    "days",
+    "week",
+    "period",
+)
 LABELS = ("label", "outcome", "target", "class")
 Say = Callable[[str], None]
 
@@ -89,8 +127,11 @@ def _roles(values: Mapping[str, Values], said: Mapping[str, Said]) -> dict[str, 
     usable = {h: v for h, v in values.items() if v.kind in ("number", "category")}
     timed = {h: v for h, v in values.items() if v.kind in ("number", "date")}
     named: list[tuple[Role, Mapping[str, Values], Sequence[str]]] = [
-        ("patient", values, PATIENTS), ("study", values, STUDIES), ("time", timed, TIMES), ("label", usable, LABELS),
-    ]  # fmt: skip
+        ("patient", values, PATIENTS),
+        ("study", values, STUDIES),
+        ("time", timed, TIMES),
+        ("label", usable, LABELS),
+    ]
     for role, offered, words in named:
         found = None if role in roles.values() else _first(offered, words, roles)
         if found is not None and (role != "time" or _tells_visits(values, roles, found)):
@@ -154,11 +195,21 @@ def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Ma
             else (found["unit"] if found and not clash and one.kind == "number" else "")
         )
         categories = tuple(sorted(one.values.dropna().unique())) if one.kind == "category" else ()
-        described.append(Column(
-            source=heading, name=name, role=roles[heading], kind=one.kind, unit=unit, categories=categories,
-            missing=int(one.values.isna().sum()), notes=one.notes, missing_values=known.missing_values,
-            order=one.order or known.order, decimal=one.decimal or known.decimal,
-        ))  # fmt: skip
+        described.append(
+            Column(
+                source=heading,
+                name=name,
+                role=roles[heading],
+                kind=one.kind,
+                unit=unit,
+                categories=categories,
+                missing=int(one.values.isna().sum()),
+                notes=one.notes,
+                missing_values=known.missing_values,
+                order=one.order or known.order,
+                decimal=one.decimal or known.decimal,
+            )
+        )
     return described
 
 

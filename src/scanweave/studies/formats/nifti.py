@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
+from scanweave.studies.formats.header_limits import ADVICE, ANEW, check_geometry, check_size, faults_of
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.guard import ADVICE, ANEW, check_geometry, check_size, faults_of
 from scanweave.studies.scan import ONE_FRAME, Scan
 
 NEGLIGIBLE = 0.05
@@ -140,9 +140,10 @@ def _conflict(
         return []
     if same_space and apart > min(geometry.spacing):
         raise ScanweaveError(
-            path, f"sform and qform both claim to be right and lie {apart:.3g} mm apart",
+            path,
+            f"sform and qform both claim to be right and lie {apart:.3g} mm apart",
             "Find out which is right, then set the code of the other to 0 in a copy",
-        )  # fmt: skip
+        )
     return [Finding("position", "repaired", f"sform and qform lie {apart:.2g} mm apart", "the sform is used")]
 
 

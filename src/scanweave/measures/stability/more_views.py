@@ -11,7 +11,7 @@ from torch import Generator
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.batches import pieces, psnr, relative_error
-from scanweave.measures.stability.setup import Setup
+from scanweave.measures.stability.audit_setup import Setup
 
 
 def measure_views(setup: Setup, factors: Sequence[float], *, seed: int = 0, batch: int = 8) -> pd.DataFrame:

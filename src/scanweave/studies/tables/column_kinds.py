@@ -252,9 +252,10 @@ def _day_order(heading: str, parts: pd.DataFrame) -> str:
         return "mdy"
     day, mark, month, year = parts.iloc[0]
     raise ScanweaveError(
-        f"column '{heading}'", f"dates such as '{day}{mark}{month}{mark}{year}' can be read in two ways",
+        f"column '{heading}'",
+        f"dates such as '{day}{mark}{month}{mark}{year}' can be read in two ways",
         f"Say which by --columns '{heading}=date dmy' (or mdy)",
-    )  # fmt: skip
+    )
 
 
 def _categories(texts: pd.Series, forced: bool = False) -> Values:

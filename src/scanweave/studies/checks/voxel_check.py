@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
-from scanweave.studies.repairs import finite
+from scanweave.studies.preparing.repairs import finite
 
 EMPTY_SHARE = 1e-3
 """An image of which fewer voxels than this differ from its lowest value shows next to nothing."""

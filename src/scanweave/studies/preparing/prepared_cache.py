@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.plan import Plan
-from scanweave.studies.preparation import Frame, PreparedStudy, background, prepare
-from scanweave.studies.states import file_state
+from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.preparing.plan import Plan
+from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare
 
 ABOUT = "study.json"
 SLAB = 4

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
-from scanweave.studies.foreground import foreground, removed_background
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.repairs import repaired
-from scanweave.studies.settings import Millimetres, PreparationSettings
+from scanweave.studies.preparing.foreground import foreground, removed_background
+from scanweave.studies.preparing.repairs import repaired
+from scanweave.studies.preparing.settings import Millimetres, PreparationSettings
 from scanweave.studies.study import Study
 
 SAME_SPACING = 0.05

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.foreground import bounding_box, foreground
 from scanweave.studies.geometry import Geometry, orient_back, resample
-from scanweave.studies.plan import SAME_SPACING, Plan, intensity_scale, reference_grid
-from scanweave.studies.repairs import repaired
+from scanweave.studies.preparing.foreground import bounding_box, foreground
+from scanweave.studies.preparing.plan import SAME_SPACING, Plan, intensity_scale, reference_grid
+from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
@@ -139,15 +139,17 @@ def _covering(study: Study, name: str, grid: Geometry) -> Volume:
     scan = study.scans[name]
     if scan.frames is not None:
         raise ScanweaveError(
-            f"{study.id}: {name}", f"a series of {scan.frames} frames where one volume is needed",
+            f"{study.id}: {name}",
+            f"a series of {scan.frames} frames where one volume is needed",
             "Leave it out of the sequences, or import one frame of it",
-        )  # fmt: skip
+        )
     volume = to_grid(scan, grid)
     if np.isnan(volume).all():
         raise ScanweaveError(
-            f"{study.id}: {name}", "covers nothing of the grid of the study",
+            f"{study.id}: {name}",
+            "covers nothing of the grid of the study",
             "Check that all its scans show the same part of the same patient, or leave this one out",
-        )  # fmt: skip
+        )
     return volume
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.studies import guard
+from scanweave.studies.formats import header_limits
 from scanweave.studies.sinogram import Sinogram
 
 Array = NDArray[np.floating]
@@ -137,12 +137,17 @@ class Projections:
             raise ScanweaveError("row", f"there is no row {chosen} of {rows}", f"Give 1 to {rows}")
         source = float(self.radius[0])
         geometry = {
-            "kind": "fan-arc", "shape": list(shape), "pixel": pixel, "detectors": columns, "pitch": self.pitch[0],
+            "kind": "fan-arc",
+            "shape": list(shape),
+            "pixel": pixel,
+            "detectors": columns,
+            "pitch": self.pitch[0],
             # A source at azimuth φ is one at the angle φ + 180° there, whose detector runs the other way.
             "angles": np.rad2deg(self.azimuth + math.pi).tolist(),
             "offset": (self.centre[0] - (columns + 1) / 2) * self.pitch[0],
-            "source": source, "detector": self.distance - source,
-        }  # fmt: skip
+            "source": source,
+            "detector": self.distance - source,
+        }
         return Sinogram(self.values[None, :, chosen - 1, ::-1].copy(), "line_integrals", geometry)
 
     def _check_fan(self) -> None:
@@ -174,11 +179,12 @@ def read_ct_pd(folder: str | Path) -> Projections:
     views: list[dict[str, Any]] = []
     for path in paths:
         views.append(_read_view(pydicom, path))
-        if views[-1]["values"].nbytes * len(paths) > guard.MEMORY_BUDGET:
+        if views[-1]["values"].nbytes * len(paths) > header_limits.MEMORY_BUDGET:
             raise ScanweaveError(
-                folder, f"its {len(paths)} views need more than {guard.MEMORY_BUDGET / 2**30:.1f} GiB",
+                folder,
+                f"its {len(paths)} views need more than {header_limits.MEMORY_BUDGET / 2**30:.1f} GiB",
                 "Read fewer views at a time, or raise SCANWEAVE_MEMORY_BUDGET (bytes)",
-            )  # fmt: skip
+            )
     views.sort(key=lambda view: int(view["number"]))
     _check_series(folder, views)
     return _gather(views)
@@ -188,12 +194,12 @@ def _read_view(pydicom: Any, path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ScanweaveError(path, f"larger than {MAX_FILE_BYTES // 2**20} MiB, so not one projection", _ADVICE)
     try:
-        with guard.faults_of(path), warnings.catch_warnings():
+        with header_limits.faults_of(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is wrong with a file is told in one line, by an error
             data = pydicom.dcmread(path)
     except pydicom.errors.InvalidDicomError as error:
         raise ScanweaveError(path, "not a DICOM file", _ADVICE) from error
-    with guard.faults_of(path):
+    with header_limits.faults_of(path):
         syntax = str(getattr(data.file_meta, "TransferSyntaxUID", ""))
         view = {name: _element(path, data, tag, kind, needed=True) for name, (tag, kind) in _ONE_VIEW.items()}
         view |= {name: _element(path, data, tag, kind, needed=False) for name, (tag, kind) in _OPTIONAL.items()}
@@ -229,9 +235,10 @@ def _element(path: Path, data: Any, tag: int, kind: str, *, needed: bool) -> Any
     if tag not in data:
         if needed:
             raise ScanweaveError(
-                path, f"lacks the element ({tag >> 16:04X},{tag & 0xFFFF:04X}), so is no DICOM-CT-PD projection",
+                path,
+                f"lacks the element ({tag >> 16:04X},{tag & 0xFFFF:04X}), so is no DICOM-CT-PD projection",
                 _ADVICE,
-            )  # fmt: skip
+            )
         return "" if kind == "s" else 0.0
     value = data[tag].value
     if isinstance(value, bytes):

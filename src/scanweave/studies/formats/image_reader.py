@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.itk import read_itk
-from scanweave.studies.nifti import read_nifti
+from scanweave.studies.formats.itk_images import read_itk
+from scanweave.studies.formats.nifti import read_nifti
 from scanweave.studies.scan import Scan
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")

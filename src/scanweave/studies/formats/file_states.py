@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanweave.studies.readers import split_channel
+from scanweave.studies.formats.image_reader import split_channel
 
 
 def file_state(path: Path) -> list[int]:

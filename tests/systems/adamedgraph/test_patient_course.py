@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.course import changes, learn_course
-from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.patient_course import changes, learn_course
 
 
 def visits(times=(0.0, 1.0, 2.0, 3.0), values=(5.0, 6.0, 8.0, 20.0), patient="a"):

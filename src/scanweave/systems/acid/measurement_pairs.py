@@ -14,8 +14,8 @@ from scanweave.physics.ct.geometry import geometry_from_dict
 from scanweave.physics.ct.operators import CtPhysics
 from scanweave.physics.spectral.corrected import corrected_lines
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.measured import check_truth, refuse_faults, same_thresholds, thresholds_of
-from scanweave.studies.slices import slice_images
+from scanweave.studies.measured_slices import check_truth, refuse_faults, same_thresholds, thresholds_of
+from scanweave.studies.slice_scans import slice_images
 from scanweave.studies.study import Study
 from scanweave.systems.acid.plan import SINOGRAM
 

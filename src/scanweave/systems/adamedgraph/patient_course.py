@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.course_settings import CourseSettings
+from scanweave.systems.adamedgraph.course_settings import CourseSettings
 
 CLASSES = ("better", "stable", "worse")
 LEAST = 5
@@ -94,9 +94,10 @@ def learn_course(found: pd.DataFrame, controls: pd.Series, settings: CourseSetti
     known = found["change"][controls.to_numpy(dtype=bool)].dropna()
     if len(known) < LEAST:
         raise ScanweaveError(
-            "course.controls", f"{len(known)} control patients in the training part, fewer than {LEAST}",
+            "course.controls",
+            f"{len(known)} control patients in the training part, fewer than {LEAST}",
             "Name other controls, or give course.rule thresholds with course.low and course.high",
-        )  # fmt: skip
+        )
     if settings.change == "ratio":  # doubling and halving are as far: the spread is that of the logarithm
         known = np.log(known)
     middle, spread = float(known.mean()), float(known.std(ddof=1)) * settings.spread

@@ -58,6 +58,13 @@ class Setup:
         """The same for some of the images."""
         cut = slice(start, stop)
         return Setup(
-            self.truth[cut], self.measurement[cut], self.methods, self.forward, self.measure, self.patients[cut],
-            self.data_range, self.more, self.about,
-        )  # fmt: skip
+            self.truth[cut],
+            self.measurement[cut],
+            self.methods,
+            self.forward,
+            self.measure,
+            self.patients[cut],
+            self.data_range,
+            self.more,
+            self.about,
+        )

@@ -15,9 +15,10 @@ class PreparationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     orientation: str = Field(
-        "RAS", pattern="^[RLAPIS]{3}$",
+        "RAS",
+        pattern="^[RLAPIS]{3}$",
         description="Axes that volumes are flipped and permuted to; slices are taken along the third.",
-    )  # fmt: skip
+    )
     spacing: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
         None, description="Voxel size [mm] to resample to; None: the training studies' median where they differ."
     )

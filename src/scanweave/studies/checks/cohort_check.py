@@ -25,17 +25,17 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
+from scanweave.studies.checks.grid_check import grid_findings
+from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
+from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, scan_findings
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
-from scanweave.studies.grids import grid_findings
-from scanweave.studies.plan import reference_grid
-from scanweave.studies.readers import read_scan
+from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.formats.image_reader import read_scan
+from scanweave.studies.formats.sinogram_hdf5 import read_sinogram
+from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
-from scanweave.studies.sinogram_files import read_sinogram
-from scanweave.studies.states import file_state
 from scanweave.studies.study import Study
-from scanweave.studies.swaps import Profile, lattice, profile, sample, swapped
-from scanweave.studies.voxels import fingerprint, mask_findings, scan_findings
 
 FILE, FORMAT = "check.parquet", "1"
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})

@@ -13,7 +13,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram import Sinogram
-from scanweave.studies.words import studies
+from scanweave.wording import studies
 
 Say = Callable[[str], None]
 SHOWN = 3

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.files import atomic_write
-from scanweave.studies import guard
+from scanweave.studies.formats import header_limits
 from scanweave.studies.sinogram import KINDS, Dead, Sinogram
 
 FORMAT, VERSION = "scanweave-sinogram", 1
@@ -37,7 +37,7 @@ MAX_ENTRIES = 256
 """Entries of a geometry, at most."""
 COPIES = 4
 """Images of a slice that are held at once when it is reconstructed."""
-_ANEW = "Write it anew with write_sinogram, or see the layout in scanweave.studies.sinogram_files"
+_ANEW = "Write it anew with write_sinogram, or see the layout in scanweave.studies.formats.sinogram_hdf5"
 _OPTIONAL = {"air": "air", "thresholds": "thresholds_kev", "energies": "spectrum/energies_kev"}
 _OPTIONAL |= {"photons": "spectrum/photons", "response": "spectrum/response"}
 
@@ -104,7 +104,7 @@ def read_sinogram(path: str | Path, *, dead: Dead = "refuse") -> Sinogram:
     h5py = require("h5py", GROUP)
     if not path.is_file():
         raise ScanweaveError(path, "no such file", "Check the path")
-    with guard.faults_of(path), h5py.File(path, "r") as file:
+    with header_limits.faults_of(path), h5py.File(path, "r") as file:
         kind = _check_root(path, file.attrs)
         parts = {name: _real(_load(h5py, path, file, at)) for name, at in _OPTIONAL.items() if at in file}
         values = _real(_load(h5py, path, file, "values"))
@@ -121,12 +121,13 @@ def _check_grid(path: Path, sinogram: Sinogram) -> None:
     """Refuse a geometry whose images would not fit into memory."""
     shape = np.asarray(sinogram.geometry.get("shape", ()))
     size = 4.0 * sinogram.bins * float(np.prod(shape, dtype=np.float64)) if shape.dtype.kind in "iuf" else 0.0
-    if COPIES * size > guard.MEMORY_BUDGET:
+    if COPIES * size > header_limits.MEMORY_BUDGET:
         grid = " × ".join(f"{count:g}" for count in shape.ravel())
         raise ScanweaveError(
-            path, f"its geometry asks for images of {grid} pixels, {size / 2**30:.1f} GiB for all bins",
+            path,
+            f"its geometry asks for images of {grid} pixels, {size / 2**30:.1f} GiB for all bins",
             "Give a coarser grid, or raise SCANWEAVE_MEMORY_BUDGET (bytes)",
-        )  # fmt: skip
+        )
 
 
 def _store(group: Any, name: str, values: NDArray[Any], **options: Any) -> None:
@@ -146,9 +147,10 @@ def _plain(path: str | Path, name: str, value: Any) -> bool | int | float | str 
         if array.ndim == 1 and array.size and array.dtype.kind in "iuf" and np.isfinite(array).all():
             return array
     raise ScanweaveError(
-        path, f"entry {name!r} of the geometry is no number, text or list of finite numbers",
+        path,
+        f"entry {name!r} of the geometry is no number, text or list of finite numbers",
         "Pass the plain dict of a geometry",
-    )  # fmt: skip
+    )
 
 
 def _check_root(path: Path, attributes: Mapping[str, Any]) -> Any:
@@ -174,11 +176,12 @@ def _load(h5py: Any, path: Path, group: Any, name: str) -> NDArray[Any]:
     if dataset.is_virtual or dataset.external:
         raise ScanweaveError(path, f"{name!r} lies in another file", "Write it into one file")
     size, there = dataset.size * max(dataset.dtype.itemsize, 4), path.stat().st_size
-    if size > guard.MEMORY_BUDGET or size > there * guard.MAX_RATIO:
+    if size > header_limits.MEMORY_BUDGET or size > there * header_limits.MAX_RATIO:
         raise ScanweaveError(
-            path, f"{name!r} claims {size / 2**20:.0f} MiB in a file of {there / 2**10:.0f} KiB",
+            path,
+            f"{name!r} claims {size / 2**20:.0f} MiB in a file of {there / 2**10:.0f} KiB",
             "Check where it came from, or raise SCANWEAVE_MEMORY_BUDGET (bytes)",
-        )  # fmt: skip
+        )
     return np.asarray(dataset[()])
 
 

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.splits import Part
-from scanweave.studies.tables.kinds import DOUBT, MOSTLY
+from scanweave.studies.tables.column_kinds import DOUBT, MOSTLY
 from scanweave.studies.tables.schema import read_schema
 
 GIVES_AWAY = 0.98
@@ -25,11 +25,29 @@ LEAST = 20
 """Patients below which figures of a column say nothing."""
 MANY = 50
 """Patients from which whole numbers that never repeat may be names."""
-ENDINGS = frozenset({
-    "status", "vital_status", "event", "death", "dead", "died", "deceased", "death_event", "survival", "survival_time",
-    "time_to_event", "time_to_death", "days_to_death", "futime", "follow_up", "followup", "fu_time", "os_time",
-    "pfs",
-})  # fmt: skip
+ENDINGS = frozenset(
+    {
+        "status",
+        "vital_status",
+        "event",
+        "death",
+        "dead",
+        "died",
+        "deceased",
+        "death_event",
+        "survival",
+        "survival_time",
+        "time_to_event",
+        "time_to_death",
+        "days_to_death",
+        "futime",
+        "follow_up",
+        "followup",
+        "fu_time",
+        "os_time",
+        "pfs",
+    }
+)
 """Names of columns that tell how a study ended; a number may follow."""
 END = "by its name, known only at the end of a study"
 PAIRS = 5
@@ -54,8 +72,15 @@ def check_table(cohort: Cohort) -> list[Verdict]:
     plain = plain.apply(_typed)
     plain[["study", "patient"]] = frame[["study", "patient"]].astype(str)
     checks: list[Callable[[Cohort, pd.DataFrame, list[str], list[str]], Found]] = [
-        _noted, _empty, _identifiers, _copies, _leaks, _later, _twins, _folds,
-    ]  # fmt: skip
+        _noted,
+        _empty,
+        _identifiers,
+        _copies,
+        _leaks,
+        _later,
+        _twins,
+        _folds,
+    ]
     found: dict[str, list[Finding]] = defaultdict(list)
     for check in checks:
         for where, finding in check(cohort, plain, features, labels):
@@ -201,8 +226,9 @@ def giving_away(cohort: Cohort, features: Sequence[str], label: str) -> dict[str
     field = f"label:{label}"
     if field in cohort.frame:
         columns = [f"table:{name}" for name in features]
-        plain = pd.DataFrame({c: cohort.frame[c].astype(object).where(cohort.frame[c].notna(), None)
-                              for c in (*columns, field)}).apply(_typed)  # fmt: skip
+        plain = pd.DataFrame(
+            {c: cohort.frame[c].astype(object).where(cohort.frame[c].notna(), None) for c in (*columns, field)}
+        ).apply(_typed)
         found |= {column.partition(":")[2]: one.words for column, one in _leaks(cohort, plain, columns, [field])}
     return found
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.studies.findings import Finding
+from scanweave.studies.formats.header_limits import ADVICE, ANEW, check_geometry, check_size, faults_of
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.guard import ADVICE, ANEW, check_geometry, check_size, faults_of
 from scanweave.studies.scan import ONE_FRAME, Scan
 
 LONGEST_HEADER = 2**20

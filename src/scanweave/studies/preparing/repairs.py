@@ -40,9 +40,10 @@ def finite(data: NDArray[np.generic], where: str) -> tuple[NDArray[np.generic], 
     bad = int(data.size - np.count_nonzero(good))
     if bad > MOST_NON_FINITE * data.size:
         raise ScanweaveError(
-            where, f"{100 * bad / data.size:.3g} % of its voxels are NaN or infinite",
+            where,
+            f"{100 * bad / data.size:.3g} % of its voxels are NaN or infinite",
             "If they are background, write a copy with 0 in their place",
-        )  # fmt: skip
+        )
     lowest = np.min(data, where=good, initial=np.inf)
     np.copyto(data, lowest, where=np.logical_not(good, out=good))
     return data, bad
