@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
@@ -13,45 +13,18 @@ from scanweave.systems import registry
 from scanweave.wording import nearest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scanweave.engine.run import Run
-    from scanweave.measures.stability.audit_setup import Setup
+    from scanweave.framework.study_selection import Choice
+    from scanweave.framework.system import System
     from scanweave.predictions import Plan
     from scanweave.studies.cohort import Cohort
-    from scanweave.studies.study import Study
 
 Say = Callable[[str], None]
 
 
-class System(Protocol):
-    """A fitted system; which of the verbs it has, its registry entry says."""
-
-    run: Run
-    plan: Plan
-
-    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Make the images of a study that it lacks, or those that are named."""
-
-    def evaluate(self, cohort: Cohort, out: Path | None = None, **options: Any) -> pd.DataFrame:
-        """Measure predictions against what was acquired."""
-
-    def rank(self, cohort: Cohort, out: Path | None = None, **options: Any) -> Any:
-        """Order the sequences by what they carry."""
-
-    def explain(self, cohort: Cohort, out: Path | None = None, **options: Any) -> Any:
-        """Map what each sequence alone shows."""
-
-    def audit_setup(self, cohort: Cohort, **options: Any) -> Setup:
-        """Give what an audit of stability tries."""
-
-    def report(self, path: Path | None = None) -> Path:
-        """Write one HTML page of all that is known of the run."""
-
-
 def list_systems() -> list[registry.Entry]:
-    """What there is to fit, without loading any of it."""
-    return list(registry.SYSTEMS.values())
+    """Return what there is to fit, without loading any of it."""
+    return list(registry.systems().values())
 
 
 def fit(
@@ -64,7 +37,7 @@ def fit(
     fold: int = 0,
     workers: int = 1,
     say: Say = print,
-) -> System:
+) -> System[Any]:
     """Fit a system to the training part of a cohort; the same call continues a fit that was stopped.
 
     Args:
@@ -87,10 +60,11 @@ def fit(
     splits = studies.splits()
     if splits is not None:
         splits.patients("train", fold)  # names a fold that is not there before torch is loaded
-    return registry.load(system).fit(studies, run, settings, fold=fold, workers=workers, say=say)
+    found: System[Any] = registry.load(system).fit(studies, run, settings, fold=fold, workers=workers, say=say)
+    return found
 
 
-def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> System:
+def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> System[Any]:
     """Open the folder of a finished fit with the system that made it.
 
     Args:
@@ -101,16 +75,17 @@ def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> 
     Raises:
         ScanweaveError: The folder holds no finished run of a known system, or the system does not offer `verb`.
     """
-    return _found(run, verb)[1].load().open(run, device)
+    found: System[Any] = _found(run, verb)[1].load().open(run, device)
+    return found
 
 
 def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
-    """A finished run and its system, which is not loaded."""
+    """Return a finished run and its system, which is not loaded."""
     from scanweave.engine.run import Run
 
     run = Run.open(folder)
     name = run.record.get("system")
-    if not isinstance(name, str) or name not in registry.SYSTEMS:
+    if not isinstance(name, str) or name not in registry.systems():
         raise ScanweaveError(run.folder / "run.json", "names no known system", "Restore it, or fit again")
     entry = registry.entry(name)
     if verb is not None and verb not in entry.verbs:
@@ -118,27 +93,38 @@ def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
     return run.fitted(), entry
 
 
+def system_of(folder: str | Path, verb: str | None = None) -> registry.Entry:
+    """Return what is known of the system of a finished run, without loading it.
+
+    Args:
+        folder: The run folder.
+        verb: What it will be asked to do.
+
+    Raises:
+        ScanweaveError: The folder holds no finished run of a known system, or the system does not offer `verb`.
+    """
+    return _found(folder, verb)[1]
+
+
 @dataclass
 class Predictions:
     """What `predict` did.
 
     Attributes:
-        folder: Where the images are; a cohort, if any was made.
-        made: Number of images in the folder.
+        folder: Where the predictions are; a cohort, if any was made.
+        made: How many of each kind are in the folder: `{"scan": 6}`.
         complete: Studies in which nothing was absent.
         failed: The one-line reason for each study that could not be predicted.
-        what: What was made of each study.
     """
 
     folder: Path
-    made: int = 0
+    made: dict[str, int] = field(default_factory=dict)
     complete: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    what: str = "synthetic image"
 
 
 def predict(
-    run: System | str | Path,
+    run: System[Any] | str | Path,
     cohort: Cohort | str | Path,
     out: str | Path,
     *,
@@ -148,19 +134,20 @@ def predict(
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Say = print,
 ) -> Predictions:
-    """Write what a run makes of studies to `out/<study>/<study>_<target>_synthetic.nii.gz`.
+    """Write what a run makes of studies.
 
-    A system that predicts labels writes `out/predictions.csv` in their place.
+    Images go to `out/<study>/<study>_<target>_synthetic.nii.gz`, labels to `out/predictions.csv`.
 
     One study is held at a time. A study that fails is said and noted, and the rest goes on. `out` becomes a cohort
-    whose `scan:<target>` are the synthetic images. The same call goes on where an earlier one was stopped.
+    whose `scan:<target>`, `mask:<target>`, `label:<target>` are the predictions. The same call goes on where an earlier
+    one was stopped.
 
     Args:
         run: A fitted system, or its run folder.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
-        targets: Images to make, each as if it were absent itself; None: what the system makes unasked: the sequences
-            that a study lacks, or the reconstruction of what was measured.
+        targets: What to make, each as if it were absent itself; None: what the system makes unasked: the sequences
+            that a study lacks, the reconstruction of what was measured, the label.
         studies: Names of the studies or patients to predict; None: all of the cohort.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         progress: Called with the number of studies done and of all, at the start and after each.
@@ -172,11 +159,6 @@ def predict(
     from scanweave.predictions import PredictionFolder
 
     chosen = named_studies(_opened(cohort), studies)
-    whole = _predicts_cohorts(run)
-    if whole is not None:
-        if targets is not None:
-            raise ScanweaveError("targets", "this run predicts a label, not images", "Leave them out")
-        return Predictions(Path(out), made=whole.predict_cohort(chosen, Path(out), say), what="label")
     fitted, plan = _known(run)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
@@ -184,20 +166,17 @@ def predict(
     system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
     done = Predictions(Path(out))
     with folder.claimed(asked):
-        progress(0, len(chosen))
-        for number, name in enumerate(chosen.studies, start=1):
-            if not folder.holds(name):
-                try:
-                    study = chosen[name]
-                    made = system.predict(study, targets)
-                except ScanweaveError as error:
-                    done.failed[name] = str(error).replace(f"{chosen.root}/", "")  # as the manifest has it
-                    say(f"error: {name}: {done.failed[name].removeprefix(f'{name}: ')}")
-                else:
-                    if made.scans:
-                        folder.write(study, made)
-                    else:
-                        done.complete.append(name)
+        before = set(folder.answers)
+        progress(len(before), len(chosen))
+        made = system.predictions(chosen, targets, done=before, say=say)
+        for number, one in enumerate(made, start=len(before) + 1):
+            if one.error is not None:
+                done.failed[one.name] = str(one.error).replace(f"{chosen.root}/", "")  # as the manifest has it
+                say(f"error: {one.name}: {done.failed[one.name].removeprefix(f'{one.name}: ')}")
+            elif one.made is None or one.study is None or one.made.is_empty:
+                done.complete.append(one.name)
+            else:
+                folder.write(one.study, one.made)
             progress(number, len(chosen))
         done.made = folder.finish(chosen)
     return done
@@ -217,11 +196,11 @@ class Audited:
 
 
 def audit_stability(
-    run: System | str | Path,
+    run: System[Any] | str | Path,
     cohort: Cohort | str | Path,
     out: str | Path | None = None,
     *,
-    part: str | None = None,
+    part: Choice | None = None,
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
     say: Say = print,
@@ -262,16 +241,8 @@ def audit_stability(
     return Audited(page, failed)
 
 
-def _predicts_cohorts(run: System | str | Path) -> Any:
-    """The fitted system, if it answers for a table of patients at once and not image by image; else None."""
-    if not isinstance(run, str | Path):
-        return run if hasattr(run, "predict_cohort") else None
-    entry = _found(run, "predict")[1]
-    return open_run(run) if entry.answers == "labels" else None
-
-
-def _known(run: System | str | Path) -> tuple[Run, Plan]:
-    """A run and what it makes of what, without loading its system."""
+def _known(run: System[Any] | str | Path) -> tuple[Run, Plan]:
+    """Return a run and what it makes of what, without loading its system."""
     if not isinstance(run, str | Path):
         return run.run, run.plan
     found, entry = _found(run, "predict")
@@ -279,7 +250,7 @@ def _known(run: System | str | Path) -> tuple[Run, Plan]:
 
 
 def named_studies(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
-    """Some studies of a cohort by name, or by that of a patient, for all of theirs; None: all.
+    """Return some studies of a cohort by name, or by that of a patient, for all of theirs; None: all.
 
     Raises:
         ScanweaveError: There is no such study or patient.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.setting_layers import nested, overlaid
 from scanweave.systems import registry
 
 Layer = str | Path | Mapping[str, Any] | BaseModel
@@ -30,7 +30,7 @@ def configure(system: str, preset: str | None = None, config: Layer | Sequence[L
     named = [values.pop("preset") for _, values in read if "preset" in values]
     settings = entry.preset(preset or str([entry.presets[0], *named][-1]))
     for place, values in read:
-        settings = _overlaid(settings, values, place, f"scanweave fit {system} --help")
+        settings = overlaid(settings, values, place, f"scanweave fit {system} --help")
     return settings
 
 
@@ -43,7 +43,7 @@ def _values(layer: Layer) -> dict[str, Any]:
         return layer.model_dump()
     values = _read_toml(Path(layer)) if isinstance(layer, str | Path) else layer
     try:
-        return _nested(values)
+        return nested(values)
     except RecursionError as error:
         raise ScanweaveError(
             _place(layer).rstrip(": ") or "config", "nested too deeply", "No setting lies deeper than section.name"
@@ -63,62 +63,3 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ScanweaveError(
             path, f"not valid TOML ({error})", "Write settings as: [training] and below it steps = 100"
         ) from error
-
-
-def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted names as mappings within mappings."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        first, _, rest = name.partition(".")
-        inner = {rest: value} if rest else value
-        if isinstance(inner, Mapping):
-            inner = _merged(result.get(first, {}), _nested(inner))
-        result[first] = inner
-    return result
-
-
-def _merged(below: Any, above: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(below) if isinstance(below, Mapping) else {}
-    for name, value in above.items():
-        result[name] = _merged(result.get(name), value) if isinstance(value, Mapping) else value
-    return result
-
-
-def _overlaid(settings: BaseModel, values: Mapping[str, Any], place: str, help_line: str) -> BaseModel:
-    try:
-        return type(settings).model_validate(_merged(settings.model_dump(), values))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        path = ".".join(map(str, fault["loc"])) or "settings"
-        if fault["type"] == "extra_forbidden":
-            path = ".".join([path, *_first_names(fault["input"])])
-            near = _near(path, list(_fields(type(settings))))
-            step = f"Did you mean {' or '.join(near)}? All settings: {help_line}" if near else f"See {help_line}"
-            raise ScanweaveError(f"{place}{path}", "there is no such setting", step) from None
-        reason = fault["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
-        raise ScanweaveError(f"{place}{path}", f"{reason}{given}", f"See {help_line}") from None
-
-
-def _first_names(value: Any) -> Iterator[str]:
-    """The way from a section to the first value that is given in it."""
-    while isinstance(value, Mapping) and value:
-        name = next(iter(value))
-        yield str(name)
-        value = value[name]
-
-
-def _near(path: str, known: Sequence[str]) -> list[str]:
-    """Settings that `path` may stand for: of the same last name, else alike, else with a last name alike."""
-    last = path.rpartition(".")[2]
-    ends = {name: name.rpartition(".")[2] for name in known}
-    same = [name for name in known if ends[name] == last]
-    alike = set(difflib.get_close_matches(last, set(ends.values()), n=1, cutoff=0.75))
-    return same or difflib.get_close_matches(path, known, n=2) or [name for name in known if ends[name] in alike]
-
-
-def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, about in model.model_fields.items():
-        yield f"{prefix}{name}"
-        if isinstance(about.annotation, type) and issubclass(about.annotation, BaseModel):
-            yield from _fields(about.annotation, f"{prefix}{name}.")

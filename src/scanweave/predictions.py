@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -10,17 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
-from scanweave.engine.inputs import image_states
+from scanweave.engine.image_states import image_states
 from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_folder, atomic_write, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
     from scanweave.engine.run import Run
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
 
-MARK = "predictions.json"
+MARK, ANSWERS, TABLE = "predictions.json", "answers.jsonl", "predictions.csv"
+"""What was asked for; a line for each study that is done; labels and boxes as a table."""
 _ASKED = {
     "weights": "by other weights",
     "cohort": "of another cohort, or of other studies of it,",
@@ -28,6 +32,7 @@ _ASKED = {
     "targets": "of other targets",
 }
 _ELSEWHERE = "Choose another folder for the predictions"
+_FILES = ("scan:", "mask:", "sinogram:")
 
 
 class Plan(Protocol):
@@ -35,15 +40,15 @@ class Plan(Protocol):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the images that it can make."""
+        """Names of what it can make."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Columns of the manifest that it makes them of: `scan:t1`, `sinogram:ct`."""
+        """Columns of the manifest that it makes them of: `scan:t1`, `sinogram:ct`, `table:age`."""
 
 
 class PredictionFolder:
-    """`out/<study>/<study>_<target>_synthetic.nii.gz`, and at the end a cohort of them.
+    """`out/<study>/` with the files of each study, `predictions.csv` of labels, and at the end a cohort of them.
 
     Args:
         out: Where it is, or will be.
@@ -55,12 +60,12 @@ class PredictionFolder:
         self.out, self.run, self.plan = out, run, plan
 
     def request(self, cohort: Cohort, targets: Sequence[str] | None) -> dict[str, Any]:
-        """What is asked for, in the terms of `predictions.json`; changes nothing.
+        """Return what is asked for, in the terms of `predictions.json`; change nothing.
 
         Raises:
             ScanweaveError: The folder holds something else.
         """
-        there = [column for column in self.plan.sources if column in cohort.frame]
+        there = [name for name in self.plan.sources if name in cohort.frame and name.startswith(_FILES)]
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,
@@ -99,40 +104,73 @@ class PredictionFolder:
                     self.out, f"a prediction {words} exists already", f"{_ELSEWHERE}, or remove this one"
                 )
 
-    def holds(self, study: str) -> bool:
-        """Whether a study is predicted."""
-        return (self.out / study).is_dir()
+    @cached_property
+    def answers(self) -> dict[str, dict[str, Any]]:
+        """What is known of each study that is done, by its name."""
+        path, found = self.out / ANSWERS, dict[str, dict[str, Any]]()
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        for line in text.split("\n")[:-1]:  # what follows the last line break was never finished
+            try:
+                answer = json.loads(line)
+                found[answer["study"]] = answer
+            except (ValueError, TypeError, KeyError) as error:
+                raise ScanweaveError(path, f"holds a line that is no answer ({error})", "Remove it") from error
+        return found
 
     def write(self, study: Study, made: Study) -> None:
-        """Write the synthetic scans of a study, all or none."""
-        from scanweave.studies.formats.image_writer import write_scan
+        """Write what was made of a study, all or none of it."""
+        from scanweave.studies.formats.study_writer import write_study
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}
         used = [column.removeprefix("scan:") for column in self.plan.sources if column in study.columns]
-        with atomic_folder(self.out / study.id) as folder:
-            for target, scan in made.scans.items():
-                sources = [name for name in used if name != target]
-                write_scan(folder / _file(study.id, target), scan, {**about, "target": target, "sources": sources})
+        files: dict[str, str] = {}
+        if made.scans or made.masks or made.embeddings or made.boxes or made.report is not None:
+            if (self.out / study.id).exists():  # of a call that was killed before it noted the study
+                shutil.rmtree(self.out / study.id)
+            with atomic_folder(self.out / study.id) as folder:
+                files = write_study(
+                    folder, made, lambda name: {**about, "target": name, "sources": [u for u in used if u != name]}
+                )
+        answer = {"study": study.id, "patient": study.patient, "files": files}
+        answer |= {"labels": dict(made.labels), "table": dict(made.table), "boxes": [dict(box) for box in made.boxes]}
+        with writing(self.out / ANSWERS), (self.out / ANSWERS).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+        self.answers[study.id] = answer
 
-    def finish(self, cohort: Cohort) -> int:
-        """Make the folder a cohort, if it holds any prediction, and return the number of images."""
+    def finish(self, cohort: Cohort) -> dict[str, int]:
+        """Make the folder a cohort, if it holds any prediction; return how many of each kind it holds."""
         from scanweave.studies.cohort import ABOUT
         from scanweave.studies.cohort import Cohort as CohortClass
 
-        named = cohort.frame[["study", "patient"]].itertuples(index=False)
-        rows = [self._row(str(study), str(patient)) for study, patient in named if self.holds(str(study))]
+        rows = [_row(self.answers[name]) for name in cohort.studies if name in self.answers]
         if rows:
             with writing(self.out):
                 (self.out / ABOUT).unlink(missing_ok=True)  # of an earlier call, in which studies failed
+            self._write_table(cohort)
             name, source = f"{self.out.name} (synthetic)", str(self.run.folder.resolve())
             CohortClass.create(self.out, rows, root=".", name=name, source=source, layout="predictions")
-        return sum(len(row) - 2 for row in rows)
+        columns = [
+            str(column).partition(":")[0] for row in rows for column in row if column not in ("study", "patient")
+        ]
+        return {kind: columns.count(kind) for kind in dict.fromkeys(columns)}
 
-    def _row(self, study: str, patient: str) -> Mapping[str, Any]:
-        files = {f"scan:{target}": f"{study}/{_file(study, target)}" for target in self.plan.targets}
-        present = {column: file for column, file in files.items() if (self.out / file).is_file()}
-        return {"study": study, "patient": patient, **present}
+    def _write_table(self, cohort: Cohort) -> None:
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for answer in (self.answers[name] for name in cohort.studies if name in self.answers):
+            who = {"study": answer["study"], "patient": answer["patient"]}
+            if answer["labels"]:
+                single = len(answer["labels"]) == 1
+                told = {"predicted" if single else f"predicted {n}": value for n, value in answer["labels"].items()}
+                rows.append({**who, **told, **answer["table"]})
+            rows.extend({**who, **_flat(box)} for box in answer["boxes"])
+        if rows:
+            with atomic_write(self.out / TABLE) as temporary:
+                pd.DataFrame(rows).to_csv(temporary, index=False)
 
     @cached_property
     def _weights(self) -> str:
@@ -140,10 +178,25 @@ class PredictionFolder:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _row(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A study of the cohort of predictions."""
+    files = {column: f"{answer['study']}/{file}" for column, file in answer["files"].items()}
+    labels = {f"label:{name}": value for name, value in answer["labels"].items()}
+    table = {f"table:{name}": value for name, value in answer["table"].items()}
+    return {"study": answer["study"], "patient": answer["patient"], **files, **labels, **table}
+
+
+def _flat(box: Mapping[str, Any]) -> dict[str, Any]:
+    """A box as the cells of a row: a corner is a cell a coordinate."""
+    cells: dict[str, Any] = {}
+    for name, value in box.items():
+        if isinstance(value, list | tuple):
+            cells |= {f"{name}_{axis}": one for axis, one in zip("xyz", value, strict=False)}
+        else:
+            cells[name] = value
+    return cells
+
+
 def _is_bare(folder: Path) -> bool:
-    """Whether no study is in it yet, so that another call may have it."""
+    """Tell whether no study is in it yet, so that another call may have it."""
     return all(path.name == MARK or path.name.startswith(".") for path in folder.iterdir())
-
-
-def _file(study: str, target: str) -> str:
-    return f"{study}_{target}_synthetic.nii.gz"

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from scanweave import api, configuration
 from scanweave.engine.checkpoint import Checkpoints, State, read_state, read_tensors
 from scanweave.engine.run import Run
-from scanweave.engine.selection import find_output
+from scanweave.framework.study_selection import find_output
 from scanweave.errors import ScanweaveError
 from scanweave.simulate import simulate_brain
 from scanweave.studies.cohort import Cohort

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
 
 from scanweave.audit.figures import curve_plot, history_plot, picture_row, structure_plot, views_plot
+from scanweave.audit.results import StabilityAudit
 from scanweave.audit.settings import AuditSettings
 from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.stability.audit_setup import Setup
@@ -19,9 +20,6 @@ from scanweave.measures.summary import ENOUGH, sureness
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.runs import tried_on
-
-if TYPE_CHECKING:
-    from scanweave.audit.stability import StabilityAudit
 
 TITLES = {
     "measurement": "Worst perturbations of the measurement",

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from torch import Tensor
-
 from scanweave.audit import page
+from scanweave.audit.results import StabilityAudit
 from scanweave.audit.settings import AuditSettings
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, write_json
-from scanweave.measures.stability.attack import Attack, AttackSettings
+from scanweave.measures.stability.attack import AttackSettings
 from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import Domain, stability_curve, strongest, target_of
 from scanweave.measures.stability.more_views import measure_views
 from scanweave.measures.stability.structures import dots, draw_inserts, measure_structures, symbols
-from scanweave.measures.stability.validity import Check, check_attacks, check_gradients
+from scanweave.measures.stability.validity import check_attacks, check_gradients
 from scanweave.report.saving import save_table
 
 JSON, PAGE = "stability.json", "stability.html"
 CHECKED = 2
 """Images that gradients are checked on."""
 Say = Callable[[str], None]
-
-
-@dataclass
-class StabilityAudit:
-    """What was found.
-
-    Attributes:
-        curves: Tables of `stability_curve` by domain.
-        checks: Checks of the attacks by domain.
-        attacks: The attacks by domain, method and size.
-        structures: Table of `measure_structures`; absent where none were asked for.
-        views: Table of `measure_views`; absent likewise.
-        pictures: One image with text in it: the truth and every method's, `(H, W)`.
-    """
-
-    curves: dict[str, pd.DataFrame] = field(default_factory=dict)
-    checks: dict[str, list[Check]] = field(default_factory=dict)
-    attacks: dict[str, dict[tuple[str, float], Attack]] = field(default_factory=dict)
-    structures: pd.DataFrame | None = None
-    views: pd.DataFrame | None = None
-    pictures: dict[str, Tensor] = field(default_factory=dict)
 
 
 def audit_stability(setup: Setup, settings: AuditSettings, say: Say = print) -> StabilityAudit:

@@ -11,10 +11,10 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from scanweave.cli.parsing import parse, parse_fields, show_help
-from scanweave.systems.registry import SYSTEMS, Entry, entry
+from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
-    f"{name}: {' or '.join(about.presets)}, default {about.presets[0]}" for name, about in SYSTEMS.items()
+    f"{name}: {' or '.join(about.presets)}, default {about.presets[0]}" for name, about in systems().items()
 )
 
 
@@ -60,10 +60,7 @@ def main(program: str, arguments: list[str]) -> int:
     api.fit(
         options.system, cohort, options.folder, config=settings, fold=options.fold, workers=options.workers, say=say
     )
-    then = f"evaluate {options.folder} --cohort {options.cohort}"
-    if about.answers == "images":
-        then = f"predict {options.folder} --cohort {options.cohort} --out predictions"
-    say(f"wrote {options.folder} · next: scanweave {then}")
+    say(f"wrote {options.folder} · next: scanweave evaluate {options.folder} --cohort {options.cohort}")
     return 0
 
 
@@ -80,7 +77,7 @@ def _voice() -> Callable[[str], None]:
 
 
 def _help(program: str, arguments: list[str]) -> int:
-    system = next((word for word in arguments if word in SYSTEMS), None)
+    system = next((word for word in arguments if word in systems()), None)
     try:
         parse(Fit, program, ["--help"])
     except SystemExit:

@@ -25,7 +25,8 @@ VERBS = {
     "systems": "list the systems and what each answers",
     "import-weights": "take over published weights, read safely",
 }
-"""What the program can do. The verb `a-b` lives in the module `scanweave.cli.a_b`."""
+"""What the program can do. The verb `a-b` lives in the module `scanweave.cli.a_b`, unless `HOMES` names another."""
+HOMES = {"evaluate": "trial", "rank": "trial", "explain": "trial"}
 
 USAGE, REFUSED, INTERRUPTED = 2, 1, 130
 """Exit statuses besides 0: a mistake of the user, a study that was refused or failed, and Ctrl-C."""
@@ -66,7 +67,8 @@ def run_command(arguments: list[str]) -> int:
         raise ScanweaveError("scanweave", f"there is no verb '{verb}'", f"Choose one of {', '.join(VERBS)}")
     from scanweave.cli.parsing import run_verb
 
-    return run_verb(import_module(f"scanweave.cli.{verb.replace('-', '_')}"), f"scanweave {verb}", rest)
+    home = HOMES.get(verb, verb.replace("-", "_"))
+    return run_verb(import_module(f"scanweave.cli.{home}"), f"scanweave {verb}", rest)
 
 
 def _help() -> str:

@@ -9,10 +9,20 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+NAMES = {
+    "scan": "synthetic image",
+    "mask": "mask",
+    "label": "label",
+    "boxes": "file of boxes",
+    "embedding": "embedding",
+    "report": "report",
+}
+"""What the kinds of predictions are called."""
+
 
 @dataclass
 class Predict:
-    """Write synthetic images: sequences that studies lack, or reconstructions; or labels. OUT is a cohort of them."""
+    """Write what the run makes: synthetic images, masks, boxes, labels. OUT is a cohort of them."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """Folder of the run."""
@@ -33,7 +43,7 @@ class Predict:
         """Predict; exit status 1 if a study could not be predicted."""
         from scanweave import api, wording
         from scanweave.cli.main import REFUSED
-        from scanweave.engine.parts import part_of
+        from scanweave.engine.cohort_parts import part_of
         from scanweave.engine.progress import counted
         from scanweave.engine.run import Run
         from scanweave.studies.cohort import Cohort
@@ -55,7 +65,8 @@ class Predict:
             )
         complete = f" · nothing absent in {wording.studies(len(done.complete))}" if done.complete else ""
         failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""
-        where = f"wrote {wording.count(done.made, done.what)} to {self.out}" if done.made else "wrote nothing"
+        made = [wording.count(number, NAMES[kind]) for kind, number in done.made.items() if kind in NAMES]
+        where = f"wrote {' and '.join(made)} to {self.out}" if made else "wrote nothing"
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{hint}")
         return REFUSED if done.failed else 0

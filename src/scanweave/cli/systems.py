@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from scanweave.systems.registry import SYSTEMS
+from scanweave.systems.registry import systems
 
 
 @dataclass
@@ -18,9 +18,9 @@ class Systems:
     def run(self) -> int:
         """Print the registry."""
         if self.json:
-            print(json.dumps([asdict(entry) for entry in SYSTEMS.values()], indent=2, ensure_ascii=False))
+            print(json.dumps([asdict(entry) for entry in systems().values()], indent=2, ensure_ascii=False))
             return 0
-        for entry in SYSTEMS.values():
+        for entry in systems().values():
             print(f"{entry.name} ({entry.wing}): {entry.question}")
             print(f"  verbs    {', '.join(entry.verbs)}")
             print(f"  presets  {', '.join(entry.presets)}")

@@ -15,13 +15,17 @@ from scanweave.errors import ScanweaveError
 M = TypeVar("M", bound=BaseModel)
 
 
-class TrainingSettings(BaseModel):
+class Settings(BaseModel):
+    """A group of settings: data only, frozen; a field that is not there is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingSettings(Settings):
     """The settings of `scanweave.engine.loop.train`, the same for every system.
 
     A *step* is one update of the weights from `batch_size × accumulate × processes` samples.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     free: ClassVar[frozenset[str]] = frozenset(
         {"workers", "worker_timeout", "log_every", "checkpoint_every", "nonfinite_limit"}

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scanweave.errors import ScanweaveError
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram import Sinogram
@@ -24,6 +27,7 @@ class Study:
         boxes: Lesion boxes, each `{"label": str, "start": (x, y, z), "stop": (x, y, z)}` in RAS mm.
         report: The radiologist's words.
         labels: Outcomes to predict.
+        embeddings: What a network makes of it, by name, each `(D,)`.
         table: Clinical variables.
     """
 
@@ -35,6 +39,7 @@ class Study:
     boxes: tuple[Mapping[str, Any], ...] = ()
     report: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    embeddings: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -58,6 +63,12 @@ class Study:
         """Its scans and sinograms as a manifest names them: `scan:t1`, `sinogram:ct`."""
         return {*(f"scan:{name}" for name in self.scans), *(f"sinogram:{name}" for name in self.sinograms)}
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether it holds nothing but its name."""
+        parts = (self.scans, self.masks, self.sinograms, self.boxes, self.labels, self.embeddings, self.table)
+        return self.report is None and not any(map(len, parts))
+
     def sinogram(self, name: str) -> Sinogram:
         """The measurement of that name, read now.
 
@@ -74,6 +85,14 @@ class Study:
     def with_scans(self, scans: Mapping[str, Scan]) -> Study:
         """The same study with other scans."""
         return replace(self, scans=dict(scans))
+
+    def answer(self, **made: Any) -> Study:
+        """Return a study of the same examination that holds what was made of it, and nothing else.
+
+        Args:
+            made: Fields of a study: `scans`, `masks`, `boxes`, `labels`, `table`, `report`, `embeddings`.
+        """
+        return Study(self.id, self.patient, **made)
 
     def only(self, names: Iterable[str]) -> Study:
         """The same study as if only these scans had been acquired."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.options import VerbOptions
+
+GROUP = "scanweave.systems"
+"""Entry points by which another package offers a system."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,11 @@ class Entry:
         paper: The work that it comes from.
         arxiv: Number of that work on arXiv, empty where it is not there.
         class_name: Its class in `system.py`.
-        plan_class: Module and class of what the `plan.json` of its runs holds; loads without torch. Empty if
-            `answers` is labels.
+        plan_class: Module and class of what its runs know of their data, with `targets` and `sources`.
         verbs: What it offers.
         presets: Keys of `PRESETS` in its `config.py`, the default first.
-        answers: What `predict` makes of a study: images, or labels.
+        plan_file: File in a run that holds it.
+        package: Dotted name of its package, where it is not one of ours.
     """
 
     name: str
@@ -40,21 +45,27 @@ class Entry:
     plan_class: str
     verbs: tuple[str, ...]
     presets: tuple[str, ...]
-    answers: Literal["images", "labels"] = "images"
+    plan_file: str = "plan.json"
+    package: str = ""
 
     @property
     def module(self) -> str:
         """Dotted name of its package."""
-        return f"scanweave.systems.{self.name}"
+        return self.package or f"scanweave.systems.{self.name}"
 
     def load(self) -> Any:
         """Import the system and return its class."""
         return getattr(import_module(f"{self.module}.system"), self.class_name)
 
     def plan(self, run: Path) -> Any:
-        """What a run of it makes (`targets`), and of what (`sources`); imports no torch."""
+        """Return what a run of it makes (`targets`), and of what (`sources`)."""
         module, _, name = self.plan_class.partition(":")
-        return getattr(import_module(module), name).load(run / "plan.json")
+        return getattr(import_module(module), name).load(run / self.plan_file)
+
+    def options(self, verb: str) -> type[VerbOptions]:
+        """Return the options that it adds to a verb; imports its `config.py` only."""
+        own: Mapping[str, type[VerbOptions]] = getattr(import_module(f"{self.module}.config"), "OPTIONS", {})
+        return own.get(verb, VerbOptions)
 
     def preset(self, name: str) -> Any:
         """The settings of a preset; imports its `config.py` only.
@@ -116,26 +127,50 @@ _ENTRIES = (
         paper="Lian et al., AdaMedGraph: Adaboosting graph neural networks for personalized medicine, ML4H 2023",
         arxiv="2311.14304",
         class_name="AdaMedGraph",
-        plan_class="",
+        plan_class="scanweave.systems.adamedgraph.record:Record",
         verbs=("fit", "predict", "evaluate", "explain", "report"),
         presets=("small", "paper"),
-        answers="labels",
+        plan_file="question.json",
     ),
 )
 
-SYSTEMS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
-"""All systems by name."""
+OURS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""The systems of this package by name."""
+
+
+@cache
+def systems() -> dict[str, Entry]:
+    """Return all systems by name: ours, and those that installed packages offer.
+
+    A package offers a system by an entry point of the group `scanweave.systems` that names its `Entry`.
+
+    Raises:
+        ScanweaveError: A package's entry point cannot be loaded, names no `Entry`, or takes the name of another system.
+    """
+    found = dict(OURS)
+    for point in metadata.entry_points(group=GROUP):
+        where = f"entry point {point.value}"
+        try:
+            offered = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ScanweaveError(where, f"cannot be loaded ({error})", "Mend or remove its package") from error
+        if not isinstance(offered, Entry):
+            raise ScanweaveError(where, "names no scanweave.systems.registry.Entry", "Mend or remove its package")
+        if offered.name in found:
+            raise ScanweaveError(where, f"takes the name '{offered.name}' of another system", "Remove its package")
+        found[offered.name] = offered
+    return found
 
 
 def entry(name: str) -> Entry:
-    """What is known of the system `name`.
+    """Return what is known of the system `name`.
 
     Raises:
         ScanweaveError: There is no such system.
     """
-    if name not in SYSTEMS:
-        raise ScanweaveError("system", f"there is no system '{name}'", f"Choose one of {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]
+    if name not in systems():
+        raise ScanweaveError("system", f"there is no system '{name}'", f"Choose one of {', '.join(systems())}")
+    return systems()[name]
 
 
 def load(name: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from scanweave.engine.fits import describe_cohort
+from scanweave.framework.cohort_fit import describe_cohort
 from scanweave.engine.run import Run
 from scanweave.systems.seq2seq.report import write
 

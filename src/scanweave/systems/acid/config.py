@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from scanweave.engine.settings import TrainingSettings
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from scanweave.engine.settings import Settings, TrainingSettings
 
 
-class NetworkSettings(_Settings):
+class NetworkSettings(Settings):
     """Sizes of the reconstruction network: FBPConvNet (Jin et al. 2017)."""
 
     width: int = Field(32, gt=0, description="Channels at full size; twice as many each level down.")
     levels: int = Field(4, gt=0, description="Sizes that it works at.")
 
 
-class SamplingSettings(_Settings):
+class SamplingSettings(Settings):
     """What the network is trained on, beside whole images: what the loop will feed it."""
 
     differences: float = Field(
@@ -34,7 +30,7 @@ class SamplingSettings(_Settings):
     )
 
 
-class LoopSettings(_Settings):
+class LoopSettings(Settings):
     """The iteration."""
 
     iterations: int = Field(30, ge=0, description="Rounds of feedback, K; 0 leaves the network's own image.")
@@ -60,7 +56,7 @@ class LoopSettings(_Settings):
     )
 
 
-class TuningSettings(_Settings):
+class TuningSettings(Settings):
     """Step and threshold by trial on validation images."""
 
     steps: tuple[float, ...] = Field(
@@ -80,7 +76,7 @@ class TuningSettings(_Settings):
     images: int = Field(16, gt=0, description="Validation images that they are tried on, at most.")
 
 
-class AcidConfig(_Settings):
+class AcidConfig(Settings):
     """All of it. The paper's own values could not be established: see CARD.md."""
 
     preset: str = Field("small", description="Where the values started from; kept for the record.")

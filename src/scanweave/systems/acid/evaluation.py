@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from scanweave.engine.selection import Choice, note_output, select_studies
+from scanweave.framework.trial import Trial
 from scanweave.measures.batches import norms, psnr, relative_error
 from scanweave.measures.slices import slice_quality
 from scanweave.measures.summary import summarise
-from scanweave.report.saving import save_figure, save_summary, save_table
+from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.acid.figures import comparison_sheet
+from scanweave.systems.acid.fitted import FittedAcid
 from scanweave.systems.acid.loop import Acid, Reconstruct, Record
 from scanweave.systems.acid.measurement_pairs import Pairs, load_pairs
 from scanweave.systems.acid.tuning import run_batched
 from scanweave.wording import count
-
-if TYPE_CHECKING:
-    from scanweave.systems.acid.system import AcidSystem
 
 IMAGES, SHEET = "images.csv", "images.png"
 WORDS = {"A†": "A†, the linear reconstruction", "TV": "tuned total variation", "network": "its own network"}
@@ -32,17 +29,12 @@ SHOWN = 3
 Say = Callable[[str], None]
 
 
-def evaluate(
-    system: AcidSystem, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print
-) -> pd.DataFrame:
+def evaluate(fitted: FittedAcid, trial: Trial) -> pd.DataFrame:
     """Reconstruct the studies of a cohort by every method of the run and compare with their true images.
 
     Args:
-        system: The fitted run.
-        cohort: Studies with sinograms and true images.
-        out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
-        say: Takes lines about choices and results.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
 
     Returns:
         One row a study and method: `psnr`, `ssim`, `error`, `residual`, `rounds`, as in `images.csv`.
@@ -50,24 +42,34 @@ def evaluate(
     Raises:
         ScanweaveError: No study could be measured.
     """
-    folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    chosen = select_studies(system.run, cohort, part, say)
-    left_out: dict[str, str] = {}
-    known = system.plan.thresholds or None
-    physics, pairs = load_pairs(chosen.cohort, system.channels, thresholds=known, left_out=left_out)
-    for name, reason in left_out.items():
-        say(f"left out: {name}: {reason}")
-    physics, pairs = physics.to(system.device), pairs.to(system.device)
-    table, made = compare(system.methods(physics), pairs, physics.A, system.choices.data_range)
+    physics, pairs = measured_pairs(fitted, trial.cohort, trial.left_out, trial.say)
+    table, made = compare(fitted.methods(physics), pairs, physics.A, fitted.choices.data_range)
     summary = summarise(table, ("method",), tuple(MEASURES))
-    save_table(table, folder / IMAGES)
-    save_figure(comparison_sheet(pairs.truth.cpu(), made, list(pairs.names), SHOWN), folder / SHEET)
-    save_summary(folder, summary, {**chosen.about, "left_out": left_out})
-    note_output(system.run, "evaluation", folder)
+    save_table(table, trial.folder / IMAGES)
+    save_figure(comparison_sheet(pairs.truth.cpu(), made, list(pairs.names), SHOWN), trial.folder / SHEET)
+    trial.conclude(summary)
     means = " · ".join(f"{method} {mean:.2f} dB" for method, mean in _psnr(summary).items())
     for line in (f"evaluation: {means} (PSNR, {count(len(set(pairs.patients)), 'patient')})", *notes(summary)):
-        say(line)
+        trial.say(line)
     return table
+
+
+def measured_pairs(
+    fitted: FittedAcid, cohort: Cohort, left_out: dict[str, str], say: Say
+) -> tuple[LinearPhysics, Pairs]:
+    """Return the scanner and the measured and true images of a cohort, on the device of a fitted run.
+
+    Args:
+        fitted: The fitted run.
+        cohort: Studies with sinograms of one geometry and true images.
+        left_out: Is told the reason for each study that cannot be read.
+        say: Takes a line for each of these.
+    """
+    known = fitted.plan.thresholds or None
+    physics, pairs = load_pairs(cohort, fitted.channels, thresholds=known, left_out=left_out)
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
+    return physics.to(fitted.device), pairs.to(fitted.device)
 
 
 def notes(summary: pd.DataFrame) -> list[str]:

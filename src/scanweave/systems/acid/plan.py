@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanweave.engine.plans import SavedPlan
+from scanweave.engine.saved_plan import SavedPlan
 
 SINOGRAM = "ct"
 """Name of the measurement in the studies."""

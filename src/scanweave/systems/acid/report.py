@@ -7,16 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.engine.fits import COHORT
-from scanweave.engine.run import Run
-from scanweave.engine.selection import find_output
-from scanweave.files import read_json
+from scanweave.framework.run_page import RunPage
 from scanweave.measures.summary import row_of, sureness
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table
-from scanweave.report.page import write_report
-from scanweave.report.provenance import run_provenance
-from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
-from scanweave.report.saving import read_summary
+from scanweave.report.runs import RECONSTRUCTED, tried_on
 from scanweave.systems.acid.evaluation import MEASURES, SHEET, notes
 from scanweave.systems.acid.figures import convergence_plot
 from scanweave.systems.acid.plan import AcidPlan
@@ -39,34 +33,28 @@ METRICS = {
 KINDS = {"truth": "true images", "errors": "the network's own errors"}
 
 
-def write(run: Run, plan: AcidPlan, path: str | Path | None = None) -> Path:
+def write(page: RunPage, plan: AcidPlan, path: str | Path | None = None) -> Path:
     """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
 
     Args:
-        run: The run.
+        page: The page of the run.
         plan: What it knows of its scanner.
         path: The file; None: `report.html` in the run.
     """
-    chosen, folder = Choices.load(run.folder), find_output(run, "evaluation")
-    record = read_summary(folder)
-    if folder is None or record is None:
-        quality = not_made("How good it is", "evaluate", run.folder, run.record)
-    else:
-        quality = _quality(folder, record)
-    return write_report(
-        path if path is not None else run.folder / "report.html",
-        titled("Reconstruction true to its data", run.folder),
+    chosen = Choices.load(page.run.folder)
+    return page.write(
+        path,
+        "Reconstruction true to its data",
         "ACID: a network's image, corrected by feeding what the data still disagree with through the network again.",
         [
-            _short(chosen, record),
-            _scanner(run, plan),
-            learning(run.metrics(), run.record, METRICS),
+            _short(chosen, page.record("evaluation")),
+            _scanner(page, plan),
+            page.learning(METRICS),
             _loop(chosen),
-            quality,
+            *page.results("How good it is", "evaluation", _quality),
         ],
-        run_provenance(run.record, run.config),
-        citation(PAPER, run.record),
-        RECONSTRUCTED,
+        paper=PAPER,
+        closing=RECONSTRUCTED,
     )
 
 
@@ -88,7 +76,7 @@ def _begun(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _scanner(run: Run, plan: AcidPlan) -> Section:
+def _scanner(page: RunPage, plan: AcidPlan) -> Section:
     geometry = plan.physics.get("geometry", {})
     facts = {
         "scanner": geometry.get("kind", plan.physics["kind"]),
@@ -96,9 +84,7 @@ def _scanner(run: Run, plan: AcidPlan) -> Section:
         "channels of an image": ", ".join(plan.channels),
     }
     blocks: list[Block] = [Table([{"what": k, "value": v} for k, v in facts.items()], "What was measured.")]
-    known = run.folder / COHORT
-    if known.is_file():
-        blocks.append(parts_table(read_json(known, "Remove it")))
+    blocks += page.parts()
     return Section("What was measured", "", blocks)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveInt
 
+from scanweave.engine.settings import Settings
+from scanweave.framework.options import VerbOptions
 from scanweave.systems.adamedgraph.course_settings import CourseSettings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -20,11 +22,7 @@ def _listed(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BoostingSettings(_Settings):
+class BoostingSettings(Settings):
     """What `AdaMedGraphClassifier` is made with; the defaults are its own."""
 
     rounds: PositiveInt = Field(10, description="Weak learners, one graph each; T of the paper.")
@@ -95,7 +93,7 @@ class BoostingSettings(_Settings):
     random_state: int = Field(0, ge=0, description="Seed of weights, validation patients and dropout.")
 
 
-class AdaMedGraphConfig(_Settings):
+class AdaMedGraphConfig(Settings):
     """Every setting of the system; the values of the preset `small` unless given."""
 
     preset: str = Field("small", description="Name of these values, kept for the record.")
@@ -133,3 +131,13 @@ PAPER = AdaMedGraphConfig(
 """The published choices, without the faults of the released code."""
 
 PRESETS = {"small": SMALL, "paper": PAPER}
+
+
+class ExplainOptions(VerbOptions):
+    """Options of `explain`."""
+
+    pictures: int = Field(4, ge=0, description="Studies that get a page.")
+
+
+OPTIONS: dict[str, type[VerbOptions]] = {"explain": ExplainOptions}
+"""Options of each verb that has some."""

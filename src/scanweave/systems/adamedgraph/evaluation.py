@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.selection import Choice, note_output, select_studies
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder
+from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, bootstrap_measure
 from scanweave.measures.calibration import calibration_error
 from scanweave.measures.classification import balanced_accuracy, brier, log_loss, multiclass_auroc
 from scanweave.measures.delong import auroc_interval
 from scanweave.measures.proportions import proportion
-from scanweave.report.saving import save_summary, save_table
+from scanweave.report.saving import save_table
 from scanweave.studies.cohort import Cohort
+from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
 from scanweave.systems.adamedgraph.record import Record
-from scanweave.wording import studies
-
-if TYPE_CHECKING:
-    from scanweave.systems.adamedgraph.system import AdaMedGraph, Answer
 
 Say = Callable[[str], None]
 PREDICTIONS, CLASSES = "predictions.csv", "classes.csv"
 REPEATS = 500
 FULL = 0.95
 """Share of the classes that a conformal set names on average from which it tells nothing."""
-MUCH = 0.5
-"""Share of missing variables from which an answer is warned of."""
 GAIN, COVERAGE, SIZE = "gain over the class shares", "coverage", "size of the set"
 TOLD = ("AUROC", "sensitivity", "specificity", "coverage")
 """Measures of one class against the others."""
@@ -48,63 +41,12 @@ MEASURES: dict[str, Callable[..., float]] = {
 """Measures of classes `(n,)`, probabilities `(n, K)`, conformal sets `(n, K)`, class shares in training `(n, K)`."""
 
 
-def table_of(system: AdaMedGraph, answer: Answer) -> pd.DataFrame:
-    """One row a study: its class where known, the predicted one, probabilities and conformal set.
-
-    `missing` and `outside` count the variables that it lacks, and that lie far outside of what training patients had.
-    """
-    classes = system.record.classes
-    shares = {f"probability_{name}": answer.probabilities[:, k].round(6) for k, name in enumerate(classes)}
-    best = np.array(classes, dtype=object)[answer.probabilities.argmax(1)]
-    sets = [" or ".join(np.array(classes)[inside]) for inside in answer.sets]
-    columns = {"study": answer.samples.studies, "patient": answer.samples.patients, "truth": answer.samples.labels}
-    strange = {"missing": np.isnan(answer.matrix).sum(1), "outside": answer.outside.sum(1)}
-    return pd.DataFrame({**columns, "predicted": best, **shares, "set": sets, **strange})
-
-
-def write_predictions(system: AdaMedGraph, cohort: Cohort, out: Path, say: Say = print) -> int:
-    """Write `predictions.csv` and a cohort whose labels are the predicted ones into a new folder, whole or not at all.
-
-    Returns:
-        How many studies are predicted.
-
-    Raises:
-        ScanweaveError: The folder exists, or a variable of the run is not in the cohort.
-    """
-    out = Path(out)
-    if out.exists() and any(out.iterdir()):
-        raise ScanweaveError(out, "is not empty", "Choose another folder for the predictions")
-    answer = system.answer(cohort, say)
-    table = table_of(system, answer)
-    lacking = np.isnan(answer.matrix).mean(1) > MUCH
-    if lacking.any():
-        say(f"caution: {studies(int(lacking.sum()))} lack more than half of the variables; see the column 'missing'")
-    if out.exists():
-        out.rmdir()
-    label = system.record.label
-    rows = [
-        {"study": row["study"], "patient": row["patient"], f"label:{label}": row["predicted"]}
-        | {f"table:{name}": row[name] for name in table if str(name).startswith("probability_")}
-        for row in table.to_dict("records")
-    ]
-    with atomic_folder(out) as folder:
-        table.drop(columns="truth").to_csv(folder / PREDICTIONS, index=False)
-        name, source = f"{out.name} (predicted)", str(system.run.folder.resolve())
-        Cohort.create(folder, rows, root=".", name=name, source=source, layout="predictions")
-    return len(rows)
-
-
-def evaluate(
-    system: AdaMedGraph, cohort: Cohort, out: str | Path | None = None, *, part: Choice | None = None, say: Say = print
-) -> pd.DataFrame:
+def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
     """Measure answers against what became of the patients, into `predictions.csv`, `summary.csv` and `summary.json`.
 
     Args:
-        system: The fitted system.
-        cohort: Any cohort with the run's variables and label.
-        out: Folder for the tables; that of the run if not given.
-        part: Which studies; see `selection.select_studies`.
-        say: Takes lines.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
 
     Returns:
         One row a measure: value, low, high, patients, studies.
@@ -112,14 +54,14 @@ def evaluate(
     Raises:
         ScanweaveError: No study has the label, or one of a class that the run does not know.
     """
-    selection = select_studies(system.run, cohort, part, say)
-    answer = system.answer(selection.cohort, say)
-    table = table_of(system, answer)
+    record, say = fitted.record, trial.say
+    answer = fitted.answer(trial.cohort, say)
+    table = fitted.table(answer)
     known = table["truth"].notna().to_numpy()
     if not known.any():
-        raise ScanweaveError(cohort.folder, f"no study has the label '{system.record.label}'", "Predict it instead")
-    classes = _numbers(cohort, table["truth"][known], system.record.classes)
-    prior = np.tile(class_shares(system), (len(classes), 1))
+        raise ScanweaveError(trial.cohort.folder, f"no study has the label '{record.label}'", "Predict it instead")
+    classes = _numbers(trial.cohort, table["truth"][known], record.classes)
+    prior = np.tile(fitted.class_shares(), (len(classes), 1))
     patients = table["patient"][known].tolist()
     found = measured(classes, answer.probabilities[known], answer.sets[known], prior, patients)
     rows = [
@@ -133,22 +75,20 @@ def evaluate(
         }
         for name, one in found.items()
     ]
-    folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    left_out = dict.fromkeys(table["study"][~known], f"'{system.record.label}' is not known")
+    trial.left_out.update(dict.fromkeys(table["study"][~known], f"'{record.label}' is not known"))
     error = calibration_error(classes, answer.probabilities[known])
-    save_table(table, folder / PREDICTIONS)
+    save_table(table, trial.folder / PREDICTIONS)
     save_table(
-        by_class(classes, answer.probabilities[known], answer.sets[known], system.record.classes, patients),
-        folder / CLASSES,
+        by_class(classes, answer.probabilities[known], answer.sets[known], record.classes, patients),
+        trial.folder / CLASSES,
     )
-    save_summary(folder, pd.DataFrame(rows), {**selection.about, "left_out": left_out, "calibration_error": error})
-    note_output(system.run, "evaluation", folder)
+    trial.conclude(pd.DataFrame(rows), calibration_error=error)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
-    absent = [name for number, name in enumerate(system.record.classes) if number not in classes]
+    absent = [name for number, name in enumerate(record.classes) if number not in classes]
     if absent:
         say(f"caution: no study is of {', '.join(absent)}: no AUROC, and a balanced accuracy of the others")
-    for words in cautions(rows, system.record):
+    for words in cautions(rows, record):
         say(f"caution: {words}")
     return pd.DataFrame(rows)
 
@@ -204,13 +144,6 @@ def by_class(
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def class_shares(system: AdaMedGraph) -> np.ndarray:
-    """Share of each class in the training patients `(K,)`: what one would say without looking at a patient."""
-    nodes = system.ensemble.nodes
-    shares: np.ndarray = np.bincount(nodes.target, nodes.mass, len(system.record.classes)) / nodes.mass.sum()
-    return shares
 
 
 def measured(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -61,6 +61,29 @@ class Record(BaseModel):
             )
         return Question(self.label, self.field, self.features, course)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The label."""
+        return (self.label,)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the manifest that it is predicted from."""
+        return tuple(f"table:{name}" for name in self.features)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read `question.json` of a run.
+
+        Raises:
+            ScanweaveError: It is absent or damaged.
+        """
+        try:
+            return cls.model_validate(read_json(path, _ADVICE))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ScanweaveError(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", _ADVICE) from None
+
     def save(self, folder: Path) -> None:
         """Write it into a run."""
         write_json(folder / FILE, self.model_dump(mode="json"))
@@ -69,16 +92,3 @@ class Record(BaseModel):
 def told(course: Course | None) -> dict[str, Any] | None:
     """A rule as plain values."""
     return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}
-
-
-def read_record(folder: Path) -> Record:
-    """Read `question.json` of a run.
-
-    Raises:
-        ScanweaveError: It is absent or damaged.
-    """
-    try:
-        return Record.model_validate(read_json(folder / FILE, _ADVICE))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise ScanweaveError(folder / FILE, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", _ADVICE) from None

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.selection import find_output
 from scanweave.files import read_json
+from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
 from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.summary import estimate
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
-from scanweave.report.page import write_report
-from scanweave.report.provenance import run_provenance
-from scanweave.report.runs import citation, not_made, titled, tried_on
-from scanweave.report.saving import read_summary
-from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions, class_shares
+from scanweave.report.runs import not_made, tried_on
+from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions
 from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import (
     DRAWN,
@@ -31,11 +29,9 @@ from scanweave.systems.adamedgraph.figures import (
     patient_network,
     reliability_diagram,
 )
+from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
 from scanweave.systems.adamedgraph.similar import homophily, likeness_of
 from scanweave.wording import count
-
-if TYPE_CHECKING:
-    from scanweave.systems.adamedgraph.system import AdaMedGraph
 
 PAPER = """\
 @article{lian2023adamedgraph,
@@ -46,42 +42,53 @@ PAPER = """\
 }"""
 THRESHOLDS = tuple(percent / 100 for percent in range(2, 80, 2))
 SHARES = {"level": "{:.4g}", "homophily": "{:.2f}"}
+REASONS = "Which variables matter"
 BINS = 5
 """Of the reliability diagram."""
 FEW = 100
 """Patients below which a page warns of wide intervals."""
 
 
-def write(system: AdaMedGraph, path: str | Path | None = None) -> Path:
-    """Write the report of a run from what its folder holds; what is absent is named with the command that makes it."""
-    path = Path(path) if path is not None else system.run.folder / "report.html"
-    record = system.record
-    about = system.run.record
-    provenance = {**run_provenance(about, system.run.config), "Seed": system.config.boosting.random_state}
-    subtitle = f"Predicts {record.label} ({', '.join(record.classes)}) from {count(len(record.features), 'variable')}."
-    sections = [_learnt(system), _quality(system), _reasons(system), _patients(system)]
-    course = record.question.course
-    asked = f"course of {course.settings.of}" if course else record.label
-    title = titled(f"AdaMedGraph: {asked}", system.run.folder)
-    return write_report(path, title, subtitle, sections, provenance, citation(PAPER, about))
+def write(fitted: FittedAdaMedGraph, page: RunPage, path: str | Path | None = None) -> Path:
+    """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
+
+    Args:
+        fitted: The fitted run.
+        page: Its page.
+        path: The file; None: `report.html` in the run.
+    """
+    record, course = fitted.record, fitted.record.question.course
+    return page.write(
+        path,
+        f"AdaMedGraph: {f'course of {course.settings.of}' if course else record.label}",
+        f"Predicts {record.label} ({', '.join(record.classes)}) from {count(len(record.features), 'variable')}.",
+        [
+            _learnt(fitted),
+            *page.results("How good it is", "evaluation", lambda folder, found: _quality(fitted, folder, found)),
+            *page.results(REASONS, "explanation", lambda _, found: _reasons(found), FILE),
+            _patients(fitted),
+        ],
+        paper=PAPER,
+        provenance={"Seed": fitted.config.boosting.random_state},
+    )
 
 
-def _learnt(system: AdaMedGraph) -> Section:
-    record = system.record
+def _learnt(fitted: FittedAdaMedGraph) -> Section:
+    record = fitted.record
     blocks: list[Block] = [
         KeyNumbers(
             [
                 ("patients learnt from", len(set(record.patients)), ""),
-                ("graphs", len(system.ensemble.learners), "one column each"),
+                ("graphs", len(fitted.ensemble.learners), "one column each"),
                 ("variables offered", len(record.features), ""),
             ]
         ),
-        *_graphs(system),
+        *_graphs(fitted),
     ]
     blocks += [Caution(f"{name[0].upper()}{name[1:]} {words}.") for name, words in record.suspects.items()]
     if record.question.course is not None:
         blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
-    metrics = system.run.metrics()
+    metrics = fitted.run.metrics()
     if metrics:
         blocks.append(
             Figure(
@@ -93,21 +100,21 @@ def _learnt(system: AdaMedGraph) -> Section:
             )
         )
     return Section(
-        "What was learnt", "Which patients count as alike, chosen by boosting.", [*blocks, *_pictures(system)]
+        "What was learnt", "Which patients count as alike, chosen by boosting.", [*blocks, *_pictures(fitted)]
     )
 
 
-def _graphs(system: AdaMedGraph) -> list[Block]:
+def _graphs(fitted: FittedAdaMedGraph) -> list[Block]:
     """The chosen graphs, and a word about those that join patients of any outcome."""
     rows, chance = [], []
-    for number, learner in enumerate(system.ensemble.learners, 1):
-        found = homophily(learner.choice, system.ensemble.nodes)
+    for number, learner in enumerate(fitted.ensemble.learners, 1):
+        found = homophily(learner.choice, fitted.ensemble.nodes)
         if found.by_chance:
             chance.append(str(number))
         rows.append(
             {
                 "round": number,
-                "patients are alike with": graph_words(system, learner.choice),
+                "patients are alike with": graph_words(fitted, learner.choice),
                 "level": learner.choice.level or "equal",
                 "vote": learner.vote,
                 "error": learner.error,
@@ -131,9 +138,9 @@ def _graphs(system: AdaMedGraph) -> list[Block]:
     ]
 
 
-def _pictures(system: AdaMedGraph) -> list[Block]:
+def _pictures(fitted: FittedAdaMedGraph) -> list[Block]:
     """The network of patients, and the band that the first graph is, if its column holds numbers."""
-    ensemble, record = system.ensemble, system.record
+    ensemble, record = fitted.ensemble, fitted.record
     everyone = len(record.studies)
     some = np.random.default_rng(0).permutation(everyone)[:DRAWN]
     network = Figure(
@@ -157,12 +164,7 @@ def _pictures(system: AdaMedGraph) -> list[Block]:
     return [network, band]
 
 
-def _quality(system: AdaMedGraph) -> Section:
-    title = "How good it is"
-    folder = find_output(system.run, "evaluation")
-    found = read_summary(folder)
-    if folder is None or found is None:
-        return not_made(title, "evaluate", system.run.folder, system.run.record)
+def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> Section:
     rows = [
         {"measure": row["measure"], "value": estimate(row, row["patients"], "value"), "patients": row["patients"]}
         for row in found["rows"]
@@ -177,17 +179,17 @@ def _quality(system: AdaMedGraph) -> Section:
             {"value": "{:.3f}"},
         )
     ]
-    blocks += _by_class(table, folder, system.record.classes)
-    for words in cautions(found["rows"], system.record):
+    blocks += _by_class(table, folder, fitted.record.classes)
+    for words in cautions(found["rows"], fitted.record):
         blocks.insert(0, Caution(f"{words[0].upper()}{words[1:]}."))
     patients = table["patient"].nunique()
     if patients < FEW:
         blocks.insert(
             0, Caution(f"{patients} patients only: the intervals are wide, and another split may tell another story.")
         )
-    classes = system.record.classes
+    classes = fitted.record.classes
     shares = {name: table[f"probability_{name}"].to_numpy() for name in classes}
-    rarest = classes[int(class_shares(system).argmin())]  # mostly the outcome that one would act on
+    rarest = classes[int(fitted.class_shares().argmin())]  # mostly the outcome that one would act on
     shown = (rarest,) if len(classes) == 2 else classes
     curves = {name: reliability(table["truth"] == name, shares[name], BINS, "mass") for name in shown}
     blocks.append(
@@ -210,7 +212,7 @@ def _quality(system: AdaMedGraph) -> Section:
             vector=True,
         )
     )
-    return Section(title, tried_on(found), blocks)
+    return Section("How good it is", tried_on(found), blocks)
 
 
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
@@ -238,24 +240,20 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
     ]
 
 
-def _reasons(system: AdaMedGraph) -> Section:
-    title, folder = "Which variables matter", find_output(system.run, "explanation")
-    if folder is None or not (folder / FILE).is_file():
-        return not_made(title, "explain", system.run.folder, system.run.record)
-    found = read_json(folder / FILE, ADVICE)
+def _reasons(found: dict[str, Any]) -> Section:
     importance, seen = found["importance"], found["about"]["seen"]
     rows = [
         {"variable": name, "rise of the log loss": one["rise"], "± deals": one["spread"]}
         for name, one in importance.items()
     ]
     if not rows:
-        return Section(title, "", [Text("Not measured: of too few explained studies the outcome is known.")])
+        return Section(REASONS, "", [Text("Not measured: of too few explained studies the outcome is known.")])
     caption = "How much worse answers get if a variable is dealt out anew. Variables that tell the same share it."
     of = f"Permutation importance on {count(found.get('patients', 0), 'study', 'studies')}"
     words = (
         f"{of}, of which the fit saw {seen}: it looks larger than it is." if seen else f"{of} that the fit did not see."
     )
-    return Section(title, words, [Table(rows, caption, limit=20)])
+    return Section(REASONS, words, [Table(rows, caption, limit=20)])
 
 
 def _read(path: Path, *texts: str) -> pd.DataFrame:
@@ -264,12 +262,12 @@ def _read(path: Path, *texts: str) -> pd.DataFrame:
     return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
 
-def _patients(system: AdaMedGraph) -> Section:
-    title, newest = "Patients, one by one", find_output(system.run, "explanation")
-    folders = dict.fromkeys(folder for folder in (newest, system.run.folder / NAMED) if folder is not None)
-    blocks = [block for folder in folders for block in _pages(folder, system.record.label)]
+def _patients(fitted: FittedAdaMedGraph) -> Section:
+    title, newest = "Patients, one by one", find_output(fitted.run, "explanation")
+    folders = dict.fromkeys(folder for folder in (newest, fitted.run.folder / NAMED) if folder is not None)
+    blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
-        return not_made(title, "explain", system.run.folder, system.run.record)
+        return not_made(title, "explain", fitted.run.folder, fitted.run.record)
     return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
 
 

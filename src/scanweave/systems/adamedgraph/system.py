@@ -2,212 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.fits import SEEN, ensure_splits, fitted_config, start_fit
 from scanweave.engine.run import Run
-from scanweave.engine.selection import Choice, refuse_options
 from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import SEEN, CohortFit, ensure_splits
+from scanweave.framework.options import VerbOptions
+from scanweave.framework.run_page import RunPage
+from scanweave.framework.system import Material, System
+from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.study import Study
 from scanweave.studies.tables.schema import read_schema
 from scanweave.studies.tables.table_check import giving_away
 from scanweave.systems.adamedgraph import evaluation, explanation, report, storage
 from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, AfterRound
-from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
+from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
-from scanweave.systems.adamedgraph.record import Record, read_record, told
-from scanweave.systems.adamedgraph.samples import Question, Samples, ask, differences, gather, outside, strangers
+from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
+from scanweave.systems.adamedgraph.record import Record, told
+from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
 from scanweave.wording import count
 
 Say = Callable[[str], None]
-LEAST = 10
+LEAST_TRAINING_PATIENTS = 10
 """Training patients below which nothing is learnt."""
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What is predicted for studies.
+class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
+    """A fitted AdaMedGraph with its verbs."""
 
-    Attributes:
-        samples: Which studies.
-        probabilities: Of each class `(n, K)`.
-        sets: Whether a class belongs to the conformal set `(n, K)`.
-        matrix: The variables as numbers `(n, d)`.
-        outside: Which of these lie far outside of what training patients had `(n, d)`.
-    """
-
-    samples: Samples
-    matrix: np.ndarray
-    probabilities: np.ndarray
-    sets: np.ndarray
-    outside: np.ndarray
-
-
-class AdaMedGraph:
-    """A fitted AdaMedGraph.
-
-    Args:
-        run: Its run folder.
-        device: Of no effect; graphs of one column are computed on the processor.
-    """
-
-    def __init__(self, run: Run, device: str = "auto") -> None:
-        self.run = run
-        self.config = fitted_config(run, AdaMedGraphConfig)
-        self.record: Record = read_record(run.folder)
-        self.ensemble: Ensemble = storage.load(run.weights)
+    name: ClassVar[str] = "adamedgraph"
+    options = OPTIONS
 
     @classmethod
-    def fit(
-        cls,
-        cohort: Cohort,
-        run: str | Path,
-        config: AdaMedGraphConfig,
-        *,
-        fold: int = 0,
-        workers: int = 1,
-        say: Say = print,
-    ) -> AdaMedGraph:
-        """Learn a label of a cohort from its variables, on its training part; continue a fit that was stopped.
-
-        Args:
-            cohort: Studies with variables and a label.
-            run: The run folder.
-            config: Every setting.
-            fold: Which fold of the cohort's splits trains.
-            workers: Of no effect.
-            say: Takes one line for each choice made, and why.
-
-        Raises:
-            ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
-        """
+    def material(cls, cohort: Cohort, config: AdaMedGraphConfig, fold: int, say: Say) -> Material:
+        """Refuse what cannot be learnt from, before a run is made."""
         if config.boosting.learner != "appnp":
             raise ScanweaveError(*storage.NOT_KEPT)
         ensure_splits(cohort, say)
-        parts = [cohort.part(part, fold) for part in SEEN]
-        question = ask(cohort, parts[0], config, say)
-        training, validation = (gather(part, question, config).known() for part in parts)
-        _refuse_poor(cohort, question, training)
-        with start_fit(run, "adamedgraph", config, cohort, (), fold=fold, say=say) as started:
-            if started.finished:
-                say(f"{started.folder} is finished: nothing to do")
-            else:
-                _introduce(question, training, validation, fold, say)
-                suspects = giving_away(parts[0], question.features, question.label)
-                for name, words in suspects.items():
-                    say(f"caution: {name} {words}; if so: --leave-out {name}")
-                _learn(started, config, question, training, validation, cohort, suspects, say)
-        return cls(Run.open(run))
+        asked = ask(cohort, cohort.part("train", fold), config, lambda line: None)
+        _refuse_poor(cohort, asked, gather(cohort.part("train", fold), asked, config).known())
+        return Material(cohort)
 
     @classmethod
-    def open(cls, run: str | Path, device: str = "auto") -> AdaMedGraph:
-        """Open the run folder of a finished fit."""
-        return cls(Run.open(run), device)
+    def learn(cls, fit: CohortFit[AdaMedGraphConfig]) -> None:
+        """Learn a label of a cohort from its variables."""
+        cohort, config, say = fit.cohort, fit.config, fit.say
+        parts = [cohort.part(part, fit.fold) for part in SEEN]
+        question = ask(cohort, parts[0], config, say)
+        training, validation = (gather(part, question, config).known() for part in parts)
+        _introduce(question, training, validation, fit.fold, say)
+        suspects = giving_away(parts[0], question.features, question.label)
+        for name, words in suspects.items():
+            say(f"caution: {name} {words}; if so: --leave-out {name}")
+        _learn(fit.run, config, question, training, validation, cohort, suspects, say)
 
-    def answer(self, cohort: Cohort, say: Say = print) -> Answer:
-        """Probabilities and conformal sets for the studies of a cohort, each as if it came alone.
+    def measure(self, trial: Trial, options: VerbOptions) -> pd.DataFrame:
+        """Measure answers against what became of the patients; see `evaluation.evaluate`."""
+        return evaluation.evaluate(self, trial)
 
-        Args:
-            cohort: Any cohort with the run's variables.
-            say: Is told of later visits that are left out, and of what is not as in the training patients.
+    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
+        """Say whom each patient resembles, by what, and what became of them; see `explanation.explain`."""
+        return explanation.explain(self, trial, options)
 
-        Raises:
-            ScanweaveError: The cohort has no variable of the run, or one in another unit or kind.
-        """
-        samples = gather(cohort, self.record.question, self.config)
-        for line in differences(cohort, samples, self.ensemble.columns, self.record.units):
-            say(line)
-        if len(samples.studies) < len(cohort):
-            say(f"first visits only, one a patient: {len(samples.studies)} of {len(cohort)} studies")
-        answer = self._answered(samples)
-        for line in strangers(answer.matrix, answer.outside, self.ensemble):
-            say(line)
-        return answer
-
-    def _answered(self, samples: Samples) -> Answer:
-        matrix = self.ensemble.columns.matrix(samples.table)
-        probabilities = self.ensemble.probabilities(matrix)
-        limit = self.record.conformal
-        sets = np.ones_like(probabilities, dtype=bool) if limit is None else probabilities >= limit
-        return Answer(samples, matrix, probabilities, sets, outside(matrix, self.ensemble))
-
-    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """The class of one study.
-
-        Args:
-            study: Holds some of the run's variables; what it lacks counts as missing.
-            targets: Of no effect.
-
-        Returns:
-            A study with `labels` (the class) and `table` (the probability of each class).
-
-        Raises:
-            ScanweaveError: It holds no variable of the run.
-        """
-        there = {name: study.table.get(name) for name in self.record.features}
-        if all(value is None for value in there.values()):
-            names = ", ".join(self.record.features[:5])
-            raise ScanweaveError(study.id, "holds no variable of this run", f"Give some of {names}")
-        frame = pd.DataFrame({name: [value] for name, value in there.items()})
-        made = self._answered(Samples(frame, [study.id], [study.patient], pd.Series([None], dtype=object)))
-        shares = dict(zip(self.record.classes, made.probabilities[0].tolist(), strict=True))
-        best = max(shares, key=lambda name: shares[name])
-        return Study(
-            study.id,
-            study.patient,
-            labels={self.record.label: best},
-            table={f"probability_{name}": share for name, share in shares.items()},
-        )
-
-    def predict_cohort(self, cohort: Cohort, out: Path, say: Say = print) -> int:
-        """Write `predictions.csv` and a cohort of the predicted labels; see `evaluation.write_predictions`."""
-        return evaluation.write_predictions(self, cohort, out, say)
-
-    def evaluate(
-        self,
-        cohort: Cohort,
-        out: str | Path | None = None,
-        *,
-        part: Choice | None = None,
-        say: Say = print,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """Measure answers against what became of the patients; see `evaluation.evaluate`.
-
-        Raises:
-            ScanweaveError: An option of another system is given, or no study has the label.
-        """
-        refuse_options(options)
-        return evaluation.evaluate(self, cohort, out, part=part, say=say)
-
-    def explain(
-        self,
-        cohort: Cohort,
-        out: str | Path | None = None,
-        *,
-        part: Choice | None = None,
-        pictures: int = explanation.PICTURES,
-        say: Say = print,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """Say whom each patient resembles, by what, and what became of them; see `explanation.explain`.
-
-        Raises:
-            ScanweaveError: An option of another system is given.
-        """
-        refuse_options(options)
-        return explanation.explain(self, cohort, out, part=part, pictures=pictures, say=say)
-
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
-        return report.write(self, path)
+    def write_page(self, page: RunPage, path: str | Path | None) -> Path:
+        """Write the page of the run; see `report.write`."""
+        return report.write(self, page, path)
 
 
 def _introduce(question: Question, training: Samples, validation: Samples, fold: int, say: Say) -> None:
@@ -324,9 +189,9 @@ def _counts(labels: pd.Series) -> str:
 
 
 def _refuse_poor(cohort: Cohort, question: Question, training: Samples) -> None:
-    if len(training.studies) < LEAST:
+    if len(training.studies) < LEAST_TRAINING_PATIENTS:
         reason = f"only {len(training.studies)} patients of the training part have the label '{question.label}'"
-        raise ScanweaveError(cohort.folder, reason, f"Give at least {LEAST}")
+        raise ScanweaveError(cohort.folder, reason, f"Give at least {LEAST_TRAINING_PATIENTS}")
     classes = training.labels.nunique()
     if classes < 2:
         words = f"'{training.labels.iloc[0]}' only"

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NetworkSettings(_Settings):
+class NetworkSettings(Settings):
     """Sizes of the network."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
@@ -54,7 +51,7 @@ class NetworkSettings(_Settings):
         return self.slices if self.dimensions == 2 else 1
 
 
-class ObjectiveSettings(_Settings):
+class ObjectiveSettings(Settings):
     """Weights of the losses of one step."""
 
     cross: float = Field(10.0, ge=0, description="SmoothL1 of the target from the source.")
@@ -74,7 +71,7 @@ class ObjectiveSettings(_Settings):
     )
 
 
-class SamplingSettings(_Settings):
+class SamplingSettings(Settings):
     """What one training sample is."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field(
@@ -93,7 +90,7 @@ class SamplingSettings(_Settings):
     attempts: int = Field(8, gt=0, description="Tries to find a crop that is not all background.")
 
 
-class SynthesisSettings(_Settings):
+class SynthesisSettings(Settings):
     """How whole volumes are synthesised."""
 
     batch_size: int = Field(8, gt=0, description="Stacks of slices in one forward pass; memory grows with it.")
@@ -101,7 +98,7 @@ class SynthesisSettings(_Settings):
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
 
 
-class Seq2SeqConfig(_Settings):
+class Seq2SeqConfig(Settings):
     """Every setting; the values of the preset `paper` unless given."""
 
     preset: str = Field("paper", description="Name of these values, kept for the record.")
@@ -174,3 +171,43 @@ sources. The identity and cycle terms weigh less: they are satisfied by copying 
 """
 
 PRESETS = {"paper": PAPER, "small": SMALL}
+
+
+class EvaluateOptions(VerbOptions):
+    """Options of `evaluate`."""
+
+    include_self: bool = Field(False, description="Also reconstruct each sequence from itself.")
+    lpips: tuple[Path, Path] | None = Field(
+        None,
+        description="Weight files for LPIPS: AlexNet as torchvision gives it, and the linear layers of the lpips "
+        "package; None leaves it out.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
+
+
+class RankOptions(VerbOptions):
+    """The conventions that the paper leaves open (spec b)."""
+
+    region: Literal["brain", "box", "volume"] = Field("brain", description="Where quality was measured.")
+    diagonal: Literal["exclude", "in_norm", "include"] = Field(
+        "exclude",
+        description="Reconstructions of a sequence from itself: left out, only in mean and spread of the z-scores, or "
+        "in the sums too.",
+    )
+    normalise_by: Literal["rows", "pairs"] = Field(
+        "rows", description="z-scores over all rows of the table, as published, or over the means of pairs."
+    )
+    divide_by: Literal["N", "N-1"] = Field("N", description="The number of sequences, as published, or one less.")
+    repeats: int = Field(2000, gt=0, description="Resamples of patients behind the intervals.")
+    seed: int = Field(0, ge=0, description="Seed of these resamples.")
+
+
+class ExplainOptions(VerbOptions):
+    """Options of `explain`."""
+
+    include_self: bool = Field(False, description="Count a sequence as its own source, as the paper's code does.")
+    pictures: int = Field(4, ge=0, description="Studies to make pictures of; maps are written for all.")
+
+
+OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions, "rank": RankOptions, "explain": ExplainOptions}
+"""Options of each verb that has some."""

@@ -5,36 +5,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.engine.selection import Choice, Say, note_output, select_studies
-from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
+from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import bootstrap
 from scanweave.measures.separation import voxelwise_auroc
 from scanweave.report.maps import map_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES, telling_slice
-from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
+from scanweave.systems.seq2seq.config import ExplainOptions
 from scanweave.systems.seq2seq.figures import differentiation_sheet
+from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
-if TYPE_CHECKING:
-    from scanweave.systems.seq2seq.system import Seq2Seq
-
 EXPLANATION, SHEET = "explanation", "differentiation.png"
-PICTURES = 4
-"""Studies that pictures are made of, unless asked for more; maps are written for all."""
 BRIGHT = 99.5
 """Percentile of a study's maps in the brain that ends their common colour scale."""
 
@@ -64,26 +59,13 @@ def differentiation(
     return {name: means[name].value(0) for name in volumes if name in means}, sources
 
 
-def explain(
-    system: Seq2Seq,
-    cohort: Cohort,
-    out: str | Path | None = None,
-    *,
-    part: Choice | None = None,
-    include_self: bool = False,
-    pictures: int = PICTURES,
-    say: Say = print,
-) -> pd.DataFrame:
+def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
     """Write the differentiation map of every present sequence as NIfTI on the native grid, with pictures.
 
     Args:
-        system: The fitted run.
-        cohort: Where the studies come from.
-        out: Folder of the results; None: `explanation` in the run.
-        part: Which studies; see `evaluate`.
-        include_self: Count a sequence as its own source, as the paper's code does.
-        pictures: Studies to make pictures of.
-        say: Takes lines about choices and results.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: How maps are made and how many pictures.
 
     Returns:
         One row a study and sequence: sources, mean M_d in the brain and, where the study has a mask `lesion`, how
@@ -92,48 +74,35 @@ def explain(
     Raises:
         ScanweaveError: No study holds two sequences that the run knows.
     """
-    folder = Path(out) if out is not None else system.run.folder / EXPLANATION
-    chosen = select_studies(system.run, cohort, part, say)
     rows: list[dict[str, Any]] = []
-    left_out: dict[str, str] = {}
     drawn: list[str] = []
-    masked = True
-    for case in chosen.cohort.studies:
-        try:
-            native, maps, sources = _maps(system, chosen.cohort[case], include_self)
-        except ScanweaveError as error:
-            left_out[case] = error.reason
-            say(f"left out: {error}")
-            continue
+    masked, self_too = True, options.include_self
+    for case, (native, maps, sources) in trial.each(lambda study: _maps(fitted, study, self_too)):
         masked = masked and native.masked
         for name, values in maps.items():
-            _write_map(folder / case, native, name, values, sources[name], include_self)
+            _write_map(trial.folder / case, native, name, values, sources[name], self_too)
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
         rows += found
-        if len(drawn) < pictures:
-            _draw(folder / case, native, maps, found)
+        if len(drawn) < options.pictures:
+            _draw(trial.folder / case, native, maps, found)
             drawn.append(case)
-        say(f"{case}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
-    if not rows:
-        raise ScanweaveError(cohort.folder, "no study could be explained", "See the lines above")
+        trial.say(f"{case}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
     table = pd.DataFrame(rows)
-    brain = "mask" if masked else "foreground"
-    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "pictures": drawn, "brain": brain}
-    save_table(table, folder / f"{EXPLANATION}.csv")
-    write_json(folder / f"{EXPLANATION}.json", _record(table, about, system.sequences))
-    note_output(system.run, "explanation", folder)
+    about = {**trial.about, "include_self": self_too, "left_out": trial.left_out, "pictures": drawn}
+    about["brain"] = "mask" if masked else "foreground"
+    save_table(table, trial.folder / f"{EXPLANATION}.csv")
+    write_json(trial.folder / f"{EXPLANATION}.json", _record(table, about, fitted.sequences))
+    trial.note()
     return table
 
 
 def _maps(
-    system: Seq2Seq, study: Study, include_self: bool
+    fitted: FittedSeq2Seq, study: Study, include_self: bool
 ) -> tuple[NativeStudy, dict[str, Volume], dict[str, list[str]]]:
-    prepared = system.prepare(study)
-    if len(prepared.volumes) < 2:
-        raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
-    native = native_study(study, prepared, system.plan)
-    maps, sources = differentiation(system.synthesizer, prepared.volumes, include_self=include_self)
-    return native, {name: _native_map(values, prepared.frame, system.plan) for name, values in maps.items()}, sources
+    prepared = fitted.prepare_several(study)
+    native = native_study(study, prepared, fitted.plan)
+    maps, sources = differentiation(fitted.synthesizer, prepared.volumes, include_self=include_self)
+    return native, {name: _native_map(values, prepared.frame, fitted.plan) for name, values in maps.items()}, sources
 
 
 def _native_map(values: Volume, frame: Frame, plan: Plan) -> Volume:

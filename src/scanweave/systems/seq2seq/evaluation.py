@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.engine.selection import Choice, Say, find_output, note_output, select_studies
 from scanweave.errors import ScanweaveError
+from scanweave.framework.run_outputs import find_output
+from scanweave.framework.trial import Trial
 from scanweave.measures.image import image_quality
 from scanweave.measures.summary import summarise as summary_of
 from scanweave.report.grids import synthesis_grid
-from scanweave.report.saving import read_summary, save_figure, save_summary, save_table
+from scanweave.report.saving import read_summary, save_figure, save_table
 from scanweave.report.slices import telling_slice
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.study import Study
+from scanweave.systems.seq2seq.config import EvaluateOptions
 from scanweave.systems.seq2seq.figures import quality_matrix
+from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
-
-if TYPE_CHECKING:
-    from scanweave.systems.seq2seq.system import Seq2Seq
 
 ANY = "any"
 """In summaries, the mean over single sources or targets."""
@@ -73,31 +73,16 @@ class _Picture:
         save_figure(synthesis_grid(real, shown, spacing, 0, self.psnr, list(real)), path)
 
 
-def evaluate(
-    system: Seq2Seq,
-    cohort: Cohort,
-    out: str | Path | None = None,
-    *,
-    part: Choice | None = None,
-    include_self: bool = False,
-    lpips: tuple[Path, Path] | None = None,
-    seed: int = 0,
-    say: Say = print,
-) -> pd.DataFrame:
+def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
     """Predict every present sequence from every other and from all others, and compare on the native grid.
 
     The prediction is restored with the intensity scale of the real target: MR intensities have no unit, so the scale
-    is no finding. Studies are held in memory one at a time; one that cannot be measured is left out and named.
+    is no finding.
 
     Args:
-        system: The fitted run.
-        cohort: Where the studies come from.
-        out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
-        include_self: Also reconstruct each sequence from itself.
-        lpips: Weight files for LPIPS, AlexNet's and its heads'; None leaves it out.
-        seed: Of the resampling behind the intervals.
-        say: Takes lines about choices and results.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: What else is measured.
 
     Returns:
         One row a study, source, target and region, as in `pairs.csv`.
@@ -105,33 +90,23 @@ def evaluate(
     Raises:
         ScanweaveError: No study holds two sequences that the run knows.
     """
-    folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    chosen = select_studies(system.run, cohort, part, say)
-    drawn = _fullest(chosen.cohort, system.sequences)
+    drawn = _fullest(trial.cohort, fitted.sequences)
     rows: list[dict[str, Any]] = []
-    left_out: dict[str, str] = {}
     masked = True
-    for name in chosen.cohort.studies:
-        try:
-            native, found, picture = _measured(system, chosen.cohort[name], include_self, lpips, name == drawn)
-        except ScanweaveError as error:
-            left_out[name] = error.reason
-            say(f"left out: {error}")
-            continue
+    for name, (native, found, picture) in trial.each(lambda study: _measured(fitted, study, options, drawn)):
         rows += found
         masked = masked and native.masked
         if picture is not None:
-            picture.save(folder / GRID)
-        say(f"{name}: {_psnr_in_words(found, native)}")
-    if not rows:
-        raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
+            picture.save(trial.folder / GRID)
+        trial.say(f"{name}: {_psnr_in_words(found, native)}")
     pairs = pd.DataFrame(rows)
-    for line in (_against_control(pairs), *notes(pairs, system.sequences)):
-        say(line)
+    for line in (_against_control(pairs), *notes(pairs, fitted.sequences)):
+        trial.say(line)
     brain = "mask" if masked else "foreground"
-    about = {**chosen.about, "include_self": include_self, "left_out": left_out, "picture": drawn, "brain": brain}
-    _write(folder, pairs, about, system.sequences, seed)
-    note_output(system.run, "evaluation", folder)
+    summary = summarise(pairs, options.seed)
+    save_table(pairs, trial.folder / PAIRS)
+    save_figure(quality_matrix(summary, fitted.sequences, "brain" if masked else "foreground"), trial.folder / MATRIX)
+    trial.conclude(summary, include_self=options.include_self, picture=drawn, brain=brain)
     return pairs
 
 
@@ -182,32 +157,30 @@ def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def evaluated(
-    system: Seq2Seq, cohort: Cohort, *, part: Choice | None, include_self: bool, fresh: Path | None, say: Say
+    fitted: FittedSeq2Seq, trial: Trial, *, include_self: bool, fresh: Path
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table of pairs of these studies and what it is about: the run's newest one if it fits, else a new one.
+    """Return the table of pairs of a trial's studies and what it is about: the newest one if it fits, else a new one.
 
     Args:
-        system: The fitted run.
-        cohort: Where the studies come from.
-        part: As in `evaluate`.
+        fitted: The fitted run.
+        trial: The studies.
         include_self: Whether reconstructions of a sequence from itself are needed.
-        fresh: Folder for a new evaluation; None: that of the run.
-        say: Takes lines about choices.
+        fresh: Folder for a new evaluation.
     """
-    about = select_studies(system.run, cohort, part, lambda _: None).about
-    folder = find_output(system.run, "evaluation")
+    folder = find_output(trial.run, "evaluation")
     record = read_summary(folder)
     if folder is not None and (folder / PAIRS).is_file() and record is not None:
         known = record["about"]
-        same = all(known.get(name) == value for name, value in about.items())
+        same = all(known.get(name) == value for name, value in trial.about.items())
         if same and (known["include_self"] or not include_self):
-            say(f"evaluation: that in {folder} is used")
+            trial.say(f"evaluation: that in {folder} is used")
             pairs = read_pairs(folder)
-            for line in notes(pairs, system.sequences):
-                say(line)
+            for line in notes(pairs, fitted.sequences):
+                trial.say(line)
             return pairs, known
-    pairs = evaluate(system, cohort, fresh, part=part, include_self=include_self, say=say)
-    return pairs, {**about, "include_self": include_self}
+    measuring = replace(trial, kind="evaluation", folder=fresh)
+    pairs = evaluate(fitted, measuring, EvaluateOptions(include_self=include_self))
+    return pairs, {**trial.about, "include_self": include_self}
 
 
 def read_pairs(folder: Path) -> pd.DataFrame:
@@ -219,37 +192,34 @@ def read_pairs(folder: Path) -> pd.DataFrame:
 
 
 def _measured(
-    system: Seq2Seq, study: Study, include_self: bool, lpips: tuple[Path, Path] | None, drawn: bool
+    fitted: FittedSeq2Seq, study: Study, options: EvaluateOptions, drawn: str
 ) -> tuple[NativeStudy, list[dict[str, Any]], _Picture | None]:
-    prepared = system.prepare(study)
-    if len(prepared.volumes) < 2:
-        raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
-    native = native_study(study, prepared, system.plan)
-    picture = _Picture.of(native) if drawn else None
-    return native, list(_rows(system, prepared, native, include_self, lpips, picture)), picture
+    prepared = fitted.prepare_several(study)
+    native = native_study(study, prepared, fitted.plan)
+    picture = _Picture.of(native) if study.id == drawn else None
+    return native, list(_rows(fitted, prepared, native, options, picture)), picture
 
 
 def _rows(
-    system: Seq2Seq,
+    fitted: FittedSeq2Seq,
     prepared: PreparedStudy,
     native: NativeStudy,
-    include_self: bool,
-    lpips: tuple[Path, Path] | None,
+    options: EvaluateOptions,
     picture: _Picture | None,
 ) -> Iterator[dict[str, Any]]:
     volumes, brain = dict(prepared.volumes), native.ras(native.brain)
     regions = {name: native.ras(region) for name, region in native.regions.items()}
     targets = list(native.real)
-    made_by_network = predictions(system.synthesizer, volumes, targets, include_self=include_self)
+    made_by_network = predictions(fitted.synthesizer, volumes, targets, include_self=options.include_self)
     for made in chain(made_by_network, means_of_others(volumes, targets)):
-        volume = np.asarray(system.native(made.volume, prepared, made.target).data)
+        volume = np.asarray(fitted.native(made.volume, prepared, made.target).data)
         real = native.real[made.target]
         # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
         # reach, no error may leak in through their windows.
         both = (native.ras(np.where(native.covered, volume, real)), native.ras(real))
         quality = image_quality(*both, regions, native.span(made.target))
-        if lpips is not None:
-            found = region_lpips(*both, brain, native.limits[made.target], lpips)
+        if options.lpips is not None:
+            found = region_lpips(*both, brain, native.limits[made.target], options.lpips)
             quality = {region: {**values, "lpips": found[region]} for region, values in quality.items()}
         if picture is not None:
             picture.add(made, volume, quality["brain"]["psnr"])
@@ -257,15 +227,6 @@ def _rows(
         del who["volume"]
         for region, values in quality.items():
             yield {**who, "region": region, **values}
-
-
-def _write(folder: Path, pairs: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str], seed: int) -> None:
-    summary = summarise(pairs, seed)
-    save_table(pairs, folder / PAIRS)
-    save_summary(folder, summary, about)
-    save_figure(
-        quality_matrix(summary, sequences, "brain" if about["brain"] == "mask" else "foreground"), folder / MATRIX
-    )
 
 
 def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:

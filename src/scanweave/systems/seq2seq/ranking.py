@@ -4,57 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from scanweave.engine.selection import Choice, Say, note_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
+from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, interval, patient_counts
 from scanweave.measures.ranks import Ranks, rank_intervals
 from scanweave.measures.summary import ENOUGH, estimate
 from scanweave.report.ranking import RankedMeasure, ranking_plot
 from scanweave.report.saving import save_figure, save_table
-from scanweave.studies.cohort import Cohort
+from scanweave.systems.seq2seq.config import RankOptions
 from scanweave.systems.seq2seq.evaluation import evaluated
+from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.pair_weights import pair_sums, pair_weights
-
-if TYPE_CHECKING:
-    from scanweave.systems.seq2seq.system import Seq2Seq
 
 FloatArray = NDArray[np.float64]
 TITLES = {"C_t": "Generates the others (C_t)", "C_d": "Hard to generate (C_d)"}
 HIGHER = {"C_d": "harder to make", "C_t": "better at making others"}
 TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class RankingOptions:
-    """The conventions that the paper leaves open (spec b).
-
-    Attributes:
-        region: Where quality was measured: brain, box or volume.
-        diagonal: Reconstructions of a sequence from itself: left out, only in mean and spread of the z-scores, or
-            in the sums too.
-        normalise_by: Mean and spread over all rows of the table, as published, or over the means of pairs.
-        divide_by: The number of sequences, as published, or one less.
-        repeats: Resamples of patients.
-        seed: Of the resampling.
-    """
-
-    region: str = "brain"
-    diagonal: Literal["exclude", "in_norm", "include"] = "exclude"
-    normalise_by: Literal["rows", "pairs"] = "rows"
-    divide_by: Literal["N", "N-1"] = "N"
-    repeats: int = 2000
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +64,7 @@ class Ranking:
     pair_patients: NDArray[np.int64]
     third: str
     patients: int
-    options: RankingOptions
+    options: RankOptions
 
     @property
     def unseen(self) -> list[tuple[str, str]]:
@@ -129,7 +105,7 @@ class Ranking:
         """As plain values; what is unknown is null."""
         return {
             "format": 1,
-            "options": asdict(self.options),
+            "options": self.options.model_dump(),
             "third": self.third,
             "patients": self.patients,
             "sequences": list(self.sequences),
@@ -144,7 +120,7 @@ class Ranking:
         return [("C_t", self.generates), ("C_d", self.differs)]
 
 
-def rank_pairs(pairs: pd.DataFrame, options: RankingOptions | None = None) -> Ranking:
+def rank_pairs(pairs: pd.DataFrame, options: RankOptions | None = None) -> Ranking:
     """Rank sequences by a table of pairs (spec b).
 
     A_ij = z(PSNR) + z(SSIM) − z(LPIPS, or GMSD where there is none), each the mean of the pair;
@@ -157,7 +133,7 @@ def rank_pairs(pairs: pd.DataFrame, options: RankingOptions | None = None) -> Ra
     Raises:
         ScanweaveError: No row fits the options, or ΣC_t = −ΣC_d is violated.
     """
-    options = options or RankingOptions()
+    options = options or RankOptions()
     rows = _fitting(pairs, options)
     third = "lpips" if "lpips" in rows and rows["lpips"].notna().any() else "gmsd"
     names = tuple(dict.fromkeys([*rows["source"], *rows["target"]]))
@@ -178,37 +154,24 @@ def rank_pairs(pairs: pd.DataFrame, options: RankingOptions | None = None) -> Ra
     return Ranking(names, generates, differs, point[0], patients, third, people, options)
 
 
-def rank(
-    system: Seq2Seq,
-    cohort: Cohort,
-    out: str | Path | None = None,
-    options: RankingOptions | None = None,
-    *,
-    part: Choice | None = None,
-    say: Say = print,
-) -> Ranking:
+def rank(fitted: FittedSeq2Seq, trial: Trial, options: RankOptions) -> Ranking:
     """Rank the sequences of a cohort, from the run's evaluation if it is of the same studies, else from a new one.
 
     Args:
-        system: The fitted run.
-        cohort: Where the studies come from.
-        out: Folder of the results; None: `ranking` in the run.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
         options: The conventions.
-        part: Which studies; see `evaluate`.
-        say: Takes the result in words.
     """
-    options = options or RankingOptions()
-    folder = Path(out) if out is not None else system.run.folder / "ranking"
-    fresh = None if out is None else folder / "evaluation"
+    home = trial.folder if trial.folder != trial.run.folder / "ranking" else trial.run.folder
     with_self = options.diagonal != "exclude"
-    pairs, about = evaluated(system, cohort, part=part, include_self=with_self, fresh=fresh, say=say)
+    pairs, about = evaluated(fitted, trial, include_self=with_self, fresh=home / "evaluation")
     ranking = rank_pairs(pairs, options)
     for source, target in ranking.unseen:
-        say(f"note: no study shows {source} → {target}, which counts 0")
+        trial.say(f"note: no study shows {source} → {target}, which counts 0")
     for line in ranking.lines:
-        say(line)
-    ranking.save(folder, about)
-    note_output(system.run, "ranking", folder)
+        trial.say(line)
+    ranking.save(trial.folder, about)
+    trial.note()
     return ranking
 
 
@@ -224,7 +187,7 @@ def ranked_measures(record: Mapping[str, Any]) -> list[RankedMeasure]:
     return measures
 
 
-def _fitting(pairs: pd.DataFrame, options: RankingOptions) -> pd.DataFrame:
+def _fitting(pairs: pd.DataFrame, options: RankOptions) -> pd.DataFrame:
     kinds = ["pair"] if options.diagonal == "exclude" else ["pair", "self"]
     rows = pairs[pairs["kind"].isin(kinds) & (pairs["region"] == options.region)]
     if not (rows["kind"] == "pair").any():

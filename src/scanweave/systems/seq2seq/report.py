@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.fits import COHORT, describe_cohort
 from scanweave.engine.run import Run
-from scanweave.engine.selection import Kind, find_output
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
+from scanweave.framework.cohort_fit import COHORT, describe_cohort
+from scanweave.framework.run_page import RunPage
 from scanweave.measures.summary import ENOUGH, estimate, sureness
 from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
-from scanweave.report.page import write_report
-from scanweave.report.provenance import run_provenance
 from scanweave.report.ranking import ranking_plot
-from scanweave.report.runs import citation, learning, not_made, parts_table, titled, tried_on
-from scanweave.report.saving import SUMMARY
+from scanweave.report.runs import parts_table, tried_on
 from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
@@ -52,6 +49,9 @@ METRICS = {
 """What the learning curves show, which way is better, and in words."""
 MADE = (("pair", ANY, "one other"), (ALL, ALL, "all others"), (MEAN, MEAN, "mean of the others, no network"))
 """Kind and source of the rows in tables of quality, and their name."""
+SYNTHESIS, RANKED = "From each sequence to each other", "Which sequence matters"
+MAPPED = "What each sequence alone shows"
+"""Titles of sections."""
 MAPS = 2
 """Sequences whose maps are shown in three planes."""
 DIAGONAL = {
@@ -65,20 +65,21 @@ DIAGONAL = {
 class _Results:
     """What is known of a run: its folder, its preparation, and the records of its newest results, if there are any."""
 
-    run: Run
+    page: RunPage
     plan: Plan
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.page.run
 
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:
-        return self._record("evaluation", f"{SUMMARY}.json")
+        return self.page.record("evaluation")
 
     @cached_property
     def ranking(self) -> dict[str, Any] | None:
-        return self._record("ranking", "ranking.json")
-
-    @cached_property
-    def explanation(self) -> dict[str, Any] | None:
-        return self._record("explanation", f"{EXPLANATION}.json")
+        return self.page.record("ranking", "ranking.json")
 
     @cached_property
     def summary(self) -> pd.DataFrame | None:
@@ -119,41 +120,38 @@ class _Results:
         names = [name for name in self.plan.sequences if name not in known]
         return [Text(f"{', '.join(names)}: in no study here, so not measured.")] if names else []
 
-    def _record(self, kind: Kind, name: str) -> dict[str, Any] | None:
-        folder = find_output(self.run, kind)
-        if folder is None or not (folder / name).is_file():
-            return None
-        return read_json(folder / name, f"Remove {folder}, and make it again")
 
-
-def write(run: Run, plan: Plan, path: str | Path | None = None) -> Path:
+def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
     """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
 
     Args:
-        run: The run.
+        page: The page of the run.
         plan: Its preparation.
         path: The file; None: `report.html` in the run.
     """
-    results = _Results(run, plan)
-    sections = [
-        Section("In short", "", [*results.caution, _key_numbers(results)]),
-        _cohort(run, plan),
-        _preparation(plan),
-        learning(run.metrics(), run.record, METRICS),
-        _synthesis(results),
-        _quality(results),
-        _ranking(results),
-        _maps(results),
-    ]
-    return write_report(
-        path if path is not None else run.folder / "report.html",
-        titled("Each sequence made from the others", run.folder),
+    results = _Results(page, plan)
+    return page.write(
+        path,
+        "Each sequence made from the others",
         f"Seq2Seq fitted to {', '.join(plan.sequences)}: how well each is made from the others, and what each alone "
         "shows.",
-        sections,
-        run_provenance(run.record, run.config),
-        citation(PAPER, run.record),
-        "Synthesised images are predictions, not acquisitions, and must not be read as such.",
+        [
+            Section("In short", "", [*results.caution, _key_numbers(results)]),
+            _cohort(page.run, plan),
+            _preparation(plan),
+            page.learning(METRICS),
+            *page.results(SYNTHESIS, "evaluation", lambda folder, record: _synthesis(results, folder, record)),
+            *page.results("How good it is", "evaluation", lambda _, __: _quality(results)),
+            *page.results(RANKED, "ranking", lambda _, record: _ranking(results, record), "ranking.json"),
+            *page.results(
+                MAPPED,
+                "explanation",
+                lambda folder, record: _maps(results, folder, record),
+                f"{EXPLANATION}.json",
+            ),
+        ],
+        paper=PAPER,
+        closing="Synthesised images are predictions, not acquisitions, and must not be read as such.",
     )
 
 
@@ -209,11 +207,8 @@ def _preparation(plan: Plan) -> Section:
     return Section("How it was prepared", lead, [Table(rows, "The preparation of every study.")])
 
 
-def _synthesis(results: _Results) -> Section:
-    title, folder = "From each sequence to each other", find_output(results.run, "evaluation")
-    summary, record = results.summary, results.evaluation
-    if folder is None or summary is None or record is None:
-        return not_made(title, "evaluate", results.run.folder, results.run.record)
+def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
+    summary = pd.DataFrame(record["rows"])
     blocks: list[Block] = []
     if (folder / GRID).is_file():
         blocks.append(
@@ -229,13 +224,11 @@ def _synthesis(results: _Results) -> Section:
     alt = f"Mean PSNR and SSIM in the {results.where} by source and target; the figures stand in the tables below."
     matrix = quality_matrix(summary, results.plan.sequences, results.where)
     drawn = Figure(matrix, caption, alt, vector=True)
-    return Section(title, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
+    return Section(SYNTHESIS, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
 
 
 def _quality(results: _Results) -> Section:
-    title, where = "How good it is", results.where
-    if results.summary is None:
-        return not_made(title, "evaluate", results.run.folder, results.run.record)
+    where, there = results.where, () if results.summary is None else results.summary["target"]
     by_target: dict[tuple[str, ...], dict[str, Estimate]] = {
         ("mean of all" if target == ANY else target, words): estimates
         for target in [*results.plan.sequences, ANY]
@@ -258,20 +251,17 @@ def _quality(results: _Results) -> Section:
     sure = sureness(one.n for found in by_target.values() for one in found.values())
     regions = f"box is the smallest box around the {where}, volume the whole grid"
     return Section(
-        title,
+        "How good it is",
         lead,
         [
             metric_table(by_target, ("target", "made from"), f"In the {where}, by target. {sure}"),
-            *results.unmeasured(results.summary["target"]),
+            *results.unmeasured(there),
             metric_table(by_region, ("region", "made from"), f"All targets, by region: {regions}."),
         ],
     )
 
 
-def _ranking(results: _Results) -> Section:
-    title, record = "Which sequence matters", results.ranking
-    if record is None:
-        return not_made(title, "rank", results.run.folder, results.run.record)
+def _ranking(results: _Results, record: dict[str, Any]) -> Section:
     names, options, patients = record["sequences"], record["options"], record["patients"]
     measures = ranked_measures(record)
     rows = [
@@ -303,14 +293,10 @@ def _ranking(results: _Results) -> Section:
     figure = Figure(ranking_plot(measures), conventions, alt, vector=True)
     caption = f"Rank 1 by C_d is the hardest to make, by C_t the best source. {sureness([patients])}"
     table = Table(rows, caption, {"C_d": "{:.2f}", "C_t": "{:.2f}"})
-    return Section(title, lead, [*results.caution, figure, *notes, *results.unmeasured(names), table])
+    return Section(RANKED, lead, [*results.caution, figure, *notes, *results.unmeasured(names), table])
 
 
-def _maps(results: _Results) -> Section:
-    title, folder = "What each sequence alone shows", find_output(results.run, "explanation")
-    record = results.explanation
-    if folder is None or record is None:
-        return not_made(title, "explain", results.run.folder, results.run.record)
+def _maps(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
     where = _brain(record)
     table = _map_table(record, where)
     blocks: list[Block] = [*results.caution]
@@ -330,7 +316,7 @@ def _maps(results: _Results) -> Section:
         "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
     )
     missing = results.unmeasured(row["sequence"] for row in record["summary"])
-    return Section(title, f"{lead} {tried_on(record)}", [*blocks, *missing, table])
+    return Section(MAPPED, f"{lead} {tried_on(record)}", [*blocks, *missing, table])
 
 
 def _map_table(record: dict[str, Any], where: str) -> Table:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.settings import Settings, TrainingSettings
 
 Architecture = Literal["ultra", "fbpconvnet", "fbpconvnet-per-bin", "red-cnn", "lpd"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NetworkSettings(_Settings):
+class NetworkSettings(Settings):
     """The network; the architectures besides `ultra` are the controls of the benchmark."""
 
     architecture: Architecture = Field(
@@ -40,7 +36,7 @@ class NetworkSettings(_Settings):
     iterations: int = Field(5, gt=0, description="Unrolled iterations of learned primal–dual; 10 in its paper.")
 
 
-class ObjectiveSettings(_Settings):
+class ObjectiveSettings(Settings):
     """The loss, on images normalised by bin."""
 
     p: float = Field(1.0, gt=0, le=2, description="Exponent of the data term (Lp^p with p > 0, abstract); p not given.")
@@ -59,7 +55,7 @@ class ObjectiveSettings(_Settings):
     )
 
 
-class SamplingSettings(_Settings):
+class SamplingSettings(Settings):
     """What one training sample is."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field((64, 64), description="Height and width of a patch [pixels].")
@@ -67,7 +63,7 @@ class SamplingSettings(_Settings):
     validation_studies: int = Field(32, gt=0, description="Studies that a validation looks at, at most.")
 
 
-class UltraConfig(_Settings):
+class UltraConfig(Settings):
     """All of it."""
 
     preset: str = Field("paper", description="Where the values started from; kept for the record.")

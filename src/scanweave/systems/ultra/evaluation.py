@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scanweave.engine.selection import Choice, Say, note_output, select_studies
 from scanweave.errors import ScanweaveError
+from scanweave.framework.trial import Trial
 from scanweave.measures.resolution import edge_mtf50, noise_summary
 from scanweave.measures.slices import contrast_to_noise, slice_quality
 from scanweave.measures.summary import summarise
-from scanweave.report.saving import save_figure, save_summary, save_table
+from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.slice_scans import slice_image
 from scanweave.studies.study import Study
 from scanweave.systems.ultra.figures import Pictures, material_sheet, profile_plot, spectral_sheet
+from scanweave.systems.ultra.fitted import FittedUltra
 from scanweave.systems.ultra.images import SpectralImages
 from scanweave.systems.ultra.plan import SpectralPlan
 from scanweave.wording import count
-
-if TYPE_CHECKING:
-    from scanweave.studies.cohort import Cohort
-    from scanweave.systems.ultra.system import Ultra
 
 Array = NDArray[np.floating]
 
@@ -44,24 +41,13 @@ SCALES = {"iodine": 0.01, "gadolinium": 0.005}
 """Density [g/cm³] by which the error of a material is divided in the mean over materials; 1 for all others."""
 
 
-def evaluate(
-    system: Ultra,
-    cohort: Cohort,
-    out: str | Path | None = None,
-    *,
-    part: Choice | None = None,
-    seed: int = 0,
-    say: Say = print,
-) -> pd.DataFrame:
+def evaluate(fitted: FittedUltra, trial: Trial, seed: int = 0) -> pd.DataFrame:
     """Reconstruct every study whose truth is known, and compare; the filtered backprojection is measured beside it.
 
     Args:
-        system: The fitted run.
-        cohort: Where the studies come from.
-        out: Folder of the results; None: `evaluation` in the run.
-        part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
         seed: Of the resampling behind the intervals.
-        say: Takes lines about choices and results.
 
     Returns:
         One row a study, method ("fbp", or the architecture) and image, as in `images.csv`.
@@ -69,31 +55,19 @@ def evaluate(
     Raises:
         ScanweaveError: No study could be measured.
     """
-    folder = Path(out) if out is not None else system.run.folder / "evaluation"
-    chosen = select_studies(system.run, cohort, part, say)
     rows: list[dict[str, Any]] = []
-    left_out: dict[str, str] = {}
     drawn = ""
-    for name in chosen.cohort.studies:
-        try:
-            found, pictures = measured(system, chosen.cohort[name])
-        except ScanweaveError as error:
-            left_out[name] = error.reason
-            say(f"left out: {error}")
-            continue
+    for name, (found, pictures) in trial.each(lambda study: measured(fitted, study)):
         rows += found
         if not drawn:
             drawn = name
-            _draw(folder, pictures, system)
-    if not rows:
-        raise ScanweaveError(cohort.folder, "no study could be evaluated", "See the lines above")
+            _draw(trial.folder, pictures, fitted)
     table = pd.DataFrame(rows)
     summary = summarise(table, ("method", "image"), MEASURES, seed)
-    save_table(table, folder / IMAGES)
-    save_summary(folder, summary, {**chosen.about, "left_out": left_out, "picture": drawn})
-    note_output(system.run, "evaluation", folder)
+    save_table(table, trial.folder / IMAGES)
+    trial.conclude(summary, picture=drawn)
     for line in (_in_short(summary), *notes(summary)):
-        say(line)
+        trial.say(line)
     return table
 
 
@@ -108,16 +82,15 @@ def notes(summary: pd.DataFrame) -> list[str]:
     ]
 
 
-def measured(system: Ultra, study: Study) -> tuple[list[dict[str, Any]], Pictures]:
+def measured(fitted: FittedUltra, study: Study) -> tuple[list[dict[str, Any]], Pictures]:
     """Measure one study: its rows, and the images behind them.
 
     Raises:
         ScanweaveError: It has no truth, or cannot be reconstructed.
     """
-    images = system.images(study)
-    if images.truth is None:
-        raise ScanweaveError(study.id, "has no true images to compare with", "Leave it out")
-    made = {FBP: np.asarray(images.fbp), system.config.network.architecture: system.clean(images)}
+    images = fitted.images_with_truth(study)
+    assert images.truth is not None  # noqa: S101 - for the type checker
+    made = {FBP: np.asarray(images.fbp), fitted.config.network.architecture: fitted.clean(images)}
     insert = slice_image(study.scans[K_EDGE], study.id) if K_EDGE in study.scans else None
     if insert is not None and insert.shape != images.truth.shape[1:]:
         step = "Put both on one grid, or leave that scan out"
@@ -125,7 +98,7 @@ def measured(system: Ultra, study: Study) -> tuple[list[dict[str, Any]], Picture
     rows = [
         {"study": study.id, "patient": study.patient, "method": method, **row}
         for method, bins in made.items()
-        for row in measure(system.plan, bins, images, insert)
+        for row in measure(fitted.plan, bins, images, insert)
     ]
     return rows, Pictures(np.asarray(images.truth), made, images.geometry.pixel)
 
@@ -185,12 +158,12 @@ def _insert_regions(insert: Array, truth: Array) -> tuple[NDArray[np.bool_], NDA
     return ndimage.binary_erosion(holds), _flat(truth) & away
 
 
-def _draw(folder: Path, pictures: Pictures, system: Ultra) -> None:
-    save_figure(spectral_sheet(pictures, system.plan.bins, system.plan.span), folder / BINS_PICTURE)
-    save_figure(profile_plot(pictures, system.plan.bins), folder / PROFILES_PICTURE)
-    if system.plan.beam is not None:
-        maps = {"truth": system.plan.derived(pictures.truth)}
-        maps |= {method: system.plan.derived(bins) for method, bins in pictures.made.items()}
+def _draw(folder: Path, pictures: Pictures, fitted: FittedUltra) -> None:
+    save_figure(spectral_sheet(pictures, fitted.plan.bins, fitted.plan.span), folder / BINS_PICTURE)
+    save_figure(profile_plot(pictures, fitted.plan.bins), folder / PROFILES_PICTURE)
+    if fitted.plan.beam is not None:
+        maps = {"truth": fitted.plan.derived(pictures.truth)}
+        maps |= {method: fitted.plan.derived(bins) for method, bins in pictures.made.items()}
         save_figure(material_sheet(maps), folder / MATERIALS_PICTURE)
 
 

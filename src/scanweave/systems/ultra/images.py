@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.image_states import image_states
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
 from scanweave.physics.ct.fbp import FilteredBackprojection, Window

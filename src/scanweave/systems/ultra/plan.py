@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
-from scanweave.engine.plans import SavedPlan
+from scanweave.engine.saved_plan import SavedPlan
 from scanweave.errors import ScanweaveError
 from scanweave.physics.spectral.corrected import beam_of, same_beam
 from scanweave.physics.spectral.decomposition import averaged_attenuation, decompose_images, monoenergetic_image

@@ -7,16 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.engine.fits import COHORT
-from scanweave.engine.run import Run
-from scanweave.engine.selection import find_output
-from scanweave.files import read_json
+from scanweave.framework.run_page import RunPage, figures
 from scanweave.measures.summary import row_of, sureness
-from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
-from scanweave.report.page import write_report
-from scanweave.report.provenance import run_provenance
-from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
-from scanweave.report.saving import read_summary
+from scanweave.report.blocks import Block, Caution, KeyNumbers, Section, Table, Text
+from scanweave.report.runs import RECONSTRUCTED, tried_on
 from scanweave.systems.ultra.evaluation import (
     ALL_BINS,
     ALL_MATERIALS,
@@ -60,31 +54,32 @@ EDGE_COLUMNS = {
 MATERIAL_COLUMNS = {"rmse": ("RMSE [g/cm³] ↓", "{:.3g}"), "cnr": ("contrast to noise ↑", "{:.2f}")}
 
 
-def write(run: Run, plan: SpectralPlan, path: str | Path | None = None) -> Path:
+def write(page: RunPage, plan: SpectralPlan, path: str | Path | None = None) -> Path:
     """Write the report of a run from what its folder holds; what is absent is named with the command that makes it.
 
     Args:
-        run: The run.
+        page: The page of the run.
         plan: What it knows of its scans.
         path: The file; None: `report.html` in the run.
     """
-    folder = find_output(run, "evaluation")
-    record = read_summary(folder)
-    summary = pd.DataFrame() if record is None else pd.DataFrame(record["rows"])
-    kind = str((run.config.get("network") or {}).get("architecture", "ultra"))
-    sections = [_short(plan, kind, summary), _scans(run, plan), learning(run.metrics(), run.record, METRICS)]
-    if folder is None or record is None:
-        sections.append(not_made("How good it is", "evaluate", run.folder, run.record))
-    else:
-        sections += [_pictures(folder, record), _quality(plan, record, summary)]
-    return write_report(
-        path if path is not None else run.folder / "report.html",
-        titled("Clean energy bins", run.folder),
+    kind = str((page.run.config.get("network") or {}).get("architecture", "ultra"))
+    record = page.record("evaluation")
+    return page.write(
+        path,
+        "Clean energy bins",
         f"{NAMES.get(kind, kind)} fitted to {len(plan.bins)} energy bins of spectral CT.",
-        sections,
-        run_provenance(run.record, run.config),
-        citation(PAPER, run.record),
-        RECONSTRUCTED,
+        [
+            _short(plan, kind, pd.DataFrame() if record is None else pd.DataFrame(record["rows"])),
+            _scans(page, plan),
+            page.learning(METRICS),
+            *page.results(
+                "How good it is",
+                "evaluation",
+                lambda folder, record: [_pictures(folder, record), _quality(plan, record)],
+            ),
+        ],
+        paper=PAPER,
+        closing=RECONSTRUCTED,
     )
 
 
@@ -100,7 +95,7 @@ def _short(plan: SpectralPlan, kind: str, summary: pd.DataFrame) -> Section:
     return Section("In short", "", [*cautions, KeyNumbers(items, dict.fromkeys(titles.values(), "{:.2f}"))])
 
 
-def _scans(run: Run, plan: SpectralPlan) -> Section:
+def _scans(page: RunPage, plan: SpectralPlan) -> Section:
     geometry = plan.geometry
     facts = {
         "bins": ", ".join(plan.bins),
@@ -110,9 +105,7 @@ def _scans(run: Run, plan: SpectralPlan) -> Section:
         "spectrum": f"up to {max(plan.energies):g} keV" if plan.energies else "unknown: no material maps",
     }
     blocks: list[Block] = [Table([{"what": k, "value": v} for k, v in facts.items()], "What was measured.")]
-    known = run.folder / COHORT
-    if known.is_file():
-        blocks.append(parts_table(read_json(known, "Remove it")))
+    blocks += page.parts()
     ranges = ", ".join(f"{name} {span:.3g}" for name, span in zip(plan.bins, plan.span, strict=True))
     blocks.append(Text(f"Fixed ranges of PSNR and SSIM [1/mm]: {ranges}."))
     return Section("What was measured", "Line integrals are corrected for the beam hardening of water.", blocks)
@@ -125,15 +118,11 @@ def _pictures(folder: Path, record: dict[str, Any]) -> Section:
         MATERIALS_PICTURE: f"{case}: material maps and monoenergetic images; black is 0, white what is written above.",
         PROFILES_PICTURE: f"{case}: attenuation along one row of the lowest and the highest bin.",
     }
-    figures = [
-        Figure((folder / name).read_bytes(), caption, caption)
-        for name, caption in shown.items()
-        if (folder / name).is_file()
-    ]
-    return Section("Spectral pictures", tried_on(record), figures)
+    return Section("Spectral pictures", tried_on(record), list(figures(folder, shown)))
 
 
-def _quality(plan: SpectralPlan, record: dict[str, Any], summary: pd.DataFrame) -> Section:
+def _quality(plan: SpectralPlan, record: dict[str, Any]) -> Section:
+    summary = pd.DataFrame(record["rows"])
     lead = (
         f"{tried_on(record)} {sureness(summary['patients'])} PSNR and SSIM have the fixed range of each bin. Edge "
         "MTF50 is the frequency at which the truth's edges keep half their contrast; noise is the standard deviation "

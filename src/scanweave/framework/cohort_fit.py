@@ -1,31 +1,97 @@
-"""A fit to a cohort: how the cohort is divided, and what the run is told of it."""
+"""A fit to a cohort: how it is divided, what is learnt from it, and what the run is told of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from scanweave.engine.inputs import image_states
-from scanweave.engine.parts import splits_digest
+from scanweave.engine.cohort_parts import splits_digest
+from scanweave.engine.image_states import image_states
+from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
+from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import Part, make_splits, write_splits
 from scanweave.wording import studies
 
 FOLDS = 5
 """Folds of a cohort that nobody has split."""
-COHORT = "cohort.json"
+COHORT, PLAN = "cohort.json", "plan.json"
 SEEN: tuple[Part, ...] = ("train", "validation")
 """Parts that shape the weights."""
-M = TypeVar("M", bound=BaseModel)
+C = TypeVar("C", bound=BaseModel)
 Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+class LearntPlan(Protocol):
+    """What a run knows of its data, as `plan.json` in its folder."""
+
+    def save(self, path: Path) -> None:
+        """Write the plan."""
+
+
+P = TypeVar("P", bound=LearntPlan)
+
+
+@dataclass(frozen=True, eq=False)
+class CohortFit(Generic[C]):
+    """One fit of a system to a cohort, while its run is held.
+
+    Attributes:
+        run: The started run.
+        cohort: What is learnt from.
+        config: Every setting.
+        fold: Which fold of the cohort's splits trains.
+        workers: Processes or threads that check and prepare studies.
+        say: Takes a line for each choice made, and why.
+    """
+
+    run: Run
+    cohort: Cohort
+    config: C
+    fold: int
+    workers: int
+    say: Say
+
+    def sound(self) -> Cohort:
+        """Return the studies that the check does not refuse."""
+        with self.progress("studies checked") as progress:
+            return sound_studies(self.cohort, self.workers, self.say, progress)
+
+    def divide(self, cohort: Cohort) -> tuple[Cohort, Cohort]:
+        """Return the training and the validation part of a cohort; the latter may be empty.
+
+        Raises:
+            ScanweaveError: No study trains.
+        """
+        return divide(cohort, self.fold, self.say)
+
+    def plan(self, load: Callable[[Path], P], learn: Callable[[], P]) -> P:
+        """Return the plan of the run: read if it is there, else learnt and kept."""
+        path = self.run.folder / PLAN
+        if path.exists():
+            return load(path)
+        plan = learn()
+        if self.run.main:
+            plan.save(path)
+        return plan
+
+    def note_cohort(self, names: Sequence[str]) -> None:
+        """Keep in the run what its report says of the cohort and of the scans of these names."""
+        if self.run.main:
+            write_json(self.run.folder / COHORT, describe_cohort(self.cohort, names, self.fold))
+
+    def progress(self, what: str) -> Any:
+        """Count what is done, such as "studies prepared", where the first process runs."""
+        return counted(what, shown=self.run.main)
 
 
 def start_fit(
@@ -52,14 +118,8 @@ def start_fit(
     return Run.start(folder, system, settings, {"path": str(cohort.folder), "sha256": cohort.digest}, inputs)
 
 
-def fitted_config(run: Run, kind: type[M]) -> M:
-    """The settings that a run was fitted with."""
-    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return checked(kind, values, run.folder / "config.json")
-
-
 def divide(cohort: Cohort, fold: int, say: Say) -> tuple[Cohort, Cohort]:
-    """The training and the validation part of a cohort; the latter may be empty.
+    """Return the training and the validation part of a cohort; the latter may be empty.
 
     Raises:
         ScanweaveError: No study trains.
@@ -84,14 +144,8 @@ def ensure_splits(cohort: Cohort, say: Say) -> None:
     say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
 
 
-def note_cohort(run: Run, cohort: Cohort, names: Sequence[str], fold: int) -> None:
-    """Keep in the run what its report says of the cohort."""
-    if run.main:
-        write_json(run.folder / COHORT, describe_cohort(cohort, names, fold))
-
-
 def describe_cohort(cohort: Cohort, names: Sequence[str], fold: int) -> dict[str, Any]:
-    """What a report says about a cohort without opening it: studies by combination of scans, and its parts."""
+    """Return what a report says about a cohort without opening it: studies by combination of scans, and its parts."""
     present = cohort.frame.reindex(columns=[f"scan:{name}" for name in names]).notna().to_numpy()
     counts = Counter(tuple(name for name, there in zip(names, row, strict=True) if there) for row in present)
     parts = {part: cohort.part(part, fold) for part in (*SEEN, "test")}

@@ -1,25 +1,22 @@
-"""Which studies of a cohort a fitted run is tried on, and where the results lie."""
+"""Studies of a cohort that a fitted run is tried on."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scanweave.engine.parts import is_own, part_of
+from scanweave.engine.cohort_parts import is_own, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 
-Kind = Literal["evaluation", "ranking", "explanation"]
 Choice = Literal["train", "validation", "test", "all", "unseen"]
 """A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
 Say = Callable[[str], None]
-OUTPUTS = "outputs.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,40 +78,6 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         "seen": seen,
     }
     return Selection(studies, about)
-
-
-def refuse_options(options: Mapping[str, object]) -> None:
-    """Refuse options of a verb that another system has.
-
-    Raises:
-        ScanweaveError: One was given.
-    """
-    for name, value in options.items():
-        if value:
-            option = f"--{name.replace('_', '-')}"
-            raise ScanweaveError(option, "is of no meaning to the system of this run", "Leave it out")
-
-
-def note_output(run: Run, kind: Kind, folder: Path) -> None:
-    """Record in the run where the newest results of a kind lie, for the report."""
-    folder, home = folder.resolve(), run.folder.resolve()
-    place = folder.relative_to(home) if folder.is_relative_to(home) else folder
-    write_json(run.folder / OUTPUTS, {**_outputs(run), kind: str(place)})
-
-
-def find_output(run: Run, kind: Kind) -> Path | None:
-    """The folder of the newest results of a kind, if there are any."""
-    folder = run.folder / str(_outputs(run).get(kind, kind))
-    try:
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # a name that no folder can have
-        return None
-
-
-def _outputs(run: Run) -> dict[str, Any]:
-    path = run.folder / OUTPUTS
-    found = read_json(path, "Remove it, and evaluate again") if path.exists() else {}
-    return found if isinstance(found, dict) else {}
 
 
 def _digest(path: Path) -> str:

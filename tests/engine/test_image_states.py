@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scanweave.engine.inputs import image_states
+from scanweave.engine.image_states import image_states
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort

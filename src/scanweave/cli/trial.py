@@ -1,0 +1,106 @@
+"""`scanweave evaluate`, `rank`, `explain`: try a fitted run on studies, each with the options of the run's system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from scanweave.cli.parsing import parse, parse_fields, show_help
+from scanweave.errors import ScanweaveError
+
+if TYPE_CHECKING:
+    from scanweave.studies.cohort import Cohort
+
+KINDS = {"evaluate": "evaluation", "rank": "ranking", "explain": "explanation"}
+"""Folder of the results of each verb in the run."""
+
+
+@dataclass
+class Trial:
+    """Try a fitted run on studies of a cohort."""
+
+    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """Folder of the run."""
+    cohort: Path
+    """Folder of the cohort."""
+    out: Path | None = None
+    """Folder to make; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named studies RUN/…-named."""
+    part: Literal["train", "validation", "test", "all", "unseen"] | None = None
+    """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
+    studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
+    """Studies or patients in place of a part, such as P02 P05."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes the fastest that is there."""
+
+    def selected(self) -> Cohort:
+        """Return the cohort, or the named studies of it.
+
+        Raises:
+            ScanweaveError: Studies and a part are named, or a study is unknown.
+        """
+        from scanweave import api
+        from scanweave.studies.cohort import Cohort
+
+        cohort = Cohort.open(self.cohort)
+        if not self.studies:
+            return cohort
+        if self.part is not None:
+            raise ScanweaveError("--studies", "is in place of --part", "Leave one of them out")
+        return api.named_studies(cohort, self.studies)
+
+
+class Evaluate(Trial):
+    """Measure predictions against what was acquired, or became of patients, with 95 % intervals over patients."""
+
+
+class Rank(Trial):
+    """Order the sequences: how well each makes the others (C_t), how hard each is to make (C_d), with intervals."""
+
+
+class Explain(Trial):
+    """Say why: what each sequence alone shows, as NIfTI maps; or which patients are similar, and by what."""
+
+
+COMMANDS: dict[str, type[Trial]] = {"evaluate": Evaluate, "rank": Rank, "explain": Explain}
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Try the run, and say where the results are."""
+    verb = program.split()[-1]
+    if {"-h", "--help"} & set(arguments):
+        return _help(verb, program, arguments)
+    given, rest = parse(COMMANDS[verb], program, arguments, extra=True)
+    from scanweave import api
+    from scanweave.framework.options import chosen_options
+
+    options = parse_fields(rest)
+    kind = api.system_of(given.folder, verb).options(verb)
+    if given.studies and "pictures" in kind.model_fields:
+        options = {"pictures": len(given.studies), **options}
+    chosen = chosen_options(kind, options, verb)
+    cohort, part = given.selected(), "all" if given.studies else given.part
+    system = api.open_run(given.folder, given.device, verb)
+    out = given.out or given.folder / f"{KINDS[verb]}{'-named' if given.studies else ''}"
+    getattr(system, verb)(cohort, out, part=part, options=chosen)
+    print(f"wrote {out} · next: scanweave report {given.folder}")
+    return 0
+
+
+def _help(verb: str, program: str, arguments: list[str]) -> int:
+    from scanweave import api
+
+    run: Any = next((word for word in arguments if (Path(word) / "config.json").is_file()), None)
+    try:
+        parse(COMMANDS[verb], program, ["--help"])
+    except SystemExit:
+        if run is None:
+            print(f"Options of a run's system: {program} RUN --help")
+            return 0
+        about = api.system_of(run, verb)
+        if about.options(verb).model_fields:
+            print(f"Options of {about.name}, with their values:")
+            show_help(about.options(verb)(), f"{program} {run}")
+    return 0

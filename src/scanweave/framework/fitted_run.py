@@ -1,0 +1,79 @@
+"""A finished run in memory: its settings, its plan and its weights; what every verb but the fit works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+from torch import nn
+
+from scanweave.engine.loop import open_accelerator
+from scanweave.engine.run import Run
+from scanweave.engine.settings import TrainingSettings, checked
+from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import PLAN
+
+C = TypeVar("C", bound=BaseModel)
+N = TypeVar("N", bound=nn.Module)
+
+
+class FittedRun(Generic[C]):
+    """A finished run.
+
+    A system's own class says what its settings and its plan are, and makes its networks.
+
+    Args:
+        run: The run folder.
+        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+
+    Attributes:
+        run: The run folder.
+        config: The settings of the fit.
+        plan: What it knows of its data: `targets` that it makes, of which `sources`.
+    """
+
+    config_class: ClassVar[type[BaseModel]]
+    plan_class: ClassVar[Any]
+    plan_file: ClassVar[str] = PLAN
+    config: C
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        self.run = run
+        self.config = fitted_config(run, self.config_class)  # type: ignore[assignment]  # the class of C
+        self.plan = self.plan_class.load(run.folder / self.plan_file)
+        self._device = device
+
+    def loaded(self, network: N, training: TrainingSettings) -> N:
+        """Return a network with the fitted weights on the device, ready to predict and not to train.
+
+        Args:
+            network: As it was fitted.
+            training: The settings of its training; precision is fp32 here, whatever it was trained in.
+
+        Raises:
+            ScanweaveError: The weights are absent, damaged or of another network, or there is no such device.
+        """
+        settings = training.model_copy(update={"device": self._device, "precision": "fp32"})
+        fitted = with_weights(network, self.run.weights).to(open_accelerator(settings).device)
+        return fitted.eval().requires_grad_(False)
+
+    def wanted(self, targets: Sequence[str] | None, unasked: Sequence[str]) -> list[str]:
+        """Return the targets that are asked for, or those that are made unasked.
+
+        Raises:
+            ScanweaveError: The run does not know a target.
+        """
+        for name in targets or ():
+            if name not in self.plan.targets:
+                known = ", ".join(self.plan.targets)
+                raise ScanweaveError("targets", f"the run does not know '{name}'", f"Choose from {known}")
+        return list(unasked if targets is None else targets)
+
+
+def fitted_config(run: Run, kind: type[C]) -> C:
+    """Return the settings that a run was fitted with."""
+    values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
+    return checked(kind, values, Path(run.folder) / "config.json")

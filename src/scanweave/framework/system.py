@@ -1,0 +1,249 @@
+"""A system as a user meets it: the verbs that all share, and what a system of its own has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel
+
+from scanweave.engine.run import Run
+from scanweave.engine.settings import checked
+from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import CohortFit, start_fit
+from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.options import Options, VerbOptions, chosen_options
+from scanweave.framework.run_page import RunPage
+from scanweave.framework.study_selection import Choice
+from scanweave.framework.trial import Trial
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+C = TypeVar("C", bound=BaseModel)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a fit learns from.
+
+    Attributes:
+        cohort: The studies that count.
+        columns: Columns of the manifest whose images are learnt from; a change of one ends the run.
+    """
+
+    cohort: Cohort
+    columns: Sequence[str] = ()
+
+
+class Predicted(NamedTuple):
+    """What became of one study of a cohort: a prediction, or an error.
+
+    Attributes:
+        name: Of the study.
+        study: What it was made of.
+        made: What was made.
+        error: Why nothing was made.
+    """
+
+    name: str
+    study: Study | None = None
+    made: Study | None = None
+    error: ScanweaveError | None = None
+
+
+class System(FittedRun[C], Generic[C]):
+    """A published method with the verbs that a user calls.
+
+    A system inherits from it and from its own fitted run. It says `material` and `learn` (how it is fitted), `predict`
+    (a study into a study), `measure` (a trial into a table) and `write_page`; where the method offers them, `order`
+    (for `rank`), `account` (for `explain`) and `audit_setup`. All else is here, once.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[dict[str, type[VerbOptions]]] = {}
+
+    @classmethod
+    def fit(
+        cls,
+        cohort: Cohort,
+        run: str | Path,
+        config: C,
+        *,
+        fold: int = 0,
+        workers: int = 1,
+        say: Say = print,
+    ) -> Self:
+        """Learn from the training part of a cohort; continue a fit that was stopped.
+
+        Args:
+            cohort: Studies; incomplete ones are used as they are.
+            run: The run folder.
+            config: Every setting.
+            fold: Which fold of the cohort's splits trains.
+            workers: Processes that check and prepare studies.
+            say: Takes one line for each choice made, and why.
+
+        Raises:
+            ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
+        """
+        config = checked(type(config), config.model_dump(), "settings")
+        material = cls.material(cohort, config, fold, say)
+        with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
+            if cls.is_done(started):
+                say(f"{started.folder} is finished: nothing to do")
+            else:
+                cls.learn(CohortFit(started, material.cohort, config, fold, workers, say))
+        training = getattr(config, "training", None)
+        return cls.open(run, training.device if training is not None else "auto")
+
+    @classmethod
+    def open(cls, run: str | Path, device: str = "auto") -> Self:
+        """Open the run folder of a finished fit."""
+        return cls(Run.open(run), device)
+
+    @classmethod
+    def material(cls, cohort: Cohort, config: C, fold: int, say: Say) -> Material:
+        """Choose what a cohort holds for this system, before anything is read.
+
+        Raises:
+            ScanweaveError: The cohort has nothing to learn from.
+        """
+        raise _unsaid(cls, "material")
+
+    @classmethod
+    def learn(cls, fit: CohortFit[C]) -> None:
+        """Fit, into `fit.run`."""
+        raise _unsaid(cls, "learn")
+
+    @classmethod
+    def is_done(cls, run: Run) -> bool:
+        """Tell whether a run needs nothing more."""
+        return run.finished
+
+    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
+        """Predict one study.
+
+        Args:
+            study: What there is of it.
+            targets: What to make, of `plan.targets`, each as if the study did not have it; None: what is absent.
+
+        Returns:
+            A study that holds what was made, and nothing else: scans and masks on the native grid, boxes, labels, …
+        """
+        raise _unsaid(type(self), "predict")
+
+    def predictions(
+        self, cohort: Cohort, targets: Sequence[str] | None = None, *, done: Collection[str] = (), say: Say = print
+    ) -> Iterator[Predicted]:
+        """Predict the studies of a cohort one by one; one that fails does not end the rest.
+
+        Args:
+            cohort: The studies.
+            targets: As in `predict`.
+            done: Names of studies that need no prediction.
+            say: Takes lines about the cohort as a whole.
+        """
+        for name in cohort.studies:
+            if name in done:
+                continue
+            try:
+                study = cohort[name]
+                yield Predicted(name, study, self.predict(study, targets))
+            except ScanweaveError as error:
+                yield Predicted(name, error=error)
+
+    def evaluate(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        options: Options = None,
+        say: Say = print,
+    ) -> pd.DataFrame:
+        """Measure predictions against what was acquired, or what became of patients.
+
+        Args:
+            cohort: Where the studies come from.
+            out: Folder of the results; None: `evaluation` in the run.
+            part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
+            options: Those of this system, by name.
+            say: Takes lines about choices and results.
+
+        Returns:
+            The table of measures that is also written to the folder.
+
+        Raises:
+            ScanweaveError: An option is unknown, or no study could be measured.
+        """
+        chosen = self.chosen("evaluate", options)
+        return self.measure(Trial.of(self.run, cohort, "evaluation", out=out, part=part, say=say), chosen)
+
+    def rank(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        options: Options = None,
+        say: Say = print,
+    ) -> Any:
+        """Order what a study is made of by what each carries; the arguments are those of `evaluate`."""
+        chosen = self.chosen("rank", options)
+        return self.order(Trial.of(self.run, cohort, "ranking", out=out, part=part, say=say), chosen)
+
+    def explain(
+        self,
+        cohort: Cohort,
+        out: str | Path | None = None,
+        *,
+        part: Choice | None = None,
+        options: Options = None,
+        say: Say = print,
+    ) -> pd.DataFrame:
+        """Say why: maps of what each image alone shows, or patients who are alike; arguments as in `evaluate`."""
+        chosen = self.chosen("explain", options)
+        return self.account(Trial.of(self.run, cohort, "explanation", out=out, part=part, say=say), chosen)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
+        return self.write_page(RunPage(self.run), path)
+
+    def measure(self, trial: Trial, options: Any) -> pd.DataFrame:
+        """Measure the studies of a trial, write tables and pictures into its folder, and conclude it."""
+        raise _unsaid(type(self), "measure")
+
+    def order(self, trial: Trial, options: Any) -> Any:
+        """Rank by the studies of a trial, write the ranking into its folder, and note it."""
+        raise _unsaid(type(self), "order")
+
+    def account(self, trial: Trial, options: Any) -> pd.DataFrame:
+        """Explain the studies of a trial, write tables and pictures into its folder, and note it."""
+        raise _unsaid(type(self), "account")
+
+    def audit_setup(self, cohort: Cohort, *, part: Choice | None = None, say: Say = print) -> Any:
+        """Return what an audit of stability tries on the studies of a cohort."""
+        raise _unsaid(type(self), "audit_setup")
+
+    def write_page(self, page: RunPage, path: str | Path | None) -> Path:
+        """Write the page of the run."""
+        raise _unsaid(type(self), "write_page")
+
+    @classmethod
+    def chosen(cls, verb: str, options: Options) -> Any:
+        """Return the options of a verb, checked.
+
+        Raises:
+            ScanweaveError: The system has no such option, or refuses its value.
+        """
+        return chosen_options(cls.options.get(verb, VerbOptions), options, verb)
+
+
+def _unsaid(system: type, what: str) -> TypeError:
+    return TypeError(f"{system.__name__} does not say '{what}'")

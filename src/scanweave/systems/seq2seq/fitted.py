@@ -1,0 +1,98 @@
+"""A fitted Seq2Seq: its network, and a study through it and back to the native grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.framework.fitted_run import FittedRun
+from scanweave.studies.preparing.plan import Plan
+from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, restore
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.systems.seq2seq.config import Seq2SeqConfig
+from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.synthesis import Synthesizer
+
+
+class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
+    """A fitted Seq2Seq; see `FittedRun`.
+
+    Attributes:
+        sequences: Their names, in the order of their numbers.
+        synthesizer: The network, ready to make volumes.
+    """
+
+    config_class = Seq2SeqConfig
+    plan_class: ClassVar[type[Plan]] = Plan
+    plan: Plan
+
+    def __init__(self, run: Run, device: str = "auto") -> None:
+        super().__init__(run, device)
+        self.sequences = tuple(self.plan.sequences)
+        self.synthesizer = Synthesizer(
+            self.loaded(Seq2SeqNetwork(self.config.network), self.config.training),
+            self.sequences,
+            self.config.synthesis,
+            self.config.sampling,
+            {name: background(self.plan, name) for name in self.sequences},
+        )
+
+    def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
+        """Synthesise sequences of a study from those present.
+
+        Args:
+            study: Holds at least one sequence that the run knows.
+            targets: Which to make, each from all present others, averaged in image space, as if it were absent itself;
+                None: the absent ones.
+
+        Returns:
+            A study with the synthetic scans only, on the native grid of the reference scan among their sources.
+
+        Raises:
+            ScanweaveError: A target is unknown, or nothing is there to make it from.
+        """
+        wanted = self.wanted(targets, [name for name in self.sequences if name not in study.scans])
+        absent = [name for name in wanted if name not in study.scans]
+        # A real scan of a target must not shape its own prediction, neither by its grid nor by its intensities.
+        groups = [*([absent] if absent else []), *([name] for name in wanted if name in study.scans)]
+        made: dict[str, Scan] = {}
+        for names in groups:
+            made |= self._made(study.without(*names), names)
+        return study.answer(scans={name: made[name] for name in wanted})
+
+    def _made(self, study: Study, targets: Sequence[str]) -> dict[str, Scan]:
+        if not study.only(self.sequences).scans:
+            names = ", ".join(self.sequences)
+            raise ScanweaveError(study.id, f"nothing to make {targets[0]} from", f"Add at least one other of {names}")
+        prepared = self.prepare(study)
+        made = self.synthesizer.combine(prepared.volumes, targets)
+        return {name: self.native(volume, prepared, name) for name, volume in made.items()}
+
+    def prepare(self, study: Study) -> PreparedStudy:
+        """Return the study as the network sees it."""
+        known = study.only(self.sequences)
+        if not known.scans:
+            names = ", ".join(self.sequences)
+            raise ScanweaveError(study.id, "holds no sequence of this run", f"Give at least one of {names}")
+        return prepare(known, self.plan)
+
+    def prepare_several(self, study: Study) -> PreparedStudy:
+        """Return the study as the network sees it, if it holds sequences to compare.
+
+        Raises:
+            ScanweaveError: It holds a single one.
+        """
+        prepared = self.prepare(study)
+        if len(prepared.volumes) < 2:
+            raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
+        return prepared
+
+    def native(self, volume: np.ndarray, prepared: PreparedStudy, name: str) -> Scan:
+        """Return a synthetic volume in [-1, 1] as a scan on the native grid, in intensities of its sequence."""
+        data = restore(volume, prepared.frame, self.plan, name)
+        return Scan.of(data, prepared.frame.native.affine, synthetic=True)
