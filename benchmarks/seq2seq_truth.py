@@ -92,7 +92,7 @@ def compared(folder: Path, seed: int, tier: dict[str, Any]) -> dict[str, Any]:
     ranking = fitted.rank(cohort, say=lambda line: None)
     hardness = dict(zip(ranking.table["sequence"], ranking.table["C_d"], strict=True))
     order = sorted(hardness, key=lambda name: -hardness[name])
-    maps = fitted.explain(cohort, pictures=0, say=lambda line: None)
+    maps = fitted.explain(cohort, options={"pictures": 0}, say=lambda line: None)
     rim = next(column for column in maps if column.startswith("auroc_2"))
     areas = maps[maps["sequence"] == "t1c"][["patient", rim]].dropna().rename(columns={rim: "area"})
     made = pd.read_csv(folder / "run" / "evaluation" / "pairs.csv")

@@ -4,6 +4,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
+import networkx
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
@@ -12,6 +13,7 @@ LEVELS = (
     ("external", "files", "wording"),
     ("studies", "physics", "nets"),
     ("engine", "measures", "report"),
+    ("framework",),
     ("systems", "simulate"),
     ("configuration", "predictions", "audit"),
     ("api",),
@@ -174,7 +176,7 @@ def _tree(tmp_path, files):
         ("errors.py", "from scanweave import cli"),
         ("engine/run.py", "import scanweave\nscanweave.fit"),
         ("systems/mim/system.py", "from scanweave.systems.seq2seq.network import Seq2SeqNetwork"),
-        ("systems/mim/system.py", "from scanweave.systems.registry import SYSTEMS"),
+        ("systems/mim/system.py", "from scanweave.systems.registry import systems"),
         ("simulate/brain.py", "from scanweave import cli"),
     ],
 )
@@ -187,7 +189,7 @@ def test_downward_arrow_is_no_fault(tmp_path):
         "engine/run.py": "import scanweave\nscanweave.__version__\nfrom scanweave.files import write_json",
         "systems/mim/system.py": "from scanweave.systems.mim.network import Mim\nfrom scanweave.engine.run import Run",
         "systems/registry.py": "from scanweave.errors import ScanweaveError",
-        "cli/fit.py": "from scanweave.systems.registry import SYSTEMS\nfrom scanweave import api",
+        "cli/fit.py": "from scanweave.systems.registry import systems\nfrom scanweave import api",
     }
     assert upward(_tree(tmp_path, files)) == []
 
@@ -205,3 +207,32 @@ def test_downward_arrow_is_no_fault(tmp_path):
 def test_planted_weight_is_found(tmp_path, text, count):
     files = {"__init__.py": "", "cli/fit.py": text, "studies/__init__.py": "", "studies/cohort.py": "import pandas"}
     assert len(heavy(_tree(tmp_path, files))) == count
+
+
+def circles(modules):
+    """Import circles, those for type checkers counted: lists of modules that import each other by some way."""
+    graph = networkx.DiGraph()
+    for name, imports in modules.items():
+        for one in imports:
+            target = one.target if one.target in modules else one.target.rpartition(".")[0]
+            # A package's own `__init__` may name what lies in it, and is loaded before it anyway.
+            if target in modules and target != name and not target.startswith(f"{name}."):
+                graph.add_edge(name, target)
+    found = (sorted(component) for component in networkx.strongly_connected_components(graph))
+    return [component for component in found if len(component) > 1]
+
+
+def test_no_import_circle(modules):
+    inside = {
+        name: [one for one in imports if not name.startswith(f"{one.target}.")] for name, imports in modules.items()
+    }
+    assert circles(inside) == []
+
+
+def test_planted_circle_is_found(tmp_path):
+    files = {
+        "systems/mim/system.py": "from scanweave.systems.mim.report import write",
+        "systems/mim/report.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+        "    from scanweave.systems.mim.system import Mim",
+    }
+    assert circles(_tree(tmp_path, files)) == [["scanweave.systems.mim.report", "scanweave.systems.mim.system"]]

@@ -20,7 +20,7 @@ from scanweave.cli.fit import Fit
 from scanweave.cli.main import VERBS
 from scanweave.cli.parsing import parse, parse_fields
 from scanweave.errors import ScanweaveError
-from scanweave.systems.registry import SYSTEMS
+from scanweave.systems.registry import systems
 from scanweave.systems.seq2seq.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -235,7 +235,7 @@ def test_card_names_every_measured_benchmark_of_its_system():
 
 
 def test_settings_that_pages_name_exist():
-    presets = [entry.preset(entry.presets[0]) for entry in SYSTEMS.values()]
+    presets = [entry.preset(entry.presets[0]) for entry in systems().values()]
     settings = {name for preset in presets for name, _ in flat(preset.model_dump())}
     rooms = {name.partition(".")[0] for name in settings if "." in name}
     for page in WRITTEN:

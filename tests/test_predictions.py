@@ -10,6 +10,7 @@ import pytest
 from scanweave import api
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.framework import system as systems
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.preparing.plan import IntensityRule, Plan
@@ -22,7 +23,7 @@ SEQUENCES = ("t1", "t2", "flair")
 STUDIES = ("P01", "P02", "P03", "P04")
 
 
-class System:
+class System(systems.System):
     """Predicts zeros, and notes of what; stops or fails where it is told to."""
 
     def __init__(self, folder: Path, content: bytes = b"weights") -> None:
@@ -84,7 +85,7 @@ def test_the_same_call_goes_on_after_a_stop(tmp_path: Path, system: System, coho
     assert not (out / "cohort.json").exists()
     before = (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns
     done = api.predict(system, cohort, out)  # type: ignore[arg-type]
-    assert (done.made, done.complete, done.failed) == (6, ["P03"], {})
+    assert (done.made, done.complete, done.failed) == ({"scan": 6}, ["P03"], {})
     assert system.asked == ["P02", "P03", "P04"]
     assert (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns == before
     assert contents(out) == contents(whole)
@@ -99,7 +100,7 @@ def test_a_failed_study_is_tried_again(tmp_path: Path, system: System, cohort: C
     assert list(api.predict(system, cohort, tmp_path / "out").failed) == ["P04"]  # type: ignore[arg-type]
     assert Cohort.open(tmp_path / "out").studies == ["P01", "P02"]
     system.faults = {}
-    assert api.predict(system, cohort, tmp_path / "out").made == 6  # type: ignore[arg-type]
+    assert api.predict(system, cohort, tmp_path / "out").made == {"scan": 6}  # type: ignore[arg-type]
     assert Cohort.open(tmp_path / "out").studies == ["P01", "P02", "P04"]
 
 
@@ -131,8 +132,8 @@ def test_another_call_into_the_folder_is_refused_with_the_reason(
 
 def test_a_call_that_made_nothing_does_not_block_the_folder(tmp_path: Path, system: System, cohort: Cohort) -> None:
     full = cohort.select(["P03"])
-    assert api.predict(system, full, tmp_path / "out").made == 0  # type: ignore[arg-type]
-    assert api.predict(system, full, tmp_path / "out", targets=["t2"]).made == 1  # type: ignore[arg-type]
+    assert api.predict(system, full, tmp_path / "out").made == {}  # type: ignore[arg-type]
+    assert api.predict(system, full, tmp_path / "out", targets=["t2"]).made == {"scan": 1}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("foreign", ["file", "folder"])
@@ -173,11 +174,11 @@ def test_two_calls_at_once_in_one_folder_are_refused(system, cohort, tmp_path):
                 api.predict(system, cohort, tmp_path / "out")
             return super().predict(study, targets)
 
-    assert api.predict(Nested(tmp_path / "other"), cohort, tmp_path / "out").made == 6
+    assert api.predict(Nested(tmp_path / "other"), cohort, tmp_path / "out").made == {"scan": 6}
 
 
 def test_named_studies_alone_are_predicted(system, cohort, tmp_path):
-    assert api.predict(system, cohort, tmp_path / "out", studies=["P04", "P02"]).made == 4
+    assert api.predict(system, cohort, tmp_path / "out", studies=["P04", "P02"]).made == {"scan": 4}
     assert system.asked == ["P02", "P04"]
     with pytest.raises(ScanweaveError, match=r"studies: not in the cohort.*: 'P2'\. Choose from P02"):
         api.predict(system, cohort, tmp_path / "other", studies=["P2"])

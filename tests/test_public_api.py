@@ -40,8 +40,8 @@ def test_plans_of_all_systems_load_without_torch():
         [
             "import sys",
             "from importlib import import_module",
-            "from scanweave.systems.registry import SYSTEMS",
-            "for entry in (entry for entry in SYSTEMS.values() if entry.answers == 'images'):",
+            "from scanweave.systems.registry import systems",
+            "for entry in systems().values():",
             "    module, _, name = entry.plan_class.partition(':')",
             "    plan = getattr(import_module(module), name)",
             "    assert {'load', 'targets', 'sources'} <= set(dir(plan)), name",

@@ -132,7 +132,7 @@ class PredictionFolder:
                 files = write_study(
                     folder, made, lambda name: {**about, "target": name, "sources": [u for u in used if u != name]}
                 )
-        answer = {"study": study.id, "patient": study.patient, "files": files}
+        answer: dict[str, Any] = {"study": study.id, "patient": study.patient, "files": files}
         answer |= {"labels": dict(made.labels), "table": dict(made.table), "boxes": [dict(box) for box in made.boxes]}
         with writing(self.out / ANSWERS), (self.out / ANSWERS).open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(answer, ensure_ascii=False) + "\n")

@@ -32,9 +32,11 @@ def test_help_names_every_verb(capsys):
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("audit", "cohort", "simulate", "fit")])
 def test_every_verb_explains_its_options(verb, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([verb, "--help"])
-    assert stop.value.code == 0
+    try:
+        status = main([verb, "--help"])
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 0
     assert f"scanweave {verb}" in capsys.readouterr().out
 
 

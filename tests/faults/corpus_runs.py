@@ -23,8 +23,8 @@ from safetensors.numpy import load_file, save_file
 from scanweave import api, configuration
 from scanweave.engine.checkpoint import Checkpoints, State, read_state, read_tensors
 from scanweave.engine.run import Run
-from scanweave.framework.study_selection import find_output
 from scanweave.errors import ScanweaveError
+from scanweave.framework.run_outputs import find_output
 from scanweave.simulate import simulate_brain
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan

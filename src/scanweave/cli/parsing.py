@@ -111,8 +111,14 @@ def show_help(settings: Any, program: str) -> None:
         print(words.read().split("\n\n", 2)[-1], end="")  # without the usage and the docstring for programmers
 
 
-def parse_fields(arguments: list[str]) -> dict[str, Any]:
-    """`--training.steps 100 --network.channels 8 16` as `{"training.steps": 100, "network.channels": [8, 16]}`.
+def parse_fields(arguments: list[str], *, flags: bool = False) -> dict[str, Any]:
+    """Return options as values by name.
+
+    `--training.steps 100 --network.channels 8 16` is `{"training.steps": 100, "network.channels": [8, 16]}`.
+
+    Args:
+        arguments: What the user typed.
+        flags: Whether a name may stand alone: `--include-self` is true, `--no-include-self` false.
 
     Raises:
         ScanweaveError: A value without a name, or a name without a value.
@@ -128,6 +134,9 @@ def parse_fields(arguments: list[str]) -> dict[str, Any]:
             raise ScanweaveError(word, "is not an option", "Give settings as --name value, after the system's name")
         else:
             fields[name].append(_literal(word))
+    for name in [name for name, values in fields.items() if flags and not values]:
+        del fields[name]
+        fields[name.removeprefix("no_")] = [not name.startswith("no_")]
     for name, values in fields.items():
         if not values:
             raise ScanweaveError(f"--{name}", "has no value", f"Write --{name} VALUE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -76,7 +76,7 @@ def main(program: str, arguments: list[str]) -> int:
     from scanweave import api
     from scanweave.framework.options import chosen_options
 
-    options = parse_fields(rest)
+    options = parse_fields(rest, flags=True)
     kind = api.system_of(given.folder, verb).options(verb)
     if given.studies and "pictures" in kind.model_fields:
         options = {"pictures": len(given.studies), **options}
@@ -92,15 +92,13 @@ def main(program: str, arguments: list[str]) -> int:
 def _help(verb: str, program: str, arguments: list[str]) -> int:
     from scanweave import api
 
-    run: Any = next((word for word in arguments if (Path(word) / "config.json").is_file()), None)
+    run = next((word for word in arguments if (Path(word) / "config.json").is_file()), None)
     try:
         parse(COMMANDS[verb], program, ["--help"])
     except SystemExit:
         if run is None:
-            print(f"Options of a run's system: {program} RUN --help")
-            return 0
-        about = api.system_of(run, verb)
-        if about.options(verb).model_fields:
+            print(f"A run's system may have options of its own: {program} RUN --help")
+        elif (about := api.system_of(run, verb)).options(verb).model_fields:
             print(f"Options of {about.name}, with their values:")
             show_help(about.options(verb)(), f"{program} {run}")
     return 0

@@ -86,13 +86,13 @@ def test_predictions_are_written_and_options_of_others_refused(acid_run, tmp_pat
     assert main(["predict", run, "--cohort", cohort, "--out", str(tmp_path / "out"), "--studies", "sub-000000"]) == 0
     assert "wrote 1 synthetic image" in capsys.readouterr().out
     assert main(["evaluate", run, "--cohort", cohort, "--out", str(tmp_path / "no"), "--include-self"]) == 2
-    assert "--include-self: is of no meaning" in capsys.readouterr().err
+    assert "include_self: there is no such setting" in capsys.readouterr().err
 
 
 def test_audit_writes_one_page_with_its_own_checks(acid_run, capsys, monkeypatch):
     # Most of the time goes into the 200 iterations of TV, which have tests of their own.
     quick = partial(TotalVariation, iterations=5)
-    monkeypatch.setattr("scanweave.systems.acid.system.TotalVariation", quick)
+    monkeypatch.setattr("scanweave.systems.acid.fitted.TotalVariation", quick)
     run = str(acid_run.system.run.folder)
     command = f"audit stability {run} --cohort {acid_run.cohort.folder} --images 2 --radii 0.02 --iterations 2"
     more = "--restarts 2 --contrasts 0.2 --factors 0.5 1 --device cpu"

@@ -105,12 +105,12 @@ def test_answers_are_set_against_the_class_shares(whole, monkeypatch):
     assert known[evaluation.GAIN].value == pytest.approx(np.log(0.9 / 0.5))
     guessed = np.random.default_rng(0).dirichlet([3, 3], 80)
     assert not evaluation.measured(classes, guessed, sets, prior, patients)[evaluation.GAIN].low > 0
-    assert evaluation.class_shares(whole[1]).sum() == pytest.approx(1)
+    assert whole[1].class_shares().sum() == pytest.approx(1)
 
 
 def test_one_study_is_answered_as_among_all(whole, tmp_path):
     cohort, system = whole
-    system.predict_cohort(cohort, tmp_path / "answers")
+    api.predict(system, cohort, tmp_path / "answers")
     answers = pd.read_csv(tmp_path / "answers" / "predictions.csv").set_index("study")
     for study in list(answers.index[:5]):
         made = system.predict(cohort[study])
@@ -165,7 +165,7 @@ def test_other_settings_are_refused_in_the_same_folder(whole):
 
 def test_explanation_names_training_patients_and_not_the_patient(whole, tmp_path):
     cohort, system = whole
-    found = system.explain(cohort, tmp_path / "why", part="train", pictures=0, say=lambda line: None)
+    found = system.explain(cohort, tmp_path / "why", part="train", options={"pictures": 0}, say=lambda line: None)
     assert (found["study"] != found["similar"]).all()
     assert set(found["similar"]) <= set(system.record.studies)
     assert found["likeness"].between(0, 1).all()
@@ -177,7 +177,7 @@ def test_explanation_names_training_patients_and_not_the_patient(whole, tmp_path
 def test_other_visits_of_the_patient_are_not_its_similar_patients(tmp_path):
     cohort = imported(tmp_path)
     system = fitted(cohort, tmp_path / "run", visits="all")
-    found = system.explain(cohort, tmp_path / "why", part="train", pictures=0, say=lambda line: None)
+    found = system.explain(cohort, tmp_path / "why", part="train", options={"pictures": 0}, say=lambda line: None)
     assert len(set(system.record.patients)) < len(system.record.patients)
     assert (found["study"].str[:4] != found["similar"].str[:4]).all()
 
@@ -186,7 +186,7 @@ def test_pages_of_an_earlier_explanation_go(whole, tmp_path):
     cohort, system = whole
     for study, pages in (("p001-v01", 1), ("p002-v01", 1)):
         some = cohort.select([study])
-        system.explain(some, tmp_path / "why", part="all", pictures=pages, say=lambda line: None)
+        system.explain(some, tmp_path / "why", part="all", options={"pictures": pages}, say=lambda line: None)
     assert [path.name for path in (tmp_path / "why").glob("*.png")] == ["p002-v01.png"]
 
 
@@ -227,7 +227,7 @@ def test_names_are_those_of_the_nodes_without_a_validation_part(tmp_path):
 
 def test_importance_of_the_run_outlives_named_studies(whole):
     cohort, system = whole
-    system.explain(cohort, part="train", pictures=0, say=lambda line: None)
+    system.explain(cohort, part="train", options={"pictures": 0}, say=lambda line: None)
     command = ["explain", str(system.run.folder), "--cohort", str(cohort.folder), "--studies", "p003-v01"]
     assert main(command) == 0
     assert (system.run.folder / "explanation-named" / "p003-v01.png").is_file()
@@ -255,10 +255,10 @@ def test_columns_go_by_their_headings_too(tmp_path):
 
 def test_stopped_explanation_leaves_no_trap(whole, tmp_path, monkeypatch):
     cohort, system = whole
-    system.explain(cohort, tmp_path / "why", part="all", pictures=1, say=lambda line: None)
+    system.explain(cohort, tmp_path / "why", part="all", options={"pictures": 1}, say=lambda line: None)
     monkeypatch.setattr(explanation, "page_of", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        system.explain(cohort, tmp_path / "why", part="all", pictures=1, say=lambda line: None)
+        system.explain(cohort, tmp_path / "why", part="all", options={"pictures": 1}, say=lambda line: None)
     assert not (tmp_path / "why" / "explanation.json").exists()
     system.report(tmp_path / "page.html")
 
@@ -293,7 +293,7 @@ class TestNewPatients:
         options = {"like": system.run.folder} if like else {}
         cohort = import_cohort(folder / "new.csv", folder / "cohort", say=lambda line: None, **options)
         lines = []
-        system.predict_cohort(cohort, folder / "answers", lines.append)
+        api.predict(system, cohort, folder / "answers", say=lines.append)
         return pd.read_csv(folder / "answers" / "predictions.csv"), "\n".join(lines)
 
     def test_absent_column_counts_as_missing_and_is_told(self, whole, tmp_path):
@@ -506,8 +506,8 @@ def test_refused_question_is_one_line(tmp_path, said, config, words):
 def test_options_of_other_systems_are_refused(whole):
     cohort, system = whole
     for verb in (system.evaluate, system.explain):
-        with pytest.raises(ScanweaveError, match="--include-self: is of no meaning to the system of this run"):
-            verb(cohort, include_self=True)
+        with pytest.raises(ScanweaveError, match="include_self: there is no such setting"):
+            verb(cohort, options={"include_self": True})
 
 
 def test_study_without_any_variable_is_refused(whole):

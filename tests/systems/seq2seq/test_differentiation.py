@@ -86,7 +86,7 @@ def test_nothing_is_mapped_where_nothing_was_acquired(volumes):
 
 def test_maps_are_written_on_the_native_grid(fitted, tmp_path):
     lines: list[str] = []
-    table = fitted.system.explain(fitted.cohort, tmp_path, pictures=1, say=lines.append)
+    table = fitted.system.explain(fitted.cohort, tmp_path, options={"pictures": 1}, say=lines.append)
     row = table.iloc[0]
     study = fitted.cohort[row["study"]]
     path = tmp_path / study.id / f"{study.id}_{row['sequence']}_differentiation.nii.gz"
@@ -113,7 +113,7 @@ def test_what_lies_outside_the_prepared_box_is_zero(fitted):
 def test_the_record_says_how_well_a_map_tells_the_lesion(fitted, tmp_path):
     from sklearn.metrics import roc_auc_score
 
-    table = fitted.system.explain(fitted.cohort, tmp_path, pictures=0, part="all", say=lambda _: None)
+    table = fitted.system.explain(fitted.cohort, tmp_path, options={"pictures": 0}, part="all", say=lambda _: None)
     record = json.loads((tmp_path / "explanation.json").read_text())
     row = next(row for row in record["rows"] if row.get("auroc_any") is not None)
     study = fitted.cohort[row["study"]]

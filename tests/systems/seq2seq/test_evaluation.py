@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.trial import Trial
 from scanweave.measures.image import image_quality
 from scanweave.measures.regions import named_regions
 from scanweave.studies.geometry import orient
@@ -21,7 +22,7 @@ from scanweave.systems.seq2seq.synthesis import means_of_others, predictions
 @pytest.fixture(scope="module")
 def found(fitted, tmp_path_factory):
     out, lines = tmp_path_factory.mktemp("evaluation"), []
-    return fitted.system.evaluate(fitted.cohort, out, include_self=True, say=lines.append), out, lines
+    return fitted.system.evaluate(fitted.cohort, out, options={"include_self": True}, say=lines.append), out, lines
 
 
 def test_every_pair_of_the_test_part_is_measured_in_three_regions(fitted, found):
@@ -107,12 +108,17 @@ def test_tables_are_written_and_read_back(fitted, found):
 def test_an_evaluation_of_the_same_studies_is_used_again(fitted, found, tmp_path):
     pairs, out, _ = found
     lines: list[str] = []
-    options = {"include_self": False, "fresh": tmp_path, "say": lines.append}
-    again, about = evaluated(fitted.system, fitted.cohort, part=None, **options)
-    assert lines == [f"evaluation: that in {out} is used", *notes(pairs, fitted.system.sequences)]
+    run = fitted.system.run
+
+    def again_of(part):
+        trial = Trial.of(run, fitted.cohort, "ranking", part=part, say=lines.append)
+        return evaluated(fitted.system, trial, include_self=False, fresh=tmp_path)
+
+    again, about = again_of(None)
+    assert lines[2:] == [f"evaluation: that in {out} is used", *notes(pairs, fitted.system.sequences)]
     assert len(again) == len(pairs)
     assert about["part"] == "test"
-    evaluated(fitted.system, fitted.cohort, part="validation", **options)
+    again_of("validation")
     assert (tmp_path / "pairs.csv").exists()
     assert any("the validation part" in line for line in lines)
     fitted.system.run.folder.joinpath("outputs.json").write_text(json.dumps({"evaluation": str(out)}))

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.systems.seq2seq.ranking import RankingOptions, rank_pairs
+from scanweave.systems.seq2seq.config import RankOptions
+from scanweave.systems.seq2seq.ranking import rank_pairs
 
 NAMES = ("a", "b", "c")
 
@@ -63,7 +64,7 @@ def by_loops(pairs, diagonal="exclude", normalise_by="rows", less=0, third="gmsd
 @pytest.mark.parametrize("divide_by", ["N", "N-1"])
 def test_scores_are_those_of_the_formulae(diagonal, normalise_by, divide_by):
     pairs = table(absent=0.3)
-    options = RankingOptions(diagonal=diagonal, normalise_by=normalise_by, divide_by=divide_by, repeats=50)
+    options = RankOptions(diagonal=diagonal, normalise_by=normalise_by, divide_by=divide_by, repeats=50)
     ranking = rank_pairs(pairs, options)
     names, generates, differs = by_loops(pairs, diagonal, normalise_by, less=int(divide_by == "N-1"))
     assert list(ranking.sequences) == names
@@ -74,7 +75,7 @@ def test_scores_are_those_of_the_formulae(diagonal, normalise_by, divide_by):
 
 def test_intervals_are_those_of_resampled_tables():
     pairs = table(patients=6, absent=0.2)
-    options = RankingOptions(repeats=15, seed=3)
+    options = RankOptions(repeats=15, seed=3)
     ranking = rank_pairs(pairs, options)
     from scanweave.measures.bootstrap import interval, patient_counts
 
@@ -149,7 +150,7 @@ def test_a_ranking_is_written_whole(tmp_path):
 
 
 def test_what_cannot_be_ranked_is_refused():
-    with pytest.raises(ScanweaveError, match="region 'lesion'"):
-        rank_pairs(table(), RankingOptions(region="lesion"))
+    with pytest.raises(ScanweaveError, match="no pair in region 'volume'"):
+        rank_pairs(table()[lambda t: t["region"] != "volume"], RankOptions(region="volume"))
     with pytest.raises(ScanweaveError, match="include_self"):
-        rank_pairs(table()[lambda t: t["kind"] == "pair"], RankingOptions(diagonal="include"))
+        rank_pairs(table()[lambda t: t["kind"] == "pair"], RankOptions(diagonal="include"))

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from scanweave.framework.cohort_fit import describe_cohort
 from scanweave.engine.run import Run
+from scanweave.framework.cohort_fit import describe_cohort
+from scanweave.framework.run_page import RunPage
 from scanweave.systems.seq2seq.report import write
 
 
@@ -60,19 +61,19 @@ def set_mean(psnr, ssim):
 def test_what_was_not_made_is_named_with_a_command_that_works_here(fitted, run, monkeypatch):
     monkeypatch.chdir(run.folder.parent)
     run.record["cohort"] = {**run.record["cohort"], "path": "/nowhere"}
-    text = page(write(run, fitted.system.plan))
+    text = page(write(RunPage(run), fitted.system.plan))
     for verb in ("evaluate", "rank", "explain"):
         assert f"scanweave {verb} myrun --cohort COHORT" in text
     (run.folder.parent / "mine").mkdir()
     run.record["cohort"]["path"] = "mine"
-    assert "scanweave explain myrun --cohort mine" in page(write(run, fitted.system.plan))
+    assert "scanweave explain myrun --cohort mine" in page(write(RunPage(run), fitted.system.plan))
     assert "9 studies of 9 patients" in text
     assert "2302.00517" in text
 
 
 def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, results, tmp_path):
     change(results.folder / "evaluation" / "summary.json", set_mean(0.0, -1.0))
-    path = write(results, fitted.system.plan, tmp_path / "page.html")
+    path = write(RunPage(results), fitted.system.plan, tmp_path / "page.html")
     text, source = page(path), path.read_text(encoding="utf-8")
     assert "This makes it" not in text
     for words in ("PSNR [dB]", "rank by C_d", "AUROC lesion", "the test part of fold 0", "magnitude"):
@@ -90,16 +91,16 @@ def test_all_results_are_on_one_page_that_asks_for_nothing(fitted, results, tmp_
 def test_a_network_that_does_not_beat_the_mean_is_not_concluded_from(fitted, results, psnr, ssim):
     summary = results.folder / "evaluation" / "summary.json"
     change(summary, set_mean(psnr, ssim))
-    text = page(write(results, fitted.system.plan))
+    text = page(write(RunPage(results), fitted.system.plan))
     assert text.count("has not learnt enough") == 3  # on top, by the ranking and by the maps
     assert f"mean of the others, no network {psnr:.1f}" in " ".join(text.split())
     assert "Hardest to replace" not in text
     change(summary, lambda known: known.update(rows=[row for row in known["rows"] if row["kind"] != "mean"]))
-    assert "has not learnt" not in page(write(results, fitted.system.plan))
+    assert "has not learnt" not in page(write(RunPage(results), fitted.system.plan))
 
 
 def test_few_patients_have_no_intervals(fitted, results):
-    text = page(write(results, fitted.system.plan))
+    text = page(write(RunPage(results), fitted.system.plan))
     assert "No intervals: fewer than 5 patients" in text
     assert not re.search(r"95\s%|\[\d+–\d+\]", text)
 
@@ -107,7 +108,7 @@ def test_few_patients_have_no_intervals(fitted, results):
 def test_a_foreground_is_not_called_a_brain(fitted, results):
     for record in ("evaluation/summary.json", "explanation/explanation.json"):
         change(results.folder / record, lambda known: known["about"].update(brain="foreground"))
-    text = page(write(results, fitted.system.plan))
+    text = page(write(RunPage(results), fitted.system.plan))
     assert "PSNR in the foreground" in text
     assert "in the brain" not in text.split("PSNR in the foreground", 1)[1]
 
@@ -116,9 +117,9 @@ def test_what_no_study_shows_is_named(fitted, results):
     def without_flair(known):
         known["rows"] = [row for row in known["rows"] if "flair" not in (row["source"], row["target"])]
 
-    assert "in no study here" not in page(write(results, fitted.system.plan))
+    assert "in no study here" not in page(write(RunPage(results), fitted.system.plan))
     change(results.folder / "evaluation" / "summary.json", without_flair)
-    assert "flair: in no study here, so not measured" in page(write(results, fitted.system.plan))
+    assert "flair: in no study here, so not measured" in page(write(RunPage(results), fitted.system.plan))
 
 
 def test_a_single_label_is_shown_once(fitted, results):
@@ -128,7 +129,7 @@ def test_a_single_label_is_shown_once(fitted, results):
         known["summary"] = kept + twins
 
     change(results.folder / "explanation" / "explanation.json", with_label)
-    text = page(write(results, fitted.system.plan))
+    text = page(write(RunPage(results), fitted.system.plan))
     assert "AUROC lesion" in text
     assert "AUROC label" not in text
 
@@ -136,10 +137,10 @@ def test_a_single_label_is_shown_once(fitted, results):
 def test_the_summary_in_the_run_stands_in_for_a_cohort_that_is_gone(fitted, run):
     run.record["cohort"] = {**run.record["cohort"], "path": "/nowhere"}
     (run.folder / "cohort.json").unlink(missing_ok=True)
-    assert "no longer lies where it was" in page(write(run, fitted.system.plan))
+    assert "no longer lies where it was" in page(write(RunPage(run), fitted.system.plan))
     about = describe_cohort(fitted.cohort, fitted.system.sequences, 0)
     (run.folder / "cohort.json").write_text(json.dumps(about))
-    assert "9 studies of 9 patients" in page(write(run, fitted.system.plan))
+    assert "9 studies of 9 patients" in page(write(RunPage(run), fitted.system.plan))
 
 
 def test_combinations_add_up(fitted):

@@ -173,7 +173,7 @@ def test_targets_that_cannot_be_made_are_refused(fitted, study):
     only = study.only(["t1"])
     with pytest.raises(ScanweaveError, match="nothing to make t1 from"):
         fitted.system.predict(only, ["t1"])
-    with pytest.raises(ScanweaveError, match="not one of the sequences"):
+    with pytest.raises(ScanweaveError, match="the run does not know 'pet'"):
         fitted.system.predict(only, ["pet"])
     with pytest.raises(ScanweaveError, match="nothing to make t1 from"):
         fitted.system.predict(study.with_scans({"ct": study.scans["t1"]}), ["t1"])

@@ -99,13 +99,13 @@ def test_primal_dual_learns_in_the_same_frame(cohort, tmp_path):
 def test_predictions_are_written_to_a_cohort_that_tells_their_source(cohort, fitted, tmp_path):
     studies = ["sub-000000", "sub-000001"]
     done = sw.predict(fitted.run.folder, cohort, tmp_path / "out", studies=studies, targets=["bin2", "iodine"])
-    assert (done.made, done.failed) == (4, {})
+    assert (done.made, done.failed) == ({"scan": 4}, {})
     made = Cohort.open(done.folder)
     assert made.sequences == ["bin2", "iodine"]
     image = nib.load(done.folder / "sub-000000" / "sub-000000_iodine_synthetic.nii.gz")
     about = json.loads(image.header.extensions[0].get_content())
     assert (about["target"], about["sources"]) == ("iodine", ["sinogram:ct"])
-    assert sw.predict(fitted, cohort, done.folder, studies=studies, targets=["bin2", "iodine"]).made == 4
+    assert sw.predict(fitted, cohort, done.folder, studies=studies, targets=["bin2", "iodine"]).made == {"scan": 4}
     with pytest.raises(ScanweaveError, match=r"does not know 'flair'\. Choose from bin1"):
         sw.predict(fitted.run.folder, cohort, tmp_path / "other", targets=["flair"])
 
@@ -127,8 +127,8 @@ def test_patients_that_the_fit_saw_do_not_test_it(cohort, fitted, tmp_path):
     seen = {*cohort.part("train").patients, *cohort.part("validation").patients}
     assert set(table["patient"]) == set(more.patients) - seen
     assert set(fitted.run.inputs) == seen
-    with pytest.raises(ScanweaveError, match=r"--include-self: is of no meaning"):
-        fitted.evaluate(cohort, tmp_path / "other", include_self=True)
+    with pytest.raises(ScanweaveError, match="include_self: there is no such setting"):
+        fitted.evaluate(cohort, tmp_path / "other", options={"include_self": True})
 
 
 def _changed(cohort, folder, change):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,12 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.tables.schema import Schema, read_schema
 from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_categories
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
-from scanweave.systems.adamedgraph.ensemble import Ensemble
 from scanweave.systems.adamedgraph.intervals import Floats
 from scanweave.systems.adamedgraph.patient_course import Course, changes, learn_course
 from scanweave.wording import nearest
+
+if TYPE_CHECKING:  # loads torch, which the question of a run does without
+    from scanweave.systems.adamedgraph.ensemble import Ensemble
 
 COURSE = "course"
 SLACK = 0.1
