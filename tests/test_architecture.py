@@ -17,6 +17,7 @@ LEVELS = (
     ("systems", "simulate"),
     ("configuration", "predictions", "audit"),
     ("api",),
+    ("system_check",),
     ("cli",),
     ("__main__", "__init__"),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scanweave.studies.scan import Scan
     from scanweave.studies.splits import make_splits, write_splits
     from scanweave.studies.study import Study
+    from scanweave.system_check import check_system
     from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "audit_stability",
     "check_cohort",
+    "check_system",
     "fit",
     "import_cohort",
     "list_systems",
@@ -54,6 +56,7 @@ _HOMES = {
     "Study": "studies.study",
     "audit_stability": "api",
     "check_cohort": "studies.checks.cohort_check",
+    "check_system": "system_check",
     "fit": "api",
     "import_cohort": "studies.layouts",
     "list_systems": "api",

@@ -1,0 +1,83 @@
+"""Every system keeps the promises of `check_system`; a system that breaks one is found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scanweave as sw
+from scanweave.framework.fitted_run import FittedRun
+from scanweave.simulate.cohort import simulate_brain
+from scanweave.simulate.ct import simulate_ct
+from scanweave.studies.layouts import import_cohort
+from scanweave.studies.splits import make_splits, write_splits
+from scanweave.studies.tables.schema import parse_columns
+
+FEW_STEPS = {"training": {"steps": 4, "warm_up": 0, "validate_every": 2, "batch_size": 1, "log_every": 1}}
+
+
+def split(cohort):
+    write_splits(cohort.folder, make_splits(cohort.patients, 3, seed=1))
+    return sw.Cohort.open(cohort.folder)
+
+
+@pytest.fixture(scope="module")
+def brains(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("brains")
+    return split(simulate_brain(folder / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "flair")))
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slices")
+    return split(simulate_ct(folder / "c", subjects=6, seed=0, size=32, views=12))
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("patients")
+    rng = np.random.default_rng(0)
+    ill = np.arange(60) % 2
+    frame = pd.DataFrame({"id": [f"p{i}" for i in range(60)], "ill": ill, "marker": ill + rng.normal(size=60)})
+    frame.assign(age=rng.integers(30, 80, 60)).to_csv(folder / "table.csv", index=False)
+    return split(import_cohort(folder / "table.csv", folder / "c", columns=parse_columns("ill=label"), say=str))
+
+
+def test_seq2seq(brains, tmp_path):
+    sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
+
+
+def test_ultra(slices, tmp_path):
+    sw.check_system(
+        "ultra",
+        slices,
+        tmp_path / "runs",
+        {**FEW_STEPS, "network": {"architecture": "fbpconvnet"}, "sampling": {"crop": [16, 16]}},
+    )
+
+
+def test_acid(slices, tmp_path):
+    tuning = {"steps": [0.3], "thresholds": [0.01], "tv_weights": [0.003], "images": 2}
+    small = {"network": {"width": 4, "levels": 2}, "loop": {"iterations": 2}, "tuning": tuning}
+    sw.check_system("acid", slices, tmp_path / "runs", {**FEW_STEPS, **small})
+
+
+def test_adamedgraph(patients, tmp_path):
+    settings = {"boosting.epochs": 8, "boosting.hidden": 4, "boosting.rounds": 3, "boosting.finalists": 2}
+    sw.check_system("adamedgraph", patients, tmp_path / "runs", settings)
+
+
+def test_prediction_that_looks_at_its_truth_is_found(brains, tmp_path, monkeypatch):
+    from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
+
+    monkeypatch.setattr(FittedSeq2Seq, "predict", lambda self, study, targets=None: study.answer(scans=study.scans))
+    with pytest.raises(AssertionError, match=r"seq2seq: a prediction does not depend on its truth: .*flair"):
+        sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
+
+
+def test_unknown_target_is_refused_in_one_place():
+    class Knowing(FittedRun):
+        def __init__(self):
+            self.plan = type("Plan", (), {"targets": ("t1",)})
+
+    with pytest.raises(sw.ScanweaveError, match=r"the run does not know 'pet'\. Choose from t1"):
+        Knowing().wanted(["pet"], ())
