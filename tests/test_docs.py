@@ -16,10 +16,12 @@ from scanweave import api
 from scanweave.cli import audit as audit_verb
 from scanweave.cli import cohort as cohort_verb
 from scanweave.cli import simulate as simulate_verb
+from scanweave.cli import trial
 from scanweave.cli.fit import Fit
 from scanweave.cli.main import VERBS
 from scanweave.cli.parsing import parse, parse_fields
 from scanweave.errors import ScanweaveError
+from scanweave.framework.options import chosen_options
 from scanweave.systems.registry import systems
 from scanweave.systems.seq2seq.config import PRESETS
 
@@ -81,14 +83,27 @@ def understand(command):
         kind = kinds[name]
     elif verb == "fit":
         kind = Fit
+    elif verb in trial.COMMANDS:
+        kind = trial.COMMANDS[verb]
     else:
         module = __import__(f"scanweave.cli.{verb.replace('-', '_')}", fromlist=["COMMAND"])
         kind = getattr(module, "COMMAND", None)
     if not arguments or "--help" in arguments or kind is None:  # a verb that is only named
         return
-    options, rest = parse(kind, f"scanweave {verb}", arguments, extra=kind is Fit)
+    options, rest = parse(kind, f"scanweave {verb}", arguments, extra=kind is Fit or verb in trial.COMMANDS)
     if kind is Fit:
         api.configure(options.system, options.preset, parse_fields(rest))
+    elif rest:
+        understand_options(verb, parse_fields(rest, flags=True))
+
+
+def understand_options(verb, given):
+    """Refuse options that no system adds to a verb."""
+    kinds = [entry.options(verb) for entry in systems().values() if verb in entry.verbs]
+    known = {name: kind for kind in kinds for name in kind.model_fields}
+    assert set(given) <= set(known), f"{verb} has no option {set(given) - set(known)}"
+    for name, value in given.items():
+        chosen_options(known[name], {name: value}, verb)
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=named)
