@@ -59,9 +59,7 @@ def boxes_to_mask(boxes: Boxes, values: Mapping[str, int]) -> NDArray[np.int32]:
         ScanweaveError: The boxes are in mm, or the size of the image is unknown.
     """
     if boxes.size is None:
-        raise ScanweaveError(
-            "boxes", "the size of the image is unknown", "Use to_grid for boxes in mm, else give size"
-        )
+        raise ScanweaveError("boxes", "the size of the image is unknown", "Use to_grid for boxes in mm, else give size")
     mask = np.zeros(boxes.size, dtype=np.int32)
     # A voxel's centre lies half a voxel behind its first edge.
     edges = np.ceil(np.clip(boxes.corners, 0, np.array(boxes.size)) - 0.5).astype(int)
