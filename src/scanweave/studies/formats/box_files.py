@@ -22,7 +22,7 @@ TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
 
 def read_box_file(
     path: str | Path,
-    format: BoxFormat | None = None,  # noqa: A002
+    kind: BoxFormat | None = None,
     sizes: Mapping[str, tuple[int, int]] | None = None,
     classes: Sequence[str] | None = None,
 ) -> BoxAnnotations:
@@ -30,7 +30,7 @@ def read_box_file(
 
     Args:
         path: A file, or a folder of VOC or YOLO files.
-        format: Of the file; None: told by `box_format`.
+        kind: Format of the file; None: told by `box_format`.
         sizes: Width and height [pixels] by image: YOLO needs them, a table uses them.
         classes: Class names that are known, in the order of YOLO's numbers; None: as the format says.
 
@@ -38,7 +38,7 @@ def read_box_file(
         ScanweaveError: The format cannot be told, or the file cannot be read.
     """
     path = Path(path)
-    chosen = format or box_format(path)
+    chosen = kind or box_format(path)
     if chosen == "coco":
         return read_coco(path, classes)
     if chosen == "voc":

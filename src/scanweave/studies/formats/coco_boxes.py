@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from scanweave.studies.formats.box_annotations import (
     refusal,
 )
 
+PARTS = ("images", "annotations", "categories")
 ADVICE = 'Give COCO JSON: {"images": […], "annotations": […], "categories": […]}'
 
 
@@ -35,12 +37,7 @@ def read_coco(path: str | Path, classes: Sequence[str] | None = None) -> BoxAnno
     """
     path = Path(path)
     content = read_json(path, ADVICE)
-    parts = [content.get(name) for name in ("images", "annotations", "categories")] if isinstance(content, dict) else []
-    if len(parts) != 3 or not all(
-        isinstance(part, list) and all(isinstance(one, dict) for one in part) for part in parts
-    ):
-        raise ScanweaveError(path, "images, annotations or categories are no lists of objects", ADVICE)
-    images, annotations, categories = parts
+    images, annotations, categories = (_entries(path, content, name) for name in PARTS)
     names = _by_id(path, categories, "categories", "name")
     files = _by_id(path, images, "images", "file_name")
     raw = {files[str(one["id"])]: RawImage(image_size(one.get("width"), one.get("height"))) for one in images}
@@ -76,6 +73,13 @@ def write_coco(path: str | Path, images: Mapping[str, Boxes], classes: Sequence[
     write_json(path, {"images": listed, "annotations": annotations, "categories": categories})
 
 
+def _entries(path: Path, content: Any, name: str) -> list[dict[str, Any]]:
+    part = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(part, list) or not all(isinstance(one, dict) for one in part):
+        raise ScanweaveError(path, f"{name} is no list of objects", ADVICE)
+    return part
+
+
 def _by_id(path: Path, entries: list[dict[str, Any]], kind: str, field: str) -> dict[str, str]:
     """Return the name of each id; ids may be numbers or text."""
     found = dict[str, str]()
@@ -86,11 +90,7 @@ def _by_id(path: Path, entries: list[dict[str, Any]], kind: str, field: str) -> 
         if str(key) in found:
             raise ScanweaveError(path, f"two {kind} have the id {key}", "Give every one an id of its own")
         found[str(key)] = name
-    twice = (
-        next((name for name in found.values() if list(found.values()).count(name) > 1), None)
-        if (len(set(found.values())) < len(found))
-        else None
-    )
+    twice = next((name for name, times in Counter(found.values()).items() if times > 1), None)
     if twice is not None:
         raise ScanweaveError(path, f"two {kind} are named '{twice}'", "Give every one a name of its own")
     return found

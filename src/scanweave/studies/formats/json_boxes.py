@@ -39,7 +39,7 @@ def read_box_json(path: str | Path, classes: Sequence[str] | None = None) -> Box
             findings.append(refusal("box-unread", words, ADVICE, path.stem))
             image.refused = True
             continue
-        start, stop = ([number(None if isinstance(n, str) else n) for n in end] for end in ends)
+        start, stop = ([number(None if isinstance(n, str) else n) for n in one[end]] for end in ("start", "stop"))
         score = None if one.get("score") is None else number(one["score"])
         label = one.get("label")
         ignored = one.get("ignored") is True
