@@ -17,7 +17,7 @@ _LAST_WORD = re.compile(r"[\w.]*\w$")
 _BULLET = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}[.)]\s+)+(?=\S)")
 _ONLY_NUMBER = re.compile(r"^\(?\d{1,2}$")
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•–]\s|\(?\d{1,2}[.)]\s|[A-ZÄÖÜ][\w/ -]{1,30}:))")
-_NUMBERED = re.compile(r"(?:(?<=\s)|^)\(?(\d{1,2})\)\s+(?=\S)")
+_NUMBERED = re.compile(r"(?:(?<=\s)|^)\(?(\d{1,2})([.)])\s+(?=\S)")
 
 
 def split_sentences(text: str, language: Language = ENGLISH) -> tuple[str, ...]:
@@ -35,12 +35,17 @@ def split_sentences(text: str, language: Language = ENGLISH) -> tuple[str, ...]:
 
 
 def _list_items(text: str) -> list[str]:
-    """Return the items of `1) … 2) …`, which need no stop between them; text without such a list is one item."""
+    """Return the items of `1) … 2) …` or `1. … 2. …`; text without such a list is one item.
+
+    After `)` an item needs no stop before it; `2.` without one may be the end of a sentence ("segment 2.").
+    """
     cuts, expected = [0], 1
     for marker in _NUMBERED.finditer(text):
-        if int(marker[1]) == expected:
+        start = marker.start()
+        begins = marker[2] == ")" or start == 0 or text[start - 2] in ".;:!?"
+        if begins and int(marker[1]) == expected:
             expected += 1
-            cuts.append(marker.start())
+            cuts.append(start)
     if expected < 3:
         return [text]
     return [text[start:stop] for start, stop in zip(cuts, [*cuts[1:], len(text)], strict=True)]

@@ -108,12 +108,13 @@ def is_empty(report: Report) -> bool:
     return not set(_words(" ".join(texts))) - NOTHING
 
 
-def find_duplicates(reports: Mapping[str, Report], sections: Sequence[str] = ()) -> Duplicates:
+def find_duplicates(reports: Mapping[str, Report], sections: Sequence[str] = CONTENT) -> Duplicates:
     """Return which reports have equal words, whatever their case, spaces and punctuation.
 
     Args:
         reports: By name.
-        sections: What is compared, such as findings and impression; none: all of the report without headings.
+        sections: What is compared; none: all of the report without headings. A report that has no sections is
+            compared as a whole.
     """
     groups = dict[str, list[str]]()
     for name, report in reports.items():
@@ -187,7 +188,8 @@ def _title(key: str, language: Language) -> str:
 
 
 def _digest(report: Report, sections: Sequence[str]) -> str:
-    words = " ".join(_words(" ".join(report.sentences(*sections))))
+    sentences = report.sentences(*sections) if report.sections else report.sentences()
+    words = " ".join(_words(" ".join(sentences)))
     return hashlib.sha256(words.encode()).hexdigest()
 
 
