@@ -246,11 +246,13 @@ def test_one_refused_box_refuses_its_image(kind):
 def test_iou_equals_the_libraries(boxes, seed):
     ends = np.random.default_rng([seed]).uniform(0, 1, (4, 2, boxes.dimensions)) * boxes.size
     other = Boxes(np.sort(ends, axis=1), "abcd", boxes.unit)
-    peers = [monai_iou] + ([torchvision_iou] if boxes.dimensions == 2 else [])
     first, second = (torch.from_numpy(b.corners.reshape(len(b), 2 * b.dimensions).copy()) for b in (boxes, other))
-    for peer in peers:
-        if len(boxes):
-            np.testing.assert_allclose(box_iou(boxes, other), peer(first, second).numpy(), rtol=1e-6, atol=1e-7)
+    if not len(boxes):
+        return
+    # MONAI computes in float32 whatever it is given.
+    np.testing.assert_allclose(box_iou(boxes, other), monai_iou(first, second).numpy(), rtol=1e-3, atol=1e-5)
+    if boxes.dimensions == 2:
+        np.testing.assert_allclose(box_iou(boxes, other), torchvision_iou(first, second).numpy(), rtol=1e-9, atol=1e-12)
 
 
 def test_iou_of_nothing_is_nothing():

@@ -339,6 +339,9 @@ def test_writers_refuse_what_their_format_cannot_say(tmp_path):
         write_coco(tmp_path / "x.json", IMAGES, ["mass"])
     with pytest.raises(ScanweaveError, match="Write a table for each unit"):
         write_box_table(tmp_path / "x.csv", {**IMAGES, **patient})
+    for names in (["a.png", "../b.png"], ["a.png", "a.jpg"]):
+        with pytest.raises(ScanweaveError, match="name of its own"):
+            write_voc(tmp_path / "in", dict.fromkeys(names, IMAGES["b.png"]))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,6 +20,7 @@ from scanweave.studies.formats.box_annotations import (
     RawImage,
     image_size,
     judge,
+    name_fault,
     number,
     refusal,
 )
@@ -64,20 +65,28 @@ def write_voc(folder: str | Path, images: Mapping[str, Boxes]) -> None:
     """Write one VOC file an image, named by the image's name; edges that are not whole become decimals.
 
     Raises:
-        ScanweaveError: Boxes are not in pixels, or the size of an image is unknown.
+        ScanweaveError: Boxes are not in pixels, the size of an image is unknown, or its name cannot name a file of its
+            own in the folder. Nothing is written then.
     """
+    written = set[Path]()
     for name, boxes in images.items():
+        file = Path(name).with_suffix(".xml") if name_fault(name) is None else None
+        if file is None or file in written:
+            reason = name_fault(name) or "another image has its file"
+            raise ScanweaveError(repr(name), reason, "Give every image a name of its own below the folder")
+        written.add(file)
         if boxes.unit != "pixel" or boxes.size is None:
             raise ScanweaveError(
                 name, f"boxes in {boxes.unit} of a size {boxes.size}", "VOC holds pixels: give the size"
             )
+    for name, boxes in images.items():
         root = ElementTree.Element("annotation")
         ElementTree.SubElement(root, "filename").text = name
         size = ElementTree.SubElement(root, "size")
-        for field, value in zip(("width", "height"), boxes.size, strict=True):
+        for field, value in zip(("width", "height"), boxes.size or (), strict=True):
             ElementTree.SubElement(size, field).text = str(value)
-        for number_, label in enumerate(boxes.labels):
-            _write_object(root, boxes, number_, label)
+        for index, label in enumerate(boxes.labels):
+            _write_object(root, boxes, index, label)
         ElementTree.indent(root)
         with atomic_write(Path(folder) / Path(name).with_suffix(".xml")) as temporary:
             ElementTree.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
@@ -104,7 +113,9 @@ def _read_image(path: Path, first_pixel: int, findings: list[Finding]) -> tuple[
     if Path(name).stem != path.stem:
         findings.append(Finding("image-name", "suspect", f"{path.name} names this image", "see that it is meant", name))
     if image.size is None:
-        findings.append(Finding("image-size", "suspect", f"{path.name} lacks its size", "taken from the image", name))
+        findings.append(
+            Finding("image-size", "suspect", f"{path.name} lacks its size", "compare the boxes with the image", name)
+        )
     for index, item in enumerate(root.iter("object"), 1):
         image.boxes.append(_box(item, f"object {index}", first_pixel))
     if first_pixel == 1 and _counts_from_zero(image.boxes):
