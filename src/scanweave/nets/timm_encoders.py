@@ -43,11 +43,14 @@ class TimmEncoder(nn.Module):
         try:
             self.network = timm.create_model(model, pretrained=False, features_only=True, in_chans=channels_in, **size)
         except (RuntimeError, TypeError, AttributeError) as error:
-            raise ScanweaveError(where, f"timm hands out no features of it: {error}", "Give another model") from error
-        # Swin and its kin hand out (B, H, W, C)
-        self._channels_last = self.network.output_fmt.value == "NHWC"
+            raise ScanweaveError(where, f"timm cannot make it: {error}", "Give another model or option") from error
+        # Swin and its kin hand out (B, H, W, C); some of timm's classes do not say their format and hand out the other
+        self._channels_last = getattr(getattr(self.network, "output_fmt", None), "value", "NCHW") == "NHWC"
         self.dimensions = 2
-        self.channels, self.strides = feature_scales(self, channels_in, 2, image_size or PROBE_SIZE_VOXELS)
+        try:
+            self.channels, self.strides = feature_scales(self, channels_in, 2, image_size or PROBE_SIZE_VOXELS)
+        except (AssertionError, RuntimeError) as error:
+            raise ScanweaveError(where, f"does not take any size: {error}", "Give image_size") from error
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map `(B, C, H, W)` to features, fine to coarse."""
