@@ -374,11 +374,18 @@ def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, st
     for name in [*new, *(name for name in old if name not in new)]:
         if name in TrainingSettings.free:
             continue
+        if name in TrainingSettings.later and name not in old and _is_default(name, new[name]):
+            continue
         path = f"{field}.{name}" if field else name
         difference = _first_difference(old.get(name, ABSENT), new.get(name, ABSENT), path)
         if difference:
             return difference
     return None
+
+
+def _is_default(name: str, value: Any) -> bool:
+    default = TrainingSettings.model_fields[name].default
+    return bool(value == (list(default) if isinstance(default, tuple) else default))
 
 
 def _shown(value: Any) -> str:
