@@ -72,6 +72,9 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
             f"warm-up: {settings.warm_up_steps} steps, not {settings.warm_up}, "
             f"since it takes at most a quarter of the schedule of {settings.schedule_length}"
         )
+    if getattr(task, "batch_coupled", False) and settings.accumulate > 1:
+        reason = "would change the loss, which compares the samples of a batch with each other"
+        raise ScanweaveError("training.accumulate", reason, "Set it to 1, and batch_size as high as memory allows")
     accelerator = open_accelerator(settings)
     with StopRequest() as request, _enough_memory(accelerator.device):
         session = _Session(task, settings, run, progress, accelerator)
@@ -83,6 +86,10 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
             progress.say(f"Stopped after step {session.state.step}; the same command continues from there")
             raise SystemExit(128 + (request.signal or signal.SIGTERM))
         session.finish()
+    if accelerator.num_processes > 1:
+        accelerator.wait_for_everyone()
+        if run.stage is None:
+            accelerator.end_training()
 
 
 def open_accelerator(settings: TrainingSettings) -> Accelerator:
@@ -341,9 +348,6 @@ class _Session:
             write_weights(self.run.weights, weights, {"weights": source, "step": step})
         self.run.finish(weights=source, step=step, steps=state.step, skipped=state.skipped)
         self.progress.say(f"Finished after step {state.step}: {self.run.weights} ({source}, step {step})")
-        if self.accelerator.num_processes > 1:
-            self.accelerator.wait_for_everyone()
-            self.accelerator.end_training()
 
 
 def _guilty(passes: list[tuple[Batch, Tensor]]) -> list[str]:
