@@ -105,6 +105,8 @@ def test_kills_leave_no_trace_in_players_parts_and_teachers(tmp_path: Path) -> N
         task = AdversaryTask(pause=0.03)
         child = FORK.Process(target=fit_adversaries, args=(tmp_path / "killed", task), kwargs=changes)
         child.start()
+        while child.is_alive() and not any((tmp_path / "killed" / "checkpoints").glob("step-*")):
+            time.sleep(0.01)
         time.sleep(draw.uniform(0.2, 0.9))
         child.kill()
         child.join()
