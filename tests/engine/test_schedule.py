@@ -1,9 +1,11 @@
 import pytest
+import torch
 from pydantic import ValidationError
 
 from scanweave.engine.schedule import learning_rate
 from scanweave.engine.settings import TrainingSettings
 
+FINGERPRINT_OF_0_1_0 = "06a614acb22190e58e95bf4e5f0e780782b57a2a94d3cb3566db36e1809e102e"
 PAPER = TrainingSettings(
     steps=1_000_000,
     learning_rate=2e-4,
@@ -35,7 +37,35 @@ def test_warm_up_rises_to_the_highest_rate_and_cosine_halves_midway() -> None:
     assert learning_rate(settings, 60) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("wrong", [{"learning_rate": float("nan")}, {"step": 3}, {"final_learning_rate": 1.0}])
+def test_the_step_schedule_is_torchs_own() -> None:
+    settings = TrainingSettings(steps=12, schedule="step", milestones=(3, 5, 9), gamma=0.3, learning_rate=0.5)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [3, 5, 9], gamma=0.3)
+    for step in range(12):
+        assert learning_rate(settings, step) == pytest.approx(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+
+
+def test_settings_that_came_later_leave_an_older_run_as_it_was() -> None:
+    """The fingerprint that 0.1.0 wrote of its defaults."""
+    assert TrainingSettings().fingerprint == FINGERPRINT_OF_0_1_0
+    assert TrainingSettings(gamma=0.2).fingerprint != FINGERPRINT_OF_0_1_0
+    assert TrainingSettings(decay_norms_and_biases=False).fingerprint != FINGERPRINT_OF_0_1_0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": float("nan")},
+        {"step": 3},
+        {"final_learning_rate": 1.0},
+        {"schedule": "step"},
+        {"milestones": (3,)},
+        {"schedule": "step", "milestones": (5, 3)},
+        {"optimizer": "sgd", "nesterov": True, "momentum": 0.0},
+    ],
+)
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         TrainingSettings(**wrong)  # type: ignore[arg-type]

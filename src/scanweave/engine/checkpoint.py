@@ -18,6 +18,8 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, atomic_write, read_json, sweep, writing
 
 FORMAT = 1
+START = "start.safetensors"
+"""Of what no step changes: kept once beside the checkpoints."""
 GENERATIONS = 2
 """Checkpoints kept: the newest, and one to fall back on should it be damaged."""
 
@@ -43,6 +45,7 @@ class State:
         term_steps: Steps in these sums.
         averaged: Updates of the moving average.
         optimizer: State of the optimizer that is not a tensor.
+        frozen: SHA-256 of each parameter that is kept once in the run and left out here while it has not changed.
         scaler: State of the fp16 gradient scaler.
         seconds: Time trained.
     """
@@ -60,6 +63,7 @@ class State:
     term_steps: int = 0
     averaged: int = 0
     optimizer: dict[str, Any] = field(default_factory=dict)
+    frozen: dict[str, str] = field(default_factory=dict)
     scaler: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -11,11 +11,10 @@ import math
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
@@ -24,13 +23,13 @@ from accelerate.utils import (
     InitProcessGroupKwargs,
     broadcast_object_list,
     gather_object,
-    send_to_device,
 )
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scanweave.engine.checkpoint import Checkpoints, State, damage, read_state, read_tensors, write_weights
+from scanweave.engine.checkpoint import START, Checkpoints, State, damage, read_state, read_tensors, write_weights
 from scanweave.engine.feed import Batch, Feed
+from scanweave.engine.frozen_weights import FrozenWeights
 from scanweave.engine.interrupt import StopRequest
 from scanweave.engine.progress import TrainingProgress
 from scanweave.engine.run import Run
@@ -38,6 +37,7 @@ from scanweave.engine.schedule import learning_rate
 from scanweave.engine.settings import TrainingSettings
 from scanweave.engine.snapshot import Snapshot
 from scanweave.engine.task import Task
+from scanweave.engine.updates import Updater, seed_layers
 from scanweave.errors import ScanweaveError
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -72,6 +72,9 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
             f"warm-up: {settings.warm_up_steps} steps, not {settings.warm_up}, "
             f"since it takes at most a quarter of the schedule of {settings.schedule_length}"
         )
+    if getattr(task, "batch_coupled", False) and settings.accumulate > 1:
+        reason = "would change the loss, which compares the samples of a batch with each other"
+        raise ScanweaveError("training.accumulate", reason, "Set it to 1, and batch_size as high as memory allows")
     accelerator = open_accelerator(settings)
     with StopRequest() as request, _enough_memory(accelerator.device):
         session = _Session(task, settings, run, progress, accelerator)
@@ -83,6 +86,10 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
             progress.say(f"Stopped after step {session.state.step}; the same command continues from there")
             raise SystemExit(128 + (request.signal or signal.SIGTERM))
         session.finish()
+    if accelerator.num_processes > 1:
+        accelerator.wait_for_everyone()
+        if run.stage is None:
+            accelerator.end_training()
 
 
 def open_accelerator(settings: TrainingSettings) -> Accelerator:
@@ -140,12 +147,7 @@ class _Session:
     ) -> None:
         self.task, self.settings, self.run, self.progress = task, settings, run, progress
         self.accelerator = accelerator
-        self.weights = [weight for weight in task.objective.parameters() if weight.requires_grad]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-        optimizer = kind(
-            self.weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-        )
-        self.model, self.optimizer = accelerator.prepare(task.objective, optimizer)
+        self.updater = Updater(task, settings, accelerator)
         self.average = None
         self._kept: int | None = None
         self._validates = True
@@ -153,7 +155,8 @@ class _Session:
             decay = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(task.network, multi_avg_fn=decay)
             self.average.requires_grad_(False)
-        self.snapshot = Snapshot(task.objective, task.network, self.average, optimizer)
+        frozen = FrozenWeights(task.objective, run.checkpoints / START)
+        self.snapshot = Snapshot(task.objective, task.network, self.average, self.updater.optimizer, frozen)
         self.checkpoints = Checkpoints(run.checkpoints, progress.say)
         processes = accelerator.num_processes
         self.state = State(
@@ -168,6 +171,8 @@ class _Session:
             self.checkpoints.tidy(path)
         path = broadcast_object_list([path])[0]
         if path is None:
+            if self.run.main:
+                self.snapshot.begin()
             # Proves the disk before hours of work, and keeps initial weights that a system forgot to seed.
             self.checkpoint()
         else:
@@ -209,7 +214,7 @@ class _Session:
             processes=accelerator.num_processes,
             pin=accelerator.device.type == "cuda",
         )
-        self.model.train()
+        self.updater.train()
         self.progress.start(state.step)
         with feed.watch():
             batches = iter(feed)
@@ -234,42 +239,18 @@ class _Session:
 
     def _step(self, batches: Iterator[Batch], *, stop: bool) -> bool:
         """Make one step; return whether any process was asked to stop."""
-        settings, accelerator, state = self.settings, self.accelerator, self.state
-        rate = learning_rate(settings, state.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        buffers = [buffer.detach().clone() for buffer in self.task.objective.buffers()]
-        sums: dict[str, Tensor] = {}
-        passes: list[tuple[Batch, Tensor]] = []
-        for number in range(settings.accumulate):
-            batch = next(batches)
-            # After the read, since code that reads may draw too, and a loader draws when it is begun.
-            _seed_layers(settings.seed, state.step, number, accelerator.process_index)
-            last = number == settings.accumulate - 1
-            with accelerator.no_sync(self.model) if not last else nullcontext():
-                terms = self.model(send_to_device(batch.data, accelerator.device, non_blocking=True))
-                accelerator.backward(terms["loss"] / settings.accumulate)
-            passes.append((batch, terms["loss"].detach()))
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0) + term.detach().float() / settings.accumulate
-        norm = accelerator.clip_grad_norm_(self.weights, settings.clip_norm or math.inf).to(accelerator.device)
-        # One exchange a step. A value that is not finite anywhere is not finite in the mean: all processes agree.
-        flag = torch.tensor(float(stop), device=accelerator.device)
-        exchanged = accelerator.reduce(torch.stack([flag, norm.float(), *sums.values()]), "mean").tolist()
-        state.step += 1
-        means = dict(zip(sums, exchanged[2:], strict=True))
-        if math.isfinite(means["loss"]) and math.isfinite(exchanged[1]):
-            self._update(means)
+        attempt = self.updater.attempt(batches, self.state.step, stop=stop)
+        self.state.step += 1
+        if attempt.finite:
+            self._update(attempt.terms)
         else:
-            for buffer, before in zip(self.task.objective.buffers(), buffers, strict=True):
-                buffer.copy_(before)
-            self._skip(passes, means["loss"])
-        return bool(exchanged[0] > 0)
+            self.updater.discard()
+            self._skip(attempt.passes, attempt.loss)
+        return attempt.stop
 
     def _update(self, means: dict[str, float]) -> None:
         state = self.state
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.updater.apply(state.step)
         if self.average is not None:
             self.average.update_parameters(self.task.network)
         for name, mean in means.items():
@@ -281,7 +262,6 @@ class _Session:
     def _skip(self, passes: list[tuple[Batch, Tensor]], loss: float) -> None:
         """Leave the weights as they are, name the cases, and give up after too many steps in a row."""
         state, scaler = self.state, self.accelerator.scaler
-        self.optimizer.zero_grad()
         if scaler is not None:
             overflow = math.isfinite(loss) and scaler.get_scale() > 1
             scaler.update()
@@ -314,7 +294,7 @@ class _Session:
     def _validate(self) -> None:
         state, task = self.state, self.task
         network: nn.Module = self.average.module if self.average is not None else task.network
-        _seed_layers(self.settings.seed, state.step)
+        seed_layers(self.settings.seed, state.step)
         metrics = None
         if self.run.main:
             if self._validates:
@@ -333,7 +313,7 @@ class _Session:
         if better and math.isfinite(value):
             state.best, state.best_step, state.stale = value, state.step, 0
             if self.run.main:
-                self.checkpoints.save_best(state, {"network": self.snapshot.exported()})
+                self.checkpoints.save_best(state, {"network": self.snapshot.best()})
         else:
             state.stale += 1
         self.run.log(state.step, "validation", metrics)
@@ -361,15 +341,13 @@ class _Session:
                 path = self.checkpoints.path("best", state.best_step)
                 fault = damage(path)
                 if fault is None:
-                    source, step, weights = "best", state.best_step, read_tensors(path)["network"]
+                    source, step = "best", state.best_step
+                    weights = self.snapshot.completed(read_tensors(path).get("network", {}))
                 else:
                     self.progress.say(f"Checkpoint {path.name} is damaged ({fault}); exporting the {source} weights")
             write_weights(self.run.weights, weights, {"weights": source, "step": step})
         self.run.finish(weights=source, step=step, steps=state.step, skipped=state.skipped)
         self.progress.say(f"Finished after step {state.step}: {self.run.weights} ({source}, step {step})")
-        if self.accelerator.num_processes > 1:
-            self.accelerator.wait_for_everyone()
-            self.accelerator.end_training()
 
 
 def _guilty(passes: list[tuple[Batch, Tensor]]) -> list[str]:
@@ -385,11 +363,6 @@ def _guilty(passes: list[tuple[Batch, Tensor]]) -> list[str]:
 def _listed(cases: list[str]) -> str:
     more = len(cases) - NAMED_CASES
     return ", ".join(cases[:NAMED_CASES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _seed_layers(*numbers: int) -> None:
-    # Dropout and the like draw from torch's global generator only; seeded per step, it needs no place in a checkpoint.
-    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Record(_Checked):
     seconds: float = Field(0.0, ge=0)
     cohort: dict[str, str] | None = None
     versions: dict[str, str] = {}
+    stage: str | None = None
+    stages: dict[str, dict[str, Any]] = {}
 
 
 class Inputs(RootModel[dict[str, dict[str, dict[str, list[int]]]]]):
@@ -67,7 +69,10 @@ class Run:
         folder: Where it is.
         config: Every setting, as in `config.json`.
         record: System, versions, machine, cohort, command and state, as in `run.json`.
+        stage: Name of the stage that this is, see `engine.stages`; None for a run as a whole.
     """
+
+    stage: str | None = None
 
     def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock | None) -> None:
         self.folder = folder
@@ -130,7 +135,7 @@ class Run:
         if (folder / "config.json").exists():
             old = cls.open(folder)
             _refuse_difference(folder, old.record, record, old.config, config)
-            kept = ("started", "seconds", "state", "weights", "step")
+            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights")
             record |= {name: old.record[name] for name in kept if name in old.record}
         elif any(not path.name.startswith(".") for path in folder.iterdir()):
             raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
@@ -181,12 +186,16 @@ class Run:
             return self
         if self.record.get("state") == "finished":
             raise ScanweaveError(self.weights, "is absent", _ADVICE)
-        training = self.config.get("training")
-        steps = training.get("steps", "?") if isinstance(training, dict) else "?"
-        names = [path.name.removeprefix("step-") for path in self.checkpoints.glob("step-*")]
-        step = max((int(name) for name in names if name.isdecimal()), default=0)
         state = "is not finished" if self.state == "stopped" else "is being fitted"
-        raise ScanweaveError(self.folder, f"{state}: step {step} of {steps} is kept", "The same fit command goes on")
+        raise ScanweaveError(self.folder, f"{state}: {self._kept()} is kept", "The same fit command goes on")
+
+    def _kept(self) -> str:
+        stage, training = self.record.get("stage"), self.config.get("training")
+        if stage is not None:
+            training = self.record.get("stages", {}).get(stage)
+        steps = training.get("steps", "?") if isinstance(training, dict) else "?"
+        step = max(kept_steps(self.checkpoints / (stage or "")), default=0)
+        return f"{f'stage {stage}, ' if stage else ''}step {step} of {steps}"
 
     @property
     def main(self) -> bool:
@@ -228,7 +237,9 @@ class Run:
         """Append a line of metrics, and its numbers to TensorBoard; numbers that are not finite become null."""
         if not self.main:
             return
-        row = {"step": step, "split": split, **{name: _json_number(value) for name, value in values.items()}}
+        about = {} if self.stage is None else {"stage": self.stage}
+        numbers = {name: _json_number(value) for name, value in values.items()}
+        row: dict[str, Any] = {"step": step, "split": split, **about, **numbers}
         with writing(self.folder / "metrics.jsonl"):
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
@@ -238,11 +249,16 @@ class Run:
 
     def rewind(self, step: int, seconds: float) -> None:
         """Drop the metrics after `step`, from which the training continues after `seconds` of earlier work."""
-        self._since, self._earlier = time.monotonic(), seconds
+        self.set_clock(seconds)
         if self.main:
-            kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in self.metrics() if row["step"] <= step]
+            rows = [row for row in Run.metrics(self) if row["step"] <= step or row.get("stage") != self.stage]
+            kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
             with atomic_write(self.folder / "metrics.jsonl") as partial:
                 partial.write_text("".join(kept), encoding="utf-8")
+
+    def set_clock(self, seconds: float) -> None:
+        """Count the time trained from `seconds` on [s]."""
+        self._since, self._earlier = time.monotonic(), seconds
 
     @property
     def seconds(self) -> float:
@@ -255,6 +271,10 @@ class Run:
         if self.main:
             write_json(self.folder / "run.json", self.record)
 
+    def note_training(self, **fields: Any) -> None:
+        """Add or replace fields of what `run.json` says of this training: of the run, or of its stage."""
+        self.note(**fields)
+
     def finish(self, **fields: Any) -> None:
         """Record that the training came to its end."""
         self.note(state="finished", seconds=round(self.seconds, 1), finished=_now(), **fields)
@@ -266,12 +286,17 @@ class Run:
         try:
             if not self.finished:
                 self.note(state="stopped", seconds=round(self.seconds, 1))
-            if self._writer is not None:
-                with writing(self.folder / "tensorboard"):
-                    self._writer.close()
+            self.close_tensorboard()
         finally:
             self._lock.release()
             self._lock = None
+
+    def close_tensorboard(self) -> None:
+        """Write what TensorBoard has not yet, and close its file."""
+        if self._writer is not None:
+            with writing(self.folder / "tensorboard"):
+                self._writer.close()
+            self._writer = None
 
     def __enter__(self) -> Self:
         return self
@@ -285,8 +310,14 @@ class Run:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step)
+            self._writer = SummaryWriter(str(self.folder / "tensorboard" / (self.stage or "")), purge_step=step)
         return self._writer
+
+
+def kept_steps(checkpoints: Path) -> list[int]:
+    """Return the steps of the checkpoints in a folder, intact or not."""
+    names = [path.name.removeprefix("step-") for path in checkpoints.glob("step-*")]
+    return [int(name) for name in names if name.isdecimal()]
 
 
 def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
@@ -374,11 +405,18 @@ def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, st
     for name in [*new, *(name for name in old if name not in new)]:
         if name in TrainingSettings.free:
             continue
+        if name in TrainingSettings.later and name not in old and _is_default(name, new[name]):
+            continue
         path = f"{field}.{name}" if field else name
         difference = _first_difference(old.get(name, ABSENT), new.get(name, ABSENT), path)
         if difference:
             return difference
     return None
+
+
+def _is_default(name: str, value: Any) -> bool:
+    default = TrainingSettings.model_fields[name].default
+    return bool(value == (list(default) if isinstance(default, tuple) else default))
 
 
 def _shown(value: Any) -> str:

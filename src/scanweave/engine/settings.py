@@ -31,6 +31,10 @@ class TrainingSettings(Settings):
         {"workers", "worker_timeout", "log_every", "checkpoint_every", "nonfinite_limit"}
     )
     """Fields that do not change the weights: they may differ when a run is continued."""
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"momentum", "nesterov", "decay_norms_and_biases", "milestones", "gamma"}
+    )
+    """Fields that runs of 0.1.0 lack; at their default they change nothing, so that such a run can be continued."""
 
     steps: int = Field(
         20_000, gt=0, description="Updates of the weights [steps]; hours on one GPU, the papers' runs are longer."
@@ -41,18 +45,27 @@ class TrainingSettings(Settings):
     accumulate: int = Field(
         1, gt=0, description="Forward passes per step; above 1 stands in for memory that is not there."
     )
-    optimizer: Literal["adam", "adamw"] = Field(
-        "adam", description="Adam as in the Seq2Seq paper; adamw decouples the weight decay."
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        "adam", description="Adam as in the Seq2Seq paper; adamw decouples the weight decay; sgd as in nnU-Net."
     )
     learning_rate: float = Field(2e-4, gt=0, description="Highest rate; 2e-4 as in the Seq2Seq paper.")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Decay of Adam's two moments; Adam's own defaults.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of sgd; 0.9 as in the ResNet paper.")
+    nesterov: bool = Field(False, description="Nesterov's momentum in sgd; nnU-Net sets it.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay; none, as in the Seq2Seq paper.")
-    schedule: Literal["constant", "poly", "cosine"] = Field(
+    decay_norms_and_biases: bool = Field(
+        True, description="Whether the decay takes norms and biases too, as torch does; the ViT recipes spare them."
+    )
+    schedule: Literal["constant", "poly", "cosine", "step"] = Field(
         "poly", description="Fall of the rate after the warm-up; poly as in the Seq2Seq paper and nnU-Net."
     )
     warm_up: int = Field(
         0, ge=0, description="Steps of linear rise to the highest rate, at most a quarter of the schedule; 0: none."
     )
+    milestones: tuple[int, ...] = Field(
+        (), description="Steps at which the step schedule multiplies the rate by gamma; the papers name their own."
+    )
+    gamma: float = Field(0.1, gt=0, le=1, description="Factor at each milestone; 0.1 as in the ResNet paper.")
     poly_power: float = Field(0.9, gt=0, description="Exponent of the poly schedule; 0.9 as in the Seq2Seq paper.")
     schedule_every: int = Field(
         1, gt=0, description="Steps between two changes of the rate; a paper's epoch where it decays per epoch."
@@ -97,6 +110,12 @@ class TrainingSettings(Settings):
             raise ValueError("final_learning_rate exceeds learning_rate")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError("betas must lie in [0, 1)")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        if any(step <= 0 for step in self.milestones) or list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must be steps above 0 that rise")
+        if bool(self.milestones) != (self.schedule == "step"):
+            raise ValueError("milestones belong to the step schedule, and it to them")
         return self
 
     @property
@@ -112,7 +131,8 @@ class TrainingSettings(Settings):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of every setting that changes the weights."""
-        content = self.model_dump(mode="json", exclude=set(self.free))
+        unchanged = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
+        content = self.model_dump(mode="json", exclude={*self.free, *unchanged})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
