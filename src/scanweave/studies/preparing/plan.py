@@ -19,24 +19,31 @@ from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.preparing.settings import Millimetres, PreparationSettings
 from scanweave.studies.study import Study
 
+LEAST_DEVIATION = 1e-6
+"""Standard deviation of an image that shows nothing: it is not divided by less."""
 SAME_SPACING = 0.05
 """Spacings within this share of each other are left as they are: resampling would cost more than it mends."""
 
 
 class IntensityRule(BaseModel):
-    """How one sequence's voxels become numbers in [-1, 1].
+    """Say how one scan's voxels become numbers.
 
-    `magnitude`: 0 → -1 and `headroom` × the image's own percentile → +1; `window`: the fixed [low, high] → [-1, 1].
+    `magnitude`: 0 → -1 and `headroom` × the image's own percentile → +1; `window`: the fixed [low, high] → [-1, 1];
+    `zscore`: the image's own mean → 0 and its deviation → 1; `standard`: clipped to [low, high], then the mean of the
+    training studies → 0 and their deviation → 1 (nnU-Net's rule for CT: Isensee et al., Nature Methods 18, 2021).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Literal["magnitude", "window"]
+    kind: Literal["magnitude", "window", "zscore", "standard"]
     low: float
     high: float
     """For `magnitude` the median over the training studies, which stands in where a target image is absent."""
     background: float = 0.0
     """What is shown where there is no patient or no image; a `window` must say it, for a `magnitude` it is 0."""
+    mean: float = 0.0
+    deviation: float = Field(1.0, gt=0)
+    """Of a `standard`, in units of the image; of a `zscore` the median over the training studies."""
 
     @model_validator(mode="after")
     def _has_width(self) -> Self:
@@ -56,6 +63,8 @@ class Plan(BaseModel):
     spacing: tuple[Millimetres, Millimetres, Millimetres] | None
     rules: dict[str, IntensityRule] = Field(min_length=1)
     reasons: list[str]
+    masks: dict[str, tuple[int, ...]] = {}
+    """Values of each label map that is learnt, 0 (background) left out."""
 
     @property
     def sequences(self) -> list[str]:
@@ -107,21 +116,40 @@ class Plan(BaseModel):
             raise ScanweaveError(path, f"{field}: {fault['msg']}", advice) from error
 
 
-def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: PreparationSettings) -> Plan:
+def learn_plan(
+    studies: Iterable[Study],
+    sequences: Sequence[str],
+    settings: PreparationSettings,
+    *,
+    masks: Sequence[str] = (),
+    standard: bool = False,
+) -> Plan:
     """Learn a plan from (a sample of) the training studies.
+
+    Args:
+        studies: The studies; each is read once.
+        sequences: Names of the scans.
+        settings: What the user decided.
+        masks: Names of the label maps that are learnt.
+        standard: Whether intensities have mean 0 and deviation 1, as segmentation and classification want them, rather
+            than a range of [-1, 1].
 
     Raises:
         ScanweaveError: A sequence is in none of them.
     """
     spacings: list[tuple[float, float, float]] = []
-    values: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in sequences}
+    values: dict[str, list[tuple[float, ...]]] = {name: [] for name in sequences}
+    labels: dict[str, set[int]] = {name: set() for name in masks}
     for study in (repaired(study.only(sequences)) for study in studies):
+        for name in (name for name in masks if name in study.masks):
+            labels[name] |= {int(value) for value in np.unique(study.masks[name].released().data)} - {0}
         if study.scans:
             spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
         for name, scan in study.scans.items():
             volume = np.asarray(scan.released().data, dtype=np.float32)
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
-            values[name].append((lowest, *_range(volume, settings), lowest if removed is None else removed))
+            levels = image_levels(volume)
+            values[name].append((lowest, *_range(volume, settings), lowest if removed is None else removed, *levels))
     for name, ranges in values.items():
         if not ranges:
             raise ScanweaveError(
@@ -138,9 +166,22 @@ def learn_plan(studies: Iterable[Study], sequences: Sequence[str], settings: Pre
     ]
     rules = {}
     for name, ranges in values.items():
-        rules[name], why = _rule(name, np.array(ranges), settings)
+        rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
         reasons.append(why)
-    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons)
+    for name, there in labels.items():
+        if not there:
+            raise ScanweaveError(f"mask {name}", "is empty or absent in all training studies", "Name another mask")
+    found = {name: tuple(sorted(there)) for name, there in labels.items()}
+    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found)
+
+
+def image_levels(volume: NDArray[np.floating]) -> tuple[float, float]:
+    """Return mean and standard deviation of an image: in the patient where the background was removed, else of all."""
+    removed = removed_background(volume)
+    inside = volume[np.isfinite(volume) if removed is None else (volume != removed) & np.isfinite(volume)]
+    if inside.size == 0:
+        return 0.0, 1.0
+    return float(inside.mean(dtype=np.float64)), max(float(inside.std(dtype=np.float64)), LEAST_DEVIATION)
 
 
 def reference_grid(study: Study, reference: str = "finest") -> Geometry:
@@ -167,7 +208,7 @@ def _range(volume: NDArray[np.floating], settings: PreparationSettings) -> tuple
 
 
 def _rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
-    lowest, low, high, background = (float(value) for value in np.median(ranges, axis=0))
+    lowest, low, high, background = (float(value) for value in np.median(ranges, axis=0)[:4])
     signed = lowest < -0.25 * abs(high)
     if high <= (low if signed else 0):
         raise ScanweaveError(name, "shows nothing in the training studies", "See why: scanweave cohort check COHORT")
@@ -179,6 +220,18 @@ def _rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings
     rule = IntensityRule(kind="magnitude", low=0.0, high=high)
     where = f"P{settings.percentile:g} in the {settings.percentile_region}"
     return rule, f"{name}: magnitude, 0 to {settings.headroom:g} × {where} (median {high:.4g}) → [-1, 1]"
+
+
+def _standard_rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
+    lowest, low, high, background, mean, deviation = (float(value) for value in np.median(ranges, axis=0))
+    if lowest < -0.25 * abs(high):
+        rule = IntensityRule(kind="standard", low=low, high=high, background=background, mean=mean, deviation=deviation)
+        words = f"clipped to {low:.4g} to {high:.4g}, then mean {mean:.4g} → 0, deviation {deviation:.4g} → 1"
+        return rule, f"{name}: holds negative values (as CT does), {words}"
+    rule = IntensityRule(
+        kind="zscore", low=low, high=max(high, low + 1e-6), background=background, mean=mean, deviation=deviation
+    )
+    return rule, f"{name}: each image's own mean → 0 and deviation → 1"
 
 
 def _spacing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry, orient_back, resample
 from scanweave.studies.preparing.foreground import bounding_box, foreground
-from scanweave.studies.preparing.plan import SAME_SPACING, Plan, intensity_scale, reference_grid
+from scanweave.studies.preparing.plan import SAME_SPACING, Plan, image_levels, intensity_scale, reference_grid
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -32,6 +32,7 @@ class Frame:
         start: First voxel of the crop in `working`, `(3,)`.
         shape: Shape of the crop.
         scales: Intensity scale of each present magnitude scan, in its own units.
+        levels: Mean and deviation of each present scan whose rule is a z-score, in its own units.
     """
 
     native: Geometry
@@ -39,6 +40,7 @@ class Frame:
     start: tuple[int, int, int]
     shape: tuple[int, int, int]
     scales: Mapping[str, float]
+    levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def grid(self) -> Geometry:
@@ -49,13 +51,15 @@ class Frame:
         """As plain values."""
         grids = {"native": self.native, "working": self.working}
         named = {name: {"shape": grid.shape, "affine": grid.affine.tolist()} for name, grid in grids.items()}
-        return {**named, "start": self.start, "shape": self.shape, "scales": dict(self.scales)}
+        levels = {"levels": {name: list(pair) for name, pair in self.levels.items()}} if self.levels else {}
+        return {**named, "start": self.start, "shape": self.shape, "scales": dict(self.scales), **levels}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Frame:
         """The inverse of `to_json`."""
         native, working = (Geometry.of(value[k]["shape"], value[k]["affine"]) for k in ("native", "working"))
-        return cls(native, working, tuple(value["start"]), tuple(value["shape"]), value["scales"])
+        levels = {name: (float(mean), float(deviation)) for name, (mean, deviation) in value.get("levels", {}).items()}
+        return cls(native, working, tuple(value["start"]), tuple(value["shape"]), value["scales"], levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +69,15 @@ class PreparedStudy:
     Attributes:
         id: The case.
         frame: Where it lies.
-        volumes: Present scans, `(X, Y, Z)` float32 in [-1, 1] on `frame.grid`; NaN where a scan covers nothing.
+        volumes: Present scans, `(X, Y, Z)` float32 on `frame.grid`, in [-1, 1] or of mean 0 and deviation 1, as the
+            plan's rules say; NaN where a scan covers nothing.
+        masks: Present label maps of the plan, `(X, Y, Z)` int16 on the same grid; 0 where one covers nothing.
     """
 
     id: str
     frame: Frame
     volumes: Mapping[str, Volume]
+    masks: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
 
 
 def prepare(study: Study, plan: Plan) -> PreparedStudy:
@@ -93,10 +100,21 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
         for name, volume in raw.items()
         if plan.rule(name).kind == "magnitude"
     }
-    volumes = {name: normalise(volume[box], plan, name, scales.get(name)) for name, volume in raw.items()}
+    levels = {name: image_levels(volume) for name, volume in raw.items() if plan.rule(name).kind == "zscore"}
+    volumes = {
+        name: normalise(volume[box], plan, name, scales.get(name), levels.get(name)) for name, volume in raw.items()
+    }
+    masks = {name: labels_on(study.masks[name], working)[box] for name in plan.masks if name in study.masks}
     x, y, z = box
     shape = (x.stop - x.start, y.stop - y.start, z.stop - z.start)
-    return PreparedStudy(study.id, Frame(native, working, (x.start, y.start, z.start), shape, scales), volumes)
+    frame = Frame(native, working, (x.start, y.start, z.start), shape, scales, levels)
+    return PreparedStudy(study.id, frame, volumes, masks)
+
+
+def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
+    """Return a label map on another grid, of the nearest voxel; 0 where it covers nothing."""
+    found = resample(np.asarray(mask.data, dtype=np.float32), mask.geometry, grid, "nearest", outside=0)
+    return np.ascontiguousarray(np.rint(found), dtype=np.int16)
 
 
 def to_grid(scan: Scan, grid: Geometry) -> Volume:
@@ -105,8 +123,23 @@ def to_grid(scan: Scan, grid: Geometry) -> Volume:
     return np.ascontiguousarray(volume, dtype=np.float32)
 
 
-def normalise(volume: Volume, plan: Plan, name: str, scale: float | None) -> Volume:
-    """Map intensities to [-1, 1] by the plan's rule; `scale` is the image's own where the rule is `magnitude`."""
+def normalise(
+    volume: Volume, plan: Plan, name: str, scale: float | None, levels: tuple[float, float] | None = None
+) -> Volume:
+    """Return intensities by the plan's rule.
+
+    Args:
+        volume: In units of the image.
+        plan: The rules.
+        name: Of the scan.
+        scale: The image's own where the rule is `magnitude`; None: the typical one.
+        levels: The image's own mean and deviation where the rule is `zscore`; None: the typical ones.
+    """
+    rule = plan.rule(name)
+    if rule.kind in ("zscore", "standard"):
+        mean, deviation = (rule.mean, rule.deviation) if levels is None else levels
+        clipped = volume if rule.kind == "zscore" else np.clip(volume, rule.low, rule.high)
+        return ((clipped - mean) / deviation).astype(np.float32)
     low, high = _limits(plan, name, scale)
     return np.clip((volume - low) * (2 / (high - low)) - 1, -1, 1).astype(np.float32)
 

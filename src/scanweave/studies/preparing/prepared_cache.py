@@ -26,6 +26,10 @@ from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare
 
 ABOUT = "study.json"
+MASK = "mask-"
+"""Beginning of the names of files of label maps."""
+CUBE = 32
+"""Edge of a compressed cube [voxels]: a crop of 96³ reads at most (128 / 96)³ = 2.4 times its own voxels."""
 SLAB = 4
 """Slices in one compressed chunk: a stack of 3 touches at most two."""
 _COMPRESSION = {"codec": blosc2.Codec.LZ4, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE]}
@@ -43,6 +47,7 @@ class CachedStudy:
         folder: Its files.
         frame: Where it lies.
         names: Scans that are present.
+        masks: Label maps that are present.
         backgrounds: What surrounds each of them, in [-1, 1].
     """
 
@@ -51,6 +56,20 @@ class CachedStudy:
     frame: Frame
     names: tuple[str, ...]
     backgrounds: Mapping[str, float]
+    masks: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis of the prepared grid."""
+        return self.frame.shape
+
+    def volume(self, name: str) -> blosc2.NDArray:
+        """Return a scan on disk, `(X, Y, Z)` float32: slices of it are read as they are asked for."""
+        return _opened(self.folder / f"{name}.b2nd")
+
+    def mask(self, name: str) -> blosc2.NDArray:
+        """Return a label map on disk, `(X, Y, Z)` int16: slices of it are read as they are asked for."""
+        return _opened(self.folder / f"{MASK}{name}.b2nd")
 
     def slices(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
         """Slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1]."""
@@ -61,21 +80,27 @@ class PreparedCohort:
     """The prepared studies of a cohort, in `<cohort>/prepared/<plan>/<study>/<sources>/`.
 
     The name of a folder says what it was made from: what is there already is used again, by all who fit at once.
+
+    Args:
+        cohort: The studies.
+        plan: How they are made ready.
+        folder: Where the cache lies; None: in the cohort.
+        cubes: Whether it is cut in cubes, of which a crop in 3D reads few, rather than in slabs of slices.
     """
 
-    def __init__(self, cohort: Cohort, plan: Plan, folder: Path | None = None) -> None:
-        self.cohort, self.plan = cohort, plan
+    def __init__(self, cohort: Cohort, plan: Plan, folder: Path | None = None, *, cubes: bool = False) -> None:
+        self.cohort, self.plan, self.cubes = cohort, plan, cubes
         self.folder = (folder or cohort.folder / "prepared") / plan.digest
 
     def prepare(
         self, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> list[CachedStudy]:
         """Prepare what is not there yet, on `workers` processes, and return all studies in cohort order."""
-        columns = {"study", *(f"scan:{name}" for name in self.plan.sequences)}.intersection(self.cohort.frame)
+        columns = {"study", *self._columns}.intersection(self.cohort.frame)
         rows = self.cohort.frame[sorted(columns)].to_dict("records")
         folders = {str(row["study"]): self._folder(row) for row in rows}
         jobs = [
-            (replace(self.cohort, frame=self.cohort.frame.iloc[[row]]), folder, self.plan)
+            (replace(self.cohort, frame=self.cohort.frame.iloc[[row]]), folder, self.plan, self.cubes)
             for row, folder in enumerate(folders.values())
             if not (folder / ABOUT).is_file()
         ]
@@ -90,12 +115,16 @@ class PreparedCohort:
         backgrounds = {name: background(self.plan, name) for name in self.plan.sequences}
         return [_read(name, folder, backgrounds) for name, folder in folders.items()]
 
+    @property
+    def _columns(self) -> list[str]:
+        return [*(f"scan:{name}" for name in self.plan.sequences), *(f"mask:{name}" for name in self.plan.masks)]
+
     def _folder(self, row: Mapping[Hashable, Any]) -> Path:
         """Where a study lies: under a hash of the format and of its images' paths, sizes and change times."""
-        paths = {name: row.get(f"scan:{name}") for name in self.plan.sequences}
+        paths = {column.removeprefix("scan:"): row.get(column) for column in self._columns}
         root = self.cohort.root
         files = [(name, path, *file_state(root / path)) for name, path in paths.items() if isinstance(path, str)]
-        state = repr((FORMAT, files)).encode()
+        state = repr((FORMAT, files, *(["cubes"] if self.cubes else []))).encode()
         return self.folder / str(row["study"]) / hashlib.sha256(state).hexdigest()[:16]
 
 
@@ -103,25 +132,28 @@ def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedSt
     about = read_json(folder / ABOUT, _ADVICE)
     try:
         frame, names = Frame.from_json(about["frame"]), tuple(about["names"])
-        return CachedStudy(name, folder, frame, names, {own: backgrounds[own] for own in names})
+        masks = tuple(about.get("masks", ()))
+        return CachedStudy(name, folder, frame, names, {own: backgrounds[own] for own in names}, masks)
     except (KeyError, TypeError, ValueError) as error:
         raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
 
 
-def _write(folder: Path, prepared: PreparedStudy) -> None:
+def _write(folder: Path, prepared: PreparedStudy, cubes: bool) -> None:
     """Write one prepared study, whole or not at all, unless another fit has just done so."""
     try:
         with atomic_folder(folder) as temporary:
-            for name, volume in prepared.volumes.items():
+            masks = {f"{MASK}{name}": labels for name, labels in prepared.masks.items()}
+            arrays: dict[str, NDArray[Any]] = {**prepared.volumes, **masks}
+            for name, volume in arrays.items():
                 x, y, z = volume.shape
-                slab = (x, y, min(SLAB, z))
+                piece = (min(CUBE, x), min(CUBE, y), min(CUBE, z)) if cubes else (x, y, min(SLAB, z))
                 volume, file = np.ascontiguousarray(volume), str(temporary / f"{name}.b2nd")
                 try:
-                    blosc2.asarray(volume, urlpath=file, mode="w", chunks=slab, blocks=slab, cparams=_COMPRESSION)
+                    blosc2.asarray(volume, urlpath=file, mode="w", chunks=piece, blocks=piece, cparams=_COMPRESSION)
                 except RuntimeError as error:  # how blosc2 says that the disk is full
                     raise OSError(errno.EIO, str(error), file) from error
             about = {"frame": prepared.frame.to_json(), "names": sorted(prepared.volumes)}
-            write_json(temporary / ABOUT, about)
+            write_json(temporary / ABOUT, {**about, **({"masks": sorted(prepared.masks)} if masks else {})})
     except ScanweaveError:
         if not (folder / ABOUT).is_file():
             raise
@@ -143,14 +175,14 @@ def _alone(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _prepare_one(job: tuple[Cohort, Path, Plan]) -> None:
+def _prepare_one(job: tuple[Cohort, Path, Plan, bool]) -> None:
     """Prepare the one study of a cohort; a study itself, with its way to read voxels, goes to no other process."""
-    (study,), folder, plan = job
+    (study,), folder, plan, cubes = job
     prepared = prepare(study, plan)
     with _alone(folder.parent) as alone:
         if alone:
             sweep(folder.parent)  # what a killed fit left
-        _write(folder, prepared)
+        _write(folder, prepared, cubes)
 
 
 def _opened(path: Path) -> blosc2.NDArray:
