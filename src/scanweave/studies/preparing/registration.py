@@ -19,7 +19,7 @@ from scipy import ndimage
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.studies.geometry import FloatArray, Geometry, resample
-from scanweave.studies.preparing.foreground import bounding_box, foreground
+from scanweave.studies.preparing.foreground import foreground
 from scanweave.studies.preparing.transforms import LPS_TO_RAS, RigidTransform
 from scanweave.studies.scan import Scan
 
@@ -44,7 +44,7 @@ class RegistrationSettings(BaseModel):
     bins: int = Field(48, ge=8, le=256, description="Bins of the joint histogram, a side.")
     sampled_share: float = Field(0.2, gt=0, le=1, description="Share of the voxels that each step looks at.")
     iterations: int = Field(150, ge=1, le=2000, description="Steps on a level of the pyramid, at most.")
-    farthest_mm: float = Field(100.0, gt=0, description="Mean motion of the patient from which a transform is refused.")
+    farthest_mm: float = Field(100.0, gt=0, description="Mean motion of the patient from which a transform is not believed, where the headers overlap [mm].")
     seed: int = Field(0, ge=0, lt=2**31, description="What the samples are drawn from.")
 
 
@@ -103,14 +103,14 @@ def make_target(name: str, scan: Scan, settings: RegistrationSettings | None = N
         ScanweaveError: SimpleITK is absent, or the scan shows nothing.
     """
     settings = settings or RegistrationSettings()
-    volume, grid = _working(scan, settings.spacing_mm)
+    volume, grid = working_volume(scan, settings.spacing_mm)
     patient = foreground(volume)
     if not patient.any():
         raise ScanweaveError(name, "is constant, so nothing can be registered to it", "Name another --reference")
     reach = max(1, round(MARGIN_MM / settings.spacing_mm))
     measured = ndimage.binary_dilation(patient, iterations=reach)
     inside = grid.positions(np.argwhere(patient)[:: max(1, int(patient.sum()) // 5000)])
-    return Target(name, to_itk(_clipped(volume), grid), to_itk(measured.astype(np.uint8), grid), inside)
+    return Target(name, to_itk(clipped(volume), grid), to_itk(measured.astype(np.uint8), grid), inside)
 
 
 def register(moving: str, scan: Scan, target: Target, settings: RegistrationSettings | None = None) -> Registration:
@@ -123,22 +123,22 @@ def register(moving: str, scan: Scan, target: Target, settings: RegistrationSett
         ScanweaveError: The two cannot be registered.
     """
     settings = settings or RegistrationSettings()
-    volume, grid = _working(scan, settings.spacing_mm)
+    volume, grid = working_volume(scan, settings.spacing_mm)
     patient = foreground(volume)
     if not patient.any():
         raise ScanweaveError(moving, "is constant, so it cannot be registered", "Look at it, or leave it out")
-    image = to_itk(_clipped(volume), grid)
+    image = to_itk(clipped(volume), grid)
     centre = target.inside.mean(axis=0)
     shift = grid.positions([np.argwhere(patient).mean(axis=0)])[0] - centre
     centred = np.eye(4)
     centred[:3, 3] = shift
-    method = _method(target, settings)
-    before = _metric(target, image, np.eye(4), settings)
-    starts = sorted([np.eye(4), centred], key=lambda start: -_metric(target, image, start, settings))
+    method = mutual_information(target, settings)
+    before = metric_of(target, image, np.eye(4), settings)
+    starts = sorted([np.eye(4), centred], key=lambda start: -metric_of(target, image, start, settings))
     best, after = np.eye(4), -np.inf
     for start in starts[: 1 if np.linalg.norm(shift) < settings.spacing_mm else 2]:
-        found = _descend(method, target, image, start, centre)
-        value = _metric(target, image, found, settings)
+        found = descend(method, target, image, linear_transform("Euler3DTransform", start, centre))
+        value = metric_of(target, image, found, settings)
         if value > after:
             best, after = found, value
     return _judged(moving, target, best, before, after, settings)
@@ -150,7 +150,7 @@ def _judged(
     """Take the transform or the header; `look_up` maps fixed points to moving points, RAS mm."""
     transform = RigidTransform(look_up, target.name, moving).inverse
     moved = float(transform.inverse.displacement_mm(target.inside).mean())
-    if moved > settings.farthest_mm:
+    if np.isfinite(before) and moved > settings.farthest_mm:
         why = f"header kept: the transform found moves the patient by {moved:.0f} mm, which is not believed"
     elif after <= before:
         why = "header kept: no motion found is better"
@@ -160,8 +160,8 @@ def _judged(
     return Registration(RigidTransform.identity(moving, target.name), before, after, True, 0.0, why)
 
 
-def _working(scan: Scan, spacing_mm: float) -> tuple[NDArray[np.float32], Geometry]:
-    """A scan on an isotropic grid with axes at right angles, which its header need not have."""
+def working_volume(scan: Scan, spacing_mm: float) -> tuple[NDArray[np.float32], Geometry]:
+    """Return a scan on an isotropic grid with axes at right angles, which its header need not have."""
     volume = still(scan)
     grid = orthogonal(scan.geometry).with_spacing(np.full(3, spacing_mm))
     fill = float(volume.min())
@@ -193,19 +193,21 @@ def to_itk(volume: NDArray[Any], grid: Geometry) -> Any:
     return image
 
 
-def _clipped(volume: NDArray[np.float32]) -> NDArray[np.float32]:
-    low, high = np.percentile(volume[:: max(1, volume.shape[0] // 64)], (TAIL_PERCENT, 100 - TAIL_PERCENT))
+def clipped(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a volume without its darkest and brightest tails, which would empty the bins between."""
+    low, high = np.percentile(volume, (TAIL_PERCENT, 100 - TAIL_PERCENT))
     return np.clip(volume, low, high if high > low else volume.max()).astype(np.float32)
 
 
-def _method(target: Target, settings: RegistrationSettings) -> Any:
+def mutual_information(target: Target, settings: RegistrationSettings, pyramid: tuple[int, ...] = PYRAMID) -> Any:
+    """Return a SimpleITK registration to `target` by Mattes' metric, without a transform yet."""
     itk = require("SimpleITK", "itk")
     method = itk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in another order would give another transform
     method.SetMetricAsMattesMutualInformation(settings.bins)
     method.SetMetricFixedMask(target.mask)
     voxels = int(np.prod(target.image.GetSize()))
-    shares = [min(1.0, max(settings.sampled_share, LEAST_SAMPLES * factor**3 / voxels)) for factor in PYRAMID]
+    shares = [min(1.0, max(settings.sampled_share, LEAST_SAMPLES * factor**3 / voxels)) for factor in pyramid]
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentagePerLevel(shares, settings.seed + 1)  # 0 would mean the time of day
     method.SetInterpolator(itk.sitkLinear)
@@ -217,17 +219,23 @@ def _method(target: Target, settings: RegistrationSettings) -> Any:
         gradientMagnitudeTolerance=1e-6,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel(PYRAMID)
-    method.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0.0 for factor in PYRAMID])
+    method.SetShrinkFactorsPerLevel(pyramid)
+    method.SetSmoothingSigmasPerLevel([factor / 2 if factor > 1 else 0.0 for factor in pyramid])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     return method
 
 
-def _metric(target: Target, image: Any, look_up: FloatArray, settings: RegistrationSettings) -> float:
-    """Mutual information over all voxels of the target's mask [nats]; −inf where too few are covered."""
+def metric_of(target: Target, image: Any, look_up: FloatArray, settings: RegistrationSettings) -> float:
+    """Return the mutual information [nats] over all voxels of the target's mask; −inf where too few are covered.
+
+    Args:
+        target: The fixed scan.
+        image: The moving one, as SimpleITK image.
+        look_up: `(4, 4)`, target → image, RAS mm.
+        settings: The bins.
+    """
     itk = require("SimpleITK", "itk")
-    index = np.linalg.inv(_affine(image)) @ look_up
-    places = apply_affine(index, target.inside)
+    places = apply_affine(np.linalg.inv(_affine(image)) @ look_up, target.inside)
     covered = ((places >= 0) & (places <= np.array(image.GetSize()) - 1)).all(axis=1).mean()
     if covered < LEAST_OVERLAP:
         return -float("inf")
@@ -236,14 +244,16 @@ def _metric(target: Target, image: Any, look_up: FloatArray, settings: Registrat
     method.SetMetricAsMattesMutualInformation(settings.bins)
     method.SetMetricFixedMask(target.mask)
     method.SetInterpolator(itk.sitkLinear)
-    method.SetInitialTransform(_euler(itk, look_up, np.zeros(3)))
+    method.SetInitialTransform(linear_transform("AffineTransform", look_up, np.zeros(3)))
     return -float(method.MetricEvaluate(target.image, image))
 
 
-def _descend(method: Any, target: Target, image: Any, start: FloatArray, centre: FloatArray) -> FloatArray:
-    """Follow the metric from a start to its end, fixed points to moving points, RAS mm."""
-    itk = require("SimpleITK", "itk")
-    motion = _euler(itk, start, LPS_TO_RAS[:3, :3] @ centre)
+def descend(method: Any, target: Target, image: Any, motion: Any) -> FloatArray:
+    """Follow the metric from `motion` to its end and return it: target → image, RAS mm, `(4, 4)`.
+
+    Raises:
+        ScanweaveError: ITK gives up.
+    """
     method.SetInitialTransform(motion, inPlace=True)
     try:
         method.Execute(target.image, image)
@@ -256,12 +266,14 @@ def _descend(method: Any, target: Target, image: Any, start: FloatArray, centre:
     return np.asarray(LPS_TO_RAS @ matrix @ LPS_TO_RAS)
 
 
-def _euler(itk: Any, look_up: FloatArray, centre_lps: FloatArray) -> Any:
-    matrix = LPS_TO_RAS @ look_up @ LPS_TO_RAS
-    motion = itk.Euler3DTransform()
-    motion.SetCenter(centre_lps.tolist())
+def linear_transform(kind: str, look_up: FloatArray, centre: FloatArray) -> Any:
+    """Return ITK's transform of that kind for a matrix, RAS mm, that turns about `centre` [RAS mm]."""
+    itk = require("SimpleITK", "itk")
+    matrix, middle = LPS_TO_RAS @ look_up @ LPS_TO_RAS, LPS_TO_RAS[:3, :3] @ centre
+    motion = itk.AffineTransform(3) if kind == "AffineTransform" else getattr(itk, kind)()
+    motion.SetCenter(middle.tolist())
     motion.SetMatrix(matrix[:3, :3].ravel().tolist())
-    motion.SetTranslation((matrix[:3, 3] - centre_lps + matrix[:3, :3] @ centre_lps).tolist())
+    motion.SetTranslation((matrix[:3, 3] - middle + matrix[:3, :3] @ middle).tolist())
     return motion
 
 
