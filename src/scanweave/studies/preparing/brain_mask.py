@@ -155,7 +155,7 @@ def _starts(scan: Scan, settings: RegistrationSettings) -> list[FloatArray]:
     for scale, pitch, up, forward in product(SCALES, PITCHES_DEGREES, UP_MM, FORWARD_MM):
         place = np.eye(4)
         place[:3, :3] = scale * Rotation.from_euler("x", pitch, degrees=True).as_matrix()
-        place[:3, 3] = middle + (0, forward, up) - place[:3, :3] @ centre
+        place[:3, 3] = middle + np.array([0, forward, up]) - place[:3, :3] @ centre
         if _share_within(head, grid, place, rim) >= LEAST_SHELL_IN_HEAD:
             tried.append((metric_of(target, image, place, settings), place))
     return [place for _, place in sorted(tried, key=lambda one: -one[0])[:DESCENTS]]

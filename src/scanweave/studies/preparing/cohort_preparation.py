@@ -82,7 +82,8 @@ def prepare_cohort(
             `reference`, `grid`, `registration`.
 
     Raises:
-        ScanweaveError: A setting or name is wrong, a library is absent, `out` holds something else, or all studies fail.
+        ScanweaveError: A setting or name is wrong, a library is absent, `out` holds something else, or every study
+            fails.
     """
     cohort = Cohort.open(cohort) if isinstance(cohort, str | Path) else cohort
     out, chosen, asked = Path(out), _named(cohort, studies), _checked(cohort, workers, settings)
@@ -146,7 +147,12 @@ def _named(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
 def _claim(out: Path, cohort: Cohort, asked: PrepareSettings) -> None:
     """Make sure that `out` is ours: new, empty, or begun by the same call; clear what was half-written."""
     inside = out.resolve().is_relative_to(cohort.root.resolve()) and out.resolve() == cohort.root.resolve()
-    request = {"format": 1, "cohort": cohort.digest, "root": str(cohort.root.resolve()), **asked.model_dump(mode="json")}
+    request = {
+        "format": 1,
+        "cohort": cohort.digest,
+        "root": str(cohort.root.resolve()),
+        **asked.model_dump(mode="json"),
+    }
     known = out / REQUEST
     if known.exists():
         if read_json(known, _ELSEWHERE) != request:
@@ -170,7 +176,12 @@ def _first_visits(cohort: Cohort) -> dict[str, str]:
 
 
 def _each(
-    cohort: Cohort, rows: list[dict[str, Any]], firsts: Mapping[str, str], out: Path, asked: PrepareSettings, workers: int
+    cohort: Cohort,
+    rows: list[dict[str, Any]],
+    firsts: Mapping[str, str],
+    out: Path,
+    asked: PrepareSettings,
+    workers: int,
 ) -> Iterator[tuple[str, dict[str, Any] | str]]:
     """The record of each study, or the reason why there is none, in order."""
     names = [str(row["study"]) for row in rows]
@@ -209,7 +220,7 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
                 grid = made.native[name]
                 facts = {"shape": list(grid.shape), "affine": grid.affine.tolist(), "reference": made.reference}
                 place.save(folder, {"native": facts})
-    write_picture(out / PICTURES / f"{study.id}.png", study, made)
+    write_picture(out / PICTURES / f"{study.id}.png", made, study[made.reference])
     files: dict[str, str] = {}
     with atomic_folder(out / STUDIES / study.id) as folder:
         for kind, images in (("scan", made.study.scans), ("mask", made.study.masks)):
@@ -232,7 +243,9 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
     """The manifest of `cohort` with the new images; what is not prepared is named where it lies."""
     made = []
     for row in rows:
-        kept = {name: value for name, value in row.items() if not name.startswith(("scan:", "mask:")) and not pd.isna(value)}
+        kept = {
+            name: value for name, value in row.items() if not name.startswith(("scan:", "mask:")) and not pd.isna(value)
+        }
         for name in kept:
             if name in _LINKED or name.startswith("sinogram:"):
                 kept[name] = os.path.relpath((cohort.root / str(kept[name])).resolve(), out.resolve())

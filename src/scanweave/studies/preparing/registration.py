@@ -44,7 +44,11 @@ class RegistrationSettings(BaseModel):
     bins: int = Field(48, ge=8, le=256, description="Bins of the joint histogram, a side.")
     sampled_share: float = Field(0.2, gt=0, le=1, description="Share of the voxels that each step looks at.")
     iterations: int = Field(150, ge=1, le=2000, description="Steps on a level of the pyramid, at most.")
-    farthest_mm: float = Field(100.0, gt=0, description="Mean motion of the patient from which a transform is not believed, where the headers overlap [mm].")
+    farthest_mm: float = Field(
+        100.0,
+        gt=0,
+        description="Mean motion from which a transform is not believed, where headers overlap [mm].",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="What the samples are drawn from.")
 
 
@@ -135,7 +139,8 @@ def register(moving: str, scan: Scan, target: Target, settings: RegistrationSett
     method = mutual_information(target, settings)
     before = metric_of(target, image, np.eye(4), settings)
     starts = sorted([np.eye(4), centred], key=lambda start: -metric_of(target, image, start, settings))
-    best, after = np.eye(4), -np.inf
+    best: FloatArray = np.eye(4)
+    after = -np.inf
     for start in starts[: 1 if np.linalg.norm(shift) < settings.spacing_mm else 2]:
         found = descend(method, target, image, linear_transform("Euler3DTransform", start, centre))
         value = metric_of(target, image, found, settings)

@@ -13,7 +13,6 @@ from scanweave.studies.geometry import Geometry, resample
 from scanweave.studies.preparing.registration import orthogonal, still
 from scanweave.studies.preparing.study_preparation import PreparedStudy
 from scanweave.studies.scan import Scan
-from scanweave.studies.study import Study
 
 PICTURE_MM = 1.5
 """Edge of a pixel [mm]."""
@@ -23,38 +22,43 @@ PLANES = ("sagittal", "coronal", "axial")
 Image = NDArray[np.floating]
 
 
-def write_picture(path: Path, before: Study, made: PreparedStudy) -> Path:
-    """Write a PNG: a row a scan, three planes as the headers place it, then three as it was placed.
+def write_picture(path: Path, made: PreparedStudy, reference: Scan) -> Path:
+    """Write a PNG: a row a pair of scans, three planes as the headers place them, then three as they were placed.
 
-    Squares show the scan and the reference by turns; where both lie right, edges run on from square to square. The
-    brain mask, if there is one, is outlined in the last row.
+    Squares show the two by turns; where both lie right, edges run on from square to square. The brain mask, if there is
+    one, is outlined in the last row.
+
+    Args:
+        path: The file.
+        made: What was made of the study.
+        reference: The reference, as it came.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    reference = made.reference
-    grid = orthogonal(before[reference].geometry).oriented("RAS").with_spacing(np.full(3, PICTURE_MM))
-    fixed = _shown(before[reference], before[reference].geometry, grid)
-    moving = [name for name in before.scans if name != reference]
-    rows = len(moving) + (made.brain is not None or not moving)
+    rows = len(made.pairs) + (made.brain is not None or not made.pairs)
     figure = Figure(figsize=(13, 2.3 * rows), layout="constrained", facecolor="black")
     axes = np.atleast_2d(figure.subplots(rows, 6))
-    for row, name in zip(axes, moving, strict=False):
-        scan = before[name]
-        within = made.found[name].transform.move(scan).geometry if name in made.found else scan.geometry
-        for half, place, words in ((row[:3], scan.geometry, "before"), (row[3:], within, "after")):
-            _draw(half, _checkered(fixed, _shown(scan, place, grid)), f"{name} on {reference}, {words}")
-    if rows > len(moving):
-        mask = None
-        if made.brain is not None:
-            inside = made.brain.mask.astype(np.float32)
-            mask = resample(inside, before[reference].geometry, grid)
-        _draw(axes[-1][:3], fixed, f"{reference}, {'brain' if mask is not None else 'alone'}", mask)
+    for row, pair in zip(axes, made.pairs, strict=False):
+        grid = _grid(pair.onto)
+        fixed = _shown(pair.onto, pair.onto.geometry, grid)
+        placed = pair.found.transform.move(pair.scan).geometry
+        for half, place, words in ((row[:3], pair.scan.geometry, "before"), (row[3:], placed, "after")):
+            _draw(half, _checkered(fixed, _shown(pair.scan, place, grid)), f"{pair.moving} on {pair.fixed}, {words}")
+    if rows > len(made.pairs):
+        grid = _grid(reference)
+        brain = None if made.brain is None else resample(made.brain.mask.astype(np.float32), reference.geometry, grid)
+        title = f"{made.reference}, {'alone' if brain is None else 'brain'}"
+        _draw(axes[-1][:3], _shown(reference, reference.geometry, grid), title, brain)
         for spare in axes[-1][3:]:
             spare.axis("off")
     with atomic_write(path) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary))
     return path
+
+
+def _grid(scan: Scan) -> Geometry:
+    return orthogonal(scan.geometry).oriented("RAS").with_spacing(np.full(3, PICTURE_MM))
 
 
 def _shown(scan: Scan, place: Geometry, grid: Geometry) -> Image:

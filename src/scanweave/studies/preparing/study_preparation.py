@@ -18,7 +18,6 @@ from scanweave.studies.preparing.foreground import removed_background
 from scanweave.studies.preparing.registration import (
     Registration,
     RegistrationSettings,
-    Target,
     make_target,
     register,
     still,
@@ -50,6 +49,17 @@ class PrepareSettings(BaseModel):
     registration: RegistrationSettings = RegistrationSettings()
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two scans that were brought together, for the picture: names, scans as they came, what was found."""
+
+    moving: str
+    fixed: str
+    scan: Scan
+    onto: Scan
+    found: Registration
+
+
 @dataclass
 class PreparedStudy:
     """What was made of a study.
@@ -61,6 +71,8 @@ class PreparedStudy:
         native: The grid that each scan came on.
         table: One row a scan: what was done.
         brain: The brain mask, on the grid of the reference, if asked for.
+        found: What the registration within the study found, by scan.
+        pairs: All that were registered, that to the first visit included.
     """
 
     study: Study
@@ -70,6 +82,7 @@ class PreparedStudy:
     table: list[dict[str, Any]]
     brain: BrainMask | None = None
     found: dict[str, Registration] = field(default_factory=dict)
+    pairs: list[Pair] = field(default_factory=list)
 
 
 def choose_reference(study: Study, named: str | None = None) -> tuple[str, str]:
@@ -106,12 +119,15 @@ def prepare_study(study: Study, settings: PrepareSettings, first: Study | None =
     """
     reference, why = choose_reference(study, settings.reference)
     found = _registered(study, reference, settings)
+    pairs = [Pair(name, reference, study[name], study[reference], one) for name, one in found.items()]
     visit, home = _to_first(study, reference, settings, first)
     places = {name: found[name].transform if name in found else _still_there(name, reference) for name in study.scans}
     if visit is not None:
-        places = {name: place.then(visit.transform) for name, place in places.items()}
+        places = {name: place.then(visit.found.transform) for name, place in places.items()}
+        pairs.append(visit)
     brain = find_brain(reference, study[reference], settings.registration.seed) if settings.brain_mask else None
-    made = PreparedStudy(study, reference, places, {n: s.geometry for n, s in study.scans.items()}, [], brain, found)
+    native = {name: scan.geometry for name, scan in study.scans.items()}
+    made = PreparedStudy(study, reference, places, native, [], brain, found, pairs)
     stripped = _placed_brain(made, home) if brain is not None else None
     scans: dict[str, Scan] = {}
     for name, scan in study.scans.items():
@@ -123,7 +139,7 @@ def prepare_study(study: Study, settings: PrepareSettings, first: Study | None =
         if name in found:
             told = _told(found[name])
         if name == reference and visit is not None:
-            told = _told(visit)
+            told = _told(visit.found)
         made.table.append({**row, **told, "bias_percent": spread, "brain_ml": brain.volume_ml if brain else None})
     masks = {name: _placed_mask(mask, name, made, home, settings) for name, mask in study.masks.items()}
     if stripped is not None:
@@ -142,14 +158,15 @@ def _registered(study: Study, reference: str, settings: PrepareSettings) -> dict
 
 def _to_first(
     study: Study, reference: str, settings: PrepareSettings, first: Study | None
-) -> tuple[Registration | None, Geometry]:
+) -> tuple[Pair | None, Geometry]:
     """The way from this study's reference to that of the first visit, and the grid that all are brought to."""
     if first is None or first.id == study.id:
         return None, study[reference].geometry
-    name = reference if reference in first.scans else choose_reference(first, settings.reference)[0]
-    target: Target = make_target(f"{first.id}/{name}", first[name], settings.registration)
-    home = first[choose_reference(first, settings.reference)[0]].geometry
-    return register(reference, study[reference], target, settings.registration), home
+    name = choose_reference(first, settings.reference)[0]  # where the first visit's other scans lie
+    onto = f"{first.id}/{name}"
+    target = make_target(onto, first[name], settings.registration)
+    found = register(reference, study[reference], target, settings.registration)
+    return Pair(reference, onto, study[reference], first[name], found), first[name].geometry
 
 
 def _still_there(name: str, reference: str) -> RigidTransform:
@@ -207,7 +224,7 @@ def _placed_mask(mask: Scan, name: str, made: PreparedStudy, home: Geometry, set
 
 
 def owner(name: str, mask: Scan, grids: Mapping[str, Geometry], reference: str) -> str:
-    """Return the scan that a mask moves with: of its name, else on its grid (the reference first), else the reference."""
+    """Return the scan that a mask moves with: that of its name, else the reference or another on its grid."""
     if name in grids:
         return name
     alike = [scan for scan, grid in grids.items() if grid.matches(mask.geometry)]
@@ -236,6 +253,4 @@ def _without(scan: Scan, brain: Scan) -> Scan:
 
 def _told(found: Registration) -> dict[str, Any]:
     facts = {"what": found.why, "metric_before": found.before, "metric_after": found.after}
-    place = found.transform
-    shift = float(np.linalg.norm(place.matrix[:3, 3]))
-    return {**facts, "angle_degrees": place.angle_degrees, "shift_mm": shift, "moved_mm": found.moved_mm}
+    return {**facts, "angle_degrees": found.transform.angle_degrees, "moved_mm": found.moved_mm}

@@ -101,7 +101,9 @@ class RigidTransform:
         """Place a scan of `moving` in `fixed` by its header alone: no voxel is touched."""
         return replace(scan, geometry=Geometry.of(scan.geometry.shape, self.matrix @ scan.geometry.affine), path=None)
 
-    def resample(self, scan: Scan, grid: Geometry, interpolation: Interpolation = "linear", outside: float = 0.0) -> Scan:
+    def resample(
+        self, scan: Scan, grid: Geometry, interpolation: Interpolation = "linear", outside: float = 0.0
+    ) -> Scan:
         """Sample a scan of `moving` on a grid in `fixed`.
 
         Args:
