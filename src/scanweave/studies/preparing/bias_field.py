@@ -15,7 +15,7 @@ from scanweave.studies.preparing.foreground import foreground
 from scanweave.studies.preparing.registration import still, to_itk
 from scanweave.studies.scan import Scan
 
-WORKING_MM = 4.0
+WORKING_MM = 6.0
 """Edge of a voxel on which the field, which is smooth, is fitted [mm]."""
 ITERATIONS = (50, 50, 30)
 """Steps on each level of the fit, at most."""
@@ -61,6 +61,7 @@ def _field(
         raise ScanweaveError(name, "too little of the patient is in it to fit a bias field", "Leave out --bias")
     fit: Any = itk.N4BiasFieldCorrectionImageFilter()
     fit.SetNumberOfThreads(1)
+    fit.SetNumberOfWorkUnits(1)
     fit.SetMaximumNumberOfIterations(ITERATIONS)
     try:
         fit.Execute(small, small_mask)

@@ -209,6 +209,7 @@ def mutual_information(target: Target, settings: RegistrationSettings, pyramid: 
     itk = require("SimpleITK", "itk")
     method = itk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)  # sums in another order would give another transform
+    method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(settings.bins)
     method.SetMetricFixedMask(target.mask)
     voxels = int(np.prod(target.image.GetSize()))
@@ -246,6 +247,7 @@ def metric_of(target: Target, image: Any, look_up: FloatArray, settings: Registr
         return -float("inf")
     method = itk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(settings.bins)
     method.SetMetricFixedMask(target.mask)
     method.SetInterpolator(itk.sitkLinear)
