@@ -98,6 +98,17 @@ def test_the_same_call_goes_on_and_another_is_refused(source, prepared):
         sw.prepare_cohort(source, folder, bias=True, registration=FAST)
 
 
+def test_processes_change_nothing(source, prepared, tmp_path):
+    names = ["sub-000000", "sub-000001"]
+    sw.prepare_cohort(
+        source, tmp_path / "new", studies=names, workers=2, register_scans=True, registration=FAST, say=str
+    )
+    for name in names:
+        for file in ("studies/{}/t2.nii.gz", "transforms/{}/t2.json"):
+            one, other = (folder / file.format(name) for folder in (prepared[0].folder, tmp_path / "new"))
+            assert one.read_bytes() == other.read_bytes()
+
+
 def test_what_was_made_comes_back_to_the_native_grid(source, prepared, tmp_path):
     done = prepared[0]
     back = sw.restore_cohort(done.folder, done.folder, tmp_path / "back")
