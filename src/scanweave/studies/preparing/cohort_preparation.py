@@ -28,7 +28,7 @@ from scanweave.wording import nearest
 from scanweave.wording import studies as counted
 
 STUDIES, TRANSFORMS, PICTURES = "studies", "transforms", "pictures"
-REQUEST, RECORD, TABLE = "preparation.json", "prepared.json", "preparation.csv"
+REQUEST, RECORD, TABLE = "preparation.json", "prepared.json", "prepared.csv"
 KEPT_FILES = ("splits.json", "table.json")
 """What lies beside a manifest and holds for the prepared cohort too."""
 _ELSEWHERE = "Choose another --out, or remove it"
@@ -67,7 +67,7 @@ def prepare_cohort(
     """Register the scans of each study, find its brain and take out its bias, into a new cohort.
 
     The files of the cohort are only read. `out` holds `studies/<study>/` (NIfTI), `transforms/<study>/<scan>.json` and
-    `.tfm`, `pictures/<study>.png`, `preparation.csv` and the manifest with the same patients, splits, labels, tables,
+    `.tfm`, `pictures/<study>.png`, `prepared.csv` and the manifest with the same patients, splits, labels, tables,
     reports. A study that fails is said and the rest goes on; the same call goes on where an earlier one was stopped,
     and tries again what failed.
 
