@@ -88,9 +88,13 @@ def find_brain(name: str, scan: Scan, seed: int = 0) -> BrainMask:
     """
     volume = still(scan)
     head = foreground(volume)
-    litres = float(head.sum()) * abs(float(np.linalg.det(scan.geometry.affine[:3, :3]))) / 1000
-    if removed_background(volume) is not None and litres <= LARGEST_BRAIN_ML and _on_border(head) <= MOST_OF_BORDER:
-        return BrainMask(head, litres, "nothing but a brain is in the scan: what is left is taken")
+    millilitres = float(head.sum()) * abs(float(np.linalg.det(scan.geometry.affine[:3, :3]))) / 1000
+    if (
+        removed_background(volume) is not None
+        and millilitres <= LARGEST_BRAIN_ML
+        and _on_border(head) <= MOST_OF_BORDER
+    ):
+        return BrainMask(head, millilitres, "nothing but a brain is in the scan: what is left is taken")
     place = _fit(name, scan, seed)
     mask = _mend(scan, place)
     millilitres = float(mask.sum()) * abs(float(np.linalg.det(scan.geometry.affine[:3, :3]))) / 1000
