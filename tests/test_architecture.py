@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
 LEVELS = (
     ("errors",),
     ("external", "files", "wording"),
-    ("studies", "physics", "nets"),
+    ("studies", "physics", "nets", "augment"),
     ("engine", "measures", "report"),
     ("framework",),
     ("systems", "simulate"),

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def padded(x: Tensor, stride: int) -> Tensor:
-    """Return `(B, C, H, W)` with its last row and column repeated until `stride` divides H and W."""
-    rows, columns = x.shape[-2:]
-    below, right = -rows % stride, -columns % stride
-    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+def padded(x: Tensor, stride: int | Sequence[int]) -> Tensor:
+    """Return `(B, C, [D,] H, W)` with its last planes repeated until `stride` divides every axis.
+
+    Args:
+        x: Images or volumes.
+        stride: One number, or one an axis.
+    """
+    sizes = x.shape[2:]
+    strides = [stride] * len(sizes) if isinstance(stride, int) else list(stride)
+    after = [-size % step for size, step in zip(sizes, strides, strict=True)]
+    if not any(after):
+        return x
+    return F.pad(x, [side for count in reversed(after) for side in (0, count)], mode="replicate")
+
+
+def fitted(x: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Return `(B, C, [D,] H, W)` with planes cut off or repeated at the end of each axis, so that it has `sizes`."""
+    if tuple(x.shape[2:]) == tuple(sizes):
+        return x
+    for axis, size in enumerate(sizes, start=2):
+        x = x.narrow(axis, 0, min(size, x.shape[axis]))
+    after = [size - have for size, have in zip(sizes, x.shape[2:], strict=True)]
+    return F.pad(x, [side for count in reversed(after) for side in (0, count)], mode="replicate") if any(after) else x
 
 
 def parameter_count(network: nn.Module) -> int:

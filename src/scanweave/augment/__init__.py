@@ -1,0 +1,1 @@
+"""Crops and augmentation of training samples, each a pure function of a seed and an index."""
