@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
     from scanweave.studies.layouts import import_cohort
+    from scanweave.studies.preparing.cohort_preparation import prepare_cohort
+    from scanweave.studies.preparing.restoration import restore_cohort
+    from scanweave.studies.preparing.transforms import RigidTransform
     from scanweave.studies.scan import Scan
     from scanweave.studies.splits import make_splits, write_splits
     from scanweave.studies.study import Study
@@ -27,6 +30,7 @@ __all__ = [
     "AdaMedGraphClassifier",
     "Cohort",
     "Geometry",
+    "RigidTransform",
     "Run",
     "Scan",
     "ScanweaveError",
@@ -41,6 +45,8 @@ __all__ = [
     "make_splits",
     "open_run",
     "predict",
+    "prepare_cohort",
+    "restore_cohort",
     "simulate_brain",
     "simulate_ct",
     "write_splits",
@@ -50,6 +56,7 @@ _HOMES = {
     "AdaMedGraphClassifier": "systems.adamedgraph.classifier",
     "Cohort": "studies.cohort",
     "Geometry": "studies.geometry",
+    "RigidTransform": "studies.preparing.transforms",
     "Run": "engine.run",
     "Scan": "studies.scan",
     "ScanweaveError": "errors",
@@ -63,6 +70,8 @@ _HOMES = {
     "make_splits": "studies.splits",
     "open_run": "api",
     "predict": "api",
+    "prepare_cohort": "studies.preparing.cohort_preparation",
+    "restore_cohort": "studies.preparing.restoration",
     "simulate_brain": "simulate",
     "simulate_ct": "simulate.ct",
     "write_splits": "studies.splits",

@@ -70,7 +70,10 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
     ("arguments", "words"),
     [
         (["fitt"], "there is no verb 'fitt'. Choose one of cohort,"),
-        (["cohort", "splitt"], "scanweave cohort: there is no 'splitt'. Choose one of import, check, split, show."),
+        (
+            ["cohort", "splitt"],
+            "scanweave cohort: there is no 'splitt'. Choose one of import, check, split, show, prepare, restore.",
+        ),
         (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Choose one of seq2seq"),
         (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run. See scanweave fit --help."),
         (["fit", "seq2seq", "--cohrt", "c", "--run", "r"], "there is no option --cohrt. Did you mean --cohort."),

@@ -84,6 +84,7 @@ def test_timm_keeps_the_contract(name, dimensions, options):
         ("resnet18", 0, {}, "0 dimensions"),
         ("plain", 3, {"strides": [1, 2], "kernels": [3]}, "every stage"),
         ("plain", 3, {"strides": [1, (2, 2)]}, "3 axes"),
+        ("plain", 3, {"strides": [1, 2], "kernels": 4}, "even"),
     ],
 )
 def test_wrong_names_and_options_are_one_line(name, dimensions, options, words):

@@ -1,4 +1,4 @@
-"""`scanweave cohort`: take studies in, check them, split them, show them."""
+"""`scanweave cohort`: take studies in, check them, split them, show them, prepare them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
+
+from scanweave.cli.cohort_prepare import PrepareCohort, RestoreCohort
 
 FEW = 4
 """Training patients below which a split without a validation part is offered."""
@@ -196,6 +198,8 @@ COMMANDS: dict[str, type] = {
     "check": CheckCohort,
     "split": SplitCohort,
     "show": ShowCohort,
+    "prepare": PrepareCohort,
+    "restore": RestoreCohort,
 }
 
 

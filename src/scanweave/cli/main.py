@@ -12,7 +12,7 @@ import scanweave
 from scanweave.errors import ScanweaveError
 
 VERBS = {
-    "cohort": "take studies in, check, split and show them: cohort import | check | split | show",
+    "cohort": "take studies in, check, split, show, prepare: cohort import | check | split | show | prepare | restore",
     "simulate": "make a cohort whose truth is known: simulate brain | ct",
     "fit": "learn from a cohort",
     "predict": "make the missing, or the named, images",

@@ -101,7 +101,7 @@ class Run:
             system: Name of the system.
             config: Every setting as JSON values.
             cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
-            inputs: What tells that an image changed, by patient; see `engine.inputs`.
+            inputs: What tells that an image changed, by patient; see `engine.image_states`.
 
         Raises:
             ScanweaveError: The folder is in use, holds a run of another configuration or of images that changed since,

@@ -20,7 +20,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
     """Normalise each channel of each sample, as torch's layer of that name does, in less time on a CPU.
 
     A group norm with one group a channel is the same arithmetic; torch's instance norm goes through a batch norm of
-    B·C channels instead, which took 54 ms where this takes 9 (2 × 32 × 40 × 56 × 40, both passes).
+    B·C channels instead: 18 ms where this takes 10 (2 × 32 × 40 × 56 × 40, both passes, one thread).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def convolution(
         channels_out,
         kernel_size=sizes,  # type: ignore[arg-type]
         stride=per_axis(stride, dimensions, "stride"),  # type: ignore[arg-type]
-        padding=tuple(size // 2 for size in sizes),  # type: ignore[arg-type]
+        padding=tuple((size - 1) // 2 for size in sizes),  # type: ignore[arg-type]
         bias=bias,
     )
     return _started(layer)
@@ -90,7 +90,12 @@ def convolution_block(
     """Return `count` times convolution, instance norm, leaky rectifier; the first convolution has the stride.
 
     The convolutions have no bias: the norm after them would take it away.
+
+    Raises:
+        ScanweaveError: A size of the kernel is even.
     """
+    if any(size % 2 == 0 for size in per_axis(kernel, dimensions, "kernel")):
+        raise ScanweaveError("kernel", f"{kernel} is even", "Give odd sizes, which keep a voxel in the middle")
     norm = InstanceNorm2d if dimensions == 2 else InstanceNorm3d
     layers: list[nn.Module] = []
     for number in range(count):
