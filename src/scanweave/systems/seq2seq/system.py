@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 
 from scanweave.engine.loop import open_accelerator, train
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
+from scanweave.framework.scan_preparation import prepare_parts
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.preparing.plan import Plan, learn_plan
-from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
 from scanweave.systems.seq2seq.config import OPTIONS, EvaluateOptions, ExplainOptions, RankOptions, Seq2SeqConfig
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.task import Seq2SeqTask
-
-PLAN_STUDIES = 32
-"""Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
 
 Say = Callable[[str], None]
 
@@ -51,9 +46,10 @@ class Seq2Seq(FittedSeq2Seq, System[Seq2SeqConfig]):
             sequences = _sequences(sound, config)
             counts = sound.counts()
             say("sequences: " + " · ".join(f"{name} {counts[name]}" for name in sequences))
-            training, validation = _prepared_parts(fit, sound, sequences)
+            holding = sound.where(sound.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
+            parts = prepare_parts(fit, holding, sequences, config.preparation, config.training.seed)
             fit.note_cohort(sequences)
-        task = Seq2SeqTask(config, sequences, training, validation)
+        task = Seq2SeqTask(config, sequences, parts.training, parts.validation)
         count = sum(weight.numel() for weight in task.network.parameters()) / 1e6
         say(f"network: {count:.1f} million parameters, preset {config.preset}")
         train(task, config.training, fit.run)
@@ -90,24 +86,3 @@ def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
             f"Give 2 to {config.network.code_length} sequences",
         )
     return names
-
-
-def _prepared_parts(
-    fit: CohortFit[Seq2SeqConfig], cohort: Cohort, sequences: Sequence[str]
-) -> tuple[list[CachedStudy], list[CachedStudy]]:
-    holding = cohort.where(cohort.frame[[f"scan:{name}" for name in sequences]].notna().any(axis=1))
-    training, validation = fit.divide(holding)
-    plan = fit.plan(Plan.load, lambda: _plan(training, sequences, fit.config))
-    for reason in plan.reasons:
-        fit.say(reason)
-    prepared = []
-    for part in (training, validation):
-        with fit.progress("studies prepared") as progress:
-            prepared.append(PreparedCohort(part, plan).prepare(fit.workers, progress) if len(part) else [])
-    return prepared[0], prepared[1]
-
-
-def _plan(training: Cohort, sequences: Sequence[str], config: Seq2SeqConfig) -> Plan:
-    order = np.random.default_rng([config.training.seed, 2]).permutation(len(training))
-    chosen = training.select([training.studies[i] for i in order[:PLAN_STUDIES]])
-    return learn_plan(chosen, sequences, config.preparation)
