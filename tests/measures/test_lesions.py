@@ -118,8 +118,9 @@ def test_false_lesions_equal_medpys_where_lesions_pair(seed):
     truth = np.any([spot for spot in spots if rng.random() < 0.6] or spots[:1], axis=0)
     predicted = np.any([spot for spot in spots if rng.random() < 0.6] or spots[:1], axis=0)
     counts = count_lesions(truth, predicted, SPACING)
-    assert counts.sensitivity == pytest.approx(binary.obj_tpr(predicted, truth))
-    assert counts.false / (counts.found + counts.false) == pytest.approx(binary.obj_fpr(predicted, truth))
+    # MedPy takes shares of its first mask: obj_tpr(result, reference) as its arguments are named is the precision.
+    assert counts.sensitivity == pytest.approx(binary.obj_tpr(truth, predicted))
+    assert counts.false / (counts.found + counts.false) == pytest.approx(binary.obj_fpr(truth, predicted))
 
 
 def test_summary_is_by_patient():
