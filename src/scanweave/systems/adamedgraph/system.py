@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +291,7 @@ def conformal_limit(scores: np.ndarray, coverage: float) -> float | None:
     The ⌈(n + 1) · coverage⌉-th smallest 1 - p(true class) of n patients whom the learners have not seen (Sadinle et al.
     2019, section 3); None for too few of them.
     """
-    rank = int(np.ceil((len(scores) + 1) * coverage))
+    rank = ceil((len(scores) + 1) * Fraction(str(coverage)))  # in floats 100 · 0.55 is above 55, and the rank one more
     if rank > len(scores):
         return None
     return float(np.sort(scores)[-rank])
