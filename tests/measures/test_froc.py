@@ -28,7 +28,7 @@ def test_curve_by_hand():
     assert curve.thresholds.tolist() == [np.inf, 0.9, 0.8, 0.7, 0.5]  # 0.6, the second one on a lesion, is no mark
     assert curve.rates == pytest.approx([0, 0, 1 / 4, 1 / 4, 3 / 4])
     assert curve.sensitivities == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
-    assert curve.at([0, 0.125, 0.25, 0.5, 8]) == pytest.approx([1 / 3, 1 / 2, 2 / 3, 2 / 3, 2 / 3])
+    assert curve.at([0, 0.125, 0.25, 0.5, 8]) == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3, 2 / 3])
 
 
 def test_a_small_box_in_a_lesion_is_on_it_by_its_centre_only():

@@ -58,8 +58,7 @@ class FrocCurve:
 
     def at(self, rates: Sequence[float] = RATES) -> FloatArray:
         """Return the sensitivity at each rate, between the points by a straight line; beyond the last one its own."""
-        keep = np.append(np.diff(self.rates) > 0, True)  # of several points at one rate the highest
-        return np.interp(rates, self.rates[keep], self.sensitivities[keep])
+        return np.interp(rates, self.rates, self.sensitivities)  # of several points at one rate it takes the last
 
 
 def mark_lesions(
