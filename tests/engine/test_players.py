@@ -1,7 +1,5 @@
 import multiprocessing
-import os
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 import torch
 from adversaries import TEACHER_DECAY, AdversaryTask, fit_adversaries
 from safetensors.torch import load_file
-from tiny import TinyTask
+from tiny import TinyTask, in_two_forks
 
 from scanweave.engine.checkpoint import read_tensors
 from scanweave.engine.parameter_groups import make_optimizer, teams_of
@@ -118,23 +116,13 @@ def test_kills_leave_no_trace_in_players_parts_and_teachers(tmp_path: Path) -> N
     assert int(state(killed, 30)["objective:moves"]) == 30
 
 
-def _one_of_two(folder: Path, rank: int, port: int) -> None:
-    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", **rendezvous}
-    fit_adversaries(folder, CalmTask(), steps=4, checkpoint_every=2)
+def fit_calm(folder: Path, batch_size: int) -> Run:
+    return fit_adversaries(folder, CalmTask(), batch_size=batch_size, steps=4, checkpoint_every=2)
 
 
 def test_players_in_two_processes_and_in_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
-    children = [FORK.Process(target=_one_of_two, args=(tmp_path / "pair", rank, port)) for rank in (0, 1)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(120)
-        assert child.exitcode == 0
-    doubled = fit_adversaries(tmp_path / "doubled", CalmTask(), batch_size=4, steps=4, checkpoint_every=2)
+    in_two_forks(fit_calm, tmp_path / "pair", 2)
+    doubled = fit_calm(tmp_path / "doubled", 4)
     assert Run.open(tmp_path / "pair").record["processes"] == 2
     assert largest_difference(state(doubled, 4), state(Run.open(tmp_path / "pair"), 4)) <= 1e-5
     assert load_file(doubled.weights).keys() == load_file(tmp_path / "pair" / "weights.safetensors").keys()
