@@ -97,6 +97,7 @@ def test_a_loss_of_one_player_that_is_not_finite_stops_all_for_that_step(tmp_pat
 
 def test_kills_leave_no_trace_in_players_parts_and_teachers(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"steps": 30, "checkpoint_every": 2, "accumulate": 2, "clip_norm": 0.5, "workers": 1}
+    changes["decay_norms_and_biases"] = False  # kernels and biases in groups apart, not in the objective's order
     whole = fit_adversaries(tmp_path / "whole", **changes)
     draw = np.random.default_rng(3)
     for _ in range(3):
@@ -114,6 +115,10 @@ def test_kills_leave_no_trace_in_players_parts_and_teachers(tmp_path: Path) -> N
     assert whole.weights.read_bytes() == killed.weights.read_bytes()
     assert largest_difference(state(whole, 30), state(killed, 30)) == 0
     assert int(state(killed, 30)["objective:moves"]) == 30
+    shapes = {name: weight.shape for name, weight in AdversaryTask().objective.named_parameters()}
+    moments = read_tensors(killed.checkpoints / "step-00000030")["optimizer"]
+    assert all(value.shape in (shapes[name.split(":")[0]], ()) for name, value in moments.items())
+    assert len(moments) == 3 * sum("encoder" not in name and "teacher" not in name for name in shapes)
 
 
 def fit_calm(folder: Path, batch_size: int) -> Run:
