@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 from acid_scans import Scan, make_pairs, make_scan, measuring
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 
 from scanweave.audit.settings import AuditSettings
 from scanweave.audit.stability import audit_stability, write_audit
@@ -111,12 +112,11 @@ def main() -> None:
     tier = TIERS[arguments.tier]
     jobs = [(scan, seed) for scan in tier["scans"] for seed in tier["seeds"]]
     found: dict[str, list[dict[str, Any]]] = {scan: [] for scan in tier["scans"]}
-    with one_thread_each(len(jobs)) as pool:
-        results = pool.map(one_seed, *zip(*jobs, strict=True), repeat(tier), repeat(arguments.pages))
-        for (scan, seed), result in zip(jobs, results, strict=True):
-            found[scan].append(result)
-            means = result["clean"].groupby("method")["psnr"].mean().round(2).to_dict()
-            print(scan, seed, means, result["choices"], flush=True)
+    results = run_jobs(one_seed, jobs, arguments, tier, arguments.pages)
+    for (scan, seed), result in zip(jobs, results, strict=True):
+        found[scan].append(result)
+        means = result["clean"].groupby("method")["psnr"].mean().round(2).to_dict()
+        print(scan, seed, means, result["choices"], flush=True)
     claims = [claim for scan, results in found.items() for claim in claims_of(scan, results)]
     write_results("acid", arguments, tier["seeds"], claims)
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, Claim, benchmark_arguments, one_thread_each, write_results
+from common import ROOT, Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from seq2seq_controls import ConditionedUNet, QuadraticRegression
 
 import scanweave as sw
@@ -41,9 +42,8 @@ MEASURES = {"PSNR in the brain": ("brain", "psnr", "dB"), "SSIM in the brain box
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
-    jobs = list(product(tier["seeds"], range(tier["folds"]), [tier["steps"]]))
-    with one_thread_each(len(jobs)) as pool:
-        table = pd.DataFrame(list(chain.from_iterable(pool.map(one_fold, *zip(*jobs, strict=True)))))
+    jobs = list(product(tier["seeds"], range(tier["folds"])))
+    table = pd.DataFrame(list(chain.from_iterable(run_jobs(one_fold, jobs, arguments, tier["steps"]))))
     print(
         table.pivot_table(index=["patient", "target"], columns="method", values=["psnr", "ssim"]).round(3).to_string()
     )
