@@ -28,7 +28,7 @@ from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.seq2seq.native_grid import native_study
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "subjects": 8, "steps": 30, "spacing": 6.0},
+    "smoke": {"seeds": (0,), "subjects": 6, "steps": 4, "spacing": 6.0},
     "proof": {"seeds": tuple(range(100, 106)), "subjects": 40, "steps": 10_000, "spacing": 3.0},
     "study": {"seeds": tuple(range(100, 110)), "subjects": 120, "steps": 30_000, "spacing": 2.0},
 }
