@@ -1,4 +1,4 @@
-"""The arms and seeds of a benchmark, one job each: on all cores, and kept beside the JSON so that none is done twice."""
+"""The arms and seeds of a benchmark, one job each: on all cores, kept beside the JSON, so that none is done twice."""
 
 from __future__ import annotations
 

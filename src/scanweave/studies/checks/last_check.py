@@ -1,7 +1,7 @@
-"""The verdicts of the last check of a whole cohort, as long as nothing changed; no image and no manifest row is read.
+"""The verdicts of the last check of a whole cohort, as long as nothing changed: no image is opened for them.
 
-`check.json` says of which files `check.parquet` and the verdicts on columns were made. Nothing here loads a slow library,
-so that to check again what did not change costs next to nothing.
+`check.json` says of which files `check.parquet` and the verdicts on columns were made. Nothing here loads a slow
+library, so that to check again what did not change costs next to nothing.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _studies(folder: Path) -> list[Verdict] | None:
 
 
 def _unchanged(files: Mapping[str, Any], root: Path) -> bool:
-    """Whether every file that a study was judged by is as it was; what is not a file is told by the manifest's state."""
+    """Whether all files that a study was judged by are as they were; the manifest's state tells of the rest."""
     return all([kept[0], *file_state(root / kept[0])] == kept for kept in files.values() if isinstance(kept, list))
 
 
