@@ -40,6 +40,7 @@ COSTS = 3
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"preset": "small", "cases": 1, "spacing": 4.0, "patches": 20, "steps": 1, "crop": 48},
     "proof": {"preset": "paper", "cases": 8, "spacing": 1.0, "patches": 1000, "steps": 10, "crop": 192},
+    "study": {"preset": "paper", "cases": 24, "spacing": 1.0, "patches": 5000, "steps": 50, "crop": 192},
 }
 Wave = list[float]
 

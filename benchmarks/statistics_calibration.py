@@ -26,7 +26,11 @@ from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.delong import auroc_interval, compare_aurocs
 from scanweave.measures.proportions import compare_paired_proportions, compare_proportions, mcnemar, proportion
 
-TIERS = {"smoke": {"replicates": 3, "repeats": 50}, "proof": {"replicates": 500, "repeats": 1000}}
+TIERS = {
+    "smoke": {"replicates": 3, "repeats": 50},
+    "proof": {"replicates": 500, "repeats": 1000},
+    "study": {"replicates": 2500, "repeats": 2000},
+}
 SEEDS = (0, 1, 2, 3)
 COVERAGE, COVERAGE_BAR = 95.0, 1.5
 TYPE_ONE, TYPE_ONE_BAR = 5.0, 1.0
