@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 DEMO   ?= demo
+WORKERS ?= 2
 
-.PHONY: setup demo test lint lock scoreboard clean
+.PHONY: setup demo test test-fast lint lock scoreboard clean
 
 setup: $(STAMP)
 
@@ -14,7 +15,7 @@ $(STAMP): requirements.lock pyproject.toml
 		{ echo "error: $(PYTHON) makes no virtual environment. On Debian or Ubuntu: apt install python3-venv, then make again." >&2; exit 1; }
 	sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -22,7 +23,10 @@ demo: $(STAMP)
 	$(BIN)/scanweave demo --out $(DEMO)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m fast
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 from acid_scans import Scan, make_pairs, make_scan, measuring
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 
 from scanweave.audit.settings import AuditSettings
 from scanweave.audit.stability import audit_stability, write_audit
@@ -42,19 +43,19 @@ TIERS: dict[str, dict[str, Any]] = {
         "seeds": (0,),
         "scans": (CT, "MRI 4"),
         "size": 32,
-        "views": 12,
+        "views": 8,
         "training": 6,
         "validation": 3,
-        "test": 3,
+        "test": 2,
         "attacked": 2,
         "steps": 4,
         "width": 4,
         "levels": 2,
-        "rounds": 3,
+        "rounds": 2,
         "radii": (0.02,),
-        "iterations": 3,
+        "iterations": 1,
         "warm_up": 1,
-        "restarts": 2,
+        "restarts": 1,
         "contrasts": (0.2,),
         "factors": (0.5, 1.0),
         "tuning": {"steps": (0.3,), "thresholds": (0.01,), "tv_weights": (0.003,)},
@@ -111,12 +112,11 @@ def main() -> None:
     tier = TIERS[arguments.tier]
     jobs = [(scan, seed) for scan in tier["scans"] for seed in tier["seeds"]]
     found: dict[str, list[dict[str, Any]]] = {scan: [] for scan in tier["scans"]}
-    with one_thread_each(len(jobs)) as pool:
-        results = pool.map(one_seed, *zip(*jobs, strict=True), repeat(tier), repeat(arguments.pages))
-        for (scan, seed), result in zip(jobs, results, strict=True):
-            found[scan].append(result)
-            means = result["clean"].groupby("method")["psnr"].mean().round(2).to_dict()
-            print(scan, seed, means, result["choices"], flush=True)
+    results = run_jobs(one_seed, jobs, arguments, tier, arguments.pages)
+    for (scan, seed), result in zip(jobs, results, strict=True):
+        found[scan].append(result)
+        means = result["clean"].groupby("method")["psnr"].mean().round(2).to_dict()
+        print(scan, seed, means, result["choices"], flush=True)
     claims = [claim for scan, results in found.items() for claim in claims_of(scan, results)]
     write_results("acid", arguments, tier["seeds"], claims)
 

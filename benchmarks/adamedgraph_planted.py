@@ -17,7 +17,8 @@ import pandas as pd
 from adamedgraph_data import Question
 from adamedgraph_models import CONTROL, OURS, Method, graph_methods, plain_methods
 from adamedgraph_tuning import Budget, tuned
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -37,8 +38,7 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
     seeds = tier["seeds"]
-    with one_thread_each(len(seeds)) as pool:
-        found = list(pool.map(one_seed, seeds, [tier] * len(seeds)))
+    found = list(run_jobs(one_seed, [(seed,) for seed in seeds], arguments, tier))
     recovered, least = sum(one["first"] for one in found), 0.9 * len(seeds)
     name = "seeds in which the first graph is that of the planted column"
     claims = [Claim(name, recovered, np.nan, np.nan, f"of {len(seeds)}", len(seeds), least, "higher")]

@@ -21,7 +21,8 @@ from adamedgraph_controls import SimilarityFusion
 from adamedgraph_data import QUESTIONS, Question
 from adamedgraph_models import CONTROL, OURS, Method, ablations, graph_methods, plain_methods, single_graphs
 from adamedgraph_tuning import Budget, tuned
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -73,8 +74,7 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
     jobs = list(product(tier["questions"], tier["seeds"], range(tier["folds"])))
-    with one_thread_each(len(jobs)) as pool:
-        rows = pd.concat(pool.map(one_fold, *zip(*jobs, strict=True), [tier] * len(jobs)), ignore_index=True)
+    rows = pd.concat(run_jobs(one_fold, jobs, arguments, tier), ignore_index=True)
     print(rows.groupby(["question", "method"])[list(MEASURES)].mean().round(3).to_string())
     claims = claims_of(rows)
     if arguments.tier == "smoke":

@@ -22,7 +22,11 @@ from scanweave.physics.ct.fbp import FilteredBackprojection
 from scanweave.physics.ct.geometry import CtGeometry, FanArcGeometry, FanFlatGeometry, ParallelGeometry, even_angles
 from scanweave.physics.ct.projector import MEMORY_LIMIT, Projector
 
-TIERS = {"smoke": {"size": 64, "views": 90, "seeds": (0,)}, "proof": {"size": 256, "views": 180, "seeds": (0, 1, 2)}}
+TIERS = {
+    "smoke": {"size": 64, "views": 90, "seeds": (0,)},
+    "proof": {"size": 256, "views": 180, "seeds": (0, 1, 2)},
+    "study": {"size": 512, "views": 360, "seeds": (0, 1, 2, 3, 4)},
+}
 PIXEL = 0.8
 EDGE = 3
 Array = NDArray[Any]

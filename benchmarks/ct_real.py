@@ -15,7 +15,6 @@ import os
 import plistlib
 import tarfile
 import tempfile
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ import numpy as np
 import torch
 from acid import fit
 from acid_scans import ENERGY, FIELD, FINER, CtScan, make_pairs
-from common import ROOT, Claim, benchmark_arguments, one_thread_each, write_results
+from common import ROOT, Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from torch import Generator
 
 from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
@@ -94,10 +94,7 @@ def main() -> None:
     jobs = [(name, seed) for name in PROTOCOLS for seed in tier["seeds"]]
     claims: list[Claim] = []
     sections: list[Section] = []
-    with one_thread_each(len(jobs)) as pool:
-        results = dict(
-            zip(jobs, pool.map(one_seed, *zip(*jobs, strict=True), repeat(tier), repeat(arguments.head)), strict=True)
-        )
+    results = dict(zip(jobs, run_jobs(one_seed, jobs, arguments, tier, arguments.head), strict=True))
     for name in PROTOCOLS:
         found = [results[name, seed] for seed in tier["seeds"]]
         claims += [claim for body in bodies for claim in claims_of(f"{body}, {name}", [one[body] for one in found])]

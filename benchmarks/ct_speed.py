@@ -31,6 +31,7 @@ from scanweave.physics.ct.projector import Projector
 TIERS = {
     "smoke": {"size": 64, "views": 30, "large": (96, 60), "rounds": 2},
     "proof": {"size": 256, "views": 180, "large": (512, 720), "rounds": 7},
+    "study": {"size": 512, "views": 360, "large": (512, 720), "rounds": 21},
 }
 BINS = 8
 SEED = 0

@@ -1,6 +1,6 @@
 """Claim: a training killed with -9 at random moments ends with bit-equal weights, and two processes with the same.
 
-    python benchmarks/engine_resume.py --kills 20 --json benchmarks/results/engine_resume.json
+    python benchmarks/engine_resume.py --tier proof --json benchmarks/results/engine_resume.json
 
 Each kill hits a real process: `tests/engine/tiny.py` (dropout, batch normalisation, moving average, accumulation,
 validation, patience, one reader), and `scanweave fit seq2seq` on a simulated cohort. Every fourth kill comes from the
@@ -27,6 +27,8 @@ from common import Claim, benchmark_arguments, write_results
 from safetensors.numpy import load_file
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tests" / "engine" / "tiny.py"
+KILLS = {"smoke": 1, "proof": 20, "study": 100}
+"""How often a training is killed in each tier, unless `--kills` says it."""
 SETTINGS = {"steps": 300, "accumulate": 2, "workers": 1, "patience": 40, "checkpoint_every": 3}
 FIT = {
     "network.channels": (4, 8),
@@ -202,11 +204,11 @@ def claim(
 
 
 def main() -> None:
-    arguments = benchmark_arguments(__doc__ or "", ("proof",), kills={"type": int, "default": 20})
+    arguments = benchmark_arguments(__doc__ or "", tuple(KILLS), kills={"type": int, "help": "how often"})
     found = []
     for measure in (measure_tiny, measure_seq2seq):
         with tempfile.TemporaryDirectory() as folder:
-            found += measure(arguments.kills, Path(folder))
+            found += measure(arguments.kills or KILLS[arguments.tier], Path(folder))
     write_results("engine_resume", arguments, [SEED], found)
 
 

@@ -23,7 +23,7 @@ from scanweave.systems.seq2seq.reference_weights import renamed
 BAR = 1e-4
 CODES = (0, 1, 2, 3)
 """The four sequences of BraTS."""
-SEEDS = {"smoke": (0,), "proof": (0, 1, 2)}
+SEEDS = {"smoke": (0,), "proof": (0, 1, 2), "study": tuple(range(10))}
 FRAMES = (1, 3)
 SIZES = {2: (48, 64), 3: (16, 16, 24)}
 BIAS_SPREAD = 0.05

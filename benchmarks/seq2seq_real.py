@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import ROOT, Claim, benchmark_arguments, one_thread_each, write_results
+from common import ROOT, Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from seq2seq_controls import ConditionedUNet, QuadraticRegression
 
 import scanweave as sw
@@ -29,11 +30,14 @@ from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.seq2seq.native_grid import native_study
 from scanweave.systems.seq2seq.samples import CropSamples
 
+COARSE = {"preparation.spacing": (6.0, 6.0, 6.0), "sampling.crop": (32, 32)}
+"""Settings that make a fit a matter of seconds."""
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "steps": 2, "folds": 1},
-    "proof": {"seeds": (0,), "steps": 2_500, "folds": 4},
-    "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4},
+    "smoke": {"seeds": (0,), "steps": 2, "folds": 1, "targets": 1, "own": COARSE},
+    "proof": {"seeds": (0,), "steps": 2_500, "folds": 4, "targets": 4, "own": {}},
+    "study": {"seeds": (0, 1, 2), "steps": 30_000, "folds": 4, "targets": 4, "own": {}},
 }
+"""`targets`: sequences of a patient that are made; `own`: settings of a tier, on top of the preset."""
 RENAME = {"t1post": "t1c", "fla": "flair", "inpainting_mask": "-"}
 MEASURES = {"PSNR in the brain": ("brain", "psnr", "dB"), "SSIM in the brain box": ("box", "ssim", "")}
 
@@ -41,9 +45,8 @@ MEASURES = {"PSNR in the brain": ("brain", "psnr", "dB"), "SSIM in the brain box
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
-    jobs = list(product(tier["seeds"], range(tier["folds"]), [tier["steps"]]))
-    with one_thread_each(len(jobs)) as pool:
-        table = pd.DataFrame(list(chain.from_iterable(pool.map(one_fold, *zip(*jobs, strict=True)))))
+    jobs = list(product(tier["seeds"], range(tier["folds"])))
+    table = pd.DataFrame(list(chain.from_iterable(run_jobs(one_fold, jobs, arguments, tier))))
     print(
         table.pivot_table(index=["patient", "target"], columns="method", values=["psnr", "ssim"]).round(3).to_string()
     )
@@ -58,16 +61,17 @@ def real_cohort(folder: Path, seed: int) -> Cohort:
     return cohort
 
 
-def one_fold(seed: int, fold: int, steps: int) -> list[dict[str, Any]]:
+def one_fold(seed: int, fold: int, tier: dict[str, Any]) -> list[dict[str, Any]]:
     """Fit everything on three patients; measure on the fourth."""
     with tempfile.TemporaryDirectory() as folder:
-        return compared(Path(folder), seed, fold, steps)
+        return compared(Path(folder), seed, fold, tier)
 
 
-def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, Any]]:
+def compared(folder: Path, seed: int, fold: int, tier: dict[str, Any]) -> list[dict[str, Any]]:
     """The same in a folder."""
     cohort = real_cohort(folder / "cohort", seed)
-    config = {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
+    steps = tier["steps"]
+    config = tier["own"] | {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
     fitted: Any = sw.fit("seq2seq", cohort, folder / "run", config=config, fold=fold, say=lambda _: None)
     training = PreparedCohort(cohort.part("train", fold), fitted.plan).prepare()
     settings, names = fitted.config, fitted.sequences
@@ -78,7 +82,7 @@ def compared(folder: Path, seed: int, fold: int, steps: int) -> list[dict[str, A
         prepared = fitted.prepare(study)
         native = native_study(study, prepared, fitted.plan)
         made = fitted.synthesizer.combine(prepared.volumes, names)
-        for target in names:
+        for target in names[: tier["targets"]]:
             others = [name for name in names if name != target]
             methods = {"Seq2Seq": made[target], "U-Net": unet(prepared.volumes, target)}
             methods["quadratic, all"] = QuadraticRegression(training, others, target, seed)(prepared.volumes)

@@ -4,7 +4,7 @@
 
 A simulated cohort of four sequences (proof: 1 mm) is prepared by one process; crops of 192 × 192 are read from its
 cache; the `paper` network takes training steps and makes all pairs of four sequences at 1 × 3 × 192 × 192 (smoke: the
-`small` network at 96 × 96). Times are medians; those in brackets, the range over repetitions.
+`small` network at 48 × 48). Times are medians; those in brackets, the range over repetitions.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ SEED = 0
 CORES = 2
 COSTS = 3
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"preset": "small", "cases": 2, "spacing": 4.0, "patches": 50, "steps": 2, "crop": 96},
+    "smoke": {"preset": "small", "cases": 1, "spacing": 4.0, "patches": 20, "steps": 1, "crop": 48},
     "proof": {"preset": "paper", "cases": 8, "spacing": 1.0, "patches": 1000, "steps": 10, "crop": 192},
+    "study": {"preset": "paper", "cases": 24, "spacing": 1.0, "patches": 5000, "steps": 50, "crop": 192},
 }
 Wave = list[float]
 

@@ -8,13 +8,14 @@ pair (PSNR in the brain) and over the mean of the sources (from all of them).
 from __future__ import annotations
 
 import tempfile
-from itertools import permutations, repeat
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from seq2seq_controls import QuadraticRegression, mean_of_sources
 
 import scanweave as sw
@@ -27,7 +28,7 @@ from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.seq2seq.native_grid import native_study
 
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "subjects": 8, "steps": 30, "spacing": 6.0},
+    "smoke": {"seeds": (0,), "subjects": 6, "steps": 4, "spacing": 6.0},
     "proof": {"seeds": tuple(range(100, 106)), "subjects": 40, "steps": 10_000, "spacing": 3.0},
     "study": {"seeds": tuple(range(100, 110)), "subjects": 120, "steps": 30_000, "spacing": 2.0},
 }
@@ -40,13 +41,12 @@ def main() -> None:
     tier = TIERS[arguments.tier]
     seeds, pairs, wholes, areas = tier["seeds"], [], [], []
     orders: list[bool] = []
-    with one_thread_each(len(seeds)) as pool:
-        for seed, found in zip(seeds, pool.map(one_seed, seeds, repeat(tier)), strict=True):
-            pairs.append(found["pairs"])
-            wholes.append(found["wholes"])
-            areas.append(found["areas"])
-            orders.append(all(found["order"]))
-            print(seed, found["order"], found["pairs"][["made", "control"]].mean().round(2).to_dict(), flush=True)
+    for seed, found in zip(seeds, run_jobs(one_seed, [(seed,) for seed in seeds], arguments, tier), strict=True):
+        pairs.append(found["pairs"])
+        wholes.append(found["wholes"])
+        areas.append(found["areas"])
+        orders.append(all(found["order"]))
+        print(seed, found["order"], found["pairs"][["made", "control"]].mean().round(2).to_dict(), flush=True)
     claims = [
         Claim(
             "seeds with the planted unique sequence highest and the redundant one lowest in C_d",

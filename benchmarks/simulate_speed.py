@@ -12,7 +12,11 @@ from common import Claim, benchmark_arguments, write_results
 from scanweave.simulate.settings import BrainSettings
 from scanweave.simulate.writing import write_subjects
 
-TIERS = {"smoke": {"subjects": 2, "seeds": (0,)}, "proof": {"subjects": 24, "seeds": (0, 1, 2)}}
+TIERS = {
+    "smoke": {"subjects": 2, "seeds": (0,)},
+    "proof": {"subjects": 24, "seeds": (0, 1, 2)},
+    "study": {"subjects": 96, "seeds": (0, 1, 2, 3, 4)},
+}
 WORKERS = (1, 2)
 
 

@@ -12,10 +12,10 @@ import math
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 from scipy.special import expit
 from scipy.stats import norm, ttest_1samp
 
@@ -26,7 +26,11 @@ from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.delong import auroc_interval, compare_aurocs
 from scanweave.measures.proportions import compare_paired_proportions, compare_proportions, mcnemar, proportion
 
-TIERS = {"smoke": {"replicates": 3, "repeats": 50}, "proof": {"replicates": 500, "repeats": 1000}}
+TIERS = {
+    "smoke": {"replicates": 3, "repeats": 50},
+    "proof": {"replicates": 500, "repeats": 1000},
+    "study": {"replicates": 2500, "repeats": 2000},
+}
 SEEDS = (0, 1, 2, 3)
 COVERAGE, COVERAGE_BAR = 95.0, 1.5
 TYPE_ONE, TYPE_ONE_BAR = 5.0, 1.0
@@ -38,12 +42,12 @@ Outcomes = Mapping[str, bool]
 def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     jobs = [(name, seed) for name in (*COVERS, *REFUSES) for seed in SEEDS]
-    with one_thread_each(len(jobs)) as pool:
-        found = pool.map(partial(counts, **TIERS[arguments.tier]), *zip(*jobs, strict=True))
-        total: dict[str, Counter[str]] = defaultdict(Counter)
-        for (name, _), count in zip(jobs, found, strict=True):
-            total[name].update(count)
-    replicates = len(SEEDS) * TIERS[arguments.tier]["replicates"]
+    tier = TIERS[arguments.tier]
+    found = run_jobs(counts, jobs, arguments, tier["replicates"], tier["repeats"])
+    total: dict[str, Counter[str]] = defaultdict(Counter)
+    for (name, _), count in zip(jobs, found, strict=True):
+        total[name].update(count)
+    replicates = len(SEEDS) * tier["replicates"]
     covered = [claim(f"coverage: {name}", total[name], replicates, COVERAGE, COVERAGE_BAR) for name in COVERS]
     refused = [claim(f"type-I error: {name}", total[name], replicates, TYPE_ONE, TYPE_ONE_BAR) for name in REFUSES]
     write_results("statistics_calibration", arguments, SEEDS, covered + refused)

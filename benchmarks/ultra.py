@@ -14,14 +14,14 @@ from __future__ import annotations
 import tempfile
 import time
 from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from common import Claim, benchmark_arguments, one_thread_each, write_results
+from common import Claim, benchmark_arguments, write_results
+from jobs import run_jobs
 
 import scanweave as sw
 from scanweave.measures.bootstrap import bootstrap, paired_difference
@@ -103,11 +103,12 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS), part=part)
     tier, ablations = TIERS[arguments.tier], arguments.part == "ablations"
     seeds, tables = tier["seeds"], []
-    with one_thread_each(len(seeds)) as pool:
-        for seed, table in zip(seeds, pool.map(one_seed, seeds, repeat(tier), repeat(ablations)), strict=True):
-            tables.append(table)
-            shown = table[(table["image"] == ALL_BINS) & (table["set"] == "textured")]
-            print(seed, shown.groupby("method")["psnr"].mean().round(2).to_dict(), flush=True)
+    for seed, table in zip(
+        seeds, run_jobs(one_seed, [(seed,) for seed in seeds], arguments, tier, ablations), strict=True
+    ):
+        tables.append(table)
+        shown = table[(table["image"] == ALL_BINS) & (table["set"] == "textured")]
+        print(seed, shown.groupby("method")["psnr"].mean().round(2).to_dict(), flush=True)
     table = pd.concat(tables, ignore_index=True)
     claims = ablation_claims(table) if ablations else control_claims(table)
     write_results("ultra", arguments, seeds, claims, "--part ablations" if ablations else "")

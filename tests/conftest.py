@@ -4,16 +4,89 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: two workers must not fight for the cores
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
+FAST = (
+    "cli/test_program.py",
+    "engine/test_progress.py",
+    "engine/test_schedule.py",
+    "measures/test_bootstrap.py",
+    "measures/test_calibration.py",
+    "measures/test_classification.py",
+    "measures/test_delong.py",
+    "measures/test_image_quality.py",
+    "measures/test_ranks.py",
+    "physics/test_mr.py",
+    "report",
+    "studies",
+    "test_architecture.py",
+    "test_files.py",
+    "test_jobs.py",
+    "test_predictions.py",
+    "test_public_api.py",
+    "test_scoreboard.py",
+)
+"""Files and folders of `make test-fast`: together a minute at most, so without fits, real scans and processes."""
+SLOW = ("studies/tables/test_real_tables.py", "studies/test_cache.py", "studies/test_real.py")
+"""Those in these folders that take longer."""
 
 
 def pytest_sessionstart() -> None:
     """Hear Ctrl-C, which a shell lets what it starts in the background ignore: tests of it would fail there."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m fast`, do not even import the other files: that alone takes longer than the fast tests."""
+    if config.option.markexpr == "fast" and collection_path.is_file() and not _is_fast(collection_path):
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the fast tests."""
+    for item in items:
+        if _is_fast(item.path):
+            item.add_marker("fast")
+
+
+def _is_fast(path: Path) -> bool:
+    own = path.relative_to(TESTS)
+    return any(own.is_relative_to(one) for one in FAST) and not any(own.is_relative_to(one) for one in SLOW)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give `made_once(make, *settings)`: the folder that `make(folder, *settings)` filled.
+
+    It is made once for all processes of this run of the tests and for equal settings; nobody may change it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def once(make: Callable[..., object], *settings: object) -> Path:
+        told = f"{make.__module__}.{make.__qualname__}{settings!r}"
+        name = f"{make.__name__}-{sha256(told.encode()).hexdigest()[:12]}"
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir()
+                make(folder, *settings)
+                done.touch()
+        return folder
+
+    return once
 
 
 @pytest.fixture(scope="session")

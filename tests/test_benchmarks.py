@@ -21,6 +21,7 @@ SCRIPTS = [
     "simulate_speed",
     "statistics_calibration",
     "ultra",
+    "verb_start",
 ]
 REAL = ["ct_real", "seq2seq_real"]
 """Those that need the real scans."""

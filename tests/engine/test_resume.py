@@ -116,20 +116,8 @@ def in_two_processes(*words: str) -> str:
     return result.stdout
 
 
-def test_two_processes_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
-    doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
-    script = Path(__file__).with_name("tiny.py")
-    told = in_two_processes(str(script), str(tmp_path / "pair"), json.dumps({"plain": True}))
-    assert len(re.findall("Finished", told)) == 1
-    pair = Run.open(tmp_path / "pair")
-    assert pair.record["processes"] == 2
-    assert largest_difference(doubled, pair) <= 1e-5
-    assert [row["step"] for row in pair.metrics()] == [row["step"] for row in doubled.metrics()]
-
-
-def test_processes_find_each_other_and_wait_hours_for_the_first_one() -> None:
-    code = f"""
-import torch
+PAIR = f"""
+import runpy, sys, torch
 from scanweave.engine.loop import open_accelerator
 from scanweave.engine.settings import TrainingSettings
 settings = TrainingSettings(device={"cpu" if torch.cuda.is_available() else "auto"!r})
@@ -138,12 +126,27 @@ with open_accelerator(settings).main_process_first():
 accelerator = open_accelerator(settings)
 hours = torch.distributed.group.WORLD._get_backend(torch.device("cpu")).options._timeout.total_seconds() / 3600
 if accelerator.is_main_process:
-    print(accelerator.num_processes, hours)
-accelerator.end_training()
+    print("found", accelerator.num_processes, hours)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
-    processes, hours = map(float, in_two_processes("--no-python", sys.executable, "-c", code).split())
-    assert processes == 2
-    assert hours >= 12
+"""What each of two processes does: open the accelerator twice, and train the tiny task."""
+
+
+def test_two_processes_find_each_other_wait_hours_and_learn_as_a_larger_batch(tmp_path: Path) -> None:
+    doubled = fit(tmp_path / "doubled", TinyTask(plain=True), batch_size=4)
+    script = tmp_path / "pair.py"
+    script.write_text(PAIR)
+    tiny = Path(__file__).with_name("tiny.py")
+    told = in_two_processes(str(script), str(tiny), str(tmp_path / "pair"), json.dumps({"plain": True}))
+    ((processes, hours),) = re.findall(r"found (\d+) (\S+)", told)
+    assert int(processes) == 2
+    assert float(hours) >= 12
+    assert len(re.findall("Finished", told)) == 1
+    pair = Run.open(tmp_path / "pair")
+    assert pair.record["processes"] == 2
+    assert largest_difference(doubled, pair) <= 1e-5
+    assert [row["step"] for row in pair.metrics()] == [row["step"] for row in doubled.metrics()]
 
 
 def test_a_device_that_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

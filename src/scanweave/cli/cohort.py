@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from scanweave.cli.cohort_prepare import PrepareCohort, RestoreCohort
+
+if TYPE_CHECKING:
+    from scanweave.studies.checks.last_check import LastCheck
 
 FEW = 4
 """Training patients below which a split without a validation part is offered."""
@@ -77,34 +80,44 @@ class CheckCohort:
     """Print JSON instead of a table."""
     workers: int = 2
     """Studies that are read at once."""
+    again: bool = False
+    """Read all files, also those that did not change since the last check."""
 
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
-        from scanweave.engine.progress import counted
-        from scanweave.studies.checks.cohort_check import check_cohort
-        from scanweave.studies.cohort import Cohort
-        from scanweave.studies.tables.table_check import check_table
+        from scanweave.studies.checks.last_check import last_check
 
-        cohort = Cohort.open(self.cohort)
+        found = None if self.again else last_check(self.cohort)
+        unchanged = found is not None
+        if found is None:
+            found = self._read()
         if self.json:
             import json
 
-            verdicts, columns = check_cohort(cohort, self.workers), check_table(cohort)
-            shown = [verdict.to_json() for verdict in verdicts]
-            shown += [{"column" if k == "study" else k: v for k, v in one.to_json().items()} for one in columns]
+            shown = [verdict.to_json() for verdict in found.studies]
+            shown += [{"column" if k == "study" else k: v for k, v in one.to_json().items()} for one in found.columns]
             print(json.dumps(shown, indent=2, ensure_ascii=False))
         else:
-            with counted("studies") as progress:
-                verdicts = check_cohort(cohort, self.workers, progress)
-            _print_verdicts(verdicts, "study")
-            columns = check_table(cohort)
-            if columns:
-                _print_verdicts(columns, "column")
-            elif any(column.startswith("table:") for column in cohort.frame):
+            _print_verdicts(found.studies, "study")
+            if found.columns:
+                _print_verdicts(found.columns, "column")
+            elif found.has_table:
                 print("columns of the table: nothing suspect found")
-            if not cohort.labels and any(column.startswith("table:") for column in cohort.frame):
+            if found.has_table and not found.has_label:
                 print("no label is named, so no column was set against it: import with --columns 'HEADING=label'")
-        return int(any(verdict.status == "refused" for verdict in [*verdicts, *columns]))
+            if unchanged:
+                print("nothing changed since the last check, so no image was read; read all by --again")
+        return int(any(verdict.status == "refused" for verdict in [*found.studies, *found.columns]))
+
+    def _read(self) -> LastCheck:
+        """Read what changed, or all, with the libraries that this takes."""
+        from scanweave.engine.progress import counted
+        from scanweave.studies.checks.cohort_check import check_all
+        from scanweave.studies.cohort import Cohort
+
+        cohort = Cohort.open(self.cohort)
+        with counted("studies", shown=not self.json) as progress:
+            return check_all(cohort, self.again, self.workers, progress)
 
 
 @dataclass

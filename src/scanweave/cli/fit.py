@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import parse, parse_fields, show_help
+from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
 from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
@@ -47,15 +47,17 @@ def main(program: str, arguments: list[str]) -> int:
         return _help(program, arguments)
     options, rest = parse(Fit, program, arguments, extra=True)
     about, overrides = entry(options.system), parse_fields(rest)
+    say = _voice()
+    say(first_line(options, program))
     from scanweave import api
     from scanweave.configuration import Layer, configure
-    from scanweave.studies.cohort import Cohort
 
     layers: list[Layer] = [options.config, overrides] if options.config else [overrides]
     settings = configure(options.system, options.preset, layers)
-    say = _voice()
     if options.preset is None:
         say(_reason(about, settings.preset))
+    from scanweave.studies.cohort import Cohort
+
     cohort = Cohort.open(options.cohort)
     api.fit(
         options.system, cohort, options.folder, config=settings, fold=options.fold, workers=options.workers, say=say

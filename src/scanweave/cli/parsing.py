@@ -7,9 +7,10 @@ import difflib
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields, replace
+from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, Protocol, TypeVar, get_args, get_type_hints
 
@@ -56,7 +57,7 @@ def run_verb(module: ModuleType, program: str, arguments: list[str]) -> int:
         return main(program, arguments)
     commands: dict[str, type[Command]] | None = getattr(module, "COMMANDS", None)
     if commands is None:
-        return parse(module.COMMAND, program, arguments)[0].run()
+        return _started(parse(module.COMMAND, program, arguments)[0], program)
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("-h", "--help"):
         width = max(8, *(len(name) + 2 for name in commands))
@@ -65,7 +66,23 @@ def run_verb(module: ModuleType, program: str, arguments: list[str]) -> int:
         return 0
     if name not in commands:
         raise ScanweaveError(program, f"there is no '{name}'", f"Choose one of {', '.join(commands)}")
-    return parse(commands[name], f"{program} {name}", rest)[0].run()
+    return _started(parse(commands[name], f"{program} {name}", rest)[0], f"{program} {name}")
+
+
+def first_line(command: Any, program: str) -> str:
+    """Return what a command was asked to work on, such as "evaluate: run runs/glioma · cohort glioma"; may be empty."""
+    hints = get_type_hints(type(command), include_extras=True)
+    named = {_option(field.name, hints): getattr(command, field.name) for field in fields(command)}
+    paths = [f"{name} {value}" for name, value in named.items() if isinstance(value, Path)]
+    return f"{program.partition(' ')[2]}: {' · '.join(paths)}" if paths else ""
+
+
+def _started(command: Any, program: str) -> int:
+    """Run a command, after a line that tells that it began: what it needs may take seconds to load."""
+    line = first_line(command, program)
+    if line and not getattr(command, "json", False):
+        print(line, flush=True)
+    return command.run()
 
 
 def parse(command: type[T], program: str, arguments: list[str], *, extra: bool = False) -> tuple[T, list[str]]:
@@ -166,12 +183,17 @@ def _refuse_unknown(command: type, program: str, arguments: list[str], extra: bo
 def _options(command: type) -> Iterator[str]:
     hints = get_type_hints(command, include_extras=True)
     for field in fields(command):
-        marks = getattr(hints[field.name], "__metadata__", ())
-        named = (getattr(mark, "name", None) for mark in marks if isinstance(mark, type(tyro.conf.arg())))
-        name = (next(named, None) or field.name).replace("_", "-")
+        name = _option(field.name, hints)
         yield f"--{name}"
         if hints[field.name] is bool:
             yield f"--no-{name}"
+
+
+def _option(field: str, hints: Mapping[str, Any]) -> str:
+    """Return what the user calls a field of a command."""
+    marks = getattr(hints[field], "__metadata__", ())
+    named = (getattr(mark, "name", None) for mark in marks if isinstance(mark, type(tyro.conf.arg())))
+    return (next(named, None) or field).replace("_", "-")
 
 
 def _one_line(box: str) -> str:

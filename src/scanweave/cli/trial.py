@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import parse, parse_fields, show_help
+from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def main(program: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         return _help(verb, program, arguments)
     given, rest = parse(COMMANDS[verb], program, arguments, extra=True)
+    print(first_line(given, program), flush=True)
     from scanweave import api
     from scanweave.framework.options import chosen_options
 

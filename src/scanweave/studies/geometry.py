@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import nibabel as nib
 import numpy as np
-from nibabel import orientations
-from nibabel.affines import apply_affine
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 FloatArray = NDArray[np.floating]
 
@@ -54,7 +50,9 @@ class Geometry:
     @property
     def orientation(self) -> str:
         """Nearest anatomical direction of each axis, such as `"RAS"`."""
-        return "".join(nib.aff2axcodes(self.affine))
+        from nibabel.orientations import aff2axcodes
+
+        return "".join(aff2axcodes(self.affine))
 
     @property
     def voxels(self) -> int:
@@ -78,6 +76,8 @@ class Geometry:
 
     def positions(self, indices: ArrayLike) -> FloatArray:
         """RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
+        from nibabel.affines import apply_affine
+
         return apply_affine(self.affine, np.asarray(indices, dtype=np.float64))
 
     def corners(self) -> FloatArray:
@@ -97,6 +97,8 @@ class Geometry:
 
     def overlap(self, other: Geometry) -> float:
         """Share of this grid's volume that lies within `other`, in [0, 1], from a lattice of 16³ points."""
+        from nibabel.affines import apply_affine
+
         steps = [(np.arange(16) + 0.5) / 16 * n - 0.5 for n in self.shape]
         lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
         inside = apply_affine(np.linalg.inv(other.affine) @ self.affine, lattice)
@@ -104,6 +106,8 @@ class Geometry:
 
     def oriented(self, axes: str = "RAS") -> Geometry:
         """The same voxels with axes flipped and permuted to lie nearest to `axes`, such as `"RAS"` or `"LPS"`."""
+        from nibabel import orientations
+
         flips = _flips(self, axes)
         shape = np.empty(3, dtype=int)
         shape[flips[:, 0].astype(int)] = self.shape
@@ -128,16 +132,22 @@ class Geometry:
 
 def orient(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:
     """Flip and permute `data` from `geometry` to `geometry.oriented(axes)`; exact, a view where it can be."""
+    from nibabel import orientations
+
     return orientations.apply_orientation(data, _flips(geometry, axes))
 
 
 def orient_back(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:
     """The inverse of `orient`: bring `data` from `axes` back to the axes of `geometry`."""
+    from nibabel import orientations
+
     own = orientations.io_orientation(geometry.affine)
     return orientations.apply_orientation(data, orientations.ornt_transform(orientations.axcodes2ornt(axes), own))
 
 
 def _flips(geometry: Geometry, axes: str) -> FloatArray:
+    from nibabel import orientations
+
     own = orientations.io_orientation(geometry.affine)
     return orientations.ornt_transform(own, orientations.axcodes2ornt(axes))
 
@@ -151,6 +161,8 @@ def resample(
     of `source`. Grids that differ by the order and direction of their axes only are turned, which is exact. When the
     target is coarser, the data are smoothed first (Gaussian, σ = (ratio − 1) / 2 voxels) against aliasing.
     """
+    from scipy import ndimage
+
     axes = target.orientation
     data, source = orient(data, source, axes), source.oriented(axes)  # type: ignore[assignment]
     if source.matches(target):

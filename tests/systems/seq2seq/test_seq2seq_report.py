@@ -28,16 +28,9 @@ def page(path):
 
 
 @pytest.fixture
-def results(fitted, run):
-    """The same run, with evaluation, ranking and explanation."""
-    system = fitted.system
-    own, system.run = system.run, run
-    try:
-        for verb in (system.evaluate, system.rank, system.explain):
-            verb(fitted.cohort, say=lambda _: None)
-    finally:
-        system.run = own
-    return run
+def results(results_folder, tmp_path):
+    """A copy of the run with evaluation, ranking and explanation."""
+    return Run.open(shutil.copytree(results_folder, tmp_path / "with results"))
 
 
 def change(path, edit):

@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
 from scanweave.studies.checks.grid_check import grid_findings
+from scanweave.studies.checks.last_check import VERDICTS as FILE
+from scanweave.studies.checks.last_check import VERDICTS_FORMAT as FORMAT
+from scanweave.studies.checks.last_check import LastCheck, keep_last_check
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, scan_findings
 from scanweave.studies.cohort import Cohort
@@ -37,7 +40,6 @@ from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
-FILE, FORMAT = "check.parquet", "1"
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
 """Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
 _CLEARED = "Remove the file; it is made again by: scanweave cohort check COHORT"
@@ -104,6 +106,43 @@ def verdicts(
         ScanweaveError: The verdicts of the last check are damaged.
     """
     return _check(cohort, False, workers, progress, say)
+
+
+def check_all(
+    cohort: Cohort,
+    again: bool = False,
+    workers: int = 2,
+    progress: Progress = lambda done, total: None,
+    say: Say = _aside,
+) -> LastCheck:
+    """Return the verdicts on all studies and columns of a whole cohort, and keep them for `last_check`.
+
+    Args:
+        cohort: All of a cohort, as it was opened.
+        again: Whether files that did not change since the last check are read too.
+        workers: Studies that are read at once.
+        progress: Called with the number of studies done and of all that must be read.
+        say: Takes lines: that the last verdicts are damaged, or that the folder cannot be written to.
+    """
+    try:
+        found = _check(cohort, again, workers, progress, say)
+    except ScanweaveError as error:
+        if error.where != str(cohort.folder / FILE):
+            raise
+        say(f"check: the last verdicts cannot be used, so all studies are read ({FILE}: {error.reason})")
+        found = _check(cohort, True, workers, progress, say)
+    tables = any(str(column).startswith("table:") for column in cohort.frame)
+    columns = []
+    if tables:
+        from scanweave.studies.tables.table_check import check_table
+
+        columns = check_table(cohort)
+    done = LastCheck(found, columns, tables, bool(cohort.labels))
+    try:
+        keep_last_check(cohort.folder, done)
+    except ScanweaveError as error:
+        say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
+    return done
 
 
 def examine(row: Mapping[str, Any], root: Path) -> Evidence:
@@ -246,8 +285,9 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
 
 
 def _files(row: Mapping[str, Any], root: Path) -> str:
-    """What tells that an image of a study changed, as JSON: its path, size and change time."""
-    return json.dumps({name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
+    """What tells that a study changed, as JSON: whose it is, and path, size and change time of each image."""
+    told = {"patient": str(row["patient"]), "table": _has_table(row)}
+    return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
 
 
 def _keep(

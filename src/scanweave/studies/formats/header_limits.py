@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry
@@ -51,7 +49,7 @@ def faults_of(path: Path) -> Iterator[None]:
         yield
     except (EOFError, zlib.error) as error:
         raise ScanweaveError(path, f"truncated or damaged ({_words(error)})", ADVICE) from error
-    except (ImageFileError, HeaderDataError) as error:
+    except _image_faults() as error:
         raise ScanweaveError(path, f"not a valid image file ({_words(error)})", ADVICE) from error
     except MemoryError as error:
         raise ScanweaveError(path, "needs more memory than there is", "Use a machine with more memory") from error
@@ -103,6 +101,14 @@ def check_geometry(path: Path, geometry: Geometry) -> Geometry:
     if geometry.fault:
         raise ScanweaveError(path, geometry.fault, ANEW)
     return geometry
+
+
+def _image_faults() -> tuple[type[Exception], ...]:
+    """Return what nibabel raises; only a fault loads it, for it is slow."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    return ImageFileError, HeaderDataError
 
 
 def _words(error: BaseException) -> str:

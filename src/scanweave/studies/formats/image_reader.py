@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.formats.itk_images import read_itk
-from scanweave.studies.formats.nifti import read_nifti
 from scanweave.studies.scan import Scan
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -44,5 +42,12 @@ def read_scan(path: str | Path) -> Scan:
         raise ScanweaveError(path, "not an image format that is read here", f"Use one of {', '.join(SUFFIXES)}")
     if "\0" in str(path) or not path.is_file():
         raise ScanweaveError(path, "no such file", "Check the path, or import the cohort again")
-    scan = read_nifti(path) if kind in NIFTI_SUFFIXES else read_itk(path)
+    if kind in NIFTI_SUFFIXES:
+        from scanweave.studies.formats.nifti import read_nifti
+
+        scan = read_nifti(path)
+    else:
+        from scanweave.studies.formats.itk_images import read_itk
+
+        scan = read_itk(path)
     return scan if channel is None else scan.channel(channel)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 FLAT_SHARE = 0.2
 """An image of which at least this share holds one and the same lowest value, or 0, has had its background removed."""
@@ -25,6 +23,9 @@ def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
     Where the background was removed, everything that differs from it; else the largest connected part above half of
     Otsu's threshold.
     """
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+
     finite = np.isfinite(volume)
     if not finite.any():
         return finite
@@ -44,6 +45,8 @@ def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 def bounding_box(mask: ArrayLike, margin: int = 0) -> tuple[slice, ...]:
     """The smallest box that holds every true voxel, grown by `margin`, within the array; all of it if none is true."""
+    from scipy import ndimage
+
     mask = np.asarray(mask, dtype=bool)
     boxes = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(slice(0, size) for size in mask.shape)]
     return tuple(

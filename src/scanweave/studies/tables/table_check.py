@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
@@ -202,6 +201,8 @@ def _separation(column: pd.Series, positive: pd.Series) -> float:
 
 
 def _area(score: np.ndarray, truth: np.ndarray) -> float:
+    from scipy.stats import rankdata
+
     positives = int(truth.sum())
     negatives = len(truth) - positives
     area = (rankdata(score)[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives)
