@@ -157,9 +157,9 @@ def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
     lines: list[str] = []
     sound = sound_studies(with_series, 1, lines.append)
     assert sound.studies == with_series.studies
-    assert sound.sequences == ["t1", "t2", "flair"]
+    assert sound.names("scan") == ["t1", "t2", "flair"]
     assert lines == ["check: ok 7 · series left out: dwi 6"]
-    plan = learn_plan(sound, sound.sequences, PreparationSettings())
+    plan = learn_plan(sound, sound.names("scan"), PreparationSettings())
     assert set(PreparedCohort(sound, plan).prepare()[0].names) == {"t1", "t2", "flair"}
 
 
