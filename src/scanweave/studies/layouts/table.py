@@ -97,8 +97,12 @@ def list_table(src: Path, names: Names) -> Listing:
         raise ScanweaveError(src, "holds no table that names its images, or several", "Name the table itself")
     rows, listing = read_table(table), Listing("table", table.parent)
     header = list(rows[0]) if rows else []
+    roles = {column: names.roles.pop(column) for column in header if column in names.roles}
     meant = {column: _meaning(column, rows, table.parent, names) for column in header}
+    meant.update({column: _said(column, role, table) for column, role in roles.items()})
     study, patient = _who(table, header, meant)
+    study = next((column for column, role in roles.items() if role == "study"), study)
+    patient = next((column for column, role in roles.items() if role == "patient"), patient)
     for column in {study, patient}.difference(c for c, named in meant.items() if _is_files(named)):
         meant[column] = None
     columns = [named.column for named in meant.values() if isinstance(named, Named) and named.column]
@@ -111,7 +115,7 @@ def list_table(src: Path, names: Names) -> Listing:
             raise ScanweaveError(table, f"line {line}: study '{name}' stands there twice", "Name each study once")
         made = listing.study(name, (row[patient] or "").strip() if patient != study else name)
         for column, named in meant.items():
-            if named is None or _void(row[column]):
+            if named is None or _void(row[column]) or (isinstance(named, Named) and named.column is None):
                 continue
             if _is_files(named):
                 listing.add(made, named, _there(table, line, column, row[column]))
@@ -132,6 +136,17 @@ def _who(table: Path, header: list[str], meant: Mapping[str, Named | str | None]
     if study is None:
         raise ScanweaveError(table, "no column names the studies", f"Name one of them {' or '.join(STUDY[:4])}")
     return study, next((lower[name] for name in PATIENT if name in lower), study)
+
+
+def _said(column: str, role: str, table: Path) -> Named | None:
+    """What the user says that a column is."""
+    meanings = {"label": f"label:{slug(column)}", "feature": f"table:{slug(column)}", "split": "split", "-": None}
+    if role in ("study", "patient"):
+        return None
+    if role not in meanings:
+        step = f"Say one of patient, study, {', '.join(meanings)}"
+        raise ScanweaveError("--columns", f"'{column}' of {table.name} cannot be '{role}': it names images", step)
+    return Named(meanings[role], column)
 
 
 def _study_names(cells: list[str], images: bool) -> list[str]:
