@@ -181,7 +181,8 @@ def test_verdicts_stand_until_a_file_changes(tmp_path, judged, monkeypatch):
     assert {v.study: v.status for v in first} == {f"s{i}": "suspect" if i == 4 else "ok" for i in range(7)}
     assert kept(tmp_path)["s0"] == "ok"
     read = []
-    monkeypatch.setattr(check, "read_scan", lambda path: read.append(path) or _missing(path))
+    reader = "scanweave.studies.formats.image_reader.read_scan"
+    monkeypatch.setattr(reader, lambda path: read.append(path) or _missing(path))
     written = (tmp_path / "check.parquet").stat().st_mtime_ns
     assert verdicts(made) == first
     assert verdicts(made.select(["s4", "s1"])) == [first[1], first[4]]

@@ -23,12 +23,13 @@ class ImportCohort:
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels, all in one),
-    a table, or an .npz of arrays."""
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels, all in
+    one), a table, or an .npz of arrays."""
     out: Path
     """Folder that the cohort is written to."""
     layout: (
-        Literal["nnunet", "decathlon", "bids", "folders", "flat", "pairs", "classes", "arrays", "table", "records"] | None
+        Literal["nnunet", "decathlon", "bids", "folders", "flat", "pairs", "classes", "arrays", "table", "records"]
+        | None
     ) = None
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
@@ -194,7 +195,9 @@ class ShowCohort:
         present = cohort.present()
         sizes = f"{wording.studies(len(cohort))} of {wording.count(len(cohort.patients), 'patient')}"
         print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
-        shown = {column: number for column, number in present.items() if column.kind.files or column.kind.name == "text"}
+        shown = {
+            column: number for column, number in present.items() if column.kind.files or column.kind.name == "text"
+        }
         if shown:
             films = cohort.films
             print(

@@ -104,9 +104,7 @@ class Cohort:
 
     def __repr__(self) -> str:
         sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
-        parts = [
-            f"{column.shown} {number}" for column, number in self.present().items() if column.kind.name != "table"
-        ]
+        parts = [f"{column.shown} {number}" for column, number in self.present().items() if column.kind.name != "table"]
         variables = len(self.names("table"))
         parts += [count(variables, "variable")] if variables else []
         return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"

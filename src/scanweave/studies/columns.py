@@ -1,7 +1,7 @@
 """The kinds of columns of a manifest, in one table: names, files, and what reads, checks and writes a cell.
 
-Cohort, check, import, show and predict loop over it; a new kind of column is one more row. What reads or writes is named
-by its import path, since some of it is slow to load.
+Cohort, check, import, show and predict loop over it; a new kind of column is one more row. What reads or writes is
+named by its import path, since some of it is slow to load.
 """
 
 from __future__ import annotations
@@ -194,6 +194,6 @@ def file_cells(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _is_void(value: object) -> bool:
     """Whether a cell of a manifest says nothing: None, NaN, NaT or NA."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-
-
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )

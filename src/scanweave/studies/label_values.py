@@ -92,9 +92,7 @@ def is_finding(values: pd.Series) -> bool:
     return UNCERTAIN in there and there <= {UNCERTAIN, 0, 1}
 
 
-def findings_matrix(
-    frame: pd.DataFrame, names: Sequence[str], uncertain: Uncertain = "absent"
-) -> NDArray[np.float64]:
+def findings_matrix(frame: pd.DataFrame, names: Sequence[str], uncertain: Uncertain = "absent") -> NDArray[np.float64]:
     """Return several findings of each study as 0, 1 or NaN (absent), `(N, K)`.
 
     Args:

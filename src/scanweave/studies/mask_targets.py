@@ -1,7 +1,7 @@
 """Masks as what is to be learnt: structures by name, as one label map or one plane a structure, on any grid.
 
-A structure may be some numbers of a label map, a mask of its own, or one channel of a one-hot file. That a mask is absent
-is not that it is empty: nobody looked.
+A structure may be some numbers of a label map, a mask of its own, or one channel of a one-hot file. That a mask is
+absent is not that it is empty: nobody looked.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def structure_planes(
     Masks on other grids are sampled at the nearest voxel.
 
     Raises:
-        ScanweaveError: A mask has neither one number a voxel nor one channel a structure, or cannot be laid on the grid.
+        ScanweaveError: A mask has neither one number a voxel nor one channel a structure, or does not fit the grid.
     """
     planes = np.zeros((len(structures), *grid.shape), dtype=bool)
     known = np.array([structure.mask in study.masks for structure in structures], dtype=bool)
@@ -116,12 +116,14 @@ def _on_grid(scan: Scan, grid: Geometry, where: str) -> NDArray[np.generic]:
 
 
 def _shown(data: NDArray[np.generic], structure: Structure, order: int, many: int) -> NDArray[np.bool_]:
-    """Where a mask shows a structure: by its numbers, or in a channel of its own, after one of the background if any."""
+    """Where a mask shows a structure: by its numbers, or in a channel of its own, after that of the background."""
     if data.ndim == 3:
         return np.isin(data, structure.values) if structure.values else np.asarray(data != 0)
     if data.shape[3] not in (many, many + 1):
         words = f"has {data.shape[3]} channels for {many} structures"
-        raise ScanweaveError(f"mask:{structure.mask}", words, "Give one channel each, after one of the background or not")
+        raise ScanweaveError(
+            f"mask:{structure.mask}", words, "Give one channel each, after one of the background or not"
+        )
     return np.asarray(data[..., order + data.shape[3] - many] != 0)
 
 

@@ -102,7 +102,5 @@ def draw_labelled(frame: pd.DataFrame, heading: str, k: int, seed: int) -> list[
     by_value: dict[str, list[int]] = {}
     for row in np.random.default_rng([seed, len(rows)]).permutation(rows).tolist():
         by_value.setdefault(str(values[row]), []).append(row)
-    turns = [
-        ((place + 0.5) / len(own), value, row) for value, own in by_value.items() for place, row in enumerate(own)
-    ]
+    turns = [((place + 0.5) / len(own), value, row) for value, own in by_value.items() for place, row in enumerate(own)]
     return [str(frame["study"].iloc[row]) for _, _, row in sorted(turns)[:k]]

@@ -70,7 +70,9 @@ class Scan:
         array = np.asarray(data)
         if channels is not None and (array.ndim != 4 or array.shape[3] != len(channels)):
             raise ScanweaveError(
-                "data", f"has the shape {array.shape} for {len(channels)} channels", "Pass (X, Y, Z, C), a name for each"
+                "data",
+                f"has the shape {array.shape} for {len(channels)} channels",
+                "Pass (X, Y, Z, C), a name for each",
             )
         if array.ndim not in (3, 4):
             raise ScanweaveError("data", f"a scan has 3 or 4 axes, not {array.ndim}", "Pass (X, Y, Z) or (X, Y, Z, T)")

@@ -121,9 +121,7 @@ def make_splits(
     return Splits(folds, validation, seed, assignment)
 
 
-def _grouped(
-    order: Sequence[str], folds: int, stratify: Mapping[str, str], group: Mapping[str, str]
-) -> dict[str, int]:
+def _grouped(order: Sequence[str], folds: int, stratify: Mapping[str, str], group: Mapping[str, str]) -> dict[str, int]:
     """Groups, the largest first, each into the fold in which its strata are rarest; then the smallest fold."""
     members: dict[str, list[str]] = {}
     for name in order:

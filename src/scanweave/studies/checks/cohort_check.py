@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write
 from scanweave.external import resolve
+from scanweave.files import atomic_write
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
@@ -151,9 +150,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     )
 
 
-def _examine_grids(
-    opened: Mapping[Column, Scan], images: Mapping[str, Scan], grid: Geometry | None
-) -> list[Finding]:
+def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], grid: Geometry | None) -> list[Finding]:
     """What is peculiar about the grids of a study; films lie on grids of their own, on which their masks must lie."""
     flat = [scan.geometry for scan in images.values() if not scan.geometry.is_placed]
     grids = {column.shown: scan.geometry for column, scan in opened.items()}
@@ -309,7 +306,9 @@ def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
     if not path.exists():
         return None
     kept, own = _opened(path), set(cohort.studies)
-    evidence = [_parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items() if study in own]
+    evidence = [
+        _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items() if study in own
+    ]
     return sorted({value for one in evidence for value in one.values.get(mask, ())})
 
 

@@ -31,7 +31,7 @@ SLICES = ("CT", "MR", "PT", "NM")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """Transfer syntaxes whose pixels stand in the file as they are."""
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-"""Where a film tells its spacing [mm], the best first: in the patient, at the detector, at the scanner of a paper film."""
+"""Where a film tells its spacing [mm], the best first: in the patient, at the detector, of a paper film scanned."""
 DECODED_BYTES = 8
 """Bytes a pixel that a decoder holds beside ours."""
 
@@ -105,17 +105,17 @@ def _pixels(path: Path, data: Any, samples: int) -> Array:
     return values
 
 
-def _own_bits(stored: Array, bits: int, signed: bool) -> Array:
+def _own_bits(stored: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
     """Pixels without what old scanners kept in the bits above: overlays."""
     spare = stored.dtype.itemsize * 8 - bits
     if spare <= 0 or stored.dtype.kind not in "iu":
         return stored
     if signed:
-        return (stored << spare) >> spare  # type: ignore[operator]
-    return stored & np.array(2**bits - 1, dtype=stored.dtype)  # type: ignore[operator]
+        return np.right_shift(np.left_shift(stored, spare), spare)
+    return np.bitwise_and(stored, np.array(2**bits - 1, dtype=stored.dtype))
 
 
-def _padding(stored: Array, data: Any) -> NDArray[np.bool_] | None:
+def _padding(stored: NDArray[Any], data: Any) -> NDArray[np.bool_] | None:
     """Which pixels show nothing, as the file tells it."""
     value = data.get("PixelPaddingValue")
     if value is None:

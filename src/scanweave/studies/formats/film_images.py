@@ -1,8 +1,8 @@
 """PNG, JPEG and TIFF: films and photographs as scans one voxel deep, of which the spacing is not known.
 
-Pillow cuts 16 bits of a colour to 8 without a word, and turns a TIFF whose 0 is white if it has 8 bits but not if it has
-16; so deep colour is read by torchvision (PNG) and deep TIFF by tifffile. Dots per inch in these formats are those of a
-printer, not of the film: they are not taken for a spacing.
+Pillow cuts 16 bits of a colour to 8 without a word, and turns a TIFF whose 0 is white if it has 8 bits but not if it
+has 16; so deep colour is read by torchvision (PNG) and deep TIFF by tifffile. Dots per inch in these formats are those
+of a printer, not of the film: they are not taken for a spacing.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from scanweave.studies.formats.header_limits import ADVICE, check_size, faults_o
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import COLOURS, Scan
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 EXIF_ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
 """EXIF orientations in which rows and columns are exchanged."""
 BITS, PHOTOMETRIC, SAMPLES = 258, 262, 277
 """TIFF tags: bits a sample, what 0 means, samples a pixel."""
-COLOUR_BYTES_HELD = 15
-"""Bytes a colour pixel that are held while it is read: three float32 and what the decoder holds."""
 _GREY = ("1", "L", "I;16", "I;16B", "I", "F")
 _COLOUR = ("RGB", "RGBA", "RGBX", "LA", "PA", "CMYK", "YCbCr", "P")
 _LIMIT = "Cut it to what is needed: pictures of so many pixels are slides, not films"
+
 
 @dataclass(frozen=True)
 class _Header:
@@ -52,6 +51,7 @@ class _Header:
     @property
     def upright(self) -> tuple[int, int]:
         return (self.size[1], self.size[0]) if self.turn in TURNED else self.size
+
 
 def read_picture(path: Path, *, labels: bool = False) -> Scan:
     """Open a PNG, JPEG or TIFF; the header is read now, the pixels on first use.
@@ -77,7 +77,7 @@ def read_picture(path: Path, *, labels: bool = False) -> Scan:
     width, height = header.upright
     shape = (width, height, 1) if grey else (width, height, 1, len(COLOURS))
     stored = max(1, header.bits // 8)
-    check_size(path, shape, stored, path.stat().st_size, 5 if grey else COLOUR_BYTES_HELD // len(COLOURS))
+    check_size(path, shape, stored, path.stat().st_size)
 
     def load() -> Array:
         with faults_of(path), warnings.catch_warnings():
@@ -93,6 +93,7 @@ def read_picture(path: Path, *, labels: bool = False) -> Scan:
     return Scan(
         Geometry.of_film(width, height), load, path=path, notes=_notes(header), channels=None if grey else COLOURS
     )
+
 
 def _read_header(path: Path) -> _Header:
     try:
@@ -116,6 +117,7 @@ def _read_header(path: Path) -> _Header:
     except SyntaxError as error:  # what Pillow raises on a broken PNG
         raise ScanweaveError(path, f"not a valid image file ({error})", ADVICE) from error
 
+
 def _depth(path: Path, image: Image.Image) -> int:
     """Bits a sample of a PNG or JPEG."""
     if image.format != "PNG":
@@ -123,11 +125,13 @@ def _depth(path: Path, image: Image.Image) -> int:
     with path.open("rb") as stream:
         return stream.read(25)[24]
 
+
 def _is_grey_ramp(path: Path) -> bool:
     """Whether the colours of a palette are all grey."""
     with faults_of(path), Image.open(path) as image:
         palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
     return bool((palette == palette[:, :1]).all())
+
 
 def _decoder(header: _Header) -> Callable[[Path, bool, bool], Array]:
     if header.bits <= 8:
@@ -138,6 +142,7 @@ def _decoder(header: _Header) -> Callable[[Path, bool, bool], Array]:
         return _by_pillow
     return lambda path, grey, indexed: _turned(_by_torchvision(path), header.turn)
 
+
 def _by_pillow(path: Path, grey: bool, indexed: bool) -> Array:
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image)
@@ -145,6 +150,7 @@ def _by_pillow(path: Path, grey: bool, indexed: bool) -> Array:
             upright = upright.convert("L" if grey else "RGB")
         pixels = np.asarray(upright)
     return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
+
 
 def _by_tifffile(path: Path, header: _Header, grey: bool) -> Array:
     import tifffile
@@ -156,6 +162,7 @@ def _by_tifffile(path: Path, header: _Header, grey: bool) -> Array:
         pixels = np.iinfo(pixels.dtype).max - pixels
     return pixels if grey else pixels[..., : len(COLOURS)]
 
+
 def _by_torchvision(path: Path) -> Array:
     import torch
     from torchvision.io import ImageReadMode, decode_png
@@ -163,12 +170,14 @@ def _by_torchvision(path: Path) -> Array:
     stored = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
     return np.asarray(decode_png(stored, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy())
 
+
 def _turned(pixels: Array, turn: int) -> Array:
     """Rows and columns as EXIF orientation `turn` says."""
     if turn in TURNED:
         pixels = np.swapaxes(pixels, 0, 1)
     flipped = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(turn, ())
     return np.flip(pixels, flipped)
+
 
 def _notes(header: _Header) -> tuple[Finding, ...]:
     notes = []
@@ -181,5 +190,3 @@ def _notes(header: _Header) -> tuple[Finding, ...]:
     if header.zero_is_white:
         notes.append(Finding("inverted", "repaired", "0 is white in this TIFF", "read so that 0 is black"))
     return tuple(notes)
-
-__all__ = ["UnidentifiedImageError", "read_picture"]

@@ -153,7 +153,7 @@ class Listing:
         if not rows:
             raise ScanweaveError(
                 self.root,
-                f"no study with an image or report that is known by its name was found in the {self.layout} layout{self._hint()}",
+                f"no study with an image that is known by its name was found in the {self.layout} layout{self._hint()}",
                 "Map your names by --rename WORD=name, or name the layout by --layout",
             )
         root = str(self.root.resolve())
@@ -171,9 +171,8 @@ class Listing:
         """The listing in words: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
         there = Counter(column for row in rows for column, _ in cells(row))
-        films = {
-            column for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"] and is_film(cell)
-        }
+        scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
+        films = {column for column, cell in scans if is_film(cell)}
         order = list(KINDS)
         shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
         whom = count(len({row["patient"] for row in rows}), "patient")
@@ -193,7 +192,8 @@ class Listing:
         lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
         bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
-            lines.append(f"  left out, without any image that is known by its name: {studies(len(bare))} ({', '.join(bare[:SHOWN])})")
+            some = ", ".join(bare[:SHOWN])
+            lines.append(f"  left out, without any image that is known by its name: {studies(len(bare))} ({some})")
         namesakes = list(self._namesakes())
         lines += [
             f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"

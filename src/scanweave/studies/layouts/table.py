@@ -108,7 +108,9 @@ def list_table(src: Path, names: Names) -> Listing:
     columns = [named.column for named in meant.values() if isinstance(named, Named) and named.column]
     if len(set(columns)) != len(columns):
         twice = next(c for c in columns if columns.count(c) > 1)
-        raise ScanweaveError(table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename")
+        raise ScanweaveError(
+            table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
+        )
     named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
     for line, (row, name) in enumerate(zip(rows, named_by, strict=True), 2):
         if safe_id(name) in listing.studies:
@@ -235,11 +237,13 @@ def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
 
 
 def _there(src: Path, line: int, column: str, value: str) -> str:
-    path = _beside(value.strip(), src.parent)
+    own = value.strip()
+    is_there = "\0" not in own and (src.parent / split_part(own)[0]).is_file()
+    path = own if is_there else _beside(own, src.parent)
     if path is None:
         raise ScanweaveError(
             src,
-            f"line {line}, column {column}: no such file '{value.strip()}'",
+            f"line {line}, column {column}: no such file '{own}'",
             "Give paths relative to the table's folder",
         )
     return path
