@@ -26,12 +26,13 @@ Array = NDArray[np.generic]
 
 GROUP = "films"
 """Optional group of scanweave that installs pydicom and its decoders."""
-SLICES = ("CT", "MR", "PT", "NM")
-"""Modalities whose files are slices of a series."""
+NO_FILMS = ("CT", "MR", "PT", "NM", "SEG", "RTDOSE")
+"""Modalities whose files are slices or volumes."""
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """Transfer syntaxes whose pixels stand in the file as they are."""
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 """Where a film tells its spacing [mm], the best first: in the patient, at the detector, of a paper film scanned."""
+PALETTE = "PALETTE COLOR"
 DECODED_BYTES = 8
 """Bytes a pixel that a decoder holds beside ours."""
 
@@ -50,28 +51,27 @@ def read_dicom_film(path: Path) -> Scan:
         shape = (int(data.get("Columns") or 0), int(data.get("Rows") or 0), 1)
         allocated = int(data.get("BitsAllocated") or 0)
         syntax = str(data.file_meta.get("TransferSyntaxUID", ""))
-    if modality in SLICES:
-        raise ScanweaveError(path, f"a slice of a {modality} series, not a film", "Convert the series to NIfTI first")
+    if modality in NO_FILMS:
+        raise ScanweaveError(path, f"of a {modality} series, not a film", "Convert the series to NIfTI first")
     if frames > 1:
         raise ScanweaveError(path, f"holds {frames} frames, not one film", "Export the one that is meant")
     if min(shape) < 1 or allocated not in (1, 8, 16, 32) or samples not in (1, 3):
         raise ScanweaveError(path, "its header describes no image", "Check that it is an image object")
-    whole = shape if samples == 1 else (*shape, samples)
+    colour = samples == len(COLOURS) or str(data.get("PhotometricInterpretation")) == PALETTE
+    whole = (*shape, len(COLOURS)) if colour else shape
     there = path.stat().st_size
     check_size(path, whole, max(1, allocated // 8), there, HELD + DECODED_BYTES)
-    needed = math.prod(whole) * allocated // 8
+    needed = math.prod(shape) * samples * allocated // 8
     if syntax in NATIVE and there < needed:
         raise ScanweaveError(path, f"truncated: has {there} bytes of the {needed} that its header claims", ADVICE)
     spacing, notes = _spacing(data)
     geometry = Geometry.of_film(shape[0], shape[1], spacing)
 
     def load() -> Array:
-        pixels = _pixels(path, _read(path, pixels=True), samples)
+        pixels = _pixels(path, _read(path, pixels=True), colour)
         return np.ascontiguousarray(np.swapaxes(pixels, 0, 1)).reshape(whole)
 
-    return Scan(
-        geometry, load, path=path, notes=(*notes, *_told(data)), channels=COLOURS if samples == len(COLOURS) else None
-    )
+    return Scan(geometry, load, path=path, notes=(*notes, *_told(data)), channels=COLOURS if colour else None)
 
 
 def _read(path: Path, *, pixels: bool) -> Any:
@@ -84,14 +84,14 @@ def _read(path: Path, *, pixels: bool) -> Any:
         raise ScanweaveError(path, "not a DICOM file", ADVICE) from error
 
 
-def _pixels(path: Path, data: Any, samples: int) -> Array:
+def _pixels(path: Path, data: Any, colour: bool) -> Array:
     """Values `(rows, columns)` or colours `(rows, columns, 3)`."""
     pixels = require("pydicom.pixels", GROUP)
     with faults_of(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         stored: Array = pixels.pixel_array(data)  # colour comes as RGB
-        if samples > 1:
-            return stored
+        if colour:
+            return stored if stored.ndim > 2 else np.asarray(pixels.apply_color_lut(stored, data))[..., : len(COLOURS)]
         bits, signed = int(data.get("BitsStored") or 16), bool(data.get("PixelRepresentation", 0))
         stored = _own_bits(stored, bits, signed)
         values = np.asarray(pixels.apply_modality_lut(stored, data), dtype=np.float32)
@@ -153,10 +153,14 @@ def _told(data: Any) -> tuple[Finding, ...]:
         notes.append(Finding("window", "ok", "is to be shown through a VOI LUT", "values stay as they are"))
     elif data.get("WindowCenter") is not None and data.get("WindowWidth") is not None:
         centre, width = (_first(data.get(name)) for name in ("WindowCenter", "WindowWidth"))
-        words = f"is to be shown with the window {centre} ± {width}/2"
+        words = f"is to be shown with the window {centre:g} ± {width:g}/2"
         notes.append(Finding("window", "ok", words, "values stay as they are"))
     return tuple(notes)
 
 
-def _first(value: Any) -> str:
-    return str(value[0] if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else value)
+def _first(value: Any) -> float:
+    """The first of the windows that a film may have; NaN where it is no number."""
+    try:
+        return float(np.ravel(value)[0])
+    except (TypeError, ValueError, IndexError):
+        return math.nan

@@ -1,7 +1,8 @@
 """PNG, JPEG and TIFF: films and photographs as scans one voxel deep, of which the spacing is not known.
 
-Pillow cuts 16 bits of a colour to 8 without a word, and turns a TIFF whose 0 is white if it has 8 bits but not if it
-has 16; so deep colour is read by torchvision (PNG) and deep TIFF by tifffile. Dots per inch in these formats are those
+Pillow cuts 16 bits of a colour to 8 without a word, turns over a TIFF whose 0 is white if it has 8 bits but not if it
+has 16, and mixes up the rows of an uncompressed TIFF that lies on its side (EXIF orientation 5 to 8, Pillow 13.0); so
+deep colour is read by torchvision (PNG), and such TIFF by tifffile. Dots per inch in these formats are those
 of a printer, not of the film: they are not taken for a spacing.
 """
 
@@ -28,8 +29,8 @@ Array = NDArray[Any]
 EXIF_ORIENTATION = 0x0112
 TURNED = (5, 6, 7, 8)
 """EXIF orientations in which rows and columns are exchanged."""
-BITS, PHOTOMETRIC, SAMPLES = 258, 262, 277
-"""TIFF tags: bits a sample, what 0 means, samples a pixel."""
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
+"""TIFF tags: columns, rows, bits a sample, how it is packed, what 0 means, samples a pixel."""
 _GREY = ("1", "L", "I;16", "I;16B", "I", "F")
 _COLOUR = ("RGB", "RGBA", "RGBX", "LA", "PA", "CMYK", "YCbCr", "P")
 _LIMIT = "Cut it to what is needed: pictures of so many pixels are slides, not films"
@@ -47,6 +48,8 @@ class _Header:
     turn: int
     zero_is_white: bool
     frames: int
+    plain: bool
+    """Whether it is a TIFF without compression."""
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -102,15 +105,17 @@ def _read_header(path: Path) -> _Header:
             with Image.open(path) as image:
                 tags: Any = getattr(image, "tag_v2", {})
                 bits = max(tags.get(BITS, (8,))) if image.format == "TIFF" else _depth(path, image)
+                size = (tags.get(WIDTH), tags.get(HEIGHT)) if image.format == "TIFF" else image.size
                 return _Header(
                     str(image.format),
-                    image.size,
+                    (int(size[0]), int(size[1])),  # of a TIFF as it is stored: Pillow has turned the other one
                     image.mode,
                     int(bits),
                     int(tags.get(SAMPLES, 1)) if image.format == "TIFF" else len(image.getbands()),
                     int(image.getexif().get(EXIF_ORIENTATION, 1)),
                     image.format == "TIFF" and tags.get(PHOTOMETRIC) == 0,
                     int(getattr(image, "n_frames", 1)),
+                    tags.get(COMPRESSION) == 1,
                 )
     except Image.DecompressionBombError as error:
         raise ScanweaveError(path, f"more pixels than are decoded ({Image.MAX_IMAGE_PIXELS * 2})", _LIMIT) from error  # type: ignore[operator]
@@ -134,7 +139,8 @@ def _is_grey_ramp(path: Path) -> bool:
 
 
 def _decoder(header: _Header) -> Callable[[Path, bool, bool], Array]:
-    if header.bits <= 8:
+    turned_tiff = header.format == "TIFF" and header.turn in TURNED and header.plain
+    if header.bits <= 8 and not turned_tiff:
         return _by_pillow
     if header.format == "TIFF":
         return lambda path, grey, indexed: _turned(_by_tifffile(path, header, grey), header.turn)
