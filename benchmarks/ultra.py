@@ -175,7 +175,7 @@ def fit(cohort: Cohort, run: Path, seed: int, tier: dict[str, Any], own: dict[st
     }
     if kind in EQUAL:
         reference = NetworkSettings(width=tier["width"], levels=SMALL.network.levels)
-        bins = len(cohort.sequences) - 2
+        bins = len(cohort.names("scan")) - 2
         goal = parameter_count(Reconstruction(reference, [0.0] * bins, [1.0] * bins).body)
         shared["network.width"] = equal_width(reference.model_copy(update={"architecture": kind}), bins, goal)
     return sw.fit("ultra", cohort, run, preset="small", config=shared | own, say=lambda line: None)

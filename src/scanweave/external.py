@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 from scanweave.errors import ScanweaveError
 
@@ -24,3 +25,9 @@ def require(module: str, group: str) -> ModuleType:
         raise ScanweaveError(
             module, f"the library {error.name} is not installed", f'Run: pip install "scanweave[{group}]"'
         ) from error
+
+
+def resolve(path: str) -> Any:
+    """Import what `"package.module:name"` names, when it is needed: slow modules are named so in tables."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

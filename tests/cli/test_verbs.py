@@ -53,7 +53,7 @@ def test_predict_fills_what_is_absent(cohort, run, tmp_path, capsys):
     given, made = Cohort.open(cohort), Cohort.open(out)
     assert made.studies
     for study in made:
-        absent = set(given.sequences) - set(given[study.id].scans)
+        absent = set(given.names("scan")) - set(given[study.id].scans)
         assert set(study.scans) == absent
         for name, scan in study.scans.items():
             assert scan.path.name == f"{study.id}_{name}_synthetic.nii.gz"
@@ -73,7 +73,7 @@ def test_predict_named_targets_of_a_part_then_refuses_its_folder(cohort, run, tm
     assert main([*command, "--part", "test"]) == 0
     made = Cohort.open(tmp_path / "o")
     assert made.studies == Cohort.open(cohort).part("test", 0).studies
-    assert made.sequences == ["t1", "t2"]
+    assert made.names("scan") == ["t1", "t2"]
     assert main(command) == 2
     assert "exists already. Choose another folder for the predictions, or remove this one" in capsys.readouterr().err
 

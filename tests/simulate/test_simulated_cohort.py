@@ -26,7 +26,7 @@ def test_folder_is_a_cohort(tmp_path):
     simulate_brain(tmp_path / "c", subjects=3, **QUICK)
     cohort = Cohort.open(tmp_path / "c")
     assert cohort.studies == ["sub-000000", "sub-000001", "sub-000002"]
-    assert cohort.sequences == ["t1", "t1c", "t2", "flair"]
+    assert cohort.names("scan") == ["t1", "t1c", "t2", "flair"]
     study, subject = cohort["sub-000001"], simulate_subject(4, 1, BrainSettings(**_settings()))
     np.testing.assert_array_equal(study["t2"].data, subject["scans"]["t2"])
     np.testing.assert_array_equal(study.masks["lesion"].data, subject["masks"]["lesion"])

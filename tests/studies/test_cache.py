@@ -108,7 +108,9 @@ def test_another_channel_of_a_file_is_another_image(made):
 def test_nothing_is_opened_where_all_is_prepared(made, monkeypatch):
     chosen = plan(made)
     before = voxels(PreparedCohort(made, chosen).prepare())
-    monkeypatch.setattr("scanweave.studies.cohort.read_scan", lambda path: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr(
+        "scanweave.studies.formats.image_reader.read_scan", lambda path: pytest.fail(f"{path} was opened")
+    )
     after = voxels(PreparedCohort(made, chosen).prepare())
     np.testing.assert_equal(before, after)
 

@@ -157,9 +157,9 @@ def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
     lines: list[str] = []
     sound = sound_studies(with_series, 1, lines.append)
     assert sound.studies == with_series.studies
-    assert sound.sequences == ["t1", "t2", "flair"]
+    assert sound.names("scan") == ["t1", "t2", "flair"]
     assert lines == ["check: ok 7 · series left out: dwi 6"]
-    plan = learn_plan(sound, sound.sequences, PreparationSettings())
+    plan = learn_plan(sound, sound.names("scan"), PreparationSettings())
     assert set(PreparedCohort(sound, plan).prepare()[0].names) == {"t1", "t2", "flair"}
 
 
@@ -181,7 +181,8 @@ def test_verdicts_stand_until_a_file_changes(tmp_path, judged, monkeypatch):
     assert {v.study: v.status for v in first} == {f"s{i}": "suspect" if i == 4 else "ok" for i in range(7)}
     assert kept(tmp_path)["s0"] == "ok"
     read = []
-    monkeypatch.setattr(check, "read_scan", lambda path: read.append(path) or _missing(path))
+    reader = "scanweave.studies.formats.image_reader.read_scan"
+    monkeypatch.setattr(reader, lambda path: read.append(path) or _missing(path))
     written = (tmp_path / "check.parquet").stat().st_mtime_ns
     assert verdicts(made) == first
     assert verdicts(made.select(["s4", "s1"])) == [first[1], first[4]]

@@ -406,7 +406,7 @@ def test_what_a_simulation_writes_is_understood_and_the_rest_is_named_once(tmp_p
     tree(tmp_path, *(f"s{i}/{name}.nii.gz" for i in range(6) for name in names), "s0/s0_scout.nii.gz")
     told: list[str] = []
     cohort = import_cohort(tmp_path, tmp_path / "out", say=told.append)
-    assert cohort.masks == ["brain", "lesion", "tissue"]
+    assert cohort.names("mask") == ["brain", "lesion", "tissue"]
     assert told[0].startswith("6 studies of 6 patients in folders layout · t1 6")
     assert any(line.endswith("known: mix (6 files), s0/s0_scout.nii.gz, t2r (6 files)") for line in told)
 

@@ -57,7 +57,7 @@ def test_check_reads_sinograms_and_takes_their_slices(cohort):
     verdicts = {verdict.study: verdict for verdict in check_cohort(cohort)}
     assert verdicts["a"].status != "refused"
     assert verdicts["b"].status == "refused"
-    assert "single slice" in str(verdicts["c"].findings[0])
+    assert verdicts["c"].status != "refused"  # all are slices here, so a slice without a sinogram is no odd one
 
 
 def test_response_comes_back(tmp_path):

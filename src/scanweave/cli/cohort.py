@@ -22,16 +22,20 @@ _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "b
 
 @dataclass
 class ImportCohort:
-    """Make a cohort of the studies in a folder or table; no image is opened, copied or changed.
+    """Make a cohort of the studies in a folder, table or archive of arrays; no image is opened, copied or changed.
 
-    A table without images is a clinical one: one row a patient or visit, CSV, Parquet or Excel.
+    A table without images and reports is a clinical one: one row a patient or visit, CSV, Parquet or Excel.
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, one folder per subject, all in one) or a table."""
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels, all in
+    one), a table, or an .npz of arrays."""
     out: Path
     """Folder that the cohort is written to."""
-    layout: Literal["nnunet", "decathlon", "bids", "folders", "flat", "table", "records"] | None = None
+    layout: (
+        Literal["nnunet", "decathlon", "bids", "folders", "flat", "pairs", "classes", "arrays", "table", "records"]
+        | None
+    ) = None
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
@@ -40,7 +44,8 @@ class ImportCohort:
     patient: str | None = None
     """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
     columns: str | None = None
-    """What columns of a clinical table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl,row=-"."""
+    """What columns of a table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl,row=-"; of a table of images
+    or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
     like: Path | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
     sheet: str | None = None
@@ -137,6 +142,10 @@ class SplitCohort:
     """What the folds are drawn from."""
     validation: bool = True
     """Whether each fold sets patients aside for validation, by which a fit keeps its best weights, not its last."""
+    stratify: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
+    """Columns whose values each fold has in like shares: a label, "label" for the only one, "table:sex", a scan."""
+    group: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
+    """Columns of which patients with one value stay in one fold, such as "table:hospital"."""
     again: bool = False
     """Replace folds that are there already."""
 
@@ -149,13 +158,15 @@ class SplitCohort:
         from scanweave import wording
         from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.splits import Part, make_splits, write_splits
+        from scanweave.studies.splits import Part, write_splits
 
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held))
         folds = len(patients) if self.leave_one_out else self.folds
-        splits = make_splits(patients, folds, seed=self.seed, validation=self.validation)
+        splits = cohort.divided(
+            folds, seed=self.seed, validation=self.validation, stratify=self.stratify, group=self.group
+        )
         before = cohort.splits()
         if before not in (None, splits) and not self.again:
             raise ScanweaveError(
@@ -168,6 +179,8 @@ class SplitCohort:
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
         print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
+        for line in cohort.fold_lines(splits):
+            print(line)
         if self.validation and sizes["train"] < FEW:
             more = sizes["train"] + sizes["validation"]
             print(f"{wording.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
@@ -190,16 +203,28 @@ class ShowCohort:
         """Print counts and a table of the images that are there."""
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.label_values import summarise_label
         from scanweave.studies.tables.schema import read_schema
 
         cohort = Cohort.open(self.cohort)
-        measured = {f"sinogram:{name}": count for name, count in cohort.counts("sinogram").items()}
-        counts = " · ".join(f"{name} {count}" for name, count in {**measured, **cohort.counts()}.items())
+        present = cohort.present()
         sizes = f"{wording.studies(len(cohort))} of {wording.count(len(cohort.patients), 'patient')}"
         print(f"{cohort.about.get('name', cohort.folder.name)}: {sizes}")
-        if cohort.sequences or cohort.masks:
-            print(f"{counts}\nimages in {cohort.root}")
-            _print_presence(cohort, self.studies)
+        shown = {
+            column: number for column, number in present.items() if column.kind.files or column.kind.name == "text"
+        }
+        if shown:
+            films = cohort.films
+            print(
+                " · ".join(
+                    f"{'film ' if column.heading in films else ''}{column.shown} {number}"
+                    for column, number in shown.items()
+                )
+            )
+            print(f"files in {cohort.root}")
+            _print_presence(cohort, list(shown), self.studies)
+        for name in cohort.names("label"):
+            print(f"  label {summarise_label(cohort.frame, name).line()}")
         schema = read_schema(cohort.folder)
         for column in schema.columns if schema else ():
             print(f"  {column.line()}")
@@ -234,14 +259,13 @@ def _print_verdicts(verdicts: list[Any], what: str) -> None:
     print(" · ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status]))
 
 
-def _print_presence(cohort: Any, rows: int) -> None:
+def _print_presence(cohort: Any, columns: list[Any], rows: int) -> None:
     from rich.table import Table
 
-    columns = [f"{kind}:{name}" for kind in ("sinogram", "scan", "mask") for name in cohort.counts(kind)]
-    names = [column.removeprefix("scan:") for column in columns]
+    names = [column.shown for column in columns]
     table = Table("study", "patient", *names, box=None, pad_edge=False, header_style="bold")
     for row in cohort.frame.head(rows).to_dict("records"):
-        marks = ["✓" if isinstance(row[column], str) else "·" for column in columns]
+        marks = ["✓" if isinstance(row[column.heading], str) else "·" for column in columns]
         table.add_row(row["study"], row["patient"], *marks)
     _print_table(table)
     if len(cohort) > rows:

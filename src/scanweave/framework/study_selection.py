@@ -64,7 +64,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         )
     name = "the cohort of the fit" if own else "this cohort" if part == "all" else "another cohort"
     say(f"studies: {len(studies)}, {where}, of {name}")
-    if studies.sequences or studies.sinograms:
+    if studies.names("scan") or studies.names("sinogram"):
         studies = sound_studies(studies, 1, say)
     seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
     if seen:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +18,10 @@ import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
-from scanweave.studies.formats.image_reader import read_scan
-from scanweave.studies.formats.sinogram_hdf5 import SinogramFiles
-from scanweave.studies.splits import Part, Splits, read_splits
+from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
+from scanweave.studies.formats.cell_files import report_of
+from scanweave.studies.formats.image_reader import is_film
+from scanweave.studies.splits import Part, Splits, make_splits, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
 
@@ -29,9 +29,6 @@ FORMAT = 1
 MANIFEST, ABOUT = "manifest.parquet", "cohort.json"
 _SAFE_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _SAFE_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
-_FILES = ("scan", "mask", "sinogram")
-"""Kinds of columns that name files: `<kind>:<name>`."""
-_TEXTS = ("study", "patient", "split", "report", "boxes")
 _ADVICE = "Make the cohort again with: scanweave cohort import SRC --out COHORT"
 
 
@@ -42,9 +39,10 @@ class Cohort:
     Attributes:
         folder: Where it lives.
         about: What `cohort.json` says: name, source, layout, root.
-        frame: One row a study; columns `study`, `patient`, `split`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`,
-            `label:<name>`, `table:<name>`, `report`, `boxes`; paths relative to the root; null is absent. `split` is
-            that of the patient, read from all of the manifest: it stays when other studies of the patient are left out.
+        frame: One row a study; columns `study`, `patient`, `split` and those of the kinds in `studies.columns`, such
+            as `scan:<name>`, `mask:<name>`, `label:<name>`, `report`; paths relative to the root; null is absent.
+            `split` is that of the patient, read from all of the manifest: it stays when other studies of the patient
+            are left out.
     """
 
     folder: Path
@@ -76,8 +74,11 @@ class Cohort:
         name: str,
         source: str,
         layout: str,
+        structures: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
     ) -> Cohort:
         """Write a new cohort of `rows` into `folder` and open it; `root` may lie relative to `folder`.
+
+        `structures` says what the numbers of each mask are, where that is known: `{"organ": {"liver": [1]}}`.
 
         Raises:
             ScanweaveError: `folder` holds a cohort already, or the rows are at fault.
@@ -98,14 +99,14 @@ class Cohort:
         with atomic_write(folder / MANIFEST) as temporary:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
         about = {"format": FORMAT, "name": name, "source": source, "layout": layout, "root": str(root)}
-        write_json(folder / ABOUT, about)
+        write_json(folder / ABOUT, about | ({"structures": structures} if structures else {}))
         return cls.open(folder)
 
     def __repr__(self) -> str:
         sizes = f"{studies(len(self))} of {count(len(self.patients), 'patient')}"
-        parts = [f"sinogram {name} {number}" for name, number in self.counts("sinogram").items()]
-        parts += [f"{name} {number}" for name, number in self.counts().items()]
-        parts += [count(len(self.variables), "variable")] if self.variables else []
+        parts = [f"{column.shown} {number}" for column, number in self.present().items() if column.kind.name != "table"]
+        variables = len(self.names("table"))
+        parts += [count(variables, "variable")] if variables else []
         return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"
 
     def __len__(self) -> int:
@@ -144,36 +145,27 @@ class Cohort:
             return []
         return sorted(_texts(self.frame["patient"][self.frame["split"] == "test"]).unique().to_pylist())
 
-    @property
-    def sequences(self) -> list[str]:
-        """Names of the scans that at least one study has, in manifest order."""
-        return list(self.counts("scan"))
+    def names(self, kind: str = "scan") -> list[str]:
+        """Names of the scans, or of the columns of another kind such as "mask", that at least one study has.
 
-    @property
-    def sinograms(self) -> list[str]:
-        """Names of the sinograms that at least one study has, in manifest order."""
-        return list(self.counts("sinogram"))
-
-    @property
-    def masks(self) -> list[str]:
-        """Names of the masks that at least one study has, in manifest order."""
-        return list(self.counts("mask"))
-
-    @property
-    def variables(self) -> list[str]:
-        """Names of the clinical variables that at least one study has, in manifest order."""
-        return list(self.counts("table"))
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the labels that at least one study has, in manifest order."""
-        return list(self.counts("label"))
+        Args:
+            kind: One of `studies.columns.KINDS`; "report" and "boxes" have one column, named as they are.
+        """
+        return list(self.counts(kind))
 
     def counts(self, kind: str = "scan") -> dict[str, int]:
         """How many studies have each scan, or each field of another kind, such as "mask"; none that all lack."""
-        columns = [column for column in self.frame.columns if column.startswith(f"{kind}:")]
-        found = {column.partition(":")[2]: int(self.frame[column].notna().sum()) for column in columns}
-        return {name: number for name, number in found.items() if number}
+        return {column.name or kind: number for column, number in self.present(kind).items()}
+
+    def present(self, *kinds: str) -> dict[Column, int]:
+        """How many studies have a value in each column of these kinds, of all kinds if none is named.
+
+        Kinds in the order of `studies.columns.KINDS`, columns in that of the manifest; none that all studies lack.
+        """
+        order = list(KINDS)
+        columns = sorted(columns_of(self.frame.columns, *kinds), key=lambda column: order.index(column.kind.name))
+        found = {column: int(self.frame[column.heading].notna().sum()) for column in columns}
+        return {column: number for column, number in found.items() if number}
 
     @cached_property
     def digest(self) -> str:
@@ -196,6 +188,74 @@ class Cohort:
             column = f"scan:{name}"
             present &= self.frame[column].notna() if column in self.frame else False
         return self.where(present)
+
+    def labelled(self, k: int, seed: int = 0, by: str | None = None) -> Cohort:
+        """The cohort of `k` labelled studies, drawn in proportion to the values of the label: for learning from few.
+
+        The draw of fewer is part of the draw of more; a mask counts as a label.
+
+        Args:
+            k: How many studies.
+            seed: What they are drawn from.
+            by: The column, such as `label:grade` or `grade`; the only label, or else the only mask, if not given.
+
+        Raises:
+            ScanweaveError: Fewer studies are labelled, or it is not clear by what.
+        """
+        from scanweave.studies.patient_strata import draw_labelled, find_heading
+
+        masks = [f"mask:{name}" for name in self.names("mask")]
+        only = masks[0] if by is None and not self.names("label") and len(masks) == 1 else by or "label"
+        return self.select(draw_labelled(self.frame, find_heading(self.frame, only), k, seed))
+
+    @property
+    def films(self) -> set[str]:
+        """Headings of the scans whose files are films or photographs, by the name of the first one."""
+        first = {c.heading: self.frame[c.heading].dropna().iloc[0] for c in self.present("scan")}
+        return {heading for heading, path in first.items() if is_film(str(path))}
+
+    def divided(
+        self,
+        folds: int = 5,
+        *,
+        seed: int = 0,
+        validation: bool = True,
+        stratify: Sequence[str] = (),
+        group: Sequence[str] = (),
+    ) -> Splits:
+        """Return splits of the patients that the source does not hold out; nothing is written.
+
+        Args:
+            folds: How many.
+            seed: What they are drawn from.
+            validation: Whether a fold is set aside for validation.
+            stratify: Columns, such as `label:grade`, `grade` or `table:age`, spread evenly over the folds.
+            group: Columns of which patients with one value stay in one fold.
+
+        Raises:
+            ScanweaveError: There is no such column, or the folds cannot be made.
+        """
+        from scanweave.studies.patient_strata import patient_values
+
+        held = set(self.held_out)
+        there = self.where(~self.frame["patient"].isin(held)) if held else self
+        strata = patient_values(there.frame, stratify, coarse=True) if stratify else None
+        groups = patient_values(there.frame, group, coarse=False) if group else None
+        patients = sorted(set(self.patients) - held)
+        made = make_splits(patients, folds, seed=seed, validation=validation, stratify=strata, group=groups)
+        return replace(made, stratify=tuple(stratify), group=tuple(group))
+
+    def fold_lines(self, splits: Splits) -> list[str]:
+        """How many patients of each stratum each fold has, in words; none where splits are not stratified."""
+        if not splits.stratify:
+            return []
+        from scanweave.studies.patient_strata import patient_values
+
+        strata = patient_values(self.frame, splits.stratify, coarse=True)
+        held = {name: [0] * splits.folds for name in sorted({strata[patient] for patient in splits.assignment})}
+        for patient, fold in splits.assignment.items():
+            held[strata[patient]][fold] += 1
+        return [f"  {' · '.join(splits.stratify)} {name}: {' '.join(map(str, n))} a fold" for name, n in held.items()]
 
     def splits(self) -> Splits | None:
         """The written splits of this cohort, if any."""
@@ -220,24 +280,13 @@ class Cohort:
         raise ScanweaveError(self.folder, "has no splits", "Make them with: scanweave cohort split COHORT")
 
     def _study(self, row: Mapping[str, Any]) -> Study:
-        named: dict[str, dict[str, Any]] = {"scan": {}, "mask": {}, "sinogram": {}, "label": {}, "table": {}}
-        for column, value in row.items():
-            kind, _, name = str(column).partition(":")
-            if name and kind in named and not pd.isna(value):
-                path = self.root / value if kind in _FILES else None
-                named[kind][name] = value if path is None else path if kind == "sinogram" else read_scan(path)
-        report, boxes = row.get("report"), row.get("boxes")
-        return Study(
-            id=str(row["study"]),
-            patient=str(row["patient"]),
-            scans=named["scan"],
-            masks=named["mask"],
-            sinograms=SinogramFiles(named["sinogram"]),
-            boxes=() if pd.isna(boxes) else _read_boxes(self.root / str(boxes)),
-            report=None if pd.isna(report) else _read_report(self.root / str(report)),
-            labels=named["label"],
-            table=named["table"],
-        )
+        named: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+        for column, value in cells(row):
+            named[column.kind.name][column.name] = self.root / str(value) if column.kind.files else value
+        fields = {kind.field: kind.gathered(named[kind.name]) for kind in KINDS.values() if kind.name != "text"}
+        if fields["report"] is None:
+            fields["report"] = report_of(named["text"])
+        return Study(id=str(row["study"]), patient=str(row["patient"]), **fields)
 
 
 def _texts(column: pd.Series) -> pa.Array:
@@ -255,28 +304,6 @@ def safe_id(text: str) -> str:
         return text
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "unnamed"
     return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def _read_report(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScanweaveError(
-            path, f"the report cannot be read ({error})", "Give reports as UTF-8 text files"
-        ) from error
-
-
-def _read_boxes(path: Path) -> tuple[Mapping[str, Any], ...]:
-    advice = 'Give boxes as a JSON list of {"label": "…", "start": [x, y, z], "stop": [x, y, z]} in RAS mm'
-    boxes = read_json(path, advice)
-    if not isinstance(boxes, list):
-        raise ScanweaveError(path, "not a list of boxes", advice)
-    for number, box in enumerate(boxes):
-        corners = [box.get("start"), box.get("stop")] if isinstance(box, dict) else []
-        numbers = [n for corner in corners if isinstance(corner, list) for n in corner]
-        if len(numbers) != 6 or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-            raise ScanweaveError(path, f"box {number} is not two corners of three numbers", advice)
-    return tuple(boxes)
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
@@ -303,14 +330,14 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     if len(set(schema.names)) != len(schema.names):
         raise ScanweaveError(path, "two columns have one name", _ADVICE)
     for field in schema:
-        kind, colon, name = field.name.partition(":")
-        is_path = field.name in _TEXTS or (colon and kind in _FILES)
-        if is_path and not _is_text(field.type):
+        column = parse_column(field.name)
+        files = column is not None and column.kind.files
+        if (files or field.name in WHO) and not _is_text(field.type):
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
-        if colon and kind in _FILES and not re.fullmatch(_SAFE_NAME, name):
+        if column is not None and files and column.name and not re.fullmatch(_SAFE_NAME, column.name):
             raise ScanweaveError(
                 path,
-                f"column {field.name!r}: {name!r} cannot be a file name",
+                f"column {field.name!r}: {column.name!r} cannot be a file name",
                 "Use letters, digits, '.', '_', '+' and '-' only",
             )
 

@@ -20,6 +20,9 @@ EDGE = 1e-3
 """Share of a voxel by which a point may lie outside of a grid and still count as in it: rounding."""
 
 Interpolation = Literal["nearest", "linear", "cubic"]
+Space = Literal["patient", "film", "pixels"]
+"""Where positions of a grid lie: `patient`: RAS mm; `film`: mm in the plane of a film whose place in the patient is not
+known; `pixels`: as `film`, and the spacing is not known either, so that one step counts as 1."""
 _ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
 
 
@@ -30,16 +33,40 @@ class Geometry:
     Attributes:
         shape: Voxels along each axis, `(X, Y, Z)`.
         affine: `(4, 4)`, voxel index → RAS position [mm].
+        space: What those positions are; of a film they are no places in the patient.
     """
 
     shape: tuple[int, int, int]
     affine: FloatArray
+    space: Space = "patient"
 
     @classmethod
-    def of(cls, shape: ArrayLike, affine: ArrayLike) -> Geometry:
+    def of(cls, shape: ArrayLike, affine: ArrayLike, space: Space = "patient") -> Geometry:
         """Build from any shape (the first three axes count) and affine."""
         x, y, z = (int(n) for n in np.asarray(shape)[:3])
-        return cls((x, y, z), np.array(affine, dtype=np.float64))
+        return cls((x, y, z), np.array(affine, dtype=np.float64), space)
+
+    @classmethod
+    def of_film(cls, width: int, height: int, spacing: tuple[float, float] | None = None) -> Geometry:
+        """Build the grid of a film `(width, height, 1)`: columns from left to right, rows from top to bottom.
+
+        Args:
+            width: Columns.
+            height: Rows.
+            spacing: Distance of columns and of rows [mm]; None: not known.
+        """
+        across, down = spacing or (1.0, 1.0)
+        return cls((width, height, 1), np.diag([-across, -down, 1.0, 1.0]), "film" if spacing else "pixels")
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its positions are places in the patient."""
+        return self.space == "patient"
+
+    @property
+    def spacing_known(self) -> bool:
+        """Whether its spacing is in millimetres."""
+        return self.space != "pixels"
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -86,9 +113,14 @@ class Geometry:
         return self.positions(np.array(list(np.ndindex(2, 2, 2))) * last)
 
     def distance(self, other: Geometry) -> float:
-        """Largest distance between equal corners [mm]; infinite if the shapes differ."""
+        """Largest distance between equal corners [mm]; infinite if the shapes differ.
+
+        Grids of which one is a film's are compared by shape and by order and direction of axes only.
+        """
         if self.shape != other.shape:
             return float("inf")
+        if not (self.is_placed and other.is_placed):
+            return 0.0 if self.orientation == other.orientation else float("inf")
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
     def matches(self, other: Geometry) -> bool:
@@ -111,13 +143,13 @@ class Geometry:
         flips = _flips(self, axes)
         shape = np.empty(3, dtype=int)
         shape[flips[:, 0].astype(int)] = self.shape
-        return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape))
+        return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
 
     def crop(self, start: ArrayLike, stop: ArrayLike) -> Geometry:
         """The box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""
         affine = self.affine.copy()
         affine[:3, 3] = self.positions(np.atleast_2d(start))[0]
-        return Geometry.of(np.asarray(stop) - np.asarray(start), affine)
+        return Geometry.of(np.asarray(stop) - np.asarray(start), affine, self.space)
 
     def with_spacing(self, spacing: ArrayLike) -> Geometry:
         """A grid over the same box with another spacing [mm]; the outer faces of the first voxels coincide."""
@@ -127,7 +159,7 @@ class Geometry:
         affine = self.affine.copy()
         affine[:3, :3] = self.affine[:3, :3] * step
         affine[:3, 3] = self.positions([(step - 1) / 2])[0]
-        return Geometry.of(shape, affine)
+        return Geometry.of(shape, affine, self.space)
 
 
 def orient(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:

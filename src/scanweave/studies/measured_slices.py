@@ -32,7 +32,7 @@ def true_bins(cohort: Cohort, bins: Sequence[str] = ()) -> tuple[str, ...]:
     Raises:
         ScanweaveError: The cohort has none of them, or not one that is named.
     """
-    known = cohort.sequences
+    known = cohort.names("scan")
     absent = [name for name in bins if name not in known]
     if absent:
         raise ScanweaveError(cohort.folder, f"has no clean image '{absent[0]}'", f"Choose from {', '.join(known)}")
@@ -48,8 +48,8 @@ def with_truth(cohort: Cohort, sinogram: str, bins: Sequence[str], say: Say) -> 
     Raises:
         ScanweaveError: There is none.
     """
-    if sinogram not in cohort.sinograms:
-        known = ", ".join(cohort.sinograms) or "none"
+    if sinogram not in cohort.names("sinogram"):
+        known = ", ".join(cohort.names("sinogram")) or "none"
         step = f"It has {known}; make a cohort of measurements with: scanweave simulate ct"
         raise ScanweaveError(cohort.folder, f"has no sinogram '{sinogram}'", step)
     full = cohort.where(cohort.frame[f"sinogram:{sinogram}"].notna()).having(*bins)

@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
-from scanweave.studies.geometry import Geometry
+from scanweave.studies.geometry import Geometry, Space
 
+COLOURS = ("red", "green", "blue")
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in a grey value (ITU-R BT.601)."""
 ONE_FRAME = Finding("series", "repaired", "4D with a single frame", "the time axis is dropped")
 
 
@@ -25,6 +28,8 @@ class Scan:
         geometry: Its grid.
         load: Reads the array; called once, on first use of `data`.
         frames: Length of the time axis T, or None for a static image.
+        channels: Names of the numbers that each voxel holds, such as red, green and blue, or None where it is one
+            number; never together with a time axis.
         times: Time of each frame [s], `(T,)`, where the file tells it.
         path: The file it came from, if any.
         synthetic: Whether a model made it.
@@ -38,32 +43,90 @@ class Scan:
     path: Path | None = None
     synthetic: bool = False
     notes: tuple[Finding, ...] = ()
+    channels: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, data: ArrayLike, affine: ArrayLike, *, synthetic: bool = False) -> Scan:
-        """Build from an array `(X, Y, Z)` or `(X, Y, Z, T)` and its affine (voxel → RAS mm)."""
+    def of(
+        cls,
+        data: ArrayLike,
+        affine: ArrayLike,
+        *,
+        synthetic: bool = False,
+        channels: tuple[str, ...] | None = None,
+        space: Space = "patient",
+    ) -> Scan:
+        """Build from an array `(X, Y, Z)`, `(X, Y, Z, T)` or `(X, Y, Z, C)` and its affine (voxel → RAS mm).
+
+        Args:
+            data: The array.
+            affine: Where its voxels lie.
+            synthetic: Whether a model made it.
+            channels: Names of the fourth axis, where that is colour and not time.
+            space: What the affine's positions are; see `Geometry`.
+
+        Raises:
+            ScanweaveError: The axes are not those, or the affine cannot be inverted.
+        """
         array = np.asarray(data)
+        if channels is not None and (array.ndim != 4 or array.shape[3] != len(channels)):
+            raise ScanweaveError(
+                "data",
+                f"has the shape {array.shape} for {len(channels)} channels",
+                "Pass (X, Y, Z, C), a name for each",
+            )
         if array.ndim not in (3, 4):
             raise ScanweaveError("data", f"a scan has 3 or 4 axes, not {array.ndim}", "Pass (X, Y, Z) or (X, Y, Z, T)")
-        geometry = Geometry.of(array.shape, affine)
+        geometry = Geometry.of(array.shape, affine, space)
         if geometry.fault:
             raise ScanweaveError("affine", geometry.fault, "Pass an invertible 4 × 4 voxel-to-millimetre affine")
-        return cls(geometry, lambda: array, frames=array.shape[3] if array.ndim == 4 else None, synthetic=synthetic)
+        frames = array.shape[3] if array.ndim == 4 and channels is None else None
+        return cls(geometry, lambda: array, frames=frames, synthetic=synthetic, channels=channels)
 
     def __repr__(self) -> str:
-        spacing = "×".join(f"{length:.3g}" for length in self.geometry.spacing)
+        steps = "×".join(f"{length:.3g}" for length in self.geometry.spacing)
+        spacing = f"at {steps} mm" if self.geometry.spacing_known else "of unknown spacing"
+        place = self.geometry.orientation if self.geometry.is_placed else self.what
         made = ", synthetic" if self.synthetic else ""
         where = f", {self.path}" if self.path else ""
-        return f"<Scan {self.size} at {spacing} mm, {self.geometry.orientation}{made}{where}>"
+        return f"<Scan {self.size} {spacing}, {place}{made}{where}>"
 
     @property
     def size(self) -> str:
         """Its shape in words, such as `"240×240×155"`."""
-        return "×".join(map(str, self.geometry.shape)) + (f"×{self.frames}" if self.frames else "")
+        last = self.frames or len(self.channels or ())
+        return "×".join(map(str, self.geometry.shape)) + (f"×{last}" if last else "")
+
+    @property
+    def what(self) -> str:
+        """What it is in a word: `"volume"`, `"series"`, `"slice"`, `"film"` or, in colour, `"photograph"`."""
+        if self.frames:
+            return "series"
+        if self.geometry.shape[2] > 1:
+            return "volume"
+        if self.geometry.is_placed:
+            return "slice"
+        return "photograph" if self.channels else "film"
+
+    def grey(self) -> Scan:
+        """The same scan as one number a voxel: the luminance of red, green and blue; itself where it is one already.
+
+        Raises:
+            ScanweaveError: Its channels are other ones.
+        """
+        if self.channels is None:
+            return self
+        if self.channels != COLOURS:
+            named = ", ".join(self.channels)
+            raise ScanweaveError(self.path or "data", f"its channels are {named}, not colours", "Choose one of them")
+
+        def load() -> NDArray[np.generic]:
+            return np.asarray(self.load() @ np.array(LUMINANCE, dtype=np.float32), dtype=np.float32)
+
+        return replace(self, load=load, channels=None)
 
     @cached_property
     def data(self) -> NDArray[np.generic]:
-        """The array, `(X, Y, Z)` or `(X, Y, Z, T)`, in the units of the file."""
+        """The array, `(X, Y, Z)`, `(X, Y, Z, T)` or `(X, Y, Z, C)`, in the units of the file."""
         return self.load()
 
     def released(self) -> Scan:
@@ -71,17 +134,20 @@ class Scan:
         return replace(self)
 
     def channel(self, number: int) -> Scan:
-        """One channel of an image whose fourth axis holds sequences, not time, as a scan of its own.
+        """One channel of an image whose fourth axis holds scans or colours, not time, as a scan of its own.
 
         Raises:
             ScanweaveError: There is no such channel.
         """
-        if not 0 <= number < (self.frames or 1):
+        there = self.frames or len(self.channels or ()) or 1
+        if not 0 <= number < there:
             raise ScanweaveError(
                 self.path or "data",
-                f"has {self.frames or 1} channels, so no channel {number}",
+                f"has {there} channels, so no channel {number}",
                 "Check the file, or import the cohort again",
             )
-        if self.frames is None:
+        if self.frames is None and self.channels is None:
             return self
-        return replace(self, load=lambda: self.load()[..., number].copy(order="F"), frames=None, times=None)
+        return replace(
+            self, load=lambda: self.load()[..., number].copy(order="F"), frames=None, times=None, channels=None
+        )

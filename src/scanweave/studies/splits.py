@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,16 @@ class Splits:
         validation: Whether a fold is set aside for validation.
         seed: What the assignment was drawn from.
         assignment: Fold number of each patient.
+        stratify: Columns whose values are spread evenly over the folds, and
+        group: columns whose values are kept together in one fold, as they were named.
     """
 
     folds: int
     validation: bool
     seed: int
     assignment: Mapping[str, int]
+    stratify: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
 
     def patients(self, part: Part, fold: int) -> list[str]:
         """Patients of one part of one fold, sorted.
@@ -74,28 +79,71 @@ class Splits:
         return parts
 
 
-def make_splits(patients: Sequence[str], folds: int = 5, *, seed: int = 0, validation: bool = True) -> Splits:
+def make_splits(
+    patients: Sequence[str],
+    folds: int = 5,
+    *,
+    seed: int = 0,
+    validation: bool = True,
+    stratify: Mapping[str, str] | None = None,
+    group: Mapping[str, str] | None = None,
+) -> Splits:
     """Assign patients to `folds` folds of (almost) equal size; depends on the set of patients and the seed only.
 
+    Args:
+        patients: Whom to divide.
+        folds: Into how many parts.
+        seed: What the assignment is drawn from.
+        validation: Whether a fold is set aside for validation.
+        stratify: Stratum of each patient, such as an outcome: each is spread evenly over the folds.
+        group: Group of each patient, such as a hospital: none is in two folds, which then may differ in size.
+
     Raises:
-        ScanweaveError: Fewer patients than folds, or too few folds for three parts.
+        ScanweaveError: Fewer patients or groups than folds, or too few folds for three parts.
     """
     names = sorted(set(patients))
+    units = len({group[name] for name in names}) if group else len(names)
     least = 3 if validation else 2
-    if not least <= folds <= len(names):
+    if not least <= folds <= units:
+        of = "groups" if group else "patients"
         raise ScanweaveError(
             "folds",
-            f"{folds} folds of {len(names)} patients cannot be made",
-            f"Choose {least} to {len(names)} folds" if len(names) >= least else "Add patients",
+            f"{folds} folds of {units} {of} cannot be made",
+            f"Choose {least} to {units} folds" if units >= least else f"Add {of}",
         )
-    order = np.random.default_rng([seed, folds]).permutation(len(names)).tolist()
-    assignment = {names[i]: position % folds for position, i in enumerate(order)}
+    order = [names[i] for i in np.random.default_rng([seed, folds]).permutation(len(names)).tolist()]
+    if group:
+        assignment = _grouped(order, folds, stratify or {}, group)
+    else:
+        if stratify:
+            order.sort(key=lambda name: stratify[name])  # stable: drawn order within a stratum
+        assignment = {name: position % folds for position, name in enumerate(order)}
     return Splits(folds, validation, seed, assignment)
+
+
+def _grouped(order: Sequence[str], folds: int, stratify: Mapping[str, str], group: Mapping[str, str]) -> dict[str, int]:
+    """Groups, the largest first, each into the fold in which its strata are rarest; then the smallest fold."""
+    members: dict[str, list[str]] = {}
+    for name in order:
+        members.setdefault(group[name], []).append(name)
+    strata = sorted({stratify.get(name, "") for name in order})
+    total = Counter(stratify.get(name, "") for name in order)
+    held = np.zeros((folds, len(strata)))
+    assignment: dict[str, int] = {}
+    for names in sorted(members.values(), key=len, reverse=True):
+        own = Counter(stratify.get(name, "") for name in names)
+        share = np.array([own[stratum] / total[stratum] for stratum in strata])
+        costs = [float(((held[fold] + share) ** 2).sum() - (held[fold] ** 2).sum()) for fold in range(folds)]
+        fold = min(range(folds), key=lambda number: (round(costs[number], 12), number))
+        held[fold] += share
+        assignment |= dict.fromkeys(names, fold)
+    return assignment
 
 
 def write_splits(folder: Path, splits: Splits) -> None:
     """Write `splits.json` into a cohort folder."""
-    content = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
+    content: dict[str, object] = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
+    content |= {name: list(columns) for name in ("stratify", "group") if (columns := getattr(splits, name))}
     text = json.dumps({**content, "assignment": dict(splits.assignment)})  # one line: indenting 10^6 patients is slow
     with atomic_write(folder / FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -114,13 +162,14 @@ def read_splits(folder: Path) -> Splits | None:
     try:
         assignment = {str(patient): _whole(fold) for patient, fold in content["assignment"].items()}
         folds, validation, seed = _whole(content["folds"]), content["validation"], _whole(content["seed"])
+        by = [tuple(str(column) for column in content.get(name, ())) for name in ("stratify", "group")]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScanweaveError(path, f"not a description of splits ({error!r})", _ADVICE) from error
     if not isinstance(validation, bool):
         raise ScanweaveError(path, f"'validation' is {validation!r}, neither true nor false", _ADVICE)
     if not (3 if validation else 2) <= folds <= len(assignment):
         raise ScanweaveError(path, f"divides {len(assignment)} patients into {folds} folds", _ADVICE)
-    splits = Splits(folds, validation, seed, assignment)
+    splits = Splits(folds, validation, seed, assignment, *by)
     if any(not 0 <= fold < splits.folds for fold in splits.assignment.values()):
         raise ScanweaveError(path, f"assigns a patient to a fold outside 0 to {splits.folds - 1}", _ADVICE)
     return splits

@@ -44,7 +44,7 @@ def test_visits_are_studies_of_their_patient_in_order_of_time(tmp_path):
     study = cohort["7-v03"]
     assert (study.patient, study.table["year"], study.labels) == ("7", 2.5, {"stage": 2})
     assert set(study.table) == {"year", "sex", "bilirubin", "albumin"}
-    assert cohort.labels == ["stage"]
+    assert cohort.names("label") == ["stage"]
     schema = read_schema(cohort.folder)
     assert schema.time.source == "year"
     assert next(c for c in schema.columns if c.name == "bilirubin").unit == "mg/dl"
@@ -54,7 +54,7 @@ def test_what_is_said_overrules_what_is_inferred(tmp_path):
     said = "Patient ID=-,year=feature,stage=label category,albumin=number g/l,sex=-"
     cohort = cohort_of(tmp_path, visits(), said)
     assert len(cohort.patients) == 90
-    assert cohort.variables == ["year", "bilirubin", "albumin"]
+    assert cohort.names("table") == ["year", "bilirubin", "albumin"]
     assert next(iter(cohort)).labels["stage"] in ("1", "2", "3")
     assert next(c.unit for c in read_schema(cohort.folder).columns if c.name == "albumin") == "g/l"
 
@@ -63,7 +63,7 @@ def test_a_heading_with_a_comma_is_named_in_quotes(tmp_path):
     frame = visits().rename(columns={"albumin": "albumin, serum"})
     cohort = cohort_of(tmp_path, frame, '"albumin, serum"=number g/l, stage=label')
     column = next(c for c in read_schema(cohort.folder).columns if c.source == "albumin, serum")
-    assert (column.unit, cohort.labels) == ("g/l", ["stage"])
+    assert (column.unit, cohort.names("label")) == ("g/l", ["stage"])
 
 
 def test_what_is_missing_is_absent(tmp_path):
@@ -86,7 +86,7 @@ def test_a_table_of_images_is_still_one(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(b"")
     (tmp_path / "table.csv").write_text("case,t1,age\na,a.nii.gz,31\n")
     cohort = import_cohort(tmp_path / "table.csv", tmp_path / "cohort", say=lambda line: None)
-    assert cohort.sequences == ["t1"]
+    assert cohort.names("scan") == ["t1"]
 
 
 def test_options_for_images_are_refused(tmp_path):
@@ -119,7 +119,7 @@ class TestNewPatients:
         new, told = told_like(tmp_path, "Patient ID,year,sex,bilirubin,albumin,site\n1,0,m,2,3,x\n", first)
         assert "absent: 'bilirubin [mg/dl]': is it the column 'bilirubin'?" in told
         assert "absent: 'stage'" not in told  # which is what shall be answered
-        assert new.variables == ["year", "sex", "albumin"]
+        assert new.names("table") == ["year", "sex", "albumin"]
 
     def test_what_is_said_comes_first_and_the_rest_stays(self, tmp_path):
         first = cohort_of(tmp_path, visits(), "stage=label category")

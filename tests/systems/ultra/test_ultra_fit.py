@@ -101,7 +101,7 @@ def test_predictions_are_written_to_a_cohort_that_tells_their_source(cohort, fit
     done = sw.predict(fitted.run.folder, cohort, tmp_path / "out", studies=studies, targets=["bin2", "iodine"])
     assert (done.made, done.failed) == ({"scan": 4}, {})
     made = Cohort.open(done.folder)
-    assert made.sequences == ["bin2", "iodine"]
+    assert made.names("scan") == ["bin2", "iodine"]
     image = nib.load(done.folder / "sub-000000" / "sub-000000_iodine_synthetic.nii.gz")
     about = json.loads(image.header.extensions[0].get_content())
     assert (about["target"], about["sources"]) == ("iodine", ["sinogram:ct"])

@@ -18,24 +18,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.files import atomic_write
-from scanweave.studies.checks.grid_check import grid_findings
+from scanweave.studies.checks.grid_check import grid_findings, mask_fault
 from scanweave.studies.checks.last_check import VERDICTS as FILE
 from scanweave.studies.checks.last_check import VERDICTS_FORMAT as FORMAT
 from scanweave.studies.checks.last_check import LastCheck, keep_last_check
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
-from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, scan_findings
+from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.columns import KINDS, Column, cells, file_cells
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.formats.file_states import file_state
-from scanweave.studies.formats.image_reader import read_scan
-from scanweave.studies.formats.sinogram_hdf5 import read_sinogram
+from scanweave.studies.geometry import Geometry
 from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -63,6 +63,8 @@ class Evidence:
         frames: Frames of each scan that is a series.
         prints: Fingerprint of each scan's voxels.
         profile: How its images look.
+        depths: Voxels along the shortest axis of each scan that is no film.
+        values: The numbers in each label map, up to `MOST_VALUES`.
     """
 
     study: str
@@ -71,13 +73,15 @@ class Evidence:
     frames: dict[str, int] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
     profile: Profile = field(default_factory=Profile)
+    depths: dict[str, int] = field(default_factory=dict)
+    values: dict[str, list[int]] = field(default_factory=dict)
 
 
 def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
     """Check one study, a row of a manifest, on its own.
 
     Args:
-        row: `study`, `patient`, `scan:<name>`, `mask:<name>`, `sinogram:<name>`.
+        row: `study`, `patient` and the columns of `studies.columns`.
         root: Folder that the paths are relative to.
     """
     return judge([examine(row, root)])[0]
@@ -137,7 +141,7 @@ def check_all(
         from scanweave.studies.tables.table_check import check_table
 
         columns = check_table(cohort)
-    done = LastCheck(found, columns, tables, bool(cohort.labels))
+    done = LastCheck(found, columns, tables, bool(cohort.names("label")))
     try:
         keep_last_check(cohort.folder, done)
     except ScanweaveError as error:
@@ -147,80 +151,127 @@ def check_all(
 
 def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     """Open every file of one study and note what it shows."""
-    paths = image_paths(row)
-    scans: dict[str, Scan] = {}
+    opened: dict[Column, Scan] = {}
     findings: list[Finding] = []
-    for column, path in paths.items():
-        name = column.removeprefix("scan:")
+    for column, cell in cells(row):
+        if not column.kind.files:
+            continue
         try:
-            if name.startswith("sinogram:"):
-                doubts = read_sinogram(root / path).doubts()
-                findings += [Finding("counts", "suspect", words, done, name) for words, done in doubts]
-            else:
-                scans[name] = read_scan(root / path)
+            if column.kind.image:
+                opened[column] = column.kind.read(root / str(cell))
+            elif column.kind.check:
+                findings += [one.of(column.shown) for one in resolve(column.kind.check)(root / str(cell))]
         except ScanweaveError as error:
-            findings.append(_refusal(error).of(name))
+            findings.append(_refusal(error).of(column.shown))
     study, patient = str(row["study"]), str(row["patient"])
-    findings += [note.of(name) for name, scan in scans.items() for note in scan.notes]
-    images = {name: scan for name, scan in scans.items() if not name.startswith("mask:")}
+    findings += [note.of(column.shown) for column, scan in opened.items() for note in scan.notes]
+    images = {column.name: scan for column, scan in opened.items() if column.kind is KINDS["scan"]}
     if not images:
-        if not paths and not _has_table(row):
-            reason = "has neither scan nor table"
+        if not any(True for _ in cells(row)):
+            reason = "has no scan, report, label or table"
             findings.append(Finding("empty", "refused", reason, "Leave it out, or add its images"))
         return Evidence(study, patient, tuple(findings))
-    grid = reference_grid(Study(study, patient, images))
-    reference = next(name for name, scan in sorted(images.items()) if scan.geometry is grid)
-    found = grid_findings({name: scan.geometry for name, scan in scans.items()}, reference)
-    measured = any(column.startswith("sinogram:") for column in paths)  # then a slice is all that there can be
+    placed = {name: scan for name, scan in images.items() if scan.geometry.is_placed}
+    grid = reference_grid(Study(study, patient, placed)) if placed else None
+    found = _examine_grids(opened, images, grid)
+    measured = any(column.kind is KINDS["sinogram"] for column, _ in cells(row))  # a slice is all that there can be
     findings += [finding for finding in found if not (measured and finding.kind == "slices")]
-    prints, samples = _examine_voxels(scans, lattice(grid), findings)
-    frames = {name: scan.frames for name, scan in images.items() if scan.frames}
-    return Evidence(study, patient, tuple(findings), frames, prints, profile(samples) if samples else Profile())
+    seen = _examine_voxels(opened, None if grid is None else lattice(grid), findings)
+    return Evidence(
+        study,
+        patient,
+        tuple(findings),
+        frames={name: scan.frames for name, scan in images.items() if scan.frames},
+        prints=seen.prints,
+        profile=profile(seen.samples) if seen.samples else Profile(),
+        depths={} if measured else {name: min(scan.geometry.shape) for name, scan in placed.items()},
+        values=seen.values,
+    )
+
+
+def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], grid: Geometry | None) -> list[Finding]:
+    """What is peculiar about the grids of a study; films lie on grids of their own, on which their masks must lie."""
+    flat = [scan.geometry for scan in images.values() if not scan.geometry.is_placed]
+    grids = {column.shown: scan.geometry for column, scan in opened.items()}
+    masks = {
+        column.shown
+        for column, scan in opened.items()
+        if column.kind is KINDS["mask"] and (grid is None or not scan.geometry.is_placed)
+    }
+    faults = [(name, mask_fault(grids[name], flat)) for name in sorted(masks)]
+    findings = [fault.of(name) for name, fault in faults if fault]
+    compared = {name: one for name, one in grids.items() if name not in masks}
+    reference = next((name for name, scan in sorted(images.items()) if scan.geometry is grid), None)
+    return findings + grid_findings(compared, reference)
 
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
     """The verdict on each study, in the light of the others."""
-    series, copies = _series(evidence), _copies(evidence)
+    series, copies, flat = _series(evidence), _copies(evidence), _flat(evidence)
     exchanged = swapped([e.profile for e in evidence])
     return [
-        Verdict(e.study, (*e.findings, *series[e.study], *copies[e.study], *((swap,) if swap else ())))
+        Verdict(e.study, (*e.findings, *flat[e.study], *series[e.study], *copies[e.study], *((swap,) if swap else ())))
         for e, swap in zip(evidence, exchanged, strict=True)
     ]
 
 
 def image_paths(row: Mapping[str, Any]) -> dict[str, str]:
-    """The present `scan:<name>`, `mask:<name>` and `sinogram:<name>` fields of a manifest row."""
-    kinds = ("scan:", "mask:", "sinogram:")
-    return {str(c): str(v) for c, v in row.items() if str(c).startswith(kinds) and not pd.isna(v)}
+    """The files of a manifest row by column: `scan:<name>`, `mask:<name>`, `sinogram:<name>`, `report`, `boxes`."""
+    return file_cells(row)
 
 
 def _has_table(row: Mapping[str, Any]) -> bool:
-    return any(str(c).startswith(("table:", "label:")) and not pd.isna(v) for c, v in row.items())
+    return any(not column.kind.files for column, _ in cells(row))
+
+
+@dataclass
+class _Seen:
+    """What the voxels of a study's images showed."""
+
+    prints: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, NDArray[np.floating]] = field(default_factory=dict)
+    values: dict[str, list[int]] = field(default_factory=dict)
 
 
 def _examine_voxels(
-    scans: Mapping[str, Scan], positions: NDArray[np.floating], findings: list[Finding]
-) -> tuple[dict[str, str], dict[str, NDArray[np.floating]]]:
-    """Read one image after the other and hold none; fills `findings`."""
-    prints: dict[str, str] = {}
-    samples: dict[str, NDArray[np.floating]] = {}
-    for name, scan in scans.items():
+    opened: Mapping[Column, Scan], positions: NDArray[np.floating] | None, findings: list[Finding]
+) -> _Seen:
+    """Read one image after the other and hold none; fills `findings`. Films have no value at `positions`."""
+    seen = _Seen()
+    for column, scan in opened.items():
         try:
             data = scan.load()
         except ScanweaveError as error:
-            findings.append(_refusal(error).of(name))
+            findings.append(_refusal(error).of(column.shown))
             continue
-        if name.startswith("mask:"):
-            findings += [finding.of(name) for finding in mask_findings(data)]
+        if column.kind is KINDS["mask"]:
+            findings += [finding.of(column.shown) for finding in mask_findings(data)]
+            seen.values[column.name] = mask_values(data)
             continue
         data, found = scan_findings(data)
-        findings += [finding.of(name) for finding in found]
-        if not any(finding.status == "refused" for finding in found):
-            prints[name] = fingerprint(data)
+        findings += [finding.of(column.shown) for finding in found]
+        if any(finding.status == "refused" for finding in found):
+            continue
+        seen.prints[column.name] = fingerprint(data)
+        if positions is not None and scan.geometry.is_placed:
             values = sample(data, scan.geometry, positions)
             if np.isfinite(values).any():
-                samples[name] = values
-    return prints, samples
+                seen.samples[column.name] = values
+    return seen
+
+
+def _flat(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
+    """Single slices of a scan that is a volume in most studies."""
+    have = Counter(name for e in evidence for name in e.depths)
+    deep = Counter(name for e in evidence for name, depth in e.depths.items() if depth > 1)
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for e in evidence:
+        for name, depth in e.depths.items():
+            others = any(own > 1 for own in e.depths.values())
+            if depth == 1 and (2 * deep[name] > have[name] or (others and have[name] == 1)):
+                words = "a single slice where a volume is expected"
+                found[e.study].append(Finding("slices", "refused", words, "Leave it out: a volume is needed", name))
+    return found
 
 
 def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
@@ -282,6 +333,22 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
     except ScanweaveError as error:
         say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
     return [judged[study] for study in rows]
+
+
+def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
+    """The numbers that the last check saw in a label map of any study of the cohort; None if it was never checked.
+
+    Raises:
+        ScanweaveError: The verdicts of the last check are damaged.
+    """
+    path = cohort.folder / FILE
+    if not path.exists():
+        return None
+    kept, own = _opened(path), set(cohort.studies)
+    evidence = [
+        _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items() if study in own
+    ]
+    return sorted({value for one in evidence for value in one.values.get(mask, ())})
 
 
 def _files(row: Mapping[str, Any], root: Path) -> str:

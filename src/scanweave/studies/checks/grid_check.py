@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,30 +16,52 @@ SMALLEST_MM, LARGEST_MM = 20.0, 3000.0
 """Longest side of a body part in a scanner; outside of it the affine is not in millimetres. Whole-body PET is 2 m."""
 
 
-def grid_findings(grids: Mapping[str, Geometry], reference: str) -> list[Finding]:
+def grid_findings(grids: Mapping[str, Geometry], reference: str | None) -> list[Finding]:
     """What is peculiar about the grids of a study's images, of which `reference` gives the grid to work on.
+
+    Films are no places in the patient: each is judged alone.
 
     Args:
         grids: Grid of each scan (`"t1"`) and label map (`"mask:lesion"`).
-        reference: Name of the reference scan.
+        reference: Name of the reference scan; None where all are films.
     """
     findings = [finding.of(name) for name, grid in grids.items() for finding in _own(grid)]
-    axes = {name: grid.orientation for name, grid in grids.items()}
+    placed = {name: grid for name, grid in grids.items() if grid.is_placed}
+    axes = {name: grid.orientation for name, grid in placed.items()}
     if len(set(axes.values())) > 1:
         named = ", ".join(f"{_listed(axes, code)} {code}" for code in dict.fromkeys(axes.values()))
         findings.append(Finding("orientation", "repaired", f"mixed orientation: {named}", "reoriented, exact"))
-    base = grids[reference].oriented()
-    for name, grid in grids.items():
+    if reference is None:
+        return findings
+    base = placed[reference].oriented()
+    for name, grid in placed.items():
         if name != reference:
             findings += [finding.of(name) for finding in _pair(grid.oriented(), base, reference)]
     return findings
 
 
+def mask_fault(grid: Geometry, films: Sequence[Geometry]) -> Finding | None:
+    """Why a label map cannot be laid on any of a study's films; None if it can."""
+    if any(grid.matches(film) for film in films):
+        return None
+    if not films:
+        words, step = "a label map without a place in the patient", "Save it on the grid of its scan, as NIfTI"
+    elif grid.shape in {film.shape for film in films}:
+        words = f"its axes run {grid.orientation}, those of the film {films[0].orientation}"
+        step = "Save it as the film is: columns from the left, rows from the top"
+    else:
+        sizes = " or ".join(dict.fromkeys(_size(film) for film in films))
+        words, step = f"its grid {_size(grid)} is not that of its film, {sizes}", "Draw it on the film itself"
+    return Finding("grid", "refused", words, step)
+
+
 def _own(grid: Geometry) -> list[Finding]:
     findings = []
-    if min(grid.shape) < LEAST_SLICES:
-        words = f"only {min(grid.shape)} slices" if min(grid.shape) > 1 else "a single slice"
+    if 1 < min(grid.shape) < LEAST_SLICES:
+        words = f"only {min(grid.shape)} slices"
         findings.append(Finding("slices", "refused", words, "Leave it out: a volume is needed"))
+    if not grid.spacing_known:
+        return findings
     longest = float(np.max(np.array(grid.shape) * grid.spacing))
     if not SMALLEST_MM <= longest <= LARGEST_MM:
         unit = "metres or centimetres" if longest < SMALLEST_MM else "micrometres"
@@ -73,9 +95,12 @@ def _listed(axes: Mapping[str, str], code: str) -> str:
     return " ".join(name for name, own in axes.items() if own == code)
 
 
+def _size(grid: Geometry) -> str:
+    return "×".join(str(n) for n in grid.shape)
+
+
 def _text(grid: Geometry) -> str:
-    shape = "×".join(str(n) for n in grid.shape)
-    return f"{shape} at {'×'.join(f'{step:.3g}' for step in grid.spacing)} mm"
+    return f"{_size(grid)} at {'×'.join(f'{step:.3g}' for step in grid.spacing)} mm"
 
 
 def _volume(grid: Geometry) -> float:

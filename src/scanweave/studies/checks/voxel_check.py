@@ -13,6 +13,8 @@ from scanweave.studies.preparing.repairs import finite
 
 EMPTY_SHARE = 1e-3
 """An image of which fewer voxels than this differ from its lowest value shows next to nothing."""
+MOST_VALUES = 256
+"""Numbers above which what is in a label map is not noted."""
 WHOLE = 2**18
 """Voxels up to which an image is hashed whole."""
 
@@ -42,6 +44,15 @@ def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
         words = "a label map with fractional or negative numbers"
         findings.append(Finding("labels", "suspect", words, "Check that it is a label map and not an image"))
     return findings
+
+
+def mask_values(data: NDArray[np.generic]) -> list[int]:
+    """Return the numbers of a label map, sorted; none where they are no labels, or more than `MOST_VALUES`."""
+    if data.size == 0 or not 0 <= float(data.min()) <= float(data.max()) < 2**16:
+        return []
+    counts = np.bincount(np.asarray(data, dtype=np.uint16).ravel())
+    values = np.flatnonzero(counts).tolist()
+    return values if len(values) <= MOST_VALUES else []
 
 
 def fingerprint(data: NDArray[np.generic]) -> str:

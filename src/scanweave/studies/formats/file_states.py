@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanweave.studies.formats.image_reader import split_channel
+from scanweave.studies.formats.image_reader import split_part
 
 
 def file_state(path: Path) -> list[int]:
-    """Size [bytes] and change time [ns] of an image, of `FILE` for its channel `FILE#k`; `[]` where it is absent."""
+    """Size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]` where it is absent."""
     try:
-        about = split_channel(path)[0].stat()
+        about = split_part(path)[0].stat()
     except (OSError, ValueError):  # a name that no file can have
         return []
     return [about.st_size, about.st_mtime_ns]

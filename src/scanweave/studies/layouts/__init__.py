@@ -27,6 +27,7 @@ def list_studies(
     rename: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
     patient: str | None = None,
+    columns: Mapping[str, Said] | None = None,
 ) -> Listing:
     """Find the studies of `src` without opening an image.
 
@@ -36,16 +37,22 @@ def list_studies(
         rename: What words of file names mean, such as `{"fla": "flair", "T1POST": "t1c", "scout": "-"}`.
         leave_out: Names of studies to drop, as a shell would match them.
         patient: A regular expression that finds the patient in the name of a study, in its first group if it has one.
+        columns: What the user says of columns of a table, by heading: `label`, `patient`, `study`, `split`, `feature`
+            or `-`.
 
     Raises:
         ScanweaveError: No layout fits, or several do; a pattern fits nothing.
     """
-    sources, names = [src] if isinstance(src, str | Path) else src, Names(rename)
+    roles = {heading: str(told.role) for heading, told in (columns or {}).items() if told.role is not None}
+    sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles)
     if not sources:
         raise ScanweaveError("SRC", "no folder or table is named", "Such as: scanweave cohort import SRC --out COHORT")
     listings = [_listed(Path(one), layout, names) for one in sources]
     listing = listings[0] if len(listings) == 1 else joined(listings)
     listing.idle = names.idle
+    if names.roles:
+        heading = next(iter(names.roles))
+        raise ScanweaveError("--columns", f"no table here has a column '{heading}'", "Name one as it is headed")
     listing.leave_out(leave_out)
     if patient is not None:
         listing.assign_patients(patient)
@@ -84,8 +91,8 @@ def import_cohort(
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
 
-    A table without images is a clinical one: see `tables.importing.import_table`, which `columns`, `like`
-    and `sheet` are for.
+    A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like` and
+    `sheet` are for.
 
     No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
     out, and what is doubtful.
@@ -104,9 +111,9 @@ def import_cohort(
             )
         one = src if isinstance(src, str | Path) else src[0]
         return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, say=say)
-    if columns or like is not None or sheet is not None:
-        raise ScanweaveError("cohort import", "--columns, --like and --sheet are for clinical tables", "Leave them out")
-    listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient)
+    if like is not None or sheet is not None:
+        raise ScanweaveError("cohort import", "--like and --sheet are for clinical tables", "Leave them out")
+    listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient, columns=columns)
     cohort = listing.write(out, name)
     for line in listing.report():
         say(line)

@@ -12,6 +12,7 @@ from scanweave.files import read_json
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names, slug
+from scanweave.studies.mask_targets import parse_structures
 
 ABOUT = "dataset.json"
 CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -56,8 +57,10 @@ def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int
 
 def list_nnunet(src: Path, names: Names) -> Listing:
     """Studies of `imagesTr/CASE_0000.nii.gz` (split train) and `imagesTs` (test), labels of `labelsTr`, `labelsTs`."""
-    channels = channel_names(src, read_about(src), names)
+    about = read_about(src)
+    channels = channel_names(src, about, names)
     listing = Listing("nnunet", src)
+    listing.structures["label"] = parse_structures(about.get("labels"))
     for folder, split in (("imagesTr", "train"), ("imagesTs", "test")):
         for parts in images(src / folder) if (src / folder).is_dir() else ():
             path, match = "/".join((folder, *parts)), CHANNEL.fullmatch(stem(parts[-1]))
@@ -84,6 +87,7 @@ def list_decathlon(src: Path, names: Names) -> Listing:
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("decathlon", src)
+    listing.structures["label"] = parse_structures(about.get("labels"))
     for key, split in (("training", "train"), ("test", "test")):
         entries = about.get(key) or []
         if not isinstance(entries, list):

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.formats.image_reader import suffix
+from scanweave.studies.formats.image_reader import ARRAY_SUFFIXES, FILM_SUFFIXES, VOLUME_SUFFIXES, suffix
+from scanweave.studies.layouts.array_archive import list_arrays
 from scanweave.studies.layouts.bids import DATATYPES, list_bids
+from scanweave.studies.layouts.class_folders import classes_in, list_classes
 from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
+from scanweave.studies.layouts.folder_pairs import list_pairs, pairs_in
 from scanweave.studies.layouts.folders import list_flat, list_folders
 from scanweave.studies.layouts.listing import Listing, images, stem
 from scanweave.studies.layouts.names import Names
-from scanweave.studies.layouts.table import list_table
+from scanweave.studies.layouts.table import list_table, table_in
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "nnunet": list_nnunet,
@@ -20,6 +23,9 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "bids": list_bids,
     "folders": list_folders,
     "flat": list_flat,
+    "pairs": list_pairs,
+    "classes": list_classes,
+    "arrays": list_arrays,
     "table": list_table,
 }
 """Every layout by the name that `--layout` takes."""
@@ -34,7 +40,9 @@ def detect(src: Path) -> str:
     if src.is_file():
         if src.suffix.lower() in (".csv", ".tsv"):
             return "table"
-        raise ScanweaveError(src, "a file, but not a .csv or .tsv table", "Name the folder that holds the studies")
+        if suffix(src) in ARRAY_SUFFIXES:
+            return "arrays"
+        raise ScanweaveError(src, "a file, but no .csv, .tsv or .npz", "Name the folder that holds the studies")
     if not src.is_dir():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
     found = list(_special(src)) or list(_plain(src))
@@ -62,7 +70,20 @@ def _special(src: Path) -> Iterator[str]:
 
 
 def _plain(src: Path) -> Iterator[str]:
-    if any(suffix(path.name) and not path.name.startswith(".") for path in src.iterdir() if path.is_file()):
+    files = [path for path in src.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if pairs_in(src):
+        yield "pairs"
+        return
+    if table_in(src) is not None:
+        yield "table"
+        return
+    if classes_in(src):
+        yield "classes"
+        return
+    if [suffix(path.name) for path in files if suffix(path.name)] == list(ARRAY_SUFFIXES):
+        yield "arrays"
+        return
+    if any(suffix(path.name) in VOLUME_SUFFIXES + FILM_SUFFIXES for path in files):
         yield "flat"
     if any(len(parts) > 1 for parts in images(src)):
         yield "folders"

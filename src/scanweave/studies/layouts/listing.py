@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -14,12 +14,11 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
-from scanweave.studies.formats.image_reader import suffix
+from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
+from scanweave.studies.formats.image_reader import VOLUME_SUFFIXES, is_film, suffix
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.wording import count, studies
 
-SHOWING = ("scan:", "sinogram:")
-"""Columns of which a study must have one."""
 SHOWN = 5
 """How many file names of a kind are named when files are left out."""
 
@@ -39,6 +38,8 @@ class Listing:
         called: File that was left out → its name without that of its study.
         doubts: Patient → folders taken for sessions that are not named as sessions are.
         idle: Spellings of `--rename` that fit no name.
+        structures: Mask → what it shows → its numbers, where the source says so.
+        remarks: What else the user should know.
     """
 
     layout: str
@@ -51,6 +52,8 @@ class Listing:
     called: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
     idle: list[str] = field(default_factory=list)
+    structures: dict[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """The row of a study, made on first use."""
@@ -126,15 +129,18 @@ class Listing:
                 f"{clashes[0]}{more}",
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
             )
-        rows = [row for _, row in sorted(self.studies.items()) if any(c.startswith(SHOWING) for c in row)]
-        columns = {column for row in rows for column in row if ":" in column}
-        kinds = ("sinogram:", "scan:", "mask:", "label:", "table:")
-        ordered = [c for kind in kinds for c in sorted((c for c in columns if c.startswith(kind)), key=display_order)]
-        plain = [c for c in ("split", "report", "boxes") if any(c in row for row in rows)]
-        whole = [{c: row.get(c) for c in ("study", "patient", *plain, *ordered)} for row in rows]
-        for column in ordered:
-            if column.startswith(("label:", "table:")):
-                _as_numbers(whole, column)
+        rows = [row for _, row in sorted(self.studies.items()) if _is_study(row)]
+        order = list(KINDS)
+        columns = sorted(
+            {column for row in rows for column in columns_of(row)},
+            key=lambda column: (order.index(column.kind.name), display_order(column.heading)),
+        )
+        split = [c for c in WHO if c not in ("study", "patient") and any(c in row for row in rows)]
+        headings = ["study", "patient", *split, *(column.heading for column in columns)]
+        whole = [{heading: row.get(heading) for heading in headings} for row in rows]
+        for column in columns:
+            if not column.kind.files and column.kind.name != "text":
+                _as_numbers(whole, column.heading)
         return whole
 
     def write(self, out: str | Path, name: str | None = None) -> Cohort:
@@ -147,36 +153,47 @@ class Listing:
         if not rows:
             raise ScanweaveError(
                 self.root,
-                f"no study with a known sequence was found in the {self.layout} layout{self._hint()}",
+                f"no study with an image that is known by its name was found in the {self.layout} layout{self._hint()}",
                 "Map your names by --rename WORD=name, or name the layout by --layout",
             )
         root = str(self.root.resolve())
         return Cohort.create(
-            out, rows, root=root, name=name or self.root.resolve().name, source=root, layout=self.layout
+            out,
+            rows,
+            root=root,
+            name=name or self.root.resolve().name,
+            source=root,
+            layout=self.layout,
+            structures=self.structures,
         )
 
     def report(self) -> list[str]:
         """The listing in words: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
-        scans = Counter(c.partition(":")[2] for row in rows for c, v in row.items() if c.startswith("scan:") and v)
-        masks = Counter(c for row in rows for c, v in row.items() if c.startswith("mask:") and v)
-        measured = Counter(c for row in rows for c, v in row.items() if c.startswith("sinogram:") and v)
-        order = sorted(scans, key=lambda n: display_order(f"scan:{n}"))
+        there = Counter(column for row in rows for column, _ in cells(row))
+        scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
+        films = {column for column, cell in scans if is_film(cell)}
+        order = list(KINDS)
+        shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
         whom = count(len({row["patient"] for row in rows}), "patient")
-        parts = [
-            f"{studies(len(rows))} of {whom} in {self.layout} layout",
-            *(f"{name} {n}" for name, n in sorted(measured.items())),
-            *(f"{name} {scans[name]}" for name in order),
+        parts = [f"{studies(len(rows))} of {whom} in {self.layout} layout"]
+        parts += [
+            f"{'film ' if column in films else ''}{column.shown} {there[column]}"
+            for column in shown
+            if column.kind.name != "table"
         ]
-        lines = [" · ".join([*parts, *(f"{name} {n}" for name, n in sorted(masks.items()))])]
+        variables = sum(column.kind.name == "table" for column in shown)
+        parts += [count(variables, "variable")] if variables and self.layout == "table" else []
+        lines = [" · ".join(parts)]
         for column in sorted(self.mapping, key=lambda c: (c.startswith("mask:"), display_order(c))):
             spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
             more = ", …" if len(self.mapping[column]) > SHOWN else ""
             lines.append(f"  {column} ← {', '.join(spellings)}{more}")
         lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
-        bare = [name for name, row in self.studies.items() if not any(c.startswith(SHOWING) for c in row)]
+        bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
-            lines.append(f"  left out, without any known sequence: {studies(len(bare))} ({', '.join(bare[:SHOWN])})")
+            some = ", ".join(bare[:SHOWN])
+            lines.append(f"  left out, without any image that is known by its name: {studies(len(bare))} ({some})")
         namesakes = list(self._namesakes())
         lines += [
             f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
@@ -190,6 +207,7 @@ class Listing:
                 f"  note: {some} are taken for sessions of one patient, {patient}. If they are patients, import the "
                 f"folder {patient} itself, or say who is who by --patient REGEX"
             )
+        lines += [f"  note: {remark}" for remark in self.remarks]
         lines += [f"  note: --rename {spelling} fits no name" for spelling in self.idle]
         if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
@@ -218,7 +236,16 @@ class Listing:
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the images below a folder, as their parts, sorted; hidden ones and loops of links are passed over."""
+    """Paths of the images below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+
+    Where there are volumes, pictures beside them are previews and no images.
+    """
+    found = list(_images(folder))
+    volumes = [parts for parts in found if suffix(parts[-1]) in VOLUME_SUFFIXES]
+    yield from volumes or found
+
+
+def _images(folder: Path) -> Iterator[tuple[str, ...]]:
     seen: set[tuple[int, int]] = set()
 
     def walk(path: str, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -243,7 +270,7 @@ def images(folder: Path) -> Iterator[tuple[str, ...]]:
 
 def stem(name: str) -> str:
     """A file name without its image suffix."""
-    return name[: -len(suffix(name) or "")]
+    return name[: len(name) - len(suffix(name) or "")]
 
 
 def without_prefix(text: str, prefix: str) -> str:
@@ -268,9 +295,8 @@ def joined(listings: Sequence[Listing]) -> Listing:
         for name, row in listing.studies.items():
             if name in whole.studies:
                 raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
-            is_image = {c: c.startswith((*SHOWING, "mask:")) or c in ("report", "boxes") for c in row}
             whole.studies[name] = {
-                c: prefix + v if is_image[c] and not v.startswith("/") else v for c, v in row.items()
+                c: prefix + v if _is_path(parse_column(c)) and not v.startswith("/") else v for c, v in row.items()
             }
         for column, spellings in listing.mapping.items():
             whole.mapping[column].update(spellings)
@@ -280,12 +306,25 @@ def joined(listings: Sequence[Listing]) -> Listing:
         whole.clashes.update(listing.clashes)
         whole.names.update(listing.names)
         whole.doubts.update(listing.doubts)
+        whole.structures.update(listing.structures)
+        whole.remarks += listing.remarks
     return whole
+
+
+def _is_study(row: Mapping[str, Any]) -> bool:
+    """Whether a row holds anything that a study is worth having for."""
+    return any(column.kind.shows for column, _ in cells(row))
+
+
+def _is_path(column: Column | None) -> bool:
+    return column is not None and column.kind.files
 
 
 def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
     """Turn a column of text into numbers, if all of it are and would be written just so: `007` and `1.10` are names."""
     texts = [row[column] for row in rows if row[column] is not None]
+    if not all(isinstance(text, str) for text in texts):
+        return
     kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in texts)), None)
     for row in rows:
         if kind is not None and row[column] is not None:

@@ -79,12 +79,14 @@ class Names:
 
     Args:
         rename: What the user calls things: spelling → name, `mask:name`, or `-` to leave such files out.
+        roles: What the user says that columns of a table are: heading → role.
 
     Raises:
         ScanweaveError: A name cannot be a file name.
     """
 
-    def __init__(self, rename: Mapping[str, str] | None = None) -> None:
+    def __init__(self, rename: Mapping[str, str] | None = None, roles: Mapping[str, str] | None = None) -> None:
+        self.roles = dict(roles or {})
         self._own = {tuple(w.text for w in words(key)): _column(key, value) for key, value in (rename or {}).items()}
         self._idle = {tuple(w.text for w in words(key)): f"{key}={value}" for key, value in (rename or {}).items()}
 

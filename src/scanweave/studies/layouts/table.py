@@ -5,20 +5,33 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.formats.image_reader import split_channel, suffix
-from scanweave.studies.layouts.listing import Listing
+from scanweave.studies.columns import WHO, parse_column
+from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, split_part, suffix
+from scanweave.studies.layouts.folder_pairs import ONLY
+from scanweave.studies.layouts.listing import Listing, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 
 STUDY = ("study", "case", "case_id", "study_id", "id", "subject", "subject_id", "participant_id", "patient")
-PATIENT = ("patient", "patient_id", "subject", "subject_id", "participant_id")
-KINDS = ("scan", "mask", "label", "table")
+PICTURE = ("image", "image_id", "image_name", "filename", "file_name", "file", "path", "dicom_id", "image index")
+"""Headings that name images, and so studies where no other heading does."""
+PATIENT = ("patient", "patient_id", "subject", "subject_id", "participant_id", "patient id", "patientid")
+LABELS = ("label", "class", "target", "diagnosis")
+"""Headings of what is to be predicted."""
+REPORTS = ("report", "findings", "impression", "indication", "comparison", "history", "technique", "report_text")
+"""Headings of the words of a report."""
+BESIDE = ("", "images/", "imgs/", "image/")
+"""Where images lie beside their table."""
 SEEN = 50
 """Rows by which a table of images is told from a clinical one."""
+LEAST_WORDS = 3
+"""Words that most cells of a report's column have."""
+LONGEST_NAME = 250
+"""Characters of a cell above which it is no file name."""
 _VOID = {"", "n/a", "na", "nan", "none", "null"}
 
 
@@ -47,7 +60,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def names_images(path: Path) -> bool:
-    """Whether the first rows of a CSV or TSV table name images, or its headings say that they will."""
+    """Whether the first rows of a CSV or TSV table name images or hold reports, or its headings say that they will."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
@@ -58,39 +71,164 @@ def names_images(path: Path) -> bool:
     except (OSError, csv.Error):
         return False
     heading = head[0] if head else []
-    return any(c.startswith(("scan:", "mask:")) for c in heading) or any(
-        suffix(split_channel(cell.strip())[0]) for row in head[1:] for cell in row if "\0" not in cell
-    )
+    rows = [dict(zip(heading, row, strict=False)) for row in head[1:]]
+    return any(_holds_more(column, rows, path.parent) for column in heading)
+
+
+def table_in(src: Path) -> Path | None:
+    """The one table of a folder that names the pictures in it; None if there is none, or several."""
+    if not any(suffix(path.name) in PICTURE_SUFFIXES for path in src.iterdir() if path.is_file()):
+        return None
+    tables = [path for path in sorted(src.iterdir()) if path.suffix.lower() in (".csv", ".tsv") and names_images(path)]
+    return tables[0] if len(tables) == 1 else None
 
 
 def list_table(src: Path, names: Names) -> Listing:
     """Studies of a table with the manifest's columns (`study`, `scan:t1` …) or plain ones (`case`, `t1` …).
 
+    Where no column names the studies, that of the images does. Columns of images, reports, boxes and labels are told by
+    their heading, `scan:NAME` and so on, or by what is in them; all others are `table:`.
+
     Raises:
         ScanweaveError: No column names the studies, or a file of the table is absent.
     """
-    rows, listing = read_table(src), Listing("table", src.parent)
+    table = src if src.is_file() else table_in(src)
+    if table is None:
+        raise ScanweaveError(src, "holds no table that names its images, or several", "Name the table itself")
+    rows, listing = read_table(table), Listing("table", table.parent)
     header = list(rows[0]) if rows else []
+    roles = {column: names.roles.pop(column) for column in header if column in names.roles}
+    meant = {column: _meaning(column, rows, table.parent, names) for column in header}
+    meant.update({column: _said(column, role, table) for column, role in roles.items()})
+    study, patient = _who(table, header, meant)
+    study = next((column for column, role in roles.items() if role == "study"), study)
+    patient = next((column for column, role in roles.items() if role == "patient"), patient)
+    for column in {study, patient}.difference(c for c, named in meant.items() if _is_files(named)):
+        meant[column] = None
+    columns = [named.column for named in meant.values() if isinstance(named, Named) and named.column]
+    if len(set(columns)) != len(columns):
+        twice = next(c for c in columns if columns.count(c) > 1)
+        raise ScanweaveError(
+            table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
+        )
+    named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
+    for line, (row, name) in enumerate(zip(rows, named_by, strict=True), 2):
+        if safe_id(name) in listing.studies:
+            raise ScanweaveError(table, f"line {line}: study '{name}' stands there twice", "Name each study once")
+        made = listing.study(name, (row[patient] or "").strip() if patient != study else name)
+        for column, named in meant.items():
+            if named is None or _void(row[column]) or (isinstance(named, Named) and named.column is None):
+                continue
+            if _is_files(named):
+                listing.add(made, named, _there(table, line, column, row[column]))
+            elif isinstance(named, Named) and named.column:
+                made[named.column] = row[column].strip()
+        made.update(clinical(row, {study, patient, *(c for c, named in meant.items() if named is not None)}))
+    return listing
+
+
+def _who(table: Path, header: list[str], meant: Mapping[str, Named | str | None]) -> tuple[str, str]:
+    """Headings of the study and of the patient."""
     lower = {column.lower(): column for column in header}
     study = next((lower[name] for name in STUDY if name in lower), None)
     if study is None:
-        raise ScanweaveError(src, "no column names the studies", f"Name one of them {' or '.join(STUDY[:4])}")
-    patient = next((lower[name] for name in PATIENT if name in lower), study)
-    images = {c: _image(c, rows, names) for c in header if c not in (study, patient)}
-    columns = [named.column for named in images.values() if isinstance(named, Named) and named.column]
-    if len(set(columns)) != len(columns):
-        twice = next(c for c in columns if columns.count(c) > 1)
-        raise ScanweaveError(src, f"two columns are both {twice.partition(':')[2]}", "Tell them apart by --rename")
-    for line, cells in enumerate(rows, 2):
-        name = (cells[study] or "").strip()
-        if safe_id(name) in listing.studies:
-            raise ScanweaveError(src, f"line {line}: study '{name}' stands there twice", "Name each study once")
-        row = listing.study(name, (cells[patient] or "").strip())
-        for column, named in images.items():
-            if named is not None and not _void(cells[column]):
-                listing.add(row, named, _there(src, line, column, cells[column]))
-        row.update(_others(cells, {study, patient, *(c for c, named in images.items() if named is not None)}))
-    return listing
+        pictures = [column for column, named in meant.items() if _is_scan(named)]
+        study = next((lower[name] for name in PICTURE if name in lower), None)
+        study = pictures[0] if len(pictures) == 1 else study
+    if study is None:
+        raise ScanweaveError(table, "no column names the studies", f"Name one of them {' or '.join(STUDY[:4])}")
+    return study, next((lower[name] for name in PATIENT if name in lower), study)
+
+
+def _said(column: str, role: str, table: Path) -> Named | None:
+    """What the user says that a column is."""
+    meanings = {"label": f"label:{slug(column)}", "feature": f"table:{slug(column)}", "split": "split", "-": None}
+    if role in ("study", "patient"):
+        return None
+    if role not in meanings:
+        step = f"Say one of patient, study, {', '.join(meanings)}"
+        raise ScanweaveError("--columns", f"'{column}' of {table.name} cannot be '{role}': it names images", step)
+    return Named(meanings[role], column)
+
+
+def _study_names(cells: list[str], images: bool) -> list[str]:
+    """Names of the studies; of images their file names, or, where two are alike, their whole paths."""
+    if not images:
+        return cells
+    short = [stem(PurePosixPath(cell).name) for cell in cells]
+    return short if len(set(map(safe_id, short))) == len(short) else [stem(cell) for cell in cells]
+
+
+def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names) -> Named | str | None:
+    """What a column means; a text: it holds files of no known name; None: a variable, or who it is about."""
+    known = parse_column(column)
+    if known is not None and known.kind.name != "report":
+        return Named(column, column)
+    if column.lower() in WHO:
+        return Named("split", column) if column == "split" else None
+    lower, cells = column.lower().strip(), _filled(column, rows)
+    if _are_images(cells, folder):
+        named = names.of(column)
+        return Named(f"scan:{ONLY}", column) if isinstance(named, str) and lower in PICTURE else named
+    if lower in REPORTS:
+        if cells and all(cell.lower().endswith((".txt", ".xml")) for cell in cells):
+            return Named("report", column)
+        return Named(f"text:{slug(column)}", column) if known is not None or _are_words(cells) else None
+    return Named(f"label:{slug(column)}", column) if lower in LABELS else None
+
+
+def _holds_more(column: str, rows: list[dict[str, str]], folder: Path) -> bool:
+    """Whether a column shows that its table is more than a clinical one: images, reports, boxes."""
+    known = parse_column(column)
+    if known is not None and (known.kind.files or known.kind.name == "text") and not known.kind.plain:
+        return True
+    cells = _filled(column, rows)
+    if column.lower().strip() in REPORTS and (_are_words(cells) or all(c.endswith((".txt", ".xml")) for c in cells)):
+        return bool(cells)
+    return _are_images(cells, folder) or (column == "boxes" and any(cell.endswith(".json") for cell in cells))
+
+
+def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
+    return [row[column].strip() for row in rows[:SEEN] if not _void(row.get(column))]
+
+
+def _are_images(cells: list[str], folder: Path) -> bool:
+    """Whether a cell is a path of an image, or the first ones are names of images beside the table."""
+    if any("\0" not in cell and suffix(split_part(cell)[0]) for cell in cells):
+        return True
+    return bool(cells) and all(_beside(cell, folder) for cell in cells[:3])
+
+
+def _beside(cell: str, folder: Path) -> str | None:
+    """The path of an image that a cell names, as it is, in a folder of images, or without its suffix."""
+    if "\0" in cell or len(cell) > LONGEST_NAME or not cell:
+        return None
+    endings = ("",) if suffix(split_part(cell)[0]) else PICTURE_SUFFIXES
+    return next(
+        (
+            place + cell + ending
+            for place in BESIDE
+            for ending in endings
+            if (folder / split_part(place + cell + ending)[0]).is_file()
+        ),
+        None,
+    )
+
+
+def _are_words(cells: list[str]) -> bool:
+    """Whether most cells are words of a report, not one of few choices."""
+    return 2 * sum(len(cell.split()) >= LEAST_WORDS for cell in cells) >= len(cells) > 0
+
+
+def _is_files(named: Named | str | None) -> bool:
+    if isinstance(named, str) or (named is not None and named.column is None):
+        return True
+    column = parse_column(named.column) if named is not None else None
+    return column is not None and column.kind.files
+
+
+def _is_scan(named: Named | str | None) -> bool:
+    return isinstance(named, Named) and str(named.column).startswith("scan:")
 
 
 def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
@@ -98,27 +236,15 @@ def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
     return {f"table:{slug(k)}": v.strip() for k, v in row.items() if k and k not in skip and not _void(v) and slug(k)}
 
 
-def _others(cells: Mapping[str, str], skip: set[str]) -> dict[str, Any]:
-    """Cells that are not images: fields of the manifest as they are, the rest as `table:<name>`."""
-    known = {c for c in cells if c in ("split", "report", "boxes") or c.partition(":")[0] in ("label", "table")}
-    fields = {c: cells[c].strip() for c in known - skip if not _void(cells[c])}
-    return {**fields, **clinical(cells, skip | known)}
-
-
-def _image(column: str, rows: list[dict[str, str]], names: Names) -> Named | str | None:
-    """What a column of image paths means; None for a column of anything else."""
-    kind, colon, _ = column.partition(":")
-    if colon and kind in ("scan", "mask", "sinogram"):
-        return Named(column, column)
-    value = next((row[column] for row in rows if not _void(row[column])), "")
-    return names.of(column) if suffix(split_channel(value)[0]) else None
-
-
 def _there(src: Path, line: int, column: str, value: str) -> str:
-    path = value.strip()
-    if "\0" in path or not (src.parent / split_channel(path)[0]).is_file():
+    own = value.strip()
+    is_there = "\0" not in own and (src.parent / split_part(own)[0]).is_file()
+    path = own if is_there else _beside(own, src.parent)
+    if path is None:
         raise ScanweaveError(
-            src, f"line {line}, column {column}: no such file '{path}'", "Give paths relative to the table's folder"
+            src,
+            f"line {line}, column {column}: no such file '{own}'",
+            "Give paths relative to the table's folder",
         )
     return path
 

@@ -124,9 +124,9 @@ def _checked(cohort: Cohort, workers: int, settings: Mapping[str, Any]) -> Prepa
         raise ScanweaveError("cohort prepare", "nothing is asked for", step)
     if asked.strip and not asked.brain_mask:
         raise ScanweaveError("--strip", "needs the brain mask", "Give --brain-mask too")
-    if asked.reference is not None and asked.reference not in cohort.sequences:
+    if asked.reference is not None and asked.reference not in cohort.names("scan"):
         raise ScanweaveError(
-            "--reference", f"no study has a scan '{asked.reference}'", nearest(asked.reference, cohort.sequences)
+            "--reference", f"no study has a scan '{asked.reference}'", nearest(asked.reference, cohort.names("scan"))
         )
     require("SimpleITK", "itk")
     if asked.brain_mask:

@@ -170,6 +170,12 @@ def to_native(full: Volume, frame: Frame, plan: Plan) -> Volume:
 
 def _covering(study: Study, name: str, grid: Geometry) -> Volume:
     scan = study.scans[name]
+    if scan.channels is not None:
+        raise ScanweaveError(
+            f"{study.id}: {name}",
+            f"holds {', '.join(scan.channels)} where one number a voxel is needed",
+            "Name one channel of it by FILE#k in a table, or export it as grey",
+        )
     if scan.frames is not None:
         raise ScanweaveError(
             f"{study.id}: {name}",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.findings import Finding, Verdict
+from scanweave.studies.label_values import certain
 from scanweave.studies.splits import Part
 from scanweave.studies.tables.column_kinds import DOUBT, MOSTLY
 from scanweave.studies.tables.schema import read_schema
@@ -65,9 +66,11 @@ def check_table(cohort: Cohort) -> list[Verdict]:
     frame = cohort.frame
     features = [column for column in frame if str(column).startswith("table:")]
     labels = [column for column in frame if str(column).startswith("label:")]
-    if not features:
+    if not (features or labels):
         return []
-    plain = pd.DataFrame({c: frame[c].astype(object).where(frame[c].notna(), None) for c in (*features, *labels)})
+    plain = pd.DataFrame({c: frame[c].astype(object).where(frame[c].notna(), None) for c in features})
+    for label in labels:
+        plain[label] = certain(frame[label])
     plain = plain.apply(_typed)
     plain[["study", "patient"]] = frame[["study", "patient"]].astype(str)
     checks: list[Callable[[Cohort, pd.DataFrame, list[str], list[str]], Found]] = [

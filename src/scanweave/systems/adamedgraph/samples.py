@@ -91,7 +91,7 @@ def plain(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
     absent = next((name for name in names if name not in cohort.frame), None)
     if absent is not None:
         kind, _, name = absent.partition(":")
-        there = cohort.labels if kind == "label" else cohort.variables
+        there = cohort.names("label" if kind == "label" else "table")
         raise ScanweaveError(cohort.folder, f"has no {WORDS.get(kind, kind)} '{name}'", nearest(name, there))
     return pd.DataFrame({name: _plain(cohort.frame[name]) for name in names})
 
@@ -128,16 +128,16 @@ def headed(names: Sequence[str], schema: Schema | None) -> list[str]:
 
 
 def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
-    labels = cohort.labels
+    labels = cohort.names("label")
     if config.label:
         [name] = headed([config.label], read_schema(cohort.folder))
         found = next((f"{k}:{name}" for k in ("label", "table") if f"{k}:{name}" in cohort.frame), None)
         if found is None:
-            near = nearest(config.label, [*labels, *cohort.variables])
+            near = nearest(config.label, [*labels, *cohort.names("table")])
             raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", near)
         return found
     if len(labels) != 1:
-        named = ", ".join(labels or cohort.variables[:8]) or "none"
+        named = ", ".join(labels or cohort.names("table")[:8]) or "none"
         words = "has no label" if not labels else "has several labels"
         raise ScanweaveError(cohort.folder, words, f"Name one by --label: {named}")
     return f"label:{labels[0]}"
@@ -146,7 +146,7 @@ def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
 def _features(
     training: Cohort, config: AdaMedGraphConfig, schema: Schema | None, field: str | None, say: Say
 ) -> tuple[str, ...]:
-    there = training.variables
+    there = training.names("table")
     wanted, left_out = headed(config.columns, schema), headed(config.leave_out, schema)
     for name in (*wanted, *left_out):
         if f"table:{name}" not in training.frame:
@@ -246,7 +246,7 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
         if learnt and other and other.casefold() != learnt.casefold():
             raise ScanweaveError(f"column '{name}'", f"is in {other}, the run learnt {learnt}", "Convert it")
         if f"table:{name}" not in cohort.frame:
-            near = difflib.get_close_matches(name, set(cohort.variables).difference(columns.names), n=1)
+            near = difflib.get_close_matches(name, set(cohort.names("table")).difference(columns.names), n=1)
             hint = f"; is it '{near[0]}'?" if near else ""
             lines.append(f"note: the cohort holds no '{name}', which counts as missing{hint}")
         elif known is not None:

@@ -76,7 +76,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
 
 
 def _scans(cohort: Cohort, config: SegmentConfig) -> list[str]:
-    there = cohort.sequences
+    there = cohort.names("scan")
     for name in config.scans:
         if name not in there:
             raise ScanweaveError("scans", f"'{name}' is not in the cohort", nearest(name, there))
@@ -87,7 +87,7 @@ def _scans(cohort: Cohort, config: SegmentConfig) -> list[str]:
 
 
 def _mask(cohort: Cohort, config: SegmentConfig) -> str:
-    there = cohort.masks
+    there = cohort.names("mask")
     if config.mask:
         if config.mask not in there:
             raise ScanweaveError("mask", f"'{config.mask}' is not in the cohort", nearest(config.mask, there))

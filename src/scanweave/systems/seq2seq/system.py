@@ -72,7 +72,7 @@ class Seq2Seq(FittedSeq2Seq, System[Seq2SeqConfig]):
 
 
 def _sequences(cohort: Cohort, config: Seq2SeqConfig) -> list[str]:
-    there = cohort.sequences
+    there = cohort.names("scan")
     names = list(config.sequences) or there
     absent = [name for name in names if name not in there]
     if absent:

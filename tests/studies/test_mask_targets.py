@@ -1,0 +1,97 @@
+"""Masks as targets: by name, as one label map or as planes, absent or empty."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.checks.cohort_check import check_cohort
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.geometry import Geometry
+from scanweave.studies.layouts import import_cohort
+from scanweave.studies.mask_targets import Structure, label_map, parse_structures, structure_planes, structures_of
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+
+GRID = Geometry.of((8, 8, 8), np.diag([2.0, 2.0, 2.0, 1.0]))
+ORGANS = np.zeros((8, 8, 8), dtype=np.uint8)
+ORGANS[:4], ORGANS[4:6] = 1, 2
+
+
+def study(**masks):
+    return Study("s", "p", masks={name: Scan.of(data, GRID.affine) for name, data in masks.items()})
+
+
+def test_a_label_map_by_the_names_of_its_numbers():
+    structures = (Structure("b", "organ", (2,)), Structure("both", "organ", (1, 2)))
+    planes, known = structure_planes(study(organ=ORGANS), structures, GRID)
+    np.testing.assert_array_equal(planes, [ORGANS == 2, ORGANS > 0])
+    assert known.all()
+    with pytest.raises(ScanweaveError, match="both and b share voxels"):
+        label_map(study(organ=ORGANS), structures, GRID)
+
+
+def test_binary_files_and_one_hot_files_give_the_same_label_map():
+    structures = (Structure("a", "a"), Structure("b", "b"))
+    wanted = label_map(study(a=(ORGANS == 1) * 255, b=(ORGANS == 2).astype(int)), structures, GRID)
+    np.testing.assert_array_equal(wanted, ORGANS)
+    named = (Structure("a", "hot", (1,)), Structure("b", "hot", (2,)))
+    for first in (0, 1):  # with a channel of the background and without
+        hot = np.stack([value == ORGANS for value in range(first, 3)], axis=-1).astype(np.uint8)
+        np.testing.assert_array_equal(label_map(study(hot=hot), named, GRID), ORGANS)
+    with pytest.raises(ScanweaveError, match="4 channels for 2 structures"):
+        label_map(study(hot=np.zeros((8, 8, 8, 4))), named, GRID)
+
+
+def test_absent_is_not_empty():
+    structures = (Structure("a", "a"), Structure("b", "b"))
+    planes, known = structure_planes(study(a=np.zeros((8, 8, 8))), structures, GRID)
+    assert (known.tolist(), planes.any()) == ([True, False], False)
+    with pytest.raises(ScanweaveError, match="mask:b is absent"):
+        label_map(study(a=np.zeros((8, 8, 8))), structures, GRID)
+
+
+def test_other_grids_are_sampled_at_the_nearest_voxel():
+    fine = GRID.with_spacing((1.0, 1.0, 1.0))
+    found = label_map(study(organ=ORGANS), (Structure("a", "organ", (1,)), Structure("b", "organ", (2,))), fine)
+    np.testing.assert_array_equal(found, ORGANS.repeat(2, 0).repeat(2, 1).repeat(2, 2))
+
+
+def test_names_of_labels_of_either_dataset_json():
+    assert parse_structures({"0": "background", "1": "Anterior", "2": "Posterior"}) == {
+        "Anterior": [1],
+        "Posterior": [2],
+    }
+    assert parse_structures({"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}) == {
+        "whole": [1, 2],
+        "core": [2],
+    }
+    assert parse_structures(None) == parse_structures({"x": {}, "y": "liver"}) == {}
+
+
+def pairs(folder, about=None):
+    for name in ("a", "b"):
+        for kind, data in (("images", np.random.default_rng(1).normal(size=(8, 8, 8))), ("labels", ORGANS)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(data, np.diag([9, 9, 9, 1])), folder / kind / f"{name}.nii.gz")
+    if about:
+        (folder / "dataset.json").write_text(json.dumps(about))
+
+
+def test_structures_are_named_by_the_source_or_numbered_by_the_check(tmp_path):
+    pairs(tmp_path / "named", {"labels": {"background": 0, "front": 1, "back": 2}})
+    named = import_cohort(tmp_path / "named", tmp_path / "n", say=lambda line: None)
+    assert structures_of(named) == (Structure("front", "label", (1,)), Structure("back", "label", (2,)))
+    pairs(tmp_path / "bare")
+    bare = import_cohort(tmp_path / "bare", tmp_path / "b", say=lambda line: None)
+    with pytest.raises(ScanweaveError, match="nothing says what its numbers are"):
+        structures_of(bare)
+    check_cohort(bare)
+    assert structures_of(Cohort.open(tmp_path / "b")) == (
+        Structure("label-1", "label", (1,)),
+        Structure("label-2", "label", (2,)),
+    )
