@@ -4,14 +4,20 @@ import re
 import runpy
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "statistics.md"
+import pytest
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 
 
-def test_every_line_of_the_page_runs(tmp_path, capsys):
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+@pytest.mark.parametrize(
+    ("page", "number", "said"),
+    [("statistics.md", 2, "sensitivity 0."), ("segmentation-measures.md", 1, "where it is present")],
+)
+def test_every_line_of_the_page_runs(tmp_path, capsys, page, number, said):
+    blocks = re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == number
     for block in blocks:
         script = tmp_path / "shown.py"
         script.write_text(block, encoding="utf-8")
         runpy.run_path(str(script))
-    assert "sensitivity 0." in capsys.readouterr().out
+    assert said in capsys.readouterr().out

@@ -70,8 +70,7 @@ def test_ssim_has_no_mirrored_border():
     real = rng.random((24, 24, 24)).astype(np.float32)
     made = real.copy()
     made[:2], made[-2:] = rng.random((2, 24, 24)), rng.random((2, 24, 24))  # wrong at the border alone
-    theirs = structural_similarity_index_measure(
-        *(torch.from_numpy(v)[None, None] for v in (made, real)), data_range=1.0
-    )
+    tensors = [torch.from_numpy(volume)[None, None] for volume in (made, real)]
+    theirs = structural_similarity_index_measure(*tensors, data_range=1.0)
     ours = ssim(made, real, 1.0)
     assert ours > theirs.item() + 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,6 +16,10 @@ SOFT = "#566069"
 LINE = "#dfe4e7"
 WASH = "#f1f4f5"
 ACCENT = "#0b6472"
+COLOURS = ("#0b6472", "#d98a1f", "#9c2f4f", "#6a7fb5", "#5c8f3a", "#7a5aa6", "#444b52", "#c2a83e")
+"""Of classes, told apart by colour-blind readers too; then they repeat."""
+OVER_GREY = ("#35d0e6", "#ffb000", "#ff6b9d", "#9be564", "#b79cff", "#ff8c42", "#f5f06b", "#ffffff")
+"""Of structures drawn over grey images, in the same manner."""
 PROBABILITY = LinearSegmentedColormap.from_list("probability", ["#f4f7f8", "#8fc3cb", ACCENT, "#06343c"])
 DIFFERENCE = "inferno"
 WIDTH = 9.2
@@ -73,3 +77,17 @@ def bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
+
+
+def square(axes: Axes) -> None:
+    """Make a plot of shares against shares: both axes from 0 to 1, equally long, with a light grid."""
+    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), box_aspect=1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.grid(color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def named(axes: Axes, **options: Any) -> None:
+    """Write the legend, without a frame."""
+    axes.legend(**{"frameon": False, "fontsize": 8, "labelcolor": SOFT, **options})

@@ -1,4 +1,4 @@
-"""Pictures of AdaMedGraph: the patient graph, reliability, decision curve, and a page about one patient."""
+"""Pictures of AdaMedGraph: the patient graph, the network of patients, and a page about one patient."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from scanweave.measures.calibration import Bin
-from scanweave.measures.decision_curve import NetBenefit
-from scanweave.report.style import ACCENT, INK, LINE, SOFT, WIDTH, bare, styled
+from scanweave.report.style import ACCENT, COLOURS, INK, LINE, SOFT, WIDTH, bare, styled
 
-COLOURS = ("#0b6472", "#d98a1f", "#9c2f4f", "#6a7fb5", "#5c8f3a", "#7a5aa6", "#444b52", "#c2a83e")
-"""Of classes, told apart by colour-blind readers too; then they repeat."""
 SKEWED = 10
 """Largest value over the median from which an axis is logarithmic."""
 DRAWN = 400
@@ -92,44 +88,6 @@ def patient_network(likeness: np.ndarray, target: np.ndarray, classes: Sequence[
         x, y = places[mine].T
         axes.scatter(x, y, s=20, color=COLOURS[number % len(COLOURS)], label=label, linewidths=0)
     axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
-    return figure
-
-
-@styled
-def reliability_diagram(curves: Mapping[str, Sequence[Bin]]) -> Figure:
-    """Draw what was observed where what was predicted, a line a class, with Wilson's intervals."""
-    figure = Figure(figsize=(WIDTH / 2, 3.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
-    for number, (label, bins) in enumerate(curves.items()):
-        predicted = [one.predicted for one in bins]
-        observed = np.array([(one.observed.value, one.observed.low, one.observed.high) for one in bins])
-        errors = np.abs(observed[:, 1:] - observed[:, :1]).T
-        colour = COLOURS[number % len(COLOURS)]
-        axes.errorbar(
-            predicted, observed[:, 0], errors, color=colour, marker="o", markersize=3, linewidth=1, label=label
-        )
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability", ylabel="observed share", title="Reliability")
-    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT)
-    return figure
-
-
-@styled
-def decision_plot(points: Sequence[NetBenefit], label: str) -> Figure:
-    """Draw the net benefit of acting on the probability of one class, beside acting on all and on nobody."""
-    figure = Figure(figsize=(WIDTH / 2, 3.4), layout="constrained")
-    axes = figure.subplots()
-    levels = [one.threshold for one in points]
-    axes.fill_between(
-        levels, [p.model.low for p in points], [p.model.high for p in points], color=ACCENT, alpha=0.15, lw=0
-    )
-    axes.plot(levels, [p.model.value for p in points], color=ACCENT, label="by the model")
-    axes.plot(levels, [p.treat_all.value for p in points], color=SOFT, linewidth=1.2, linestyle="--", label="all")
-    axes.axhline(0, color=INK, linewidth=0.8, label="nobody")
-    top = max(p.model.value for p in points)
-    axes.set_ylim(min(-0.05, -0.2 * top), 1.2 * max(top, 0.01))
-    axes.set(xlabel="threshold of the probability", ylabel="net benefit", title=f"Acting on '{label}'")
-    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT)
     return figure
 
 

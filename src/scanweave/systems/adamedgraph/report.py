@@ -17,18 +17,13 @@ from scanweave.measures.calibration import reliability
 from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.summary import estimate
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.curves import learning_curve
+from scanweave.report.decision_plot import decision_plot
 from scanweave.report.runs import not_made, tried_on
 from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions
 from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, NAMED, SHOWN, TABLE, graph_words
-from scanweave.systems.adamedgraph.figures import (
-    DRAWN,
-    NEAREST,
-    decision_plot,
-    patient_graph,
-    patient_network,
-    reliability_diagram,
-)
+from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph, patient_network
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
 from scanweave.systems.adamedgraph.similar import homophily, likeness_of
 from scanweave.wording import count
