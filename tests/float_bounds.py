@@ -1,8 +1,8 @@
 """Bounds for comparisons of float32 results, from the same evaluation in float64.
 
-A library convolves by an algorithm that it chooses by shape and processor (direct, by matrices, by Winograd's method). All
-are right, but they round differently, so results that are equal on paper are equal within a bound only. That bound is not
-guessed here: the network is evaluated in float64, exactly and with every layer's output shaken by float32's rounding.
+A library convolves by an algorithm that it chooses by shape and processor: directly, by matrices, by Winograd's method.
+All are right but round differently, so results that are equal on paper are equal within a bound only. The bound is not
+guessed: the network is evaluated in float64, exactly and with every layer's output shaken by float32's rounding.
 """
 
 from __future__ import annotations
