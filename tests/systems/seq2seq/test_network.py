@@ -31,19 +31,19 @@ def images(dimensions=2, batch=2, frames=1):
 
 @DIMENSIONS
 def test_kernels_of_a_batch_equal_a_loop_over_its_samples(dimensions):
-    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=dimensions)
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=dimensions).double()
     torch.nn.init.normal_(layer.bias_bank)
-    x, codes = torch.randn(3, 4, *[9] * dimensions), torch.randn(3, 8)
+    x, codes = torch.randn(3, 4, *[9] * dimensions).double(), torch.randn(3, 8).double()
     together = layer(x, layer.kernel(codes))
     one_by_one = torch.cat([layer(x[i : i + 1], layer.kernel(codes[i : i + 1])) for i in range(3)])
     assert together.shape == (*x.shape[:1], 6, *x.shape[2:])
-    torch.testing.assert_close(together, one_by_one, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together, one_by_one, atol=EQUAL_IN_FLOAT64, rtol=0)
 
 
 def test_kernel_is_the_mixture_of_the_bank():
-    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2)
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2).double()
     torch.nn.init.normal_(layer.bias_bank)
-    code = torch.randn(2, 8)
+    code = torch.randn(2, 8).double()
     weight, bias = layer.kernel(code)
     torch.testing.assert_close(weight, torch.einsum("nr,oihwr->noihw", layer.mix(code), layer.bank))
     torch.testing.assert_close(bias, torch.einsum("nr,or->no", layer.bias_mix(code), layer.bias_bank))
@@ -108,16 +108,16 @@ def test_gradients_reach_every_parameter(frames, told):
 @DIMENSIONS
 def test_first_frame_without_a_state_equals_a_state_of_zeros(dimensions):
     torch.manual_seed(0)
-    cell, x = ConvLSTMCell(4, dimensions), torch.randn(2, 4, *[6] * dimensions)
+    cell, x = ConvLSTMCell(4, dimensions).double(), torch.randn(2, 4, *[6] * dimensions).double()
     torch.nn.init.normal_(cell.conv.bias)
     zeros = (torch.zeros_like(x), torch.zeros_like(x))
     for short, general in zip(cell(x, None), cell(x, zeros), strict=True):
-        torch.testing.assert_close(short, general, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(short, general, atol=EQUAL_IN_FLOAT64, rtol=0)
 
 
 def test_a_series_through_the_layers_equals_a_loop_from_zeros():
     torch.manual_seed(0)
-    stack, x = ConvLSTM(4, 2, 2), torch.randn(2, 3, 4, 6, 6)
+    stack, x = ConvLSTM(4, 2, 2).double(), torch.randn(2, 3, 4, 6, 6).double()
     expected = x
     for cell in stack.cells:
         state, frames = (torch.zeros_like(x[:, 0]),) * 2, []
@@ -125,15 +125,15 @@ def test_a_series_through_the_layers_equals_a_loop_from_zeros():
             state = cell(frame, state)
             frames.append(state[0])
         expected = torch.stack(frames, 1)
-    torch.testing.assert_close(stack(x), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(stack(x), expected, atol=EQUAL_IN_FLOAT64, rtol=0)
 
 
 def test_one_kernel_for_all_is_not_grouped():
-    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2)
-    kernel = layer.kernel(torch.randn(1, 8))
+    layer = HyperConv(8, 4, 6, kernel_size=3, rank=3, dimensions=2).double()
+    kernel = layer.kernel(torch.randn(1, 8).double())
     repeated = Kernel(*(part.expand(2, *part.shape[1:]) for part in kernel))
-    x = torch.randn(2, 4, 7, 7)
-    torch.testing.assert_close(layer(x, kernel), layer(x, repeated), atol=1e-5, rtol=0)
+    x = torch.randn(2, 4, 7, 7).double()
+    torch.testing.assert_close(layer(x, kernel), layer(x, repeated), atol=EQUAL_IN_FLOAT64, rtol=0)
 
 
 def test_shared_start_makes_kernels_of_all_codes_alike():
