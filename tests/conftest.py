@@ -42,6 +42,14 @@ SLOW = ("studies/tables/test_real_tables.py", "studies/test_cache.py", "studies/
 """Those in these folders that take longer."""
 
 
+def pytest_configure() -> None:
+    """Turn oneDNN off for `SCANWEAVE_ONEDNN=off`: PyTorch convolves and multiplies by other algorithms then."""
+    if os.environ.get("SCANWEAVE_ONEDNN", "").lower() == "off":
+        import torch  # a second: only who asks for it waits
+
+        torch.backends.mkldnn.set_flags(_enabled=False)
+
+
 def pytest_sessionstart() -> None:
     """Hear Ctrl-C, which a shell lets what it starts in the background ignore: tests of it would fail there."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

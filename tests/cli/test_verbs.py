@@ -119,7 +119,6 @@ def test_run_of_an_unknown_system(run, tmp_path, capsys):
     assert "run.json: names no known system." in capsys.readouterr().err
 
 
-@pytest.mark.timeout(600)
 def test_demo_goes_all_the_way_and_goes_on(tmp_path, monkeypatch, capsys):
     for name, value in {"SUBJECTS": 6, "SPACING": 8.0, "FOLDS": 3, "SETTINGS": tuple(TINY)}.items():
         monkeypatch.setattr(demo, name, value)

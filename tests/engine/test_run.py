@@ -53,10 +53,10 @@ def test_workers_may_change(tmp_path: Path) -> None:
 
 def test_a_run_in_use_names_the_process_and_a_killed_one_is_free(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom scanweave.engine.run import Run\n"
-        f"run = Run.start({str(tmp_path)!r}, 'tiny', {CONFIG!r})\nprint('ready', flush=True)\ntime.sleep(60)"
+        "import sys\nfrom scanweave.engine.run import Run\n"
+        f"run = Run.start({str(tmp_path)!r}, 'tiny', {CONFIG!r})\nprint('ready', flush=True)\nsys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(ScanweaveError, match=f"in use by process {other.pid}"):

@@ -54,7 +54,7 @@ class TinySamples:
         if fault == "exit":
             os._exit(3)
         if fault == "hang":
-            time.sleep(60)
+            time.sleep(600)
         image = np.random.default_rng([self.seed, index]).standard_normal((1, 8, 8), dtype=np.float32)
         if fault == "nan":
             image[0, 0, 0] = np.nan
@@ -79,6 +79,8 @@ class TinyObjective(nn.Module):
 
 
 class TinyTask:
+    """`plain`: in float64 and without layers that look at a whole batch, to compare batches of different sizes."""
+
     monitor = "error"
     higher_is_better = False
 
@@ -86,12 +88,14 @@ class TinyTask:
         torch.manual_seed(seed)
         middle = [nn.ReLU()] if plain else [nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1)]
         self.network: nn.Module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), *middle, nn.Conv2d(4, 1, 3, padding=1))
-        self.objective: nn.Module = TinyObjective(self.network)
+        self.dtype = torch.float64 if plain else torch.float32
+        self.objective: nn.Module = TinyObjective(self.network).to(self.dtype)
         self.samples = TinySamples(seed, faults)
         self.series: list[float] | None = None
 
     def collate(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        return {name: torch.stack([sample[name] for sample in samples]) for name in ("image", "wild")}
+        image, wild = (torch.stack([sample[name] for sample in samples]) for name in ("image", "wild"))
+        return {"image": image.to(self.dtype), "wild": wild}
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         if self.series is not None:

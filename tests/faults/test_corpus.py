@@ -26,7 +26,7 @@ def outcomes() -> list[dict]:
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "SCANWEAVE_MEMORY_BUDGET": str(BUDGET)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=240, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=800, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

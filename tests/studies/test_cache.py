@@ -17,6 +17,9 @@ from scanweave.studies.preparing.plan import Plan, learn_plan
 from scanweave.studies.preparing.prepared_cache import PreparedCohort
 from scanweave.studies.preparing.settings import PreparationSettings
 
+PATIENCE = 200
+"""How long threads wait for each other before a test fails [s]; milliseconds are enough, but on a busy machine."""
+
 
 def image(folder, name, seed, shape=(12, 13, 14)):
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,9 +142,9 @@ def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):
     def prepare(study, plan):
         done = real(study, plan)
         if study.id == "s0":
-            gate.wait(20)
+            gate.wait(PATIENCE)
             if threading.current_thread().name == "slow":
-                slow_may_go.wait(20)
+                assert slow_may_go.wait(PATIENCE)
         return done
 
     monkeypatch.setattr(cache, "prepare", prepare)
@@ -153,7 +156,7 @@ def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):
             if threading.current_thread().name == "fast":
                 files = [file.stat().st_mtime_ns for file in sorted(studies[0].folder.iterdir())]
                 slow_may_go.set()
-                slow.join(20)
+                slow.join(PATIENCE)
                 assert [file.stat().st_mtime_ns for file in sorted(studies[0].folder.iterdir())] == files
         except BaseException as error:
             failed.append(error)
@@ -164,7 +167,7 @@ def test_two_fits_at_once_share_what_the_faster_one_prepared(made, monkeypatch):
     for thread in (slow, fast):
         thread.start()
     for thread in (fast, slow):
-        thread.join(40)
+        thread.join(2 * PATIENCE)
     assert failed == []
     for name, values in voxels(found["fast"]).items():
         np.testing.assert_array_equal(values, voxels(found["slow"])[name])

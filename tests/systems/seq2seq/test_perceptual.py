@@ -34,8 +34,9 @@ def weights(tmp_path_factory):
 def test_distance_is_the_sum_over_the_relus_of_the_first_30_layers(weights):
     path, tensors = weights
     draw = torch.Generator().manual_seed(1)
-    made, real = (torch.rand(1, 1, 2, 32, 32, generator=draw) * 2 - 1 for _ in range(2))
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    made, real = (torch.rand(1, 1, 2, 32, 32, generator=draw).double() * 2 - 1 for _ in range(2))
+    mean, std = torch.tensor([0.485, 0.456, 0.406]).double(), torch.tensor([0.229, 0.224, 0.225]).double()
+    tensors = {name: tensor.double() for name, tensor in tensors.items()}
 
     def features(x):
         images = torch.stack([x[0, 0, slice_] for slice_ in range(2) for _ in range(3)]).view(2, 3, 32, 32)
@@ -53,8 +54,8 @@ def test_distance_is_the_sum_over_the_relus_of_the_first_30_layers(weights):
     pairs = list(zip(features(made), features(real), strict=True))
     assert len(pairs) == 13
     expected = sum(F.mse_loss(a, b) for a, b in pairs)
-    distance = PerceptualDistance(path)
-    torch.testing.assert_close(distance(made, real), expected, rtol=1e-4, atol=1e-6)
+    distance = PerceptualDistance(path).double()
+    torch.testing.assert_close(distance(made, real), expected, rtol=1e-9, atol=0)
     assert distance(real, real) == 0
 
 

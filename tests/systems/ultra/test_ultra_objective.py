@@ -30,7 +30,7 @@ def test_variation_of_a_step():
 
 
 def test_variation_along_energy_has_its_own_weight():
-    bins = torch.stack([torch.zeros(6, 6), torch.ones(6, 6)])[None]
+    bins = torch.stack([torch.zeros(6, 6), torch.ones(6, 6)])[None].double()
     full, half = (float(total_variation(bins, (1.0, 1.0, weight), 1e-4)) for weight in (1.0, 0.5))
     assert full == pytest.approx(0.5, rel=1e-3)
     assert half == pytest.approx(full / 2)
