@@ -167,7 +167,9 @@ def _without(study: Study, names: set[str]) -> Study:
 
 
 def _on_grid(case: _Case) -> None:
-    made = case.fitted.predict(case.study, [name for name in case.fitted.plan.targets if name in case.study.scans])
+    own = [name for name in case.fitted.plan.targets if name in case.study.scans]
+    made = case.fitted.predict(case.study, own or None)
+    _claim(not made.is_empty, "nothing is predicted of a study of the test part")
     grids = [scan.geometry for scan in case.study.scans.values()]
     for name, image in {**made.scans, **made.masks}.items():
         fits = any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,10 +13,14 @@ from pydantic import BaseModel
 
 from scanweave.engine.cohort_parts import splits_digest
 from scanweave.engine.image_states import image_states
+from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
+from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
+from scanweave.nets.sizes import parameter_count
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import Part, make_splits, write_splits
@@ -60,6 +65,29 @@ class CohortFit(Generic[C]):
     fold: int
     workers: int
     say: Say
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How the network of this fit is trained: `training` of its settings."""
+        found: TrainingSettings = getattr(self.config, "training")  # noqa: B009 - not all systems train a network
+        return found
+
+    def one_first(self) -> AbstractContextManager[Any]:
+        """Let the first process of several check and prepare alone, so that the others find it done."""
+        ready: AbstractContextManager[Any] = open_accelerator(self.training).main_process_first()
+        return ready
+
+    def train(self, task: Task, kind: str = "") -> None:
+        """Tell how large the network is, and train it into the run.
+
+        Args:
+            task: Network, objective, samples and validation.
+            kind: Which network it is, where a system has several.
+        """
+        size = parameter_count(task.network) / 1e6
+        preset = getattr(self.config, "preset", "none")
+        self.say(f"network: {kind + ', ' if kind else ''}{size:.2f} million parameters, preset {preset}")
+        train(task, self.training, self.run)
 
     def sound(self) -> Cohort:
         """Return the studies that the check does not refuse."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+import torch
 from pydantic import BaseModel
 from torch import nn
 
@@ -31,6 +32,7 @@ class FittedRun(Generic[C]):
 
     Attributes:
         run: The run folder.
+        device: Where its networks compute, once one is loaded.
         config: The settings of the fit.
         plan: What it knows of its data: `targets` that it makes, of which `sources`.
     """
@@ -39,12 +41,13 @@ class FittedRun(Generic[C]):
     plan_class: ClassVar[Any]
     plan_file: ClassVar[str] = PLAN
     config: C
+    device: torch.device
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         self.run = run
         self.config = fitted_config(run, self.config_class)  # type: ignore[assignment]  # the class of C
         self.plan = self.plan_class.load(run.folder / self.plan_file)
-        self._device = device
+        self._wanted_device = device
 
     def loaded(self, network: N, training: TrainingSettings) -> N:
         """Return a network with the fitted weights on the device, ready to predict and not to train.
@@ -56,8 +59,9 @@ class FittedRun(Generic[C]):
         Raises:
             ScanweaveError: The weights are absent, damaged or of another network, or there is no such device.
         """
-        settings = training.model_copy(update={"device": self._device, "precision": "fp32"})
-        fitted = with_weights(network, self.run.weights).to(open_accelerator(settings).device)
+        settings = training.model_copy(update={"device": self._wanted_device, "precision": "fp32"})
+        self.device = open_accelerator(settings).device
+        fitted = with_weights(network, self.run.weights).to(self.device)
         return fitted.eval().requires_grad_(False)
 
     def wanted(self, targets: Sequence[str] | None, unasked: Sequence[str]) -> list[str]:

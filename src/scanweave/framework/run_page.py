@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from scanweave.engine.run import Run
 from scanweave.files import read_json
 from scanweave.framework.cohort_fit import COHORT
 from scanweave.framework.run_outputs import Kind, find_output
-from scanweave.report.blocks import Block, Figure, Section
+from scanweave.measures.summary import row_of, sureness
+from scanweave.report.blocks import Block, Figure, Section, Table
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
-from scanweave.report.runs import citation, learning, not_made, parts_table, titled
+from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
 from scanweave.report.saving import SUMMARY
 
 VERBS: dict[Kind, str] = {"evaluation": "evaluate", "ranking": "rank", "explanation": "explain"}
@@ -63,6 +66,56 @@ class RunPage:
         path = self.run.folder / COHORT
         return [parts_table(read_json(path, "Remove it"))] if path.is_file() else []
 
+    def measured(
+        self,
+        title: str,
+        measures: Mapping[str, tuple[str, str]],
+        *,
+        caption: str,
+        lead: str = "",
+        pictures: Mapping[str, str] | None = None,
+    ) -> list[Section]:
+        """Return the evaluation as one section: a table of means by what was measured, and pictures.
+
+        Args:
+            title: Of the section.
+            measures: Measures of the summary to show: the heading of each, and the format of its values.
+            caption: Of the table.
+            lead: What else a reader must know of the figures.
+            pictures: Files of the evaluation, each with its caption; those that are absent are left out.
+        """
+
+        def build(folder: Path, record: dict[str, Any]) -> Section:
+            summary = pd.DataFrame(record["rows"])
+            told = " ".join(filter(None, (tried_on(record), sureness(summary["patients"]), lead)))
+            table = Table(summary_rows(summary, measures), caption, dict(measures.values()))
+            return Section(title, told, [table, *figures(folder, pictures or {})])
+
+        return self.results(title, "evaluation", build)
+
+    def standard(
+        self,
+        title: str,
+        lead: str,
+        sections: Sequence[Section],
+        *,
+        metrics: Mapping[str, tuple[str, str]],
+        paper: str,
+        path: str | Path | None = None,
+    ) -> Path:
+        """Write a page of the usual order: what was learnt from, how, and the sections of a system that makes images.
+
+        Args:
+            title: As in `write`.
+            lead: As in `write`.
+            sections: What follows.
+            metrics: As in `learning`.
+            paper: As in `write`.
+            path: As in `write`.
+        """
+        first = [Section("What it learnt from", "", self.parts()), self.learning(metrics)]
+        return self.write(path, title, lead, [*first, *sections], paper=paper, closing=RECONSTRUCTED)
+
     def write(
         self,
         path: str | Path | None,
@@ -94,6 +147,21 @@ class RunPage:
             citation(paper, self.run.record),
             closing,
         )
+
+
+def summary_rows(summary: pd.DataFrame, measures: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return a row for each thing that was measured: its keys, and the mean and interval of each measure.
+
+    Args:
+        summary: Rows of `measures.summary.summarise`.
+        measures: Measures to show: the heading of each, and the format of its values.
+    """
+    columns = list(summary.columns)
+    keys = columns[: columns.index("measure")]
+    return [
+        own | {heading: row_of(summary, name, **own) for name, (heading, _) in measures.items()}
+        for own in summary[keys].drop_duplicates().to_dict("records")
+    ]
 
 
 def figures(folder: Path, captions: Mapping[str, str]) -> Iterator[Figure]:

@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scanweave.augment.crops import Crop
+from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.plan import Plan, learn_plan
+from scanweave.studies.preparing.preparation import PreparedStudy, Volume, restore
 from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.studies.preparing.settings import PreparationSettings
+from scanweave.studies.scan import Scan
 
 PLAN_STUDIES = 32
 """Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
@@ -48,7 +52,7 @@ def prepare_parts(
 
     Args:
         fit: The fit.
-        cohort: Sound studies, each with at least one of the scans.
+        cohort: Sound studies; those without any of the scans are left out.
         names: Of the scans.
         settings: What the user decided of the preparation.
         seed: Draws the studies that the plan is learnt from.
@@ -59,7 +63,7 @@ def prepare_parts(
     Raises:
         ScanweaveError: No study trains, or a scan or label map is in none of those that do.
     """
-    training, validation = fit.divide(cohort)
+    training, validation = fit.divide(cohort.where(cohort.frame[scan_columns(names)].notna().any(axis=1)))
 
     def learn() -> Plan:
         order = np.random.default_rng([seed, PLAN_STREAM]).permutation(len(training))
@@ -74,4 +78,52 @@ def prepare_parts(
         with fit.progress("studies prepared") as progress:
             ready = PreparedCohort(part, plan, cubes=cubes)
             prepared.append(ready.prepare(fit.workers, progress) if len(part) else [])
+    fit.note_cohort(names)
     return PreparedParts(plan, *prepared)
+
+
+def scan_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns of the manifest that hold scans of these names."""
+    return [f"scan:{name}" for name in names]
+
+
+def chosen_scans(cohort: Cohort, asked: Sequence[str], field: str) -> list[str]:
+    """Return the names of the scans to learn from: those that are asked for, else all of the cohort.
+
+    Args:
+        cohort: The studies.
+        asked: Names of scans, or none.
+        field: The setting that asks.
+
+    Raises:
+        ScanweaveError: The cohort has no scan of a name.
+    """
+    there = cohort.names("scan")
+    absent = next((name for name in asked if name not in there), None)
+    if absent is not None:
+        raise ScanweaveError(field, f"'{absent}' is not in the cohort ({', '.join(there)})", "Name those that are")
+    return list(asked) or there
+
+
+def read_crop(study: CachedStudy, name: str, crop: Crop) -> Volume:
+    """Return a crop of a prepared scan `(X, Y, Z)`; its background stands beyond the scan and where it covers nothing.
+
+    Args:
+        study: Its voxels are on disk; no more than the crop is read.
+        name: Of the scan.
+        crop: Where.
+    """
+    around = study.backgrounds[name]
+    return np.nan_to_num(crop.read(study.volume(name), around), nan=around)
+
+
+def native_scan(volume: Volume, prepared: PreparedStudy, plan: Plan, name: str) -> Scan:
+    """Return what a network made of a prepared study, on the native grid and in intensities of one of its scans.
+
+    Args:
+        volume: `(X, Y, Z)` on the prepared grid, in [-1, 1].
+        prepared: What it was made of.
+        plan: How studies are made ready.
+        name: The scan whose intensities it has.
+    """
+    return Scan.of(restore(volume, prepared.frame, plan, name), prepared.frame.native.affine, synthetic=True)

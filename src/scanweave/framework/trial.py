@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.run_outputs import Kind, note_output
 from scanweave.framework.study_selection import Choice, select_studies
-from scanweave.report.saving import save_summary
+from scanweave.measures.summary import summarise
+from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
 
@@ -97,6 +98,35 @@ class Trial:
         """Note a study that cannot be used, and say why."""
         self.left_out[study] = error.reason
         self.say(f"left out: {error}")
+
+    def tabulate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        keys: Sequence[str],
+        measures: Sequence[str],
+        file: str,
+        *,
+        seed: int = 0,
+        **about: Any,
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Write what was measured as a table, sum it up over patients, and conclude the trial.
+
+        Args:
+            rows: One a study and key: `study`, `patient`, the keys, and a value a measure.
+            keys: Columns that tell what was measured.
+            measures: Columns to sum up.
+            file: Name of the table in the folder.
+            seed: Of the resampling behind the intervals.
+            about: What else the summary is about.
+
+        Returns:
+            The table, and its summary; see `measures.summary.summarise`.
+        """
+        table = pd.DataFrame(rows)
+        save_table(table, self.folder / file)
+        summary = summarise(table, keys, measures, seed)
+        self.conclude(summary, **about)
+        return table, summary
 
     def conclude(self, summary: pd.DataFrame, **about: Any) -> None:
         """Write the summary with what it is about, and record in the run where the results lie."""

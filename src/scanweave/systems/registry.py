@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -32,7 +32,7 @@ class Entry:
         verbs: What it offers.
         presets: Keys of `PRESETS` in its `config.py`, the default first.
         plan_file: File in a run that holds it.
-        package: Dotted name of its package, where it is not one of ours.
+        package: Dotted name of its package; of another's, that of its entry point unless told.
     """
 
     name: str
@@ -171,7 +171,7 @@ def systems() -> dict[str, Entry]:
             raise ScanweaveError(where, "names no scanweave.systems.registry.Entry", "Mend or remove its package")
         if offered.name in found:
             raise ScanweaveError(where, f"takes the name '{offered.name}' of another system", "Remove its package")
-        found[offered.name] = offered
+        found[offered.name] = offered if offered.package else replace(offered, package=point.module)
     return found
 
 

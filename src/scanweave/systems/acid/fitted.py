@@ -33,7 +33,6 @@ class FittedAcid(FittedRun[AcidConfig]):
         choices: What was chosen for the loop.
         channels: Names of an image's channels.
         network: With its fitted weights.
-        device: Where it lies.
         physics: The scanner of the fit.
     """
 
@@ -46,7 +45,6 @@ class FittedAcid(FittedRun[AcidConfig]):
         self.choices = Choices.load(run.folder)
         self.channels = self.plan.channels
         self.network = self.loaded(make_network(len(self.channels), self.config.network), self.config.training)
-        self.device = next(self.network.parameters()).device
         self.physics = open_physics(self.plan.physics).to(self.device)
 
     def phi(self, physics: LinearPhysics | None = None) -> Reconstruction:

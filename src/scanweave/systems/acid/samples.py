@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.network_task import draw_study
 from scanweave.systems.acid.config import SamplingSettings
 from scanweave.systems.acid.measurement_pairs import Pairs
 
@@ -33,7 +34,7 @@ class PairSamples(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Sample number `index`."""
-        number, rng = self._draw(index)
+        number, rng = draw_study(range(len(self.pairs)), self.seed, index)
         measurement, image = self.pairs.measurement[number], self.pairs.truth[number]
         kind = rng.random()
         if kind < self.settings.differences and len(self.pairs) > 1:
@@ -48,9 +49,4 @@ class PairSamples(Dataset[dict[str, Any]]):
 
     def case(self, index: int) -> str:
         """The case of a sample, without reading it."""
-        return self.pairs.names[self._draw(index)[0]]
-
-    def _draw(self, index: int) -> tuple[int, np.random.Generator]:
-        epoch, place = divmod(index, len(self.pairs))
-        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.pairs))
-        return int(order[place]), np.random.default_rng([self.seed, 1, index])
+        return self.pairs.names[draw_study(range(len(self.pairs)), self.seed, index)[0]]

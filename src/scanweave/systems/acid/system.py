@@ -56,7 +56,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
     def learn(cls, fit: CohortFit[AcidConfig]) -> None:
         """Learn a reconstruction network from the sinograms of a cohort, and choose the loop around it."""
         bins = true_bins(fit.cohort)
-        with open_accelerator(fit.config.training).main_process_first():
+        with fit.one_first():
             training, validation = fit.divide(fit.sound())
             with fit.progress("sinograms read") as progress:
                 physics, pairs = load_pairs(training, bins, progress=progress)

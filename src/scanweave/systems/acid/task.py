@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from deepinv.physics import LinearPhysics
 from torch import nn
-from torch.utils.data import default_collate
 
+from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.batches import pieces, psnr
 from scanweave.systems.acid.config import AcidConfig
 from scanweave.systems.acid.measurement_pairs import Pairs
@@ -20,7 +18,7 @@ BATCH = 16
 """Images that a validation puts through the network at once."""
 
 
-class AcidTask:
+class AcidTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -31,23 +29,14 @@ class AcidTask:
         data_range: Span of possible values, for the PSNR.
     """
 
-    monitor = "psnr"
-    higher_is_better = True
-
     def __init__(
         self, config: AcidConfig, physics: LinearPhysics, training: Pairs, validation: Pairs | None, data_range: float
     ) -> None:
         seed = config.training.seed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = make_network(training.truth.shape[1], config.network)
+        self.network = seeded_network(seed, lambda: make_network(training.truth.shape[1], config.network))
         self.objective = AcidObjective(self.network, physics)
         self.samples = PairSamples(training, config.sampling, seed)
         self.physics, self.validation, self.data_range = physics, validation, data_range
-
-    def collate(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Join samples to a batch with a leading axis B."""
-        return default_collate(samples)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] of Φ(p), without the loop."""

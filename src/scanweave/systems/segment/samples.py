@@ -11,14 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from scanweave.augment.augmentation import augmented
-from scanweave.augment.crops import Voxels, label_crop, label_voxels
+from scanweave.augment.crops import Crop, Voxels, label_crop, label_voxels
 from scanweave.augment.settings import AugmentationSettings
+from scanweave.framework.network_task import draw_study
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.segment.config import SamplingSettings
 from scanweave.systems.segment.planning import NetworkPlan
 
-ORDER, PLACE, VOXELS = 0, 1, 3
-"""Streams of a seed: the order of studies, the place of a patch, the voxels that centres are drawn from."""
+VOXELS = 3
+"""Stream of a seed for the voxels that centres are drawn from."""
 
 
 class PatchSamples:
@@ -53,8 +54,7 @@ class PatchSamples:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return sample number `index`."""
-        study = self._study(index)
-        rng = np.random.default_rng([self.seed, PLACE, index])
+        study, rng = draw_study(self.studies, self.seed, index)
         crop = label_crop(rng, study.shape, self.plan.patch, self._voxels[study.id], self.sampling.foreground)
         present = self._present(study, rng)
         channels = Stacked([study.volume(name) if name in study.names else None for name in self.scans], study.shape)
@@ -74,12 +74,7 @@ class PatchSamples:
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
-        return self._study(index).id
-
-    def _study(self, index: int) -> CachedStudy:
-        epoch, place = divmod(index, len(self.studies))
-        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.studies))
-        return self.studies[order[place]]
+        return draw_study(self.studies, self.seed, index)[0].id
 
     def _present(self, study: CachedStudy, rng: np.random.Generator) -> list[bool]:
         there = [name in study.names for name in self.scans]
@@ -137,10 +132,8 @@ def classes_of(labels: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.i
     return found
 
 
-def _plane(crop: Any, channels: Stacked, labels: Stacked) -> tuple[Any, Stacked, Stacked]:
+def _plane(crop: Crop, channels: Stacked, labels: Stacked) -> tuple[Crop, Stacked, Stacked]:
     """A patch of one slice, without its third axis."""
-    from scanweave.augment.crops import Crop
-
     number = crop.start[2]
     flat = [Stacked(stack.arrays, stack.shape[1:], number) for stack in (channels, labels)]
     return Crop(crop.start[:2], crop.size[:2]), flat[0], flat[1]

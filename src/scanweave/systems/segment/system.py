@@ -12,7 +12,7 @@ from scanweave.engine.loop import open_accelerator, train
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, prepare_parts
+from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.nets.sizes import parameter_count
@@ -76,11 +76,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
 
 
 def _scans(cohort: Cohort, config: SegmentConfig) -> list[str]:
-    there = cohort.names("scan")
-    for name in config.scans:
-        if name not in there:
-            raise ScanweaveError("scans", f"'{name}' is not in the cohort", nearest(name, there))
-    names = list(config.scans) or there
+    names = chosen_scans(cohort, config.scans, "scans")
     if not names:
         raise ScanweaveError(cohort.folder, "has no scan", "Import images and label maps")
     return names

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.utils.data import default_collate
 
+from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.segmentation import overlap
 from scanweave.nets.segmentation_network import SegmentationNetwork
 from scanweave.studies.preparing.plan import Plan
@@ -22,7 +20,7 @@ from scanweave.systems.segment.planning import NetworkPlan
 from scanweave.systems.segment.samples import PatchSamples, class_numbers, classes_of
 
 
-class SegmentTask:
+class SegmentTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -34,7 +32,6 @@ class SegmentTask:
     """
 
     monitor = "dice"
-    higher_is_better = True
 
     def __init__(
         self,
@@ -47,19 +44,13 @@ class SegmentTask:
         seed = config.training.seed
         [(self.mask, self.values)] = plan.masks.items()
         self.scans, self.config, self.design = plan.sequences, config, design
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = make_network(design, len(self.scans), len(self.values) + 1, config.network.first_channels)
+        sizes = len(self.scans), len(self.values) + 1, config.network.first_channels
+        self.network = seeded_network(seed, lambda: make_network(design, *sizes))
         self.objective = SegmentObjective(self.network)
         self.samples = PatchSamples(
             training, self.scans, self.mask, self.values, design, config.sampling, config.augmentation, seed
         )
         self.validation = list(validation)[: config.sampling.validation_studies]
-
-    @staticmethod
-    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Join samples to a batch with a leading axis B."""
-        return default_collate(samples)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return the mean Dice over structures and validation studies, without mirrored views."""

@@ -10,8 +10,9 @@ import numpy as np
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.scan_preparation import native_scan
 from scanweave.studies.preparing.plan import Plan
-from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, restore
+from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
@@ -94,5 +95,4 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
 
     def native(self, volume: np.ndarray, prepared: PreparedStudy, name: str) -> Scan:
         """Return a synthetic volume in [-1, 1] as a scan on the native grid, in intensities of its sequence."""
-        data = restore(volume, prepared.frame, self.plan, name)
-        return Scan.of(data, prepared.frame.native.affine, synthetic=True)
+        return native_scan(volume, prepared, self.plan, name)

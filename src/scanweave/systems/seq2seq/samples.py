@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from scanweave.framework.network_task import sample_chance, shuffled_place
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
 
@@ -81,11 +82,11 @@ class CropSamples(Dataset[dict[str, Any]]):
 
     def case(self, index: int) -> str:
         """The study of a sample, without reading it."""
-        return self._draw(index, np.random.default_rng([self.seed, 1, index]))[0].id
+        return self._draw(index, sample_chance(self.seed, index))[0].id
 
     def _place(self, index: int) -> tuple[CachedStudy, tuple[str, str], Box, bool]:
         """Study, source and target, box and whether it is mirrored."""
-        rng = np.random.default_rng([self.seed, 1, index])
+        rng = sample_chance(self.seed, index)
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
         for _ in range(self.settings.attempts - 1):
@@ -101,9 +102,7 @@ class CropSamples(Dataset[dict[str, Any]]):
             study = self.holders[target][rng.integers(len(self.holders[target]))]
             others = [name for name in study.names if name != target] or [target]
             return study, str(rng.choice(others)), target
-        epoch, place = divmod(index // self.settings.crops_per_study, len(self.studies))
-        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.studies))
-        study = self.studies[order[place]]
+        study = self.studies[shuffled_place(self.seed, index // self.settings.crops_per_study, len(self.studies))]
         source, target = rng.choice(study.names, size=2)
         return study, str(source), str(target)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.utils.data import default_collate
 
+from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -22,7 +20,7 @@ RANGE = 2.0
 """Width of the range [-1, 1] that validation measures PSNR in, as the paper does."""
 
 
-class Seq2SeqTask:
+class Seq2SeqTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -32,9 +30,6 @@ class Seq2SeqTask:
         validation: Prepared validation studies; may be none.
     """
 
-    monitor = "psnr"
-    higher_is_better = True
-
     def __init__(
         self,
         config: Seq2SeqConfig,
@@ -43,17 +38,11 @@ class Seq2SeqTask:
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = Seq2SeqNetwork(config.network)
+        self.network = seeded_network(seed, lambda: Seq2SeqNetwork(config.network))
         self.objective = Seq2SeqObjective(self.network, config.objective)
         self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
         self.config, self.sequences = config, tuple(sequences)
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
-
-    def collate(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Join samples to a batch with a leading axis B."""
-        return default_collate(samples)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] over all (source, target) pairs that the validation studies have, self-pairs included."""

@@ -14,8 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.trial import Trial
 from scanweave.measures.resolution import edge_mtf50, noise_summary
 from scanweave.measures.slices import contrast_to_noise, slice_quality
-from scanweave.measures.summary import summarise
-from scanweave.report.saving import save_figure, save_table
+from scanweave.report.saving import save_figure
 from scanweave.studies.slice_scans import slice_image
 from scanweave.studies.study import Study
 from scanweave.systems.ultra.figures import Pictures, material_sheet, profile_plot, spectral_sheet
@@ -62,10 +61,7 @@ def evaluate(fitted: FittedUltra, trial: Trial, seed: int = 0) -> pd.DataFrame:
         if not drawn:
             drawn = name
             _draw(trial.folder, pictures, fitted)
-    table = pd.DataFrame(rows)
-    summary = summarise(table, ("method", "image"), MEASURES, seed)
-    save_table(table, trial.folder / IMAGES)
-    trial.conclude(summary, picture=drawn)
+    table, summary = trial.tabulate(rows, ("method", "image"), MEASURES, IMAGES, seed=seed, picture=drawn)
     for line in (_in_short(summary), *notes(summary)):
         trial.say(line)
     return table

@@ -28,7 +28,6 @@ class FittedUltra(FittedRun[UltraConfig]):
 
     Attributes:
         network: With its fitted weights.
-        device: Where it lies.
     """
 
     config_class = UltraConfig
@@ -40,7 +39,6 @@ class FittedUltra(FittedRun[UltraConfig]):
         geometry = geometry_from_dict(self.plan.geometry) if self.plan.geometry else None
         network = Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
         self.network = self.loaded(network, self.config.training)
-        self.device = next(self.network.parameters()).device
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Reconstruct a study.

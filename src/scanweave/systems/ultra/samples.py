@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.network_task import draw_study
 from scanweave.systems.ultra.config import SamplingSettings
 from scanweave.systems.ultra.images import SpectralImages
 
@@ -44,7 +45,7 @@ class PatchSamples:
             raise ScanweaveError("architecture", "learned primal–dual needs one geometry for all", "Choose another")
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        study, rng = self._study(index), np.random.default_rng([self.seed, 1, index])
+        study, rng = draw_study(self.studies, self.seed, index)
         pair = np.stack([study.fbp, np.asarray(study.truth)])
         sample: dict[str, Any] = {"case": study.id}
         if self.whole:
@@ -56,12 +57,7 @@ class PatchSamples:
 
     def case(self, index: int) -> str:
         """The study of a sample, without reading it."""
-        return self._study(index).id
-
-    def _study(self, index: int) -> SpectralImages:
-        epoch, place = divmod(index, len(self.studies))
-        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.studies))
-        return self.studies[order[place]]
+        return draw_study(self.studies, self.seed, index)[0].id
 
     def _patch(self, pair: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         rows, columns = self.settings.crop

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from scanweave.engine.loop import open_accelerator, train
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
@@ -17,7 +16,6 @@ from scanweave.framework.study_selection import Choice
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.measures.stability.audit_setup import Setup
-from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.measured_slices import same_thresholds, true_bins, with_truth
 from scanweave.systems.ultra import evaluation, report
@@ -52,14 +50,11 @@ class Ultra(FittedUltra, System[UltraConfig]):
     def learn(cls, fit: CohortFit[UltraConfig]) -> None:
         """Learn clean bins."""
         config, bins = fit.config, true_bins(fit.cohort, fit.config.bins)
-        with open_accelerator(config.training).main_process_first():
+        with fit.one_first():
             training, validation = _slices(fit, bins)
             plan = fit.plan(SpectralPlan.load, lambda: _plan(config, bins, training, validation))
             fit.note_cohort(bins)
-        task = UltraTask(config, plan, training, validation)
-        count = parameter_count(task.network) / 1e6
-        fit.say(f"network: {config.network.architecture}, {count:.2f} million parameters, preset {config.preset}")
-        train(task, config.training, fit.run)
+        fit.train(UltraTask(config, plan, training, validation), config.network.architecture)
 
     def measure(self, trial: Trial, options: VerbOptions) -> pd.DataFrame:
         """Reconstruct the studies whose truth is known and compare; see `evaluation.evaluate`."""

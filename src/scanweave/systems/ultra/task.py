@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
+from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.image import decibels
 from scanweave.systems.ultra.config import UltraConfig
 from scanweave.systems.ultra.images import SpectralImages
@@ -19,7 +18,7 @@ from scanweave.systems.ultra.reconstruction import Reconstruction
 from scanweave.systems.ultra.samples import PatchSamples
 
 
-class UltraTask:
+class UltraTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -29,9 +28,6 @@ class UltraTask:
         validation: Validation slices, with truth; may be none.
     """
 
-    monitor = "psnr"
-    higher_is_better = True
-
     def __init__(
         self,
         config: UltraConfig,
@@ -40,18 +36,12 @@ class UltraTask:
         validation: Sequence[SpectralImages],
     ) -> None:
         seed = config.training.seed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = Reconstruction(config.network, plan.offset, plan.scale, training[0].geometry)
+        geometry = training[0].geometry
+        self.network = seeded_network(seed, lambda: Reconstruction(config.network, plan.offset, plan.scale, geometry))
         self.objective = UltraObjective(self.network, config.objective)
         self.samples = PatchSamples(training, config.sampling, seed, whole=self.network.needs_sinogram)
         self.plan = plan
         self.validation = list(validation)[: config.sampling.validation_studies]
-
-    @staticmethod
-    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Join samples to a batch with a leading axis B."""
-        return default_collate(samples)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] over bins and validation slices, and that of the worst bin."""

@@ -1,0 +1,69 @@
+"""What the tasks of all networks share; see `scanweave.engine.task.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+N = TypeVar("N", bound=nn.Module)
+T = TypeVar("T")
+
+
+class NetworkTask:
+    """A task whose samples are stacked to batches; the PSNR of the validation chooses the weights unless it says else.
+
+    A system's own task sets `network`, `objective` and `samples`, and says `validate`.
+    """
+
+    monitor: str = "psnr"
+    higher_is_better: bool = True
+
+    @staticmethod
+    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join samples to a batch with a leading axis B."""
+        return default_collate(samples)
+
+
+class NetworkLoss(nn.Module):
+    """A network with the function that says its losses; an objective without parameters of its own.
+
+    Args:
+        network: What is trained.
+        losses: Takes the network and a batch and returns named scalars, of which "loss" is minimised.
+    """
+
+    def __init__(self, network: N, losses: Callable[[N, Mapping[str, Tensor]], dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.network, self.losses = network, losses
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        return self.losses(self.network, batch)
+
+
+def seeded_network(seed: int, make: Callable[[], N]) -> N:
+    """Return a network whose first weights depend on the seed alone; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def shuffled_place(seed: int, number: int, count: int) -> int:
+    """Return which of `count` studies draw `number` takes: each once before any comes again, in ever new order."""
+    epoch, place = divmod(number, count)
+    return int(np.random.default_rng([seed, 0, epoch]).permutation(count)[place])
+
+
+def sample_chance(seed: int, index: int) -> np.random.Generator:
+    """Return the source of chance of training sample `index`, the same whenever and wherever it is read."""
+    return np.random.default_rng([seed, 1, index])
+
+
+def draw_study(studies: Sequence[T], seed: int, index: int) -> tuple[T, np.random.Generator]:
+    """Return the study that training sample `index` is of, and the source of chance of all else about the sample."""
+    return studies[shuffled_place(seed, index, len(studies))], sample_chance(seed, index)

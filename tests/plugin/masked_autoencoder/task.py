@@ -1,0 +1,55 @@
+"""What the masked autoencoder hands to the engine: samples, network, loss, validation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from masked_autoencoder.config import MaskedConfig
+from masked_autoencoder.network import BlockFiller, filling_error
+from scanweave.augment.crops import uniform_crop
+from scanweave.framework import NetworkLoss, NetworkTask, PreparedParts, draw_study, read_crop, seeded_network
+from scanweave.measures.image import decibels
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+
+RANGE = 2.0
+"""Width of the range [-1, 1] of prepared volumes."""
+
+
+def hide(rng: np.random.Generator, shape: Sequence[int], config: MaskedConfig) -> np.ndarray:
+    """Return which voxels of a volume lie in hidden blocks, `(X, Y, Z)`; one block at least."""
+    blocks = np.zeros([-(-edge // config.block) for edge in shape], dtype=bool)
+    blocks.flat[rng.permutation(blocks.size)[: max(1, round(config.hidden * blocks.size))]] = True
+    return np.kron(blocks, np.ones((config.block,) * 3, dtype=bool))[tuple(map(slice, shape))]
+
+
+class HiddenBlocks:
+    """Sample k is a crop of a scan with hidden blocks; see `scanweave.engine.task.Samples`."""
+
+    def __init__(self, studies: Sequence[CachedStudy], config: MaskedConfig) -> None:
+        self.studies, self.config = studies, config
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        study, rng = draw_study(self.studies, self.config.training.seed, index)
+        name, crop = str(rng.choice(study.names)), uniform_crop(rng, study.shape, self.config.crop)
+        both = {"volume": read_crop(study, name, crop), "hidden": hide(rng, crop.size, self.config)}
+        return {"case": study.id, **{key: torch.from_numpy(voxels)[None] for key, voxels in both.items()}}
+
+
+class MaskedTask(NetworkTask):
+    """Network, loss, samples and validation of one fit; see `scanweave.engine.task.Task`."""
+
+    def __init__(self, config: MaskedConfig, parts: PreparedParts) -> None:
+        self.network = seeded_network(config.training.seed, lambda: BlockFiller(config.width))
+        self.objective = NetworkLoss(self.network, filling_error)
+        self.samples, self.validation = HiddenBlocks(parts.training, config), HiddenBlocks(parts.validation, config)
+
+    def validate(self, network: nn.Module) -> dict[str, float] | None:
+        """Return the mean PSNR [dB] in hidden blocks of a crop of each validation study."""
+        device, errors = next(network.parameters()).device, []
+        for index in range(len(self.validation.studies)):
+            volume, hidden = (self.validation[index][name][None].to(device) for name in ("volume", "hidden"))
+            errors.append(float((network(volume, hidden) - volume)[hidden].square().mean()))
+        return {"psnr": float(decibels(errors, RANGE).mean())} if errors else None
