@@ -4,8 +4,8 @@ Task 4 of the Medical Segmentation Decathlon in part: 208 crops, labels 1 (anter
 The files do not name the patient, so the two sides of one person may part between training and test, for both methods
 alike. Each method has 15 minutes a fold for everything before prediction; all cases outside of the test fold train or
 choose the weights. nnU-Net is its own code (PyPI) with a shortened schedule; `--nnunet PYTHON` names the Python that
-has it, and without it only Segment is measured. Both are measured on the native grid by the same code. Bars: mean Dice over
-both parts at least 0.87; not below nnU-Net's; at most half of its peak memory.
+has it, and without it only Segment is measured. Both are measured on the native grid by the same code. Bars: mean Dice
+over both parts at least 0.87; not below nnU-Net's; at most half of its peak memory.
 """
 
 from __future__ import annotations
