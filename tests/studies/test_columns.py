@@ -88,7 +88,7 @@ def test_check_finds_boxes_that_cannot_be_read(tmp_path, content, words):
     made = cohort(tmp_path, [{"study": "s", "patient": "p", "scan:t1": "a.nii.gz", "boxes": "b.json"}], b_json=content)
     [verdict] = check_cohort(made)
     assert verdict.status == "refused"
-    assert words in str([f for f in verdict.findings if f.scan == "boxes"][0])
+    assert words in str(next(f for f in verdict.findings if f.scan == "boxes"))
 
 
 def test_check_finds_reports_that_cannot_be_read(tmp_path):
@@ -135,5 +135,5 @@ def test_an_unknown_label_is_named(tmp_path):
     from scanweave.studies.label_values import summarise_label
 
     made = cohort(tmp_path, [{"study": "s", "patient": "p", "scan:t1": "a.nii.gz", "label:grade": 1}])
-    with pytest.raises(ScanweaveError, match="has no label 'grad'. Choose from grade"):
+    with pytest.raises(ScanweaveError, match=r"has no label 'grad'\. Choose from grade"):
         summarise_label(made.frame, "grad")

@@ -36,7 +36,9 @@ def test_a_table_of_jpeg_films_is_imported_and_ok(tmp_path, capsys):
         out = tmp_path / f"out{number}"
         assert ImportCohort((src,), out).run() == 0
         said = capsys.readouterr().out
-        assert said.startswith("12 studies of 6 patients in table layout · film image 12 · text:report 12 · label:label 12")
+        assert said.startswith(
+            "12 studies of 6 patients in table layout · film image 12 · text:report 12 · label:label 12"
+        )
         assert CheckCohort(out).run() == 0
         assert "12 ok" in capsys.readouterr().out
         made = Cohort.open(out)

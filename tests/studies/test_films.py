@@ -256,7 +256,7 @@ def test_spacing_at_the_detector_is_told_and_slices_are_no_films(tmp_path):
     with pytest.raises(ScanweaveError, match=r"truncated|cannot be read"):
         _ = read_scan(tmp_path / "t.dcm").data
     (tmp_path / "x.dcm").write_bytes(b"no")
-    with pytest.raises(ScanweaveError, match="t.dcm|x.dcm"):
+    with pytest.raises(ScanweaveError, match=r"x\.dcm: not a DICOM file"):
         read_scan(tmp_path / "x.dcm")
 
 

@@ -101,7 +101,7 @@ def test_what_a_patient_is_like(tmp_path):
     assert Counter(value.split(" · ")[0] for value in strata.values()) == {f"quarter {k}": 10 for k in (1, 2, 3, 4)}
     with pytest.raises(ScanweaveError, match="40 different values, too many"):
         patient_values(made.frame, ["id"], coarse=True)
-    with pytest.raises(ScanweaveError, match="has no column 'agee'. Choose from table:age"):
+    with pytest.raises(ScanweaveError, match=r"has no column 'agee'\. Choose from table:age"):
         find_heading(made.frame, "agee")
 
 

@@ -41,7 +41,7 @@ def test_binary_files_and_one_hot_files_give_the_same_label_map():
     np.testing.assert_array_equal(wanted, ORGANS)
     named = (Structure("a", "hot", (1,)), Structure("b", "hot", (2,)))
     for first in (0, 1):  # with a channel of the background and without
-        hot = np.stack([ORGANS == value for value in range(first, 3)], axis=-1).astype(np.uint8)
+        hot = np.stack([value == ORGANS for value in range(first, 3)], axis=-1).astype(np.uint8)
         np.testing.assert_array_equal(label_map(study(hot=hot), named, GRID), ORGANS)
     with pytest.raises(ScanweaveError, match="4 channels for 2 structures"):
         label_map(study(hot=np.zeros((8, 8, 8, 4))), named, GRID)

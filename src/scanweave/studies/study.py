@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scanweave.errors import ScanweaveError
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram import Sinogram
@@ -24,6 +27,7 @@ class Study:
         boxes: Lesion boxes, each `{"label": str, "start": (x, y, z), "stop": (x, y, z)}` in RAS mm.
         report: The radiologist's words.
         labels: Outcomes to predict.
+        embeddings: What a network makes of it, by name, each `(D,)`.
         table: Clinical variables.
     """
 
@@ -35,6 +39,7 @@ class Study:
     boxes: tuple[Mapping[str, Any], ...] = ()
     report: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    embeddings: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
