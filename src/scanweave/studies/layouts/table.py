@@ -24,23 +24,21 @@ LABELS = ("label", "class", "target", "diagnosis")
 """Headings of what is to be predicted."""
 REPORTS = ("report", "findings", "impression", "indication", "comparison", "history", "technique", "report_text")
 """Headings of the words of a report."""
-CHEXPERT = tuple(
-    [
-        "no finding",
-        "enlarged cardiomediastinum",
-        "cardiomegaly",
-        "lung opacity",
-        "lung lesion",
-        "edema",
-        "consolidation",
-        "pneumonia",
-        "atelectasis",
-        "pneumothorax",
-        "pleural effusion",
-        "pleural other",
-        "fracture",
-        "support devices",
-    ]
+CHEXPERT = (
+    "no finding",
+    "enlarged cardiomediastinum",
+    "cardiomegaly",
+    "lung opacity",
+    "lung lesion",
+    "edema",
+    "consolidation",
+    "pneumonia",
+    "atelectasis",
+    "pneumothorax",
+    "pleural effusion",
+    "pleural other",
+    "fracture",
+    "support devices",
 )
 """Headings of CheXpert's findings, which many collections share: labels where they hold 0, 1, −1 and nothing else."""
 SEVERAL = ("finding labels", "findings labels", "labels", "findings")
