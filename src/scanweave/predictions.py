@@ -17,6 +17,7 @@ from scanweave.engine.image_states import image_states
 from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, atomic_write, make_folder, read_json, sweep, write_json, writing
+from scanweave.studies.columns import columns_of
 
 if TYPE_CHECKING:
     from scanweave.engine.run import Run
@@ -32,7 +33,6 @@ _ASKED = {
     "targets": "of other targets",
 }
 _ELSEWHERE = "Choose another folder for the predictions"
-_FILES = ("scan:", "mask:", "sinogram:")
 
 
 class Plan(Protocol):
@@ -65,7 +65,7 @@ class PredictionFolder:
         Raises:
             ScanweaveError: The folder holds something else.
         """
-        there = [name for name in self.plan.sources if name in cohort.frame and name.startswith(_FILES)]
+        there = [one.heading for one in columns_of(self.plan.sources) if one.kind.files and one.heading in cohort.frame]
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,

@@ -81,6 +81,22 @@ def test_columns_of_a_table_of_images_are_what_the_user_says(tmp_path):
         list_studies(tmp_path / "t.csv", columns=parse_columns("wo=patient"))
 
 
+def test_several_findings_as_public_collections_write_them(tmp_path):
+    for name in "abc":
+        film(tmp_path / f"{name}.png", ord(name))
+    (tmp_path / "chexpert.csv").write_text("Path,Sex,Edema,Fracture\na.png,F,1.0,\nb.png,M,-1.0,0.0\nc.png,M,0.0,1.0\n")
+    made = import_cohort(tmp_path / "chexpert.csv", tmp_path / "out", say=lambda line: None)
+    assert (made["a"].labels, made["b"].labels) == ({"edema": 1}, {"edema": -1, "fracture": 0})
+    text = "Image Index,Finding Labels,Patient ID\na.png,Mass|Edema,7\nb.png,No Finding,7\nc.png,,8\n"
+    (tmp_path / "nih.csv").write_text(text)
+    found = rows(tmp_path / "nih.csv")
+    labels = {name: {k: v for k, v in row.items() if k.startswith("label:")} for name, row in found.items()}
+    assert labels["a"] == {"label:edema": 1, "label:mass": 1, "label:no_finding": 0}
+    assert labels["b"] == {"label:edema": 0, "label:mass": 0, "label:no_finding": 1}
+    assert labels["c"] == {}
+    assert [row["patient"] for row in found.values()] == ["7", "7", "8"]
+
+
 def test_columns_named_as_in_a_manifest(tmp_path):
     film(tmp_path / "f/a.png")
     film(tmp_path / "f/m.png")
@@ -201,6 +217,7 @@ def test_archives_of_findings_colours_and_volumes(tmp_path):
         ({"train_images": np.zeros((3, 4, 4)), "train_labels": np.zeros((2, 1), int)}, r"shape \(2, 1\) for 3 images"),
         ({"train_images": np.zeros((3, 4, 4)), "train_labels": np.zeros((3, 1))}, "Give one whole number"),
         ({"other": np.zeros(3)}, "no study"),
+        ({"train_images": np.zeros((9, 0, 4))}, "does not hold"),
     ],
 )
 def test_bad_archives_are_one_line(tmp_path, arrays, words):

@@ -256,8 +256,24 @@ def test_spacing_at_the_detector_is_told_and_slices_are_no_films(tmp_path):
     with pytest.raises(ScanweaveError, match=r"truncated|cannot be read"):
         _ = read_scan(tmp_path / "t.dcm").data
     (tmp_path / "x.dcm").write_bytes(b"no")
-    with pytest.raises(ScanweaveError, match=r"[tx]\.dcm"):
+    with pytest.raises(ScanweaveError, match=r"x\.dcm: not a DICOM file"):
         read_scan(tmp_path / "x.dcm")
+
+
+def test_damaged_dicom_is_one_line(tmp_path):
+    whole = dicom(tmp_path / "f.dcm", STORED, PixelSpacing=[0.1, 0.1], PixelPaddingValue=3, WindowCenter=4).read_bytes()
+    generator = np.random.default_rng(5)
+    refused = 0
+    for _ in range(300):
+        spoilt = bytearray(whole)
+        for place in generator.integers(132, len(spoilt), 3):
+            spoilt[place] = generator.integers(0, 256)
+        (tmp_path / "z.dcm").write_bytes(spoilt[: int(generator.integers(140, len(spoilt) + 1))])
+        try:
+            _ = read_scan(tmp_path / "z.dcm").data
+        except ScanweaveError as error:
+            refused += error.where == str(tmp_path / "z.dcm")
+    assert refused > 200
 
 
 def test_a_mask_must_lie_on_its_film(tmp_path):

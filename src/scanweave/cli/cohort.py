@@ -158,14 +158,15 @@ class SplitCohort:
         from scanweave import wording
         from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.cohort_splits import fold_lines, split_cohort
         from scanweave.studies.splits import Part, write_splits
 
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held))
         folds = len(patients) if self.leave_one_out else self.folds
-        splits = cohort.divided(
-            folds, seed=self.seed, validation=self.validation, stratify=self.stratify, group=self.group
+        splits = split_cohort(
+            cohort, folds, seed=self.seed, validation=self.validation, stratify=self.stratify, group=self.group
         )
         before = cohort.splits()
         if before not in (None, splits) and not self.again:
@@ -179,7 +180,7 @@ class SplitCohort:
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
         print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
-        for line in cohort.fold_lines(splits):
+        for line in fold_lines(cohort, splits):
             print(line)
         if self.validation and sizes["train"] < FEW:
             more = sizes["train"] + sizes["validation"]

@@ -21,7 +21,7 @@ from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.cell_files import report_of
 from scanweave.studies.formats.image_reader import is_film
-from scanweave.studies.splits import Part, Splits, make_splits, read_splits
+from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
 
@@ -213,49 +213,6 @@ class Cohort:
         """Headings of the scans whose files are films or photographs, by the name of the first one."""
         first = {c.heading: self.frame[c.heading].dropna().iloc[0] for c in self.present("scan")}
         return {heading for heading, path in first.items() if is_film(str(path))}
-
-    def divided(
-        self,
-        folds: int = 5,
-        *,
-        seed: int = 0,
-        validation: bool = True,
-        stratify: Sequence[str] = (),
-        group: Sequence[str] = (),
-    ) -> Splits:
-        """Return splits of the patients that the source does not hold out; nothing is written.
-
-        Args:
-            folds: How many.
-            seed: What they are drawn from.
-            validation: Whether a fold is set aside for validation.
-            stratify: Columns, such as `label:grade`, `grade` or `table:age`, spread evenly over the folds.
-            group: Columns of which patients with one value stay in one fold.
-
-        Raises:
-            ScanweaveError: There is no such column, or the folds cannot be made.
-        """
-        from scanweave.studies.patient_strata import patient_values
-
-        held = set(self.held_out)
-        there = self.where(~self.frame["patient"].isin(held)) if held else self
-        strata = patient_values(there.frame, stratify, coarse=True) if stratify else None
-        groups = patient_values(there.frame, group, coarse=False) if group else None
-        patients = sorted(set(self.patients) - held)
-        made = make_splits(patients, folds, seed=seed, validation=validation, stratify=strata, group=groups)
-        return replace(made, stratify=tuple(stratify), group=tuple(group))
-
-    def fold_lines(self, splits: Splits) -> list[str]:
-        """How many patients of each stratum each fold has, in words; none where splits are not stratified."""
-        if not splits.stratify:
-            return []
-        from scanweave.studies.patient_strata import patient_values
-
-        strata = patient_values(self.frame, splits.stratify, coarse=True)
-        held = {name: [0] * splits.folds for name in sorted({strata[patient] for patient in splits.assignment})}
-        for patient, fold in splits.assignment.items():
-            held[strata[patient]][fold] += 1
-        return [f"  {' · '.join(splits.stratify)} {name}: {' '.join(map(str, n))} a fold" for name, n in held.items()]
 
     def splits(self) -> Splits | None:
         """The written splits of this cohort, if any."""

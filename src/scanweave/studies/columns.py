@@ -29,7 +29,7 @@ class ColumnKind:
         gather: Makes the study's field of all its cells, `{name: value}`.
         reader: Reads a cell's file.
         check: Returns the findings on one file, where it is no image: those are judged together.
-        writer: Writes one of a study's into a path, with provenance.
+        writer: Writes one of a study's into a path; an image with its provenance.
         file: How a file that it writes is called.
     """
 
@@ -136,6 +136,18 @@ KINDS: dict[str, ColumnKind] = {
             one="section of reports",
             many="sections of reports",
             shows=True,
+        ),
+        ColumnKind(
+            name="embedding",
+            field="embeddings",
+            one="embedding",
+            many="embeddings",
+            files=True,
+            shows=True,
+            reader="scanweave.studies.formats.cell_files:read_embedding",
+            check="scanweave.studies.checks.file_check:check_embedding",
+            writer="scanweave.studies.formats.cell_files:write_embedding",
+            file="{study}_{name}_embedding.npy",
         ),
         ColumnKind(name="label", field="labels", one="label", many="labels", shows=True),
         ColumnKind(name="table", field="table", one="variable", many="variables"),

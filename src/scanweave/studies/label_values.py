@@ -80,10 +80,16 @@ def summarise_label(frame: pd.DataFrame, name: str) -> LabelSummary:
 
 def certain(values: pd.Series) -> pd.Series:
     """The values of a label with uncertain ones as absent: −1 where all else is 0 or 1."""
-    plain = values.astype(object).where(values.notna(), None)
+    there = zip(values.astype(object), values.notna(), strict=True)
+    plain = pd.Series([_whole(value) if known else None for value, known in there], index=values.index, dtype=object)
     if not is_finding(plain):
         return plain
     return plain.where(plain.notna() & (plain != UNCERTAIN), None)
+
+
+def _whole(value: Any) -> Any:
+    """A whole number as such, so that CheXpert's 1.0 reads 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def is_finding(values: pd.Series) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from scanweave.studies.findings import Finding
-from scanweave.studies.formats.cell_files import read_boxes, read_report
+from scanweave.studies.formats.cell_files import read_boxes, read_embedding, read_report
 from scanweave.studies.formats.sinogram_hdf5 import read_sinogram
 
 
@@ -27,6 +29,17 @@ def check_report(path: Path) -> list[Finding]:
     if read_report(path).strip():
         return []
     return [Finding("empty report", "suspect", "holds no word", "Leave the cell empty where there is no report")]
+
+
+def check_embedding(path: Path) -> list[Finding]:
+    """Return whether an embedding holds what is no number.
+
+    Raises:
+        ScanweaveError: It cannot be read.
+    """
+    if np.isfinite(read_embedding(path)).all():
+        return []
+    return [Finding("non-finite", "refused", "an embedding with NaN or infinite numbers", "Make it again")]
 
 
 def check_boxes(path: Path) -> list[Finding]:

@@ -72,7 +72,11 @@ def _headers(path: Path, changed: int) -> dict[str, tuple[tuple[int, ...], np.dt
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:
-                        found[member[:-4]] = _header(stream)
+                        shape, kind = found[member[:-4]] = _header(stream)
+                    needed = int(np.prod(shape, dtype=object)) * kind.itemsize
+                    if min(shape, default=1) < 1 or needed > archive.getinfo(member).file_size:
+                        words = f"'{member}' does not hold the {shape} that it claims"
+                        raise ScanweaveError(path, words, ADVICE)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ScanweaveError(path, f"not an archive of arrays ({error})", ADVICE) from error
     return found

@@ -1,4 +1,4 @@
-"""Reports as text and boxes as JSON: a file a study."""
+"""Reports as text, boxes as JSON, embeddings as arrays: a file a study."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
+from scanweave.studies.formats.header_limits import faults_of
 
 BOXES_ADVICE = 'Give boxes as a JSON list of {"label": "…", "start": [x, y, z], "stop": [x, y, z]} in RAS mm'
 Box = Mapping[str, Any]
@@ -70,6 +74,26 @@ def write_boxes(path: Path, boxes: Sequence[Box]) -> None:
     """Write boxes as JSON."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps([dict(box) for box in boxes], indent=2) + "\n", encoding="utf-8")
+
+
+def read_embedding(path: Path) -> NDArray[np.floating]:
+    """An embedding `(D,)`.
+
+    Raises:
+        ScanweaveError: It is no array of one axis.
+    """
+    with faults_of(path), path.open("rb") as stream:
+        values = np.lib.format.read_array(stream, allow_pickle=False)
+    if values.ndim != 1 or values.dtype.kind != "f":
+        words = f"holds {values.dtype} of shape {values.shape}, not an embedding"
+        raise ScanweaveError(path, words, "Give real numbers along one axis")
+    return values
+
+
+def write_embedding(path: Path, values: NDArray[np.floating]) -> None:
+    """Write an embedding `(D,)`."""
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        np.lib.format.write_array(stream, np.asarray(values), allow_pickle=False)
 
 
 def gather_boxes(paths: Mapping[str, Path]) -> tuple[Box, ...]:

@@ -8,7 +8,10 @@ highdicom turn before the rescale, pydicom and dcm2niix do not turn at all). Win
 from __future__ import annotations
 
 import math
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +46,46 @@ def read_dicom_film(path: Path) -> Scan:
     Raises:
         ScanweaveError: pydicom is not installed; the file is damaged, too large, no film, or has several frames.
     """
-    data = _read(path, pixels=False)
-    with faults_of(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is wrong with a file is told in one line, by an error or a note
-        modality = str(data.get("Modality", ""))
-        frames, samples = int(data.get("NumberOfFrames") or 1), int(data.get("SamplesPerPixel") or 1)
-        shape = (int(data.get("Columns") or 0), int(data.get("Rows") or 0), 1)
-        allocated = int(data.get("BitsAllocated") or 0)
-        syntax = str(data.file_meta.get("TransferSyntaxUID", ""))
+    with _faults(path) as pydicom:
+        data = pydicom.dcmread(path, stop_before_pixels=True)
+        shape, colour = _shape(path, data)
+        (spacing, notes), told = _spacing(data), _told(data)
+    whole = (*shape, len(COLOURS)) if colour else shape
+
+    def load() -> Array:
+        with _faults(path) as pydicom:
+            pixels = _pixels(pydicom.dcmread(path), colour)
+            return np.ascontiguousarray(np.swapaxes(pixels, 0, 1)).reshape(whole)
+
+    geometry = Geometry.of_film(shape[0], shape[1], spacing)
+    return Scan(geometry, load, path=path, notes=(*notes, *told), channels=COLOURS if colour else None)
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[Any]:
+    """Give pydicom, and translate what it raises on damaged files, now or when an element is looked at."""
+    pydicom = require("pydicom", GROUP)
+    require("pydicom.pixels", GROUP)
+    try:
+        with faults_of(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with a file is told in one line, by an error or a note
+            yield pydicom
+    except pydicom.errors.InvalidDicomError as error:
+        raise ScanweaveError(path, "not a DICOM file", ADVICE) from error
+    except (AttributeError, struct.error, pydicom.errors.BytesLengthException) as error:
+        raise ScanweaveError(path, f"truncated or damaged ({' '.join(str(error).split())[:160]})", ADVICE) from error
+
+
+def _shape(path: Path, data: Any) -> tuple[tuple[int, int, int], bool]:
+    """Columns, rows and 1, and whether it is in colour.
+
+    Raises:
+        ScanweaveError: No film, too large, or shorter than its header claims.
+    """
+    modality = str(data.get("Modality", ""))
+    frames, samples = int(data.get("NumberOfFrames") or 1), int(data.get("SamplesPerPixel") or 1)
+    shape = (int(data.get("Columns") or 0), int(data.get("Rows") or 0), 1)
+    allocated = int(data.get("BitsAllocated") or 0)
     if modality in NO_FILMS:
         raise ScanweaveError(path, f"of a {modality} series, not a film", "Convert the series to NIfTI first")
     if frames > 1:
@@ -58,50 +93,31 @@ def read_dicom_film(path: Path) -> Scan:
     if min(shape) < 1 or allocated not in (1, 8, 16, 32) or samples not in (1, 3):
         raise ScanweaveError(path, "its header describes no image", "Check that it is an image object")
     colour = samples == len(COLOURS) or str(data.get("PhotometricInterpretation")) == PALETTE
-    whole = (*shape, len(COLOURS)) if colour else shape
     there = path.stat().st_size
+    whole = (*shape, len(COLOURS)) if colour else shape
     check_size(path, whole, max(1, allocated // 8), there, HELD + DECODED_BYTES)
     needed = math.prod(shape) * samples * allocated // 8
-    if syntax in NATIVE and there < needed:
+    if str(data.file_meta.get("TransferSyntaxUID", "")) in NATIVE and there < needed:
         raise ScanweaveError(path, f"truncated: has {there} bytes of the {needed} that its header claims", ADVICE)
-    spacing, notes = _spacing(data)
-    geometry = Geometry.of_film(shape[0], shape[1], spacing)
-
-    def load() -> Array:
-        pixels = _pixels(path, _read(path, pixels=True), colour)
-        return np.ascontiguousarray(np.swapaxes(pixels, 0, 1)).reshape(whole)
-
-    return Scan(geometry, load, path=path, notes=(*notes, *_told(data)), channels=COLOURS if colour else None)
+    return shape, colour
 
 
-def _read(path: Path, *, pixels: bool) -> Any:
-    pydicom = require("pydicom", GROUP)
-    try:
-        with faults_of(path), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(path, stop_before_pixels=not pixels)
-    except pydicom.errors.InvalidDicomError as error:
-        raise ScanweaveError(path, "not a DICOM file", ADVICE) from error
-
-
-def _pixels(path: Path, data: Any, colour: bool) -> Array:
+def _pixels(data: Any, colour: bool) -> Array:
     """Values `(rows, columns)` or colours `(rows, columns, 3)`."""
     pixels = require("pydicom.pixels", GROUP)
-    with faults_of(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        stored: Array = pixels.pixel_array(data)  # colour comes as RGB
-        if colour:
-            return stored if stored.ndim > 2 else np.asarray(pixels.apply_color_lut(stored, data))[..., : len(COLOURS)]
-        bits, signed = int(data.get("BitsStored") or 16), bool(data.get("PixelRepresentation", 0))
-        stored = _own_bits(stored, bits, signed)
-        values = np.asarray(pixels.apply_modality_lut(stored, data), dtype=np.float32)
+    stored: NDArray[Any] = pixels.pixel_array(data)  # colour comes as RGB
+    if colour:
+        return stored if stored.ndim > 2 else np.asarray(pixels.apply_color_lut(stored, data))[..., : len(COLOURS)]
+    bits, signed = int(data.get("BitsStored") or 16), bool(data.get("PixelRepresentation", 0))
+    stored = _own_bits(stored, bits, signed)
+    values = np.asarray(pixels.apply_modality_lut(stored, data), dtype=np.float32)
+    if str(data.get("PhotometricInterpretation")) == "MONOCHROME1":
         lowest, highest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         ends = pixels.apply_modality_lut(np.array([lowest, highest], dtype=stored.dtype), data)
-        if str(data.get("PhotometricInterpretation")) == "MONOCHROME1":
-            values = np.float32(min(ends)) + np.float32(max(ends)) - values
-        padding = _padding(stored, data)
-        if padding is not None and not padding.all():
-            values[padding] = values[~padding].min()
+        values = np.float32(min(ends)) + np.float32(max(ends)) - values
+    padding = _padding(stored, data)
+    if padding is not None and not padding.all():
+        values[padding] = values[~padding].min()
     return values
 
 

@@ -1,9 +1,9 @@
 """PNG, JPEG and TIFF: films and photographs as scans one voxel deep, of which the spacing is not known.
 
 Pillow cuts 16 bits of a colour to 8 without a word, turns over a TIFF whose 0 is white if it has 8 bits but not if it
-has 16, and mixes up the rows of an uncompressed TIFF that lies on its side (EXIF orientation 5 to 8, Pillow 13.0); so
-deep colour is read by torchvision (PNG), and such TIFF by tifffile. Dots per inch in these formats are those
-of a printer, not of the film: they are not taken for a spacing.
+has 16, and mixes up the rows of an uncompressed TIFF that lies on its side (EXIF orientation 5 to 8, Pillow 13.0). So
+deep colour in PNG is read by SimpleITK (torchvision's reader ends the process on a damaged file), and such TIFF by
+tifffile. Dots per inch in these formats are those of a printer, not of the film: they are not taken for a spacing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import require
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.header_limits import ADVICE, check_size, faults_of
 from scanweave.studies.geometry import Geometry
@@ -146,7 +147,7 @@ def _decoder(header: _Header) -> Callable[[Path, bool, bool], Array]:
         return lambda path, grey, indexed: _turned(_by_tifffile(path, header, grey), header.turn)
     if header.mode in _GREY:
         return _by_pillow
-    return lambda path, grey, indexed: _turned(_by_torchvision(path), header.turn)
+    return lambda path, grey, indexed: _turned(_by_itk(path), header.turn)
 
 
 def _by_pillow(path: Path, grey: bool, indexed: bool) -> Array:
@@ -169,12 +170,13 @@ def _by_tifffile(path: Path, header: _Header, grey: bool) -> Array:
     return pixels if grey else pixels[..., : len(COLOURS)]
 
 
-def _by_torchvision(path: Path) -> Array:
-    import torch
-    from torchvision.io import ImageReadMode, decode_png
-
-    stored = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    return np.asarray(decode_png(stored, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy())
+def _by_itk(path: Path) -> Array:
+    itk = require("SimpleITK", "itk")
+    itk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = itk.ImageFileReader()
+    reader.SetImageIO("PNGImageIO")
+    reader.SetFileName(str(path))
+    return np.asarray(itk.GetArrayFromImage(reader.Execute()))[..., : len(COLOURS)]
 
 
 def _turned(pixels: Array, turn: int) -> Array:

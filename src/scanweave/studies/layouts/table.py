@@ -24,6 +24,25 @@ LABELS = ("label", "class", "target", "diagnosis")
 """Headings of what is to be predicted."""
 REPORTS = ("report", "findings", "impression", "indication", "comparison", "history", "technique", "report_text")
 """Headings of the words of a report."""
+CHEXPERT = (
+    "no finding",
+    "enlarged cardiomediastinum",
+    "cardiomegaly",
+    "lung opacity",
+    "lung lesion",
+    "edema",
+    "consolidation",
+    "pneumonia",
+    "atelectasis",
+    "pneumothorax",
+    "pleural effusion",
+    "pleural other",
+    "fracture",
+    "support devices",
+)
+"""Headings of CheXpert's findings, which many collections share: labels where they hold 0, 1, −1 and nothing else."""
+SEVERAL = ("finding labels", "findings labels", "labels", "findings")
+"""Headings whose cells may list several findings with | between them, as ChestX-ray14 does."""
 BESIDE = ("", "images/", "imgs/", "image/")
 """Where images lie beside their table."""
 SEEN = 50
@@ -100,6 +119,9 @@ def list_table(src: Path, names: Names) -> Listing:
     roles = {column: names.roles.pop(column) for column in header if column in names.roles}
     meant = {column: _meaning(column, rows, table.parent, names) for column in header}
     meant.update({column: _said(column, role, table) for column, role in roles.items()})
+    several = {column for column in header if column not in roles and _lists_findings(column, rows)}
+    meant.update(dict.fromkeys(several, Named(None, "several findings")))
+    known = {column: sorted({one for row in rows for one in _listed(row[column])}) for column in several}
     study, patient = _who(table, header, meant)
     study = next((column for column, role in roles.items() if role == "study"), study)
     patient = next((column for column, role in roles.items() if role == "patient"), patient)
@@ -112,19 +134,34 @@ def list_table(src: Path, names: Names) -> Listing:
             table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
         )
     named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
+    other = {study, patient, *(column for column, named in meant.items() if named is not None)}
     for line, (row, name) in enumerate(zip(rows, named_by, strict=True), 2):
         if safe_id(name) in listing.studies:
             raise ScanweaveError(table, f"line {line}: study '{name}' stands there twice", "Name each study once")
         made = listing.study(name, (row[patient] or "").strip() if patient != study else name)
-        for column, named in meant.items():
-            if named is None or _void(row[column]) or (isinstance(named, Named) and named.column is None):
-                continue
-            if _is_files(named):
-                listing.add(made, named, _there(table, line, column, row[column]))
-            elif isinstance(named, Named) and named.column:
-                made[named.column] = row[column].strip()
-        made.update(clinical(row, {study, patient, *(c for c, named in meant.items() if named is not None)}))
+        for column, findings in known.items():
+            there = _listed(row[column])
+            made.update({f"label:{slug(one)}": str(int(one in there)) for one in findings if there})
+        made.update(clinical(row, other))
+        _enter(listing, made, row, meant, (table, line))
     return listing
+
+
+def _enter(
+    listing: Listing,
+    made: dict[str, Any],
+    row: Mapping[str, str],
+    meant: Mapping[str, Named | str | None],
+    place: tuple[Path, int],
+) -> None:
+    """Put the cells of a row whose columns mean something into the row of its study."""
+    for column, named in meant.items():
+        if named is None or _void(row[column]) or (isinstance(named, Named) and named.column is None):
+            continue
+        if _is_files(named):
+            listing.add(made, named, _there(*place, column, row[column]))
+        elif isinstance(named, Named) and named.column:
+            made[named.column] = row[column].strip()
 
 
 def _who(table: Path, header: list[str], meant: Mapping[str, Named | str | None]) -> tuple[str, str]:
@@ -151,6 +188,15 @@ def _said(column: str, role: str, table: Path) -> Named | None:
     return Named(meanings[role], column)
 
 
+def _lists_findings(column: str, rows: list[dict[str, str]]) -> bool:
+    return column.lower().strip() in SEVERAL and any("|" in (row[column] or "") for row in rows)
+
+
+def _listed(cell: str | None) -> list[str]:
+    """The findings that a cell lists."""
+    return [] if _void(cell) else [one.strip() for one in str(cell).split("|") if one.strip()]
+
+
 def _study_names(cells: list[str], images: bool) -> list[str]:
     """Names of the studies; of images their file names, or, where two are alike, their whole paths."""
     if not images:
@@ -174,7 +220,8 @@ def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names
         if cells and all(cell.lower().endswith((".txt", ".xml")) for cell in cells):
             return Named("report", column)
         return Named(f"text:{slug(column)}", column) if known is not None or _are_words(cells) else None
-    return Named(f"label:{slug(column)}", column) if lower in LABELS else None
+    finding = lower in CHEXPERT and bool(cells) and set(cells) <= {"0", "1", "-1", "0.0", "1.0", "-1.0"}
+    return Named(f"label:{slug(column)}", column) if lower in LABELS or finding else None
 
 
 def _holds_more(column: str, rows: list[dict[str, str]], folder: Path) -> bool:
