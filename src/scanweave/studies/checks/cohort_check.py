@@ -135,9 +135,9 @@ def check_all(
             raise
         say(f"check: the last verdicts cannot be used, so all studies are read ({FILE}: {error.reason})")
         found = _check(cohort, True, workers, progress, say)
-    tables = any(str(column).startswith("table:") for column in cohort.frame)
+    tables = bool(cohort.names("table"))
     columns = []
-    if tables:
+    if tables or cohort.names("label"):
         from scanweave.studies.tables.table_check import check_table
 
         columns = check_table(cohort)
