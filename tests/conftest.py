@@ -32,7 +32,6 @@ FAST = (
     "studies",
     "test_architecture.py",
     "test_files.py",
-    "test_jobs.py",
     "test_predictions.py",
     "test_public_api.py",
     "test_scoreboard.py",

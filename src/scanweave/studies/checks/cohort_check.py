@@ -323,6 +323,7 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
         findings = _column(kept, path, "findings")
         return [Verdict(study, _parsed(findings[study], path, _findings)) for study in rows]
     population = {study: _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items()}
+    progress(0, len(todo))
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
             population[one.study] = one
