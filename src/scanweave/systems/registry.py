@@ -14,6 +14,8 @@ from scanweave.framework.options import VerbOptions
 
 GROUP = "scanweave.systems"
 """Entry points by which another package offers a system."""
+_BROKEN = (ImportError, AttributeError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
+"""How the import of a package that is at fault may end."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def systems() -> dict[str, Entry]:
         where = f"entry point {point.value}"
         try:
             offered = point.load()
-        except (ImportError, AttributeError) as error:
+        except _BROKEN as error:
             raise ScanweaveError(where, f"cannot be loaded ({error})", "Mend or remove its package") from error
         if not isinstance(offered, Entry):
             raise ScanweaveError(where, "names no scanweave.systems.registry.Entry", "Mend or remove its package")

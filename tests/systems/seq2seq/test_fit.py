@@ -40,7 +40,7 @@ def test_incomplete_studies_are_learnt_from(fitted):
     assert [row["step"] for row in rows if row["split"] == "train"] == [1, 2, 3, 4]
     assert all(np.isfinite(row["loss"]) for row in rows if row["split"] == "train")
     assert [row["step"] for row in rows if row["split"] == "validation"] == [2, 4]
-    assert any(line.startswith("sequences: t1 ") for line in fitted.lines)
+    assert any(line.startswith("scans: t1 ") for line in fitted.lines)
     assert any(line.startswith("split of fold 0: ") for line in fitted.lines)
     known = fitted.cohort[fitted.cohort.studies[0]]
     assert set(fitted.system.predict(known, ["flair"]).scans) == {"flair"}
