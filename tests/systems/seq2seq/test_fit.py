@@ -76,7 +76,7 @@ def test_a_finished_run_is_only_opened(fitted, cohort, tmp_path, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a finished run must not prepare or train")
 
-    monkeypatch.setattr("scanweave.systems.seq2seq.system.train", never)
+    monkeypatch.setattr("scanweave.framework.cohort_fit.train", never)
     monkeypatch.setattr("scanweave.systems.seq2seq.system.prepare_parts", never)
     system = Seq2Seq.fit(fitted.cohort, run, fitted.system.config, say=lambda line: None)
     assert system.sequences == fitted.system.sequences
