@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import BASE, TinyTask
+from tiny import BASE, TinyTask, in_two_forks
 
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings
@@ -138,6 +138,32 @@ def test_a_kill_after_the_last_stage_and_before_the_end_is_made_up(whole: Run, t
     again = fit_stages(tmp_path)
     assert again.finished
     assert same(run, again)
+
+
+def fit_plain(folder: Path, chosen: TrainingSettings) -> Run:
+    """Two stages without batch statistics, so that the samples may be shared out."""
+
+    def make(stage: StageRun) -> TinyTask:
+        task = TinyTask(plain=True)
+        for weights in stage.earlier.values():
+            with_weights(task.network, weights)
+        return task
+
+    with Run.start(folder, "tiny", {}) as run:
+        train_stages([Stage("first", chosen, make), Stage("second", chosen, make)], run)
+    return Run.open(folder)
+
+
+def test_two_processes_go_through_the_stages_together(tmp_path: Path) -> None:
+    doubled = load_file(fit_plain(tmp_path / "doubled", settings(steps=4, batch_size=4)).weights)
+    in_two_forks(fit_plain, tmp_path / "pair", settings(steps=4))
+    weights = tmp_path / "pair" / "weights.safetensors"
+    first = weights.read_bytes()
+    for name, value in load_file(weights).items():
+        torch.testing.assert_close(value, doubled[name], rtol=0, atol=1e-5)
+    weights.unlink()  # the first stage is finished then, which the first process alone can read
+    in_two_forks(fit_plain, tmp_path / "pair", settings(steps=4))
+    assert weights.read_bytes() == first
 
 
 @pytest.mark.parametrize("names", [[], ["a", "a"], ["step/1"], ["A"]])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +121,24 @@ def stop_after(step: int, faults: dict[int, str] | None = None) -> TinyTask:
 
     task.collate = collate  # type: ignore[method-assign]
     return task
+
+
+def in_two_forks(work: Callable[..., object], *given: Any) -> None:
+    """Call `work` in two forks of this process, which find each other as those of torchrun do, but in a second."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+
+    def one(rank: int) -> None:
+        os.environ |= {**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        work(*given)
+
+    forks = [multiprocessing.get_context("fork").Process(target=one, args=(rank,)) for rank in (0, 1)]
+    for fork in forks:
+        fork.start()
+    for fork in forks:
+        fork.join(120)
+        assert fork.exitcode == 0
 
 
 if __name__ == "__main__":

@@ -46,6 +46,11 @@ def test_seq2seq(brains, tmp_path):
     sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
 
 
+def test_segment(brains, tmp_path):
+    network = {"first_channels": 4, "stages": 3, "patch": [16, 16, 16]}
+    sw.check_system("segment", brains, tmp_path / "runs", {**FEW_STEPS, "mask": "brain", "network": network})
+
+
 def test_ultra(slices, tmp_path):
     sw.check_system(
         "ultra",

@@ -187,15 +187,7 @@ class Run:
         if self.record.get("state") == "finished":
             raise ScanweaveError(self.weights, "is absent", _ADVICE)
         state = "is not finished" if self.state == "stopped" else "is being fitted"
-        raise ScanweaveError(self.folder, f"{state}: {self._kept()} is kept", "The same fit command goes on")
-
-    def _kept(self) -> str:
-        stage, training = self.record.get("stage"), self.config.get("training")
-        if stage is not None:
-            training = self.record.get("stages", {}).get(stage)
-        steps = training.get("steps", "?") if isinstance(training, dict) else "?"
-        step = max(kept_steps(self.checkpoints / (stage or "")), default=0)
-        return f"{f'stage {stage}, ' if stage else ''}step {step} of {steps}"
+        raise ScanweaveError(self.folder, f"{state}: {_progress(self)} is kept", "The same fit command goes on")
 
     @property
     def main(self) -> bool:
@@ -318,6 +310,15 @@ def kept_steps(checkpoints: Path) -> list[int]:
     """Return the steps of the checkpoints in a folder, intact or not."""
     names = [path.name.removeprefix("step-") for path in checkpoints.glob("step-*")]
     return [int(name) for name in names if name.isdecimal()]
+
+
+def _progress(run: Run) -> str:
+    stage, training = run.record.get("stage"), run.config.get("training")
+    if stage is not None:
+        training = run.record.get("stages", {}).get(stage)
+    steps = training.get("steps", "?") if isinstance(training, dict) else "?"
+    step = max(kept_steps(run.checkpoints / (stage or "")), default=0)
+    return f"{f'stage {stage}, ' if stage else ''}step {step} of {steps}"
 
 
 def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:

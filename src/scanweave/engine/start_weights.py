@@ -150,7 +150,8 @@ def begin_from(run: Run, network: nn.Module, source: str | Path, say: Callable[[
         return
     audit = load_start_weights(network, source, **options)
     run.note_training(start_weights=audit.record)
-    say(audit.line)
+    if run.main:
+        say(audit.line)
 
 
 class _Fitting:

@@ -128,6 +128,43 @@ def bootstrap_means(
     return [interval(value, column, len(groups), confidence) for value, column in columns]
 
 
+def bootstrap_ratio(
+    parts: ArrayLike,
+    wholes: ArrayLike,
+    patients: Sequence[Hashable],
+    *,
+    seed: int,
+    repeats: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Estimate `Σ parts / Σ wholes`, such as found lesions over all lesions, and its interval over patients.
+
+    Patients whose wholes add up to 0 say nothing of a share: they are left out, and not counted. See `bootstrap`.
+
+    Args:
+        parts: `(rows,)`.
+        wholes: `(rows,)`, none below 0.
+        patients: The patient of each row.
+        seed: Seed of the resampling.
+        repeats: Number of resamples.
+        confidence: Coverage that is asked for, between 0 and 1.
+
+    Raises:
+        ScanweaveError: The wholes are all 0, one is below 0, a figure is NaN, lengths differ, or as `bootstrap`.
+    """
+    columns = np.stack([checked_numbers("parts", parts), checked_numbers("wholes", wholes)], axis=-1)
+    if np.isnan(columns).any() or (columns[:, 1] < 0).any():
+        raise ScanweaveError("wholes", "one is NaN or below 0", "Give counts")
+    groups = _groups(np.ones(len(columns), dtype=bool), patients)
+    sums = np.array([columns[rows].sum(axis=0) for rows in groups])
+    sums = sums[sums[:, 1] > 0]
+    if not len(sums):
+        raise ScanweaveError("wholes", "all are 0", "Give at least one row of which there can be a share")
+    drawn = patient_counts(len(sums), repeats, seed) @ sums
+    total = sums.sum(axis=0)
+    return interval(float(total[0] / total[1]), drawn[:, 0] / drawn[:, 1], len(sums), confidence)
+
+
 def bootstrap_measure(
     measure: Callable[..., float],
     columns: Sequence[ArrayLike],

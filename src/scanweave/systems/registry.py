@@ -122,6 +122,19 @@ _ENTRIES = (
         presets=("small", "large"),
     ),
     Entry(
+        name="segment",
+        title="Segment",
+        wing="everyday",
+        question="Where are the structures of these scans, whichever of the scans are there?",
+        paper="Isensee et al., nnU-Net: a self-configuring method for deep learning-based biomedical image "
+        "segmentation, Nature Methods 2021",
+        arxiv="1904.08128",
+        class_name="Segment",
+        plan_class="scanweave.studies.preparing.plan:Plan",
+        verbs=("fit", "predict", "evaluate", "report"),
+        presets=("small", "nnunet"),
+    ),
+    Entry(
         name="adamedgraph",
         title="AdaMedGraph",
         wing="diagnosis",

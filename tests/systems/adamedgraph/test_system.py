@@ -464,6 +464,12 @@ def test_course_by_clinical_thresholds(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("percent", [55, 56, 68, 81])
+def test_conformal_rank_is_exact(percent):
+    scores = np.arange(1, 100) / 100  # of 99: the rank is the percentage itself
+    assert conformal_limit(scores, percent / 100) == scores[-percent]
+
+
 def test_conformal_limit_is_that_of_split_conformal():
     scores = np.linspace(0.1, 0.9, 9)
     assert conformal_limit(scores, 0.9) == pytest.approx(0.1)  # the 9th of 9

@@ -73,8 +73,8 @@ class Plan(BaseModel):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the scans that can be brought back to a native grid."""
-        return tuple(self.rules)
+        """Names of what is made: the label maps that are learnt, else the scans."""
+        return tuple(self.masks) or tuple(self.rules)
 
     @property
     def sources(self) -> tuple[str, ...]:

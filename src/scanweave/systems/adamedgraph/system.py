@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -154,7 +156,7 @@ def conformal_limit(scores: np.ndarray, coverage: float) -> float | None:
     The ⌈(n + 1) · coverage⌉-th smallest 1 - p(true class) of n patients whom the learners have not seen (Sadinle et al.
     2019, section 3); None for too few of them.
     """
-    rank = int(np.ceil((len(scores) + 1) * coverage))
+    rank = ceil((len(scores) + 1) * Fraction(str(coverage)))  # in floats 100 · 0.55 is above 55, and the rank one more
     if rank > len(scores):
         return None
     return float(np.sort(scores)[-rank])

@@ -1,0 +1,119 @@
+"""Every setting of Segment, and its presets. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from scanweave.augment.settings import AugmentationSettings
+from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.framework.options import VerbOptions
+from scanweave.studies.preparing.settings import PreparationSettings
+
+
+class NetworkSettings(Settings):
+    """Sizes of the network; what is left open is planned from the training studies."""
+
+    dimensions: Literal["auto", 2, 3] = Field(
+        "auto", description="3: volumes. 2: slices. auto: 3, but 2 where studies are films or have few slices."
+    )
+    patch: tuple[PositiveInt, ...] | None = Field(
+        None, description="Voxels of a patch along each axis; None: planned from the median study and patch_voxels."
+    )
+    patch_voxels: PositiveInt = Field(
+        128**3, description="Most voxels of a planned patch; 128³ as nnU-Net takes on a GPU of 8 GB."
+    )
+    batch_voxels: PositiveInt = Field(
+        2 * 128**3, description="Voxels of all patches of a batch: small patches make large batches, 2 at least."
+    )
+    first_channels: PositiveInt = Field(32, description="Channels of the first stage, doubled each stage, as nnU-Net.")
+    stages: PositiveInt = Field(6, le=8, description="Most stages; each halves the axes that are long enough.")
+
+
+class SamplingSettings(Settings):
+    """Which patches are drawn."""
+
+    foreground: float = Field(
+        1 / 3, ge=0, le=1, description="Share of patches around a voxel of a structure, as in nnU-Net."
+    )
+    mirror: bool = Field(True, description="Mirror patches; off where left and right are different structures.")
+    rotate: bool = Field(True, description="Turn and scale patches, and vary their intensities, as nnU-Net does.")
+    drop_scans: float = Field(
+        0.0, ge=0, lt=1, description="Share of patches that lose scans at random, so that studies without them do well."
+    )
+    validation_studies: PositiveInt = Field(16, description="Studies that a validation looks at, at most.")
+
+
+class InferenceSettings(Settings):
+    """How a whole study is segmented."""
+
+    overlap: float = Field(0.5, ge=0, lt=1, description="Share of a patch that the next one covers too.")
+    mirror: bool = Field(True, description="Mean over mirrored studies too: 4 or 8 times the time.")
+    batch: PositiveInt = Field(4, description="Patches that go through the network at once.")
+
+
+class SegmentConfig(Settings):
+    """Every setting; the values of the preset `nnunet` unless given."""
+
+    preset: str = Field("nnunet", description="Name of these values, kept for the record.")
+    scans: tuple[str, ...] = Field((), description="Scans to read; none named: all that the cohort has.")
+    mask: str = Field("", description="Label map to learn; may be left out where the cohort has one.")
+    network: NetworkSettings = NetworkSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    inference: InferenceSettings = InferenceSettings()
+    preparation: PreparationSettings = PreparationSettings(crop=False)
+    training: TrainingSettings = TrainingSettings(
+        steps=250_000,
+        batch_size=2,
+        optimizer="sgd",
+        momentum=0.99,
+        nesterov=True,
+        learning_rate=0.01,
+        weight_decay=3e-5,
+        schedule="poly",
+        poly_power=0.9,
+        schedule_every=250,
+        final_learning_rate=0.0,
+        clip_norm=12.0,
+        validate_every=2_500,
+        checkpoint_every=2_500,
+    )
+
+
+NNUNET = SegmentConfig()
+
+SMALL = SegmentConfig(
+    preset="small",
+    network=NetworkSettings(patch_voxels=96 * 96 * 32, batch_voxels=200_000, first_channels=16, stages=5),
+    inference=InferenceSettings(mirror=False),
+    training=TrainingSettings(
+        steps=2_000,
+        batch_size=2,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        schedule="cosine",
+        warm_up=100,
+        clip_norm=1.0,
+        ema_decay=0.995,
+        validate_every=500,
+        checkpoint_every=500,
+    ),
+)
+
+PRESETS = {"small": SMALL, "nnunet": NNUNET}
+
+
+class EvaluateOptions(VerbOptions):
+    """Options of `evaluate`."""
+
+    tolerance: float = Field(1.0, gt=0, description="Distance up to which a surface counts as right [mm].")
+    lesions: bool = Field(False, description="Also count lesions: which were found, and how many false ones there are.")
+    pictures: int = Field(3, ge=0, description="Studies to draw, from the worst to the best.")
+    seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
+
+
+OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions}
+"""Options of each verb that has some."""

@@ -1,0 +1,83 @@
+"""How well structures are outlined: overlap, surfaces and lesions, a study at a time, with intervals by patient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.framework.trial import Trial
+from scanweave.measures.lesions import LesionCounts, count_lesions, summarise_lesions
+from scanweave.measures.segmentation import MEASURES, measure_structures, structure_masks, summarise_structures
+from scanweave.report.saving import save_table
+from scanweave.studies.preparing.preparation import labels_on
+from scanweave.studies.study import Study
+from scanweave.systems.segment.config import EvaluateOptions
+from scanweave.systems.segment.fitted import FittedSegment
+from scanweave.wording import count
+
+STRUCTURES, LESIONS = "structures.csv", "lesions.csv"
+ANY = "any structure"
+
+
+def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+    """Segment every study whose label map is known, and compare on its native grid.
+
+    Args:
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: Tolerance, lesions.
+
+    Returns:
+        One row a study and structure, as in `structures.csv`.
+
+    Raises:
+        ScanweaveError: No study has the label map.
+    """
+    tables: list[pd.DataFrame] = []
+    lesions: list[LesionCounts] = []
+    patients: list[str] = []
+    for name, (table, counts) in trial.each(lambda study: measured(fitted, study, options)):
+        tables.append(table)
+        lesions += [] if counts is None else [counts]
+        patients.append(str(table["patient"].iloc[0]))
+        means = ", ".join(f"{row['structure']} {row['Dice']:.3f}" for row in table.to_dict("records"))
+        trial.say(f"{name}: Dice {means}")
+    table = pd.concat(tables, ignore_index=True)
+    summary = summarise_structures(table, MEASURES, options.seed)
+    save_table(table, trial.folder / STRUCTURES)
+    about: dict[str, Any] = {"tolerance": options.tolerance, "mask": fitted.mask}
+    if lesions:
+        found = summarise_lesions(lesions, patients, seed=options.seed)
+        save_table(found, trial.folder / LESIONS)
+    trial.conclude(summary, **about)
+    trial.say(f"evaluation: {_in_short(summary)}, {count(len(set(patients)), 'patient')}")
+    return table
+
+
+def measured(fitted: FittedSegment, study: Study, options: EvaluateOptions) -> tuple[pd.DataFrame, LesionCounts | None]:
+    """Measure one study: a row a structure, and its lesions if asked for.
+
+    Raises:
+        ScanweaveError: It has no label map, or cannot be segmented.
+    """
+    if fitted.mask not in study.masks:
+        raise ScanweaveError(study.id, f"has no mask '{fitted.mask}' to compare with", "Leave it out")
+    made = fitted.predict(study).masks[fitted.mask]
+    truth = labels_on(study.masks[fitted.mask], made.geometry)
+    names = {str(value): value for value in fitted.values}
+    found = np.asarray(made.data)
+    table = measure_structures(
+        structure_masks(truth, names), structure_masks(found, names), made.geometry.spacing, options.tolerance
+    )
+    table = table.assign(study=study.id, patient=study.patient)
+    if not options.lesions:
+        return table, None
+    return table, count_lesions(np.isin(truth, fitted.values), found > 0, made.geometry.spacing)
+
+
+def _in_short(summary: pd.DataFrame) -> str:
+    rows = summary[(summary["measure"] == "Dice") & (summary["studies of"] == "all")]
+    return ", ".join(f"{row['structure']} Dice {row['mean']:.3f}" for row in rows.to_dict("records"))

@@ -1,0 +1,122 @@
+"""What the network looks like, from the training studies: patch, strides, kernels (rules of nnU-Net).
+
+Isensee et al., Nature Methods 18, 2021, supplementary note 2: the patch has the aspect of the median study and as many
+voxels as memory allows; an axis is halved while it has at least twice the smallest bottleneck and is not much coarser
+than the finest one; an axis much coarser than the finest has kernels of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from scanweave.engine.saved_plan import SavedPlan
+from scanweave.systems.segment.config import NetworkSettings
+
+FILE = "network.json"
+LEAST_BOTTLENECK_VOXELS = 4
+"""Smallest size of an axis at the bottom of the network."""
+MUCH_COARSER = 2.0
+"""Spacing over the finest from which an axis is not halved, and has kernels of 1."""
+FEW_SLICES = 12
+"""Slices of the median study below which slices are segmented one by one."""
+LEAST_BATCH, MOST_BATCH = 2, 16
+"""Patches of a batch."""
+
+
+class NetworkPlan(SavedPlan):
+    """The network of a run; saved as `network.json`.
+
+    Attributes:
+        dimensions: 2 for slices, 3 for volumes.
+        patch: Voxels of a patch; of slices `(X, Y, 1)`.
+        strides: Of each stage along each axis, one or two.
+        kernels: Of each stage along each axis, 1 or 3.
+        batch: Patches of a step.
+        reasons: Why, a line each.
+    """
+
+    dimensions: Literal[2, 3]
+    patch: tuple[int, int, int]
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    batch: int
+    reasons: tuple[str, ...]
+
+    def keep(self, run: Path) -> None:
+        """Write it into a run."""
+        self.save(run / FILE)
+
+
+def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], settings: NetworkSettings) -> NetworkPlan:
+    """Plan the network.
+
+    Args:
+        shapes: Voxels `(X, Y, Z)` of the prepared training studies.
+        spacing: Of their voxels [mm].
+        settings: What the user decided.
+    """
+    median = np.median(np.array(shapes), axis=0).astype(int)
+    dimensions = settings.dimensions
+    if dimensions == "auto":
+        dimensions = 2 if median[2] < FEW_SLICES else 3
+    axes = slice(0, dimensions)
+    sizes = list(settings.patch or _patch(median[axes], np.array(spacing)[axes], settings.patch_voxels))
+    strides, kernels = _topology(sizes, spacing[axes], settings.stages)
+    multiple = np.prod(np.array(strides), axis=0)
+    patch = tuple(int(-(-size // step) * step) for size, step in zip(sizes, multiple, strict=True))
+    room = settings.batch_voxels // int(np.prod(patch))
+    batch = min(max(room, LEAST_BATCH), MOST_BATCH, max(LEAST_BATCH, len(shapes)))
+    words = "slices" if dimensions == 2 else "volumes"
+    reasons = (
+        f"network: {words}, since the median study has {'×'.join(map(str, median))} voxels",
+        f"patch: {'×'.join(map(str, patch))} voxels, {'as asked' if settings.patch else 'the aspect of that study'}, "
+        f"at most {settings.patch_voxels:,}",
+        f"stages: {len(strides)}, strides {_listed(strides)}, kernels {_listed(kernels)}",
+        f"batch: {batch} patches",
+    )
+    return NetworkPlan(
+        dimensions=dimensions,
+        patch=(*patch, *[1] * (3 - dimensions)),
+        strides=tuple(strides),
+        kernels=tuple(kernels),
+        batch=batch,
+        reasons=reasons,
+    )
+
+
+def _patch(median: np.ndarray, spacing: np.ndarray, most: int) -> list[int]:
+    """The median study, or a box of its own isotropic extent of at most so many voxels."""
+    size = median.astype(float)
+    while np.prod(size) > most:
+        # The axis of the largest extent in millimetres gives way, so that patches become cubes before they shrink.
+        extent = size * spacing
+        size[int(extent.argmax())] *= 0.95
+    return [max(LEAST_BOTTLENECK_VOXELS, round(n)) for n in size]
+
+
+def _topology(
+    sizes: Sequence[int], spacing: Sequence[float], most: int
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Strides and kernels of each stage, from fine to coarse."""
+    size, space = np.array(sizes, dtype=float), np.array(spacing, dtype=float)
+    strides, kernels = [(1,) * len(size)], [_kernel(space)]
+    while len(strides) < most:
+        halved = (size >= 2 * LEAST_BOTTLENECK_VOXELS) & (space < MUCH_COARSER * space.min())
+        if not halved.any():
+            break
+        size, space = np.where(halved, np.ceil(size / 2), size), np.where(halved, space * 2, space)
+        strides.append(tuple(int(n) for n in np.where(halved, 2, 1)))
+        kernels.append(_kernel(space))
+    return strides, kernels
+
+
+def _kernel(space: np.ndarray) -> tuple[int, ...]:
+    return tuple(1 if value >= MUCH_COARSER * space.min() else 3 for value in space)
+
+
+def _listed(stages: Sequence[tuple[int, ...]]) -> str:
+    return " ".join("×".join(map(str, stage)) for stage in stages)

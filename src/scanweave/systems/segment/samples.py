@@ -1,0 +1,156 @@
+"""Training samples: patches of prepared studies and their label maps, augmented; each a function of seed and number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scanweave.augment.augmentation import augmented
+from scanweave.augment.crops import Voxels, label_crop, label_voxels
+from scanweave.augment.settings import AugmentationSettings
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.segment.config import SamplingSettings
+from scanweave.systems.segment.planning import NetworkPlan
+
+ORDER, PLACE, VOXELS = 0, 1, 3
+"""Streams of a seed: the order of studies, the place of a patch, the voxels that centres are drawn from."""
+
+
+class PatchSamples:
+    """Samples `{"image": (C, …), "present": (C,), "mask": (…), "case"}`; absent scans are 0 and not present.
+
+    Args:
+        studies: Prepared training studies, each with the label map and at least one scan.
+        scans: Names in the order of the channels.
+        mask: Name of the label map.
+        values: Its values in the order of the classes 1, 2, …
+        plan: Size of a patch.
+        sampling: What is drawn.
+        augmentation: How patches are varied.
+        seed: Of all draws.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[CachedStudy],
+        scans: Sequence[str],
+        mask: str,
+        values: Sequence[int],
+        plan: NetworkPlan,
+        sampling: SamplingSettings,
+        augmentation: AugmentationSettings,
+        seed: int,
+    ) -> None:
+        self.studies, self.scans, self.mask, self.seed = list(studies), tuple(scans), mask, seed
+        self.plan, self.sampling = plan, sampling
+        self.classes = class_numbers(values)
+        self.augmentation = _chosen(augmentation, sampling, plan)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return sample number `index`."""
+        study = self._study(index)
+        rng = np.random.default_rng([self.seed, PLACE, index])
+        crop = label_crop(rng, study.shape, self.plan.patch, self._voxels[study.id], self.sampling.foreground)
+        present = self._present(study, rng)
+        channels = Stacked([study.volume(name) if name in study.names else None for name in self.scans], study.shape)
+        labels = Stacked([study.mask(self.mask)], study.shape)
+        flat = self.plan.dimensions == 2
+        if flat:
+            crop, channels, labels = _plane(crop, channels, labels)
+        made = augmented(channels, labels, crop, self.seed, index, self.augmentation, present)
+        assert made.mask is not None  # noqa: S101 - a mask was given
+        mask = classes_of(made.mask[0].numpy(), self.classes)
+        return {
+            "image": made.image.nan_to_num(0.0),
+            "present": torch.tensor(present),
+            "mask": torch.from_numpy(mask),
+            "case": study.id,
+        }
+
+    def case(self, index: int) -> str:
+        """Return the study of a sample, without reading it."""
+        return self._study(index).id
+
+    def _study(self, index: int) -> CachedStudy:
+        epoch, place = divmod(index, len(self.studies))
+        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.studies))
+        return self.studies[order[place]]
+
+    def _present(self, study: CachedStudy, rng: np.random.Generator) -> list[bool]:
+        there = [name in study.names for name in self.scans]
+        if sum(there) > 1 and rng.random() < self.sampling.drop_scans:
+            kept = int(rng.integers(1, sum(there)))
+            chosen = rng.permutation(np.flatnonzero(there))[:kept]
+            there = [number in chosen for number in range(len(there))]
+        return there
+
+    @cached_property
+    def _voxels(self) -> dict[str, dict[int, Voxels]]:
+        """Voxels of each structure of each study that centres are drawn from."""
+        found = {}
+        for number, study in enumerate(self.studies):
+            rng = np.random.default_rng([self.seed, VOXELS, number])
+            found[study.id] = label_voxels(
+                self.classes[np.clip(study.mask(self.mask)[:], 0, len(self.classes) - 1)], rng
+            )
+        return found
+
+
+class Stacked:
+    """Arrays on disk as the channels of one, read box by box; an absent one is all 0.
+
+    Args:
+        arrays: Each `(X, Y, Z)`, or None.
+        shape: Theirs.
+        plane: Of slices, the one that is read.
+    """
+
+    def __init__(self, arrays: Sequence[Any], shape: Sequence[int], plane: int | None = None) -> None:
+        self.arrays, self.plane = list(arrays), plane
+        self.shape = (len(self.arrays), *(shape if plane is None else shape[:2]))
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        """Return a box of all channels."""
+        box = key[1:] if self.plane is None else (*key[1:], self.plane)
+        there = [array for array in self.arrays if array is not None]
+        read = [None if array is None else np.asarray(array[box]) for array in self.arrays]
+        like = next(values for values in read if values is not None) if there else np.zeros(0)
+        return np.stack([np.zeros_like(like) if values is None else values for values in read])
+
+
+def class_numbers(values: Sequence[int]) -> NDArray[np.int64]:
+    """Return the class of every value of a label map: 0 for those that are not learnt."""
+    table = np.zeros(max(values) + 2, dtype=np.int64)
+    table[list(values)] = np.arange(1, len(values) + 1)
+    return table
+
+
+def classes_of(labels: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a label map in classes; `numbers` are those of `class_numbers`, and values beyond them are background."""
+    found: NDArray[np.int64] = numbers[np.clip(labels, 0, len(numbers) - 1)]
+    return found
+
+
+def _plane(crop: Any, channels: Stacked, labels: Stacked) -> tuple[Any, Stacked, Stacked]:
+    """A patch of one slice, without its third axis."""
+    from scanweave.augment.crops import Crop
+
+    number = crop.start[2]
+    flat = [Stacked(stack.arrays, stack.shape[1:], number) for stack in (channels, labels)]
+    return Crop(crop.start[:2], crop.size[:2]), flat[0], flat[1]
+
+
+def _chosen(settings: AugmentationSettings, sampling: SamplingSettings, plan: NetworkPlan) -> AugmentationSettings:
+    off: dict[str, Any] = {} if sampling.mirror else {"flip_shares": 0.0}
+    if not sampling.rotate:
+        shares = [name for name in type(settings).model_fields if name.endswith("_share") and name != "flip_shares"]
+        off |= dict.fromkeys(shares, 0.0)
+    if plan.dimensions == 3 and any(1 in kernel for kernel in plan.kernels):
+        off["in_plane"] = True  # nnU-Net: thick slices are not turned into each other
+    return settings.model_copy(update=off)

@@ -1,0 +1,77 @@
+"""What Segment hands to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import default_collate
+
+from scanweave.measures.segmentation import overlap
+from scanweave.nets.segmentation_network import SegmentationNetwork
+from scanweave.studies.preparing.plan import Plan
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.segment.config import SegmentConfig
+from scanweave.systems.segment.inference import Segmenter
+from scanweave.systems.segment.network import make_network
+from scanweave.systems.segment.objective import SegmentObjective
+from scanweave.systems.segment.planning import NetworkPlan
+from scanweave.systems.segment.samples import PatchSamples, class_numbers, classes_of
+
+
+class SegmentTask:
+    """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
+
+    Args:
+        config: All settings.
+        plan: How studies are made ready: scans, and the label map with its values.
+        design: What the network looks like.
+        training: Prepared training studies.
+        validation: Prepared validation studies; may be none.
+    """
+
+    monitor = "dice"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        config: SegmentConfig,
+        plan: Plan,
+        design: NetworkPlan,
+        training: Sequence[CachedStudy],
+        validation: Sequence[CachedStudy],
+    ) -> None:
+        seed = config.training.seed
+        [(self.mask, self.values)] = plan.masks.items()
+        self.scans, self.config, self.design = plan.sequences, config, design
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = make_network(design, len(self.scans), len(self.values) + 1, config.network.first_channels)
+        self.objective = SegmentObjective(self.network)
+        self.samples = PatchSamples(
+            training, self.scans, self.mask, self.values, design, config.sampling, config.augmentation, seed
+        )
+        self.validation = list(validation)[: config.sampling.validation_studies]
+
+    @staticmethod
+    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join samples to a batch with a leading axis B."""
+        return default_collate(samples)
+
+    def validate(self, network: nn.Module) -> dict[str, float] | None:
+        """Return the mean Dice over structures and validation studies, without mirrored views."""
+        if not self.validation:
+            return None
+        if not isinstance(network, SegmentationNetwork):
+            raise TypeError(f"a SegmentationNetwork is validated, not a {type(network).__name__}")
+        settings = self.config.inference.model_copy(update={"mirror": False})
+        segmenter = Segmenter(network, self.scans, self.design, settings)
+        numbers, values = class_numbers(self.values), []
+        for study in self.validation:
+            made = segmenter.probabilities({name: study.volume(name)[:] for name in study.names}).argmax(0)
+            truth = classes_of(study.mask(self.mask)[:], numbers)
+            values += [overlap(truth == k, made == k, (1.0, 1.0, 1.0)).dice for k in range(1, len(self.values) + 1)]
+        return {"dice": float(np.mean(values))}
