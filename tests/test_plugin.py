@@ -5,8 +5,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +44,8 @@ def offer(folder, *points):
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Where the package of the stranger is installed, for this process too."""
-    folder = offer(tmp_path_factory.mktemp("site"), f"{NAME} = masked_autoencoder:ENTRY")
+    points = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]["entry-points"][registry.GROUP]
+    folder = offer(tmp_path_factory.mktemp("site"), *(f"{name} = {place}" for name, place in points.items()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path, str(folder), str(PLUGIN)])
         registry.systems.cache_clear()
@@ -160,3 +164,25 @@ def test_broken_entry_point_is_one_line(tmp_path, point, reason):
 
 def test_small_system_takes_few_lines():
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")) <= MOST_LINES
+
+
+def test_tutorial_shows_its_lines():
+    page = (ROOT / "docs" / "tutorials" / "own-system.md").read_text(encoding="utf-8")
+    files = [
+        path.read_text(encoding="utf-8").splitlines() for path in [*PACKAGE.glob("*.py"), PLUGIN / "pyproject.toml"]
+    ]
+    shown = re.findall(r"^```(?:python|toml)\n(.*?)\n```", page, re.MULTILINE | re.DOTALL)
+    excerpts = [code for code in shown if not code.startswith("import scanweave as sw")]
+    assert len(excerpts) >= 8
+    assert [code for code in excerpts if not any(stands_in(code, lines) for lines in files)] == []
+
+
+def stands_in(code, lines):
+    """Tell whether an excerpt is a run of lines, whatever their indentation."""
+    count = code.count("\n") + 1
+    return any(textwrap.dedent("\n".join(lines[k : k + count])) == code for k in range(len(lines) - count + 1))
+
+
+def test_excerpt_that_changed_is_found():
+    assert stands_in("b = 1\n  c", ["a", "  b = 1", "    c"])
+    assert not stands_in("b = 2", ["a", "  b = 1"])
