@@ -31,7 +31,7 @@ class Finding:
     scan: str | None = None
 
     def of(self, scan: str) -> Finding:
-        """The same finding, of the image `scan`."""
+        """Return the same finding, of the image `scan`."""
         return replace(self, scan=scan)
 
     def __str__(self) -> str:
@@ -57,5 +57,5 @@ class Verdict:
         return max((finding.status for finding in self.findings), key=ORDER.index, default="ok")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return it as plain values."""
         return {"study": self.study, "status": self.status, "findings": [asdict(f) for f in self.findings]}

@@ -106,6 +106,6 @@ def check_geometry(path: Path, geometry: Geometry) -> Geometry:
 
 
 def _words(error: BaseException) -> str:
-    """The first lines of a library's message, as one short line without the file name."""
+    """Return the first lines of a library's message, as one short line without the file name."""
     text = " ".join(str(error).split())
     return (text[:160] + "…" if len(text) > 160 else text) or type(error).__name__

@@ -17,13 +17,13 @@ _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 
 
 def suffix(path: str | Path) -> str | None:
-    """The image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
+    """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
     name = str(path).lower()
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
 
 
 def split_channel(path: str | Path) -> tuple[Path, int | None]:
-    """A path and the channel it names: `"case.nii.gz#2"` → `("case.nii.gz", 2)`; None where it names none."""
+    """Return a path and the channel it names: `"case.nii.gz#2"` → `("case.nii.gz", 2)`; None where it names none."""
     match = re.fullmatch(r"(.+)#(\d{1,4})", str(path))
     if match and suffix(match[1]):
         return Path(match[1]), int(match[2])

@@ -285,7 +285,7 @@ def linear_transform(kind: str, look_up: FloatArray, centre: FloatArray) -> Any:
 
 
 def _affine(image: Any) -> FloatArray:
-    """Voxel index → RAS mm of a SimpleITK image."""
+    """Return the map from voxel index to RAS mm of a SimpleITK image."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
