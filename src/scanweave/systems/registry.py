@@ -70,7 +70,7 @@ class Entry:
         return own.get(verb, VerbOptions)
 
     def preset(self, name: str) -> Any:
-        """The settings of a preset; imports its `config.py` only.
+        """Return the settings of a preset; imports its `config.py` only.
 
         Raises:
             ScanweaveError: There is no such preset.

@@ -90,5 +90,5 @@ class Record(BaseModel):
 
 
 def told(course: Course | None) -> dict[str, Any] | None:
-    """A rule as plain values."""
+    """Return a rule as plain values."""
     return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}

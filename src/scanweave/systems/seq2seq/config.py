@@ -42,7 +42,7 @@ class NetworkSettings(Settings):
 
     @property
     def stride(self) -> int:
-        """How much smaller the latent is; crops are divisible by it."""
+        """Size of the image over that of the latent; crops are divisible by it."""
         return 2 ** (len(self.channels) - 1)
 
     @property
