@@ -68,7 +68,7 @@ class CohortFit(Generic[C]):
 
     @property
     def training(self) -> TrainingSettings:
-        """How the network of this fit is trained: `training` of its settings."""
+        """Settings of the training: `training` of the system's."""
         found: TrainingSettings = getattr(self.config, "training")  # noqa: B009 - not all systems train a network
         return found
 
