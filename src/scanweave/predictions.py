@@ -36,7 +36,7 @@ _FILES = ("scan:", "mask:", "sinogram:")
 
 
 class Plan(Protocol):
-    """What a run makes of what."""
+    """Names of what a run makes, and of what it makes them."""
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 
 class LearntPlan(Protocol):
-    """What a run knows of its data, as `plan.json` in its folder."""
+    """A run's knowledge of its data, kept as `plan.json` in its folder."""
 
     def save(self, path: Path) -> None:
         """Write the plan."""

@@ -24,7 +24,7 @@ class ScanSystem(System[C], Generic[C]):
     """
 
     in_cubes: ClassVar[bool] = False
-    """Whether its crops are volumes, so that the cache is cut in cubes rather than in slabs of slices."""
+    """True if its crops are volumes, so that the cache is cut in cubes rather than in slabs of slices."""
 
     @classmethod
     def task(cls, config: C, parts: PreparedParts) -> Task:

@@ -1,4 +1,4 @@
-"""What the report of every run says: how it learnt, which studies its figures are of, what was not made yet."""
+"""Sections of the report of every run: how it learnt, which studies its figures are of, what was not made yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check found: in words, with what was done about it or what to do."""
+"""Findings of a check: in words, with what was done about it or what to do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided about one study.
+    """The decision about one study.
 
     Attributes:
         study: Its name.

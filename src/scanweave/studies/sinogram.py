@@ -1,4 +1,4 @@
-"""What a CT scanner measured of one slice: readings of every bin, view and detector, and how they were taken."""
+"""A CT scanner's measurement of one slice: readings of every bin, view and detector, and how they were taken."""
 
 from __future__ import annotations
 

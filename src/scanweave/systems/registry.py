@@ -1,4 +1,4 @@
-"""Which systems there are, told without importing any of them."""
+"""The systems that there are, told without importing any of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from scanweave.framework.options import VerbOptions
 GROUP = "scanweave.systems"
 """Entry points by which another package offers a system."""
 _BROKEN = (ImportError, AttributeError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
-"""How the import of a package that is at fault may end."""
+"""Ends of the import of a package that is at fault."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a system before it is loaded.
+    """A system as it is known before it is loaded.
 
     Attributes:
         name: What commands and `run.json` call it; its folder is `scanweave/systems/<name>/`.

@@ -39,7 +39,7 @@ Row = Mapping[str, Any]
 
 @dataclass
 class Prepared:
-    """What `prepare_cohort` did.
+    """The outcome of `prepare_cohort`.
 
     Attributes:
         folder: The new cohort.

@@ -1,4 +1,4 @@
-"""Which voxels show the patient."""
+"""Voxels that show the patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How studies are made ready for a network: learnt on the training part, saved in the run, inverted on output."""
+"""The preparation of studies for a network: learnt on the training part, saved in the run, inverted on output."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ BACKGROUND = -1.0
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """How a study's prepared grid lies in its native one; all that is needed to go back.
+    """The place of a study's prepared grid in its native one; all that is needed to go back.
 
     Attributes:
         native: The grid of the reference scan, as in its file.

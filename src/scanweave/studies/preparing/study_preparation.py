@@ -33,7 +33,7 @@ LARGEST_LABEL_STEP = 1e-6
 
 
 class PrepareSettings(BaseModel):
-    """What is done to the studies of a cohort."""
+    """Settings of the preparation of studies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class Pair:
 
 @dataclass
 class PreparedStudy:
-    """What was made of a study.
+    """A prepared study.
 
     Attributes:
         study: Its scans and masks, placed.

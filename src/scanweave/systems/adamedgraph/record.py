@@ -1,4 +1,4 @@
-"""What a run keeps beside its weights: the question, the classes, whose rows the graphs are made of."""
+"""The record that a run keeps beside its weights: the question, the classes, whose rows the graphs are made of."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Question:
-    """What is predicted from what.
+    """A label and the variables that it is predicted from.
 
     Attributes:
         label: Name of the label; `course` for the rule.

@@ -72,7 +72,7 @@ class ObjectiveSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """What one training sample is."""
+    """Settings of a training sample."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field(
         (192, 192), description="Height and width of a crop [voxels]; at most what the volumes fill."
