@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import scanweave as sw
+from scanweave import framework
 from scanweave.cli.main import USAGE, main
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.studies.preparing.preparation import prepare
@@ -186,3 +187,10 @@ def stands_in(code, lines):
 def test_excerpt_that_changed_is_found():
     assert stands_in("b = 1\n  c", ["a", "  b = 1", "    c"])
     assert not stands_in("b = 2", ["a", "  b = 1"])
+
+
+def test_frame_offers_what_it_names():
+    found = {name: getattr(framework, name) for name in framework.__all__}
+    assert all(getattr(found[name], "__module__", "").startswith("scanweave.framework.") for name in found)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        framework.no_such_name  # noqa: B018
