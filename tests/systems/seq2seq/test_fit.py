@@ -77,7 +77,7 @@ def test_a_finished_run_is_only_opened(fitted, cohort, tmp_path, monkeypatch):
         raise AssertionError("a finished run must not prepare or train")
 
     monkeypatch.setattr("scanweave.framework.cohort_fit.train", never)
-    monkeypatch.setattr("scanweave.systems.seq2seq.system.prepare_parts", never)
+    monkeypatch.setattr("scanweave.framework.scan_system.prepare_parts", never)
     system = Seq2Seq.fit(fitted.cohort, run, fitted.system.config, say=lambda line: None)
     assert system.sequences == fitted.system.sequences
     assert (run / "weights.safetensors").stat().st_mtime_ns == before
