@@ -196,6 +196,15 @@ def test_python_is_valid_and_uses_public_names(page):
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
+def test_architecture_names_files_that_are_there():
+    rows = re.findall(r"^\| `([\w/]+)` \| (.*) \|$", text_of(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+    rooms = {room: cells for room, cells in rows if room[0].islower()}
+    assert len(rooms) > 10
+    for room, cells in rooms.items():
+        there = {path.name for path in (ROOT / "src" / "scanweave" / room).rglob("*.py")}
+        assert set(re.findall(r"`(\w+\.py)`", cells)) <= there, room
+
+
 def test_readme_has_python():
     assert any("sw.fit(" in code for code in blocks(ROOT / "README.md", "python"))
 

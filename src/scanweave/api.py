@@ -108,7 +108,7 @@ def system_of(folder: str | Path, verb: str | None = None) -> registry.Entry:
 
 @dataclass
 class Predictions:
-    """What `predict` did.
+    """The outcome of `predict`.
 
     Attributes:
         folder: Where the predictions are; a cohort, if any was made.
@@ -184,7 +184,7 @@ def predict(
 
 @dataclass
 class Audited:
-    """What `audit_stability` wrote.
+    """The outcome of `audit_stability`.
 
     Attributes:
         page: The page to read; tables and JSON lie beside it.

@@ -19,7 +19,7 @@ Layer = str | Path | Mapping[str, Any] | BaseModel
 
 
 def configure(system: str, preset: str | None = None, config: Layer | Sequence[Layer] = ()) -> Any:
-    """The settings of a system: a preset, and what is laid on top of it; imports no torch.
+    """Return the settings of a system: a preset, and what is laid on top of it; imports no torch.
 
     Raises:
         ScanweaveError: A system, preset or field that does not exist, a value that the field refuses, a broken file.

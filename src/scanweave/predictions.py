@@ -36,7 +36,7 @@ _ELSEWHERE = "Choose another folder for the predictions"
 
 
 class Plan(Protocol):
-    """What a run makes of what."""
+    """Names of what a run makes, and of what it makes them."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ class PredictionFolder:
 
     @cached_property
     def answers(self) -> dict[str, dict[str, Any]]:
-        """What is known of each study that is done, by its name."""
+        """Answers of the studies that are done, by name."""
         path, found = self.out / ANSWERS, dict[str, dict[str, Any]]()
         text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         for line in text.split("\n")[:-1]:  # what follows the last line break was never finished
@@ -179,7 +179,7 @@ class PredictionFolder:
 
 
 def _row(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A study of the cohort of predictions."""
+    """Return a study of the cohort of predictions."""
     files = {column: f"{answer['study']}/{file}" for column, file in answer["files"].items()}
     labels = {f"label:{name}": value for name, value in answer["labels"].items()}
     table = {f"table:{name}": value for name, value in answer["table"].items()}
@@ -187,7 +187,7 @@ def _row(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(box: Mapping[str, Any]) -> dict[str, Any]:
-    """A box as the cells of a row: a corner is a cell a coordinate."""
+    """Return a box as the cells of a row: a corner is a cell a coordinate."""
     cells: dict[str, Any] = {}
     for name, value in box.items():
         if isinstance(value, list | tuple):

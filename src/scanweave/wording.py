@@ -10,17 +10,17 @@ SHOWN = 8
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """`"1 study"`, `"2 studies"`: a number and what is counted; `many` is `one` and an s if not given."""
+    """Return a number and what is counted, `"2 studies"`; `many` is `one` and an s if not given."""
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def studies(number: int) -> str:
-    """`"1 study"`, `"2 studies"`."""
+    """Return `"1 study"`, `"2 studies"`."""
     return count(number, "study", "studies")
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """`"Choose from t1, t1c …"`: what may have been meant by a name, else the first of what there is."""
+    """Return `"Choose from t1, t1c …"`: what may have been meant by a name, else the first of what there is."""
     there = list(known)
     near = difflib.get_close_matches(name, there, n=SHOWN) or there[:SHOWN]
     return f"Choose from {', '.join(near)}{' …' if len(near) < len(there) else ''}" if near else "There is none"

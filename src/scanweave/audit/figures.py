@@ -118,7 +118,7 @@ def picture_row(images: Mapping[str, NDArray[np.floating]], *, signed: bool = Fa
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """The methods below all panels, where they hide no line."""
+    """Draw the methods below all panels, where they hide no line."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False, fontsize=8)
 

@@ -69,7 +69,7 @@ def write(path: Path, found: StabilityAudit, setup: Setup, settings: AuditSettin
 
 
 def summary_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Means with intervals over patients, by method, size and perturbation: strongest known, own, and noise."""
+    """Return means with intervals over patients, by method, size and perturbation: strongest known, own, and noise."""
     worst = strongest(table).assign(kind="strongest")
     rows = []
     kept = table[table["kind"].isin(["none", OWN, NOISE])]
@@ -222,7 +222,7 @@ def _check_row(check: Check) -> dict[str, Any]:
 
 
 def _estimate(rows: pd.DataFrame, measure: str) -> Interval:
-    """The mean over images with its interval over patients; of few patients none, as in every report."""
+    """Return the mean over images with its interval over patients; of few patients none, as in every report."""
     found = bootstrap(rows[measure], list(rows["patient"]), seed=0)
     nan = float("nan")
     return found if found.n >= ENOUGH else Interval(found.value, nan, nan, found.n)

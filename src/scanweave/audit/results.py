@@ -1,4 +1,4 @@
-"""What a stability audit found."""
+"""Results of a stability audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit of stability tries. Imports no torch."""
+"""Settings of an audit of stability. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class AuditSettings(BaseModel):
-    """How much is tried; time grows with images × radii × iterations × restarts × methods."""
+    """The amount that is tried; time grows with images × radii × iterations × restarts × methods."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

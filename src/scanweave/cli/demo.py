@@ -63,14 +63,14 @@ class Stage:
     entry: str = ""
 
     def done(self) -> bool:
-        """Whether the output is whole."""
+        """Tell whether the output is whole."""
         if not self.proof.is_file():
             return False
         return not self.entry or self.entry in _read(self.proof)
 
 
 def stages(out: Path) -> list[Stage]:
-    """The commands of the demo in `out`."""
+    """Return the commands of the demo in `out`."""
     cohort, run, made = (out / name for name in ("cohort", "run", "predictions"))
     simulate = f"simulate brain --subjects {SUBJECTS} --seed {SEED} --spacing {SPACING} --protocol random"
     simulate += f" --missing {MISSING} --keep-removed"
@@ -89,7 +89,7 @@ def stages(out: Path) -> list[Stage]:
 
 
 def findings(out: Path) -> list[str]:
-    """What the demo found, beside what was planted, and where to look."""
+    """Say what the demo found, beside what was planted, and where to look."""
     truth = _read(out / "cohort" / "truth.json")
     ranking, maps = (_read(out / "run" / name) for name in ("ranking/ranking.json", "explanation/explanation.json"))
     hard = {name: row["value"] for name, row in zip(ranking["sequences"], ranking["C_d"], strict=True)}

@@ -74,7 +74,7 @@ def _reason(about: Entry, preset: str) -> str:
 
 
 def _voice() -> Callable[[str], None]:
-    """What prints a line: under torchrun only the first process does."""
+    """Return what prints a line: under torchrun only the first process does."""
     return print if os.environ.get("RANK", "0") == "0" else lambda line: None
 
 

@@ -35,7 +35,7 @@ _PLAIN = ConstructorRegistry()
 
 @_PLAIN.primitive_rule
 def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """`X | None` as X, so that neither help nor faults offer None: leaving the option out says it."""
+    """Parse `X | None` as X, so that neither help nor faults offer None: leaving the option out says it."""
     kinds = [kind for kind in get_args(info.type) if kind is not NoneType]
     if len(kinds) != 1 or NoneType not in get_args(info.type):
         return None
@@ -197,7 +197,7 @@ def _option(field: str, hints: Mapping[str, Any]) -> str:
 
 
 def _one_line(box: str) -> str:
-    """The reason from tyro's box of words, drawn in Unicode or ASCII."""
+    """Return the reason from tyro's box of words, drawn in Unicode or ASCII."""
     needed = re.findall(r"^[│ ] {5}(\S+)", box.partition("For full help")[0], re.MULTILINE)
     if "Missing from" in box and needed:
         return f"needs {' and '.join(', '.join(needed).rsplit(', ', 1))}"

@@ -1,4 +1,4 @@
-"""What every system shares: the fit to a cohort, the opening of a run, the trial on studies, the page of a run.
+"""The frame of all systems: the fit to a cohort, the opening of a run, the trial on studies, the page of a run.
 
 The names that a system of one's own needs are here, each found in its module when it is first used.
 """

@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 
 class LearntPlan(Protocol):
-    """What a run knows of its data, as `plan.json` in its folder."""
+    """A run's knowledge of its data, kept as `plan.json` in its folder."""
 
     def save(self, path: Path) -> None:
         """Write the plan."""
@@ -68,7 +68,7 @@ class CohortFit(Generic[C]):
 
     @property
     def training(self) -> TrainingSettings:
-        """How the network of this fit is trained: `training` of its settings."""
+        """Settings of the training: `training` of the system's."""
         found: TrainingSettings = getattr(self.config, "training")  # noqa: B009 - not all systems train a network
         return found
 

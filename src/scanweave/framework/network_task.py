@@ -1,4 +1,4 @@
-"""What the tasks of all networks share; see `scanweave.engine.task.Task`."""
+"""The shared parts of tasks that train a network; see `scanweave.engine.task.Task`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Build = Callable[[Path, dict[str, Any]], Section | list[Section]]
 
 @dataclass(frozen=True, eq=False)
 class RunPage:
-    """What the page of a run is made of.
+    """The page of a run, made of what its folder holds.
 
     Attributes:
         run: The run.

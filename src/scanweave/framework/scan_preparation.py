@@ -24,7 +24,7 @@ PLAN_STREAM = 2
 
 
 class PreparedParts(NamedTuple):
-    """What a network learns from.
+    """The plan and the studies that a network learns from.
 
     Attributes:
         plan: How studies are made ready.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from scanweave.engine.task import Task
+from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
@@ -23,7 +24,7 @@ class ScanSystem(System[C], Generic[C]):
     """
 
     in_cubes: ClassVar[bool] = False
-    """Whether its crops are volumes, so that the cache is cut in cubes rather than in slabs of slices."""
+    """True if its crops are volumes, so that the cache is cut in cubes rather than in slabs of slices."""
 
     @classmethod
     def task(cls, config: C, parts: PreparedParts) -> Task:
@@ -37,7 +38,10 @@ class ScanSystem(System[C], Generic[C]):
         Raises:
             ScanweaveError: There are none, or not those that are asked for.
         """
-        return chosen_scans(cohort, getattr(config, "scans"), "scans")  # noqa: B009 - a setting of this kind of system
+        names = chosen_scans(cohort, getattr(config, "scans"), "scans")  # noqa: B009 - all such systems have it
+        if not names:
+            raise ScanweaveError(cohort.folder, "has no scan", "Import images")
+        return names
 
     @classmethod
     def material(cls, cohort: Cohort, config: C, fold: int, say: Callable[[str], None]) -> Material:

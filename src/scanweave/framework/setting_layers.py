@@ -60,7 +60,7 @@ def overlaid(settings: M, values: Mapping[str, Any], place: str, help_line: str)
 
 
 def _first_names(value: Any) -> Iterator[str]:
-    """The way from a section to the first value that is given in it."""
+    """Yield the way from a section to the first value that is given in it."""
     while isinstance(value, Mapping) and value:
         name = next(iter(value))
         yield str(name)
@@ -68,7 +68,7 @@ def _first_names(value: Any) -> Iterator[str]:
 
 
 def _near(path: str, known: Sequence[str]) -> list[str]:
-    """Settings that `path` may stand for: of the same last name, else alike, else with a last name alike."""
+    """Return settings that `path` may stand for: of the same last name, else alike, else with a last name alike."""
     last = path.rpartition(".")[2]
     ends = {name: name.rpartition(".")[2] for name in known}
     same = [name for name in known if ends[name] == last]

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a fit learns from.
+    """Studies and columns that a fit learns from.
 
     Attributes:
         cohort: The studies that count.
@@ -42,7 +42,7 @@ class Material:
 
 
 class Predicted(NamedTuple):
-    """What became of one study of a cohort: a prediction, or an error.
+    """The outcome for one study of a cohort: a prediction, or an error.
 
     Attributes:
         name: Of the study.

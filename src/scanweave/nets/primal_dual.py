@@ -89,7 +89,7 @@ def _block(channels_in: int, width: int, channels_out: int) -> nn.Sequential:
 
 
 def _norm(projector: LinearMap, shape: tuple[int, int]) -> float:
-    """Largest singular value of A [mm], by power iteration from a constant image."""
+    """Return the largest singular value of A [mm], by power iteration from a constant image."""
     image, value = torch.ones(1, *shape, device="cpu"), torch.tensor(1.0)
     for _ in range(20):
         image = projector.adjoint(projector.forward(image / image.norm()))

@@ -61,7 +61,7 @@ class TotalVariation:
 
 
 def operator_norm(physics: LinearPhysics, like: Tensor, rounds: int = 50) -> float:
-    """‖A‖ by power iteration from noise of a fixed seed.
+    """Return ‖A‖ by power iteration from noise of a fixed seed.
 
     Args:
         physics: The scanner.

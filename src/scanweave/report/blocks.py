@@ -1,4 +1,4 @@
-"""What a report is made of: sections of figures, tables, texts, cautions and key numbers."""
+"""Parts of a report: sections of figures, tables, texts, cautions and key numbers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Caution:
-    """What a reader must know before believing what follows, set in a box."""
+    """A warning to be read before what follows, set in a box."""
 
     text: str
 

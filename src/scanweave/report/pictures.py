@@ -45,7 +45,7 @@ class Picture:
 
     @property
     def raster(self) -> bool:
-        """Whether it is made of pixels and can be made smaller."""
+        """True if it is made of pixels and can be made smaller."""
         return self.kind != "image/svg+xml"
 
     def smaller(self, scale: float) -> Picture:

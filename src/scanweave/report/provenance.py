@@ -42,7 +42,7 @@ def run_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
 
 
 def shown_path(path: str | Path) -> str:
-    """A path as a page may tell it to a shell: relative as it is, absolute without the folders above this one."""
+    """Return a path as a page may tell it to a shell: relative as it is, absolute without the folders above this."""
     path = Path(path)
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
@@ -50,7 +50,7 @@ def shown_path(path: str | Path) -> str:
 
 
 def shown_command(command: str) -> str:
-    """A command as it was typed, but for absolute paths: a report is sent around.
+    """Return a command as it was typed, but for absolute paths: a report is sent around.
 
     Returns:
         The command; empty if it cannot be parsed.

@@ -1,4 +1,4 @@
-"""What the report of every run says: how it learnt, which studies its figures are of, what was not made yet."""
+"""Sections of the report of every run: how it learnt, which studies its figures are of, what was not made yet."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ SOFTWARE = """\
 
 
 def titled(title: str, folder: Path) -> str:
-    """A title with the name of the run's folder, where that tells a reader something."""
+    """Return a title with the name of the run's folder, where that tells a reader something."""
     name = folder.resolve().name
     return title if name in UNTELLING else f"{title}: {name}"
 
 
 def citation(paper: str, record: Mapping[str, Any]) -> str:
-    """The BibTeX entry of a paper and that of the version of scanweave that fitted a run."""
+    """Return the BibTeX entry of a paper and that of the version of scanweave that fitted a run."""
     version = str((record.get("versions") or {}).get("scanweave", "")) or "unknown"
     return f"{paper.strip()}\n\n{SOFTWARE.replace('VERSION', version)}"
 
 
 def parts_table(about: Mapping[str, Any]) -> Table:
-    """The parts of the cohort of a fit, from the run's `cohort.json`."""
+    """Return the parts of the cohort of a fit, from the run's `cohort.json`."""
     rows = [{"part": name, "what for": PARTS[name], **about["parts"][name]} for name in PARTS]
     return Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")
 
@@ -51,7 +51,7 @@ def parts_table(about: Mapping[str, Any]) -> Table:
 def learning(
     metrics: list[dict[str, Any]], record: Mapping[str, Any], described: Mapping[str, tuple[str, str]]
 ) -> Section:
-    """How a run learnt: its curves, its time, and which weights were kept.
+    """Return a section on how a run learnt: its curves, its time, and which weights were kept.
 
     Args:
         metrics: The lines of its `metrics.jsonl`.
@@ -76,7 +76,7 @@ def learning(
 
 
 def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any]) -> Section:
-    """A section that tells the command by which its contents are made."""
+    """Return a section that tells the command by which its contents are made."""
     cohort = str((record.get("cohort") or {}).get("path", ""))
     given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
     command = f"scanweave {verb} {shown_path(folder)} --cohort {given}"
@@ -84,7 +84,7 @@ def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any]) -> 
 
 
 def tried_on(record: Mapping[str, Any]) -> str:
-    """Which studies results are of, in a sentence; empty where they do not tell.
+    """Say which studies results are of, in a sentence; empty where they do not tell.
 
     Args:
         record: `about`, what was chosen, and `rows`, each with its number of `studies` or with the name of its `study`.

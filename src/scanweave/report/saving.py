@@ -35,7 +35,7 @@ def save_summary(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) ->
 
 
 def read_summary(folder: Path | None) -> dict[str, Any] | None:
-    """What `save_summary` wrote: `about` and `rows`; None where there is none."""
+    """Read what `save_summary` wrote: `about` and `rows`; None where there is none."""
     if folder is None or not (folder / f"{SUMMARY}.json").is_file():
         return None
     found: dict[str, Any] = read_json(folder / f"{SUMMARY}.json", f"Remove {folder}, and make it again")

@@ -33,13 +33,13 @@ def plane(volume: Array, name: Plane, index: int) -> Array:
 
 
 def aspect(spacing: tuple[float, float, float], name: Plane) -> float:
-    """Height of a voxel over its width in a slice, from the spacing `(X, Y, Z)` [mm]."""
+    """Return the height of a voxel over its width in a slice, from the spacing `(X, Y, Z)` [mm]."""
     column, row = (size for axis, size in enumerate(spacing) if axis != PLANES[name])
     return row / column
 
 
 def shape(volume: Array, spacing: tuple[float, float, float], name: Plane) -> float:
-    """Height of a whole slice over its width."""
+    """Return the height of a whole slice over its width."""
     column, row = (
         n * size for axis, (n, size) in enumerate(zip(volume.shape, spacing, strict=True)) if axis != PLANES[name]
     )

@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is written right-aligned."""
+    """Tell whether a value is written right-aligned."""
     if isinstance(value, Estimate) or value is None:
         return True
     return hasattr(value, "__float__") and not isinstance(value, (bool, str))

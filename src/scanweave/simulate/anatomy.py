@@ -140,7 +140,7 @@ def _places(rng: Generator, grid: Grid) -> Array:
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrix of three angles [rad] about x, y and z."""
+    """Return the rotation matrix of three angles [rad] about x, y and z."""
     (a, b, c), (sa, sb, sc) = np.cos(angles), np.sin(angles)
     return np.asarray(
         np.array([[1, 0, 0], [0, a, -sa], [0, sa, a]])

@@ -89,7 +89,7 @@ def _rng(*key: int) -> Generator:
 
 
 def _number(name: str) -> int:
-    """Number of a sequence that does not depend on which others are asked for."""
+    """Return a number for a sequence that does not depend on which others are asked for."""
     return len(SEQUENCES) if name == "dce" else [str(known) for known in SEQUENCES].index(name)
 
 

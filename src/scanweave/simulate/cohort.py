@@ -85,7 +85,7 @@ def _checked(subjects: int, seed: int, workers: int, settings: dict[str, Any]) -
 def _row(
     name: str, room: Path, settings: BrainSettings, facts: dict[str, Any], part: Literal["present", "absent"]
 ) -> dict[str, Any]:
-    """Row of the manifest for the scans of this part; masks and lesion volumes go with those that are present."""
+    """Return the row of the manifest for the scans of this part; masks and lesions go with those that are present."""
     folder = room / name
     row: dict[str, Any] = {"study": name, "patient": name}
     row |= {f"scan:{scan}": str(folder / f"{scan}.nii.gz") if scan in facts[part] else None for scan in settings.names}

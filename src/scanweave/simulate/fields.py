@@ -74,12 +74,12 @@ def smooth_field(rng: Generator, grid: Grid, scale: float) -> Array:
 
 @lru_cache(maxsize=64)
 def _basis(count: int, extent: float, spacing: float, scale: float) -> Array:
-    """Spline weights of the voxels along one axis, `(count, nodes)`."""
+    """Return spline weights of the voxels along one axis, `(count, nodes)`."""
     return spline_weights(np.arange(count) * spacing / scale, int(np.ceil((extent + MAX_SPACING) / scale)))
 
 
 def spline_weights(position: NDArray[np.floating], last: int) -> Array:
-    """Cubic B-spline weights `(count, last + 3)` with rows of unit length, so that the variance is 1 everywhere.
+    """Return cubic B-spline weights `(count, last + 3)` with rows of unit length: the variance is 1 everywhere.
 
     Args:
         position: Where the field is wanted, in lattice steps from node 0, `(count,)`.

@@ -95,7 +95,7 @@ def signal_of(settings: dict[str, Any], material: Material) -> NDArray[np.float6
 
 
 def _sensitivities(settings: dict[str, Any], material: Material) -> tuple[Values, Values, Values]:
-    """Signal of each tissue and its derivatives by ln T1 and ln T2, which are 0 in fluid."""
+    """Return the signal of each tissue and its derivatives by ln T1 and ln T2, which are 0 in fluid."""
     longer_t1 = Material(material.pd, material.t1 * (1 + _STEP), material.t2)
     longer_t2 = Material(material.pd, material.t1, material.t2 * (1 + _STEP))
     mean = signal_of(settings, material)

@@ -16,7 +16,7 @@ MAIN: tuple[SequenceName, ...] = ("t1", "t1c", "t2", "flair")
 
 
 class BrainSettings(BaseModel):
-    """What decides a simulated subject, apart from its seed and index."""
+    """Settings of a simulated subject, apart from its seed and index."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

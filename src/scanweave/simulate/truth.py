@@ -60,7 +60,7 @@ def describe(settings: BrainSettings, seed: int) -> dict[str, Any]:
 
 
 def _time_constants() -> dict[str, dict[str, float]]:
-    """Wash-in and wash-out of every tissue that takes up contrast agent [s]."""
+    """Return wash-in and wash-out of every tissue that takes up contrast agent [s]."""
     rows = zip(PARAMETERS, WASH_IN, WASH_OUT, strict=True)
     return {name: {"wash_in": float(rise), "wash_out": float(fall)} for name, rise, fall in rows if PARAMETERS[name][3]}
 

@@ -1,4 +1,4 @@
-"""What a check found: in words, with what was done about it or what to do."""
+"""Findings of a check: in words, with what was done about it or what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Finding:
     scan: str | None = None
 
     def of(self, scan: str) -> Finding:
-        """The same finding, of the image `scan`."""
+        """Return the same finding, of the image `scan`."""
         return replace(self, scan=scan)
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided about one study.
+    """The decision about one study.
 
     Attributes:
         study: Its name.
@@ -57,5 +57,5 @@ class Verdict:
         return max((finding.status for finding in self.findings), key=ORDER.index, default="ok")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return it as plain values."""
         return {"study": self.study, "status": self.status, "findings": [asdict(f) for f in self.findings]}

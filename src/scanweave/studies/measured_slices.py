@@ -27,7 +27,7 @@ NEAR = 0.01
 
 
 def true_bins(cohort: Cohort, bins: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the scans that hold the true bins: those given, or bin1, bin2 … in their order.
+    """Return names of the scans that hold the true bins: those given, or bin1, bin2 … in their order.
 
     Raises:
         ScanweaveError: The cohort has none of them, or not one that is named.
@@ -43,7 +43,7 @@ def true_bins(cohort: Cohort, bins: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def with_truth(cohort: Cohort, sinogram: str, bins: Sequence[str], say: Say) -> Cohort:
-    """The studies that have the sinogram and the true image of every bin.
+    """Return the studies that have the sinogram and the true image of every bin.
 
     Raises:
         ScanweaveError: There is none.
@@ -109,7 +109,7 @@ def refuse_faults(cohort: Cohort, faults: Mapping[str, ScanweaveError]) -> None:
 
 
 def _of(study: str, error: ScanweaveError) -> ScanweaveError:
-    """The error with the name of its study."""
+    """Return the error with the name of its study."""
     named = f"{error.where}:".startswith(f"{study}:") or f"/{study}/" in error.where
     return error if named else ScanweaveError(f"{study}: {error.where}", error.reason, error.next_step)
 

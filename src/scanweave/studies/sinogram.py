@@ -1,4 +1,4 @@
-"""What a CT scanner measured of one slice: readings of every bin, view and detector, and how they were taken."""
+"""A CT scanner's measurement of one slice: readings of every bin, view and detector, and how they were taken."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Sinogram:
             raise ScanweaveError(str(where), *fault)
 
     def doubts(self) -> list[tuple[str, str]]:
-        """What a person should know before trusting counts, and what is done about it.
+        """Say what a person should know before trusting counts, and what is done about it.
 
         Dark readings, and readings that stand at one largest value as those of a saturated detector do.
         """
@@ -188,7 +188,7 @@ class Sinogram:
 
 
 def _shares(shares: Array) -> str:
-    """Which readings: the bins of which more than `FEW` are meant, and how many at most."""
+    """Say which readings: the bins of which more than `FEW` are meant, and how many at most."""
     bins = np.flatnonzero(shares > FEW)
     named = ", ".join(map(str, bins))
     return (

@@ -46,7 +46,7 @@ class Splits:
     group: tuple[str, ...] = ()
 
     def patients(self, part: Part, fold: int) -> list[str]:
-        """Patients of one part of one fold, sorted.
+        """Return patients of one part of one fold, sorted.
 
         Raises:
             ScanweaveError: There is no such fold.
@@ -55,7 +55,7 @@ class Splits:
         return sorted(patient for patient, number in self.assignment.items() if parts[number] == part)
 
     def parts(self, patients: pa.Array, fold: int, where: str | Path = FILE) -> NDArray[np.str_]:
-        """The part of one fold that each of `patients` (text, any length) belongs to.
+        """Return the part of one fold that each of `patients` (text, any length) belongs to.
 
         Raises:
             ScanweaveError: There is no such fold, or a patient is assigned to none.
@@ -69,7 +69,7 @@ class Splits:
         return np.array(self._part_of(fold))[numbers[at.to_numpy(zero_copy_only=False)]]
 
     def _part_of(self, fold: int) -> list[Part]:
-        """The part that each fold's patients have when `fold` is tested."""
+        """Return the part that each fold's patients have when `fold` is tested."""
         if not 0 <= fold < self.folds:
             raise ScanweaveError("fold", f"{fold} is not one of 0 to {self.folds - 1}", "Choose one of those")
         parts: list[Part] = ["train"] * self.folds

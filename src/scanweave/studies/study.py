@@ -49,7 +49,7 @@ class Study:
         return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
 
     def __getitem__(self, name: str) -> Scan:
-        """The scan of that name."""
+        """Return the scan of that name."""
         try:
             return self.scans[name]
         except KeyError:
@@ -70,7 +70,7 @@ class Study:
         return self.report is None and not any(map(len, parts))
 
     def sinogram(self, name: str) -> Sinogram:
-        """The measurement of that name, read now.
+        """Return the measurement of that name, read now.
 
         Raises:
             ScanweaveError: It is absent, or its file is at fault.
@@ -83,7 +83,7 @@ class Study:
         return self.sinograms[name]
 
     def with_scans(self, scans: Mapping[str, Scan]) -> Study:
-        """The same study with other scans."""
+        """Return the same study with other scans."""
         return replace(self, scans=dict(scans))
 
     def answer(self, **made: Any) -> Study:
@@ -95,10 +95,10 @@ class Study:
         return Study(self.id, self.patient, **made)
 
     def only(self, names: Iterable[str]) -> Study:
-        """The same study as if only these scans had been acquired."""
+        """Return the same study as if only these scans had been acquired."""
         keep = set(names)
         return self.with_scans({name: scan for name, scan in self.scans.items() if name in keep})
 
     def without(self, *names: str) -> Study:
-        """The same study as if these scans had not been acquired."""
+        """Return the same study as if these scans had not been acquired."""
         return self.with_scans({name: scan for name, scan in self.scans.items() if name not in names})

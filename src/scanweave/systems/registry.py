@@ -1,4 +1,4 @@
-"""Which systems there are, told without importing any of them."""
+"""The systems that there are, told without importing any of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from scanweave.framework.options import VerbOptions
 
 GROUP = "scanweave.systems"
 """Entry points by which another package offers a system."""
+_BROKEN = (ImportError, AttributeError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError)
+"""Ends of the import of a package that is at fault."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of a system before it is loaded.
+    """A system as it is known before it is loaded.
 
     Attributes:
         name: What commands and `run.json` call it; its folder is `scanweave/systems/<name>/`.
@@ -68,7 +70,7 @@ class Entry:
         return own.get(verb, VerbOptions)
 
     def preset(self, name: str) -> Any:
-        """The settings of a preset; imports its `config.py` only.
+        """Return the settings of a preset; imports its `config.py` only.
 
         Raises:
             ScanweaveError: There is no such preset.
@@ -165,7 +167,7 @@ def systems() -> dict[str, Entry]:
         where = f"entry point {point.value}"
         try:
             offered = point.load()
-        except (ImportError, AttributeError) as error:
+        except _BROKEN as error:
             raise ScanweaveError(where, f"cannot be loaded ({error})", "Mend or remove its package") from error
         if not isinstance(offered, Entry):
             raise ScanweaveError(where, "names no scanweave.systems.registry.Entry", "Mend or remove its package")

@@ -25,13 +25,15 @@ class BlockFiller(nn.Module):
             convolution(3, width, 1, bias=True),
         )
 
-    def forward(self, volume: Tensor, hidden: Tensor) -> Tensor:
-        """Return `(B, 1, X, Y, Z)`: the volume with its hidden voxels made from the others."""
+    def forward(self, both: Tensor) -> Tensor:
+        """Return `(B, 1, X, Y, Z)`, hidden voxels made from the others; `both` holds a volume and what is hidden."""
+        volume, hidden = both[:, :1], both[:, 1:] == 1
         seen = torch.cat([volume.masked_fill(hidden, 0), hidden.to(volume)], dim=1)
         return torch.where(hidden, fitted(self.layers(padded(seen, 4)), volume.shape[2:]), volume)
 
 
 def filling_error(network: BlockFiller, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the mean absolute error in hidden voxels of a batch of `volume` and `hidden`, each `(B, 1, X, Y, Z)`."""
-    error = network(batch["volume"], batch["hidden"]) - batch["volume"]
-    return {"loss": error[batch["hidden"]].abs().mean()}
+    """Return the mean absolute error and the mean squared error in hidden voxels of a batch, its `both` `(B, 2, …)`."""
+    volume, hidden = batch["both"][:, :1], batch["both"][:, 1:] == 1
+    error = (network(batch["both"]) - volume)[hidden]
+    return {"loss": error.abs().mean(), "squared": error.square().mean()}

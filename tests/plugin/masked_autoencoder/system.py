@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from monai.inferers.utils import sliding_window_inference
 from scipy.ndimage import gaussian_filter
 
 from masked_autoencoder.config import MaskedConfig
@@ -58,8 +59,9 @@ class MaskedAutoencoder(ScanSystem[MaskedConfig]):
         whole = np.nan_to_num(prepared.volumes[name], nan=background(self.plan, name))
         rng = np.random.default_rng([self.config.training.seed, zlib.crc32(prepared.id.encode())])
         hidden = hide(rng, whole.shape, self.config)
+        both = torch.from_numpy(np.stack([whole, hidden]))[None].to(self.device)
         with torch.inference_mode():
-            made = self.network(*(torch.from_numpy(part)[None, None].to(self.device) for part in (whole, hidden)))
+            made = sliding_window_inference(both, self.config.crop, 1, self.network, mode="gaussian", cval=-1)
         return made[0, 0].cpu().numpy(), whole, hidden
 
     def measure(self, trial: Trial, options: Any) -> pd.DataFrame:

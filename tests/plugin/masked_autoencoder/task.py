@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from masked_autoencoder.config import MaskedConfig
 from masked_autoencoder.network import BlockFiller, filling_error
@@ -34,8 +33,8 @@ class HiddenBlocks:
     def __getitem__(self, index: int) -> dict[str, Any]:
         study, rng = draw_study(self.studies, self.config.training.seed, index)
         name, crop = str(rng.choice(study.names)), uniform_crop(rng, study.shape, self.config.crop)
-        both = {"volume": read_crop(study, name, crop), "hidden": hide(rng, crop.size, self.config)}
-        return {"case": study.id, **{key: torch.from_numpy(voxels)[None] for key, voxels in both.items()}}
+        both = np.stack([read_crop(study, name, crop), hide(rng, crop.size, self.config)])
+        return {"case": study.id, "both": torch.from_numpy(both)}
 
 
 class MaskedTask(NetworkTask):
@@ -46,10 +45,9 @@ class MaskedTask(NetworkTask):
         self.objective = NetworkLoss(self.network, filling_error)
         self.samples, self.validation = HiddenBlocks(parts.training, config), HiddenBlocks(parts.validation, config)
 
-    def validate(self, network: nn.Module) -> dict[str, float] | None:
+    def validate(self, network: BlockFiller) -> dict[str, float] | None:
         """Return the mean PSNR [dB] in hidden blocks of a crop of each validation study."""
-        device, errors = next(network.parameters()).device, []
-        for index in range(len(self.validation.studies)):
-            volume, hidden = (self.validation[index][name][None].to(device) for name in ("volume", "hidden"))
-            errors.append(float((network(volume, hidden) - volume)[hidden].square().mean()))
+        device, count = next(network.parameters()).device, len(self.validation.studies)
+        batches = ({"both": self.validation[index]["both"][None].to(device)} for index in range(count))
+        errors = [float(filling_error(network, batch)["squared"]) for batch in batches]
         return {"psnr": float(decibels(errors, RANGE).mean())} if errors else None

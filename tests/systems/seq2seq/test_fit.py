@@ -40,7 +40,7 @@ def test_incomplete_studies_are_learnt_from(fitted):
     assert [row["step"] for row in rows if row["split"] == "train"] == [1, 2, 3, 4]
     assert all(np.isfinite(row["loss"]) for row in rows if row["split"] == "train")
     assert [row["step"] for row in rows if row["split"] == "validation"] == [2, 4]
-    assert any(line.startswith("sequences: t1 ") for line in fitted.lines)
+    assert any(line.startswith("scans: t1 ") for line in fitted.lines)
     assert any(line.startswith("split of fold 0: ") for line in fitted.lines)
     known = fitted.cohort[fitted.cohort.studies[0]]
     assert set(fitted.system.predict(known, ["flair"]).scans) == {"flair"}
@@ -76,8 +76,8 @@ def test_a_finished_run_is_only_opened(fitted, cohort, tmp_path, monkeypatch):
     def never(*_, **__):
         raise AssertionError("a finished run must not prepare or train")
 
-    monkeypatch.setattr("scanweave.systems.seq2seq.system.train", never)
-    monkeypatch.setattr("scanweave.systems.seq2seq.system.prepare_parts", never)
+    monkeypatch.setattr("scanweave.framework.cohort_fit.train", never)
+    monkeypatch.setattr("scanweave.framework.scan_system.prepare_parts", never)
     system = Seq2Seq.fit(fitted.cohort, run, fitted.system.config, say=lambda line: None)
     assert system.sequences == fitted.system.sequences
     assert (run / "weights.safetensors").stat().st_mtime_ns == before

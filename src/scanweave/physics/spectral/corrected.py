@@ -26,7 +26,7 @@ class Measured(Protocol):
 
     @property
     def kind(self) -> str:
-        """Which of the two: "counts" or "line_integrals"."""
+        """Either "counts" or "line_integrals"."""
 
     @property
     def air(self) -> Array | None:
@@ -46,7 +46,7 @@ class Measured(Protocol):
 
     @property
     def response(self) -> Array | None:
-        """What a photon of each energy adds to each bin `(S, E)`."""
+        """Share of a photon of each energy that is added to each bin `(S, E)`."""
 
 
 def corrected_lines(measured: Measured, *, dead: Literal["refuse", "interpolate"] = "refuse") -> NDArray[np.float32]:
@@ -80,7 +80,7 @@ def beam_of(measured: Measured) -> tuple[Array, Array] | None:
 
 
 def same_beam(one: tuple[Array, Array], other: tuple[Array, Array], tolerance: float = 1e-3) -> bool:
-    """Whether two beams of `beam_of` are one: what each energy adds to each bin, in shares of that bin."""
+    """Tell whether two beams of `beam_of` are one: what each energy adds to each bin, in shares of that bin."""
     if one[0].shape != other[0].shape or one[1].shape != other[1].shape or not np.allclose(one[0], other[0], atol=0.01):
         return False
     shares = [weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300) for _, weights in (one, other)]

@@ -85,7 +85,7 @@ def measure(
 
 
 def _attenuate(area: Array, materials: Sequence[str], spectrum: Spectrum, weights: Array) -> Array:
-    """Σ_E w_b(E) S(E) exp(−Σ_m μ_m a_m) for each ray, `(S, …)`; `weights` is `(S, E)`."""
+    """Return Σ_E w_b(E) S(E) exp(−Σ_m μ_m a_m) for each ray, `(S, …)`; `weights` is `(S, E)`."""
     matrix = attenuation_matrix(materials, spectrum.energies)
     weights = (weights * spectrum.shares).T
     rays = np.asarray(area, np.float64).reshape(len(materials), -1).T

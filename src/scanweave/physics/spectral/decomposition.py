@@ -97,7 +97,7 @@ def hounsfield(attenuation: Array, energy: float) -> Array:
 
 
 def _nonnegative(system: Array, pixels: Array) -> Array:
-    """Non-negative least squares of every column of `pixels`, `(M, N)`."""
+    """Solve every column of `pixels`, `(M, N)`, by non-negative least squares."""
     count = system.shape[1]
     best = np.zeros((count, pixels.shape[1]))
     error = np.sum(pixels**2, axis=0)

@@ -66,7 +66,7 @@ class PhotonCounting:
         return np.asarray(self.efficiency * (above - np.vstack([above[1:], np.zeros_like(energies)])))
 
     def _above(self, thresholds: Array, energies: Array) -> Array:
-        """Chance that the measured energy lies at or above each threshold, `(S, E)`."""
+        """Return the chance that the measured energy lies at or above each threshold, `(S, E)`."""
         if self.resolution > 0:
             spread = self.resolution * _FWHM_TO_SIGMA
             full = 0.5 * (1 + _erf((energies - thresholds) / (spread * math.sqrt(2))))

@@ -88,7 +88,7 @@ class _Model:
         return np.asarray(np.maximum(self._passed(area) @ self.weights, _TINY))
 
     def derivatives(self, area: Array) -> tuple[Array, Array]:
-        """Expected counts `(N, S)` and −∂λ/∂a, `(N, S, M)`."""
+        """Return expected counts `(N, S)` and −∂λ/∂a, `(N, S, M)`."""
         passed = self._passed(area)
         slopes = (passed @ self._slopes).reshape(len(area), len(self.air), area.shape[1])
         return np.maximum(passed @ self.weights, _TINY), slopes

@@ -99,7 +99,7 @@ def _open_beam(shape: tuple[int, ...], air: ArrayLike) -> Array:
 
 
 def _per_bin(values: ArrayLike, shape: tuple[int, ...], what: str) -> Array:
-    """One number, or one for each bin, shaped to broadcast against the counts."""
+    """Return one number, or one for each bin, shaped to broadcast against the counts."""
     numbers = np.atleast_1d(np.asarray(values, np.float64))
     if numbers.ndim != 1 or len(numbers) not in ((1, shape[0]) if what == "limit" else (shape[0],)):
         raise ScanweaveError(

@@ -42,7 +42,7 @@ def _table() -> _Table:
 
 
 def known_materials() -> tuple[str, ...]:
-    """Names of all materials of the table."""
+    """Return names of all materials of the table."""
     return tuple(_table().densities)
 
 

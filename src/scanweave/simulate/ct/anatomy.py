@@ -120,12 +120,12 @@ def with_agent(body: MaterialMap, mask: NDArray[np.bool_], material: str, concen
 
 
 def _share(hu: NDArray[np.float64], full: float) -> NDArray[np.float64]:
-    """Volume fraction of a material with the CT number `full` that, with air, gives the CT number."""
+    """Return the volume fraction of a material with the CT number `full` that, with air, gives the CT number."""
     return np.asarray((hu - AIR) / (full - AIR))
 
 
 def _sample(scan: Scan, index: int, plane: Plane, *, order: int, outside: float) -> NDArray[np.float64]:
-    """An axial slice at the pixel centres of a plane, `(H, W)`."""
+    """Return an axial slice at the pixel centres of a plane, `(H, W)`."""
     spacing = scan.geometry.oriented("LPS").spacing
     picture = np.asarray(orient(scan.data, scan.geometry, "LPS")[:, :, index].T, np.float64)
     x, y = plane.positions()

@@ -93,7 +93,7 @@ def simulate_slice(seed: int, index: int, settings: CtSettings) -> tuple[Sinogra
 
 @lru_cache(maxsize=2)
 def _projection(scan: CtGeometry, factor: int, rays: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Integrals of images on a grid `factor` times finer, each the mean over the rays through a detector element."""
+    """Return what integrates images on a grid `factor` times finer, each the mean over the rays through an element."""
     from scanweave.physics.ct.projector import Projector  # needs the group `ct`, which bodies alone do not
 
     rows, columns = scan.shape

@@ -35,7 +35,7 @@ class Ellipse:
     angle: float = 0.0
 
     def covers(self, x: Array, y: Array) -> NDArray[np.bool_]:
-        """Whether points [mm] lie in it; the arguments broadcast."""
+        """Tell whether points [mm] lie in it; the arguments broadcast."""
         turn = np.deg2rad(self.angle)
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
         right, up = x - np.float32(self.x), y - np.float32(self.y)

@@ -71,7 +71,7 @@ def _head() -> list[Ellipse]:
 
 
 def _temporal_bone(side: int) -> list[Ellipse]:
-    """Petrous bone with rows of air cells, 4 and 2 mm wide."""
+    """Return petrous bone with rows of air cells, 4 and 2 mm wide."""
     bone = Ellipse(side * 50, -22, 14, 8, _BONE, side * 30)
     cells = [
         Ellipse(side * (42 + 5 * column), 3 * column - 4.5 * row - 27, 2 / (1 + row), 2 / (1 + row), _AIR)

@@ -1,4 +1,4 @@
-"""What decides a simulated spectral CT cohort, apart from its seed."""
+"""Settings of a simulated spectral CT cohort, apart from its seed."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def _read_view(pydicom: Any, path: Path) -> dict[str, Any]:
 def _values(
     path: Path, pixels: bytes, stored: tuple[int, int], detector: tuple[int, int], scale: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Line integrals `(R, C)`; files hold the detector upright or transposed, which its private elements tell."""
+    """Return line integrals `(R, C)`; its private elements tell whether a file holds the detector transposed."""
     if sorted(stored) != sorted(detector):
         raise ScanweaveError(path, f"its image is {stored}, but its detector {detector}", _ADVICE)
     if len(pixels) not in (2 * stored[0] * stored[1], 2 * stored[0] * stored[1] + 1):
@@ -231,7 +231,7 @@ def _values(
 
 
 def _element(path: Path, data: Any, tag: int, kind: str, *, needed: bool) -> Any:
-    """Value of a private element; where the file does not tell its representation (UN), the format does."""
+    """Return the value of a private element; where the file does not tell its representation (UN), the format does."""
     if tag not in data:
         if needed:
             raise ScanweaveError(

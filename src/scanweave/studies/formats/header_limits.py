@@ -112,6 +112,6 @@ def _image_faults() -> tuple[type[Exception], ...]:
 
 
 def _words(error: BaseException) -> str:
-    """The first lines of a library's message, as one short line without the file name."""
+    """Return the first lines of a library's message, as one short line without the file name."""
     text = " ".join(str(error).split())
     return (text[:160] + "…" if len(text) > 160 else text) or type(error).__name__

@@ -29,18 +29,18 @@ _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 
 
 def suffix(path: str | Path) -> str | None:
-    """The image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
+    """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
     name = str(path).lower()
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
 
 
 def is_film(path: str | Path) -> bool:
-    """Whether a file is a film, a photograph or one of an archive of them, by its name."""
+    """Tell whether a file is a film, a photograph or one of an archive of them, by its name."""
     return suffix(split_part(path)[0]) in FILM_SUFFIXES + ARRAY_SUFFIXES
 
 
 def split_part(path: str | Path) -> tuple[Path, str | None]:
-    """A path and the part of the file that it names; None where it names none.
+    """Return a path and the part of the file that it names; None where it names none.
 
     `"case.nii.gz#2"` → `("case.nii.gz", "2")`, channel 2; `"set.npz#train_images/7"` → item 7 of an array.
     """

@@ -66,7 +66,7 @@ def read_itk(path: Path) -> Scan:
 
 
 def _header(path: Path) -> tuple[dict[str, str], list[str]]:
-    """The fields of a header by name in lower case, and the lines after that which names the data."""
+    """Return the fields of a header by name in lower case, and the lines after that which names the data."""
     with path.open("rb") as stream:
         lines = iter(stream.read(LONGEST_HEADER).decode("latin-1").splitlines())
     fields: dict[str, str] = {}
@@ -91,7 +91,7 @@ def _check_orientation(path: Path, fields: dict[str, str]) -> None:
 
 
 def _data_files(path: Path, fields: dict[str, str], rest: list[str]) -> list[Path]:
-    """Where the voxels lie: in the file itself, or in files beside it.
+    """Return where the voxels lie: in the file itself, or in files beside it.
 
     Raises:
         ScanweaveError: They lie elsewhere.

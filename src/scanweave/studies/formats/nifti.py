@@ -74,7 +74,7 @@ def read_nifti(path: Path) -> Scan:
 
 
 def _read_header(path: Path) -> tuple[nib.Nifti1Header, list[Finding]]:
-    """The header, and which impossible fields were mended in it; pixdim stays as it is in the file."""
+    """Return the header, and which impossible fields were mended in it; pixdim stays as it is in the file."""
     with _opened(path) as stream:
         block = stream.read(540)
     kinds = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -107,7 +107,7 @@ def _check_length(path: Path, offset: int, shape: tuple[int, ...], stored: np.dt
 
 
 def _place(path: Path, header: nib.Nifti1Header, shape: tuple[int, ...]) -> tuple[Geometry, list[Finding]]:
-    """Where the header places the image and what is peculiar about that; refuses what cannot be told."""
+    """Return where the header places the image and what is peculiar about that; refuse what cannot be told."""
     qform, sform = int(header["qform_code"]), int(header["sform_code"])
     steps = np.array(header["pixdim"][1:4], dtype=np.float64)
     usable = bool(np.isfinite(steps).all() and (steps > 0).all())

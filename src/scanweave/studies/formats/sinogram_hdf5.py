@@ -139,7 +139,7 @@ def _real(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plain(path: str | Path, name: str, value: Any) -> bool | int | float | str | NDArray[Any]:
-    """One entry of a geometry as HDF5 stores it."""
+    """Return one entry of a geometry as HDF5 stores it."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple | np.ndarray):

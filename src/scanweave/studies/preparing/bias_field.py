@@ -51,7 +51,7 @@ def correct_bias(name: str, scan: Scan, mask: NDArray[np.bool_] | None = None) -
 def _field(
     name: str, volume: NDArray[np.float32], mask: NDArray[np.bool_], spacing: tuple[float, float, float]
 ) -> NDArray[np.float32]:
-    """The field `(X, Y, Z)`, 1 on the mean of the corrected mask."""
+    """Return the field `(X, Y, Z)`, 1 on the mean of the corrected mask."""
     itk = require("SimpleITK", "itk")
     grid = Geometry.of(volume.shape, np.diag([*spacing, 1.0]))  # the direction of the axes does not matter to a field
     image, inside = to_itk(volume, grid), to_itk(mask.astype(np.uint8), grid)

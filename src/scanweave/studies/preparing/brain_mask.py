@@ -104,7 +104,7 @@ def find_brain(name: str, scan: Scan, seed: int = 0) -> BrainMask:
 
 @lru_cache(maxsize=1)
 def _template() -> tuple[NDArray[np.float32], NDArray[np.float32], Geometry]:
-    """The template's T1, the depth under its brain's surface [mm], negative outside, and its grid."""
+    """Return the template's T1, the depth under its brain's surface [mm], negative outside, and its grid."""
     datasets = require("nilearn.datasets", "simulate")
     t1, brain = datasets.load_mni152_template(resolution=1), datasets.load_mni152_brain_mask(resolution=1)
     inside = np.asanyarray(brain.dataobj) > 0
@@ -113,7 +113,7 @@ def _template() -> tuple[NDArray[np.float32], NDArray[np.float32], Geometry]:
 
 
 def _target(spacing_mm: float) -> tuple[Target, FloatArray]:
-    """The template on a working grid, and RAS positions on the outside of its rim."""
+    """Return the template on a working grid, and RAS positions on the outside of its rim."""
     t1, depth, grid = _template()
     working = grid.with_spacing(np.full(3, spacing_mm))
     image, deep = resample(t1, grid, working), resample(depth, grid, working, outside=-100.0)
@@ -146,7 +146,7 @@ def _fit(name: str, scan: Scan, seed: int) -> FloatArray:
 
 
 def _starts(scan: Scan, settings: RegistrationSettings) -> list[FloatArray]:
-    """The most likely places of the template on a coarse grid, best first."""
+    """Return the most likely places of the template on a coarse grid, best first."""
     volume, grid = working_volume(scan, COARSE_MM)
     head, image = foreground(volume), to_itk(clipped(volume), grid)
     target, rim = _target(COARSE_MM)

@@ -39,7 +39,7 @@ Row = Mapping[str, Any]
 
 @dataclass
 class Prepared:
-    """What `prepare_cohort` did.
+    """The outcome of `prepare_cohort`.
 
     Attributes:
         folder: The new cohort.
@@ -168,7 +168,7 @@ def _claim(out: Path, cohort: Cohort, asked: PrepareSettings) -> None:
 
 
 def _first_visits(cohort: Cohort) -> dict[str, str]:
-    """The first study of each patient, in the order of the manifest."""
+    """Return the first study of each patient, in the order of the manifest."""
     firsts: dict[str, str] = {}
     for study, patient in zip(cohort.frame["study"], cohort.frame["patient"], strict=True):
         firsts.setdefault(str(patient), str(study))
@@ -183,7 +183,7 @@ def _each(
     asked: PrepareSettings,
     workers: int,
 ) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """The record of each study, or the reason why there is none, in order."""
+    """Yield the record of each study, or the reason why there is none, in order."""
     names = [str(row["study"]) for row in rows]
     first = [firsts.get(str(row["patient"])) for row in rows]
     work = partial(_prepare_one, cohort, out, asked)
@@ -240,7 +240,7 @@ def _write_table(out: Path, records: Mapping[str, dict[str, Any]]) -> pd.DataFra
 
 
 def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], records: Mapping[str, Any]) -> None:
-    """The manifest of `cohort` with the new images; what is not prepared is named where it lies."""
+    """Write the manifest of `cohort` with the new images; what is not prepared is named where it lies."""
     made = []
     for row in rows:
         kept = {

@@ -1,4 +1,4 @@
-"""Which voxels show the patient."""
+"""Voxels that show the patient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FLAT_SHARE = 0.2
 
 
 def removed_background(volume: NDArray[np.floating]) -> float | None:
-    """The one value that stands where the background was removed (skull-stripped, masked); None where it was not."""
+    """Return the one value that stands where the background was removed (skull-stripped); None where it was not."""
     finite = np.isfinite(volume)
     least = max(1.0, FLAT_SHARE * int(finite.sum()))
     candidates = (0.0, float(np.min(volume, where=finite, initial=np.inf)))
@@ -18,7 +18,7 @@ def removed_background(volume: NDArray[np.floating]) -> float | None:
 
 
 def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Voxels of `volume` `(X, Y, Z)` that show the patient; NaN, what a scan does not cover, does not.
+    """Return voxels of `volume` `(X, Y, Z)` that show the patient; NaN, what a scan does not cover, does not.
 
     Where the background was removed, everything that differs from it; else the largest connected part above half of
     Otsu's threshold.
@@ -44,7 +44,7 @@ def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def bounding_box(mask: ArrayLike, margin: int = 0) -> tuple[slice, ...]:
-    """The smallest box that holds every true voxel, grown by `margin`, within the array; all of it if none is true."""
+    """Return the smallest box of all true voxels, grown by `margin`, within the array; all of it if none is true."""
     from scipy import ndimage
 
     mask = np.asarray(mask, dtype=bool)

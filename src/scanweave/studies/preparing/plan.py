@@ -1,4 +1,4 @@
-"""How studies are made ready for a network: learnt on the training part, saved in the run, inverted on output."""
+"""The preparation of studies for a network: learnt on the training part, saved in the run, inverted on output."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Plan(BaseModel):
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def rule(self, name: str) -> IntensityRule:
-        """The intensity rule of one sequence.
+        """Return the intensity rule of one sequence.
 
         Raises:
             ScanweaveError: The plan was not learnt with this sequence.
@@ -185,7 +185,7 @@ def image_levels(volume: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def reference_grid(study: Study, reference: str = "finest") -> Geometry:
-    """The native grid that a study's images are brought to: that of the named scan, else of the finest."""
+    """Return the native grid that a study's images are brought to: that of the named scan, else of the finest."""
     if reference in study.scans:
         return study.scans[reference].geometry
     grids = [scan.geometry for _, scan in sorted(study.scans.items())]
@@ -195,7 +195,7 @@ def reference_grid(study: Study, reference: str = "finest") -> Geometry:
 
 
 def intensity_scale(volume: NDArray[np.floating], settings: PreparationSettings) -> float:
-    """The percentile that sets the scale of a magnitude image, in its own units."""
+    """Return the percentile that sets the scale of a magnitude image, in its own units."""
     return _range(volume, settings)[1]
 
 

@@ -24,7 +24,7 @@ BACKGROUND = -1.0
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """How a study's prepared grid lies in its native one; all that is needed to go back.
+    """The place of a study's prepared grid in its native one; all that is needed to go back.
 
     Attributes:
         native: The grid of the reference scan, as in its file.
@@ -48,7 +48,7 @@ class Frame:
         return self.working.crop(self.start, np.array(self.start) + self.shape)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return it as plain values."""
         grids = {"native": self.native, "working": self.working}
         named = {name: {"shape": grid.shape, "affine": grid.affine.tolist()} for name, grid in grids.items()}
         levels = {"levels": {name: list(pair) for name, pair in self.levels.items()}} if self.levels else {}
@@ -56,7 +56,7 @@ class Frame:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Frame:
-        """The inverse of `to_json`."""
+        """Invert `to_json`."""
         native, working = (Geometry.of(value[k]["shape"], value[k]["affine"]) for k in ("native", "working"))
         levels = {name: (float(mean), float(deviation)) for name, (mean, deviation) in value.get("levels", {}).items()}
         return cls(native, working, tuple(value["start"]), tuple(value["shape"]), value["scales"], levels)
@@ -118,7 +118,7 @@ def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
 
 
 def to_grid(scan: Scan, grid: Geometry) -> Volume:
-    """The voxels of `scan` on another grid, float32, in its own units; NaN where it covers nothing."""
+    """Return the voxels of `scan` on another grid, float32, in its own units; NaN where it covers nothing."""
     volume = resample(np.asarray(scan.data, dtype=np.float32), scan.geometry, grid, outside=np.nan)
     return np.ascontiguousarray(volume, dtype=np.float32)
 
@@ -145,12 +145,12 @@ def normalise(
 
 
 def background(plan: Plan, name: str) -> float:
-    """The background of a sequence in [-1, 1]."""
+    """Return the background of a sequence in [-1, 1]."""
     return float(normalise(np.full(1, plan.rule(name).background, dtype=np.float32), plan, name, None)[0])
 
 
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
-    """The inverse of preparation: [-1, 1] on the prepared grid → intensities on the native grid `frame.native.shape`.
+    """Invert the preparation: [-1, 1] on the prepared grid → intensities on the native grid `frame.native.shape`.
 
     A sequence that the study lacks gets the typical scale of the training studies.
     """
@@ -162,7 +162,7 @@ def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
 
 
 def to_native(full: Volume, frame: Frame, plan: Plan) -> Volume:
-    """A volume on the whole working grid, brought to the native grid."""
+    """Bring a volume on the whole working grid to the native grid."""
     axes = plan.settings.orientation
     oriented = resample(full, frame.working, frame.native.oriented(axes))
     return np.ascontiguousarray(orient_back(oriented, frame.native, axes))

@@ -72,7 +72,7 @@ class CachedStudy:
         return _opened(self.folder / f"{MASK}{name}.b2nd")
 
     def slices(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
-        """Slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1]."""
+        """Return slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1]."""
         return np.asarray(_opened(self.folder / f"{name}.b2nd")[:, :, start:stop])
 
 
@@ -120,7 +120,7 @@ class PreparedCohort:
         return [*(f"scan:{name}" for name in self.plan.sequences), *(f"mask:{name}" for name in self.plan.masks)]
 
     def _folder(self, row: Mapping[Hashable, Any]) -> Path:
-        """Where a study lies: under a hash of the format and of its images' paths, sizes and change times."""
+        """Return where a study lies: under a hash of the format and of its images' paths, sizes and change times."""
         paths = {column.removeprefix("scan:"): row.get(column) for column in self._columns}
         root = self.cohort.root
         files = [(name, path, *file_state(root / path)) for name, path in paths.items() if isinstance(path, str)]

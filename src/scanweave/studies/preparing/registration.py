@@ -36,7 +36,7 @@ LEAST_OVERLAP = 0.25
 
 
 class RegistrationSettings(BaseModel):
-    """How finely, how long and how far is searched."""
+    """Settings of the search: how finely, how long and how far."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class RegistrationSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Registration:
-    """What was found for one scan.
+    """The outcome for one scan.
 
     Attributes:
         transform: From the moving scan's place to the fixed one's; the identity if the header was better.
@@ -285,7 +285,7 @@ def linear_transform(kind: str, look_up: FloatArray, centre: FloatArray) -> Any:
 
 
 def _affine(image: Any) -> FloatArray:
-    """Voxel index → RAS mm of a SimpleITK image."""
+    """Return the map from voxel index to RAS mm of a SimpleITK image."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()

@@ -62,7 +62,7 @@ def _grid(scan: Scan) -> Geometry:
 
 
 def _shown(scan: Scan, place: Geometry, grid: Geometry) -> Image:
-    """A scan placed by `place` on the grid of the picture, in [0, 1]."""
+    """Return a scan placed by `place` on the grid of the picture, in [0, 1]."""
     volume = resample(still(scan), place, grid)
     low, high = np.percentile(volume, (5, 99.5))
     return np.clip((volume - low) / max(float(high - low), 1e-6), 0, 1)

@@ -16,7 +16,7 @@ MOST_NON_FINITE = 0.01
 
 
 def repaired(study: Study) -> Study:
-    """The study with its repairable flaws mended when the voxels are read.
+    """Return the study with its repairable flaws mended when the voxels are read.
 
     NaN and infinite voxels become the lowest finite value of their image; a time axis of one frame is dropped.
     """

@@ -1,4 +1,4 @@
-"""What a user may decide about preparation. Imports nothing slow."""
+"""Settings of the preparation. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Millimetres = Annotated[float, Field(ge=0.01, le=100)]
 
 
 class PreparationSettings(BaseModel):
-    """What a user may decide about preparation; the rest is learnt from the training studies."""
+    """A user's choices about preparation; the rest is learnt from the training studies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

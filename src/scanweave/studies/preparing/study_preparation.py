@@ -33,7 +33,7 @@ LARGEST_LABEL_STEP = 1e-6
 
 
 class PrepareSettings(BaseModel):
-    """What is done to the studies of a cohort."""
+    """Settings of the preparation of studies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class Pair:
 
 @dataclass
 class PreparedStudy:
-    """What was made of a study.
+    """A prepared study.
 
     Attributes:
         study: Its scans and masks, placed.
@@ -159,7 +159,7 @@ def _registered(study: Study, reference: str, settings: PrepareSettings) -> dict
 def _to_first(
     study: Study, reference: str, settings: PrepareSettings, first: Study | None
 ) -> tuple[Pair | None, Geometry]:
-    """The way from this study's reference to that of the first visit, and the grid that all are brought to."""
+    """Return the way from this study's reference to the first visit's, and the grid that all are brought to."""
     if first is None or first.id == study.id:
         return None, study[reference].geometry
     name = choose_reference(first, settings.reference)[0]  # where the first visit's other scans lie
@@ -192,14 +192,14 @@ def _on_grid(scan: Scan, place: RigidTransform, home: Geometry, outside: float =
 
 
 def _outside(scan: Scan) -> float:
-    """The value of what a scan does not cover: that of its background."""
+    """Return the value of what a scan does not cover: that of its background."""
     volume = still(scan)
     background = removed_background(volume)
     return float(volume.min()) if background is None else background
 
 
 def _mask_on(name: str, scan: Scan, made: PreparedStudy) -> NDArray[np.bool_] | None:
-    """The brain on the native grid of a scan, where the bias field is fitted."""
+    """Return the brain on the native grid of a scan, where the bias field is fitted."""
     if made.brain is None:
         return None
     brain = _brain_scan(made)
@@ -217,7 +217,7 @@ def _placed_brain(made: PreparedStudy, home: Geometry) -> Scan:
 
 
 def _placed_mask(mask: Scan, name: str, made: PreparedStudy, home: Geometry, settings: PrepareSettings) -> Scan:
-    """A label map moved as the scan that it belongs to; its values stay, its type is that of whole numbers."""
+    """Move a label map as the scan that it belongs to; its values stay, its type is that of whole numbers."""
     place = made.transforms[owner(name, mask, made.native, made.reference)]
     labels = replace(mask, load=lambda: _whole(np.asarray(mask.data)), path=None)
     return place.move(labels) if settings.grid == "own" else _on_grid(labels, place, home, labels=True)
@@ -232,7 +232,7 @@ def owner(name: str, mask: Scan, grids: Mapping[str, Geometry], reference: str) 
 
 
 def _whole(labels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Labels in the smallest type that holds them; what is no whole number stays as it is."""
+    """Return labels in the smallest type that holds them; what is no whole number stays as it is."""
     if labels.dtype.kind in "ui" and labels.dtype.itemsize <= 4:
         return labels
     values = labels.astype(np.float64)
@@ -243,7 +243,7 @@ def _whole(labels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _without(scan: Scan, brain: Scan) -> Scan:
-    """A scan with zeros outside of the brain."""
+    """Return a scan with zeros outside of the brain."""
     turned = RigidTransform.identity(BRAIN, BRAIN).resample(brain, scan.geometry, "nearest")
     inside = np.asarray(turned.data) > 0
     data = np.asarray(scan.data)

@@ -124,7 +124,7 @@ def feedback_map(kind: str, phi: Reconstruct, physics: LinearPhysics, like: Tens
 
 
 def plain(ratios: Mapping[str, Ratio]) -> dict[str, Any]:
-    """The ratios as plain values, for files."""
+    """Return the ratios as plain values, for files."""
     return {name: asdict(ratio) for name, ratio in ratios.items()}
 
 

@@ -73,7 +73,7 @@ def measured_pairs(
 
 
 def notes(summary: pd.DataFrame) -> list[str]:
-    """What a reader must know before the figures: what is no better than something simpler."""
+    """Say what a reader must know before the figures: what is no better than something simpler."""
     means = _psnr(summary)
     simpler = {"network": ("A†", "TV"), "ACID": ("network", "TV")}
     return [
@@ -124,7 +124,7 @@ def _psnr(summary: pd.DataFrame) -> dict[str, float]:
 
 
 def _similarity(made: Tensor, truth: Tensor, data_range: float) -> Tensor:
-    """SSIM of each image, the mean over its channels."""
+    """Return the SSIM of each image, the mean over its channels."""
     slices = zip(made.flatten(0, 1).cpu().numpy(), truth.flatten(0, 1).cpu().numpy(), strict=True)
     values = [slice_quality(*pair, data_range)["ssim"] for pair in slices]
     return torch.tensor(values).reshape(len(made), -1).mean(dim=1)

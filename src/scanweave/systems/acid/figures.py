@@ -62,6 +62,6 @@ def convergence_plot(curve: Sequence[float], stop: float) -> Figure:
 
 
 def grey(image: Tensor) -> np.ndarray:
-    """What of an image `(C, H, W)` is shown: its magnitude if it has two channels, else the first."""
+    """Return what of an image `(C, H, W)` is shown: its magnitude if it has two channels, else the first."""
     shown = image.square().sum(dim=0).sqrt() if len(image) == 2 else image[0]
     return np.asarray(shown.detach().cpu().numpy())

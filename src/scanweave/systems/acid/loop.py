@@ -45,7 +45,7 @@ class Record:
         return (steps != 0).sum(dim=0)
 
     def rows(self) -> Iterator[dict[str, float]]:
-        """One plain row a sample and round, for files."""
+        """Yield one plain row a sample and round, for files."""
         for number, residual in enumerate(self.residual):
             for sample, value in enumerate(residual.tolist()):
                 row = {"sample": float(sample), "round": float(number), "residual": value}
@@ -135,7 +135,7 @@ class Acid:
         return made, measurement - self.physics.A(made), step
 
     def _way_back(self, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """The residual as an image, and the step along it.
+        """Return the residual as an image, and the step along it.
 
         Where the step would make a sample's residual larger, its feedback expands what it should contract (BREN seen in
         the data, which needs no truth), as a network may on a scan unlike those it was trained on; A† takes its place.
@@ -159,7 +159,7 @@ class Acid:
         return self.settings.step * _like(best, back)
 
     def _active(self, residual: Tensor, measurement: Tensor) -> Tensor:
-        """Which samples go on, `(B,)`: those whose residual is above the noise."""
+        """Tell which samples go on, `(B,)`: those whose residual is above the noise."""
         if self.noise is None or not self.settings.discrepancy:
             return torch.ones(len(residual), dtype=torch.bool, device=residual.device)
         bound = self.settings.discrepancy * self.noise * _norm(measurement)

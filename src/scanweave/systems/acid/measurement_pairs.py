@@ -51,11 +51,11 @@ class Pairs:
         return len(self.names)
 
     def first(self, count: int) -> Pairs:
-        """The first `count` of them."""
+        """Return the first `count` of them."""
         return Pairs(self.truth[:count], self.measurement[:count], self.names[:count], self.patients[:count])
 
     def to(self, device: torch.device) -> Pairs:
-        """The same on a device."""
+        """Return the same on a device."""
         return Pairs(self.truth.to(device), self.measurement.to(device), self.names, self.patients)
 
 

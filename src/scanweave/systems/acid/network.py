@@ -50,11 +50,11 @@ class Reconstruction(nn.Module):
 
 
 def rms(image: Tensor) -> Tensor:
-    """Root mean square of each sample `(B, 1, …)`, never 0."""
+    """Return the root mean square of each sample `(B, 1, …)`, never 0."""
     square = image.square().mean(dim=tuple(range(1, image.ndim)), keepdim=True)
     return square.clamp_min(torch.finfo(image.dtype).tiny).sqrt()
 
 
 def make_network(channels: int, settings: NetworkSettings) -> ScaleEquivariant:
-    """FBPConvNet of the settings for images of some channels: energy bins, or real and imaginary part."""
+    """Return the FBPConvNet of the settings for images of some channels: energy bins, or real and imaginary part."""
     return ScaleEquivariant(FbpConvNet(channels, channels, settings.width, settings.levels))

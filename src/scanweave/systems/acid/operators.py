@@ -45,10 +45,10 @@ def open_physics(values: Mapping[str, Any]) -> LinearPhysics:
 
 
 def channels_of(physics: LinearPhysics) -> int | None:
-    """Channels of its images, where the scanner decides: 2 for complex ones."""
+    """Return channels of its images, where the scanner decides: 2 for complex ones."""
     return 2 if isinstance(physics, FourierPhysics) else None
 
 
 def is_complex(physics: LinearPhysics) -> bool:
-    """Whether the two channels of an image are its real and imaginary part."""
+    """Tell whether the two channels of an image are its real and imaginary part."""
     return isinstance(physics, FourierPhysics)

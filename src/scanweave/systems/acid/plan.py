@@ -1,4 +1,4 @@
-"""What a run knows of its scanner; saved as `plan.json`. Imports no torch."""
+"""A run's knowledge of its scanner; saved as `plan.json`. Imports no torch."""
 
 from __future__ import annotations
 

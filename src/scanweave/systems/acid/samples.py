@@ -48,5 +48,5 @@ class PairSamples(Dataset[dict[str, Any]]):
         return {"measurement": measurement, "image": image, "residual": residual, "case": self.pairs.names[number]}
 
     def case(self, index: int) -> str:
-        """The case of a sample, without reading it."""
+        """Return the case of a sample, without reading it."""
         return self.pairs.names[draw_study(range(len(self.pairs)), self.seed, index)[0]]

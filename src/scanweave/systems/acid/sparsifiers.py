@@ -113,20 +113,20 @@ def prox_tv(image: Tensor, threshold: Tensor) -> Tensor:
 
 
 def _ahead(image: Tensor, axis: int) -> Tensor:
-    """F minus its next neighbour along an axis; 0 at the end."""
+    """Return F minus its next neighbour along an axis; 0 at the end."""
     count = image.shape[axis]
     inner = image.narrow(axis, 0, count - 1) - image.narrow(axis, 1, count - 1)
     return torch.cat([inner, torch.zeros_like(image.narrow(axis, 0, 1))], dim=axis)
 
 
 def _behind(values: Tensor, axis: int) -> Tensor:
-    """Each pixel's previous neighbour along an axis; 0 at the start."""
+    """Return each pixel's previous neighbour along an axis; 0 at the start."""
     first = torch.zeros_like(values.narrow(axis, 0, 1))
     return torch.cat([first, values.narrow(axis, 0, values.shape[axis] - 1)], dim=axis)
 
 
 def _clipped_share(square: Tensor, threshold: Tensor) -> Tensor:
-    """min(1, ω/d) from d², with a derivative where d is 0."""
+    """Return min(1, ω/d) from d², with a derivative where d is 0."""
     small = square <= threshold.square()
     return torch.where(small, torch.ones_like(square), threshold * torch.where(small, 1.0, square).rsqrt())
 
@@ -137,7 +137,7 @@ def _split(image: Tensor, shift: int, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def _joined(low: Tensor, high: Tensor, shift: int, axis: int) -> Tensor:
-    """The mean of the two images that a shifted pair of low and high tells of."""
+    """Return the mean of the two images that a shifted pair of low and high tells of."""
     return (low + high + (low - high).roll(shift, axis)) / 2
 
 

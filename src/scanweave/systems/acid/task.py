@@ -1,4 +1,4 @@
-"""What ACID hands to the engine."""
+"""The task that ACID hands to the engine."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def choose(
 
 
 def tune_variation(physics: LinearPhysics, pairs: Pairs, config: AcidConfig, data_range: float) -> float:
-    """The weight of `physics.variation` with the highest PSNR on these images, of `config.tuning.tv_weights`."""
+    """Return the weight of `physics.variation`, of `config.tuning.tv_weights`, that has the highest PSNR here."""
     found = {}
     for weight in config.tuning.tv_weights:
         made = run_batched(TotalVariation(physics, weight, coupled=is_complex(physics)), pairs.measurement)
@@ -183,7 +183,7 @@ def _tried(
 
 
 def _stopped(quality: Tensor, residual: Tensor, bound: float) -> Tensor:
-    """The quality of each sample at the first round whose residual is not above the bound, else at the last, `(B,)`."""
+    """Return the quality `(B,)` of each sample at the first round of a residual within the bound, else at the last."""
     reached = residual <= bound
     first = torch.where(reached.any(dim=0), reached.int().argmax(dim=0), len(residual) - 1)
     return quality.gather(0, first[None])[0]

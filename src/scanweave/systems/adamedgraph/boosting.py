@@ -30,7 +30,7 @@ def vote(error: float, classes: int, patients: float, shrinkage: float = 1.0, sh
 
 
 def reweighted(weights: Floats, alpha: float, wrong: np.ndarray) -> Floats:
-    """D_i ← D_i · exp(α [wrong]), to sum 1."""
+    """Return D_i ← D_i · exp(α [wrong]), to sum 1."""
     raised = weights * np.exp(alpha * wrong)
     return raised / raised.sum()
 
@@ -83,7 +83,7 @@ class Search:
         return cls(nodes, settings, classes, choices, _competitors(nodes, settings))
 
     def best(self, choices: Sequence[Choice], weights: Floats, base: Floats, turn: int) -> Learner:
-        """The learner of lowest weighted error; among equals of lowest loss, then the first.
+        """Return the learner of lowest weighted error; among equals of lowest loss, then the first.
 
         Args:
             choices: Candidates of this round.
@@ -108,7 +108,7 @@ class Search:
         return IntervalLearner.fitted(chosen, kept, self.settings.steps, self.nodes)
 
     def _finalists(self, choices: Sequence[Choice], part: Nodes, weights: Floats, seed: int) -> Sequence[Choice]:
-        """The candidates worth training: those that serve answers best which did not see the patient's own class."""
+        """Return the candidates worth training: those best for answers that did not see the patient's own class."""
         count = self.settings.finalists
         if count is None or len(choices) <= count:
             return choices
@@ -121,7 +121,7 @@ class Search:
     def _candidates(
         self, choices: Sequence[Choice], part: Nodes, weights: Floats, seed: int
     ) -> tuple[list[Weights], Floats]:
-        """Weights and logits of candidates; trained once for all rounds where training does not depend on D."""
+        """Return weights and logits of candidates; trained once for all rounds where training does not depend on D."""
         if self.settings.loss_weights == "samme":
             return self._trained(part, choices, self._graphs(choices, part), weights, seed)
         new = [choice for choice in choices if choice not in self._kept]
@@ -140,7 +140,7 @@ class Search:
         return Task(nodes.inputs, nodes.target.clip(0), weights, self.classes)
 
     def _graphs(self, choices: Sequence[Choice], part: Nodes) -> list[IntervalGraph]:
-        """Graphs of the patients on whom candidates compete, each made once."""
+        """Return graphs of the patients on whom candidates compete, each made once."""
         for choice in choices:
             key = (choice.feature, choice.threshold)
             if key not in self._made:
@@ -169,7 +169,7 @@ class Search:
 
 
 def _competitors(nodes: Nodes, settings: BoostingSettings) -> np.ndarray:
-    """Patients on whom candidates compete: all, or as many of each class as its share, drawn from the seed."""
+    """Return patients on whom candidates compete: all, or as many of each class as its share, drawn from the seed."""
     count = len(nodes.mass)
     if count <= settings.search_rows or settings.learner != "appnp":
         return np.arange(count)
@@ -210,7 +210,7 @@ def boosted(
 
 
 def _judged(search: Search, choices: Sequence[Choice], weights: Floats, base: Floats, turn: int) -> Learner:
-    """The best learner of a round with its error and its vote."""
+    """Return the best learner of a round with its error and its vote."""
     settings, nodes = search.settings, search.nodes
     learner = search.best(choices, weights, base, turn)
     wrong = learner.training_logits(nodes).argmax(1) != nodes.target

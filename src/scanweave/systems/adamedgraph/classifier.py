@@ -169,17 +169,17 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return self
 
     def predict_proba(self, X: Any) -> Floats:  # noqa: N803
-        """Probabilities of the classes `(m, K)`."""
+        """Return probabilities of the classes `(m, K)`."""
         matrix = self._matrix(X)
         return self.ensemble_.probabilities(matrix)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The most probable class of each row `(m,)`."""
+        """Return the most probable class of each row `(m,)`."""
         best = self.predict_proba(X).argmax(1)
         return self.classes_[best]
 
     def staged_predict_proba(self, X: Any) -> Iterator[Floats]:  # noqa: N803
-        """Probabilities `(m, K)` after each round."""
+        """Yield probabilities `(m, K)` after each round."""
         matrix = self._matrix(X)
         yield from self.ensemble_.staged(matrix)
 
@@ -192,7 +192,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             raise TableError(field, f"{fault['msg']}, not {fault['input']!r}", "See AdaMedGraphClassifier") from None
 
     def _checked(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> tuple[pd.DataFrame, Indices, Floats]:  # noqa: N803
-        """The table as a frame, classes as numbers, and weights."""
+        """Return the table as a frame, classes as numbers, and weights."""
         if isinstance(X, pd.DataFrame):
             validate_data(self, X=X, y=y, skip_check_array=True)
             table = self._frame(X)
@@ -223,7 +223,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return self.ensemble_.columns.matrix(pd.DataFrame(X))
 
     def _class_weights(self, target: Indices, mass: Floats) -> Floats:
-        """A weight for each class, from training patients `(n,)` only, each of a mass."""
+        """Return a weight for each class, from training patients `(n,)` only, each of a mass."""
         if self.class_weight is None:
             return np.ones(len(self.classes_))
         there = np.unique(target)
@@ -236,7 +236,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def _aside(
         self, target: Indices, kept: np.ndarray, groups: ArrayLike | None, validation: np.ndarray | None
     ) -> np.ndarray:
-        """Which rows validate; every class keeps a row to train on."""
+        """Tell which rows validate; every class keeps a row to train on."""
         if validation is not None:
             aside = np.asarray(validation, dtype=bool)[kept]
             if len(np.unique(target[~aside])) < 2:
@@ -311,7 +311,7 @@ class _Start:
         self._builder = builder
 
     def ensemble(self, learners: tuple[Learner, ...], temperature: float = 1.0) -> Ensemble:
-        """The learners with all that they need."""
+        """Return the learners with all that they need."""
         return Ensemble(
             self._builder.settings,
             self.columns,
@@ -324,7 +324,7 @@ class _Start:
         )
 
     def plan(self, chosen: Sequence[Choice]) -> list[Choice]:
-        """The same graphs with the thresholds of these patients: of the level that is nearest."""
+        """Return the same graphs with the thresholds of these patients: of the level that is nearest."""
         made = []
         for choice in chosen:
             alike = [c for c in self.search.choices if (c.feature, c.teleport) == (choice.feature, choice.teleport)]
@@ -350,5 +350,5 @@ class _Builder:
         self.unlabelled, self.classes, self.class_weights = unlabelled, classes, class_weights
 
     def start(self, rows: np.ndarray) -> _Start:
-        """A fit on some rows: whatever is learnt of the table is learnt on these."""
+        """Start a fit on some rows: whatever is learnt of the table is learnt on these."""
         return _Start(self, rows)

@@ -49,7 +49,7 @@ class Columns:
         return cls(names, tuple(known_categories(table.iloc[:, i]) if i in chosen else None for i in range(len(names))))
 
     def matrix(self, table: pd.DataFrame) -> Floats:
-        """The table as floats `(n, d)`.
+        """Return the table as floats `(n, d)`.
 
         Raises:
             TableError: A column of numbers holds text or infinity, or a column holds dates.
@@ -60,19 +60,19 @@ class Columns:
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether the values are numbers or yes/no, by type."""
+    """Tell whether the values are numbers or yes/no, by type."""
     kind = column.dtype
     return bool(pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind))
 
 
 def known_categories(column: pd.Series) -> tuple[str, ...]:
-    """The categories of a column, sorted as text."""
+    """Return the categories of a column, sorted as text."""
     texts = _texts(column)
     return tuple(sorted(set(texts[texts.notna()])))
 
 
 def positions(names: Sequence[str], chosen: Sequence[str | int], field: str) -> list[int]:
-    """Places of columns that are given by name or place.
+    """Return places of columns that are given by name or place.
 
     Raises:
         TableError: There is no such column.
@@ -92,7 +92,7 @@ def _texts(column: pd.Series) -> pd.Series:
 
 
 def _text(value: Any) -> str:
-    """Text of a category; `1` and `1.0` are one."""
+    """Return the text of a category; `1` and `1.0` are one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()
@@ -149,7 +149,7 @@ class Scaler:
         return cls(sizes, centre, spread, np.asarray(~there.all(0)))
 
     def __call__(self, matrix: Floats, chosen: Sequence[int]) -> Floats:
-        """The values that learners read `(n, F)` of the chosen columns."""
+        """Return the values that learners read `(n, F)` of the chosen columns."""
         parts = []
         for i in chosen:
             column, missing = matrix[:, i], np.isnan(matrix[:, i])

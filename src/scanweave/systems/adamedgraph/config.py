@@ -15,7 +15,7 @@ Column = str | int
 
 
 def _listed(value: Any) -> Any:
-    """One name as a list of one: a command line cannot tell them apart."""
+    """Take one name as a list of one: a command line cannot tell them apart."""
     return (value,) if isinstance(value, str) else value
 
 

@@ -36,7 +36,7 @@ class ConvolutionNetwork(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, inputs: Tensor, edges: Tensor) -> Tensor:
-        """Logits `(n, K)` of patients `(n, F)` over edges `(2, E)`, from source to target."""
+        """Return logits `(n, K)` of patients `(n, F)` over edges `(2, E)`, from source to target."""
         return self.second(self.drop(torch.relu(self.first(self.drop(inputs), edges))), edges)
 
 

@@ -35,11 +35,11 @@ class Choice:
     teleport: float
 
     def column(self, matrix: Floats) -> Floats:
-        """The column that makes the graph `(n,)`; all missing where there is none."""
+        """Return the column that makes the graph `(n,)`; all missing where there is none."""
         return np.full(len(matrix), np.nan) if self.feature is None else matrix[:, self.feature]
 
     def graph(self, matrix: Floats, mass: Floats) -> IntervalGraph:
-        """The graph of patients `(n, d)`, each of a mass `(n,)`."""
+        """Return the graph of patients `(n, d)`, each of a mass `(n,)`."""
         return interval_graph(self.column(matrix), self.threshold, mass)
 
 
@@ -61,15 +61,15 @@ class Nodes:
 
     @property
     def labelled(self) -> np.ndarray:
-        """Which have a class `(n,)`."""
+        """Nodes that have a class `(n,)`."""
         return self.target >= 0
 
     def take(self, rows: np.ndarray) -> Nodes:
-        """Some of them."""
+        """Return some of them."""
         return Nodes(self.matrix[rows], self.inputs[rows], self.target[rows], self.mass[rows])
 
     def joined(self, matrix: Floats, inputs: Floats) -> Nodes:
-        """These and new patients, of mass 1 and without a label."""
+        """Return these and new patients, of mass 1 and without a label."""
         count = len(matrix)
         return Nodes(
             np.vstack([self.matrix, matrix]),
@@ -95,13 +95,13 @@ class Learner(Protocol):
         """Weighted training error."""
 
     def training_logits(self, nodes: Nodes) -> Floats:
-        """Logits `(n, K)` of patients that make the graph together."""
+        """Return logits `(n, K)` of patients that make the graph together."""
 
     def new_logits(self, matrix: Floats, inputs: Floats) -> Floats:
-        """Logits `(m, K)` of new patients, each alone with the training patients, who do not see it."""
+        """Return logits `(m, K)` of new patients, each alone with the training patients, who do not see it."""
 
     def voted(self, vote: float, error: float) -> Learner:
-        """The same with its vote α and its weighted training error."""
+        """Return the same with its vote α and its weighted training error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,10 @@ class IntervalLearner:
             return propagate(start, graph, share, self.steps)[0].T.numpy()
 
     def new_logits(self, matrix: Floats, inputs: Floats) -> Floats:
-        """H_x⁽ᵏ⁺¹⁾ = (1 - a) [Σ_j (d_x d_j)^-½ w_j H_j⁽ᵏ⁾ + H_x⁽ᵏ⁾ / d_x] + a H_x⁽⁰⁾, d_x = 1 + Σ_j w_j (j near x)."""
+        """Return logits of new patients, each alone.
+
+        H_x⁽ᵏ⁺¹⁾ = (1 - a) [Σ_j (d_x d_j)^-½ w_j H_j⁽ᵏ⁾ + H_x⁽ᵏ⁾ / d_x] + a H_x⁽⁰⁾, d_x = 1 + Σ_j w_j (j near x).
+        """
         low, high = neighbours(self.values, self.choice.column(matrix), self.choice.threshold or 0.0)
         degree = self.mass_before[high] - self.mass_before[low] + 1
         with torch.no_grad():
@@ -195,13 +198,13 @@ class Ensemble:
         return np.array([learner.vote for learner in self.learners])
 
     def staged(self, matrix: Floats) -> Iterator[Floats]:
-        """Probabilities `(m, K)` after each round, of new patients `(m, d)`."""
+        """Yield probabilities `(m, K)` after each round, of new patients `(m, d)`."""
         inputs = self.scaler(matrix, self.read)
         for joined in join(self._logits(matrix, inputs), self.votes, self.settings.voting):
             yield softmax(np.log(joined.clip(1e-12)) / self.temperature, axis=1)
 
     def probabilities(self, matrix: Floats) -> Floats:
-        """Probabilities `(m, K)` after the last round."""
+        """Return probabilities `(m, K)` after the last round."""
         found = np.empty(0)
         for found in self.staged(matrix):  # noqa: B007 - the last one is wanted
             pass
@@ -215,7 +218,7 @@ class Ensemble:
 
 
 def join(logits: Iterator[Floats] | Sequence[Floats], votes: Floats, voting: str) -> Iterator[Floats]:
-    """Probabilities after each learner from logits `(m, K)` of each and their votes α.
+    """Yield probabilities after each learner from logits `(m, K)` of each and their votes α.
 
     Running sums stay raw and are divided on reading. `running` does as the released code, P_t = (P_{t-1} + α_t h_t) /
     A_t with A_t = Σ α, in which the first learners fade as 1/T!.
@@ -238,13 +241,13 @@ def join(logits: Iterator[Floats] | Sequence[Floats], votes: Floats, voting: str
 
 
 def log_loss(probabilities: Floats, target: Indices, weight: Floats) -> float:
-    """Weighted mean of -log p of the true class."""
+    """Return the weighted mean of -log p of the true class."""
     likelihood = np.log(probabilities[np.arange(len(target)), target].clip(1e-12))
     return float(-np.average(likelihood, weights=weight))
 
 
 def fitted_temperature(probabilities: Floats, target: Indices, weight: Floats) -> float:
-    """The temperature T that makes softmax(log p / T) most likely (Guo et al. 2017), between 1/4 and 4."""
+    """Return the temperature T that makes softmax(log p / T) most likely (Guo et al. 2017), between 1/4 and 4."""
     from scipy.optimize import minimize_scalar
 
     logs = np.log(probabilities.clip(1e-12))

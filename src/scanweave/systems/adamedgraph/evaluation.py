@@ -94,7 +94,7 @@ def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
 
 
 def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
-    """What a reader of the measures must not overlook, as sentences without a capital or a stop."""
+    """Say what a reader of the measures must not overlook, as sentences without a capital or a stop."""
     empty = {"value": np.nan, "low": np.nan, "high": np.nan}
     found = {row["measure"]: empty | {key: row[key] for key in empty if row[key] is not None} for row in rows}
     gain, coverage, size = (found[name] for name in (GAIN, COVERAGE, SIZE))
@@ -117,7 +117,7 @@ def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
 def by_class(
     classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, names: Sequence[str], patients: Sequence[str]
 ) -> pd.DataFrame:
-    """For each class how well it is told from the others, with 95 % intervals: one row a class.
+    """Measure how well each class is told from the others, with 95 % intervals: one row a class.
 
     AUROC with DeLong's interval; sensitivity and specificity of the most probable class with Wilson's, or by bootstrap
     over patients where these have several rows; coverage is the share of the class whose set holds it.
@@ -149,7 +149,7 @@ def by_class(
 def measured(
     classes: np.ndarray, shares: np.ndarray, sets: np.ndarray, prior: np.ndarray, patients: list[str]
 ) -> dict[str, Interval]:
-    """Every measure with its interval over patients; those that a class without a row makes unknown are left out.
+    """Return every measure with its interval over patients, but those that a class without a row makes unknown.
 
     Patients are drawn from all; for the AUROC, which needs every class, within their classes if they have one row each.
     That of two classes is DeLong's.

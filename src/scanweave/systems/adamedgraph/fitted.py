@@ -134,7 +134,7 @@ class FittedAdaMedGraph(FittedRun[AdaMedGraphConfig]):
                 yield Predicted(study.id, study, made)
 
     def _told(self, answer: Answer) -> Iterator[tuple[Study, Study]]:
-        """Each study by its name, and what is predicted of it."""
+        """Yield each study by its name, and what is predicted of it."""
         table, label = self.table(answer).drop(columns=["truth", "study", "patient"]), self.record.label
         named = zip(answer.samples.studies, answer.samples.patients, table.to_dict("records"), strict=True)
         for name, patient, row in named:

@@ -57,7 +57,7 @@ class IntervalGraph:
         return total[self.high] - total[self.low]
 
     def edges(self) -> Indices:
-        """All directed pairs `(2, E)`, each patient with itself; for other libraries, O(n²)."""
+        """Return all directed pairs `(2, E)`, each patient with itself; for other libraries, O(n²)."""
         order = np.argsort(self.group, kind="stable")
         start = np.searchsorted(self.group[order], np.arange(len(self.low) + 1))
         first, last = start[self.low[self.group]], start[self.high[self.group]]
@@ -89,7 +89,7 @@ def interval_graph(column: Floats, threshold: float | None, mass: Floats | None 
 
 
 def neighbours(values: Floats, asked: Floats, threshold: float) -> tuple[Indices, Indices]:
-    """Which of the sorted distinct `values` lie within the threshold of each asked value, as `[low, high)`.
+    """Tell which of the sorted distinct `values` lie within the threshold of each asked value, as `[low, high)`.
 
     Exactly |asked - value| ≤ threshold as the computer subtracts: a threshold is the difference of two patients, so
     that rounding decides who is a neighbour, and it must decide the same way from both sides. None for NaN.
@@ -114,7 +114,7 @@ def neighbours(values: Floats, asked: Floats, threshold: float) -> tuple[Indices
 def candidate_thresholds(
     column: Floats, levels: tuple[float, ...], mass: Floats, *, categorical: bool = False, of_values: bool = False
 ) -> dict[float, float]:
-    """Thresholds of a column by level, the largest first; those that join nobody, everybody, or the same are left out.
+    """Return thresholds of a column by level, largest first, but those that join nobody, everybody, or the same.
 
     A level q stands for the q-quantile of |f_i - f_j| over pairs of patients, which does not depend on where the
     column's zero lies. Of a column with more than `FEW` values only pairs that differ count: else a column that is
@@ -148,7 +148,7 @@ def candidate_thresholds(
 
 
 def _pairwise(values: Floats, weights: Floats, levels: tuple[float, ...]) -> dict[float, float]:
-    """Quantiles of the difference of two patients; of very many values, those at even steps of the mass stand for all.
+    """Return quantiles of the difference of two patients; of very many values, those at even steps of mass.
 
     An even sketch needs no draw, so that equal tables give equal thresholds.
     """

@@ -61,15 +61,15 @@ class Weights:
         )
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All of them."""
+        """Return all of them."""
         return self.first, self.first_bias, self.second, self.second_bias
 
     def only(self, candidate: int) -> Weights:
-        """Those of one candidate, C = 1."""
+        """Return those of one candidate, C = 1."""
         return Weights(*(tensor[candidate : candidate + 1].detach().clone() for tensor in self.tensors()))
 
     def __call__(self, inputs: Tensor, drop: float = 0.0) -> Tensor:
-        """H⁽⁰⁾ `(C, K, n)` of inputs `(F, n)`; `drop` is the share dropped before each layer, in training only."""
+        """Return H⁽⁰⁾ `(C, K, n)` of inputs `(F, n)`; `drop` is the share dropped before each layer when training."""
         count, units, width = self.first.shape
         product = self.first.reshape(count * units, width) @ dropout(inputs, drop)  # one product for all candidates
         hidden = torch.relu(product.reshape(count, units, -1) + self.first_bias)
@@ -127,7 +127,7 @@ def train(
 
 
 def unseen_logits(task: Task, settings: BoostingSettings, seed: int) -> Floats:
-    """Logits `(K, n)` of each patient from a learner without a graph that was not trained on that patient."""
+    """Return logits `(K, n)` of each patient from a learner without a graph that was not trained on that patient."""
     fold = np.random.default_rng(seed).permutation(len(task.target)) % FOLDS
     weights = task.weight * (fold != np.arange(FOLDS)[:, None])
     found = _trained(task, weights, lambda start: start, settings, seed)
@@ -138,7 +138,7 @@ def unseen_logits(task: Task, settings: BoostingSettings, seed: int) -> Floats:
 def smoothed_losses(
     start: Floats, task: Task, graphs: Sequence[IntervalGraph], teleports: Sequence[float], steps: int
 ) -> Floats:
-    """Weighted log loss `(C,)` of logits `(K, n)` carried over each graph, at the best of few scales."""
+    """Return the weighted log loss `(C,)` of logits `(K, n)` carried over each graph, at the best of few scales."""
     target, weight = torch.from_numpy(task.target), torch.from_numpy(task.weight / task.weight.sum())
     losses = []
     for chunk in _chunks(len(graphs), start.size):
@@ -151,7 +151,7 @@ def smoothed_losses(
 
 
 def _chunks(count: int, size: int) -> Iterator[slice]:
-    """Candidates that are held at once, `size` numbers each."""
+    """Yield candidates that are held at once, `size` numbers each."""
     step = max(1, BUDGET // (8 * size))
     return (slice(start, start + step) for start in range(0, count, step))
 

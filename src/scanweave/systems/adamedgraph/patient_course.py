@@ -32,7 +32,7 @@ class Course:
     controls: int = 0
 
     def label(self, change: pd.Series) -> pd.Series:
-        """The class of each change; None where it is missing."""
+        """Return the class of each change; None where it is missing."""
         falls, rises = ("better", "worse") if self.settings.larger == "worse" else ("worse", "better")
         made = pd.Series("stable", index=change.index, dtype=object)
         made[change < self.low] = falls
@@ -46,7 +46,7 @@ class Course:
 
 
 def changes(visits: pd.DataFrame, value: str, time: str, settings: CourseSettings) -> pd.DataFrame:
-    """The change of each patient from the first visit to the last one in the window.
+    """Return the change of each patient from the first visit to the last one in the window.
 
     Args:
         visits: One row a visit; columns `study`, `patient`, and those named below.

@@ -81,7 +81,7 @@ def propagate(start: Tensor, graphs: GraphBatch, teleports: Tensor, steps: int) 
 
 
 def prefixes(start: Tensor, graphs: GraphBatch, teleports: Tensor, steps: int) -> Tensor:
-    """What a new patient needs of the training patients: prefix sums over groups of d^-½ s⁽ᵏ⁾, for k < steps.
+    """Return what a new patient needs of the training patients: prefix sums over groups of d^-½ s⁽ᵏ⁾, k < steps.
 
     Returns:
         `(C, K, steps, G + 1)`.
@@ -90,7 +90,7 @@ def prefixes(start: Tensor, graphs: GraphBatch, teleports: Tensor, steps: int) -
 
 
 def _steps(sums: Tensor, graphs: GraphBatch, teleports: Tensor, steps: int) -> tuple[list[Tensor], Tensor]:
-    """Prefix sums of each step, and what groups receive in the last one."""
+    """Return prefix sums of each step, and what groups receive in the last one."""
     first, keep = sums, (1 - teleports)[:, None, None]
     scale = graphs.scale[:, None]
     low, high = (at[:, None].expand_as(sums) for at in (graphs.low, graphs.high))

@@ -1,4 +1,4 @@
-"""What a run keeps beside its weights: the question, the classes, whose rows the graphs are made of."""
+"""The record that a run keeps beside its weights: the question, the classes, whose rows the graphs are made of."""
 
 from __future__ import annotations
 
@@ -90,5 +90,5 @@ class Record(BaseModel):
 
 
 def told(course: Course | None) -> dict[str, Any] | None:
-    """A rule as plain values."""
+    """Return a rule as plain values."""
     return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}

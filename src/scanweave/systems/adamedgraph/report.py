@@ -100,7 +100,7 @@ def _learnt(fitted: FittedAdaMedGraph) -> Section:
 
 
 def _graphs(fitted: FittedAdaMedGraph) -> list[Block]:
-    """The chosen graphs, and a word about those that join patients of any outcome."""
+    """Return the chosen graphs, and a word about those that join patients of any outcome."""
     rows, chance = [], []
     for number, learner in enumerate(fitted.ensemble.learners, 1):
         found = homophily(learner.choice, fitted.ensemble.nodes)
@@ -134,7 +134,7 @@ def _graphs(fitted: FittedAdaMedGraph) -> list[Block]:
 
 
 def _pictures(fitted: FittedAdaMedGraph) -> list[Block]:
-    """The network of patients, and the band that the first graph is, if its column holds numbers."""
+    """Return the network of patients, and the band that the first graph is, if its column holds numbers."""
     ensemble, record = fitted.ensemble, fitted.record
     everyone = len(record.studies)
     some = np.random.default_rng(0).permutation(everyone)[:DRAWN]
@@ -211,7 +211,7 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
 
 
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
-    """How well each class is told, and what is taken for what."""
+    """Show how well each class is told, and what is taken for what."""
     if not (folder / CLASSES).is_file():
         return []
     rows = []
@@ -252,7 +252,7 @@ def _reasons(found: dict[str, Any]) -> Section:
 
 
 def _read(path: Path, *texts: str) -> pd.DataFrame:
-    """A table whose columns of text are as they were written: a class may be called None or NA."""
+    """Read a table whose columns of text are as they were written: a class may be called None or NA."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
@@ -267,7 +267,7 @@ def _patients(fitted: FittedAdaMedGraph) -> Section:
 
 
 def _pages(folder: Path, label: str) -> list[Block]:
-    """The pages of one explanation; none where there is none."""
+    """Return the pages of one explanation; none where there is none."""
     if not (folder / FILE).is_file():
         return []
     table = _read(folder / TABLE, "study", "similar", "outcome", "by")

@@ -46,7 +46,7 @@ class Samples:
     labels: pd.Series
 
     def joined(self, other: Samples) -> Samples:
-        """These, then others."""
+        """Return these, then others."""
         return Samples(
             pd.concat([self.table, other.table], ignore_index=True),
             self.studies + other.studies,
@@ -55,7 +55,7 @@ class Samples:
         )
 
     def known(self) -> Samples:
-        """Those whose class is known."""
+        """Return those whose class is known."""
         keep = self.labels.notna().to_numpy()
         return Samples(
             self.table[keep].reset_index(drop=True),
@@ -67,7 +67,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Question:
-    """What is predicted from what.
+    """A label and the variables that it is predicted from.
 
     Attributes:
         label: Name of the label; `course` for the rule.
@@ -83,7 +83,7 @@ class Question:
 
 
 def plain(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
-    """Manifest columns as floats, dates and text with None.
+    """Return manifest columns as floats, dates and text with None.
 
     Raises:
         ScanweaveError: A column is absent.
@@ -122,7 +122,7 @@ def ask(cohort: Cohort, training: Cohort, config: AdaMedGraphConfig, say: Say) -
 
 
 def headed(names: Sequence[str], schema: Schema | None) -> list[str]:
-    """Names of columns in the cohort, of which some may be given by their heading in the table."""
+    """Return names of columns in the cohort, of which some may be given by their heading in the table."""
     known = {column.source: column.name for column in schema.columns} if schema else {}
     return [known.get(name, name) for name in names]
 
@@ -201,7 +201,7 @@ def _changes(cohort: Cohort, config: AdaMedGraphConfig, schema: Schema | None) -
 
 
 def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Samples:
-    """The patients of a cohort as rows; of patients with several visits the first one, unless all are asked for.
+    """Return the patients of a cohort as rows; of several visits the first one, unless all are asked for.
 
     Variables that the cohort lacks count as missing.
 
@@ -228,7 +228,7 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
 
 
 def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mapping[str, str]) -> list[str]:
-    """What of a cohort's variables is not as in the training patients', in a line each.
+    """Say what of a cohort's variables is not as in the training patients', in a line each.
 
     Args:
         cohort: Any cohort.
@@ -263,7 +263,7 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
 
 
 def outside(matrix: Floats, ensemble: Ensemble) -> np.ndarray:
-    """Which numbers `(n, d)` lie beyond those of the training patients by more than a tenth of their range `(n, d)`."""
+    """Tell which numbers `(n, d)` lie beyond those of the training patients by over a tenth of their range."""
     low, high = _range(ensemble)
     beyond = np.maximum(low - matrix, matrix - high) > SLACK * (high - low)
     numbers = np.array([categories is None for categories in ensemble.columns.categories], dtype=bool)
@@ -272,7 +272,7 @@ def outside(matrix: Floats, ensemble: Ensemble) -> np.ndarray:
 
 
 def strangers(matrix: Floats, beyond: np.ndarray, ensemble: Ensemble) -> list[str]:
-    """A line for each variable of which `beyond` `(n, d)` names values."""
+    """Return a line for each variable of which `beyond` `(n, d)` names values."""
     low, high = _range(ensemble)
     lines = []
     for i, name in enumerate(ensemble.columns.names):
@@ -306,12 +306,12 @@ def _labels(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> pd
 
 
 def class_name(value: object) -> str:
-    """A class as text: `1.0` is `1`."""
+    """Return a class as text: `1.0` is `1`."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _first_visits(cohort: Cohort, of: str | None = None) -> pd.Series:
-    """Whether each study is its patient's first, by time where it is known, else by place.
+    """Tell whether each study is its patient's first, by time where it is known, else by place.
 
     Of a course, visits at which the value that it is `of` was measured come before all others.
     """

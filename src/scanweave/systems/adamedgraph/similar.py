@@ -28,7 +28,7 @@ class Neighbour:
 
 
 def joined(choice: Choice, nodes: Nodes, row: Floats) -> np.ndarray:
-    """Which training patients are neighbours of a new one `(n,)`, its row `(d,)`."""
+    """Tell which training patients are neighbours of a new one `(n,)`, its row `(d,)`."""
     if choice.feature is None or np.isnan(row[choice.feature]):
         return np.zeros(len(nodes.mass), dtype=bool)
     near: np.ndarray = np.abs(row[choice.feature] - nodes.matrix[:, choice.feature]) <= (choice.threshold or 0.0)
@@ -36,7 +36,7 @@ def joined(choice: Choice, nodes: Nodes, row: Floats) -> np.ndarray:
 
 
 def most_similar(ensemble: Ensemble, row: Floats, count: int, own: np.ndarray) -> list[Neighbour]:
-    """The training patients that most votes join to a patient, then those whose variables are nearest.
+    """Return the training patients that most votes join to a patient, then those whose variables are nearest.
 
     Args:
         ensemble: The fitted ensemble.
@@ -66,7 +66,7 @@ def most_similar(ensemble: Ensemble, row: Floats, count: int, own: np.ndarray) -
 
 
 def outcomes(ensemble: Ensemble, row: Floats, own: np.ndarray) -> list[dict[str, int]]:
-    """For each graph how many neighbours of a patient have each class, as `{class number: patients}` with text keys.
+    """Count for each graph the neighbours of a patient by class, as `{class number: patients}` with text keys.
 
     Nodes that are the patient's `own` `(n,)` do not count.
     """
@@ -94,12 +94,12 @@ class Homophily:
 
     @property
     def by_chance(self) -> bool:
-        """Whether the graph joins patients whose outcomes are no more alike than those of any others."""
+        """True if the graph joins patients whose outcomes are no more alike than those of any others."""
         return not self.share > self.high
 
 
 def homophily(choice: Choice, nodes: Nodes, deals: int = 200, seed: int = 0) -> Homophily:
-    """Homophily of a graph among the training patients, beside that of outcomes dealt out anew (permutation)."""
+    """Return the homophily of a graph among the training patients, beside that of outcomes dealt out anew."""
     graph = choice.graph(nodes.matrix, np.ones(len(nodes.mass)))
     rng = np.random.default_rng([seed, 0])
     dealt = [_same_class(graph, rng.permutation(nodes.target)) for _ in range(deals)]
@@ -132,7 +132,7 @@ def likeness_of(ensemble: Ensemble, rows: Indices) -> Floats:
 def permutation_importance(
     ensemble: Ensemble, matrix: Floats, target: Indices, repeats: int = 5, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """How much the log loss rises if a column is dealt out anew among the patients, its graphs and its values.
+    """Measure how the log loss rises if a column is dealt out anew among the patients, its graphs and its values.
 
     Args:
         ensemble: The fitted ensemble.

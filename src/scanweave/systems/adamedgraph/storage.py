@@ -79,7 +79,7 @@ def load(path: Path) -> Ensemble:
 
 
 def learner_arrays(learner: Learner) -> dict[str, Any]:
-    """The numbers of a learner by name.
+    """Return the numbers of a learner by name.
 
     Raises:
         ScanweaveError: It is not an APPNP learner.
@@ -91,13 +91,13 @@ def learner_arrays(learner: Learner) -> dict[str, Any]:
 
 
 def learner_about(learner: Learner) -> dict[str, Any]:
-    """What JSON tells of a learner."""
+    """Return what JSON tells of a learner."""
     steps = learner.steps if isinstance(learner, IntervalLearner) else 0
     return {**asdict(learner.choice), "steps": steps, "vote": learner.vote, "error": learner.error}
 
 
 def learner_of(about: dict[str, Any], arrays: dict[str, np.ndarray], prefix: str) -> IntervalLearner:
-    """The learner that `learner_about` and `learner_arrays` tell of."""
+    """Return the learner that `learner_about` and `learner_arrays` tell of."""
     choice = Choice(about["feature"], about["level"], about["threshold"], about["teleport"])
     weights = Weights(*(torch.from_numpy(arrays[prefix + name]) for name in _WEIGHTS))
     values, mass_before, carried = (arrays[prefix + name] for name in ("values", "mass_before", "carried"))

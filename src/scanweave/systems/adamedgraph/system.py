@@ -133,7 +133,7 @@ def _learn(
 
 
 def _keeper(run: Run, earlier: int, say: Say) -> AfterRound:
-    """What keeps and tells each round."""
+    """Return what keeps and tells each round."""
 
     def keep(turn: int, ensemble: Ensemble, figures: dict[str, float]) -> None:
         learner = ensemble.learners[-1]
@@ -151,7 +151,7 @@ def _keeper(run: Run, earlier: int, say: Say) -> AfterRound:
 
 
 def conformal_limit(scores: np.ndarray, coverage: float) -> float | None:
-    """Probability from which on a class belongs to a patient's set (split conformal, least ambiguous sets).
+    """Return the probability from which on a class belongs to a patient's set (split conformal).
 
     The ⌈(n + 1) · coverage⌉-th smallest 1 - p(true class) of n patients whom the learners have not seen (Sadinle et al.
     2019, section 3); None for too few of them.
@@ -163,7 +163,7 @@ def conformal_limit(scores: np.ndarray, coverage: float) -> float | None:
 
 
 def _categorical(cohort: Cohort, question: Question) -> Any:
-    """Variables that the schema calls categories; by their type without one."""
+    """Return variables that the schema calls categories; by their type without one."""
     schema = read_schema(cohort.folder)
     if schema is None:
         return "auto"

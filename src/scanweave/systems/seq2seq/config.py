@@ -42,7 +42,7 @@ class NetworkSettings(Settings):
 
     @property
     def stride(self) -> int:
-        """How much smaller the latent is; crops are divisible by it."""
+        """Size of the image over that of the latent; crops are divisible by it."""
         return 2 ** (len(self.channels) - 1)
 
     @property
@@ -72,7 +72,7 @@ class ObjectiveSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """What one training sample is."""
+    """Settings of a training sample."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field(
         (192, 192), description="Height and width of a crop [voxels]; at most what the volumes fill."

@@ -40,7 +40,7 @@ class ConvLSTMCell(nn.Module):
         return torch.sigmoid(o) * torch.tanh(cell), cell
 
     def _first(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same from a zero state: neither the hidden half of the kernel nor the forget gate has any effect."""
+        """Advance from a zero state: neither the hidden half of the kernel nor the forget gate has any effect."""
         weights, biases = self.conv.weight[:, : self.channels].chunk(4), cast(Tensor, self.conv.bias).chunk(4)
         weight, bias = (torch.cat([parts[gate] for gate in (0, 2, 3)]) for parts in (weights, biases))
         convolve = F.conv2d if x.ndim == 4 else F.conv3d

@@ -37,7 +37,7 @@ BRIGHT = 99.5
 def differentiation(
     synthesizer: Synthesizer, volumes: Mapping[str, Volume], *, include_self: bool = False
 ) -> tuple[dict[str, Volume], dict[str, list[str]]]:
-    """M_d(t) = mean over the sources s of |G(x_s → t) − x_t|, on volumes in [-1, 1].
+    """Return M_d(t) = mean over the sources s of |G(x_s → t) − x_t|, on volumes in [-1, 1].
 
     Args:
         synthesizer: The network.
@@ -159,13 +159,13 @@ def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume], rows: S
 
 
 def _clearest(row: Mapping[str, Any]) -> str | None:
-    """The lesion label that a map tells best; its slices are shown."""
+    """Return the lesion label that a map tells best; its slices are shown."""
     found = {name.removeprefix("auroc_"): value for name, value in row.items() if name.startswith("auroc_")}
     return max(found, key=lambda label: found[label]) if found else None
 
 
 def _record(table: pd.DataFrame, about: dict[str, Any], sequences: Sequence[str]) -> dict[str, Any]:
-    """The table and its means by sequence with intervals over patients, as plain values."""
+    """Return the table and its means by sequence with intervals over patients, as plain values."""
     columns = ["mean", *[name for name in table if str(name).startswith("auroc_")]]
     summary = []
     for name in sequences:

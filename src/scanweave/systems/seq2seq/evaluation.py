@@ -111,7 +111,7 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
 
 
 def notes(pairs: pd.DataFrame, sequences: Sequence[str]) -> list[str]:
-    """What a reader must know before the figures: whether the network has learnt, and what could not be measured."""
+    """Say what a reader must know before the figures: whether the network has learnt, and what is not measured."""
     there = {*pairs["target"]}
     lines = [f"note: {name} is in no study here, so it is not measured" for name in sequences if name not in there]
     reached, control = _reached(pairs)
@@ -132,13 +132,13 @@ def _against_control(pairs: pd.DataFrame) -> str:
 
 
 def _reached(pairs: pd.DataFrame) -> NDArray[np.float64]:
-    """What shows learning, in the brain, from all others and of the control: rows of PSNR [dB] and SSIM."""
+    """Return what shows learning, in the brain, from all others and of the control: rows of PSNR [dB] and SSIM."""
     brain = pairs[pairs["region"] == "brain"]
     return np.stack([brain.loc[brain["kind"] == kind, list(LEARNT)].mean().to_numpy(float) for kind in (ALL, MEAN)])
 
 
 def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Means with 95 % intervals over patients, for every pair and over all of a kind.
+    """Return means with 95 % intervals over patients, for every pair and over all of a kind.
 
     Returns:
         Rows `kind, source, target, region, measure, mean, low, high, patients, studies`; `any` stands for the mean
@@ -184,7 +184,7 @@ def evaluated(
 
 
 def read_pairs(folder: Path) -> pd.DataFrame:
-    """The table that `evaluate` wrote."""
+    """Read the table that `evaluate` wrote."""
     try:
         return pd.read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
     except (OSError, ValueError) as error:

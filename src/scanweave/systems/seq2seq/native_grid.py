@@ -53,16 +53,16 @@ class NativeStudy:
 
     @cached_property
     def regions(self) -> dict[str, Mask]:
-        """What predictions are measured in: `brain`, its `box` and the whole `volume`, as far as they are covered."""
+        """Regions of measures: `brain`, its `box` and the whole `volume`, as far as they are covered."""
         return {name: region & self.covered for name, region in named_regions(self.brain).items()}
 
     def span(self, name: str) -> float:
-        """The range of a scan's intensities."""
+        """Return the range of a scan's intensities."""
         low, high = self.limits[name]
         return high - low
 
     def ras(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """A volume on this grid with its axes in the order that figures take."""
+        """Return a volume on this grid with its axes in the order that figures take."""
         return orient(volume, self.grid, "RAS")
 
 

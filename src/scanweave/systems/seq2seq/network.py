@@ -53,7 +53,7 @@ def _hyper(
 
 
 def _convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
-    """The convolution of x; a `HyperConv` takes the next kernel."""
+    """Return the convolution of x; a `HyperConv` takes the next kernel."""
     return layer(x, next(kernels)) if isinstance(layer, HyperConv) else layer(x)
 
 
@@ -171,7 +171,7 @@ class Seq2SeqNetwork(nn.Module):
 
 
 def _repeated(kernel: Kernel, frames: int) -> Kernel:
-    """A kernel for each frame where there is one for each sample."""
+    """Return a kernel for each frame where there is one for each sample."""
     if frames == 1 or len(kernel.weight) == 1:
         return kernel
     return Kernel(*(part.repeat_interleave(frames, 0) for part in kernel))

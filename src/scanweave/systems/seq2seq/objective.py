@@ -67,7 +67,7 @@ class Seq2SeqObjective(nn.Module):
         return F.smooth_l1_loss(made, real, beta=self.settings.beta)
 
     def _likeness(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """The terms that compare more than voxels, where they are asked for."""
+        """Return the terms that compare more than voxels, where they are asked for."""
         terms = {}
         if self.perceptual is not None:
             terms["perceptual"] = self.settings.perceptual * self.perceptual(made, real)
@@ -77,7 +77,7 @@ class Seq2SeqObjective(nn.Module):
 
 
 def _due(numbers: Tensor, share: float) -> Tensor:
-    """Which samples of the endless list belong to a share of it: the same, however the list is cut into batches."""
+    """Tell which samples of the endless list belong to a share of it: the same, however it is cut into batches."""
     thousandths = round(1000 * share)  # whole numbers: exact for any number of samples, on any device
     return numbers * thousandths % 1000 < thousandths
 

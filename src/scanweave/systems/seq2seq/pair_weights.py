@@ -46,7 +46,7 @@ def pair_sums(rows: pd.DataFrame, names: Sequence[str], measures: Sequence[str])
 
 
 def pair_weights(sums: PairSums, counts: NDArray[np.number], *, diagonal: str, normalise_by: str) -> FloatArray:
-    """A_ij = z(PSNR) + z(SSIM) − z(perceptual), z from the pair's mean; what is not known counts as average.
+    """Return A_ij = z(PSNR) + z(SSIM) − z(perceptual), z from the pair's mean; the unknown counts as average.
 
     Args:
         sums: Of the table.

@@ -44,7 +44,7 @@ class PerceptualDistance(nn.Module):
         self.register_buffer("std", _row(_STD))
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
-        """Distance of images `(B, T, C, [D,] H, W)` in [-1, 1]."""
+        """Return the distance of images `(B, T, C, [D,] H, W)` in [-1, 1]."""
         a, b = (self._colour(x) for x in (made, real))
         distance = a.new_zeros(())
         for layer in self.layers:

@@ -21,7 +21,7 @@ def region_lpips(
     limits: tuple[float, float],
     weights: tuple[Path, Path],
 ) -> dict[str, float]:
-    """LPIPS of the volume, of the box of the brain, and of that box with everything but the brain blackened.
+    """Return the LPIPS of the volume, of the box of the brain, and of that box with all but the brain blackened.
 
     `weights`: files of AlexNet as torchvision gives it, and of the linear layers of the lpips package.
     """

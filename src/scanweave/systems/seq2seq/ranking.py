@@ -102,7 +102,7 @@ class Ranking:
         return folder
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; what is unknown is null."""
+        """Return it as plain values; what is unknown is null."""
         return {
             "format": 1,
             "options": self.options.model_dump(),
@@ -176,7 +176,7 @@ def rank(fitted: FittedSeq2Seq, trial: Trial, options: RankOptions) -> Ranking:
 
 
 def ranked_measures(record: Mapping[str, Any]) -> list[RankedMeasure]:
-    """Both measures of `ranking.json` to draw; of few patients without the doubt, which such resamples do not tell."""
+    """Return both measures of `ranking.json` to draw; of few patients without the doubt, which is not told by them."""
     names, patients = record["sequences"], record["patients"]
     measures = []
     for name, higher in HIGHER.items():
@@ -205,7 +205,7 @@ def _centrality(value: FloatArray, draws: FloatArray, patients: int) -> Centrali
 
 
 def _check_identity(generates: FloatArray, differs: FloatArray) -> None:
-    """ΣC_t = −ΣC_d, since both add up the same weights."""
+    """Check that ΣC_t = −ΣC_d, since both add up the same weights."""
     rest = np.abs(generates.sum(axis=-1) + differs.sum(axis=-1)).max()
     if not rest <= TOLERANCE:
         raise ScanweaveError("ranking", f"ΣC_t + ΣC_d is {rest:.3g}, not 0", "Please report this as a fault")

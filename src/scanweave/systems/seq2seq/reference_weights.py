@@ -38,7 +38,7 @@ ADVICE = "Give a state_dict of the paper's Generator, saved by torch.save"
 
 
 def renamed(reference: Mapping[str, Tensor], settings: NetworkSettings) -> dict[str, Tensor]:
-    """Our names for the layers of the authors' `Generator`.
+    """Return the layers of the authors' `Generator` by our names.
 
     Raises:
         ScanweaveError: A layer is absent, surplus, of another shape, or not of finite numbers.
@@ -53,7 +53,7 @@ def renamed(reference: Mapping[str, Tensor], settings: NetworkSettings) -> dict[
 
 
 def reference_name(name: str) -> str:
-    """The authors' name of one of our parameters."""
+    """Return the authors' name of one of our parameters."""
     room, *rest = name.split(".")
     leaf = rest[-1]
     if room == "code":
@@ -145,7 +145,7 @@ def _write_run(folder: Path, tensors: Mapping[str, Tensor], settings: NetworkSet
 
 
 def _plan() -> Plan:
-    """How the authors made BraTS ready; their files do not tell the intensities of a sequence that a study lacks."""
+    """Return the authors' preparation of BraTS; their files do not tell the scale of a sequence that a study lacks."""
     rule = IntensityRule(kind="magnitude", low=0.0, high=1.0)
     prepared = PAPER.preparation
     reasons = [
@@ -180,7 +180,7 @@ def _unpickle(source: Path, plain: Path) -> None:
 
 
 def _why(told: str, status: int) -> str:
-    """What a traceback comes to, in a few words."""
+    """Say what a traceback comes to, in a few words."""
     wanted = re.search(r"GLOBAL ([\w.]+)", told)
     if wanted:
         return f"it asks to run {wanted[1]}, which no weights need"

@@ -87,12 +87,12 @@ class _Results:
 
     @property
     def where(self) -> str:
-        """What the region `brain` of the evaluation is called."""
+        """Name of the region `brain` of the evaluation."""
         return _brain(self.evaluation)
 
     @cached_property
     def caution(self) -> list[Block]:
-        """What to say of a network that does not beat the mean of the others in PSNR and SSIM; else nothing."""
+        """Caution about a network that does not beat the mean of the others in PSNR and SSIM; else nothing."""
         made, mean = (self.estimates(kind, kind, ANY, "brain") for kind in (ALL, MEAN))
         if not made or not mean or all(made[name].value > mean[name].value for name in LEARNT):
             return []
@@ -107,7 +107,7 @@ class _Results:
         ]
 
     def estimates(self, kind: str, source: str, target: str, region: str) -> dict[str, Estimate]:
-        """Quality by measure; empty where it was not measured."""
+        """Return quality by measure; empty where it was not measured."""
         if self.summary is None:
             return {}
         where = {"kind": kind, "source": source, "target": target, "region": region}
@@ -115,7 +115,7 @@ class _Results:
         return {row["measure"]: estimate(row, row["patients"]) for row in rows.to_dict("records")}
 
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
-        """What to say of sequences that were learnt and that no study showed."""
+        """Say of sequences that were learnt that no study showed them."""
         known = set(there)
         names = [name for name in self.plan.sequences if name not in known]
         return [Text(f"{', '.join(names)}: in no study here, so not measured.")] if names else []
@@ -345,7 +345,7 @@ def _map_table(record: dict[str, Any], where: str) -> Table:
 
 
 def _overlays(folder: Path, case: str, record: dict[str, Any], where: str) -> list[Block]:
-    """Maps of a study in three planes: those that tell its lesion best, or without one those of the highest mean."""
+    """Show maps of a study in three planes: those that tell its lesion best, or else those of the highest mean."""
     rows = [row for row in record["rows"] if row["study"] == case]
     rows.sort(key=lambda row: (max(_aurocs(row), default=0.0), row["mean"]), reverse=True)
     blocks: list[Block] = []
@@ -374,7 +374,7 @@ def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
 
 
 def _brain(record: dict[str, Any] | None) -> str:
-    """What the region `brain` is called: it is the foreground where a study has no mask of the brain."""
+    """Name the region `brain`: it is the foreground where a study has no mask of the brain."""
     about = {} if record is None else record["about"]
     return "brain" if about.get("brain", "mask") == "mask" else "foreground"
 

@@ -75,17 +75,17 @@ class CropSamples(Dataset[dict[str, Any]]):
         }
 
     def everything(self, index: int) -> tuple[dict[str, NDArray[np.float32]], str]:
-        """All sequences of the study in the crop of sample `index`, `(D, H, W)`, and its target: for other methods."""
+        """Return all sequences of sample `index`, crops `(D, H, W)`, and its target: for other methods."""
         study, (_, target), box, mirrored = self._place(index)
         crops = {name: np.nan_to_num(self._crop(study, name, box), nan=study.backgrounds[name]) for name in study.names}
         return {name: np.ascontiguousarray(_mirror(crop, mirrored)) for name, crop in crops.items()}, target
 
     def case(self, index: int) -> str:
-        """The study of a sample, without reading it."""
+        """Return the study of a sample, without reading it."""
         return self._draw(index, sample_chance(self.seed, index))[0].id
 
     def _place(self, index: int) -> tuple[CachedStudy, tuple[str, str], Box, bool]:
-        """Study, source and target, box and whether it is mirrored."""
+        """Return study, source and target, box and whether it is mirrored."""
         rng = sample_chance(self.seed, index)
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
@@ -114,7 +114,7 @@ class CropSamples(Dataset[dict[str, Any]]):
         return x, y, z
 
     def _crop(self, study: CachedStudy, name: str, box: Box) -> NDArray[np.float32]:
-        """The box as `(D, H, W)`; what lies outside the volume is the background of its sequence."""
+        """Return the box as `(D, H, W)`; what lies outside the volume is the background of its sequence."""
         inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
         (x0, x1), (y0, y1), (z0, z1) = inside
         result = np.full([b - a for a, b in reversed(box)], study.backgrounds[name], dtype=np.float32)

@@ -64,26 +64,26 @@ class Synthesizer:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
+        """Device of the network."""
         return self.network.code.weight.device
 
     @torch.inference_mode()
     def source_kernels(self, source: str) -> list[Kernel]:
-        """The encoder's kernels of one source, made on first use."""
+        """Return the encoder's kernels of one source, made on first use."""
         if source not in self._sources:
             self._sources[source] = self.network.source(self._number(source))
         return self._sources[source]
 
     @torch.inference_mode()
     def target_kernels(self, target: str) -> list[Kernel]:
-        """The decoder's kernels of one target, made on first use."""
+        """Return the decoder's kernels of one target, made on first use."""
         if target not in self._targets:
             self._targets[target] = self.network.target(self._number(target))
         return self._targets[target]
 
     @torch.inference_mode()
     def translate(self, source: str, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
-        """Every target from one volume `(X, Y, Z)` of the source in [-1, 1], on the same grid; NaN is background."""
+        """Return every target from one volume `(X, Y, Z)` of the source in [-1, 1], on its grid; NaN is background."""
         if not targets:
             return {}
         around = self.backgrounds.get(source, BACKGROUND)
@@ -94,7 +94,7 @@ class Synthesizer:
         return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
-        """Every target from all sources but itself, averaged in image space (spec a.4)."""
+        """Return every target from all sources but itself, averaged in image space (spec a.4)."""
         return {made.target: made.volume for made in predictions(self, volumes, targets) if made.kind == "all"}
 
     def _number(self, sequence: str) -> Tensor:
@@ -103,7 +103,7 @@ class Synthesizer:
     def _stacks(
         self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
     ) -> list[Tensor]:
-        """2.5D: every slice is the mean over the stacks that hold it."""
+        """Translate in 2.5D: every slice is the mean over the stacks that hold it."""
         size = self.network.settings.slices
         reach = (size - 1) // 2
         depth, height, width = slices.shape
@@ -130,7 +130,7 @@ class Synthesizer:
     def _windows(
         self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
     ) -> list[Tensor]:
-        """3D: overlapping windows of the trained size, blended by a Gaussian."""
+        """Translate in 3D: overlapping windows of the trained size, blended by a Gaussian."""
         from monai.inferers import sliding_window_inference  # seconds to import, and only volumes need it
 
         window = (self.sampling.depth, *self.sampling.crop)
@@ -158,7 +158,7 @@ class Synthesizer:
 def predictions(
     synthesizer: Synthesizer, volumes: Mapping[str, Volume], targets: Sequence[str], *, include_self: bool = False
 ) -> Iterator[Made]:
-    """Every target from every single source, then from all but itself, sources in a fixed order.
+    """Yield every target from every single source, then from all but itself, sources in a fixed order.
 
     "All" is the mean of those sources that cover a voxel; where none does, the background of the target.
     """
@@ -175,7 +175,7 @@ def predictions(
 
 
 def means_of_others(volumes: Mapping[str, Volume], targets: Sequence[str]) -> Iterator[Made]:
-    """The control: for every target the mean of all other scans, each in [-1, 1]."""
+    """Yield the control: for every target the mean of all other scans, each in [-1, 1]."""
     for target in targets:
         mean = CoveredMean(volumes[target].shape)
         for source in sorted(volumes):
@@ -207,7 +207,7 @@ class CoveredMean:
         self._count += covered
 
     def value(self, nowhere: float) -> Volume:
-        """The mean; `nowhere` where no volume covers."""
+        """Return the mean; `nowhere` where no volume covers."""
         mean = self._total / np.maximum(self._count, 1).astype(np.float32)
         return np.where(self._count > 0, mean, np.float32(nowhere))
 

@@ -1,4 +1,4 @@
-"""What Seq2Seq hands to the engine."""
+"""The task that Seq2Seq hands to the engine."""
 
 from __future__ import annotations
 

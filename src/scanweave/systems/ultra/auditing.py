@@ -62,7 +62,7 @@ def audit_setup(fitted: FittedUltra, cohort: Cohort, *, part: Choice | None = No
 
 
 def methods(fitted: FittedUltra, physics: CtPhysics) -> dict[str, Reconstruct]:
-    """The filtered backprojection and the network behind it, from line integrals `(B, S, views, detectors)`."""
+    """Return the filtered backprojection and the network behind it, from line integrals `(B, S, views, detectors)`."""
     name = fitted.config.network.architecture
     return {
         NAMES["fbp"]: physics.A_dagger,

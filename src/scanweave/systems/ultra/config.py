@@ -56,7 +56,7 @@ class ObjectiveSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """What one training sample is."""
+    """Settings of a training sample."""
 
     crop: tuple[PositiveInt, PositiveInt] = Field((64, 64), description="Height and width of a patch [pixels].")
     augment: bool = Field(True, description="Mirror and turn patches at random.")

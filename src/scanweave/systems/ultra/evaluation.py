@@ -68,7 +68,7 @@ def evaluate(fitted: FittedUltra, trial: Trial, seed: int = 0) -> pd.DataFrame:
 
 
 def notes(summary: pd.DataFrame) -> list[str]:
-    """What a reader must know before the figures: whether the network is better than what it starts from."""
+    """Say what a reader must know before the figures: whether the network is better than what it starts from."""
     means = {name: _means(summary, name) for name in LEARNT}
     return [
         f"note: {method} does not beat the filtered backprojection that it starts from in PSNR and SSIM: it has learnt "
@@ -137,7 +137,7 @@ def _materials(plan: SpectralPlan, bins: Array, truth: Array, insert: Array | No
 
 
 def _flat(truth: Array) -> NDArray[np.bool_]:
-    """Pixels within the body that lie away from edges of the mean of the bins."""
+    """Return pixels within the body that lie away from edges of the mean of the bins."""
     mean = truth.mean(axis=0)
     dense = mean[mean > 0.2 * mean.max()]
     body = ndimage.binary_erosion(mean > 0.5 * np.median(dense), iterations=3) if dense.size else mean > np.inf
@@ -148,7 +148,7 @@ def _flat(truth: Array) -> NDArray[np.bool_]:
 
 
 def _insert_regions(insert: Array, truth: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The inserts of the K-edge material without their rims, and the flat tissue that has none."""
+    """Return the inserts of the K-edge material without their rims, and the flat tissue that has none."""
     holds = insert > LEAST_DENSITY
     away = ~ndimage.binary_dilation(insert > 0, iterations=3)
     return ndimage.binary_erosion(holds), _flat(truth) & away

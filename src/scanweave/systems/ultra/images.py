@@ -130,7 +130,7 @@ def prepared(
 
 
 def _cached(cohort: Cohort, name: str, stem: Path, make: Callable[[Study], SpectralImages]) -> SpectralImages:
-    """The images at `stem`, made if they are not there; the file that is written last says that all are."""
+    """Return the images at `stem`, made if they are not there; the file that is written last says that all are."""
     about = stem.with_name(f"{stem.name}.json")
     if not about.is_file():
         images = make(cohort[name])

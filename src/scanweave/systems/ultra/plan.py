@@ -1,4 +1,4 @@
-"""What a run knows of its scans: bins, spectrum and the scale of each bin; saved as `plan.json`."""
+"""A run's knowledge of its scans: bins, spectrum and the scale of each bin; saved as `plan.json`."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Reconstruction(nn.Module):
 
     @property
     def needs_sinogram(self) -> bool:
-        """Whether it looks at the measurements, and so at whole slices only."""
+        """True if it looks at the measurements, and so at whole slices only."""
         return isinstance(self.body, LearnedPrimalDual)
 
     def normalised(self, image: Tensor) -> Tensor:

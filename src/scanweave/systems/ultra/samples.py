@@ -56,7 +56,7 @@ class PatchSamples:
         return sample | {"image": image, "target": target}
 
     def case(self, index: int) -> str:
-        """The study of a sample, without reading it."""
+        """Return the study of a sample, without reading it."""
         return draw_study(self.studies, self.seed, index)[0].id
 
     def _patch(self, pair: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What ULTRA hands to the engine."""
+"""The task that ULTRA hands to the engine."""
 
 from __future__ import annotations
 
