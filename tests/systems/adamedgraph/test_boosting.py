@@ -111,7 +111,7 @@ def test_a_candidate_is_trained_as_if_alone():
     for graph, weights in zip(graphs, together, strict=True):
         alone, _ = train(task, [graph], [0.5], settings, seed=3)
         for one, other in zip(alone[0].tensors(), weights.tensors(), strict=True):
-            # Adam divides by at least 1e-8: of a rounding of 1e-17 in a gradient it makes up to 1e-9 of the rate a step.
+            # Adam divides by at least 1e-8: it makes up to 1e-9 of the rate a step of a gradient's rounding of 1e-17.
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-7, atol=1e-9)
 
 
