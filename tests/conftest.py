@@ -27,7 +27,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(autouse=True)
 def same_draws() -> None:
-    """Begin every test with the same state of PyTorch's generator, so that none passes or fails by the order of tests."""
+    """Begin every test with the same state of PyTorch's generator, so that their order decides nothing."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
 
