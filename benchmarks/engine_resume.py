@@ -43,6 +43,11 @@ FIT = {
 """Settings of the Seq2Seq that is killed, on top of the preset `small`."""
 PAIR = {**FIT, "training.steps": 10, "training.warm_up": 0, "training.validate_every": 10}
 """Settings of the Seq2Seq that two processes fit: few steps, since Adam magnifies what rounding leaves."""
+SAME_SHARE = 0.01
+"""Two processes must come nearer to the doubled batch than this share of what a batch that is not doubled changes.
+
+Float32 rounds by the processor's algorithms, and Adam magnifies it: a fixed bar would hold on one machine only.
+"""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SEED = 20
 Command = list[str]
@@ -185,7 +190,7 @@ def claims(what: str, folder: Path, survived: int, kills: int) -> list[Claim]:
             f"{what}largest difference of a weight, 2 processes against a doubled batch",
             difference(folder / "doubled", folder / "pair"),
             1,
-            1e-5,
+            SAME_SHARE * single,
             "lower",
             {"the batch not doubled": single},
         ),

@@ -21,8 +21,6 @@ from scanweave.engine.loop import train
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings
 
-torch.set_num_threads(1)
-
 BASE: dict[str, Any] = {
     "steps": 12,
     "batch_size": 2,
@@ -146,6 +144,7 @@ def in_two_forks(work: Callable[..., object], *given: Any) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     changes = json.loads(sys.argv[2])
     plain = changes.pop("plain", False)
     pause = changes.pop("pause", 0.0)
