@@ -8,7 +8,7 @@ from scanweave.studies.formats.image_reader import split_part
 
 
 def file_state(path: Path) -> list[int]:
-    """Return size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]` if it is absent."""
+    """Return size [bytes] and change time [ns] of an image, of `FILE` for its part `FILE#k`; `[]` if it is absent."""
     try:
         about = split_part(path)[0].stat()
     except (OSError, ValueError):  # a name that no file can have
