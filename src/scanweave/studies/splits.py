@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,8 +42,8 @@ class Splits:
     validation: bool
     seed: int
     assignment: Mapping[str, int]
-    stratify: tuple[str, ...] = ()
-    group: tuple[str, ...] = ()
+    stratify: tuple[str, ...] = field(default=(), repr=False)  # a run knows its splits by their repr: who is where
+    group: tuple[str, ...] = field(default=(), repr=False)
 
     def patients(self, part: Part, fold: int) -> list[str]:
         """Return patients of one part of one fold, sorted.
