@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scanweave.errors import ScanweaveError
 
@@ -19,6 +19,26 @@ class Settings(BaseModel):
     """A group of settings: data only, frozen; a field that is not there is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StartSettings(Settings):
+    """What a network begins from; one meaning in every system that has it."""
+
+    source: str = Field(
+        "", description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); empty: at random."
+    )
+    prefix: str = Field(
+        "encoder.", description="Beginning of the encoder's names in the file; empty where it holds an encoder alone."
+    )
+    partial: bool = Field(False, description="Whether less than 80 % of the encoder may be found there.")
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, source: str) -> str:
+        """A run goes on from another working folder too."""
+        if not source or source.startswith("builtin:"):
+            return source
+        return str(Path(source).absolute())
 
 
 class TrainingSettings(Settings):
