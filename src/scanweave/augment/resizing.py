@@ -20,12 +20,12 @@ def resized(image: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         `(C, *size)`; the same tensor where the size is its own.
     """
-    wanted = tuple(size)
-    if tuple(image.shape[1:]) == wanted:
+    if tuple(image.shape[1:]) == tuple(size):
         return image
     if image.ndim == 3:
-        return _plane(image[None], wanted)[0]
-    depth, height, width = wanted
+        height, width = size
+        return _plane(image[None], (height, width))[0]
+    depth, height, width = size
     planes = _plane(image, (height, width))  # (C, D, H, W) is D channels of C images
     return _plane(planes.transpose(1, 2), (depth, width)).transpose(1, 2).contiguous()
 

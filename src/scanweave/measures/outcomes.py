@@ -10,16 +10,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.bootstrap import Interval, bootstrap_measure
+from scanweave.measures.bootstrap import Interval, bootstrap, bootstrap_measure
 from scanweave.measures.classification import (
     auprc,
+    auroc,
     balanced_accuracy,
     brier,
-    f1,
     log_loss,
-    mcc,
     multiclass_auroc,
 )
+from scanweave.measures.confusion import BINARY_CALLS, measure_calls
 from scanweave.measures.delong import auroc_interval
 from scanweave.measures.proportions import proportion
 
@@ -31,24 +31,13 @@ CLASS_MEASURES: dict[str, Measure] = {
     "accuracy": lambda classes, shares: float((shares.argmax(1) == classes).mean()),
     "log loss": lambda classes, shares: log_loss(classes, shares),
     "Brier score": lambda classes, shares: brier(classes, shares),
-    "F1": lambda classes, shares: f1(classes, shares.argmax(1), "macro"),
-    "MCC": lambda classes, shares: mcc(classes, shares.argmax(1)),
 }
 """Measures of classes `(N,)` and probabilities `(N, C)`; the most probable class is called."""
-SCORE_MEASURES: dict[str, Measure] = {
-    "AUPRC": lambda positive, shares: auprc(positive, shares),
-    "Brier score": lambda positive, shares: brier(positive.astype(int), shares),
-    "log loss": lambda positive, shares: log_loss(positive.astype(int), shares),
-}
-"""Measures of a binary outcome `(N,)` and its probability `(N,)`; the AUROC stands beside them."""
-CALL_MEASURES: dict[str, Measure] = {
-    "sensitivity": lambda positive, called: float(called[positive].mean()),
-    "specificity": lambda positive, called: float((~called[~positive]).mean()),
-    "balanced accuracy": lambda positive, called: balanced_accuracy(positive.astype(int), called.astype(int)),
-    "F1": lambda positive, called: f1(positive.astype(int), called.astype(int)),
-    "MCC": lambda positive, called: mcc(positive.astype(int), called.astype(int)),
-}
-"""Measures of a binary outcome `(N,)` and of who was called positive `(N,)`."""
+LEAST_PROBABILITY = np.finfo(np.float64).eps
+"""Of what is true, in a log loss, as in scikit-learn."""
+TOLD = ("AUROC", "sensitivity", "specificity")
+"""Measures of one class against the others."""
+COVERAGE = "coverage"
 _NO_CLASS = ("classes", "strata", "positive")
 """Where an error stands that a class without a row, or of one patient alone, makes."""
 
@@ -63,8 +52,7 @@ def measure_classes(
     seed: int = 0,
     repeats: int = REPEATS,
 ) -> dict[str, Interval]:
-    """Return every measure of classes with its interval over patients; those that a class without a row makes unknown
-    are left out.
+    """Return measures of classes with intervals over patients, without those that a class without a row leaves unknown.
 
     Patients are drawn from all; for the AUROC, which needs every class, within their classes if they have one row each.
     That of two classes is DeLong's.
@@ -101,6 +89,30 @@ def measure_classes(
     return found
 
 
+def measure_told(
+    classes: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    patients: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    repeats: int = REPEATS,
+) -> dict[str, Interval]:
+    """Return AUROC, log loss, Brier score and what the most probable class is worth, with intervals over patients.
+
+    Args:
+        classes: `(N,)` numbers 0 … C − 1.
+        shares: Probabilities `(N, C)`.
+        patients: The patient of each row.
+        seed: Of the resampling.
+        repeats: Resamples.
+    """
+    area = {"AUROC": CLASS_MEASURES["AUROC"]}
+    found = measure_classes(classes, shares, patients, area, seed=seed, repeats=repeats)
+    found |= _measure_losses(classes, shares, patients, seed, repeats)
+    called, count = shares.argmax(axis=1), shares.shape[1]
+    return found | measure_calls(classes, called, count, patients, seed=seed, repeats=repeats)
+
+
 def measure_scores(
     positive: NDArray[np.bool_],
     shares: NDArray[np.float64],
@@ -112,7 +124,8 @@ def measure_scores(
 ) -> dict[str, Interval]:
     """Return the measures of a binary outcome with their intervals over patients; none where all rows are of one side.
 
-    AUROC with DeLong's interval; the others by bootstrap, of patients within the two sides if they have one row each.
+    AUROC with DeLong's interval; the others by bootstrap, that of the AUPRC within the two sides if patients have one
+    row each.
 
     Args:
         positive: `(N,)`.
@@ -126,18 +139,34 @@ def measure_scores(
         return {}
     alone = len(set(patients)) == len(patients)
     found = {"AUROC": auroc_interval(positive, shares, None if alone else patients)}
-    jobs = [(name, measure, shares) for name, measure in SCORE_MEASURES.items()]
-    jobs += [] if called is None else [(name, measure, called) for name, measure in CALL_MEASURES.items()]
-    strata = positive.tolist() if alone else None
-    for name, measure, column in jobs:
-        try:
-            found[name] = bootstrap_measure(
-                measure, [positive, column], patients, strata=strata, method="percentile", seed=seed, repeats=repeats
-            )
-        except ScanweaveError as error:
-            if error.where not in _NO_CLASS:
-                raise
+    try:
+        found["AUPRC"] = bootstrap_measure(
+            auprc,
+            [positive, shares],
+            patients,
+            strata=positive.tolist() if alone else None,
+            method="percentile",
+            seed=seed,
+            repeats=repeats,
+        )
+    except ScanweaveError as error:
+        if error.where not in _NO_CLASS:
+            raise
+    found |= _measure_losses(positive.astype(int), np.stack([1 - shares, shares], axis=1), patients, seed, repeats)
+    if called is not None:
+        found |= measure_calls(positive, called, 2, patients, BINARY_CALLS, seed=seed, repeats=repeats)
     return found
+
+
+def _measure_losses(
+    classes: NDArray[np.int64], shares: NDArray[np.float64], patients: Sequence[Hashable], seed: int, repeats: int
+) -> dict[str, Interval]:
+    """Log loss and Brier score, which are means over rows; the latter of two classes as `classification.brier`."""
+    truth = np.eye(shares.shape[1])[classes]
+    of_true = np.maximum((shares * truth).sum(axis=1), LEAST_PROBABILITY)
+    squares = ((shares - truth) ** 2).sum(axis=1) / (2 if shares.shape[1] == 2 else 1)
+    losses = {"log loss": -np.log(of_true), "Brier score": squares}
+    return {name: bootstrap(loss, patients, seed=seed, repeats=repeats) for name, loss in losses.items()}
 
 
 def measure_mean_auroc(
@@ -169,18 +198,11 @@ def measure_mean_auroc(
 
 
 def _area(truth: NDArray[np.float64], share: NDArray[np.float64]) -> float:
-    from scanweave.measures.classification import auroc
-
     known = ~np.isnan(truth)
     sides = truth[known] > 0
     if sides.all() or not sides.any():
         return float("nan")
     return auroc(sides, share[known])
-
-
-TOLD = ("AUROC", "sensitivity", "specificity")
-"""Measures of one class against the others."""
-COVERAGE = "coverage"
 
 
 def class_table(
@@ -227,10 +249,3 @@ def class_table(
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def confusion_table(classes: NDArray[np.int64], called: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
-    """Return how many rows of each class were called what: a row a true class, a column a called one."""
-    counts = np.zeros((len(names), len(names)), dtype=int)
-    np.add.at(counts, (classes, called), 1)
-    return pd.DataFrame(counts, index=pd.Index(names, name="truth"), columns=[f"called {name}" for name in names])

@@ -56,5 +56,5 @@ def _film(anatomy: Array, values: Array, aspect: float, label: str, limit: float
     bar = figure.colorbar(image, cax=placed(figure, LEFT + 2 * wide + 2 * GAP, TOP, BAR, tall))
     bar.set_ticks([0, limit], labels=["0", "most"])
     bar.ax.tick_params(labelcolor=INK, length=0)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,9 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import calibration_error
-from scanweave.measures.outcomes import (
-    CALL_MEASURES,
-    CLASS_MEASURES,
-    SCORE_MEASURES,
-    class_table,
-    confusion_table,
-    measure_classes,
-    measure_mean_auroc,
-    measure_scores,
-)
+from scanweave.measures.classification import brier
+from scanweave.measures.confusion import BINARY_CALLS, CALLS, confusion_counts
+from scanweave.measures.outcomes import class_table, measure_mean_auroc, measure_scores, measure_told
 from scanweave.report.saving import save_table
 from scanweave.systems.classify.config import EvaluateOptions
 from scanweave.systems.classify.fitted import DIGITS, FittedClassify
@@ -74,8 +67,9 @@ def evaluate(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) -> 
     if classes:
         truth = tried.answers[:, 0].astype(int)
         save_table(class_table(truth, tried.shares, plan.outputs, tried.patients), trial.folder / CLASSES)
-        mixed = confusion_table(truth, tried.shares.argmax(1), plan.outputs)
-        save_table(mixed.reset_index(), trial.folder / CONFUSION)
+        counts = confusion_counts(truth, tried.shares.argmax(1), len(plan.outputs))
+        mixed = pd.DataFrame(counts, columns=[f"called {name}" for name in plan.outputs])
+        save_table(mixed.assign(truth=plan.outputs).set_index("truth").reset_index(), trial.folder / CONFUSION)
     trial.conclude(summary, kind=plan.kind, points={name: point.threshold for name, point in fitted.points.items()})
     for row in rows:
         trial.say(_in_words(row))
@@ -106,16 +100,15 @@ def _tried(fitted: FittedClassify, trial: Trial) -> Tried:
 
 def _of_classes(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
     plan, truth = fitted.plan, tried.answers[:, 0].astype(int)
-    chance, settings = np.tile(plan.shares, (len(truth), 1)), options.model_dump()
-    controls = {name: _control(measure, truth, chance) for name, measure in CLASS_MEASURES.items()}
-    found = measure_classes(truth, tried.shares, tried.patients, **settings)
+    settings = options.model_dump()
+    found = measure_told(truth, tried.shares, tried.patients, **settings)
     found[CALIBRATION] = _alone(calibration_error(truth, tried.shares), tried.patients)
-    yield from _rows(plan.labels[0], found, controls, len(truth))
+    yield from _rows(plan.labels[0], found, class_controls(truth, plan.shares), len(truth))
     for name, point in fitted.points.items():
         number = plan.outputs.index(name)
         positive, called = truth == number, point.call(tried.shares[:, number])
         of = measure_scores(positive, tried.shares[:, number], tried.patients, called, **settings)
-        told = {measure: of[measure] for measure in ("AUPRC", *CALL_MEASURES) if measure in of}
+        told = {measure: of[measure] for measure in ("AUPRC", *BINARY_CALLS) if measure in of}
         controls = {"AUPRC": float(positive.mean())}
         yield from _rows(f"{plan.labels[0]}: {name}", told, controls, len(truth), point.threshold)
 
@@ -134,9 +127,11 @@ def _of_findings(fitted: FittedClassify, tried: Tried, options: EvaluateOptions)
         patients = [patient for patient, there in zip(tried.patients, known, strict=True) if there]
         found = measure_scores(positive, shares, patients, point.call(shares), **settings)
         found[CALIBRATION] = _alone(calibration_error(positive.astype(int), shares), patients)
-        chance = np.full(len(shares), plan.shares[number])
-        controls = {name: _control(measure, positive, chance) for name, measure in SCORE_MEASURES.items()}
-        yield from _rows(plan.outputs[number], found, {"AUROC": 0.5, **controls}, len(positive), point.threshold)
+        share = plan.shares[number]
+        told = class_controls(positive.astype(int), (1 - share, share))
+        controls = {name: told[name] for name in ("AUROC", "log loss", "Brier score")}
+        controls["AUPRC"] = float(positive.mean())
+        yield from _rows(plan.outputs[number], found, controls, len(positive), point.threshold)
 
 
 def _rows(
@@ -147,7 +142,7 @@ def _rows(
     threshold: float = float("nan"),
 ) -> Iterator[dict[str, Any]]:
     for measure, one in found.items():
-        called = measure in CALL_MEASURES and not np.isnan(threshold)
+        called = measure in BINARY_CALLS and not np.isnan(threshold)
         yield {
             "outcome": outcome,
             "measure": f"{measure} {AT_POINT}" if called else measure,
@@ -165,11 +160,18 @@ def _alone(value: float, patients: list[str]) -> Interval:
     return Interval(value, float("nan"), float("nan"), len(set(patients)))
 
 
-def _control(measure: Any, truth: NDArray[Any], chance: NDArray[np.float64]) -> float:
-    try:
-        return float(measure(truth, chance))
-    except ScanweaveError:  # a class without a row: the measure is not told of the run either
-        return float("nan")
+def class_controls(truth: NDArray[np.int64], shares: Sequence[float]) -> dict[str, float]:
+    """Return what the class shares of the training studies reach, which are the same for every study.
+
+    Args:
+        truth: Classes `(N,)`.
+        shares: Of each class, at least 0.
+    """
+    chance, counts = np.array(shares), confusion_counts(truth, np.full(len(truth), np.argmax(shares)), len(shares))
+    calls = {name: float(measure(counts.astype(float))) for name, measure in CALLS.items()}
+    known = chance[truth].min() > 0  # a log loss of what was never seen has no end
+    losses = {"log loss": float(-np.log(chance[truth]).mean())} if known else {}
+    return {"AUROC": 0.5, **calls, **losses, "Brier score": brier(truth, np.tile(chance, (len(truth), 1)))}
 
 
 def _in_words(row: dict[str, Any]) -> str:

@@ -101,8 +101,7 @@ def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
 
 def known_rows(answers: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which studies have any answer."""
-    rows: NDArray[np.bool_] = ~np.isnan(answers).all(axis=1)
-    return rows
+    return np.asarray(~np.isnan(answers).all(axis=1))
 
 
 def shares_of(answers: NDArray[np.float64], question: Question) -> tuple[float, ...]:

@@ -155,8 +155,9 @@ def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
     rows = []
     for row in pd.read_csv(folder / CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
         told: dict[str, Any] = {name: row[name] for name in ("class", "studies", "called so")}
-        ends = {name: [row[f"{name}{end}"] for end in ("", " low", " high")] for name in TOLD}
-        told |= {name: Interval(*map(_number, three), int(row["studies"])) for name, three in ends.items()}
+        for name in TOLD:
+            value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))
+            told[name] = Interval(value, low, high, int(row["studies"]))
         rows.append(told)
     yield Table(rows, "Each class against the others, if the most probable is called.", dict.fromkeys(TOLD, "{:.2f}"))
 

@@ -72,7 +72,7 @@ def _oriented(volume: NDArray[np.float32], plan: ClassifyPlan) -> Tensor:
         if volume.shape[plan.thin] != 1:
             shape = "×".join(map(str, volume.shape))
             raise ScanweaveError("scans", f"a volume of {shape} voxels for a run on films", "Give films")
-        volume = volume.take(0, axis=plan.thin)
+        volume = np.take(volume, [0], axis=plan.thin).squeeze(plan.thin)
     return torch.from_numpy(np.ascontiguousarray(np.nan_to_num(volume).T))
 
 

@@ -30,7 +30,7 @@ from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input
 from scanweave.systems.classify.question import Question, ask, counted, known_rows, shares_of
 from scanweave.systems.classify.task import ClassifyTask
-from scanweave.wording import nearest, studies
+from scanweave.wording import count, nearest, studies
 
 Say = Callable[[str], None]
 Known = tuple[list[CachedStudy], NDArray[np.float64]]
@@ -153,14 +153,10 @@ def _freeze_points(fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: Cla
     if (fit.run.folder / operating_points.FILE).exists() or not fit.run.main:
         return
     network = with_weights(task.network.cpu(), fit.run.weights)
-    studies = ({name: study.volume(name)[:] for name in study.names} for study in validation[0])
-    shares = Classifier(network, plan, fit.config.sampling.crop).probabilities(studies)
+    volumes = ({name: study.volume(name)[:] for name in study.names} for study in validation[0])
+    shares = Classifier(network, plan, fit.config.sampling.crop).probabilities(volumes)
     points = operating_points.choose_points(plan, validation[1], shares)
     for name, point in points.items():
-        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule} of {studies_of(point.rows)}")
+        on = count(point.rows, "validation study", "validation studies")
+        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
     operating_points.save_points(fit.run.folder, points)
-
-
-def studies_of(rows: int) -> str:
-    """Return validation studies in words."""
-    return f"{rows} validation studies"
