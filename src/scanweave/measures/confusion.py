@@ -1,6 +1,7 @@
 """Measures of confusion matrices, of many at once: what a bootstrap needs, and an interval of each.
 
-A confusion matrix is `(…, C, C)`, row = true class, column = called class; of two classes the second is the positive one.
+A confusion matrix is `(…, C, C)`, row = true class, column = called class. Of two classes the second
+is the positive one.
 """
 
 from __future__ import annotations
@@ -116,9 +117,8 @@ def measure_calls(
     for name, measure in measures.items():
         value, draws = float(measure(tables.sum(axis=0))), measure(drawn)
         known = draws[~np.isnan(draws)]
-        found[name] = (
-            interval(value, known, len(tables)) if len(known) else Interval(value, np.nan, np.nan, len(tables))
-        )
+        unknown = Interval(value, float("nan"), float("nan"), len(tables))
+        found[name] = interval(value, known, len(tables)) if len(known) else unknown
     return found
 
 

@@ -174,14 +174,14 @@ def _surest(
     if options.of:
         number = outputs.index(options.of)
         best = sorted(told, key=lambda name: -told[name][number])
-        return dict.fromkeys(best[: options.studies], number)
+        return dict.fromkeys(best[: options.most], number)
     names = np.array(list(told), dtype=object)
     queues = {k: names[np.argsort(-np.stack([*told.values()])[:, k], kind="stable")] for k in range(len(outputs))}
     chosen: dict[str, int] = {}
-    while len(chosen) < min(options.studies, len(told)):
+    while len(chosen) < min(options.most, len(told)):
         for number, queue in queues.items():
             free = [name for name in queue if name not in chosen]
-            if free and len(chosen) < options.studies:
+            if free and len(chosen) < options.most:
                 chosen[free[0]] = number
     return chosen
 
