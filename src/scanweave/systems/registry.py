@@ -138,7 +138,7 @@ _ENTRIES = (
         wing="everyday",
         question="Which class, or which findings, do these films or volumes show, whichever of the scans are there?",
         paper="Rajpurkar et al., CheXNet: radiologist-level pneumonia detection on chest X-rays with deep learning, "
-        "2017 (preset chexnet); He et al., Deep residual learning for image recognition, CVPR 2016 (preset small)",
+        "2017; He et al., Deep residual learning for image recognition, CVPR 2016",
         arxiv="1711.05225",
         class_name="Classify",
         plan_class="scanweave.systems.classify.planning:ClassifyPlan",

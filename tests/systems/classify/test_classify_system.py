@@ -35,7 +35,7 @@ def test_the_way_by_the_command_line(fitted, films, tmp_path, capsys):
     assert study.labels["ill"] == str(int(np.argmax(shares)))
     assert main(["evaluate", run, "--cohort", folder]) == 0
     assert "class shares alone" in capsys.readouterr().out
-    assert main(["explain", run, "--cohort", folder, "--most", "2"]) == 0
+    assert main(["explain", run, "--cohort", folder, "--maps", "2"]) == 0
     page = fitted.report().read_text()
     assert "Where it looked" in page
     assert "Not made yet" not in page
@@ -53,7 +53,7 @@ def test_embedding_is_what_the_last_layer_reads(fitted, films):
 
 @pytest.mark.parametrize("method", ["gradcam", "occlusion"])
 def test_map_lies_on_the_native_grid_where_the_square_is(fitted, films, tmp_path, method):
-    fitted.explain(films, tmp_path, part="all", options={"method": method, "of": "1", "most": 1}, say=quiet)
+    fitted.explain(films, tmp_path, part="all", options={"method": method, "of": "1", "maps": 1}, say=quiet)
     [row] = json.loads((tmp_path / "explanation.json").read_text())["rows"]
     found = read_scan(tmp_path / row["study"] / f"{row['study']}_{method}.nii.gz")
     film = films[row["study"]]["film"]
@@ -99,7 +99,7 @@ def test_volumes_with_absent_scans_and_three_classes(tmp_path):
     assert not np.array_equal(alone, run.probabilities(study))
     table = run.evaluate(cohort, part="all", say=quiet)
     assert set(table["outcome"]) == {"grade"}
-    run.explain(cohort, part="all", options={"most": 1}, say=quiet)
+    run.explain(cohort, part="all", options={"maps": 1}, say=quiet)
     run.report()
 
 

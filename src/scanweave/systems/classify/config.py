@@ -117,7 +117,7 @@ class ExplainOptions(VerbOptions):
         "gradcam", description="gradcam: gradients at the last feature; occlusion: what hiding a part takes away."
     )
     of: str = Field("", description="Class or finding to explain; not given: the one that is most probable.")
-    most: int = Field(8, ge=1, description="Studies to explain at most, the surest of each class or finding first.")
+    maps: int = Field(8, ge=1, description="Studies to explain at most, the surest of each class or finding first.")
     window: int = Field(8, ge=2, description="Edges of the hidden part are so many times shorter than the input's.")
 
 

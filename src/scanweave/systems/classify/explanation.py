@@ -41,16 +41,20 @@ Method = Literal["gradcam", "occlusion"]
 
 
 class _Tapped(nn.Module):
-    """A classification network whose last feature has a module of its own, for hooks."""
+    """A classification network whose last feature has a module of its own, for hooks.
 
-    def __init__(self, network: ClassificationNetwork) -> None:
+    Of classes, which exclude each other, the logits are centred: their mean says nothing, and without this a class that
+    wins because the others lose has an empty map.
+    """
+
+    def __init__(self, network: ClassificationNetwork, exclusive: bool) -> None:
         super().__init__()
-        self.network, self.tap = network, nn.Identity()
+        self.network, self.tap, self.exclusive = network, nn.Identity(), exclusive
 
     def forward(self, image: Tensor, present: Tensor) -> Tensor:
         feature = self.tap(self.network.encoder(present_only(image, present))[-1])
         made: Tensor = self.network.head(feature)
-        return made
+        return made - made.mean(dim=1, keepdim=True) if self.exclusive else made
 
 
 class Explained(NamedTuple):
@@ -107,7 +111,8 @@ def explained(fitted: FittedClassify, study: Study, number: int, options: Explai
     """Return the map of class or finding `number` of a study."""
     prepared = fitted.prepared(study)
     image, present = fitted.classifier.input(prepared.volumes)
-    shown = attribution(fitted.classifier.network, image, present, number, options)
+    exclusive = fitted.plan.kind == "classes"
+    shown = attribution(fitted.classifier.network, image, present, number, options, exclusive)
     name = next(name for name in fitted.plan.scans if name in prepared.volumes)
     native = _native(shown, prepared.frame, fitted, fitted.config.sampling.crop)
     shares = fitted.classifier.probabilities([prepared.volumes])[0]
@@ -117,7 +122,12 @@ def explained(fitted: FittedClassify, study: Study, number: int, options: Explai
 
 
 def attribution(
-    network: ClassificationNetwork, image: Tensor, present: Tensor, number: int, options: ExplainOptions
+    network: ClassificationNetwork,
+    image: Tensor,
+    present: Tensor,
+    number: int,
+    options: ExplainOptions,
+    exclusive: bool = False,
 ) -> Tensor:
     """Return what speaks for an output `([Z,] Y, X)`, at least 0, of the size of the network's input.
 
@@ -127,8 +137,9 @@ def attribution(
         present: Which channels are there `(1, C)`.
         number: Of the output.
         options: Method and window.
+        exclusive: Whether the outputs are classes, of which one is true, rather than findings.
     """
-    tapped = _Tapped(network).eval()
+    tapped = _Tapped(network, exclusive).eval()
     if options.method == "gradcam":
         made = LayerGradCam(tapped, tapped.tap).attribute(
             image, target=number, additional_forward_args=(present,), relu_attributions=True
@@ -174,14 +185,14 @@ def _surest(
     if options.of:
         number = outputs.index(options.of)
         best = sorted(told, key=lambda name: -told[name][number])
-        return dict.fromkeys(best[: options.most], number)
+        return dict.fromkeys(best[: options.maps], number)
     names = np.array(list(told), dtype=object)
     queues = {k: names[np.argsort(-np.stack([*told.values()])[:, k], kind="stable")] for k in range(len(outputs))}
     chosen: dict[str, int] = {}
-    while len(chosen) < min(options.most, len(told)):
+    while len(chosen) < min(options.maps, len(told)):
         for number, queue in queues.items():
             free = [name for name in queue if name not in chosen]
-            if free and len(chosen) < options.most:
+            if free and len(chosen) < options.maps:
                 chosen[free[0]] = number
     return chosen
 
