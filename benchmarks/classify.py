@@ -76,9 +76,9 @@ def one_seed(seed: int, films: int | None, settings: dict[str, Any]) -> Tried:
         folder = Path(name)
         archive = folder / "films.npz"
         parts = read_films(films)
-        arrays = {
-            f"{part}_{what}": array for part, both in parts.items() for what, array in zip(KINDS, both, strict=True)
-        }
+        arrays: dict[str, Any] = {}
+        for part, (images, labels) in parts.items():
+            arrays |= {f"{part}_images": images, f"{part}_labels": labels}
         np.savez(archive, **arrays)
         cohort = import_cohort(archive, folder / "cohort", say=str)
         start = time.monotonic()
@@ -95,13 +95,15 @@ def one_seed(seed: int, films: int | None, settings: dict[str, Any]) -> Tried:
 
 
 def read_films(films: int | None) -> Parts:
-    """Return images and labels of each part, or so many of each: the first, which stand in no order of label."""
+    """Return images and labels of each part, all or a random few of each."""
     data = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
+    found: Parts = {}
     with np.load(data / "medmnist" / "pneumoniamnist_rebuilt.npz") as archive:
-        return {
-            part: (archive[f"{part}_images"][:films], archive[f"{part}_labels"].ravel()[:films].astype(np.int64))
-            for part in ("train", "val", "test")
-        }
+        for part in ("train", "val", "test"):
+            images, labels = archive[f"{part}_images"], archive[f"{part}_labels"].ravel().astype(np.int64)
+            some = np.random.default_rng(0).permutation(len(labels))[:films] if films else slice(None)
+            found[part] = images[some], labels[some]
+    return found
 
 
 def controls(parts: Parts, trees: int) -> dict[str, float]:

@@ -30,5 +30,5 @@ def make_cohort(folder, patients=24, shape=(20, 20, 1), scans=("film",), labels=
 
 SMALL = {
     "network": {"encoder": "resnet10", "width": 0.125},
-    "training": {"steps": 40, "warm_up": 0, "batch_size": 8, "validate_every": 10, "workers": 0, "log_every": 10},
+    "training": {"steps": 40, "warm_up": 0, "batch_size": 8, "validate_every": 10, "workers": 0, "ema_decay": None},
 }
