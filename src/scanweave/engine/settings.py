@@ -6,13 +6,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scanweave.errors import ScanweaveError
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def _apart(names: Any) -> Any:
+    """Names in one word, `t1,flair`, or a single one as a command line gives them."""
+    if isinstance(names, str):
+        return tuple(name.strip() for name in names.split(",") if name.strip())
+    return (str(names),) if isinstance(names, int | float) else names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_apart)]
+"""Names of scans or labels: several, one, or one word of several."""
 
 
 class Settings(BaseModel):

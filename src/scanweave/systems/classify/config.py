@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from scanweave.engine.settings import Settings, StartSettings, TrainingSettings
+from scanweave.engine.settings import Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -56,8 +56,8 @@ class ClassifyConfig(Settings):
     """Every setting; the values of the preset `chexnet` unless given."""
 
     preset: str = Field("chexnet", description="Name of these values, kept for the record.")
-    scans: tuple[str, ...] = Field((), description="Scans to read; none named: all that the cohort has.")
-    labels: tuple[str, ...] = Field(
+    scans: Names = Field((), description="Scans to read; none named: all that the cohort has.")
+    labels: Names = Field(
         (), description="One label of classes, or several findings; may be left out where the cohort has one label."
     )
     uncertain: Literal["ignore", "negative", "positive"] = Field(
