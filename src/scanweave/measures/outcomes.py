@@ -211,6 +211,8 @@ def class_table(
     names: Sequence[str],
     patients: Sequence[str],
     sets: NDArray[np.bool_] | None = None,
+    *,
+    repeats: int = REPEATS,
 ) -> pd.DataFrame:
     """Return for each class how well it is told from the others, with 95 % intervals: one row a class.
 
@@ -224,6 +226,7 @@ def class_table(
         patients: The patient of each row.
         sets: Whether the conformal set of a row holds a class `(N, C)`; then also `coverage`: the share of the class
             whose set holds it.
+        repeats: Resamples.
     """
     called, rows = shares.argmax(1), []
     alone = len(set(patients)) == len(patients)
@@ -243,7 +246,7 @@ def class_table(
                 found[measure] = (
                     proportion(int(hits.sum()), len(hits))
                     if alone
-                    else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=REPEATS)
+                    else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=repeats)
                 )
             for measure, one in found.items():
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}

@@ -23,6 +23,7 @@ Say = Callable[[str], None]
 PREDICTIONS, CLASSES = "predictions.csv", "classes.csv"
 FULL = 0.95
 """Share of the classes that a conformal set names on average from which it tells nothing."""
+REPEATS = 500
 GAIN, SIZE = "gain over the class shares", "size of the set"
 TOLD = (*CLASS_TOLD, COVERAGE)
 """Measures of one class against the others."""
@@ -66,7 +67,8 @@ def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
     classes = _numbers(trial.cohort, table["truth"][known], record.classes)
     prior = np.tile(fitted.class_shares(), (len(classes), 1))
     patients = table["patient"][known].tolist()
-    found = measure_classes(classes, answer.probabilities[known], patients, MEASURES, [answer.sets[known], prior])
+    columns = [answer.sets[known], prior]
+    found = measure_classes(classes, answer.probabilities[known], patients, MEASURES, columns, repeats=REPEATS)
     rows = [
         {
             "measure": name,
@@ -81,10 +83,8 @@ def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
     trial.left_out.update(dict.fromkeys(table["study"][~known], f"'{record.label}' is not known"))
     error = calibration_error(classes, answer.probabilities[known])
     save_table(table, trial.folder / PREDICTIONS)
-    save_table(
-        class_table(classes, answer.probabilities[known], record.classes, patients, answer.sets[known]),
-        trial.folder / CLASSES,
-    )
+    by_class = class_table(classes, answer.probabilities[known], record.classes, patients, columns[0], repeats=REPEATS)
+    save_table(by_class, trial.folder / CLASSES)
     trial.conclude(pd.DataFrame(rows), calibration_error=error)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
