@@ -78,8 +78,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that is renamed to it only if the block succeeds.
+
+    Args:
+        path: The folder.
+        lasting: Whether it must be there after a power cut. What is made again if it is absent need not wait for the
+            disk to note two folders: if the folder is there, its files are whole all the same.
 
     Raises:
         ScanweaveError: The disk refuses, see `writing`.
@@ -93,9 +98,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             for file in temporary.rglob("*"):
                 sync(file)
             temporary.chmod(0o777 & ~_umask())
-            sync(temporary)
+            if lasting:
+                sync(temporary)
             temporary.rename(path)
-            sync(path.parent)
+            if lasting:
+                sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -130,7 +137,12 @@ def read_json(path: str | Path, next_step: str) -> Any:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value), encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """Return a value as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _umask() -> int:

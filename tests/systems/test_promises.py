@@ -42,6 +42,17 @@ def patients(tmp_path_factory):
     return split(import_cohort(folder / "table.csv", folder / "c", columns=parse_columns("ill=label"), say=str))
 
 
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    rng = np.random.default_rng(0)
+    ill = np.arange(12) % 2
+    np.savez(folder / "films.npz", train_images=rng.integers(0, 255, (12, 24, 24), np.uint8), train_labels=ill)
+    cohort = import_cohort(folder / "films.npz", folder / "c", say=str)
+    write_splits(cohort.folder, make_splits(cohort.patients, 3, seed=1))
+    return sw.Cohort.open(cohort.folder)
+
+
 def test_seq2seq(brains, tmp_path):
     sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
 
@@ -49,6 +60,10 @@ def test_seq2seq(brains, tmp_path):
 def test_segment(brains, tmp_path):
     network = {"first_channels": 4, "stages": 3, "patch": [16, 16, 16]}
     sw.check_system("segment", brains, tmp_path / "runs", {**FEW_STEPS, "mask": "brain", "network": network})
+
+
+def test_classify(films, tmp_path):
+    sw.check_system("classify", films, tmp_path / "runs", {**FEW_STEPS, "network": {"encoder": "resnet10"}})
 
 
 def test_ultra(slices, tmp_path):

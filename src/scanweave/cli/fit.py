@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
+from scanweave.errors import ScanweaveError
 from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
@@ -35,6 +36,8 @@ class Fit:
     """Settings to start from."""
     config: Path | None = None
     """TOML file of settings on top of the preset."""
+    start: Annotated[str | None, arg(name="from", metavar="RUN|FILE|builtin:NAME")] = None
+    """Weights to begin from: the setting start.source."""
     fold: int = 0
     """Which fold of the cohort's splits trains."""
     workers: int = 1
@@ -53,6 +56,9 @@ def main(program: str, arguments: list[str]) -> int:
     from scanweave.configuration import Layer, configure
 
     layers: list[Layer] = [options.config, overrides] if options.config else [overrides]
+    if options.start is not None:
+        _refuse_start(about)
+        layers.append({"start.source": options.start})
     settings = configure(options.system, options.preset, layers)
     if options.preset is None:
         say(_reason(about, settings.preset))
@@ -64,6 +70,12 @@ def main(program: str, arguments: list[str]) -> int:
     )
     say(f"wrote {options.folder} · next: scanweave evaluate {options.folder} --cohort {options.cohort}")
     return 0
+
+
+def _refuse_start(about: Entry) -> None:
+    if not hasattr(about.preset(about.presets[0]), "start"):
+        others = [name for name, other in systems().items() if hasattr(other.preset(other.presets[0]), "start")]
+        raise ScanweaveError("--from", f"{about.name} begins at random only", f"These take it: {', '.join(others)}")
 
 
 def _reason(about: Entry, preset: str) -> str:

@@ -6,19 +6,50 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scanweave.errors import ScanweaveError
 
 M = TypeVar("M", bound=BaseModel)
 
 
+def _apart(names: Any) -> Any:
+    """Names in one word, `t1,flair`, or a single one as a command line gives them."""
+    if isinstance(names, str):
+        return tuple(name.strip() for name in names.split(",") if name.strip())
+    return (str(names),) if isinstance(names, int | float) else names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_apart)]
+"""Names of scans or labels: several, one, or one word of several."""
+
+
 class Settings(BaseModel):
     """A group of settings: data only, frozen; a field that is not there is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StartSettings(Settings):
+    """What a network begins from; one meaning in every system that has it."""
+
+    source: str = Field(
+        "", description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); empty: at random."
+    )
+    prefix: str = Field(
+        "encoder.", description="Beginning of the encoder's names in the file; empty where it holds an encoder alone."
+    )
+    partial: bool = Field(False, description="Whether less than 80 % of the encoder may be found there.")
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, source: str) -> str:
+        """A run goes on from another working folder too."""
+        if not source or source.startswith("builtin:"):
+            return source
+        return str(Path(source).absolute())
 
 
 class TrainingSettings(Settings):

@@ -135,6 +135,20 @@ _ENTRIES = (
         presets=("small", "nnunet"),
     ),
     Entry(
+        name="classify",
+        title="Classify",
+        wing="everyday",
+        question="Which class, or which findings, do these films or volumes show, whichever of the scans are there?",
+        paper="Rajpurkar et al., CheXNet: radiologist-level pneumonia detection on chest X-rays with deep learning, "
+        "2017; He et al., Deep residual learning for image recognition, CVPR 2016",
+        arxiv="1711.05225",
+        class_name="Classify",
+        plan_class="scanweave.systems.classify.planning:ClassifyPlan",
+        verbs=("fit", "predict", "evaluate", "explain", "report"),
+        presets=("small", "chexnet"),
+        plan_file="question.json",
+    ),
+    Entry(
         name="adamedgraph",
         title="AdaMedGraph",
         wing="diagnosis",

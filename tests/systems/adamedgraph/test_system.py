@@ -11,6 +11,7 @@ from scanweave import api
 from scanweave.cli.main import main
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.measures.outcomes import class_table, measure_classes
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.tables.schema import parse_columns
@@ -101,10 +102,10 @@ def test_answers_are_set_against_the_class_shares(whole, monkeypatch):
     prior, sets = np.full((80, 2), 0.5), np.ones((80, 2), dtype=bool)
     patients = [f"p{number}" for number in range(80)]
     sure = np.where(np.eye(2)[classes] > 0, 0.9, 0.1)
-    known = evaluation.measured(classes, sure, sets, prior, patients)
+    known = measure_classes(classes, sure, patients, evaluation.MEASURES, [sets, prior])
     assert known[evaluation.GAIN].value == pytest.approx(np.log(0.9 / 0.5))
     guessed = np.random.default_rng(0).dirichlet([3, 3], 80)
-    assert not evaluation.measured(classes, guessed, sets, prior, patients)[evaluation.GAIN].low > 0
+    assert not measure_classes(classes, guessed, patients, evaluation.MEASURES, [sets, prior])[evaluation.GAIN].low > 0
     assert whole[1].class_shares().sum() == pytest.approx(1)
 
 
@@ -354,7 +355,7 @@ def test_each_class_is_measured_against_the_others():
     shares = np.random.default_rng(0).dirichlet([1, 1, 1], 60) + 0.4 * np.eye(3)[classes]
     shares /= shares.sum(1, keepdims=True)
     sets, names = shares > 0.3, ("a", "b", "c")
-    found = evaluation.by_class(classes, shares, sets, names, [f"p{i}" for i in range(60)]).set_index("class")
+    found = class_table(classes, shares, names, [f"p{i}" for i in range(60)], sets).set_index("class")
     assert found.loc["b", "coverage"] == sets[20:40, 1].mean()
     called = shares.argmax(1)
     assert found.loc["b", "sensitivity"] == (called[20:40] == 1).mean()
@@ -362,7 +363,7 @@ def test_each_class_is_measured_against_the_others():
     beaten = (shares[20:40, 1][:, None] > np.delete(shares[:, 1], np.arange(20, 40))).mean()
     assert found.loc["b", "AUROC"] == pytest.approx(beaten)
     assert (found["AUROC low"] < found["AUROC"]).all()
-    twice = evaluation.by_class(classes, shares, sets, names, [f"p{i // 2}" for i in range(60)]).set_index("class")
+    twice = class_table(classes, shares, names, [f"p{i // 2}" for i in range(60)], sets).set_index("class")
     assert twice.loc["b", "sensitivity"] == pytest.approx(found.loc["b", "sensitivity"])
 
 

@@ -90,11 +90,12 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
     native = reference_grid(study, plan.settings.reference)
     working = _working(native, plan)
     raw = {name: _covering(study, name, working) for name in sorted(study.scans)}
-    shown = np.zeros(working.shape, dtype=bool)
-    for volume in raw.values():
-        shown |= foreground(volume)
-    everything = tuple(slice(0, size) for size in working.shape)
-    box = bounding_box(shown, plan.settings.margin) if plan.settings.crop else everything
+    box = tuple(slice(0, size) for size in working.shape)
+    if plan.settings.crop:
+        shown = np.zeros(working.shape, dtype=bool)
+        for volume in raw.values():
+            shown |= foreground(volume)
+        box = bounding_box(shown, plan.settings.margin)
     scales = {
         name: intensity_scale(volume, plan.settings)
         for name, volume in raw.items()

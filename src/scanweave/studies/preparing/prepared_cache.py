@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json
+from scanweave.files import atomic_folder, json_text, make_folder, read_json, sweep
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.preparing.plan import Plan
@@ -141,7 +141,7 @@ def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedSt
 def _write(folder: Path, prepared: PreparedStudy, cubes: bool) -> None:
     """Write one prepared study, whole or not at all, unless another fit has just done so."""
     try:
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, lasting=False) as temporary:
             masks = {f"{MASK}{name}": labels for name, labels in prepared.masks.items()}
             arrays: dict[str, NDArray[Any]] = {**prepared.volumes, **masks}
             for name, volume in arrays.items():
@@ -153,7 +153,8 @@ def _write(folder: Path, prepared: PreparedStudy, cubes: bool) -> None:
                 except RuntimeError as error:  # how blosc2 says that the disk is full
                     raise OSError(errno.EIO, str(error), file) from error
             about = {"frame": prepared.frame.to_json(), "names": sorted(prepared.volumes)}
-            write_json(temporary / ABOUT, {**about, **({"masks": sorted(prepared.masks)} if masks else {})})
+            text = json_text({**about, **({"masks": sorted(prepared.masks)} if masks else {})})
+            (temporary / ABOUT).write_text(text, encoding="utf-8")  # as whole as the folder
     except ScanweaveError:
         if not (folder / ABOUT).is_file():
             raise

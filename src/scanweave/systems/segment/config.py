@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from scanweave.augment.settings import AugmentationSettings
-from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.engine.settings import Names, Settings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -57,7 +57,7 @@ class SegmentConfig(Settings):
     """Every setting; the values of the preset `nnunet` unless given."""
 
     preset: str = Field("nnunet", description="Name of these values, kept for the record.")
-    scans: tuple[str, ...] = Field((), description="Scans to read; none named: all that the cohort has.")
+    scans: Names = Field((), description="Scans to read; none named: all that the cohort has.")
     mask: str = Field("", description="Label map to learn; may be left out where the cohort has one.")
     network: NetworkSettings = NetworkSettings()
     sampling: SamplingSettings = SamplingSettings()

@@ -1,0 +1,125 @@
+"""Every setting of Classify, and its presets. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from scanweave.engine.settings import Names, Settings, StartSettings, TrainingSettings
+from scanweave.framework.options import VerbOptions
+from scanweave.studies.preparing.settings import PreparationSettings
+
+
+class NetworkSettings(Settings):
+    """What the network is; what is left open is planned from the training studies."""
+
+    encoder: str = Field(
+        "resnet18", description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films."
+    )
+    width: float = Field(1.0, gt=0, description="Factor on the channels of a resnet.")
+    small_images: bool | None = Field(
+        None, description="Whether a resnet begins without strides; None: where no edge of its input exceeds 64 voxels."
+    )
+    size: tuple[PositiveInt, ...] | None = Field(
+        None, description="Input of the network along (Z,) Y, X [voxels]; None: planned from the median study."
+    )
+    most_pixels: PositiveInt = Field(224**2, description="Most pixels of a planned film; 224² as ImageNet's networks.")
+    most_voxels: PositiveInt = Field(96**3, description="Most voxels of a planned volume.")
+    pooling: Literal["mean", "max", "both"] = Field("mean", description="How the last feature is pooled over voxels.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Rate at which pooled features are dropped in training.")
+
+
+class LossSettings(Settings):
+    """What is made small."""
+
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: every class, or both sides of a finding, weigh the same in sum."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the truth that is spread over all classes.")
+
+
+class SamplingSettings(Settings):
+    """What a training sample shows."""
+
+    crop: float = Field(
+        1.0, gt=0, le=1, description="Share of each axis that a sample shows, at random; 0.875 is usual on ImageNet."
+    )
+    augment: bool = Field(True, description="Vary samples: films as FILM says, volumes as nnU-Net does.")
+    mirror: bool = Field(True, description="Mirror samples; off where the side is a finding, as in situs inversus.")
+    drop_scans: float = Field(
+        0.0, ge=0, lt=1, description="Share of samples that lose scans at random, so that studies without them do well."
+    )
+
+
+class ClassifyConfig(Settings):
+    """Every setting; the values of the preset `chexnet` unless given."""
+
+    preset: str = Field("chexnet", description="Name of these values, kept for the record.")
+    scans: Names = Field((), description="Scans to read; none named: all that the cohort has.")
+    labels: Names = Field(
+        (), description="One label of classes, or several findings; may be left out where the cohort has one label."
+    )
+    uncertain: Literal["ignore", "negative", "positive"] = Field(
+        "ignore", description="What an uncertain finding (-1) counts as: U-Ignore, U-Zeroes or U-Ones of CheXpert."
+    )
+    start: StartSettings = StartSettings()
+    network: NetworkSettings = NetworkSettings(encoder="densenet121", size=None)
+    loss: LossSettings = LossSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    preparation: PreparationSettings = PreparationSettings(crop=False, orientation="LPS")
+    training: TrainingSettings = TrainingSettings(
+        steps=60_000,
+        batch_size=16,
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="cosine",
+        validate_every=2_000,
+        checkpoint_every=1_000,
+    )
+
+
+CHEXNET = ClassifyConfig()
+
+SMALL = ClassifyConfig(
+    preset="small",
+    network=NetworkSettings(encoder="resnet18", width=0.5, most_pixels=128**2, most_voxels=48**3),
+    training=TrainingSettings(
+        steps=1_500,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=5e-2,
+        decay_norms_and_biases=False,
+        schedule="cosine",
+        warm_up=100,
+        clip_norm=1.0,
+        ema_decay=0.99,
+        validate_every=150,
+        checkpoint_every=300,
+    ),
+)
+
+PRESETS = {"small": SMALL, "chexnet": CHEXNET}
+
+
+class EvaluateOptions(VerbOptions):
+    """Options of `evaluate`."""
+
+    seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
+    repeats: int = Field(500, ge=100, description="Resamples of patients.")
+
+
+class ExplainOptions(VerbOptions):
+    """Options of `explain`."""
+
+    method: Literal["gradcam", "occlusion"] = Field(
+        "gradcam", description="gradcam: gradients at the last feature; occlusion: what hiding a part takes away."
+    )
+    of: str = Field("", description="Class or finding to explain; not given: the one that is most probable.")
+    maps: int = Field(8, ge=1, description="Studies to explain at most, the surest of each class or finding first.")
+    window: int = Field(8, ge=2, description="Edges of the hidden part are so many times shorter than the input's.")
+
+
+OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions, "explain": ExplainOptions}
+"""Options of each verb that has some."""

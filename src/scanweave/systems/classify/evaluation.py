@@ -1,0 +1,193 @@
+"""How well classes or findings are told, beside what one says without any image; intervals by patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.framework.trial import Trial
+from scanweave.measures.bootstrap import Interval
+from scanweave.measures.calibration import calibration_error
+from scanweave.measures.classification import brier
+from scanweave.measures.confusion import BINARY_CALLS, CALLS, confusion_counts
+from scanweave.measures.outcomes import class_table, measure_mean_auroc, measure_scores, measure_told
+from scanweave.report.saving import save_table
+from scanweave.systems.classify.config import EvaluateOptions
+from scanweave.systems.classify.fitted import DIGITS, FittedClassify
+from scanweave.systems.classify.task import binary_truths
+from scanweave.wording import count
+
+PREDICTIONS, CLASSES, CONFUSION = "predictions.csv", "classes.csv", "confusion.csv"
+ALL = "mean of the findings"
+CALIBRATION = "calibration error"
+AT_POINT = "at the operating point"
+
+
+class Tried(NamedTuple):
+    """Studies of which something is known, and what is predicted of them.
+
+    Attributes:
+        studies: Their names.
+        patients: Whose they are.
+        answers: Class numbers `(N, 1)` or findings `(N, K)`, NaN where not known.
+        shares: Probabilities `(N, K)`.
+    """
+
+    studies: list[str]
+    patients: list[str]
+    answers: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+def evaluate(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+    """Measure what is predicted, into `predictions.csv`, `classes.csv`, `confusion.csv` and the summary.
+
+    Args:
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: Of the resampling.
+
+    Returns:
+        One row an outcome and measure: value, low, high, patients, studies, and what the shares of the training studies
+        reach as control.
+
+    Raises:
+        ScanweaveError: No study has a label of the run, or one has a class that the run does not know.
+    """
+    tried = _tried(fitted, trial)
+    plan, classes = fitted.plan, fitted.plan.kind == "classes"
+    rows = [*(_of_classes if classes else _of_findings)(fitted, tried, options)]
+    summary = pd.DataFrame(rows)
+    save_table(_predictions(fitted, tried), trial.folder / PREDICTIONS)
+    if classes:
+        truth = tried.answers[:, 0].astype(int)
+        save_table(class_table(truth, tried.shares, plan.outputs, tried.patients), trial.folder / CLASSES)
+        counts = confusion_counts(truth, tried.shares.argmax(1), len(plan.outputs))
+        mixed = pd.DataFrame(counts, columns=[f"called {name}" for name in plan.outputs])
+        save_table(mixed.assign(truth=plan.outputs).set_index("truth").reset_index(), trial.folder / CONFUSION)
+    trial.conclude(summary, kind=plan.kind, points={name: point.threshold for name, point in fitted.points.items()})
+    for row in rows:
+        trial.say(_in_words(row))
+    return summary
+
+
+def _tried(fitted: FittedClassify, trial: Trial) -> Tried:
+    question, frame = fitted.plan.question, trial.cohort.frame
+    absent = [name for name in question.labels if f"label:{name}" not in frame]
+    if len(absent) == len(question.labels):
+        raise ScanweaveError(trial.cohort.folder, f"has no label '{absent[0]}'", "Predict it instead")
+    frame = frame.assign(**{f"label:{name}": None for name in absent})
+    answers = dict(zip(trial.cohort.studies, question.answers(frame), strict=True))
+
+    def told(study: Any) -> tuple[str, NDArray[np.float64]]:
+        if np.isnan(answers[study.id]).all():
+            raise ScanweaveError(study.id, "no label of the run is known", "Predict it instead")
+        return study.patient, fitted.probabilities(study)
+
+    found = dict(trial.each(told))
+    return Tried(
+        list(found),
+        [patient for patient, _ in found.values()],
+        np.stack([answers[name] for name in found]),
+        np.stack([shares for _, shares in found.values()]),
+    )
+
+
+def _of_classes(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
+    plan, truth = fitted.plan, tried.answers[:, 0].astype(int)
+    settings = options.model_dump()
+    found = measure_told(truth, tried.shares, tried.patients, **settings)
+    found[CALIBRATION] = _alone(calibration_error(truth, tried.shares), tried.patients)
+    yield from _rows(plan.labels[0], found, class_controls(truth, plan.shares), len(truth))
+    for name, point in fitted.points.items():
+        number = plan.outputs.index(name)
+        positive, called = truth == number, point.call(tried.shares[:, number])
+        of = measure_scores(positive, tried.shares[:, number], tried.patients, called, **settings)
+        told = {measure: of[measure] for measure in ("AUPRC", *BINARY_CALLS) if measure in of}
+        controls = {"AUPRC": float(positive.mean())}
+        yield from _rows(f"{plan.labels[0]}: {name}", told, controls, len(truth), point.threshold)
+
+
+def _of_findings(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
+    plan, settings = fitted.plan, options.model_dump()
+    mean = measure_mean_auroc(tried.answers, tried.shares, tried.patients, **settings)
+    if mean is not None:
+        yield from _rows(ALL, {"AUROC": mean}, {"AUROC": 0.5}, len(tried.studies))
+    for number, truth in enumerate(binary_truths(tried.answers, plan)):
+        known = ~np.isnan(truth)
+        positive, shares = truth[known] > 0, tried.shares[known, number]
+        if positive.all() or not positive.any():
+            continue
+        point = fitted.points[plan.outputs[number]]
+        patients = [patient for patient, there in zip(tried.patients, known, strict=True) if there]
+        found = measure_scores(positive, shares, patients, point.call(shares), **settings)
+        found[CALIBRATION] = _alone(calibration_error(positive.astype(int), shares), patients)
+        share = plan.shares[number]
+        told = class_controls(positive.astype(int), (1 - share, share))
+        controls = {name: told[name] for name in ("AUROC", "log loss", "Brier score")}
+        controls["AUPRC"] = float(positive.mean())
+        yield from _rows(plan.outputs[number], found, controls, len(positive), point.threshold)
+
+
+def _rows(
+    outcome: str,
+    found: dict[str, Interval],
+    controls: dict[str, float],
+    studies: int,
+    threshold: float = float("nan"),
+) -> Iterator[dict[str, Any]]:
+    for measure, one in found.items():
+        called = measure in BINARY_CALLS and not np.isnan(threshold)
+        yield {
+            "outcome": outcome,
+            "measure": f"{measure} {AT_POINT}" if called else measure,
+            "value": one.value,
+            "low": one.low,
+            "high": one.high,
+            "patients": one.n,
+            "studies": studies,
+            "control": controls.get(measure, float("nan")),
+        }
+
+
+def _alone(value: float, patients: list[str]) -> Interval:
+    """A figure that must not be resampled."""
+    return Interval(value, float("nan"), float("nan"), len(set(patients)))
+
+
+def class_controls(truth: NDArray[np.int64], shares: Sequence[float]) -> dict[str, float]:
+    """Return what the class shares of the training studies reach, which are the same for every study.
+
+    Args:
+        truth: Classes `(N,)`.
+        shares: Of each class, at least 0.
+    """
+    chance, counts = np.array(shares), confusion_counts(truth, np.full(len(truth), np.argmax(shares)), len(shares))
+    calls = {name: float(measure(counts.astype(float))) for name, measure in CALLS.items()}
+    known = chance[truth].min() > 0  # a log loss of what was never seen has no end
+    losses = {"log loss": float(-np.log(chance[truth]).mean())} if known else {}
+    return {"AUROC": 0.5, **calls, **losses, "Brier score": brier(truth, np.tile(chance, (len(truth), 1)))}
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    control = "" if np.isnan(row["control"]) else f"; class shares alone {row['control']:.3f}"
+    number = count(row["patients"], "patient")
+    return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
+
+
+def _predictions(fitted: FittedClassify, tried: Tried) -> pd.DataFrame:
+    plan = fitted.plan
+    columns: dict[str, Any] = {"study": tried.studies, "patient": tried.patients}
+    if plan.kind == "classes":
+        names = np.array(plan.outputs, dtype=object)
+        columns |= {"truth": names[tried.answers[:, 0].astype(int)], "predicted": names[tried.shares.argmax(1)]}
+    else:
+        columns |= {f"truth {name}": tried.answers[:, number] for number, name in enumerate(plan.outputs)}
+    shares = tried.shares.round(DIGITS).T
+    return pd.DataFrame(columns | {f"probability_{n}": row for n, row in zip(plan.outputs, shares, strict=True)})

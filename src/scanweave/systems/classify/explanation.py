@@ -1,0 +1,219 @@
+"""Where the network looked: Grad-CAM (Selvaraju et al. 2017) or occlusion, as maps on the native grid and pictures.
+
+captum's Grad-CAM; MONAI's comes out inverted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from captum.attr import LayerGradCam, Occlusion
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import write_json
+from scanweave.framework.trial import Trial
+from scanweave.nets.classification_network import ClassificationNetwork
+from scanweave.nets.present_stem import present_only
+from scanweave.report.attention import attention_overlay
+from scanweave.report.saving import save_figure, save_table
+from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.preparing.preparation import Frame, to_native
+from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
+from scanweave.systems.classify.config import ExplainOptions
+from scanweave.systems.classify.fitted import FittedClassify
+from scanweave.systems.classify.samples import plane_order
+from scanweave.wording import nearest
+
+FILE, TABLE = "explanation.json", "explanation.csv"
+ADVICE = "Explain again"
+METHODS = {"gradcam": "Grad-CAM", "occlusion": "occlusion"}
+STRIDE_SHARE = 0.5
+"""Of the window: how far it moves between two trials of an occlusion."""
+Method = Literal["gradcam", "occlusion"]
+
+
+class _Tapped(nn.Module):
+    """A classification network whose last feature has a module of its own, for hooks.
+
+    Of classes, which exclude each other, the logits are centred: their mean says nothing, and without this a class that
+    wins because the others lose has an empty map.
+    """
+
+    def __init__(self, network: ClassificationNetwork, exclusive: bool) -> None:
+        super().__init__()
+        self.network, self.tap, self.exclusive = network, nn.Identity(), exclusive
+
+    def forward(self, image: Tensor, present: Tensor) -> Tensor:
+        feature = self.tap(self.network.encoder(present_only(image, present))[-1])
+        made: Tensor = self.network.head(feature)
+        return made - made.mean(dim=1, keepdim=True) if self.exclusive else made
+
+
+class Explained(NamedTuple):
+    """A map of one study.
+
+    Attributes:
+        study: The study.
+        shares: Probability of each class or finding.
+        of: Which of them the map is of.
+        anatomy: A scan that the network saw, on its own grid.
+        map: What speaks for it, on the native grid, at least 0.
+    """
+
+    study: Study
+    shares: NDArray[np.float64]
+    of: str
+    anatomy: Scan
+    map: Scan
+
+
+def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
+    """Write a map and a picture of studies, the surest of each class or finding first.
+
+    Args:
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: Method, what is explained, of how many.
+
+    Returns:
+        One row a study, as in `explanation.csv`.
+
+    Raises:
+        ScanweaveError: There is no such class or finding, or no study could be explained.
+    """
+    outputs = fitted.plan.outputs
+    if options.of and options.of not in outputs:
+        raise ScanweaveError("of", f"the run does not tell '{options.of}'", nearest(options.of, outputs))
+    told = dict(trial.each(fitted.probabilities))
+    chosen = _surest(told, options, outputs)
+    rows = []
+    for name, number in chosen.items():
+        made = explained(fitted, trial.cohort[name], number, options)
+        rows.append(_written(made, trial, options, told[name][number]))
+        trial.say(f"{name}: {METHODS[options.method]} of {outputs[number]}, probability {told[name][number]:.2f}")
+    table = pd.DataFrame(rows)
+    save_table(table, trial.folder / TABLE)
+    about = {**trial.about, "left_out": trial.left_out, "method": options.method}
+    write_json(trial.folder / FILE, {"format": 1, "about": about, "rows": rows})
+    trial.note()
+    return table
+
+
+def explained(fitted: FittedClassify, study: Study, number: int, options: ExplainOptions) -> Explained:
+    """Return the map of class or finding `number` of a study."""
+    prepared = fitted.prepared(study)
+    image, present = fitted.classifier.input(prepared.volumes)
+    exclusive = fitted.plan.kind == "classes"
+    shown = attribution(fitted.classifier.network, image, present, number, options, exclusive)
+    name = next(name for name in fitted.plan.scans if name in prepared.volumes)
+    native = _native(shown, prepared.frame, fitted, fitted.config.sampling.crop)
+    shares = fitted.classifier.probabilities([prepared.volumes])[0]
+    return Explained(
+        study, shares, fitted.plan.outputs[number], study.scans[name], Scan.of(native, prepared.frame.native.affine)
+    )
+
+
+def attribution(
+    network: ClassificationNetwork,
+    image: Tensor,
+    present: Tensor,
+    number: int,
+    options: ExplainOptions,
+    exclusive: bool = False,
+) -> Tensor:
+    """Return what speaks for an output `([Z,] Y, X)`, at least 0, of the size of the network's input.
+
+    Args:
+        network: In evaluation mode.
+        image: `(1, C, [Z,] Y, X)`.
+        present: Which channels are there `(1, C)`.
+        number: Of the output.
+        options: Method and window.
+        exclusive: Whether the outputs are classes, of which one is true, rather than findings.
+    """
+    tapped = _Tapped(network, exclusive).eval()
+    if options.method == "gradcam":
+        made = LayerGradCam(tapped, tapped.tap).attribute(
+            image, target=number, additional_forward_args=(present,), relu_attributions=True
+        )
+        mode = "bilinear" if image.ndim == 4 else "trilinear"
+        whole = F.interpolate(made.detach(), size=image.shape[2:], mode=mode, align_corners=False)
+        return whole[0, 0].cpu()
+    window = [max(1, edge // options.window) for edge in image.shape[2:]]
+    strides = [max(1, round(edge * STRIDE_SHARE)) for edge in window]
+    with torch.no_grad():
+        made = Occlusion(tapped).attribute(
+            image,
+            sliding_window_shapes=(image.shape[1], *window),
+            strides=(image.shape[1], *strides),
+            target=number,
+            additional_forward_args=(present,),
+            perturbations_per_eval=8,
+        )
+    return made[0].sum(dim=0).clamp(min=0).cpu()
+
+
+def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) -> NDArray[np.float32]:
+    """The map on the native grid; 0 where the network did not look."""
+    plan = fitted.plan
+    axes = plane_order(plan)
+    whole = [round(edge / crop) for edge in plan.size]
+    middle = torch.zeros(whole)
+    start = [(a - b) // 2 for a, b in zip(whole, shown.shape, strict=True)]
+    middle[tuple(slice(a, a + n) for a, n in zip(start, shown.shape, strict=True))] = shown
+    mode = "bilinear" if plan.dimensions == 2 else "trilinear"
+    sizes = [frame.shape[axis] for axis in axes]
+    grown = F.interpolate(middle[None, None], size=sizes, mode=mode, align_corners=False)[0, 0].numpy().T
+    prepared = grown if plan.thin is None else np.expand_dims(grown, plan.thin)
+    full = np.zeros(frame.working.shape, np.float32)
+    full[tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))] = prepared
+    return np.maximum(to_native(full, frame, fitted.preparation), 0)
+
+
+def _surest(
+    told: Mapping[str, NDArray[np.float64]], options: ExplainOptions, outputs: tuple[str, ...]
+) -> dict[str, int]:
+    """Which output of which study is explained: in turn the study that is surest of each."""
+    if options.of:
+        number = outputs.index(options.of)
+        best = sorted(told, key=lambda name: -told[name][number])
+        return dict.fromkeys(best[: options.maps], number)
+    names = np.array(list(told), dtype=object)
+    queues = {k: names[np.argsort(-np.stack([*told.values()])[:, k], kind="stable")] for k in range(len(outputs))}
+    chosen: dict[str, int] = {}
+    while len(chosen) < min(options.maps, len(told)):
+        for number, queue in queues.items():
+            free = [name for name in queue if name not in chosen]
+            if free and len(chosen) < options.maps:
+                chosen[free[0]] = number
+    return chosen
+
+
+def _written(made: Explained, trial: Trial, options: ExplainOptions, share: float) -> dict[str, Any]:
+    name, folder = made.study.id, trial.folder / made.study.id
+    about = {"system": trial.run.record["system"], "method": options.method, "of": made.of, "study": name}
+    write_scan(folder / f"{name}_{options.method}.nii.gz", made.map, about)
+    figure = attention_overlay(
+        np.asarray(made.anatomy.data, dtype=np.float32),
+        np.asarray(made.map.data),
+        made.map.geometry.spacing,
+        f"{METHODS[options.method]} of {made.of}",
+    )
+    picture = f"{name}/{name}_{options.method}.png"
+    save_figure(figure, trial.folder / picture)
+    return {
+        "study": name,
+        "patient": made.study.patient,
+        "of": made.of,
+        "probability": round(float(share), 4),
+        "method": options.method,
+        "picture": picture,
+    }

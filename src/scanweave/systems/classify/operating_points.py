@@ -1,0 +1,65 @@
+"""Thresholds of a run, chosen on its validation studies and frozen: `operating_points.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import read_json, write_json
+from scanweave.measures.operating_points import OperatingPoint, choose_operating_point
+from scanweave.systems.classify.planning import ClassifyPlan
+from scanweave.systems.classify.task import binary_truths
+
+FILE = "operating_points.json"
+HALF = OperatingPoint(0.5, "one half, since no validation study decides", 0)
+_ADVICE = "Restore the file, or fit again"
+
+
+def choose_points(
+    plan: ClassifyPlan, answers: NDArray[np.float64], shares: NDArray[np.float64]
+) -> dict[str, OperatingPoint]:
+    """Return the threshold of the highest Youden index for each finding, or for the second of two classes.
+
+    Of more classes the most probable one is called, without thresholds.
+
+    Args:
+        plan: What the probabilities are of.
+        answers: What is known of the validation studies `(N, 1)` or `(N, K)`.
+        shares: Their probabilities `(N, K)`.
+    """
+    truths = binary_truths(answers, plan)
+    if plan.kind == "classes":
+        if len(plan.outputs) > 2:
+            return {}
+        return {plan.outputs[1]: _chosen(truths[1], shares[:, 1])}
+    return {name: _chosen(truths[k], shares[:, k]) for k, name in enumerate(plan.outputs)}
+
+
+def _chosen(truth: NDArray[np.float64], shares: NDArray[np.float64]) -> OperatingPoint:
+    known = ~np.isnan(truth)
+    if len(set(truth[known].tolist())) < 2:
+        return HALF
+    return choose_operating_point(truth[known] > 0, shares[known])
+
+
+def save_points(run: Path, points: Mapping[str, OperatingPoint]) -> None:
+    """Write operating points into a run."""
+    write_json(run / FILE, {name: asdict(point) for name, point in points.items()})
+
+
+def load_points(run: Path) -> dict[str, OperatingPoint]:
+    """Return the operating points of a run.
+
+    Raises:
+        ScanweaveError: The file is absent or damaged.
+    """
+    found = read_json(run / FILE, _ADVICE)
+    try:
+        return {str(name): OperatingPoint(float(p["threshold"]), p["rule"], p["rows"]) for name, p in found.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ScanweaveError(run / FILE, f"damaged ({error!r})", _ADVICE) from error

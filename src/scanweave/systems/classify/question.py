@@ -1,0 +1,126 @@
+"""What is asked of a cohort: one label of classes, or several findings at once; and the answers as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
+from scanweave.systems.classify.config import ClassifyConfig
+from scanweave.wording import nearest
+
+Kind = Literal["classes", "findings"]
+COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
+"""What an uncertain finding counts as, by the setting `uncertain`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is told apart.
+
+    Attributes:
+        kind: `classes`: one label, of which one class is true; `findings`: several labels, each 0 or 1 by itself.
+        labels: Their names.
+        outputs: Names of the classes, or of the findings: what the network has a number for.
+        uncertain: What an uncertain finding counts as.
+    """
+
+    kind: Kind
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...]
+    uncertain: str
+
+    def answers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Return what is known of each study of a manifest: `(N, 1)` class numbers or `(N, K)` 0 and 1; NaN is absent.
+
+        Raises:
+            ScanweaveError: A study has a class that is not among those of the question, or a finding another value.
+        """
+        if self.kind == "findings":
+            return findings_matrix(frame, self.labels, COUNTS_AS[self.uncertain])
+        texts = class_texts(frame, self.labels[0], self.uncertain)
+        numbers = {name: float(number) for number, name in enumerate(self.outputs)}
+        strange = sorted(set(texts.dropna()) - set(numbers))
+        if strange:
+            reason = f"has the class '{strange[0]}', which was not learnt"
+            raise ScanweaveError(f"label {self.labels[0]}", reason, f"Known are {', '.join(self.outputs)}")
+        return texts.map(numbers).to_numpy(dtype=float)[:, None]
+
+
+def ask(cohort: Cohort, training: Cohort, config: ClassifyConfig) -> Question:
+    """Settle what is asked; the classes are those of the training part.
+
+    Raises:
+        ScanweaveError: No label, an unknown one, one class only, a number, or several labels that are no findings.
+    """
+    labels = _labels(cohort, config)
+    if len(labels) > 1:
+        findings_matrix(cohort.frame, labels)
+        return Question("findings", labels, labels, config.uncertain)
+    summary = summarise_label(training.frame, labels[0])
+    if summary.kind not in ("binary", "classes"):
+        words = {"one class": "is the same in all training studies", "none": "is known of no training study"}
+        reason = words.get(summary.kind, "is a number, not a class")
+        raise ScanweaveError(f"label {labels[0]}", reason, "Name another by --labels, or split the cohort anew")
+    return Question("classes", labels, tuple(map(text_of, summary.classes)), config.uncertain)
+
+
+def class_texts(frame: pd.DataFrame, name: str, uncertain: str) -> pd.Series:
+    """Return a label as text, None where it is absent; of a finding (-1, 0, 1) the uncertain ones as they count."""
+    values = frame[f"label:{name}"].astype(object)
+    if is_finding(values):
+        values = pd.Series(findings_matrix(frame, [name], COUNTS_AS[uncertain])[:, 0], dtype=object)
+    return pd.Series([None if pd.isna(value) else text_of(value) for value in values], dtype=object)
+
+
+def text_of(value: Any) -> str:
+    """Return a class as text: 1.0 and True are 1."""
+    if isinstance(value, bool | np.bool_):
+        return str(int(value))
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
+    there = cohort.names("label")
+    for name in config.labels:
+        if name not in there:
+            raise ScanweaveError("labels", f"'{name}' is not in the cohort", nearest(name, there))
+    names = tuple(config.labels)
+    if not names and len(there) != 1:
+        words = "has no label" if not there else f"has several labels ({', '.join(there)})"
+        raise ScanweaveError(cohort.folder, words, "Name one, or several findings, by --labels")
+    return names or tuple(there)
+
+
+def known_rows(answers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which studies have any answer."""
+    return np.asarray(~np.isnan(answers).all(axis=1))
+
+
+def shares_of(answers: NDArray[np.float64], question: Question) -> tuple[float, ...]:
+    """Return the share of each class, or how often each finding is there where it is known."""
+    if question.kind == "findings":
+        known = ~np.isnan(answers)
+        return tuple((np.nansum(answers, axis=0) / np.maximum(known.sum(axis=0), 1)).tolist())
+    counts = np.bincount(answers[known_rows(answers), 0].astype(int), minlength=len(question.outputs))
+    return tuple((counts / counts.sum()).tolist())
+
+
+def counted(answers: NDArray[np.float64], question: Question) -> str:
+    """Return how many studies have what, in words."""
+    if question.kind == "findings":
+        return " · ".join(
+            f"{name} {int(np.nansum(row))} of {int((~np.isnan(row)).sum())}"
+            for name, row in zip(question.outputs, answers.T, strict=True)
+        )
+    counts: Sequence[int] = np.bincount(
+        answers[known_rows(answers), 0].astype(int), minlength=len(question.outputs)
+    ).tolist()
+    return " · ".join(f"{name} {number}" for name, number in zip(question.outputs, counts, strict=True))

@@ -1,0 +1,162 @@
+"""Classify as a user meets it: fit, predict, evaluate, explain, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.run import Run
+from scanweave.engine.start_weights import begin_from
+from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import CohortFit, ensure_splits
+from scanweave.framework.run_page import RunPage
+from scanweave.framework.scan_preparation import PreparedParts, prepare_parts
+from scanweave.framework.system import Material, System
+from scanweave.framework.trial import Trial
+from scanweave.nets.sizes import parameter_count
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.classify import evaluation, explanation, operating_points, report
+from scanweave.systems.classify.config import OPTIONS, ClassifyConfig, EvaluateOptions, ExplainOptions
+from scanweave.systems.classify.fitted import FittedClassify
+from scanweave.systems.classify.inference import Classifier
+from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input
+from scanweave.systems.classify.question import Question, ask, counted, known_rows, shares_of
+from scanweave.systems.classify.task import ClassifyTask
+from scanweave.wording import count, nearest, studies
+
+Say = Callable[[str], None]
+Known = tuple[list[CachedStudy], NDArray[np.float64]]
+
+
+class Classify(FittedClassify, System[ClassifyConfig]):
+    """A fitted Classify with its verbs."""
+
+    name: ClassVar[str] = "classify"
+    options = OPTIONS
+
+    @classmethod
+    def material(cls, cohort: Cohort, config: ClassifyConfig, fold: int, say: Say) -> Material:
+        """Choose the studies with any of the scans of which any of the labels is known."""
+        ensure_splits(cohort, say)
+        scans = [f"scan:{name}" for name in _scans(cohort, config)]
+        question = ask(cohort, cohort.part("train", fold), config)
+        labelled = cohort.frame[[f"label:{name}" for name in question.labels]].notna().any(axis=1)
+        holding = cohort.where(cohort.frame[scans].notna().any(axis=1) & labelled)
+        if len(holding) < len(cohort):
+            say(f"left out: {studies(len(cohort) - len(holding))} without any scan, or of which no label is known")
+        return Material(holding, scans)
+
+    @classmethod
+    def learn(cls, fit: CohortFit[ClassifyConfig]) -> None:
+        """Learn to tell classes or findings."""
+        config, scans = fit.config, _scans(fit.cohort, fit.config)
+        accelerator = open_accelerator(config.training)
+        with accelerator.main_process_first():
+            question = ask(fit.cohort, fit.cohort.part("train", fit.fold), config)
+            parts = prepare_parts(fit, fit.sound(), scans, config.preparation, config.training.seed, standard=True)
+            training, validation = (_known(part, fit.cohort, question) for part in (parts.training, parts.validation))
+            if not training[0]:
+                raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
+            plan = _plan(fit, parts, question, training, scans)
+            fit.note_cohort(scans)
+        task = ClassifyTask(config, plan, training, validation)
+        if config.start.source:
+            begin_from(
+                fit.run,
+                task.network,
+                config.start.source,
+                fit.say,
+                parts=["encoder"],
+                rename={config.start.prefix: "encoder."},
+                allow_partial=config.start.partial,
+            )
+        fit.say(f"network: {parameter_count(task.network) / 1e6:.2f} million parameters, preset {config.preset}")
+        train(task, config.training, fit.run)
+        with accelerator.main_process_first():
+            _freeze_points(fit, task, plan, validation)
+
+    @classmethod
+    def is_done(cls, run: Run) -> bool:
+        """Tell whether the network is trained and its operating points are chosen."""
+        return run.finished and (run.folder / operating_points.FILE).is_file()
+
+    def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+        """Compare what is predicted with what is known; see `evaluation.evaluate`."""
+        return evaluation.evaluate(self, trial, options)
+
+    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
+        """Map where the network looked; see `explanation.explain`."""
+        return explanation.explain(self, trial, options)
+
+    def write_page(self, page: RunPage, path: str | Path | None) -> Path:
+        """Write the page of the run; see `report.write`."""
+        return report.write(self, page, path)
+
+
+def _scans(cohort: Cohort, config: ClassifyConfig) -> list[str]:
+    there = cohort.names()
+    for name in config.scans:
+        if name not in there:
+            raise ScanweaveError("scans", f"'{name}' is not in the cohort", nearest(name, there))
+    names = list(config.scans) or there
+    if not names:
+        raise ScanweaveError(cohort.folder, "has no scan", "Import images with labels")
+    return names
+
+
+def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> Known:
+    """The prepared studies of which an answer is known, and the answers."""
+    rows = cohort.frame.set_index("study").loc[[study.id for study in part]]
+    answers = question.answers(rows)
+    there = known_rows(answers)
+    return [study for study, known in zip(part, there, strict=True) if known], answers[there]
+
+
+def _plan(
+    fit: CohortFit[ClassifyConfig], parts: PreparedParts, question: Question, training: Known, scans: Sequence[str]
+) -> ClassifyPlan:
+    """The question and the input of the run: read if they are there, else settled by the training studies."""
+    path = fit.run.folder / FILE
+    if path.exists():
+        return ClassifyPlan.load(path)
+    chosen = training[0]
+    spacing = parts.plan.spacing or chosen[0].frame.working.spacing
+    shape = plan_input([study.shape for study in chosen], spacing, fit.config.network)
+    what = "label" if question.kind == "classes" else "findings"
+    asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(training[1], question)}"
+    plan = ClassifyPlan(
+        kind=question.kind,
+        labels=question.labels,
+        outputs=question.outputs,
+        uncertain=question.uncertain,
+        shares=shares_of(training[1], question),
+        scans=tuple(scans),
+        **{**shape._asdict(), "reasons": (asked, *shape.reasons)},
+    )
+    for reason in plan.reasons:
+        fit.say(reason)
+    if fit.run.main:
+        plan.save(path)
+    return plan
+
+
+def _freeze_points(fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: ClassifyPlan, validation: Known) -> None:
+    """Choose the operating points by the weights that were kept, on validation studies."""
+    if (fit.run.folder / operating_points.FILE).exists() or not fit.run.main:
+        return
+    network = with_weights(task.network.cpu(), fit.run.weights)
+    volumes = ({name: study.volume(name)[:] for name in study.names} for study in validation[0])
+    shares = Classifier(network, plan, fit.config.sampling.crop).probabilities(volumes)
+    points = operating_points.choose_points(plan, validation[1], shares)
+    for name, point in points.items():
+        on = count(point.rows, "validation study", "validation studies")
+        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
+    operating_points.save_points(fit.run.folder, points)

@@ -1,0 +1,98 @@
+"""What Classify hands to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import default_collate
+
+from scanweave.measures.classification import auroc
+from scanweave.nets.classification_network import ClassificationNetwork
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.classify.config import ClassifyConfig
+from scanweave.systems.classify.inference import Classifier
+from scanweave.systems.classify.network import make_network
+from scanweave.systems.classify.objective import ClassifyObjective
+from scanweave.systems.classify.planning import ClassifyPlan
+from scanweave.systems.classify.samples import StudySamples
+
+LEAST_PROBABILITY = 1e-7
+"""Of what is true, in the log loss of a validation."""
+
+
+class ClassifyTask:
+    """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
+
+    Args:
+        config: All settings.
+        plan: The question and the input.
+        training: Prepared training studies, and what is known of them.
+        validation: Likewise; may be none.
+    """
+
+    monitor = "auroc"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        config: ClassifyConfig,
+        plan: ClassifyPlan,
+        training: tuple[Sequence[CachedStudy], NDArray[np.float64]],
+        validation: tuple[Sequence[CachedStudy], NDArray[np.float64]],
+    ) -> None:
+        self.plan, self.config, self.validation = plan, config, validation
+        self.network = make_network(plan, config.network, config.training.seed)
+        self.objective = ClassifyObjective(self.network, plan.kind, plan.shares, config.loss)
+        self.samples = StudySamples(*training, plan, config.sampling, config.training.seed)
+        if not any(len(set(known.tolist())) > 1 for known in binary_truths(validation[1], plan)):
+            self.monitor, self.higher_is_better = "log loss", False  # there is no AUROC of one class
+
+    @staticmethod
+    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Join samples to a batch with a leading axis B."""
+        return default_collate(samples)
+
+    def validate(self, network: nn.Module) -> dict[str, float] | None:
+        """Return log loss and mean AUROC, of each class against the others or of each finding."""
+        studies, answers = self.validation
+        if not studies:
+            return None
+        if not isinstance(network, ClassificationNetwork):
+            raise TypeError(f"a ClassificationNetwork is validated, not a {type(network).__name__}")
+        shares = Classifier(network, self.plan, self.config.sampling.crop).probabilities(
+            {name: study.volume(name)[:] for name in study.names} for study in studies
+        )
+        return validated(answers, shares, self.plan)
+
+
+def validated(answers: NDArray[np.float64], shares: NDArray[np.float64], plan: ClassifyPlan) -> dict[str, float]:
+    """Return `log loss`, and `auroc` where there are studies of both sides of anything.
+
+    Args:
+        answers: What is known `(N, 1)` or `(N, K)`.
+        shares: Probabilities `(N, K)`.
+        plan: What they are of.
+    """
+    losses, areas = [], []
+    for number, truth in enumerate(binary_truths(answers, plan)):
+        known = ~np.isnan(truth)
+        of_true = np.where(truth[known] > 0, shares[known, number], 1 - shares[known, number])
+        if plan.kind == "classes":
+            of_true = of_true[truth[known] > 0]  # the log loss of classes counts the true class alone
+        losses.append(-np.log(np.maximum(of_true, LEAST_PROBABILITY)))
+        if len(set(truth[known].tolist())) == 2:
+            areas.append(auroc(truth[known] > 0, shares[known, number]))
+    found = {"log loss": float(np.concatenate(losses).mean())}
+    return {**found, "auroc": float(np.mean(areas))} if areas else found
+
+
+def binary_truths(answers: NDArray[np.float64], plan: ClassifyPlan) -> list[NDArray[np.float64]]:
+    """Return of each class or finding what is known of studies: 1, 0 or NaN, each `(N,)`."""
+    if plan.kind == "findings":
+        return list(answers.T)
+    known = ~np.isnan(answers[:, 0])
+    return [np.where(known, answers[:, 0] == number, np.nan) for number in range(len(plan.outputs))]

@@ -1,0 +1,126 @@
+"""Classify from a cohort to a report, by classes and by findings, films and volumes."""
+
+import json
+
+import numpy as np
+import pytest
+from square_films import SMALL, make_cohort
+
+import scanweave as sw
+from scanweave.cli.main import main
+from scanweave.studies.formats.image_reader import read_scan
+
+
+def quiet(line):
+    """Say nothing."""
+
+
+def test_square_in_the_film_is_told_from_noise(fitted, films):
+    summary = fitted.evaluate(films, part="all", say=quiet).set_index(["outcome", "measure"])
+    area = summary.loc[("ill", "AUROC")]
+    assert area["value"] > 0.9
+    assert area["control"] == 0.5
+    assert summary.loc[("ill: 1", "AUPRC"), "control"] == pytest.approx(0.5)
+    assert ("ill: 1", "sensitivity at the operating point") in summary.index
+
+
+def test_the_way_by_the_command_line(fitted, films, tmp_path, capsys):
+    run, folder = str(fitted.run.folder), str(films.folder)
+    targets = ["--targets", "ill,embedding"]
+    assert main(["predict", run, "--cohort", folder, "--out", str(tmp_path / "p"), "--part", "test", *targets]) == 0
+    made = sw.Cohort.open(tmp_path / "p")
+    study = made[made.studies[0]]
+    shares = [study.table[f"probability_{name}"] for name in ("0", "1")]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert study.labels["ill"] == str(int(np.argmax(shares)))
+    assert main(["evaluate", run, "--cohort", folder]) == 0
+    assert "class shares alone" in capsys.readouterr().out
+    assert main(["explain", run, "--cohort", folder, "--maps", "2"]) == 0
+    page = fitted.report().read_text()
+    assert "Where it looked" in page
+    assert "Not made yet" not in page
+
+
+def test_embedding_is_what_the_last_layer_reads(fitted, films):
+    study = films["s01"]
+    made = fitted.predict(study, ["embedding"])
+    head = fitted.classifier.network.head.linear
+    logits = made.embeddings["classify"] @ head.weight.numpy().T + head.bias.numpy()
+    shares = np.exp(logits) / np.exp(logits).sum()
+    assert not made.labels
+    assert shares == pytest.approx(fitted.probabilities(study), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
+def test_map_lies_on_the_native_grid_where_the_square_is(fitted, films, tmp_path, method):
+    fitted.explain(films, tmp_path, part="all", options={"method": method, "of": "1", "maps": 1}, say=quiet)
+    [row] = json.loads((tmp_path / "explanation.json").read_text())["rows"]
+    found = read_scan(tmp_path / row["study"] / f"{row['study']}_{method}.nii.gz")
+    film = films[row["study"]]["film"]
+    assert found.geometry.matches(film.geometry)
+    values = np.asarray(found.data)[..., 0]
+    assert values.min() >= 0
+    assert values[3:9, 3:9].mean() > 2 * values[12:, 12:].mean()
+    assert (tmp_path / row["picture"]).stat().st_size > 1000
+
+
+def test_findings_absent_in_part_are_learnt_where_they_are_known(tmp_path):
+    def labels(number):
+        row = {"label:square": number % 2, "label:other": (-1, 0, 1)[number % 3]}
+        return {name: value for name, value in row.items() if not (name == "label:other" and number % 4 == 0)}
+
+    cohort = make_cohort(tmp_path / "c", labels=labels)
+    settings = {**SMALL, "labels": ["square", "other"], "loss": {"class_weights": "balanced"}}
+    lines: list[str] = []
+    run = sw.fit("classify", cohort, tmp_path / "run", config=settings, say=lines.append)
+    assert run.plan.kind == "findings"
+    assert any(line.startswith("findings: square, other; training studies: square ") for line in lines)
+    made = run.predict(cohort["s01"], ["square"])
+    assert set(made.labels) == {"square"}
+    summary = run.evaluate(cohort, part="all", say=quiet)
+    uncertain = summary[summary["outcome"] == "other"]
+    assert set(uncertain["studies"]) == {12}  # 24 less 6 absent and 6 of the others uncertain
+    assert {"mean of the findings", "square", "other"} == set(summary["outcome"])
+    run.report()
+
+
+def test_volumes_with_absent_scans_and_three_classes(tmp_path):
+    def labels(number):
+        return {"label:grade": ("low", "high", "middle")[number % 3]}
+
+    cohort = make_cohort(tmp_path / "c", patients=18, shape=(18, 20, 17), scans=("t1", "t2"), labels=labels)
+    config = {**SMALL, "training": {**SMALL["training"], "steps": 4, "validate_every": 2, "batch_size": 2}}
+    run = sw.fit("classify", cohort, tmp_path / "run", config=config, say=quiet)
+    assert run.plan.dimensions == 3
+    assert run.plan.size == (17, 20, 18)
+    study = cohort["s02"]
+    alone = run.probabilities(study.only(["t1"]))
+    assert alone.sum() == pytest.approx(1)
+    assert not np.array_equal(alone, run.probabilities(study))
+    table = run.evaluate(cohort, part="all", say=quiet)
+    assert set(table["outcome"]) == {"grade"}
+    run.explain(cohort, part="all", options={"maps": 1}, say=quiet)
+    run.report()
+
+
+def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):
+    words = ["fit", "classify", "--cohort", str(films.folder), "--from", str(fitted.run.folder)]
+    sizes = ["--network.encoder", "resnet10", "--network.width", "0.125", "--training.steps", "1"]
+    assert main([*words, "--run", str(tmp_path / "run"), *sizes, "--training.workers", "0"]) == 0
+    assert "start weights: 100.0 % of encoder" in capsys.readouterr().out
+    begun = sw.open_run(tmp_path / "run")
+    assert begun.config.start.source == str(fitted.run.folder)
+    assert main(["fit", "seq2seq", "--cohort", str(films.folder), "--from", "x", "--run", str(tmp_path / "no")]) == 2
+    assert "seq2seq begins at random only" in capsys.readouterr().err
+
+
+def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, tmp_path):
+    with pytest.raises(sw.ScanweaveError, match="labels: 'il' is not in the cohort"):
+        sw.fit("classify", films, tmp_path / "a", config={**SMALL, "labels": ["il"]}, say=quiet)
+    with pytest.raises(sw.ScanweaveError, match=r"network.size: has 3 axes for studies of 2"):
+        sw.fit("classify", films, tmp_path / "b", config={**SMALL, "network.size": [9, 9, 9]}, say=quiet)
+    with pytest.raises(sw.ScanweaveError, match="of: the run does not tell '2'"):
+        fitted.explain(films, tmp_path / "e", options={"of": "2"}, say=quiet)
+    volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))
+    with pytest.raises(sw.ScanweaveError, match="a volume of 9×9×9 voxels for a run on films"):
+        fitted.predict(sw.Study("x", "x", {"film": volume}))
