@@ -64,7 +64,7 @@ class ClassifyConfig(Settings):
         "ignore", description="What an uncertain finding (-1) counts as: U-Ignore, U-Zeroes or U-Ones of CheXpert."
     )
     start: StartSettings = StartSettings()
-    network: NetworkSettings = NetworkSettings(encoder="densenet121", size=None)
+    network: NetworkSettings = NetworkSettings(encoder="densenet121")
     loss: LossSettings = LossSettings()
     sampling: SamplingSettings = SamplingSettings()
     preparation: PreparationSettings = PreparationSettings(crop=False, orientation="LPS")
