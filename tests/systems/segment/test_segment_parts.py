@@ -124,6 +124,19 @@ def test_slice_samples_have_two_axes(studies):
     np.testing.assert_array_equal(found["image"][0] == 14, found["mask"] == 1)
 
 
+def test_thick_slices_are_not_turned_into_each_other(studies):
+    made = plan_network([(20, 22, 18)] * 4, (1.0, 1.0, 5.0), NetworkSettings(patch=(16, 16, 8)))
+    always = AugmentationSettings(rotation_share=1.0, scaling_share=1.0, flip_shares=0.0)
+    labels = np.zeros((20, 22, 18), np.int16)
+    labels[..., 9] = 4  # one slice: turned in its plane it stays one slice
+    flat = [Cached("a", {"t1": labels.astype(np.float32)}, labels)]
+    sampling = SamplingSettings(foreground=1.0, mirror=False)
+    for index in range(4):
+        found = PatchSamples(flat, ("t1",), "lesion", (4,), made, sampling, always, 0)[index]["mask"].numpy()
+        assert found.shape == (16, 16, 8)
+        assert found.any(axis=(0, 1)).sum() == 1
+
+
 def test_values_that_are_not_learnt_are_background():
     numbers = class_numbers((2, 5))
     assert classes_of(np.array([0, 2, 5, 3, 9, -1]), numbers).tolist() == [0, 1, 2, 0, 0, 0]

@@ -57,20 +57,33 @@ class PatchSamples:
         study, rng = draw_study(self.studies, self.seed, index)
         crop = label_crop(rng, study.shape, self.plan.patch, self._voxels[study.id], self.sampling.foreground)
         present = self._present(study, rng)
-        channels = Stacked([study.volume(name) if name in study.names else None for name in self.scans], study.shape)
-        labels = Stacked([study.mask(self.mask)], study.shape)
-        flat = self.plan.dimensions == 2
-        if flat:
-            crop, channels, labels = _plane(crop, channels, labels)
+        scans = [study.volume(name) if name in study.names else None for name in self.scans]
+        order = self._order
+        channels, labels = (Stacked(arrays, study.shape, order) for arrays in (scans, [study.mask(self.mask)]))
+        crop = Crop(tuple(crop.start[axis] for axis in order), tuple(crop.size[axis] for axis in order))
+        if self.plan.dimensions == 2:
+            crop, channels, labels = (
+                Crop(crop.start[1:], crop.size[1:]),
+                *(stack.plane(crop.start[0]) for stack in (channels, labels)),
+            )
         made = augmented(channels, labels, crop, self.seed, index, self.augmentation, present)
         assert made.mask is not None  # noqa: S101 - a mask was given
-        mask = classes_of(made.mask[0].numpy(), self.classes)
+        back = range(2) if self.plan.dimensions == 2 else np.argsort(order).tolist()
+        mask = classes_of(made.mask[0].numpy(), self.classes).transpose(*back)
         return {
-            "image": made.image.nan_to_num(0.0),
+            "image": made.image.nan_to_num(0.0).permute(0, *(axis + 1 for axis in back)).contiguous(),
             "present": torch.tensor(present),
-            "mask": torch.from_numpy(mask),
+            "mask": torch.from_numpy(np.ascontiguousarray(mask)),
             "case": study.id,
         }
+
+    @cached_property
+    def _order(self) -> tuple[int, int, int]:
+        """Axes as augmentation takes them: the one across slices that are thick, or read alone, comes first."""
+        thick = [axis for axis in range(3) if self.plan.dimensions == 3 and self.plan.kernels[0][axis] == 1]
+        first = 2 if self.plan.dimensions == 2 else thick[0] if thick else 0
+        rest = [axis for axis in range(3) if axis != first]
+        return first, rest[0], rest[1]
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
@@ -90,9 +103,7 @@ class PatchSamples:
         found = {}
         for number, study in enumerate(self.studies):
             rng = np.random.default_rng([self.seed, VOXELS, number])
-            found[study.id] = label_voxels(
-                self.classes[np.clip(study.mask(self.mask)[:], 0, len(self.classes) - 1)], rng
-            )
+            found[study.id] = label_voxels(classes_of(study.mask(self.mask)[:], self.classes), rng)
         return found
 
 
@@ -102,19 +113,30 @@ class Stacked:
     Args:
         arrays: Each `(X, Y, Z)`, or None.
         shape: Theirs.
-        plane: Of slices, the one that is read.
+        order: In which order their axes are shown.
+        fixed: Index along the first of these, which is then not shown.
     """
 
-    def __init__(self, arrays: Sequence[Any], shape: Sequence[int], plane: int | None = None) -> None:
-        self.arrays, self.plane = list(arrays), plane
-        self.shape = (len(self.arrays), *(shape if plane is None else shape[:2]))
+    def __init__(
+        self, arrays: Sequence[Any], shape: Sequence[int], order: tuple[int, int, int], fixed: int | None = None
+    ) -> None:
+        self.arrays, self.order, self.fixed, self.whole = list(arrays), order, fixed, tuple(shape)
+        shown = order if fixed is None else order[1:]
+        self.shape = (len(self.arrays), *(shape[axis] for axis in shown))
         self.ndim = len(self.shape)
 
+    def plane(self, number: int) -> Stacked:
+        """Return one plane across the first axis that is shown."""
+        return Stacked(self.arrays, self.whole, self.order, number)
+
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        """Return a box of all channels."""
-        box = key[1:] if self.plane is None else (*key[1:], self.plane)
+        """Return a box of all channels, its axes in the order that is shown."""
+        wanted = key[1:] if self.fixed is None else (slice(self.fixed, self.fixed + 1), *key[1:])
+        box = tuple(wanted[self.order.index(axis)] for axis in range(3))
         there = [array for array in self.arrays if array is not None]
-        read = [None if array is None else np.asarray(array[box]) for array in self.arrays]
+        read = [None if array is None else np.asarray(array[box]).transpose(self.order) for array in self.arrays]
+        if self.fixed is not None:
+            read = [None if values is None else values[0] for values in read]
         like = next(values for values in read if values is not None) if there else np.zeros(0)
         return np.stack([np.zeros_like(like) if values is None else values for values in read])
 
@@ -130,13 +152,6 @@ def classes_of(labels: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.i
     """Return a label map in classes; `numbers` are those of `class_numbers`, and values beyond them are background."""
     found: NDArray[np.int64] = numbers[np.clip(labels, 0, len(numbers) - 1)]
     return found
-
-
-def _plane(crop: Crop, channels: Stacked, labels: Stacked) -> tuple[Crop, Stacked, Stacked]:
-    """A patch of one slice, without its third axis."""
-    number = crop.start[2]
-    flat = [Stacked(stack.arrays, stack.shape[1:], number) for stack in (channels, labels)]
-    return Crop(crop.start[:2], crop.size[:2]), flat[0], flat[1]
 
 
 def _chosen(settings: AugmentationSettings, sampling: SamplingSettings, plan: NetworkPlan) -> AugmentationSettings:
