@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scanweave.studies.formats.cell_files import read_embedding
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.checks.cohort_check import check_study
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.formats.cell_files import read_embedding
 from scanweave.studies.formats.study_writer import write_study
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study

@@ -28,12 +28,25 @@ class ImportCohort:
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels, all in
-    one), a table, or an .npz of arrays."""
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels or boxes,
+    reports, all in one), a table, an .npz of arrays, or an archive of Open-I's reports."""
     out: Path
     """Folder that the cohort is written to."""
     layout: (
-        Literal["nnunet", "decathlon", "bids", "folders", "flat", "pairs", "classes", "arrays", "table", "records"]
+        Literal[
+            "nnunet",
+            "decathlon",
+            "bids",
+            "folders",
+            "flat",
+            "boxes",
+            "pairs",
+            "classes",
+            "arrays",
+            "reports",
+            "table",
+            "records",
+        ]
         | None
     ) = None
     """How the source is laid out; recognised if not given."""
@@ -224,6 +237,10 @@ class ShowCohort:
             )
             print(f"files in {cohort.root}")
             _print_presence(cohort, list(shown), self.studies)
+        if cohort.names("boxes"):
+            from scanweave.studies.box_counts import count_boxes
+
+            print(f"  boxes {count_boxes(cohort)}")
         for name in cohort.names("label"):
             print(f"  label {summarise_label(cohort.frame, name).line()}")
         schema = read_schema(cohort.folder)

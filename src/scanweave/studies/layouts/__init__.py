@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.layouts.box_folders import annotations_in
 from scanweave.studies.layouts.detect import LAYOUTS, detect
 from scanweave.studies.layouts.listing import Listing, joined
 from scanweave.studies.layouts.names import Names, parse_rename
@@ -68,11 +69,12 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
-    """Whether a source is one table that names no image."""
+    """Whether a source is one table that names no image and holds no boxes of one."""
     sources = [src] if isinstance(src, str | Path) else list(src)
     if layout is not None or len(sources) != 1 or not Path(sources[0]).is_file():
         return layout == RECORDS
-    return is_table(Path(sources[0])) and not names_images(Path(sources[0]))
+    table = Path(sources[0])
+    return is_table(table) and not names_images(table) and not annotations_in(table.parent, table)
 
 
 def import_cohort(
