@@ -7,9 +7,10 @@ import tarfile
 import pytest
 
 from scanweave.cli.cohort import CheckCohort
+from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.report_cells import report_columns, study_report
-from scanweave.studies.layouts import import_cohort
+from scanweave.studies.layouts import import_cohort, list_studies
 from scanweave.studies.reports import Report, parse_report
 
 TEXT = "FINDINGS: Lungs are clear. IMPRESSION: No acute disease."
@@ -80,6 +81,13 @@ def test_a_folder_of_text_files(tmp_path):
     assert made.counts("report") == {"report": 2}
     assert made["p1"].report.sections["impression"] == "No acute disease."
     assert made["p2"].report.sentences() == ("Heart is large.",)
+
+
+def test_a_note_alone_is_no_report(tmp_path):
+    (tmp_path / "readme.txt").write_text("Where the images went.")
+    with pytest.raises(ScanweaveError, match="no images were found"):
+        list_studies(tmp_path)
+    assert len(list_studies(tmp_path, layout="reports").rows()) == 1
 
 
 def test_a_table_of_reports_keeps_sections_and_whole_ones(tmp_path):

@@ -10,13 +10,15 @@ from scanweave.studies.layouts.listing import Listing, is_text
 from scanweave.studies.layouts.names import Names
 
 TEXT, XML = ".txt", ".xml"
+LEAST_REPORTS = 2
+"""Text files of a folder below which they are taken for a note, not for reports, unless `--layout` says so."""
 
 
 def holds_reports(src: Path) -> bool:
-    """Return whether `src` is an archive or XML file of reports, or a folder with text or XML files, by their names."""
+    """Return whether `src` is an archive or XML file of reports, or a folder of such or of text files, by their names."""
     if src.is_file():
         return src.name.lower().endswith((*ARCHIVES, XML))
-    return any(path.suffix.lower() in (TEXT, XML) for path in src.iterdir() if path.is_file())
+    return sum(path.suffix.lower() in (TEXT, XML) for path in src.iterdir() if path.is_file()) >= LEAST_REPORTS
 
 
 def list_reports(src: Path, names: Names) -> Listing:
