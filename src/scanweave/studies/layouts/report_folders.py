@@ -15,7 +15,7 @@ LEAST_REPORTS = 2
 
 
 def holds_reports(src: Path) -> bool:
-    """Return whether `src` is an archive or XML file of reports, or a folder of such or of text files, by their names."""
+    """Return whether `src` is an archive or XML file of reports, or a folder of such or of texts, by their names."""
     if src.is_file():
         return src.name.lower().endswith((*ARCHIVES, XML))
     return sum(path.suffix.lower() in (TEXT, XML) for path in src.iterdir() if path.is_file()) >= LEAST_REPORTS
