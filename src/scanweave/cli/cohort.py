@@ -61,6 +61,9 @@ class ImportCohort:
     or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
     like: Path | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
+    features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
+    """Runs whose embeddings of images join the clinical table by patient, one a fold: nobody is described by a run that
+    learnt from him."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
@@ -82,10 +85,20 @@ class ImportCohort:
             columns=parse_columns(self.columns),
             like=self.like,
             sheet=self.sheet,
+            features=self._features(),
         )
         then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
         print(f"wrote {cohort.folder} · next: scanweave {then}")
         return 0
+
+    def _features(self) -> dict[str, dict[str, float]] | None:
+        """What the named runs make of the images of each patient."""
+        if not self.features:
+            return None
+        from scanweave import api
+        from scanweave.run_features import cross_fitted_features
+
+        return cross_fitted_features([api.open_run(run, verb="predict") for run in self.features])
 
 
 @dataclass

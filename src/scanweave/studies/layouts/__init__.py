@@ -89,12 +89,13 @@ def import_cohort(
     columns: Mapping[str, Said] | None = None,
     like: str | Path | None = None,
     sheet: str | None = None,
+    features: Mapping[str, Mapping[str, float]] | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
 
-    A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like` and
-    `sheet` are for.
+    A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like`,
+    `sheet` and `features` are for.
 
     No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
     out, and what is doubtful.
@@ -112,9 +113,11 @@ def import_cohort(
                 "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
             )
         one = src if isinstance(src, str | Path) else src[0]
-        return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, say=say)
-    if like is not None or sheet is not None:
-        raise ScanweaveError("cohort import", "--like and --sheet are for clinical tables", "Leave them out")
+        return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, features=features, say=say)
+    if like is not None or sheet is not None or features is not None:
+        raise ScanweaveError(
+            "cohort import", "--like, --sheet and --features are for clinical tables", "Leave them out"
+        )
     listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient, columns=columns)
     cohort = listing.write(out, name)
     for line in listing.report():
