@@ -15,7 +15,7 @@ LEVELS = (
     ("engine", "measures", "report"),
     ("framework",),
     ("systems", "simulate"),
-    ("configuration", "predictions", "audit"),
+    ("configuration", "predictions", "run_features", "audit"),
     ("api",),
     ("system_check",),
     ("cli",),

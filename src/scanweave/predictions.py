@@ -119,13 +119,14 @@ class PredictionFolder:
 
     def write(self, study: Study, made: Study) -> None:
         """Write what was made of a study, all or none of it."""
+        from scanweave.studies.formats.json_boxes import box_list
         from scanweave.studies.formats.study_writer import write_study
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}
         used = [column.removeprefix("scan:") for column in self.plan.sources if column in study.columns]
         files: dict[str, str] = {}
-        if made.scans or made.masks or made.embeddings or made.boxes or made.report is not None:
+        if made.scans or made.masks or made.embeddings or made.boxes is not None or made.report is not None:
             if (self.out / study.id).exists():  # of a call that was killed before it noted the study
                 shutil.rmtree(self.out / study.id)
             with atomic_folder(self.out / study.id) as folder:
@@ -133,7 +134,8 @@ class PredictionFolder:
                     folder, made, lambda name: {**about, "target": name, "sources": [u for u in used if u != name]}
                 )
         answer: dict[str, Any] = {"study": study.id, "patient": study.patient, "files": files}
-        answer |= {"labels": dict(made.labels), "table": dict(made.table), "boxes": [dict(box) for box in made.boxes]}
+        answer |= {"labels": dict(made.labels), "table": dict(made.table)}
+        answer |= {"boxes": [] if made.boxes is None else box_list(made.boxes)}
         with writing(self.out / ANSWERS), (self.out / ANSWERS).open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
             lines.flush()
@@ -167,7 +169,8 @@ class PredictionFolder:
                 single = len(answer["labels"]) == 1
                 told = {"predicted" if single else f"predicted {n}": value for n, value in answer["labels"].items()}
                 rows.append({**who, **told, **answer["table"]})
-            rows.extend({**who, **_flat(box)} for box in answer["boxes"])
+            if "boxes" in answer["files"]:  # a row without corners: nothing was found
+                rows.extend({**who, **box} for box in map(_flat, answer["boxes"] or [{}]))
         if rows:
             with atomic_write(self.out / TABLE) as temporary:
                 pd.DataFrame(rows).to_csv(temporary, index=False)
@@ -187,13 +190,10 @@ def _row(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(box: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a box as the cells of a row: a corner is a cell a coordinate."""
-    cells: dict[str, Any] = {}
-    for name, value in box.items():
-        if isinstance(value, list | tuple):
-            cells |= {f"{name}_{axis}": one for axis, one in zip("xyz", value, strict=False)}
-        else:
-            cells[name] = value
+    """Return a box as the cells of a row: its class, its score, and a cell a coordinate."""
+    cells = {"class": box.get("label"), "score": box.get("score")}
+    for end in ("start", "stop"):
+        cells |= {f"{end}_{axis}": one for axis, one in zip("xyz", box.get(end, ()), strict=False)}
     return cells
 
 

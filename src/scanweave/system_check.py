@@ -17,6 +17,7 @@ from scanweave.configuration import configure
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.formats.json_boxes import box_list
 from scanweave.studies.study import Study
 
 if TYPE_CHECKING:
@@ -225,4 +226,4 @@ def _weights(run: Run) -> dict[str, bytes]:
 
 def _bits(study: Study) -> dict[str, Any]:
     images = {name: np.asarray(scan.data).tobytes() for name, scan in {**study.scans, **study.masks}.items()}
-    return {**images, "labels": dict(study.labels), "boxes": repr(study.boxes)}
+    return {**images, "labels": dict(study.labels), "boxes": study.boxes and box_list(study.boxes)}

@@ -63,6 +63,7 @@ class AdversaryTask(TinyTask):
     def __init__(self, seed: int = 0, *, faults: dict[int, str] | None = None, pause: float = 0.0) -> None:
         torch.manual_seed(seed)
         self.network: Network = Network()  # type: ignore[mutable-override]
+        self.dtype = torch.float32
         self.objective = Adversaries(self.network)
         self.samples = TinySamples(0, faults)
         self.series = None

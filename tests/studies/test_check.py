@@ -244,7 +244,7 @@ def damaged(path: Path, **cells: str) -> None:
     [
         lambda path: path.write_bytes(b"{}"),
         lambda path: path.write_bytes(path.read_bytes()[:-9]),
-        lambda path: pq.write_table(pq.read_table(path).replace_schema_metadata({"format": "9"}), path),
+        lambda path: pq.write_table(pq.read_table(path).replace_schema_metadata({}), path),
         lambda path: pq.write_table(pq.read_table(path).drop_columns("findings"), path),
         lambda path: damaged(path, findings="[{}]"),
         lambda path: damaged(path, findings="[" * 100_000),
@@ -258,6 +258,13 @@ def test_damaged_verdicts_are_one_line_and_made_again_by_a_check(tmp_path, spoil
     with pytest.raises(ScanweaveError, match=r"check\.parquet: .*cohort check"):
         verdicts(made)
     assert check_cohort(made) == verdicts(made) == first
+
+
+def test_verdicts_of_another_version_are_made_anew(tmp_path):
+    made = cohort(tmp_path).select(["s0", "s1"])
+    first, path = check_cohort(made), tmp_path / "check.parquet"
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"format": "1"}), path)
+    assert verdicts(made) == first
 
 
 def test_repairs_are_made_when_voxels_are_read():

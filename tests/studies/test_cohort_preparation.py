@@ -68,7 +68,7 @@ def test_a_wrong_header_is_mended_and_a_failure_is_told(source, prepared):
     assert displacement_mm(place.matrix, wrong, points).mean() < 0.5
     new, old = sw.Cohort.open(done.folder), source
     assert new["sub-000001"].labels == {"grade": 1}
-    assert new["sub-000001"].report == "a report"
+    assert new["sub-000001"].report.text == "a report"
     assert list(new.frame["split"]) == ["train", "train"]
     assert {column for column in new.frame if ":" in column} == {column for column in old.frame if ":" in column}
     row = done.table.query("study == 'sub-000001' and scan == 't2'").iloc[0]

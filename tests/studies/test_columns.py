@@ -71,8 +71,9 @@ def test_names_and_counts_by_kind(tmp_path):
     assert made.names() == ["t1"]
     assert (made.names("mask"), made.names("report"), made.counts("text")) == ([], ["report"], {"findings": 1})
     assert [column.heading for column in made.present()] == ["scan:t1", "report", "text:findings", "table:age"]
-    assert made["a"].report == "no lesion"
-    assert made["b"].report == "FINDINGS: clear"
+    assert made["a"].report.text == "no lesion"
+    assert made["b"].report.text == "FINDINGS: clear"
+    assert made["b"].report.sections == {"findings": "clear"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_names_and_counts_by_kind(tmp_path):
     [
         ("[{]", "JSON"),
         ('[{"label": "x", "start": [0, 0], "stop": [1, 1]}]', "not two corners"),
-        ('[{"label": "x", "start": [0, 0, 5], "stop": [1, 1, 4]}]', "does not stop behind its start"),
+        ('[{"label": "x", "start": [0, 0, 5], "stop": [1, 1, 5]}]', "no extent along z"),
         ("{}", "not a list of boxes"),
     ],
 )
@@ -92,16 +93,16 @@ def test_check_finds_boxes_that_cannot_be_read(tmp_path, content, words):
 
 
 def test_check_finds_reports_that_cannot_be_read(tmp_path):
-    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\xfa\x00")
+    (tmp_path / "bad.txt").write_bytes(b"\xfa\xfb words")
     (tmp_path / "empty.txt").write_text("  \n")
 
     def kinds(name):
         found = check_study({"study": "s", "patient": "p", "report": name}, tmp_path)
         return {finding.kind: finding.status for finding in found.findings}
 
-    assert kinds("bad.txt") == {"unreadable": "refused"}
-    assert kinds("absent.txt") == {"unreadable": "refused"}
-    assert kinds("empty.txt") == {"empty report": "suspect"}
+    assert kinds("bad.txt") == {"report-unread": "refused"}
+    assert kinds("absent.txt") == {"report-unread": "refused"}
+    assert kinds("empty.txt") == {"report-empty": "suspect"}
 
 
 def test_good_boxes_and_reports_are_ok(tmp_path):

@@ -43,7 +43,7 @@ def test_a_table_of_jpeg_films_is_imported_and_ok(tmp_path, capsys):
         assert "12 ok" in capsys.readouterr().out
         made = Cohort.open(out)
         assert made["f3"].labels == {"label": 1}
-        assert made["f3"].report == "No effusion, film 3."
+        assert made["f3"].report.text == "No effusion, film 3."
         assert made["f3"].table == {"view": "pa"}
         assert made.held_out == ["p5"]
         assert made["f3"]["image"].what == "film"
@@ -55,7 +55,7 @@ def test_a_table_of_reports_and_labels_without_images_loses_neither(tmp_path):
     said = []
     made = import_cohort(tmp_path / "r.csv", tmp_path / "out", say=said.append)
     assert made.about["layout"] == "table"
-    assert made["a"].report == "FINDINGS: The heart is large.\n\nIMPRESSION: Large heart now."
+    assert made["a"].report.text == "FINDINGS: The heart is large.\nIMPRESSION: Large heart now."
     assert made["b"].labels == {"effusion": -1}
     assert made["a"].table == {"age": 60}
     assert made.studies == ["a", "b"]
@@ -106,7 +106,7 @@ def test_columns_named_as_in_a_manifest(tmp_path):
     (tmp_path / "t.csv").write_text(text)
     made = import_cohort(tmp_path / "t.csv", tmp_path / "out", say=lambda line: None)
     study = made["a"]
-    assert (study.report, study.boxes, study.labels) == ("Clear.", (), {"x": 1, "y": "b"})
+    assert (study.report.text, len(study.boxes), study.labels) == ("Clear.", 0, {"x": 1, "y": "b"})
     assert (list(study.scans), list(study.masks)) == (["pa"], ["lung"])
 
 

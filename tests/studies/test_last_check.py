@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from scanweave.cli.main import main
-from scanweave.studies.checks import cohort_check
 from scanweave.studies.checks.last_check import FILE, last_check
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.formats import image_reader
 
 UNREAD = "no image was read"
 
@@ -36,8 +36,8 @@ def cohort(tmp_path):
 def read(monkeypatch):
     """Names of the patients whose images were read."""
     found = []
-    real = cohort_check.read_scan
-    monkeypatch.setattr(cohort_check, "read_scan", lambda path: found.append(path.parent.name) or real(path))
+    real = image_reader.read_scan
+    monkeypatch.setattr(image_reader, "read_scan", lambda path: found.append(path.parent.name) or real(path))
     return found
 
 

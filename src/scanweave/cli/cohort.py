@@ -28,12 +28,25 @@ class ImportCohort:
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels, all in
-    one), a table, or an .npz of arrays."""
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject or a class, images beside labels or boxes,
+    reports, all in one), a table, an .npz of arrays, or an archive of Open-I's reports."""
     out: Path
     """Folder that the cohort is written to."""
     layout: (
-        Literal["nnunet", "decathlon", "bids", "folders", "flat", "pairs", "classes", "arrays", "table", "records"]
+        Literal[
+            "nnunet",
+            "decathlon",
+            "bids",
+            "folders",
+            "flat",
+            "boxes",
+            "pairs",
+            "classes",
+            "arrays",
+            "reports",
+            "table",
+            "records",
+        ]
         | None
     ) = None
     """How the source is laid out; recognised if not given."""
@@ -48,6 +61,9 @@ class ImportCohort:
     or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
     like: Path | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
+    features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
+    """Runs whose embeddings of images join the clinical table by patient, one a fold: nobody is described by a run that
+    learnt from him."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
@@ -69,10 +85,20 @@ class ImportCohort:
             columns=parse_columns(self.columns),
             like=self.like,
             sheet=self.sheet,
+            features=self._features(),
         )
         then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
         print(f"wrote {cohort.folder} · next: scanweave {then}")
         return 0
+
+    def _features(self) -> dict[str, dict[str, float]] | None:
+        """What the named runs make of the images of each patient."""
+        if not self.features:
+            return None
+        from scanweave import api
+        from scanweave.run_features import cross_fitted_features
+
+        return cross_fitted_features([api.open_run(run, verb="predict") for run in self.features])
 
 
 @dataclass
@@ -224,6 +250,10 @@ class ShowCohort:
             )
             print(f"files in {cohort.root}")
             _print_presence(cohort, list(shown), self.studies)
+        if cohort.names("boxes"):
+            from scanweave.studies.box_counts import count_boxes
+
+            print(f"  boxes {count_boxes(cohort)}")
         for name in cohort.names("label"):
             print(f"  label {summarise_label(cohort.frame, name).line()}")
         schema = read_schema(cohort.folder)

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
+from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
-from scanweave.studies.formats.cell_files import report_of
 from scanweave.studies.formats.image_reader import is_film
+from scanweave.studies.formats.report_cells import study_report
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
@@ -241,8 +242,12 @@ class Cohort:
         for column, value in cells(row):
             named[column.kind.name][column.name] = self.root / str(value) if column.kind.files else value
         fields = {kind.field: kind.gathered(named[kind.name]) for kind in KINDS.values() if kind.name != "text"}
-        if fields["report"] is None:
-            fields["report"] = report_of(named["text"])
+        fields["report"] = study_report(fields["report"], named["text"])
+        if fields["boxes"] is not None:
+            fields["boxes"], found = fit_boxes(fields["boxes"], fields["scans"])
+            fault = next((one for one in found if one.status == "refused"), None)
+            if fault is not None:
+                raise ScanweaveError(str(row["study"]), f"boxes: {fault.words}", fault.step)
         return Study(id=str(row["study"]), patient=str(row["patient"]), **fields)
 
 

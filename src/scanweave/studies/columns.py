@@ -28,7 +28,8 @@ class ColumnKind:
         shows: Whether a study that has nothing else is worth having.
         gather: Makes the study's field of all its cells, `{name: value}`.
         reader: Reads a cell's file.
-        check: Returns the findings on one file, where it is no image: those are judged together.
+        check: Returns the findings on one file beside the study's scans by name, where it is no image or report: those
+            are judged together.
         writer: Writes one of a study's into a path; an image with its provenance.
         file: How a file that it writes is called.
     """
@@ -110,10 +111,10 @@ KINDS: dict[str, ColumnKind] = {
             many="files of boxes",
             files=True,
             plain=True,
-            gather="scanweave.studies.formats.cell_files:gather_boxes",
-            reader="scanweave.studies.formats.cell_files:read_boxes",
+            gather="scanweave.studies.formats.box_cells:gather_boxes",
+            reader="scanweave.studies.formats.box_cells:read_boxes",
             check="scanweave.studies.checks.file_check:check_boxes",
-            writer="scanweave.studies.formats.cell_files:write_boxes",
+            writer="scanweave.studies.formats.json_boxes:write_box_json",
             file="{study}_boxes.json",
         ),
         ColumnKind(
@@ -124,10 +125,9 @@ KINDS: dict[str, ColumnKind] = {
             files=True,
             plain=True,
             shows=True,
-            gather="scanweave.studies.formats.cell_files:gather_report",
-            reader="scanweave.studies.formats.cell_files:read_report",
-            check="scanweave.studies.checks.file_check:check_report",
-            writer="scanweave.studies.formats.cell_files:write_report",
+            gather="scanweave.studies.formats.report_cells:gather_report",
+            reader="scanweave.studies.formats.report_cells:read_report_cell",
+            writer="scanweave.studies.formats.report_cells:write_report",
             file="{study}_report.txt",
         ),
         ColumnKind(
@@ -144,9 +144,9 @@ KINDS: dict[str, ColumnKind] = {
             many="embeddings",
             files=True,
             shows=True,
-            reader="scanweave.studies.formats.cell_files:read_embedding",
+            reader="scanweave.studies.formats.embedding_files:read_embedding",
             check="scanweave.studies.checks.file_check:check_embedding",
-            writer="scanweave.studies.formats.cell_files:write_embedding",
+            writer="scanweave.studies.formats.embedding_files:write_embedding",
             file="{study}_{name}_embedding.npy",
         ),
         ColumnKind(name="label", field="labels", one="label", many="labels", shows=True),

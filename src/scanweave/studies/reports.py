@@ -119,7 +119,7 @@ def find_duplicates(reports: Mapping[str, Report], sections: Sequence[str] = CON
     groups = dict[str, list[str]]()
     for name, report in reports.items():
         if not is_empty(report):
-            groups.setdefault(_digest(report, sections), []).append(name)
+            groups.setdefault(digest_words(report, sections), []).append(name)
     written = sum(map(len, groups.values()))
     repeated = tuple(tuple(names) for names in groups.values() if len(names) > 1)
     return Duplicates(repeated, (written - len(groups)) / written if written else 0.0)
@@ -187,7 +187,8 @@ def _title(key: str, language: Language) -> str:
     return language.headings.get(key, (key,))[0].upper()
 
 
-def _digest(report: Report, sections: Sequence[str]) -> str:
+def digest_words(report: Report, sections: Sequence[str] = CONTENT) -> str:
+    """Return a hash of the words of these sections: equal for reports that `find_duplicates` calls equal."""
     sentences = report.sentences(*sections) if report.sections else report.sentences()
     words = " ".join(_words(" ".join(sentences)))
     return hashlib.sha256(words.encode()).hexdigest()

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.boxes import Boxes
+from scanweave.studies.reports import Report
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram import Sinogram
 
@@ -24,7 +26,7 @@ class Study:
         scans: Images by name (`"t1"`, `"flair"`, `"ct"` …), each on its own grid.
         masks: Label maps by name.
         sinograms: Measurements by name (`"ct"`), read when they are asked for.
-        boxes: Lesion boxes, each `{"label": str, "start": (x, y, z), "stop": (x, y, z)}` in RAS mm.
+        boxes: Boxes around lesions and organs; None: not annotated, no box: looked at without a finding.
         report: The radiologist's words.
         labels: Outcomes to predict.
         embeddings: What a network makes of it, by name, each `(D,)`.
@@ -36,8 +38,8 @@ class Study:
     scans: Mapping[str, Scan] = field(default_factory=dict)
     masks: Mapping[str, Scan] = field(default_factory=dict)
     sinograms: Mapping[str, Sinogram] = field(default_factory=dict)
-    boxes: tuple[Mapping[str, Any], ...] = ()
-    report: str | None = None
+    boxes: Boxes | None = None
+    report: Report | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
     embeddings: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     table: Mapping[str, Any] = field(default_factory=dict)
@@ -66,8 +68,8 @@ class Study:
     @property
     def is_empty(self) -> bool:
         """Tell whether it holds nothing but its name."""
-        parts = (self.scans, self.masks, self.sinograms, self.boxes, self.labels, self.embeddings, self.table)
-        return self.report is None and not any(map(len, parts))
+        parts = (self.scans, self.masks, self.sinograms, self.labels, self.embeddings, self.table)
+        return self.report is None and self.boxes is None and not any(map(len, parts))
 
     def sinogram(self, name: str) -> Sinogram:
         """Return the measurement of that name, read now.

@@ -8,6 +8,7 @@ of the last check stand.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter, defaultdict
@@ -29,6 +30,7 @@ from scanweave.studies.checks.grid_check import grid_findings, mask_fault
 from scanweave.studies.checks.last_check import VERDICTS as FILE
 from scanweave.studies.checks.last_check import VERDICTS_FORMAT as FORMAT
 from scanweave.studies.checks.last_check import LastCheck, keep_last_check
+from scanweave.studies.checks.report_check import examine_report, repeated_reports, report_verdicts
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
 from scanweave.studies.cohort import Cohort
@@ -65,6 +67,7 @@ class Evidence:
         profile: How its images look.
         depths: Voxels along the shortest axis of each scan that is no film.
         values: The numbers in each label map, up to `MOST_VALUES`.
+        report: Hash of the words of its report; "": it has none, or none that says anything.
     """
 
     study: str
@@ -75,6 +78,7 @@ class Evidence:
     profile: Profile = field(default_factory=Profile)
     depths: dict[str, int] = field(default_factory=dict)
     values: dict[str, list[int]] = field(default_factory=dict)
+    report: str = ""
 
 
 def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
@@ -136,11 +140,11 @@ def check_all(
         say(f"check: the last verdicts cannot be used, so all studies are read ({FILE}: {error.reason})")
         found = _check(cohort, True, workers, progress, say)
     tables = bool(cohort.names("table"))
-    columns = []
+    columns = report_verdicts(cohort, found)
     if tables or cohort.names("label"):
         from scanweave.studies.tables.table_check import check_table
 
-        columns = check_table(cohort)
+        columns += check_table(cohort)
     done = LastCheck(found, columns, tables, bool(cohort.names("label")))
     try:
         keep_last_check(cohort.folder, done)
@@ -153,16 +157,18 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     """Open every file of one study and note what it shows."""
     opened: dict[Column, Scan] = {}
     findings: list[Finding] = []
-    for column, cell in cells(row):
-        if not column.kind.files:
-            continue
+    files = sorted(((c, cell) for c, cell in cells(row) if c.kind.files), key=lambda pair: not pair[0].kind.image)
+    for column, cell in files:  # images first: boxes are judged beside them
         try:
             if column.kind.image:
                 opened[column] = column.kind.read(root / str(cell))
             elif column.kind.check:
-                findings += [one.of(column.shown) for one in resolve(column.kind.check)(root / str(cell))]
+                scans = {c.name: scan for c, scan in opened.items() if c.kind is KINDS["scan"]}
+                findings += [one.of(column.shown) for one in resolve(column.kind.check)(root / str(cell), scans)]
         except ScanweaveError as error:
             findings.append(_refusal(error).of(column.shown))
+    report, found = examine_report(row, root)
+    findings += found
     study, patient = str(row["study"]), str(row["patient"])
     findings += [note.of(column.shown) for column, scan in opened.items() for note in scan.notes]
     images = {column.name: scan for column, scan in opened.items() if column.kind is KINDS["scan"]}
@@ -170,7 +176,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
         if not any(True for _ in cells(row)):
             reason = "has no scan, report, label or table"
             findings.append(Finding("empty", "refused", reason, "Leave it out, or add its images"))
-        return Evidence(study, patient, tuple(findings))
+        return Evidence(study, patient, tuple(findings), report=report)
     placed = {name: scan for name, scan in images.items() if scan.geometry.is_placed}
     grid = reference_grid(Study(study, patient, placed)) if placed else None
     found = _examine_grids(opened, images, grid)
@@ -186,6 +192,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
         profile=profile(seen.samples) if seen.samples else Profile(),
         depths={} if measured else {name: min(scan.geometry.shape) for name, scan in placed.items()},
         values=seen.values,
+        report=report,
     )
 
 
@@ -209,8 +216,12 @@ def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
     """The verdict on each study, in the light of the others."""
     series, copies, flat = _series(evidence), _copies(evidence), _flat(evidence)
     exchanged = swapped([e.profile for e in evidence])
+    repeated = repeated_reports((e.study, e.report) for e in evidence)
+    told: dict[str, list[Finding]] = {
+        e.study: [*e.findings, *flat[e.study], *series[e.study], *copies[e.study], *repeated[e.study]] for e in evidence
+    }
     return [
-        Verdict(e.study, (*e.findings, *flat[e.study], *series[e.study], *copies[e.study], *((swap,) if swap else ())))
+        Verdict(e.study, (*told[e.study], *((swap,) if swap else ())))
         for e, swap in zip(evidence, exchanged, strict=True)
     ]
 
@@ -346,6 +357,8 @@ def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
     if not path.exists():
         return None
     kept, own = _opened(path), set(cohort.studies)
+    if kept is None:
+        return None
     evidence = [
         _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items() if study in own
     ]
@@ -354,7 +367,10 @@ def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
 
 def _files(row: Mapping[str, Any], root: Path) -> str:
     """What tells that a study changed, as JSON: whose it is, and path, size and change time of each image."""
-    told = {"patient": str(row["patient"]), "table": _has_table(row)}
+    told: dict[str, Any] = {"patient": str(row["patient"]), "table": _has_table(row)}
+    words = [str(cell) for column, cell in cells(row) if column.kind is KINDS["text"]]
+    if words:
+        told["text"] = hashlib.sha256("\0".join(words).encode()).hexdigest()
     return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
 
 
@@ -372,14 +388,16 @@ def _keep(
         pq.write_table(pa.table(columns).replace_schema_metadata({"format": FORMAT}), temporary, compression="zstd")
 
 
-def _opened(path: Path) -> pq.ParquetFile:
+def _opened(path: Path) -> pq.ParquetFile | None:
+    """The last verdicts; None where another version of scanweave wrote them in its own way: then all is read anew."""
     try:
         kept = pq.ParquetFile(path)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
-    if (kept.schema_arrow.metadata or {}).get(b"format") != FORMAT.encode():
-        raise ScanweaveError(path, f"not the verdicts of format {FORMAT}", _CLEARED)
-    return kept
+    written = (kept.schema_arrow.metadata or {}).get(b"format")
+    if written is None:
+        raise ScanweaveError(path, "holds no verdicts of scanweave", _CLEARED)
+    return kept if written == FORMAT.encode() else None
 
 
 def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str]:

@@ -25,6 +25,8 @@ _READERS: dict[str, str] = {
     **dict.fromkeys(DICOM_SUFFIXES, "scanweave.studies.formats.film_dicom:read_dicom_film"),
 }
 """What reads a file, by its suffix."""
+_LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
+"""A file of boxes of many images, and one of these."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 
 
@@ -42,8 +44,12 @@ def is_film(path: str | Path) -> bool:
 def split_part(path: str | Path) -> tuple[Path, str | None]:
     """Return a path and the part of the file that it names; None where it names none.
 
-    `"case.nii.gz#2"` → `("case.nii.gz", "2")`, channel 2; `"set.npz#train_images/7"` → item 7 of an array.
+    `"case.nii.gz#2"` → `("case.nii.gz", "2")`, channel 2; `"set.npz#train_images/7"` → item 7 of an array;
+    `"coco.json#a.png"` → the boxes of an image.
     """
+    listed = _LISTED.fullmatch(str(path))
+    if listed:
+        return Path(listed[1]), listed[2]
     match = re.fullmatch(r"(.+)#(\d{1,4}|\w+/\d{1,9})", str(path))
     if match and (kind := suffix(match[1])) and (kind in ARRAY_SUFFIXES) == ("/" in match[2]):
         return Path(match[1]), match[2]

@@ -29,7 +29,7 @@ def write_study(folder: Path, made: Study, about: Callable[[str], About]) -> dic
         if kind.writer is None or kind.file is None:
             continue
         held = getattr(made, kind.field)
-        values = dict(held) if not kind.plain else {"": held} if held is not None and len(held) else {}
+        values = dict(held) if not kind.plain else {"": held} if held is not None else {}
         for name, value in values.items():
             file = kind.file.format(study=made.id, name=name)
             told = (about(name),) if kind.image else ()

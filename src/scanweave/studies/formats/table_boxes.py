@@ -83,6 +83,15 @@ def read_box_table(
     return judge(raw, findings, unit, classes)
 
 
+def names_boxes(header: Sequence[str]) -> bool:
+    """Return whether the headings of a table name images, classes and corners in pixels."""
+    names = {"".join(filter(str.isalnum, column.casefold())): column for column in header}
+    try:
+        return bool(_columns(Path(), names, DIMENSIONS["pixel"], None))
+    except ScanweaveError:
+        return False
+
+
 def write_box_table(path: str | Path, images: Mapping[str, Boxes]) -> None:
     """Write boxes of one unit as CSV; an image without boxes has a row without corners, ignored boxes are left out.
 

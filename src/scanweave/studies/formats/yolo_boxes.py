@@ -14,7 +14,7 @@ from scanweave.files import atomic_write
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.box_annotations import BoxAnnotations, RawBox, RawImage, judge, number, refusal
-from scanweave.studies.formats.text_files import read_text
+from scanweave.studies.formats.text_files import MAX_TEXT_BYTES, check_bytes, read_text
 
 NAMES = "classes.txt"
 MOST_ABOVE_ONE = 1.5
@@ -38,7 +38,7 @@ def read_yolo(
     files = [file for file in sorted(folder.glob("*.txt")) if file.name != NAMES]
     if not files:
         raise ScanweaveError(folder, "holds no .txt file of boxes", "Give the folder of the labels")
-    names = _read_names(folder / NAMES) if names is None else list(names)
+    names = find_names(folder) if names is None else list(names)
     images = dict[str, str]()
     for image in sizes:
         stem = PurePosixPath(image).stem
@@ -76,9 +76,32 @@ def write_yolo(folder: str | Path, images: Mapping[str, Boxes], names: Sequence[
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _read_names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ScanweaveError(path, "is absent, so the classes have no names", "Give names in the order of the numbers")
+def read_yolo_file(path: Path, size: tuple[int, int], names: Sequence[str]) -> BoxAnnotations:
+    """Read the boxes of one image; the file's stem names it.
+
+    Args:
+        path: The file.
+        size: Width and height of its image [pixels].
+        names: Class names in order.
+
+    Raises:
+        ScanweaveError: It is absent.
+    """
+    findings = list[Finding]()
+    check_bytes(path, MAX_TEXT_BYTES)
+    return judge({path.stem: _read_image(path, path.stem, size, names, findings)}, findings, classes=names)
+
+
+def find_names(folder: Path) -> list[str]:
+    """Return the class names of `classes.txt` in the folder of the boxes, or in one of the two above it.
+
+    Raises:
+        ScanweaveError: There is none.
+    """
+    path = next((at / NAMES for at in (folder, *folder.parents[:2]) if (at / NAMES).is_file()), None)
+    if path is None:
+        step = "Write the names, one a line, in the order of the numbers"
+        raise ScanweaveError(folder / NAMES, "is absent, so the classes have no names", step)
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 

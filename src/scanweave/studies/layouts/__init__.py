@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.layouts.box_folders import annotations_in
 from scanweave.studies.layouts.detect import LAYOUTS, detect
 from scanweave.studies.layouts.listing import Listing, joined
 from scanweave.studies.layouts.names import Names, parse_rename
@@ -68,11 +69,12 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
-    """Whether a source is one table that names no image."""
+    """Whether a source is one table that names no image and holds no boxes of one."""
     sources = [src] if isinstance(src, str | Path) else list(src)
     if layout is not None or len(sources) != 1 or not Path(sources[0]).is_file():
         return layout == RECORDS
-    return is_table(Path(sources[0])) and not names_images(Path(sources[0]))
+    table = Path(sources[0])
+    return is_table(table) and not names_images(table) and not annotations_in(table.parent, table)
 
 
 def import_cohort(
@@ -87,12 +89,13 @@ def import_cohort(
     columns: Mapping[str, Said] | None = None,
     like: str | Path | None = None,
     sheet: str | None = None,
+    features: Mapping[str, Mapping[str, float]] | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
 
-    A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like` and
-    `sheet` are for.
+    A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like`,
+    `sheet` and `features` are for.
 
     No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
     out, and what is doubtful.
@@ -110,9 +113,11 @@ def import_cohort(
                 "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
             )
         one = src if isinstance(src, str | Path) else src[0]
-        return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, say=say)
-    if like is not None or sheet is not None:
-        raise ScanweaveError("cohort import", "--like and --sheet are for clinical tables", "Leave them out")
+        return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, features=features, say=say)
+    if like is not None or sheet is not None or features is not None:
+        raise ScanweaveError(
+            "cohort import", "--like, --sheet and --features are for clinical tables", "Leave them out"
+        )
     listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient, columns=columns)
     cohort = listing.write(out, name)
     for line in listing.report():

@@ -9,12 +9,14 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.image_reader import ARRAY_SUFFIXES, FILM_SUFFIXES, VOLUME_SUFFIXES, suffix
 from scanweave.studies.layouts.array_archive import list_arrays
 from scanweave.studies.layouts.bids import DATATYPES, list_bids
+from scanweave.studies.layouts.box_folders import annotations_in, list_boxes
 from scanweave.studies.layouts.class_folders import classes_in, list_classes
 from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
 from scanweave.studies.layouts.folder_pairs import list_pairs, pairs_in
 from scanweave.studies.layouts.folders import list_flat, list_folders
 from scanweave.studies.layouts.listing import Listing, images, stem
 from scanweave.studies.layouts.names import Names
+from scanweave.studies.layouts.report_folders import holds_reports, list_reports
 from scanweave.studies.layouts.table import list_table, table_in
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
@@ -23,9 +25,11 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "bids": list_bids,
     "folders": list_folders,
     "flat": list_flat,
+    "boxes": list_boxes,
     "pairs": list_pairs,
     "classes": list_classes,
     "arrays": list_arrays,
+    "reports": list_reports,
     "table": list_table,
 }
 """Every layout by the name that `--layout` takes."""
@@ -38,11 +42,17 @@ def detect(src: Path) -> str:
         ScanweaveError: It has none or several.
     """
     if src.is_file():
+        if annotations_in(src.parent, src):
+            return "boxes"
+        if holds_reports(src):
+            return "reports"
         if src.suffix.lower() in (".csv", ".tsv"):
             return "table"
         if suffix(src) in ARRAY_SUFFIXES:
             return "arrays"
-        raise ScanweaveError(src, "a file, but no .csv, .tsv or .npz", "Name the folder that holds the studies")
+        raise ScanweaveError(
+            src, "a file, but no table, .npz, boxes or reports that are known", "Name the folder that holds the studies"
+        )
     if not src.is_dir():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
     found = list(_special(src)) or list(_plain(src))
@@ -71,6 +81,9 @@ def _special(src: Path) -> Iterator[str]:
 
 def _plain(src: Path) -> Iterator[str]:
     files = [path for path in src.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if annotations_in(src):
+        yield "boxes"
+        return
     if pairs_in(src):
         yield "pairs"
         return
@@ -87,3 +100,5 @@ def _plain(src: Path) -> Iterator[str]:
         yield "flat"
     if any(len(parts) > 1 for parts in images(src)):
         yield "folders"
+    if holds_reports(src) and not any(True for _ in images(src)):
+        yield "reports"

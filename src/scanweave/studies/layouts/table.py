@@ -232,7 +232,11 @@ def _holds_more(column: str, rows: list[dict[str, str]], folder: Path) -> bool:
     cells = _filled(column, rows)
     if column.lower().strip() in REPORTS and (_are_words(cells) or all(c.endswith((".txt", ".xml")) for c in cells)):
         return bool(cells)
-    return _are_images(cells, folder) or (column == "boxes" and any(cell.endswith(".json") for cell in cells))
+    return _are_images(cells, folder) or (column == "boxes" and any(map(_is_box_file, cells)))
+
+
+def _is_box_file(cell: str) -> bool:
+    return split_part(cell)[0].suffix.lower() in (".json", ".xml", ".txt")
 
 
 def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:

@@ -74,6 +74,7 @@ def import_table(
     like: str | Path | None = None,
     sheet: str | None = None,
     name: str | None = None,
+    features: Mapping[str, Mapping[str, float]] | None = None,
     say: Say = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of a clinical table; the table itself stays where it is.
@@ -85,6 +86,7 @@ def import_table(
         like: A cohort, or a run that was fitted on one, that knows what the columns are.
         sheet: Which sheet of an Excel file.
         name: Name of the cohort; that of the file if not given.
+        features: Further numbers of each patient by column, such as `run_features` makes of images.
         say: Takes a line for each column, and what was mended.
 
     Raises:
@@ -106,6 +108,8 @@ def import_table(
     if spoilt is not None:
         raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
     rows = _rows(src, values, described)
+    if features:
+        described += _joined(src, rows, described, features, say)
     root = str(src.resolve().parent)
     if not any(
         (Path(out) / name).exists() for name in (ABOUT, "run.json")
@@ -116,6 +120,31 @@ def import_table(
     if not like:
         _ask(described, say)
     return cohort
+
+
+def _joined(
+    src: Path,
+    rows: Sequence[dict[str, Any]],
+    described: Sequence[Column],
+    features: Mapping[str, Mapping[str, float]],
+    say: Say,
+) -> list[Column]:
+    """Add the numbers of each patient to his rows, and return what the new columns are."""
+    patients = {str(row["patient"]) for row in rows}
+    there = patients & set(features)
+    names = sorted({name for patient in there for name in features[patient]})
+    if not names:
+        step = "Name the patient's column: --columns 'HEADING=patient'"
+        raise ScanweaveError(src, "none of its patients is described by the runs", step)
+    taken = next((column.name for column in described if column.name in names), None)
+    if taken is not None:
+        raise ScanweaveError(src, f"has a column '{taken}' itself", f"Leave it out: --columns '{taken}=-'")
+    for row in rows:
+        own = features.get(str(row["patient"]), {})
+        row.update({f"table:{name}": own.get(name) for name in names})
+    say(f"features: {len(names)} of each of {len(there)} of {count(len(patients), 'patient')}")
+    missing = sum(str(row["patient"]) not in there for row in rows)
+    return [Column(source=name, name=name, role="feature", kind="number", missing=missing) for name in names]
 
 
 def _stem(path: Path) -> str:
