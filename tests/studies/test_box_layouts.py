@@ -97,6 +97,17 @@ def test_check_reads_again_only_when_the_file_of_all_changed(tmp_path, capsys):
     assert "no extent along x" in capsys.readouterr().out
 
 
+def test_files_of_all_beside_folders_of_parts(tmp_path):
+    films(tmp_path / "train", ("a",))
+    films(tmp_path / "val", ("b",))
+    write_coco(tmp_path / "annotations/instances_train.json", {"a.png": TWO})
+    write_coco(tmp_path / "annotations/instances_val.json", {"val/b.png": BARE})
+    rows = {row["study"]: row for row in list_studies(tmp_path).rows()}
+    assert [(name, row["split"]) for name, row in rows.items()] == [("a", "train"), ("b", "validation")]
+    assert rows["a"]["boxes"] == "annotations/instances_train.json#a.png"
+    assert rows["b"]["boxes"] == "annotations/instances_val.json#val/b.png"
+
+
 def test_other_names_of_classes_are_noticed(tmp_path, capsys):
     films(tmp_path / "images", ("a", "b"))
     write_yolo(tmp_path / "labels", TRUTH, ["mass", "node"])

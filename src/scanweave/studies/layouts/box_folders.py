@@ -12,7 +12,7 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.formats.box_annotations import name_fault
 from scanweave.studies.formats.box_cells import read_many
 from scanweave.studies.formats.file_states import CLASS_NAMES
-from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, read_scan, suffix
+from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.formats.table_boxes import names_boxes
 from scanweave.studies.layouts.folder_pairs import IMAGES, MASKS, ONLY, PARTS
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
@@ -66,7 +66,7 @@ def _annotated(folder: Path, prefix: str, part: str | None) -> Iterator[Annotate
             yield Annotated(prefix + str(own), prefix + at.name, part, kind)
             return
     many = [path for at in (folder, *boxes) for path in sorted(at.iterdir()) if path.is_file() and _holds_many(path)]
-    if many and (own or any(suffix(path.name) in PICTURE_SUFFIXES for path in folder.iterdir())):
+    if many and (own or any(True for _ in images(folder))):
         for path in many:
             yield Annotated(prefix + (own or ""), prefix + path.relative_to(folder).as_posix(), part)
 
