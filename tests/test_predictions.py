@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scanweave import api
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework import system as systems
+from scanweave.studies.boxes import Boxes
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.preparing.plan import IntensityRule, Plan
@@ -231,3 +233,18 @@ def test_what_is_asked_wrongly_is_told_without_torch(cohort, tmp_path):
     assert lines[2].endswith("holds other files and no predictions. Choose another folder for the predictions.")
     assert lines[3] == "fold: 7 is not one of 0 to 2. Choose one of those."
     assert not (tmp_path / "o").exists()
+
+
+def test_boxes_are_written_as_files_and_as_rows_of_a_table(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    two = Boxes(np.array([[[1, 2], [9, 12]], [[20, 5], [40, 30]]]), ("mass", "node"), scores=np.array([0.9, 0.25]))
+    answers = {"P01": two, "P02": Boxes(scores=np.zeros(0)), "P03": None, "P04": two.select([1])}
+    system.predict = lambda study, targets=None: study.answer(boxes=answers[study.id])  # type: ignore[method-assign]
+    done = api.predict(system, cohort, tmp_path / "out")  # type: ignore[arg-type]
+    assert (done.made, done.complete) == ({"boxes": 3}, ["P03"])
+    table = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert list(table["study"]) == ["P01", "P01", "P02", "P04"]
+    assert table["class"].fillna("").tolist() == ["mass", "node", "", "node"]
+    assert table["score"].fillna(-1).tolist() == [0.9, 0.25, -1, 0.25]
+    assert table.loc[1, ["start_x", "start_y", "stop_x", "stop_y"]].tolist() == [20, 5, 40, 30]
+    back = Cohort.open(tmp_path / "out")
+    assert [len(study.boxes) for study in back if study.boxes is not None] == [2, 0, 1]

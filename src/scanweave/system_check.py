@@ -226,4 +226,4 @@ def _weights(run: Run) -> dict[str, bytes]:
 
 def _bits(study: Study) -> dict[str, Any]:
     images = {name: np.asarray(scan.data).tobytes() for name, scan in {**study.scans, **study.masks}.items()}
-    return {**images, "labels": dict(study.labels), "boxes": study.boxes and box_list(study.boxes)}
+    return {**images, "labels": dict(study.labels), "boxes": None if study.boxes is None else box_list(study.boxes)}

@@ -65,7 +65,7 @@ def test_each_layout_gives_the_same_boxes(tmp_path, kind):
     np.testing.assert_allclose(found.corners, TWO.corners, atol=1e-6)
     assert len(made["b"].boxes) == 0
     assert made["c"].boxes is None
-    assert any("1 images are not annotated" in line for line in told)
+    assert any("1 image without annotation" in line for line in told)
     assert [verdict.status for verdict in check_cohort(made)] == ["ok"] * 3
 
 
@@ -95,6 +95,32 @@ def test_check_reads_again_only_when_the_file_of_all_changed(tmp_path, capsys):
     (tmp_path / "coco.json").write_text(json.dumps(content))
     assert CheckCohort(tmp_path / "out").run() == 1
     assert "no extent along x" in capsys.readouterr().out
+
+
+def test_files_of_all_beside_folders_of_parts(tmp_path):
+    films(tmp_path / "train", ("a",))
+    films(tmp_path / "val", ("b",))
+    write_coco(tmp_path / "annotations/instances_train.json", {"a.png": TWO})
+    write_coco(tmp_path / "annotations/instances_val.json", {"val/b.png": BARE})
+    rows = {row["study"]: row for row in list_studies(tmp_path).rows()}
+    assert [(name, row["split"]) for name, row in rows.items()] == [("a", "train"), ("b", "validation")]
+    assert rows["a"]["boxes"] == "annotations/instances_train.json#a.png"
+    assert rows["b"]["boxes"] == "annotations/instances_val.json#val/b.png"
+
+
+def test_other_names_of_classes_are_noticed(tmp_path, capsys):
+    films(tmp_path / "images", ("a", "b"))
+    write_yolo(tmp_path / "labels", TRUTH, ["mass", "node"])
+    (tmp_path / "labels/classes.txt").rename(tmp_path / "classes.txt")
+    made = import_cohort(tmp_path, tmp_path / "out", say=lambda line: None)
+    assert CheckCohort(made.folder).run() == 0
+    assert made["a"].boxes.labels == ("mass", "node")
+    (tmp_path / "classes.txt").write_text("nodule\n")
+    assert CheckCohort(made.folder).run() == 1
+    assert "class '1' is not a number below 1" in capsys.readouterr().out
+    (tmp_path / "classes.txt").unlink()
+    assert CheckCohort(made.folder).run() == 1
+    assert "the classes have no names" in capsys.readouterr().out
 
 
 def test_parts_are_kept_and_boxes_without_image_told(tmp_path):

@@ -44,6 +44,8 @@ from scanweave.studies.study import Study
 
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
 """Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
+RULES = 2
+"""Version of the rules for boxes and reports: what was judged by earlier ones, as in 0.1.0, is judged again."""
 _CLEARED = "Remove the file; it is made again by: scanweave cohort check COHORT"
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
@@ -369,6 +371,8 @@ def _files(row: Mapping[str, Any], root: Path) -> str:
     """What tells that a study changed, as JSON: whose it is, and path, size and change time of each image."""
     told: dict[str, Any] = {"patient": str(row["patient"]), "table": _has_table(row)}
     words = [str(cell) for column, cell in cells(row) if column.kind is KINDS["text"]]
+    if any(column.kind.name in ("boxes", "report") for column, _ in cells(row)):
+        told["rules"] = RULES
     if words:
         told["text"] = hashlib.sha256("\0".join(words).encode()).hexdigest()
     return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})

@@ -21,7 +21,7 @@ from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.formats.file_states import file_state
 
 FILE, FORMAT = "check.json", 1
-VERDICTS, VERDICTS_FORMAT = "check.parquet", "3"
+VERDICTS, VERDICTS_FORMAT = "check.parquet", "1"
 """Where the verdicts on studies are kept, and the format of that file; another format is checked anew."""
 MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json")
 """Files of a cohort's folder that a verdict depends on, beside the images."""

@@ -6,11 +6,32 @@ from pathlib import Path
 
 from scanweave.studies.formats.image_reader import split_part
 
+CLASS_NAMES = "classes.txt"
+"""Names of YOLO's classes, in the folder of its boxes or one of the two above it."""
+
 
 def file_state(path: Path) -> list[int]:
+<<<<<<< HEAD
     """Return size [bytes] and change time [ns] of an image, of `FILE` for its part `FILE#k`; `[]` if it is absent."""
+=======
+    """Size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]` where it is absent.
+
+    Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow.
+    """
+    file, part = split_part(path)
+    names = find_class_names(file.parent) if part and file.suffix.lower() == ".txt" else None
+    return _state(file) + ([] if names is None else _state(names))
+
+
+def find_class_names(folder: Path) -> Path | None:
+    """Return where the names of YOLO's classes stand for the boxes in `folder`; None: nowhere."""
+    return next((at / CLASS_NAMES for at in (folder, *folder.parents[:2]) if (at / CLASS_NAMES).is_file()), None)
+
+
+def _state(file: Path) -> list[int]:
+>>>>>>> wire
     try:
-        about = split_part(path)[0].stat()
+        about = file.stat()
     except (OSError, ValueError):  # a name that no file can have
         return []
     return [about.st_size, about.st_mtime_ns]

@@ -14,9 +14,9 @@ from scanweave.files import atomic_write
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.box_annotations import BoxAnnotations, RawBox, RawImage, judge, number, refusal
+from scanweave.studies.formats.file_states import CLASS_NAMES, find_class_names
 from scanweave.studies.formats.text_files import MAX_TEXT_BYTES, check_bytes, read_text
 
-NAMES = "classes.txt"
 MOST_ABOVE_ONE = 1.5
 """A share above this is no rounding and no overhang: the file holds pixels."""
 
@@ -35,7 +35,7 @@ def read_yolo(
         ScanweaveError: There is no file, or the names are absent, or two images differ by their suffix only.
     """
     folder = Path(folder)
-    files = [file for file in sorted(folder.glob("*.txt")) if file.name != NAMES]
+    files = [file for file in sorted(folder.glob("*.txt")) if file.name != CLASS_NAMES]
     if not files:
         raise ScanweaveError(folder, "holds no .txt file of boxes", "Give the folder of the labels")
     names = find_names(folder) if names is None else list(names)
@@ -67,12 +67,12 @@ def write_yolo(folder: str | Path, images: Mapping[str, Boxes], names: Sequence[
         if boxes.unit != "pixel" or boxes.size is None or not set(boxes.labels) <= set(names):
             raise ScanweaveError(name, "not in pixels of a known size and of known classes", "Give size and all names")
         stem = PurePosixPath(name).stem
-        if stem in written or f"{stem}.txt" == NAMES:
+        if stem in written or f"{stem}.txt" == CLASS_NAMES:
             raise ScanweaveError(name, f"another file is named {stem}.txt", "Rename the image")
         written.add(stem)
         with atomic_write(folder / f"{stem}.txt") as temporary:
             temporary.write_text("".join(_lines(boxes, list(names))), encoding="utf-8")
-    with atomic_write(folder / NAMES) as temporary:
+    with atomic_write(folder / CLASS_NAMES) as temporary:
         temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
@@ -98,10 +98,10 @@ def find_names(folder: Path) -> list[str]:
     Raises:
         ScanweaveError: There is none.
     """
-    path = next((at / NAMES for at in (folder, *folder.parents[:2]) if (at / NAMES).is_file()), None)
+    path = find_class_names(folder)
     if path is None:
         step = "Write the names, one a line, in the order of the numbers"
-        raise ScanweaveError(folder / NAMES, "is absent, so the classes have no names", step)
+        raise ScanweaveError(folder / CLASS_NAMES, "is absent, so the classes have no names", step)
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 

@@ -11,12 +11,13 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.formats.box_annotations import name_fault
 from scanweave.studies.formats.box_cells import read_many
-from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, read_scan, suffix
+from scanweave.studies.formats.file_states import CLASS_NAMES
+from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.formats.table_boxes import names_boxes
-from scanweave.studies.formats.yolo_boxes import NAMES as CLASS_NAMES
 from scanweave.studies.layouts.folder_pairs import IMAGES, MASKS, ONLY, PARTS
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names
+from scanweave.wording import count
 
 IMAGE_FOLDERS = (*IMAGES, "jpegimages")
 BOX_FOLDERS = (*MASKS, "boxes", "bboxes")
@@ -65,7 +66,7 @@ def _annotated(folder: Path, prefix: str, part: str | None) -> Iterator[Annotate
             yield Annotated(prefix + str(own), prefix + at.name, part, kind)
             return
     many = [path for at in (folder, *boxes) for path in sorted(at.iterdir()) if path.is_file() and _holds_many(path)]
-    if many and (own or any(suffix(path.name) in PICTURE_SUFFIXES for path in folder.iterdir())):
+    if many and (own or any(True for _ in images(folder))):
         for path in many:
             yield Annotated(prefix + (own or ""), prefix + path.relative_to(folder).as_posix(), part)
 
@@ -130,7 +131,9 @@ def list_boxes(src: Path, names: Names) -> Listing:
                 listing.add(listing.studies[paths[path]], Named("boxes", "the annotations"), cell)
     bare = sum("boxes" not in row for row in listing.studies.values())
     if bare:
-        listing.remarks.append(f"{bare} images are not annotated: they have no boxes, which is not to say no finding")
+        listing.remarks.append(
+            f"{count(bare, 'image')} without annotation: not looked at, which is not to say without finding"
+        )
     return listing
 
 
