@@ -263,7 +263,7 @@ def test_damaged_verdicts_are_one_line_and_made_again_by_a_check(tmp_path, spoil
 def test_verdicts_of_another_version_are_made_anew(tmp_path):
     made = cohort(tmp_path).select(["s0", "s1"])
     first, path = check_cohort(made), tmp_path / "check.parquet"
-    pq.write_table(pq.read_table(path).replace_schema_metadata({"format": "1"}), path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"format": "0"}), path)
     assert verdicts(made) == first
 
 

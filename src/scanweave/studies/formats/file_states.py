@@ -11,9 +11,6 @@ CLASS_NAMES = "classes.txt"
 
 
 def file_state(path: Path) -> list[int]:
-<<<<<<< HEAD
-    """Return size [bytes] and change time [ns] of an image, of `FILE` for its part `FILE#k`; `[]` if it is absent."""
-=======
     """Size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]` where it is absent.
 
     Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow.
@@ -29,7 +26,6 @@ def find_class_names(folder: Path) -> Path | None:
 
 
 def _state(file: Path) -> list[int]:
->>>>>>> wire
     try:
         about = file.stat()
     except (OSError, ValueError):  # a name that no file can have
