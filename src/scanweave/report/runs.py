@@ -56,18 +56,21 @@ def learning(
     Args:
         metrics: The lines of its `metrics.jsonl`.
         record: Its `run.json`.
-        described: The metrics to show: whether "higher" or "lower" is better, and what each is in words.
+        described: The metrics to show: whether "higher" or "lower" is better, and what each is in words. The first one
+            chooses the weights.
     """
     try:
         figure = learning_curve(metrics, {name: better for name, (better, _) in described.items()})
     except ScanweaveError:
         return Section("How it learnt", "", [Text("The run has no metrics yet.")])
+    chosen, (better, _) = next(iter(described.items()))
+    best = f"{'highest' if better == 'higher' else 'lowest'} validation {'PSNR' if chosen == 'psnr' else chosen}"
     drawn = [name for name in described if any(row.get(name) is not None for row in metrics)]
     caption = "; ".join(f"{name}: {described[name][1]}" for name in drawn) + "."
     items = [
         ("Steps", record.get("step"), ""),
         ("Time", duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
-        ("Weights kept", record.get("weights"), "best: highest validation PSNR"),
+        ("Weights kept", record.get("weights"), f"best: {best}"),
         ("Steps skipped", record.get("skipped"), "for a loss that was not finite"),
     ]
     numbers = KeyNumbers([item for item in items if item[1] is not None])

@@ -11,15 +11,16 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.trial import Trial
 from scanweave.measures.lesions import LesionCounts, count_lesions, summarise_lesions
 from scanweave.measures.segmentation import MEASURES, measure_structures, structure_masks, summarise_structures
-from scanweave.report.saving import save_table
-from scanweave.studies.preparing.preparation import labels_on
+from scanweave.report.overlays import mask_overlay
+from scanweave.report.saving import save_figure, save_table
+from scanweave.studies.geometry import orient
+from scanweave.studies.preparing.preparation import labels_on, to_grid
 from scanweave.studies.study import Study
 from scanweave.systems.segment.config import EvaluateOptions
 from scanweave.systems.segment.fitted import FittedSegment
 from scanweave.wording import count
 
 STRUCTURES, LESIONS = "structures.csv", "lesions.csv"
-ANY = "any structure"
 
 
 def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
@@ -49,6 +50,7 @@ def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> p
     summary = summarise_structures(table, MEASURES, options.seed)
     save_table(table, trial.folder / STRUCTURES)
     about: dict[str, Any] = {"tolerance": options.tolerance, "mask": fitted.mask}
+    about["pictures"] = _draw(fitted, trial, table, options.pictures)
     if lesions:
         found = summarise_lesions(lesions, patients, seed=options.seed)
         save_table(found, trial.folder / LESIONS)
@@ -76,6 +78,27 @@ def measured(fitted: FittedSegment, study: Study, options: EvaluateOptions) -> t
     if not options.lesions:
         return table, None
     return table, count_lesions(np.isin(truth, fitted.values), found > 0, made.geometry.spacing)
+
+
+def _draw(fitted: FittedSegment, trial: Trial, table: pd.DataFrame, count: int) -> dict[str, str]:
+    """Draw studies from the worst to the best by their mean Dice; return what each picture shows, by its name."""
+    order = table.groupby("study")["Dice"].mean().sort_values()
+    places = sorted({round(place) for place in np.linspace(0, len(order) - 1, min(count, len(order)))})
+    told = {}
+    for place in places:
+        name, dice = str(order.index[place]), float(order.iloc[place])
+        study = trial.cohort[name]
+        made = fitted.predict(study).masks[fitted.mask]
+        grid = made.geometry
+        scan = next(study.scans[one] for one in fitted.scans if one in study.scans)
+        arrays = (to_grid(scan, grid), labels_on(study.masks[fitted.mask], grid), np.asarray(made.data))
+        image, *labels = (orient(array, grid) for array in arrays)
+        names = {str(value): value for value in fitted.values}
+        truth, found = (structure_masks(one, names) for one in labels)
+        figure = mask_overlay(np.nan_to_num(image), grid.oriented("RAS").spacing, truth, found)
+        save_figure(figure, trial.folder / f"{name}.png")
+        told[f"{name}.png"] = f"{name}, mean Dice {dice:.3f}, {place + 1} of {len(order)} from the worst."
+    return told
 
 
 def _in_short(summary: pd.DataFrame) -> str:

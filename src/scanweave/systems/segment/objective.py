@@ -31,7 +31,7 @@ class SegmentObjective(nn.Module):
         self.weights = [weight / sum(weights) for weight in weights]
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return `loss`, `entropy` and `dice` (1 − soft Dice of the finest output)."""
+        """Return `loss`, `entropy` and `dice_loss` (1 − soft Dice), both of the finest output."""
         outputs = self.network(batch["image"], batch["present"], deep=True)
         loss, finest = torch.zeros((), device=batch["image"].device), None
         for logits, weight, strides in zip(outputs, self.weights, self.network.output_strides, strict=True):
@@ -41,7 +41,7 @@ class SegmentObjective(nn.Module):
                 loss = loss + weight * (parts[0] + parts[1])
                 finest = parts if finest is None else finest
         assert finest is not None  # noqa: S101 - the finest output has a weight
-        return {"loss": loss, "entropy": finest[0].detach(), "dice": finest[1].detach()}
+        return {"loss": loss, "entropy": finest[0].detach(), "dice_loss": finest[1].detach()}
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.framework.run_page import RunPage
+from scanweave.framework.run_page import RunPage, figures
 from scanweave.measures.segmentation import PRESENT
 from scanweave.measures.summary import row_of, sureness
 from scanweave.report.blocks import Block, KeyNumbers, Section, Table
@@ -45,7 +45,9 @@ def write(fitted: FittedSegment, page: RunPage, path: str | Path | None = None) 
         [
             _plan(fitted, page),
             page.learning(METRICS),
-            *page.results("How good it is", "evaluation", lambda _, record: _quality(record)),
+            *page.results(
+                "How good it is", "evaluation", lambda folder, record: [_quality(record), _pictures(folder, record)]
+            ),
         ],
         paper=PAPER,
         closing="Outlines are predictions: check them before you measure with them.",
@@ -64,6 +66,15 @@ def _plan(fitted: FittedSegment, page: RunPage) -> Section:
         Table(rows, "Planned from the training studies.", folded=True),
     ]
     return Section("What was learnt from", "", blocks)
+
+
+def _results(folder: Path, record: dict[str, Any]) -> list[Section]:
+    return [_quality(record), _pictures(folder, record)]
+
+
+def _pictures(folder: Path, record: dict[str, Any]) -> Section:
+    lead = "Studies from the worst to the best by their mean Dice, cut where the drawn structures are largest."
+    return Section("Outlines", lead, list(figures(folder, record["about"].get("pictures", {}))))
 
 
 def _quality(record: dict[str, Any]) -> Section:
