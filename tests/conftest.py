@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch are loaded: two workers must not fight for the cores
     for library in ("OMP", "MKL", "OPENBLAS"):
@@ -48,6 +49,11 @@ def pytest_configure() -> None:
         import torch  # a second: only who asks for it waits
 
         torch.backends.mkldnn.set_flags(_enabled=False)
+
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI", "").lower() == "true":  # what lands must not hang on chance; elsewhere hypothesis searches on
+    settings.load_profile("ci")
 
 
 def pytest_sessionstart() -> None:
