@@ -152,14 +152,14 @@ def nnunet_of(
 
 
 def watched(words: list[str]) -> float:
-    """Run a command; return the largest resident memory of it and its children together [MiB]."""
+    """Run a command; return the peak memory of it and its children [MiB], shared pages counted once (Linux's PSS)."""
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     family, peak = psutil.Process(process.pid), 0
     while process.poll() is None:
         total = 0
         for one in [family, *_children(family)]:
             try:
-                total += one.memory_info().rss
+                total += one.memory_full_info().pss
             except psutil.Error:  # it ended just now
                 continue
         peak = max(peak, total)
