@@ -1,4 +1,4 @@
-"""What runs make of the images of patients, as columns of a clinical table: nobody is described by who learnt from him.
+"""Features of patients' images, as columns of a clinical table, never made by a run that learnt from the patient.
 
 A network describes its own training patients better than others, so a model of the table that is fitted on such
 descriptions trusts them too much (stacking out of fold: Wolpert, Neural Networks 5, 1992). Each patient is therefore

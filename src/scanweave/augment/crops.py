@@ -1,4 +1,4 @@
-"""Where training crops lie: anywhere, at the foreground, at a label, in another crop."""
+"""Training crops: anywhere, around the foreground or a label, or inside another crop."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class ImportCohort:
         return 0
 
     def _features(self) -> dict[str, dict[str, float]] | None:
-        """What the named runs make of the images of each patient."""
+        """Return what the named runs make of the images of each patient; None where no run is named."""
         if not self.features:
             return None
         from scanweave import api

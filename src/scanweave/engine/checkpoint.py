@@ -29,7 +29,7 @@ Tensors = Mapping[str, Mapping[str, Tensor]]
 
 @dataclass
 class State:
-    """Where a training stands, besides its tensors.
+    """State of a training, besides its tensors.
 
     Attributes:
         step: Updates made, those skipped included.

@@ -11,7 +11,7 @@ from scanweave.studies.splits import Part
 
 
 def is_own(run: Run, cohort: Cohort) -> bool:
-    """Whether a run was fitted on this cohort."""
+    """Tell whether a run was fitted on this cohort."""
     return cohort.digest == (run.record.get("cohort") or {}).get("sha256")
 
 

@@ -1,4 +1,4 @@
-"""Which sample goes where, read ahead by worker processes whose faults are named."""
+"""Batches for each process, read ahead by worker processes whose faults are named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 
 class _Fault(NamedTuple):
-    """What a worker sends in place of a batch that it could not make; exceptions lose their parts on the way."""
+    """Stand-in that a worker sends for a batch it could not make; an exception would lose its parts on the way."""
 
     where: str
     reason: str

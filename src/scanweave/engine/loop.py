@@ -233,7 +233,7 @@ class _Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the last step is made, or patience is at its end."""
+        """Tell whether the last step is made, or patience is at its end."""
         patience = self.settings.patience
         return self.state.step >= self.settings.steps or (patience is not None and self.state.stale >= patience)
 

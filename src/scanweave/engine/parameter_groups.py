@@ -15,7 +15,7 @@ Optimizer = torch.optim.Optimizer
 
 
 class Team(NamedTuple):
-    """What one loss trains.
+    """Parameters that one loss trains.
 
     Attributes:
         loss: Name of the loss.

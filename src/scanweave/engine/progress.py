@@ -1,4 +1,4 @@
-"""How far a command is: a live bar with the time to go on a terminal, plain lines elsewhere."""
+"""Progress of a command: a live bar with the time to go on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

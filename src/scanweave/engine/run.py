@@ -40,13 +40,13 @@ class _Checked(BaseModel):
 
 
 class Configuration(_Checked):
-    """What is asked of `config.json` here; the rest is the system's."""
+    """Fields of `config.json` that are read here; the rest is the system's."""
 
     fold: int = Field(0, ge=0)
 
 
 class Record(_Checked):
-    """What is asked of `run.json`: what is computed with, or looked into."""
+    """Fields of `run.json` that are computed with or looked into."""
 
     state: str = "stopped"
     seconds: float = Field(0.0, ge=0)
@@ -57,7 +57,7 @@ class Record(_Checked):
 
 
 class Inputs(RootModel[dict[str, dict[str, dict[str, list[int]]]]]):
-    """What `inputs.json` holds: the state of each image, by patient, study and name of the image."""
+    """Contents of `inputs.json`: the state of each image, by patient, study and name of the image."""
 
 
 class Run:
@@ -173,7 +173,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to its end."""
+        """Tell whether the training came to its end."""
         return self.record.get("state") == "finished" and self.weights.is_file()
 
     def fitted(self) -> Self:
@@ -191,7 +191,7 @@ class Run:
 
     @property
     def main(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Tell whether this process is the one that writes."""
         return self._lock is not None
 
     @property

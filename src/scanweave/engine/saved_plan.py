@@ -1,4 +1,4 @@
-"""What a run knows of its data, as `plan.json` in its folder."""
+"""Knowledge that a run has of its data, as `plan.json` in its folder."""
 
 from __future__ import annotations
 

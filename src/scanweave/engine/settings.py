@@ -1,4 +1,4 @@
-"""How a network is trained: every setting with its unit and why the default is what it is."""
+"""Settings of training a network, each with its unit and the reason for its default."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 class StartSettings(Settings):
-    """What a network begins from; one meaning in every system that has it."""
+    """Settings of the weights a network begins from; they mean the same in every system that has them."""
 
     source: str = Field(
         "", description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); empty: at random."

@@ -18,7 +18,7 @@ Named = dict[str, Tensor]
 
 
 class Snapshot:
-    """What of a training must be kept for it to continue bit by bit.
+    """Everything of a training that must be kept for it to continue bit by bit.
 
     Args:
         objective: The objective, with the network inside.

@@ -100,7 +100,7 @@ class StageRun(Run):
 
     @property
     def finished(self) -> bool:
-        """Whether this stage came to its end."""
+        """Tell whether this stage came to its end."""
         return self.own.get("state") == "finished" and self.weights.is_file()
 
     @property

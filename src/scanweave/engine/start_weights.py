@@ -25,7 +25,7 @@ NAMES_SHOWN = 3
 
 @dataclass
 class StartAudit:
-    """What of a file fits a network.
+    """Record of which weights of a file fit a network.
 
     Attributes:
         source: What was named: a run, a file or builtin:NAME.

@@ -1,4 +1,4 @@
-"""What a system hands to the engine."""
+"""Interfaces of what a system hands to the engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Samples(Protocol):
 
 
 class Task(Protocol):
-    """What to learn: a network, its objective, its samples and how to validate it.
+    """Learning task: a network, its objective, its samples and how to validate it.
 
     Seed the initial weights from the same seed as the samples: then the same command gives the same run.
 
@@ -61,7 +61,7 @@ class Task(Protocol):
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether a higher `monitor` is better."""
+        """Tell whether a higher `monitor` is better."""
         ...
 
     def collate(self, samples: list[dict[str, Any]]) -> dict[str, Any]:

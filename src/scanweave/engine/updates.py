@@ -21,7 +21,7 @@ from scanweave.engine.task import HasHook, Task
 
 
 class Attempt(NamedTuple):
-    """What the passes of one step found, the same on all processes.
+    """Findings of the passes of one step, the same on all processes.
 
     Attributes:
         terms: Mean of each term over passes and processes.

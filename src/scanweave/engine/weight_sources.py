@@ -1,4 +1,4 @@
-"""Where start weights come from, the same words everywhere: RUN, FILE.safetensors or builtin:NAME."""
+"""Sources of start weights, in the same words everywhere: RUN, FILE.safetensors or builtin:NAME."""
 
 from __future__ import annotations
 

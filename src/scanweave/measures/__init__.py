@@ -1,1 +1,1 @@
-"""How good a result is, and how sure one can be of that: image quality, separation, resampling by patient, ranks."""
+"""Measures of results and of their certainty: image quality, separation, resampling by patient, ranks."""

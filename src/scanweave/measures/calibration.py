@@ -1,4 +1,4 @@
-"""Whether predicted probabilities are what they say: of patients given 20 %, one in five should be positive."""
+"""Calibration of probabilities: of patients given 20 %, one in five should be positive."""
 
 from __future__ import annotations
 

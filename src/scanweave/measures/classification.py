@@ -1,4 +1,4 @@
-"""How good predicted classes and probabilities are. Every figure is of rows; intervals come from `bootstrap_measure`.
+"""Measures of predicted classes and probabilities, over rows; intervals come from `bootstrap_measure`.
 
 A binary outcome is `positive (N,)` with a score `(N,)`, high for positive. With C classes it is `classes (N,)`, numbers
 0 … C − 1, with `probabilities (N, C)`, or the class `predicted (N,)`.

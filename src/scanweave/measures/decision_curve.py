@@ -1,4 +1,4 @@
-"""What deciding by a model is worth, against treating everyone and treating no one (Vickers & Elkin 2006)."""
+"""Net benefit of deciding by a model, against treating everyone and treating no one (Vickers & Elkin 2006)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERCENTS = tuple(percent / 100 for percent in range(1, 100))
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """What decisions at one threshold are worth, in true positives a patient; treating no one is worth 0.
+    """Net benefit of decisions at one threshold, in true positives a patient; that of treating no one is 0.
 
     Attributes:
         threshold: Probability from which on one would treat: t / (1 − t) is what one false positive costs, in true

@@ -31,7 +31,7 @@ MEAN = "mean"
 
 
 class BoxesLike(Protocol):
-    """What is read of the boxes of one image.
+    """Interface of the boxes of one image, as far as they are read here.
 
     Attributes:
         corners: `(N, 2, D)`, start and stop of each box along D axes.
@@ -41,16 +41,20 @@ class BoxesLike(Protocol):
     """
 
     @property
-    def corners(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def corners(self) -> NDArray[np.float64]:
+        """Start and stop of each box along D axes, `(N, 2, D)`."""
 
     @property
-    def labels(self) -> Sequence[str]: ...  # noqa: D102
+    def labels(self) -> Sequence[str]:
+        """Class name of each box."""
 
     @property
-    def scores(self) -> NDArray[np.float64] | None: ...  # noqa: D102
+    def scores(self) -> NDArray[np.float64] | None:
+        """Scores of predictions `(N,)`; None: truth."""
 
     @property
-    def ignored(self) -> NDArray[np.bool_] | None: ...  # noqa: D102
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """True boxes that need not be found, `(N,)`; None: no box is."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What is measured, checked once: patients, outcomes, scores and probabilities of the right length, range and sum."""
+"""Checks of what is measured: patients, outcomes, scores and probabilities of the right length, range and sum."""
 
 from __future__ import annotations
 

@@ -57,12 +57,12 @@ class LesionCounts:
 
     @property
     def found(self) -> int:
-        """How many true lesions were found."""
+        """Number of true lesions that were found."""
         return sum(lesion.found for lesion in self.lesions)
 
     @property
     def false(self) -> int:
-        """How many predicted lesions are none."""
+        """Number of predicted lesions that are none."""
         return len(self.false_ml)
 
     @property

@@ -26,7 +26,7 @@ Rule = Literal["youden", "sensitivity", "specificity"]
 
 @dataclass(frozen=True)
 class Confusion:
-    """How rows that were called positive or negative turned out.
+    """Counts of how rows that were called positive or negative turned out.
 
     Attributes:
         true_positives: Called positive, and positive.

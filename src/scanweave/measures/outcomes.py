@@ -1,4 +1,4 @@
-"""How well outcomes are told, as tables: measures with intervals by patient, of classes and of one against the rest."""
+"""Tables of how well outcomes are told: measures of classes, and of one against the rest, with intervals by patient."""
 
 from __future__ import annotations
 

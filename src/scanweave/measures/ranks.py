@@ -1,4 +1,4 @@
-"""How sure a ranking is, from resampled scores."""
+"""Certainty of a ranking, from resampled scores."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Overlap:
 
     @property
     def case(self) -> Case:
-        """Which of the masks holds anything."""
+        """Name of the case, by which of the two masks hold anything."""
         truth, predicted = self.common + self.missed > 0, self.common + self.false > 0
         if truth:
             return "both" if predicted else "missed"

@@ -1,4 +1,4 @@
-"""How well a map tells one region from the rest, voxel by voxel."""
+"""Separation of one region from the rest by the voxels of a map."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def estimate(row: Mapping[str, Any], patients: int, value: str = "mean") -> Inte
 
 
 def sureness(patients: Iterable[int]) -> str:
-    """What to say below figures of so many patients each."""
+    """Return the words below figures of so many patients each: which of them have intervals."""
     few = {number < ENOUGH for number in patients}
     if True not in few:
         return "In brackets 95 % intervals, from resampling patients."

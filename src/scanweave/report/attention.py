@@ -1,4 +1,4 @@
-"""Where a network looked: a film beside its map, or a volume and its map in three planes."""
+"""Pictures of where a network looked: a film beside its map, or a volume and its map in three planes."""
 
 from __future__ import annotations
 

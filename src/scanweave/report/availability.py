@@ -1,4 +1,4 @@
-"""Which sequences a cohort holds, and in which combinations."""
+"""Plot of the sequences that a cohort holds, and of their combinations."""
 
 from __future__ import annotations
 

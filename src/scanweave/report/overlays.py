@@ -46,16 +46,19 @@ FILL = 0.2
 
 
 class BoxesLike(Protocol):
-    """What is read of boxes: `corners (N, 2, D)`, names of classes, scores of predictions."""
+    """Interface of boxes, as far as they are read here: corners, names of classes, scores of predictions."""
 
     @property
-    def corners(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def corners(self) -> NDArray[np.float64]:
+        """Start and stop of each box along D axes, `(N, 2, D)`."""
 
     @property
-    def labels(self) -> Sequence[str]: ...  # noqa: D102
+    def labels(self) -> Sequence[str]:
+        """Class name of each box."""
 
     @property
-    def scores(self) -> NDArray[np.float64] | None: ...  # noqa: D102
+    def scores(self) -> NDArray[np.float64] | None:
+        """Scores of predictions `(N,)`; None: truth."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a report comes from: versions and machine, without names of people, hosts or folders."""
+"""Provenance of a report: versions and machine, without names of people, hosts or folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written: aligned, with their interval and number of patients, absent ones as a dash."""
+"""Figures as text: aligned, with their interval and number of patients, absent ones as a dash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scanner adds: receive field, gain and noise."""
+"""Artefacts of the scanner: receive field, gain and noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sequences a subject lacks."""
+"""Draw of the sequences that a subject lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How hard each sequence is to generate, by plain regression: a check of the planted order without any network.
+"""Difficulty of generating each sequence, by plain regression: a check of the planted order without any network.
 
 For each ordered pair of sequences a gradient-boosted regression predicts the target's voxels from the source's value,
 its surroundings (two Gaussian scales) and the place in the brain; quality is measured in the brain of other subjects.

@@ -35,7 +35,7 @@ _SATURATION = 0.6
 
 @dataclass(frozen=True)
 class Microstructure:
-    """How a voxel's tissue differs from the tissue's mean: relative deviation of each parameter, `(N,)`.
+    """Deviations of a voxel's tissue from the tissue's mean, relative, of each parameter, `(N,)`.
 
     The deviations are independent of each other, so that T1- and T2-weighted scans each hold something that the
     other lacks. They do not apply to fluid.

@@ -1,4 +1,4 @@
-"""What each tissue is made of at 3 T, and how subjects differ."""
+"""Materials of each tissue at 3 T, and the differences between subjects."""
 
 from __future__ import annotations
 

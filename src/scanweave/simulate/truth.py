@@ -1,4 +1,4 @@
-"""What is known about a simulated cohort, in words and numbers."""
+"""Truth of a simulated cohort, in words and numbers."""
 
 from __future__ import annotations
 

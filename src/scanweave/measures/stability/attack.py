@@ -21,7 +21,7 @@ from scanweave.measures.stability.audit_setup import Reconstruct
 
 @dataclass(frozen=True)
 class AttackSettings:
-    """How hard is tried.
+    """Settings of the effort of an attack.
 
     Attributes:
         iterations: Steps of projected Adam in a restart.
@@ -48,7 +48,7 @@ class AttackSettings:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What is attacked.
+    """Method under attack, with what it reconstructs from.
 
     Attributes:
         reconstruct: The method f.
@@ -84,7 +84,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """What an attack found.
+    """Result of an attack.
 
     Attributes:
         perturbation: The strongest of each image, `(B, …)`, of a norm of at most the radius.
@@ -98,7 +98,7 @@ class Attack:
 
     @property
     def spread(self) -> Tensor:
-        """How far the restarts' best differ, as a share of the strongest, `(B,)`; 0 with one restart."""
+        """Difference between the restarts' best, as a share of the strongest, `(B,)`; 0 with one restart."""
         best = self.history.amax(dim=1)
         return (best.amax(dim=0) - best.amin(dim=0)) / best.amax(dim=0).clamp_min(torch.finfo(best.dtype).tiny)
 

@@ -1,4 +1,4 @@
-"""What an audit is given: images, their measurements, methods, and how to measure anew."""
+"""Setup of an audit: images, their measurements, methods, and a way to measure anew."""
 
 from __future__ import annotations
 

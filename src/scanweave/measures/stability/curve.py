@@ -69,7 +69,7 @@ def stability_curve(
 
 
 def target_of(setup: Setup, name: str, domain: Domain) -> Target:
-    """What is attacked of a method."""
+    """Return the target of an attack on a method."""
     if domain == "image":
         return Target(setup.methods[name], setup.measurement, setup.truth, setup.forward)
     return Target(setup.methods[name], setup.measurement)

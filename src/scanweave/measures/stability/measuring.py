@@ -1,4 +1,4 @@
-"""How an audit measures images anew: on a finer grid, with noise of a known level."""
+"""Measuring images anew for an audit: on a finer grid, with noise of a known level."""
 
 from __future__ import annotations
 

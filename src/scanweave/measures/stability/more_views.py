@@ -1,4 +1,4 @@
-"""Whether more data make a better image, and not only the amount of data that a network was trained on."""
+"""Check that more data make a better image, and not only the amount of data that a network was trained on."""
 
 from __future__ import annotations
 

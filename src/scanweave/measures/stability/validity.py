@@ -1,4 +1,4 @@
-"""Whether an attack can be believed: a weak one makes every method look stable.
+"""Checks that an attack can be believed: a weak one makes every method look stable.
 
 | check | what it finds |
 |---|---|

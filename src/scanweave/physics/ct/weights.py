@@ -1,4 +1,4 @@
-"""What each ray counts in filtered backprojection: the angle it stands for, and the lines that are measured twice."""
+"""Weights of rays in filtered backprojection: the angle each stands for, and the lines that are measured twice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _check_sides(geometry: CtGeometry) -> None:
 
 @dataclass(frozen=True)
 class _Spread:
-    """How views lie on a circle: the angle each stands for, step, sweep (`None`: all round), turn since its start."""
+    """Spread of views on a circle: the angle each stands for, step, sweep (`None`: all round), turn since its start."""
 
     share: Array
     step: float

@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 
 
 class Measured(Protocol):
-    """What must be known of a measurement: see `studies.sinogram.Sinogram`."""
+    """Interface of a measurement, as far as it is read here: see `studies.sinogram.Sinogram`."""
 
     @property
     def values(self) -> Array:

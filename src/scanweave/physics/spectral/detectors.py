@@ -1,4 +1,4 @@
-"""What a detector makes of a photon: counts between thresholds, or a sum of energy.
+"""Detectors' answers to a photon: counts between thresholds, or a sum of energy.
 
 Not modelled: pile-up (counts stay proportional to flux up to `limit`), scatter and cross-talk between detector
 elements. A photon is counted at most once, so that counts stay Poisson distributed.

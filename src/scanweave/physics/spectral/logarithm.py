@@ -24,7 +24,7 @@ Array = NDArray[np.floating]
 
 
 class Fault(IntFlag):
-    """Why a line integral is not to be trusted."""
+    """Reasons not to trust a line integral."""
 
     NONE = 0
     DARK = 1

@@ -1,4 +1,4 @@
-"""What a scanner measures of a body."""
+"""Simulated CT measurement of a body."""
 
 from __future__ import annotations
 

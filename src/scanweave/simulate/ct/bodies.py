@@ -21,7 +21,7 @@ _CLIP = 2.5
 
 
 class BodySettings(BaseModel):
-    """What decides a random body, apart from its seed. Sizes are in fields of view, so that it fits any scanner."""
+    """Settings of a random body, apart from its seed. Sizes are in fields of view, so that it fits any scanner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

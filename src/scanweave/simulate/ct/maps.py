@@ -1,4 +1,4 @@
-"""What a slice is made of: the density of each material in each pixel, from which every energy bin follows."""
+"""Material maps of a slice: the density of each material in each pixel, from which every energy bin follows."""
 
 from __future__ import annotations
 
