@@ -192,7 +192,7 @@ def fit(scan: Scan, parts: dict[str, Pairs], run: Path, seed: int, tier: dict[st
 
 
 def setup_of(scan: Scan, fitted: AcidSystem, jittered: AcidSystem, test: Pairs) -> Setup:
-    """What the audit tries."""
+    """Return what the audit tries: images, their measurements, and the methods with their controls."""
 
     def more(factor: float) -> Any:
         other = scan.with_data(factor)

@@ -143,7 +143,7 @@ def make_pairs(scan: Scan, count: int, size: int, seed: int, room: int) -> Pairs
 
 
 def measuring(scan: Scan) -> Measure:
-    """How images are measured anew."""
+    """Return the function that measures images anew."""
     measure: Callable[[Tensor, Generator], Any] = scan.again
     return measure
 

@@ -1,4 +1,4 @@
-"""What AdaMedGraph is compared with: each method a pipeline, and what may be tuned of it."""
+"""Methods that AdaMedGraph is compared with: each a pipeline, and what may be tuned of it."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def one_seed(seed: int, tier: dict[str, Any]) -> dict[str, Any]:
 
 
 def competitors(seed: int, epochs: int) -> dict[str, Method]:
-    """Who is compared, by name, with the values that trials are drawn from."""
+    """Return the methods to compare, by name, with the values that trials are drawn from."""
     plain, graphs = plain_methods(seed), graph_methods(seed, epochs)
     model, grid = graphs[OURS]
     return {

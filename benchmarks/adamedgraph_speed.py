@@ -1,4 +1,4 @@
-"""How fast graphs and rounds are, against the released code's loops (`--reference CLONE`), and how they grow.
+"""Time of graphs and rounds, against the released code's loops (`--reference CLONE`), and their growth.
 
 A round is every graph of four columns and four levels, each with ten epochs of the same network; the released one is
 its own `best_appnp`, unchanged, timed as a whole. Both take thresholds from quantiles of the values, of columns that

@@ -213,7 +213,7 @@ def figures(rows: pd.DataFrame, measure: str) -> dict[str, float]:
 
 
 def gain(rows: pd.DataFrame, measure: str, control: str) -> Comparison:
-    """How much better AdaMedGraph is than a control, with the corrected interval over folds."""
+    """Return the gain of AdaMedGraph over a control, with the corrected interval over folds."""
     scores = rows.pivot_table(index=["seed", "fold"], columns="method", values=measure)
     train, test = (round(rows[part].mean()) for part in ("train", "test"))
     sign = -1 if OTHERS.get(measure) == "below" else 1

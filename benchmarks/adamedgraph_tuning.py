@@ -16,7 +16,7 @@ from scanweave.measures.classification import log_loss
 
 @dataclass(frozen=True)
 class Budget:
-    """What every method may spend.
+    """Budget that every method may spend.
 
     Attributes:
         trials: How many are drawn; of a smaller grid all.

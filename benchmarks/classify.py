@@ -38,7 +38,7 @@ Parts = dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
 
 class Tried(NamedTuple):
-    """What one seed gave: minutes of the fit, truth and scores of the test films."""
+    """Results of one seed: minutes of the fit, truth and scores of the test films."""
 
     minutes: float
     truth: NDArray[np.bool_]

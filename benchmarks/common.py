@@ -1,4 +1,4 @@
-"""What every benchmark shares: its arguments, its claims and the JSON that the scoreboard reads."""
+"""Tools that every benchmark shares: its arguments, its claims and the JSON that the scoreboard reads."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Claim:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the value reaches the bar; `None` without a bar, false for a value that is not a number."""
+        """Tell whether the value reaches the bar; `None` without a bar, false for a value that is not a number."""
         return None if self.bar is None else self._reaches(self.value)
 
     @property
     def clear(self) -> bool:
-        """Whether the whole interval lies on the value's side of the bar."""
+        """Tell whether the whole interval lies on the value's side of the bar."""
         if self.bar is None or math.isnan(self.low) or math.isnan(self.high):
             return False
         return self._reaches(self.low) == self._reaches(self.high) == self._reaches(self.value)

@@ -1,4 +1,4 @@
-"""Whether the projector and filtered backprojection are right: adjoint, a disc's sinogram, ASTRA, and back again.
+"""Correctness of the projector and filtered backprojection: adjoint, a disc's sinogram, ASTRA, and back again.
 
 Every claim is the worst over the geometries and seeds; a seed places the disc and draws the images. "Off the edge" is
 three pixels or more from the disc's edge, within the circle that every view sees. The disc's image has each pixel's

@@ -1,4 +1,4 @@
-"""How fast the projector is, in one run beside deepinv, ASTRA on the CPU and scikit-image, and what memory it takes.
+"""Speed and memory of the projector, in one run beside deepinv, ASTRA on the CPU and scikit-image.
 
 256² pixels by 180 parallel views over 180°; float32. In a round every implementation takes its turn, so that a busy
 machine slows all of them; a ratio is that of one round, the claim their median and range. Operators are built, loops

@@ -1,4 +1,4 @@
-"""How fast brains are simulated and written at 2 mm: subjects per second with one and two processes, and memory."""
+"""Speed of simulating and writing brains at 2 mm: subjects per second with one and two processes, and memory."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def compared(folder: Path, seed: int, tier: dict[str, Any], ablations: bool) -> 
 
 
 def arms(ablations: bool, tier: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What each network's settings are, besides those that all share."""
+    """Return each network's settings, besides those that all share."""
     if ablations:
         return {"ULTRA": {}, **ABLATIONS}
     small = max(tier["width"] * 3 // 4, 4)
@@ -259,7 +259,7 @@ def control_claims(table: Table) -> list[Claim]:
 
 
 def ablation_claims(table: Table) -> list[Claim]:
-    """What each part of ULTRA is worth: PSNR, material error and edges without it."""
+    """Measure the worth of each part of ULTRA: PSNR, material error and edges without it."""
     claims = []
     for name in ABLATIONS:
         claims += gain(f"ULTRA over '{name}', mean over bins", table, name, None)
@@ -294,7 +294,7 @@ def error_ratio(table: Table, control: str, bar: float | None = 0.9) -> Claim:
 
 
 def speed(table: Table, control: str) -> Claim:
-    """How many times longer the control takes for a slice, on one thread, after the backprojection."""
+    """Measure how many times longer the control takes for a slice, on one thread, after the backprojection."""
     ours, theirs, patients = paired(table, ALL_BINS, "seconds", control)
     shown = {"ULTRA [s]": float(np.median(ours)), f"{control} [s]": float(np.median(theirs))}
     ratio = float(np.median(theirs) / np.median(ours))

@@ -1,4 +1,4 @@
-"""How soon a verb speaks, and what it costs to check again a cohort that did not change: CPU seconds of processes.
+"""Time until a verb speaks, and cost of checking a cohort again that did not change: CPU seconds of processes.
 
 Simulated brains of seven sequences and three masks (`scanweave simulate brain`); in the proof tier 8 patients at 2 mm,
 the simulator's default, where starting Python weighs more than reading, and at 1 mm, the size of a clinical scan. The
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def again(cohort: Path, spacing: float, tier: dict[str, Any]) -> Claim:
-    """How many times the cost of a check that reads nothing goes into that of one that reads all."""
+    """Measure how many times the cost of a check that reads nothing goes into that of one that reads all."""
     whole(["cohort", "check", str(cohort)])
     first = [whole(["cohort", "check", str(cohort), "--again"]) for _ in range(tier["repeats"])]
     second = [whole(["cohort", "check", str(cohort)]) for _ in range(tier["repeats"])]

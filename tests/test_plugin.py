@@ -44,7 +44,7 @@ def offer(folder, *points):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Where the package of the stranger is installed, for this process too."""
+    """Install the package of the stranger, for this process too; yield its folder."""
     points = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]["entry-points"][registry.GROUP]
     folder = offer(tmp_path_factory.mktemp("site"), *(f"{name} = {place}" for name, place in points.items()))
     with pytest.MonkeyPatch.context() as patch:

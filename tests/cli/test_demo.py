@@ -1,4 +1,4 @@
-"""What the demo says of the planted facts follows from its results."""
+"""The demo says of the planted facts what follows from its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the program does before it does anything: help, lists, statuses, and mistakes in one line."""
+"""The program before it does anything: help, lists, statuses, and mistakes in one line."""
 
 import json
 import os

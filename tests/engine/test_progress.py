@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def told(clock: Clock, *, terminal: bool, shown: bool = True) -> str:
-    """What is shown of 40 studies that take four seconds each."""
+    """Return what is shown of 40 studies that take four seconds each."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=terminal, width=100, quiet=not shown)
     with counted("studies prepared", shown=shown, console=console) as show:

@@ -129,7 +129,7 @@ def test_accumulation_and_a_larger_batch_learn_the_same(tmp_path: Path) -> None:
 
 
 def in_two_processes(*words: str) -> str:
-    """What torchrun prints that starts a script, or a command, twice."""
+    """Return what torchrun prints that starts a script, or a command, twice."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = run_process(launch, env=environment, capture_output=True, text=True, timeout=800, check=False)

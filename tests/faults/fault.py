@@ -1,4 +1,4 @@
-"""What a fault is, and what a user must get to see of it."""
+"""Faults, and what a user must get to see of them."""
 
 from __future__ import annotations
 

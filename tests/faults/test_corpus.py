@@ -18,7 +18,7 @@ BUDGET = 256 * 2**20
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[dict]:
-    """What came of every fault, from one process that meets them all under a limit of memory."""
+    """Return what came of every fault, from one process that meets them all under a limit of memory."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2); import runpy, sys; "
         f"sys.path.insert(0, {str(HERE)!r}); sys.argv = ['runner', *{CORPORA!r}]; "

@@ -82,7 +82,7 @@ def test_sites_within_a_country_do_not_leave_few():
 
 
 def spans(table, groups):
-    """How far apart the smallest and largest count of every hidden cell are that fit all counts shown, by linear
+    """Return how far apart the smallest and largest count of every hidden cell are that fit all counts shown, by linear
     programming over the joint groups of patients."""
     names = np.stack([np.asarray(levels, dtype=str) for levels in groups.values()], axis=1)
     joint = np.unique(names, axis=0)

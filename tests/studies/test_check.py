@@ -169,7 +169,7 @@ def kept(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def judged(monkeypatch) -> list[int]:
-    """How many studies were judged, each time that any were."""
+    """Count the studies that were judged, each time that any were."""
     counts: list[int] = []
     monkeypatch.setattr(check, "judge", lambda evidence: counts.append(len(evidence)) or judge(evidence))
     return counts

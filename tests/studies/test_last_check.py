@@ -42,7 +42,7 @@ def read(monkeypatch):
 
 
 def checked(cohort, capsys, *options):
-    """What `cohort check` prints, and its exit status."""
+    """Return what `cohort check` prints, and its exit status."""
     capsys.readouterr()
     status = main(["cohort", "check", str(cohort.folder), *options])
     return capsys.readouterr().out, status

@@ -1,4 +1,4 @@
-"""What preparation makes of studies whose scans cover different places, and of images with their own background."""
+"""Preparation of studies whose scans cover different places, and of images with their own background."""
 
 from __future__ import annotations
 

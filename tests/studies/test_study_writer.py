@@ -1,4 +1,4 @@
-"""What is made of a study is written by kind, and a cohort of it opens."""
+"""Results of a study are written by kind, and a cohort of them opens."""
 
 from __future__ import annotations
 

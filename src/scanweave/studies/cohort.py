@@ -155,11 +155,11 @@ class Cohort:
         return list(self.counts(kind))
 
     def counts(self, kind: str = "scan") -> dict[str, int]:
-        """How many studies have each scan, or each field of another kind, such as "mask"; none that all lack."""
+        """Count the studies that have each scan, or each field of another kind, such as "mask"; none that all lack."""
         return {column.name or kind: number for column, number in self.present(kind).items()}
 
     def present(self, *kinds: str) -> dict[Column, int]:
-        """How many studies have a value in each column of these kinds, of all kinds if none is named.
+        """Count the studies that have a value in each column of these kinds, of all kinds if none is named.
 
         Kinds in the order of `studies.columns.KINDS`, columns in that of the manifest; none that all studies lack.
         """

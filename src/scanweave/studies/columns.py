@@ -167,12 +167,12 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """How the manifest calls it."""
+        """Name of the column in the manifest."""
         return self.kind.column(self.name)
 
     @property
     def shown(self) -> str:
-        """How verdicts and tables call it: a scan by its name alone."""
+        """Name of the column in verdicts and tables: that of a scan stands by itself."""
         return self.name if self.kind is KINDS["scan"] else self.heading
 
 
@@ -205,7 +205,7 @@ def file_cells(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _is_void(value: object) -> bool:
-    """Whether a cell of a manifest says nothing: None, NaN, NaT or NA."""
+    """Tell whether a cell of a manifest says nothing: None, NaN, NaT or NA."""
     return (
         value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
     )

@@ -1,4 +1,4 @@
-"""Where voxels lie in the patient: grids, their comparison, reorientation and resampling."""
+"""Grids of voxels in the patient: their places, comparison, reorientation and resampling."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Geometry:
 
     @property
     def is_placed(self) -> bool:
-        """Whether its positions are places in the patient."""
+        """Tell whether its positions are places in the patient."""
         return self.space == "patient"
 
     @property
     def spacing_known(self) -> bool:
-        """Whether its spacing is in millimetres."""
+        """Tell whether its spacing is in millimetres."""
         return self.space != "pixels"
 
     @property
@@ -88,7 +88,7 @@ class Geometry:
 
     @property
     def fault(self) -> str | None:
-        """Why this grid cannot be placed in a patient, or None if it can."""
+        """Say why this grid cannot be placed in a patient; None if it can."""
         if not np.isfinite(self.affine).all():
             return "the affine holds NaN or Inf"
         if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
@@ -97,7 +97,7 @@ class Geometry:
 
     @property
     def is_orthogonal(self) -> bool:
-        """Whether the three axes stand at right angles."""
+        """Tell whether the three axes stand at right angles."""
         axes = self.affine[:3, :3] / np.array(self.spacing)
         return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE)
 
@@ -124,7 +124,7 @@ class Geometry:
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
     def matches(self, other: Geometry) -> bool:
-        """Whether both are one grid to within `SAME_GRID_MM`."""
+        """Tell whether both are one grid to within `SAME_GRID_MM`."""
         return self.distance(other) <= SAME_GRID_MM
 
     def overlap(self, other: Geometry) -> float:
@@ -224,7 +224,7 @@ def resample(
 
 
 def _covered(transform: FloatArray, source: Geometry, target: Geometry) -> NDArray[np.bool_]:
-    """Which voxel centres of `target` lie within voxels of `source`; `transform` maps indices to indices."""
+    """Return a mask of the `target` voxels whose centres lie in `source`; `transform` maps indices to indices."""
     covered = np.ones(target.shape, dtype=bool)
     x, y, z = np.ogrid[tuple(slice(0, size) for size in target.shape)]
     for row, size in zip(transform, source.shape, strict=False):

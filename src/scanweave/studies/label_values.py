@@ -28,7 +28,7 @@ MOST_CLASSES = 50
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """What a label of a cohort holds.
+    """Summary of the values that a label of a cohort holds.
 
     Attributes:
         name: Its name.
@@ -93,7 +93,7 @@ def _whole(value: Any) -> Any:
 
 
 def is_finding(values: pd.Series) -> bool:
-    """Whether a label is a finding of which some are uncertain: −1 among 0 and 1, and nothing else."""
+    """Tell whether a label is a finding of which some are uncertain: −1 among 0 and 1, and nothing else."""
     there = set(values.dropna().unique())
     return UNCERTAIN in there and there <= {UNCERTAIN, 0, 1}
 

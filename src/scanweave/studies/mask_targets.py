@@ -116,7 +116,7 @@ def _on_grid(scan: Scan, grid: Geometry, where: str) -> NDArray[np.generic]:
 
 
 def _shown(data: NDArray[np.generic], structure: Structure, order: int, many: int) -> NDArray[np.bool_]:
-    """Where a mask shows a structure: by its numbers, or in a channel of its own, after that of the background."""
+    """Return where a mask shows a structure: by its numbers, or in its own channel, after that of the background."""
     if data.ndim == 3:
         return np.isin(data, structure.values) if structure.values else np.asarray(data != 0)
     if data.shape[3] not in (many, many + 1):

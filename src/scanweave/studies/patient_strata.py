@@ -1,4 +1,4 @@
-"""What each patient of a cohort is like: by which splits are stratified, or grouped, and labelled studies drawn."""
+"""Values of each patient of a cohort, by which splits are stratified or grouped, and labelled studies drawn."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Language:
-    """How reports are written in one language; make one of your own for others.
+    """Language of reports, as far as their structure needs it; make one of your own for others.
 
     Attributes:
         headings: Words that head a section, lower case, by the section's key. A heading that is listed under two keys

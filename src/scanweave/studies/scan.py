@@ -98,7 +98,7 @@ class Scan:
 
     @property
     def what(self) -> str:
-        """What it is in a word: `"volume"`, `"series"`, `"slice"`, `"film"` or, in colour, `"photograph"`."""
+        """Name of what it is: `"volume"`, `"series"`, `"slice"`, `"film"` or, in colour, `"photograph"`."""
         if self.frames:
             return "series"
         if self.geometry.shape[2] > 1:

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: by patient, in k folds, from a seed."""
+"""Splits of the patients into those who train, validate and test: in k folds, from a seed."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def test_beam_hardens_more_in_one_wide_bin_than_in_the_top_bin():
     spectrum, area = tube_spectrum(120), np.array([[0.1, 30.0]])
 
     def kept(detector):
-        """How much of the slope of a thin object is left behind 30 cm of water."""
+        """Return how much of the slope of a thin object is left behind 30 cm of water."""
         passed = expected_counts(area, ("water",), spectrum, detector, 1.0)[0]
         thin, thick = -np.log(passed / air_counts(spectrum, detector, 1.0)) / area[0]
         return thick / thin

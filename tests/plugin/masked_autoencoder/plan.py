@@ -1,4 +1,4 @@
-"""What a run knows of its data."""
+"""Plan of a run: what it knows of its data."""
 
 from scanweave.studies.preparing.plan import Plan
 
@@ -7,7 +7,7 @@ FILLED = "_filled"
 
 
 class FillingPlan(Plan):
-    """How scans are made ready for the network; what is made of `t1` is called `t1_filled`."""
+    """Plan of making scans ready for the network; what is made of `t1` is called `t1_filled`."""
 
     @property
     def targets(self) -> tuple[str, ...]:

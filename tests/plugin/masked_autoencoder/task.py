@@ -1,4 +1,4 @@
-"""What the masked autoencoder hands to the engine: samples, network, loss, validation."""
+"""Learning task of the masked autoencoder for the engine: samples, network, loss, validation."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is measured on the native grid: nothing that a real scan does not cover."""
+"""Measures on the native grid leave out all that a real scan does not cover."""
 
 import numpy as np
 import pytest

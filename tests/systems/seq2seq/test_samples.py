@@ -1,4 +1,4 @@
-"""What a training sample is: a pure function of its number, drawn as the settings say."""
+"""A training sample is a pure function of its number, drawn as the settings say."""
 
 from collections import Counter
 from dataclasses import dataclass

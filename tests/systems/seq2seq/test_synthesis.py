@@ -166,7 +166,7 @@ def test_the_order_of_scans_changes_no_bit(fitted, study):
 
 
 def test_order_of_scans_on_grids_of_equal_voxels(fitted, study):
-    """Where two grids tie for the finest, the choice must not fall to the order either."""
+    """Let two grids tie for the finest: the choice must not fall to the order either."""
     like = study.scans["t1c"]
     moved = like.geometry.affine.copy()
     moved[:3, 3] += 3.0

@@ -1,4 +1,4 @@
-"""What evaluation measures: planted faults are found by the measure that is made for them."""
+"""Evaluation finds planted faults by the measure that is made for them."""
 
 import numpy as np
 import pandas as pd

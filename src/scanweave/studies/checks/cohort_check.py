@@ -1,4 +1,4 @@
-"""Whether the studies of a cohort can be used, study by study, in words; and the last verdicts on disk.
+"""Check of whether the studies of a cohort can be used, study by study, in words; and the last verdicts on disk.
 
 A study is judged in the light of its population: all studies of the cohort's folder, as they were when last checked.
 Which sequence is a series, which voxels stand there twice and which names look exchanged is told by comparison, so one
@@ -58,7 +58,7 @@ def _aside(line: str) -> None:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one study's files showed, before it is compared with the others.
+    """Evidence of one study's files, before it is compared with the others.
 
     Attributes:
         study: Its name.
@@ -199,7 +199,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
 
 
 def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], grid: Geometry | None) -> list[Finding]:
-    """What is peculiar about the grids of a study; films lie on grids of their own, on which their masks must lie."""
+    """List what is peculiar about the grids of a study; each film has its own grid, on which its mask must lie."""
     flat = [scan.geometry for scan in images.values() if not scan.geometry.is_placed]
     grids = {column.shown: scan.geometry for column, scan in opened.items()}
     masks = {
@@ -239,7 +239,7 @@ def _has_table(row: Mapping[str, Any]) -> bool:
 
 @dataclass
 class _Seen:
-    """What the voxels of a study's images showed."""
+    """Findings from the voxels of a study's images."""
 
     prints: dict[str, str] = field(default_factory=dict)
     samples: dict[str, NDArray[np.floating]] = field(default_factory=dict)
@@ -288,7 +288,7 @@ def _flat(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
 
 
 def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
-    """Which scans are series: refused where the sequence is a volume in most studies."""
+    """List the scans that are series: refused where the sequence is a volume in most studies."""
     have = Counter(name for e in evidence for name in {*e.prints, *e.frames})
     as_series = Counter(name for e in evidence for name in e.frames)
     found: dict[str, list[Finding]] = defaultdict(list)
@@ -368,7 +368,7 @@ def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
 
 
 def _files(row: Mapping[str, Any], root: Path) -> str:
-    """What tells that a study changed, as JSON: whose it is, and path, size and change time of each image."""
+    """Return, as JSON, what tells that a study changed: its patient; path, size and change time of each image."""
     told: dict[str, Any] = {"patient": str(row["patient"]), "table": _has_table(row)}
     words = [str(cell) for column, cell in cells(row) if column.kind is KINDS["text"]]
     if any(column.kind.name in ("boxes", "report") for column, _ in cells(row)):

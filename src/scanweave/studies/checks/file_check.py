@@ -1,4 +1,4 @@
-"""What is peculiar about one file that is no image: a sinogram, an embedding, boxes."""
+"""Checks of one file that is no image: a sinogram, an embedding, boxes."""
 
 from __future__ import annotations
 

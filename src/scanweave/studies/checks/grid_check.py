@@ -1,4 +1,4 @@
-"""How the grids of a study lie to each other."""
+"""Checks of how the grids of a study lie to each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALLEST_MM, LARGEST_MM = 20.0, 3000.0
 
 
 def grid_findings(grids: Mapping[str, Geometry], reference: str | None) -> list[Finding]:
-    """What is peculiar about the grids of a study's images, of which `reference` gives the grid to work on.
+    """List what is peculiar about the grids of a study's images, of which `reference` gives the grid to work on.
 
     Films are no places in the patient: each is judged alone.
 
@@ -41,7 +41,7 @@ def grid_findings(grids: Mapping[str, Geometry], reference: str | None) -> list[
 
 
 def mask_fault(grid: Geometry, films: Sequence[Geometry]) -> Finding | None:
-    """Why a label map cannot be laid on any of a study's films; None if it can."""
+    """Say why a label map cannot be laid on any of a study's films; None if it can."""
     if any(grid.matches(film) for film in films):
         return None
     if not films:

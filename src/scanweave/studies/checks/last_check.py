@@ -30,7 +30,7 @@ _ADVICE = "Remove it; it is made again by: scanweave cohort check COHORT"
 
 @dataclass(frozen=True)
 class LastCheck:
-    """What the last check of all of a cohort said.
+    """Result of the last check of all of a cohort.
 
     Attributes:
         studies: Verdicts on the studies, in the order of the manifest.
@@ -90,7 +90,7 @@ def _studies(folder: Path) -> list[Verdict] | None:
 
 
 def _unchanged(files: Mapping[str, Any], root: Path) -> bool:
-    """Whether all files that a study was judged by are as they were; the manifest's state tells of the rest."""
+    """Tell whether all files that a study was judged by are as they were; the manifest's state tells of the rest."""
     return all([kept[0], *file_state(root / kept[0])] == kept for kept in files.values() if isinstance(kept, list))
 
 

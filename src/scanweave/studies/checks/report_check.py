@@ -1,4 +1,4 @@
-"""What is peculiar about the reports of a cohort: those that say nothing, and those that repeat another."""
+"""Checks of the reports of a cohort: those that say nothing, and those that repeat another."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _RATIO, _GAIN = 2.0, 1.0
 
 @dataclass(frozen=True)
 class Profile:
-    """How the images of a study look, free of scanner units.
+    """Profile of how the images of a study look, free of scanner units.
 
     Attributes:
         quantiles: Of each scan in the foreground, as a share of its 99 % quantile.
@@ -91,7 +91,7 @@ class _Others:
         self._deviations: dict[float, list[float]] = {}
 
     def count(self, own: float | None) -> int:
-        """How many there are without `own`."""
+        """Count the values without `own`."""
         return len(self.values) - (own is not None)
 
     def but(self, own: float | None) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What the voxels of one image say about it."""
+"""Checks of the voxels of one image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[
 
 
 def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
-    """What is peculiar about the voxels of a label map; an empty one is none."""
+    """List what is peculiar about the voxels of a label map; being empty is not."""
     data, findings = _finite(data)
     if findings:
         return findings

@@ -17,7 +17,7 @@ from scanweave.studies.findings import Finding
 
 @dataclass(frozen=True)
 class BoxAnnotations:
-    """What was read.
+    """Boxes that were read, and the faults found.
 
     Attributes:
         boxes: Boxes by image, as the annotations name it. An image with no boxes is one without findings; an image

@@ -1,4 +1,4 @@
-"""Whether an image changed: told by its size and time, nothing is opened."""
+"""State of an image file, by size and time, to tell whether it changed; nothing is opened."""
 
 from __future__ import annotations
 

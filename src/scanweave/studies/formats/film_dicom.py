@@ -132,7 +132,7 @@ def _own_bits(stored: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
 
 
 def _padding(stored: NDArray[Any], data: Any) -> NDArray[np.bool_] | None:
-    """Which pixels show nothing, as the file tells it."""
+    """Return a mask of the pixels that show nothing, as the file tells it; None if it tells none."""
     value = data.get("PixelPaddingValue")
     if value is None:
         return None
@@ -157,7 +157,7 @@ def _spacing(data: Any) -> tuple[tuple[float, float] | None, tuple[Finding, ...]
 
 
 def _told(data: Any) -> tuple[Finding, ...]:
-    """What is done to the values, and how the file would have them shown."""
+    """List what is done to the values, and how the file would have them shown."""
     notes = []
     if str(data.get("PhotometricInterpretation")) == "MONOCHROME1":
         words = "high values are dark (MONOCHROME1)"

@@ -39,7 +39,7 @@ _LIMIT = "Cut it to what is needed: pictures of so many pixels are slides, not f
 
 @dataclass(frozen=True)
 class _Header:
-    """What a picture's header says: its own width and height, EXIF orientation, mode, bits and what 0 means."""
+    """Header of a picture: its own width and height, EXIF orientation, mode, bits and the meaning of 0."""
 
     format: str
     size: tuple[int, int]
@@ -133,7 +133,7 @@ def _depth(path: Path, image: Image.Image) -> int:
 
 
 def _is_grey_ramp(path: Path) -> bool:
-    """Whether the colours of a palette are all grey."""
+    """Tell whether the colours of a palette are all grey."""
     with faults_of(path), Image.open(path) as image:
         palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
     return bool((palette == palette[:, :1]).all())

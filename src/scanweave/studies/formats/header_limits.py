@@ -1,4 +1,4 @@
-"""What every image file must pass before a voxel of it is decoded, and the one error for all that goes wrong."""
+"""Limits that image files must keep before a voxel of them is decoded, and the one error for all that goes wrong."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
 @dataclass(frozen=True)
 class ReportRecords:
-    """What was read.
+    """Reports that were read, and the faults found.
 
     Attributes:
         reports: By study; a study that could not be read is not among them.

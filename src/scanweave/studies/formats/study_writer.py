@@ -1,4 +1,4 @@
-"""What was made of a study, to disk: each kind of column by its writer, as a manifest names it."""
+"""Writer of what was made of a study: each kind of column by its own writer, as a manifest names it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
-    """Whether a source is one table that names no image and holds no boxes of one."""
+    """Tell whether a source is one table that names no image and holds no boxes of one."""
     sources = [src] if isinstance(src, str | Path) else list(src)
     if layout is not None or len(sources) != 1 or not Path(sources[0]).is_file():
         return layout == RECORDS

@@ -37,7 +37,7 @@ def list_bids(src: Path, names: Names) -> Listing:
 
 
 def _meaning(text: str, names: Names) -> Named | str:
-    """What `sub-01_ce-gadolinium_T1w` is: by its last word; contrast-enhanced if `ce-` says so."""
+    """Return what `sub-01_ce-gadolinium_T1w` means: by its last word; contrast-enhanced if `ce-` says so."""
     rest = "_".join(part for part in text.split("_") if not part.startswith(("sub-", "ses-")))
     kinds = rest.rpartition("_")[2]
     named = names.of(rest) if names.is_own(rest) else names.of(kinds)

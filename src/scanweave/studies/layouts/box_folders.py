@@ -31,7 +31,7 @@ SEEN = 20
 
 @dataclass(frozen=True)
 class Annotated:
-    """Where the boxes of the images of a folder are.
+    """Places of the boxes of the images of a folder.
 
     Attributes:
         folder: Of the images, relative to the source.

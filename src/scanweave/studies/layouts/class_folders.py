@@ -18,7 +18,7 @@ LABEL = "class"
 
 
 def classes_in(src: Path) -> bool:
-    """Whether `src` holds a folder a class: two folders or more of pictures, named by nothing that is known."""
+    """Tell whether `src` holds a folder a class: two or more folders of pictures without a known name."""
     folders = [path for path in src.iterdir() if path.is_dir() and not path.name.startswith(".")]
     parts = [path for path in folders if path.name.lower() in PARTS]
     if parts:

@@ -32,7 +32,7 @@ def read_about(src: Path) -> dict[str, Any]:
 
 
 def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int, Named]:
-    """What each channel is, by `channel_names` (nnU-Net 2) or `modality` (nnU-Net 1, Decathlon).
+    """Return the meaning of each channel, by `channel_names` (nnU-Net 2) or `modality` (nnU-Net 1, Decathlon).
 
     Raises:
         ScanweaveError: The field is absent or not of the form `{"0": "T1", …}`, or two channels have one name.

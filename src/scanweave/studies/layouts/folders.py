@@ -75,7 +75,7 @@ def _list_subject(listing: Listing, names: Names, subject: str, files: list[tupl
 
 
 def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> Named | str:
-    """What a file is by its own name without the subject's, or else by the folder it lies in."""
+    """Return what a file is by its own name without the subject's, or else by the folder it lies in."""
     text = stem(parts[-1])
     for prefix in (*parts[:-1], *prefixes):
         text = without_prefix(text, prefix)

@@ -1,4 +1,4 @@
-"""What a layout found: rows of a manifest, how names were understood, and what was left out."""
+"""Listing of what a layout found: rows of a manifest, how names were understood, and what was left out."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def joined(listings: Sequence[Listing]) -> Listing:
 
 
 def _is_study(row: Mapping[str, Any]) -> bool:
-    """Whether a row holds anything that a study is worth having for."""
+    """Tell whether a row holds anything that a study is worth having for."""
     return any(column.kind.shows for column, _ in cells(row))
 
 
@@ -342,7 +342,7 @@ def _is_written(text: str, kind: type[int] | type[float]) -> bool:
 
 
 def is_text(path: str) -> bool:
-    """Whether a path can be written as UTF-8."""
+    """Tell whether a path can be written as UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:

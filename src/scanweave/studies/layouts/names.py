@@ -1,4 +1,4 @@
-"""What an image is, told by its file name."""
+"""Meaning of an image, told by its file name."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Named:
-    """What a name means: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out."""
+    """Meaning of a name: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out."""
 
     column: str | None
     spelling: str
@@ -96,7 +96,7 @@ class Names:
         return list(self._idle.values())
 
     def of(self, text: str, *, folder: bool = False) -> Named | str:
-        """What a name without subject and suffix means, or why that cannot be told; some names are no folder's."""
+        """Return what a name without subject and suffix means, or why it cannot be told; some names are no folder's."""
         found = words(text)
         own = [n for n in range(len(found), 0, -1) if self._own_within(found, n)]
         if own:
@@ -128,7 +128,7 @@ class Names:
         return None
 
     def is_own(self, text: str) -> bool:
-        """Whether one of the user's spellings is in `text`."""
+        """Tell whether one of the user's spellings is in `text`."""
         found = words(text)
         return any(self._own_within(found, n) for n in range(len(found), 0, -1))
 

@@ -79,7 +79,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def names_images(path: Path) -> bool:
-    """Whether the first rows of a CSV or TSV table name images or hold reports, or its headings say that they will."""
+    """Tell whether the first rows of a CSV or TSV table name images or hold reports, or its headings promise them."""
     if path.suffix.lower() not in (".csv", ".tsv"):
         return False
     try:
@@ -178,7 +178,7 @@ def _who(table: Path, header: list[str], meant: Mapping[str, Named | str | None]
 
 
 def _said(column: str, role: str, table: Path) -> Named | None:
-    """What the user says that a column is."""
+    """Return what the user says that a column is; None: who the rows are about."""
     meanings = {"label": f"label:{slug(column)}", "feature": f"table:{slug(column)}", "split": "split", "-": None}
     if role in ("study", "patient"):
         return None
@@ -206,7 +206,7 @@ def _study_names(cells: list[str], images: bool) -> list[str]:
 
 
 def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names) -> Named | str | None:
-    """What a column means; a text: it holds files of no known name; None: a variable, or who it is about."""
+    """Return a column's meaning; a text: it holds files of no known name; None: a variable, or who it is about."""
     known = parse_column(column)
     if known is not None and known.kind.name != "report":
         return Named(column, column)
@@ -225,7 +225,7 @@ def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names
 
 
 def _holds_more(column: str, rows: list[dict[str, str]], folder: Path) -> bool:
-    """Whether a column shows that its table is more than a clinical one: images, reports, boxes."""
+    """Tell whether a column shows that its table is more than a clinical one: images, reports, boxes."""
     known = parse_column(column)
     if known is not None and (known.kind.files or known.kind.name == "text") and not known.kind.plain:
         return True
@@ -244,7 +244,7 @@ def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
 
 
 def _are_images(cells: list[str], folder: Path) -> bool:
-    """Whether a cell is a path of an image, or the first ones are names of images beside the table."""
+    """Tell whether a cell is a path of an image, or the first ones are names of images beside the table."""
     if any("\0" not in cell and suffix(split_part(cell)[0]) for cell in cells):
         return True
     return bool(cells) and all(_beside(cell, folder) for cell in cells[:3])
@@ -267,7 +267,7 @@ def _beside(cell: str, folder: Path) -> str | None:
 
 
 def _are_words(cells: list[str]) -> bool:
-    """Whether most cells are words of a report, not one of few choices."""
+    """Tell whether most cells are words of a report, not one of few choices."""
     return 2 * sum(len(cell.split()) >= LEAST_WORDS for cell in cells) >= len(cells) > 0
 
 

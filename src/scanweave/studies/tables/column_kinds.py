@@ -1,4 +1,4 @@
-"""What the values of a column are, and the column in that kind: numbers, categories, dates, text."""
+"""Kinds of the values of a column, and the column in that kind: numbers, categories, dates, text."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _pointed(cells: pd.Series, decimal: str | None) -> tuple[pd.Series, str | No
 
 
 def _fitting(cells: pd.Series, said: Said) -> pd.Series:
-    """Which cells are of the kind that is said, numbers or dates."""
+    """Tell of each cell whether it is of the kind that is said, numbers or dates."""
     there = cells.dropna()
     if said.kind == "number":
         return _pointed(there.str.replace(_LIMIT, "", n=1, regex=True), said.decimal)[0].str.fullmatch(_NUMBER)
@@ -202,7 +202,7 @@ def _fitting(cells: pd.Series, said: Said) -> pd.Series:
 
 
 def _strange(cells: pd.Series) -> list[str]:
-    """What is said of cells that do not fit and count as missing."""
+    """Return the note on cells that do not fit and count as missing."""
     if cells.empty:
         return []
     shown = ", ".join(f"'{cell[:20]}'" for cell in cells.unique()[:3])
@@ -244,7 +244,7 @@ def _dates(heading: str, texts: pd.Series, said: Said) -> Values | None:
 
 
 def _day_order(heading: str, parts: pd.DataFrame) -> str:
-    """Whether day or month comes first; never guessed."""
+    """Tell whether day or month comes first; never guessed."""
     first, second = parts[0].astype(int).max(), parts[2].astype(int).max()
     if first > 12 >= second:
         return "dmy"

@@ -26,7 +26,7 @@ _FORMATS = "Give a .csv, .tsv, .parquet or .xlsx file"
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table by its name; `.gz` may follow a text table's."""
+    """Tell whether a file is a table by its name; `.gz` may follow a text table's."""
     return _suffix(path) in (*TEXT, ".parquet", *EXCEL)
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a clinical table mean."""
+"""Schema of a clinical table: the meaning of its columns."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Schema(_Frozen):
         return next(iter(self.of_role("time")), None)
 
     def bare(self) -> Schema:
-        """What another table of the same columns needs: no notes, and no cells of what is left out."""
+        """Return what another table of the same columns needs: no notes, and no cells of what is left out."""
         return Schema(
             rows=0,
             columns=tuple(
@@ -131,7 +131,7 @@ def read_schema(folder: Path) -> Schema | None:
 
 
 class Said(_Frozen):
-    """What is said of a column; None leaves it to inference.
+    """Statements on a column; None leaves it to inference.
 
     Attributes:
         role: What it is for.
@@ -157,7 +157,7 @@ class Said(_Frozen):
 
 
 def said_like(folder: Path, say: Callable[[str], None], headings: Sequence[str]) -> dict[str, Said]:
-    """What a cohort, or a run that was fitted on one, knows of the columns of a table.
+    """Return what a cohort, or a run that was fitted on one, knows of the columns of a table.
 
     Args:
         folder: Of the cohort or run.

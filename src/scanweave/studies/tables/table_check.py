@@ -1,4 +1,4 @@
-"""What in a table spoils a study: columns that give the outcome away or say nothing, poor folds, twins."""
+"""Checks for what spoils a study in its table: columns that give the outcome away or say nothing, poor folds, twins."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _empty(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
 
 
 def _noted(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
-    """What the import told and only the user can settle."""
+    """List what the import told and only the user can settle."""
     schema = read_schema(cohort.folder)
     for column in schema.columns if schema else ():
         for note in column.notes:
@@ -213,12 +213,12 @@ def _area(score: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _tells_the_end(name: str, single: bool) -> bool:
-    """Whether a column is named as the end of a study is; a time is where patients have a `single` visit."""
+    """Tell whether a column is named as the end of a study is; a time is where patients have a `single` visit."""
     return name.rstrip("0123456789") in ENDINGS or (single and name == "time")
 
 
 def giving_away(cohort: Cohort, features: Sequence[str], label: str) -> dict[str, str]:
-    """Which variables may give a label away, and why.
+    """Return the variables that may give a label away, with the reason for each.
 
     Args:
         cohort: Those who are learnt from.

@@ -187,7 +187,7 @@ def _first(values: Mapping[str, Values], known: Sequence[str], taken: Mapping[st
 
 
 def _tells_visits(values: Mapping[str, Values], roles: Mapping[str, Role], time: str) -> bool:
-    """Whether patients have several rows and no two at the same time."""
+    """Tell whether patients have several rows and no two at the same time."""
     patient = next((heading for heading, role in roles.items() if role == "patient"), None)
     if patient is None:
         return False
@@ -196,7 +196,7 @@ def _tells_visits(values: Mapping[str, Values], roles: Mapping[str, Role], time:
 
 
 def _counts_rows(one: Values) -> bool:
-    """Whether a column only numbers the rows."""
+    """Tell whether a column only numbers the rows."""
     numbers = one.values
     if one.kind != "number" or len(numbers) < 10 or numbers.isna().any():
         return False

@@ -17,7 +17,7 @@ class NetworkSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """What the network is trained on, beside whole images: what the loop will feed it."""
+    """Settings of what the network is trained on beside whole images: what the loop will feed it."""
 
     differences: float = Field(
         0.2, ge=0, le=1, description="Share of samples that are the difference of two measured images."

@@ -24,7 +24,7 @@ Reconstruct = Callable[[Tensor], Tensor]
 
 @dataclass
 class Record:
-    """What happened, a figure a round and sample.
+    """Record of a reconstruction, one figure a round and sample.
 
     Attributes:
         residual: ‖p − A f‖ / ‖p‖ before each round and after the last, `(K + 1, B)`.

@@ -1,4 +1,4 @@
-"""What is chosen on validation images: step and threshold, the noise level, and what maps residuals back."""
+"""Choices made on validation images: step and threshold, the noise level, and what maps residuals back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Choices:
-    """What a run found out about itself.
+    """Choices of a run, made on its own images.
 
     Attributes:
         step: c of the loop.

@@ -117,7 +117,7 @@ def _codes(column: pd.Series, name: str, known: tuple[str, ...] | None) -> Float
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """What learners read of a matrix: numbers scaled, missing ones at the mean and told, a column a category.
+    """Scaler of a matrix for learners: numbers scaled, missing ones at the mean and marked, a column a category.
 
     Attributes:
         categories: Number of categories of each column; 0 for numbers `(d,)`.

@@ -23,7 +23,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class BoostingSettings(Settings):
-    """What `AdaMedGraphClassifier` is made with; the defaults are its own."""
+    """Settings that `AdaMedGraphClassifier` is made with; the defaults are its own."""
 
     rounds: PositiveInt = Field(10, description="Weak learners, one graph each; T of the paper.")
     levels: tuple[Share, ...] = Field(

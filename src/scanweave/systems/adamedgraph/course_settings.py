@@ -1,4 +1,4 @@
-"""How a patient's course becomes a label: settings without pandas."""
+"""Settings of how a patient's course becomes a label, without pandas."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from scanweave.systems.adamedgraph.propagation import GraphBatch, prefixes, prop
 
 @dataclass(frozen=True)
 class Choice:
-    """What a round chose.
+    """Choice of a round.
 
     Attributes:
         feature: Column of the table that makes the graph; None: no graph.

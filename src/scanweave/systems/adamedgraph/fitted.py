@@ -29,7 +29,7 @@ MOSTLY_MISSING = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is predicted for studies.
+    """Predictions for studies.
 
     Attributes:
         samples: Which studies.

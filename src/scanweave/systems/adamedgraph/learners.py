@@ -79,7 +79,7 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What weak learners are trained on.
+    """Data that weak learners are trained on.
 
     Attributes:
         inputs: Values of each patient `(n, F)`.

@@ -1,4 +1,4 @@
-"""Why: which patients a patient resembles, by what, and what became of them; and what the graphs tell as a whole."""
+"""Explanations: the patients a patient resembles, by what, and what became of them; and what the graphs tell."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def outcomes(ensemble: Ensemble, row: Floats, own: np.ndarray) -> list[dict[str,
 
 @dataclass(frozen=True)
 class Homophily:
-    """How alike the outcomes of neighbours are.
+    """Likeness of the outcomes of neighbours.
 
     Attributes:
         share: Of a training patient's neighbours, those of its class; the mean over patients with neighbours, NaN

@@ -12,7 +12,7 @@ from scanweave.studies.preparing.settings import PreparationSettings
 
 
 class NetworkSettings(Settings):
-    """What the network is; what is left open is planned from the training studies."""
+    """Settings of the network; what is left open is planned from the training studies."""
 
     encoder: str = Field(
         "resnet18", description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films."
@@ -31,7 +31,7 @@ class NetworkSettings(Settings):
 
 
 class LossSettings(Settings):
-    """What is made small."""
+    """Settings of the loss."""
 
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: every class, or both sides of a finding, weigh the same in sum."
@@ -40,7 +40,7 @@ class LossSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """What a training sample shows."""
+    """Settings of what a training sample shows."""
 
     crop: float = Field(
         1.0, gt=0, le=1, description="Share of each axis that a sample shows, at random; 0.875 is usual on ImageNet."

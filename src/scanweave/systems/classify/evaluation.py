@@ -1,4 +1,4 @@
-"""How well classes or findings are told, beside what one says without any image; intervals by patient."""
+"""Evaluation of classes or findings, beside what one says without any image; intervals by patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the network looked: Grad-CAM (Selvaraju et al. 2017) or occlusion, as maps on the native grid and pictures.
+"""Maps of where the network looked, Grad-CAM (Selvaraju et al. 2017) or occlusion, on the native grid, and pictures.
 
 captum's Grad-CAM; MONAI's comes out inverted.
 """
@@ -181,7 +181,7 @@ def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) ->
 def _surest(
     told: Mapping[str, NDArray[np.float64]], options: ExplainOptions, outputs: tuple[str, ...]
 ) -> dict[str, int]:
-    """Which output of which study is explained: in turn the study that is surest of each."""
+    """Choose which output of which study is explained: in turn the study that is surest of each."""
     if options.of:
         number = outputs.index(options.of)
         best = sorted(told, key=lambda name: -told[name][number])

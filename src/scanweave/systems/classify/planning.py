@@ -1,4 +1,4 @@
-"""What a run asks and how its network sees studies: 2D or 3D, size of the input; from the training studies."""
+"""Plan of a run from its training studies: its question, and how its network sees studies, 2D or 3D and how large."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ClassifyPlan(SavedPlan):
 
     @property
     def question(self) -> Question:
-        """What is asked."""
+        """Question of the run."""
         return Question(self.kind, self.labels, self.outputs, self.uncertain)
 
     @property

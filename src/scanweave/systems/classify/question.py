@@ -1,4 +1,4 @@
-"""What is asked of a cohort: one label of classes, or several findings at once; and the answers as numbers."""
+"""Question to a cohort: one label of classes, or several findings at once; and the answers as numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "
 
 @dataclass(frozen=True)
 class Question:
-    """What is told apart.
+    """Question of a run: the classes or findings to tell apart.
 
     Attributes:
         kind: `classes`: one label, of which one class is true; `findings`: several labels, each 0 or 1 by itself.

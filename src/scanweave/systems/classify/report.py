@@ -148,7 +148,7 @@ def _is_area(row: dict[str, Any]) -> bool:
 
 
 def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
-    """What is taken for what, and how well each class is told."""
+    """Show what is taken for what, and how well each class is told."""
     counts = pd.read_csv(folder / CONFUSION, index_col="truth", keep_default_na=False)
     figure = confusion_plot(counts.to_numpy(), fitted.plan.outputs)
     yield Figure(figure, "Studies by what they are and what is most probable.", "Confusion matrix.", vector=True)

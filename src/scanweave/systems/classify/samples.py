@@ -139,7 +139,7 @@ class StudySamples:
 
 
 def _kept(there: list[bool], rng: np.random.Generator, share: float) -> list[bool]:
-    """Which of the scans that are there a sample shows, one at least."""
+    """Draw which of the scans that are there a sample shows, one at least."""
     if sum(there) < 2 or rng.random() >= share:
         return there
     chosen = rng.permutation(np.flatnonzero(there))[: int(rng.integers(1, sum(there)))]

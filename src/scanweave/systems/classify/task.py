@@ -1,4 +1,4 @@
-"""What Classify hands to the engine."""
+"""Learning task that Classify hands to the engine."""
 
 from __future__ import annotations
 

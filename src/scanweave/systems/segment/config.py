@@ -32,7 +32,7 @@ class NetworkSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """Which patches are drawn."""
+    """Settings of the patches that are drawn."""
 
     foreground: float = Field(
         1 / 3, ge=0, le=1, description="Share of patches around a voxel of a structure, as in nnU-Net."
@@ -46,7 +46,7 @@ class SamplingSettings(Settings):
 
 
 class InferenceSettings(Settings):
-    """How a whole study is segmented."""
+    """Settings of segmenting a whole study."""
 
     overlap: float = Field(0.5, ge=0, lt=1, description="Share of a patch that the next one covers too.")
     mirror: bool = Field(True, description="Mean over mirrored studies too: 4 or 8 times the time.")

@@ -1,4 +1,4 @@
-"""How well structures are outlined: overlap, surfaces and lesions, a study at a time, with intervals by patient."""
+"""Evaluation of outlines: overlap, surfaces and lesions, a study at a time, with intervals by patient."""
 
 from __future__ import annotations
 

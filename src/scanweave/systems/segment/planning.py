@@ -1,4 +1,4 @@
-"""What the network looks like, from the training studies: patch, strides, kernels (rules of nnU-Net).
+"""Plan of the network from the training studies: patch, strides, kernels (rules of nnU-Net).
 
 Isensee et al., Nature Methods 18, 2021, supplementary note 2: the patch has the aspect of the median study and as many
 voxels as memory allows; an axis is halved while it has at least twice the smallest bottleneck and is not much coarser

@@ -1,4 +1,4 @@
-"""What Segment hands to the engine."""
+"""Learning task that Segment hands to the engine."""
 
 from __future__ import annotations
 

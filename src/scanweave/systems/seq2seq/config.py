@@ -91,7 +91,7 @@ class SamplingSettings(Settings):
 
 
 class SynthesisSettings(Settings):
-    """How whole volumes are synthesised."""
+    """Settings of synthesising whole volumes."""
 
     batch_size: int = Field(8, gt=0, description="Stacks of slices in one forward pass; memory grows with it.")
     validation_slices: int = Field(16, gt=0, description="Middle slices of a study that a validation looks at.")

@@ -1,4 +1,4 @@
-"""What a sequence shows that no other tells: imaging-differentiation maps (spec c)."""
+"""Imaging-differentiation maps: what a sequence shows that no other tells (spec c)."""
 
 from __future__ import annotations
 

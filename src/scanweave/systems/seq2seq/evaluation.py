@@ -1,4 +1,4 @@
-"""How well each sequence is made from each other: a table of pairs, its means with intervals, and figures."""
+"""Evaluation of making each sequence from each other: a table of pairs, its means with intervals, and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sequence makes the others best, and which the others cannot make (spec b): C_t and C_d with their doubt."""
+"""Ranking of sequences: which make the others best, which the others cannot make (spec b); C_t, C_d and doubt."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ DIAGONAL = {
 
 @dataclass(frozen=True, eq=False)
 class _Results:
-    """What is known of a run: its folder, its preparation, and the records of its newest results, if there are any."""
+    """Results of a run: its folder, its preparation, and the records of its newest results, if there are any."""
 
     page: RunPage
     plan: Plan

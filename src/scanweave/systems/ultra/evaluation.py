@@ -1,4 +1,4 @@
-"""How good a reconstruction is: by bin, by material, by edge and noise; with intervals over patients."""
+"""Evaluation of reconstructions: by bin, by material, by edge and noise; with intervals over patients."""
 
 from __future__ import annotations
 

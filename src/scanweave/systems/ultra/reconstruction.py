@@ -1,4 +1,4 @@
-"""What a run fits: bins in 1/mm in, bins in 1/mm out, normalised within; ULTRA or one of its controls."""
+"""Network that a run fits: bins in 1/mm in, bins in 1/mm out, normalised within; ULTRA or one of its controls."""
 
 from __future__ import annotations
 
