@@ -44,14 +44,14 @@ CLEAR = 3e-3
 
 
 def edges() -> list[float]:
-    """K and L edges of the materials above the lowest energy [keV]."""
+    """Return K and L edges of the materials above the lowest energy [keV]."""
     elements = {element for _, parts in MATERIALS.values() for element in parts}
     found = (xraylib.EdgeEnergy(element, shell) for element in elements if element > AL for shell in range(4))
     return sorted(edge for edge in found if LOWEST < edge < HIGHEST)
 
 
 def rows() -> list[tuple[float, float]]:
-    """Energy of each row, and where its values are read [keV]."""
+    """Return the energy of each row, and where its values are read [keV]."""
     plain = [(float(energy), float(energy)) for energy in range(LOWEST, HIGHEST + 1)]
     doubled = [(edge + sign * GAP, edge + sign * CLEAR) for edge in edges() for sign in (-1, 1)]
     return sorted(plain + doubled)

@@ -16,7 +16,7 @@ def is_own(run: Run, cohort: Cohort) -> bool:
 
 
 def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
-    """A part of the run's fold.
+    """Return a part of the run's fold.
 
     Raises:
         ScanweaveError: The run's own cohort was split again after the fit.

@@ -9,7 +9,7 @@ from scanweave.studies.formats.file_states import file_state
 
 
 def image_states(cohort: Cohort, columns: Sequence[str]) -> dict[str, dict[str, dict[str, list[int]]]]:
-    """Size [bytes] and change time [ns] of the images of each patient; opens none.
+    """Return the size [bytes] and change time [ns] of the images of each patient; opens none.
 
     Args:
         cohort: What is trained and validated on, or predicted from.

@@ -177,7 +177,7 @@ class Run:
         return self.record.get("state") == "finished" and self.weights.is_file()
 
     def fitted(self) -> Self:
-        """The run itself, if its weights are there.
+        """Return the run itself, if its weights are there.
 
         Raises:
             ScanweaveError: The training has not come to its end, or the weights were lost.

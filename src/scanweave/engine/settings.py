@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def _apart(names: Any) -> Any:
-    """Names in one word, `t1,flair`, or a single one as a command line gives them."""
+    """Return the names in one word, `t1,flair`, or a single one, as a command line gives them."""
     if isinstance(names, str):
         return tuple(name.strip() for name in names.split(",") if name.strip())
     return (str(names),) if isinstance(names, int | float) else names
@@ -46,7 +46,7 @@ class StartSettings(Settings):
     @field_validator("source")
     @classmethod
     def _absolute(cls, source: str) -> str:
-        """A run goes on from another working folder too."""
+        """Make the source absolute, since a run goes on from another working folder too."""
         if not source or source.startswith("builtin:"):
             return source
         return str(Path(source).absolute())

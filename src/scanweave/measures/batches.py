@@ -12,23 +12,23 @@ from scanweave.measures.image import PSNR_CAP
 
 
 def pieces(values: Tensor, size: int) -> list[Tensor]:
-    """Parts of a batch of at most `size` samples, in order."""
+    """Return parts of a batch of at most `size` samples, in order."""
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def norms(values: Tensor) -> Tensor:
-    """Euclidean norm of each sample, `(B,)`."""
+    """Return the Euclidean norm of each sample, `(B,)`."""
     return values.flatten(1).norm(dim=1)
 
 
 def relative_error(made: Tensor, truth: Tensor) -> Tensor:
-    """‖made − truth‖ / ‖truth‖ of each sample, `(B,)`."""
+    """Return ‖made − truth‖ / ‖truth‖ of each sample, `(B,)`."""
     _check(made, truth)
     return norms(made - truth) / norms(truth).clamp_min(torch.finfo(truth.dtype).tiny)
 
 
 def psnr(made: Tensor, truth: Tensor, data_range: float) -> Tensor:
-    """10 log₁₀(R² / MSE) [dB] of each sample over all its channels, `(B,)`, at most `measures.image.PSNR_CAP`.
+    """Return 10 log₁₀(R² / MSE) [dB] of each sample over all channels, `(B,)`, at most `measures.image.PSNR_CAP`.
 
     Args:
         made: Images.

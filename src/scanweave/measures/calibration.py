@@ -60,7 +60,7 @@ def reliability(
 def calibration_error(
     classes: ArrayLike, probabilities: ArrayLike, bins: int = 10, spacing: Spacing = "width"
 ) -> float:
-    """Expected calibration error: mean over rows of |observed − predicted| of their bin (Naeini et al. 2015).
+    """Return the expected calibration error, the mean over rows of |observed − predicted| (Naeini et al. 2015).
 
     Of `probabilities (N,)` it is that of class 1; of `(N, C)` that of the class with the highest probability, which
     should be right as often as its probability says (Guo et al. 2017, eq. 3).

@@ -18,7 +18,7 @@ from scanweave.measures.input_checks import IntArray, checked_classes, checked_n
 
 
 def auroc(positive: ArrayLike, scores: ArrayLike) -> float:
-    """Probability that a positive row scores higher than a negative one; ties count a half.
+    """Return the probability that a positive row scores higher than a negative one; ties count a half.
 
     From ranks, U / (P · N) of Mann & Whitney: 30 times faster than the curve, which a bootstrap feels. Its interval:
     `scanweave.measures.delong.auroc_interval`.
@@ -33,7 +33,7 @@ def auroc(positive: ArrayLike, scores: ArrayLike) -> float:
 
 
 def auprc(positive: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the precision-recall curve, as average precision: Σ (Rₙ − Rₙ₋₁) Pₙ, without interpolation.
+    """Return the area under the precision-recall curve, average precision: Σ (Rₙ − Rₙ₋₁) Pₙ, not interpolated.
 
     A random score reaches the share of positives, so compare it only among sets of the same share.
 
@@ -46,7 +46,7 @@ def auprc(positive: ArrayLike, scores: ArrayLike) -> float:
 def multiclass_auroc(
     classes: ArrayLike, probabilities: ArrayLike, average: Literal["macro", "weighted", "hand-till"] = "macro"
 ) -> float:
-    """AUROC of C classes: each against the rest, or every pair; for two classes all are the AUROC of class 1.
+    """Return the AUROC of C classes: each against the rest, or every pair; of two classes all are that of class 1.
 
     Args:
         classes: `(N,)` numbers 0 … C − 1.
@@ -71,7 +71,7 @@ def multiclass_auroc(
 
 
 def f1(classes: ArrayLike, predicted: ArrayLike, average: Literal["binary", "macro", "weighted"] = "binary") -> float:
-    """Harmonic mean of precision and sensitivity, 2 TP / (2 TP + FP + FN).
+    """Return the harmonic mean of precision and sensitivity, 2 TP / (2 TP + FP + FN).
 
     Args:
         classes: `(N,)`.
@@ -93,7 +93,7 @@ def f1(classes: ArrayLike, predicted: ArrayLike, average: Literal["binary", "mac
 
 
 def mcc(classes: ArrayLike, predicted: ArrayLike) -> float:
-    """Matthews' correlation coefficient of any number of classes (Gorodkin 2004), from −1 to 1, 0 for chance.
+    """Return Matthews' correlation coefficient of any number of classes (Gorodkin 2004), −1 to 1, 0 for chance.
 
     0, as for chance, where it is not defined: all rows of one class, or all predicted as one.
 

@@ -123,6 +123,6 @@ def measure_calls(
 
 
 def _ratio(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Array:
-    """A quotient, NaN where there is nothing to divide by."""
+    """Return a quotient, NaN where there is nothing to divide by."""
     above, below = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)

@@ -16,7 +16,7 @@ MIN_PIXELS = 16
 
 
 def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: float) -> FloatArray:
-    """Gradient magnitude similarity of every axial slice, 1 where the local edges agree.
+    """Return the gradient magnitude similarity of every axial slice, 1 where the local edges agree.
 
     GMS = (2 m_p m_r + c) / (m_p² + m_r² + c), with m the Prewitt gradient magnitude of the image after 2 × 2
     averaging and halving. Xue, Zhang, Mou & Bovik, Gradient Magnitude Similarity Deviation, IEEE TIP 23(2), 2014,
@@ -37,7 +37,7 @@ def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: f
 
 
 def deviation(similarity: FloatArray, region: NDArray[np.bool_]) -> float:
-    """Spread of a similarity map inside `region` `(X, Y, Z)`, averaged over the axial slices that the region meets.
+    """Return the spread of a similarity map inside `region` `(X, Y, Z)`, averaged over the axial slices it meets.
 
     Xue et al. 2014, eq. 7, pooled over the region in place of the whole image. A halved pixel belongs to the region
     if at least half of it does.

@@ -55,19 +55,19 @@ def image_quality(
 
 
 def psnr(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
-    """Peak signal-to-noise ratio 10 log₁₀(R² / MSE) [dB] over `region`, at most `PSNR_CAP`."""
+    """Return the peak signal-to-noise ratio 10 log₁₀(R² / MSE) [dB] over `region`, at most `PSNR_CAP`."""
     prediction, reference = _checked(prediction, reference, data_range)
     return _psnr(prediction, reference, _region(region, reference), data_range)
 
 
 def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None = None) -> float:
-    """Squared error over `region` as a share of the reference's energy: Σ(p − r)² / Σr²."""
+    """Return the squared error over `region` as a share of the reference's energy: Σ(p − r)² / Σr²."""
     prediction, reference = _checked(prediction, reference, 1.0)
     return _nmse(prediction, reference, _region(region, reference))
 
 
 def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
-    """Structural similarity (Wang et al. 2004) in 3D, its map averaged over `region`.
+    """Return the structural similarity (Wang et al. 2004) in 3D, its map averaged over `region`.
 
     As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others).
     """
@@ -76,13 +76,13 @@ def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region:
 
 
 def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
-    """Gradient magnitude similarity deviation (Xue et al. 2014), the mean over axial slices; lower is better."""
+    """Return the gradient magnitude similarity deviation (Xue et al. 2014), mean over axial slices; lower is better."""
     prediction, reference = _checked(prediction, reference, data_range)
     return deviation(similarity_maps(prediction, reference, data_range), _region(region, reference))
 
 
 def decibels(error: ArrayLike, data_range: ArrayLike) -> NDArray[np.float64]:
-    """PSNR 10 log₁₀(R² / MSE) [dB] of mean squared errors, at most `PSNR_CAP`."""
+    """Convert mean squared errors to PSNR 10 log₁₀(R² / MSE) [dB], at most `PSNR_CAP`."""
     square = np.square(np.asarray(data_range, np.float64))
     found: NDArray[np.float64] = 10 * np.log10(square / np.maximum(error, square / 10 ** (PSNR_CAP / 10)))
     return found

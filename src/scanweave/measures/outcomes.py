@@ -161,7 +161,7 @@ def measure_scores(
 def _measure_losses(
     classes: NDArray[np.int64], shares: NDArray[np.float64], patients: Sequence[Hashable], seed: int, repeats: int
 ) -> dict[str, Interval]:
-    """Log loss and Brier score, which are means over rows; the latter of two classes as `classification.brier`."""
+    """Measure log loss and Brier score, means over rows; the latter of two classes as `classification.brier`."""
     truth = np.eye(shares.shape[1])[classes]
     of_true = np.maximum((shares * truth).sum(axis=1), LEAST_PROBABILITY)
     squares = ((shares - truth) ** 2).sum(axis=1) / (2 if shares.shape[1] == 2 else 1)

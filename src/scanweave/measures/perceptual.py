@@ -19,7 +19,7 @@ BATCH = 16
 def lpips(
     prediction: ArrayLike, reference: ArrayLike, limits: tuple[float, float], backbone: str | Path, heads: str | Path
 ) -> float:
-    """Learned perceptual distance (Zhang et al. 2018, AlexNet), the mean over axial slices; lower is better.
+    """Return the learned perceptual distance (Zhang et al. 2018, AlexNet), mean over axial slices; lower is better.
 
     The Seq2Seq paper gives the *sum* over its 126 slices: divide its figures by 126 to compare.
 

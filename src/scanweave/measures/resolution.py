@@ -95,7 +95,7 @@ def noise_summary(error: ArrayLike, region: NDArray[np.bool_], pixel: float) -> 
 
 
 def _rings(shape: tuple[int, ...], pixel: float) -> tuple[Array, list[NDArray[np.bool_]]]:
-    """Rings of equal width from above 0 to the Nyquist frequency: their middle [1/mm] and their pixels."""
+    """Return rings of equal width from above 0 to the Nyquist frequency: their middle [1/mm] and their pixels."""
     rows, columns = (np.fft.fftfreq(count, pixel) for count in shape)
     radius = np.hypot(rows[:, None], columns[None])
     count = min(shape) // 4

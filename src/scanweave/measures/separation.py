@@ -11,7 +11,7 @@ from scanweave.measures.regions import checked_region
 
 
 def voxelwise_auroc(values: ArrayLike, region: ArrayLike, within: ArrayLike | None = None) -> float:
-    """Probability that a voxel inside `region` has a higher value than one outside; ties count a half.
+    """Return the probability that a voxel inside `region` has a higher value than one outside; ties count a half.
 
     Args:
         values: Map `(X, Y, Z)`, such as an imaging-differentiation map.

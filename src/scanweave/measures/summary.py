@@ -39,14 +39,14 @@ def summarise(table: pd.DataFrame, keys: Sequence[str], measures: Sequence[str],
 
 
 def row_of(summary: pd.DataFrame, measure: str, **keys: str) -> Interval | None:
-    """The estimate in the row of these keys, or None where there is no such row."""
+    """Return the estimate in the row of these keys, or None where there is no such row."""
     wanted = {**keys, "measure": measure}
     rows = summary[[all(row[name] == value for name, value in wanted.items()) for row in summary.to_dict("records")]]
     return None if rows.empty else estimate(rows.iloc[0].to_dict(), int(rows.iloc[0]["patients"]))
 
 
 def estimate(row: Mapping[str, Any], patients: int, value: str = "mean") -> Interval:
-    """The estimate in a row of a summary, without its interval where the patients are few."""
+    """Return the estimate in a row of a summary, without its interval where the patients are few."""
     known = patients >= ENOUGH and not pd.isna(row["low"])
     low, high = (float(row[name]) if known else float("nan") for name in ("low", "high"))
     return Interval(float(row[value]), low, high, int(patients))

@@ -147,7 +147,7 @@ class Cohort:
         return sorted(_texts(self.frame["patient"][self.frame["split"] == "test"]).unique().to_pylist())
 
     def names(self, kind: str = "scan") -> list[str]:
-        """Names of the scans, or of the columns of another kind such as "mask", that at least one study has.
+        """Return names of the scans, or of the columns of another kind such as "mask", that at least one study has.
 
         Args:
             kind: One of `studies.columns.KINDS`; "report" and "boxes" have one column, named as they are.
@@ -175,15 +175,15 @@ class Cohort:
         return hashlib.sha256(table.tobytes() + ",".join(self.frame.columns).encode()).hexdigest()
 
     def where(self, mask: Any) -> Cohort:
-        """The studies for which the boolean column `mask` holds."""
+        """Return the studies for which the boolean column `mask` holds."""
         return replace(self, frame=self.frame[mask].reset_index(drop=True))
 
     def select(self, studies: Iterable[str]) -> Cohort:
-        """The studies of these names."""
+        """Return the studies of these names."""
         return self.where(self.frame["study"].isin(list(studies)))
 
     def having(self, *names: str) -> Cohort:
-        """The studies in which all these scans are present."""
+        """Return the studies in which all these scans are present."""
         present = self.frame["study"].notna()
         for name in names:
             column = f"scan:{name}"
@@ -191,7 +191,7 @@ class Cohort:
         return self.where(present)
 
     def labelled(self, k: int, seed: int = 0, by: str | None = None) -> Cohort:
-        """The cohort of `k` labelled studies, drawn in proportion to the values of the label: for learning from few.
+        """Draw `k` labelled studies in proportion to the values of the label, as a cohort: for learning from few.
 
         The draw of fewer is part of the draw of more; a mask counts as a label.
 
@@ -216,11 +216,11 @@ class Cohort:
         return {heading for heading, path in first.items() if is_film(str(path))}
 
     def splits(self) -> Splits | None:
-        """The written splits of this cohort, if any."""
+        """Return the written splits of this cohort, if any."""
         return read_splits(self.folder)
 
     def part(self, part: Part, fold: int = 0) -> Cohort:
-        """The studies of one part of a fold; without written splits, of the manifest's `split` column.
+        """Return the studies of one part of a fold; without written splits, of the manifest's `split` column.
 
         Patients that are held out test in every fold; a patient is never in two parts.
 
@@ -257,7 +257,7 @@ def _texts(column: pd.Series) -> pa.Array:
 
 
 def safe_id(text: str) -> str:
-    """A study or patient name that can be a file name: itself, or what is safe of it and a hash of all of it.
+    """Return a study or patient name that can be a file name: itself, or its safe part and a hash of all of it.
 
     It depends on the name alone, so that different names stay apart and one name is the same in every cohort.
     """
@@ -280,7 +280,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
 
 
 def _split_of_patients(frame: pd.DataFrame) -> pd.Series:
-    """The `split` of each study's patient: test if any study of it tests, else validation if any validates."""
+    """Return the `split` of each study's patient: test if any study of it tests, else validation if any validates."""
     own = pd.Series(_texts(frame["split"]), dtype=pd.ArrowDtype(pa.string()))
     whole = own
     for part in ("train", "validation", "test"):  # the last one wins

@@ -49,7 +49,7 @@ class ColumnKind:
     file: str | None = None
 
     def column(self, name: str = "") -> str:
-        """The heading of its column of that name."""
+        """Return the heading of its column of that name."""
         return f"{self.name}:{name}" if name else self.name
 
     def read(self, path: Any) -> Any:
@@ -61,7 +61,7 @@ class ColumnKind:
         return resolve(self.reader)(path) if self.reader else path
 
     def gathered(self, cells: Mapping[str, Any]) -> Any:
-        """The field of a study of its cells: paths of files, or values."""
+        """Gather the cells of this kind of a study: paths of files, or values."""
         if self.gather:
             return resolve(self.gather)(cells)
         return {name: self.read(value) for name, value in cells.items()} if self.files else dict(cells)
@@ -177,7 +177,7 @@ class Column:
 
 
 def parse_column(heading: object) -> Column | None:
-    """The column of that heading; None where it is of no kind, as `study` and `patient` are."""
+    """Return the column of that heading; None where it is of no kind, as `study` and `patient` are."""
     kind, colon, name = str(heading).partition(":")
     known = KINDS.get(kind)
     if known is None or known.plain == bool(colon) or (colon and not name):
@@ -186,13 +186,13 @@ def parse_column(heading: object) -> Column | None:
 
 
 def columns_of(headings: Iterable[object], *kinds: str) -> list[Column]:
-    """The columns among `headings` that are of these kinds, of any kind if none is named, in the order given."""
+    """Return the columns among `headings` of these kinds, of any kind if none is named, in the order given."""
     found = (parse_column(heading) for heading in headings)
     return [column for column in found if column is not None and (not kinds or column.kind.name in kinds)]
 
 
 def cells(row: Mapping[Any, Any]) -> Iterator[tuple[Column, Any]]:
-    """The columns of a manifest row that are not empty, each with its cell."""
+    """Return the columns of a manifest row that are not empty, each with its cell."""
     for heading, value in row.items():
         column = parse_column(heading)
         if column is not None and not _is_void(value):
@@ -200,7 +200,7 @@ def cells(row: Mapping[Any, Any]) -> Iterator[tuple[Column, Any]]:
 
 
 def file_cells(row: Mapping[Any, Any]) -> dict[str, str]:
-    """Paths of the files of a manifest row by the heading of their column."""
+    """Return paths of the files of a manifest row by the heading of their column."""
     return {column.heading: str(value) for column, value in cells(row) if column.kind.files}
 
 

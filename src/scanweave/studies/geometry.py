@@ -102,18 +102,18 @@ class Geometry:
         return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE)
 
     def positions(self, indices: ArrayLike) -> FloatArray:
-        """RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
+        """Return RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
         from nibabel.affines import apply_affine
 
         return apply_affine(self.affine, np.asarray(indices, dtype=np.float64))
 
     def corners(self) -> FloatArray:
-        """RAS positions `(8, 3)` [mm] of the centres of the corner voxels."""
+        """Return RAS positions `(8, 3)` [mm] of the centres of the corner voxels."""
         last = np.array(self.shape) - 1
         return self.positions(np.array(list(np.ndindex(2, 2, 2))) * last)
 
     def distance(self, other: Geometry) -> float:
-        """Largest distance between equal corners [mm]; infinite if the shapes differ.
+        """Return the largest distance between equal corners [mm]; infinite if the shapes differ.
 
         Grids of which one is a film's are compared by shape and by order and direction of axes only.
         """
@@ -137,7 +137,7 @@ class Geometry:
         return float(((inside >= -0.5) & (inside <= np.array(other.shape) - 0.5)).all(axis=1).mean())
 
     def oriented(self, axes: str = "RAS") -> Geometry:
-        """The same voxels with axes flipped and permuted to lie nearest to `axes`, such as `"RAS"` or `"LPS"`."""
+        """Return the same voxels with axes flipped and permuted to lie nearest to `axes`, as `"RAS"` or `"LPS"`."""
         from nibabel import orientations
 
         flips = _flips(self, axes)
@@ -146,13 +146,13 @@ class Geometry:
         return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
 
     def crop(self, start: ArrayLike, stop: ArrayLike) -> Geometry:
-        """The box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""
+        """Return the box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""
         affine = self.affine.copy()
         affine[:3, 3] = self.positions(np.atleast_2d(start))[0]
         return Geometry.of(np.asarray(stop) - np.asarray(start), affine, self.space)
 
     def with_spacing(self, spacing: ArrayLike) -> Geometry:
-        """A grid over the same box with another spacing [mm]; the outer faces of the first voxels coincide."""
+        """Return a grid over the same box with another spacing [mm]; the outer faces of the first voxels coincide."""
         old, new = np.array(self.spacing), np.array(spacing, dtype=np.float64)
         shape = np.maximum(1, np.round(np.array(self.shape) * old / new)).astype(int)
         step = np.array(self.shape) / shape
@@ -170,7 +170,7 @@ def orient(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> 
 
 
 def orient_back(data: NDArray[np.generic], geometry: Geometry, axes: str = "RAS") -> NDArray[np.generic]:
-    """The inverse of `orient`: bring `data` from `axes` back to the axes of `geometry`."""
+    """Bring `data` from `axes` back to the axes of `geometry`: the inverse of `orient`."""
     from nibabel import orientations
 
     own = orientations.io_orientation(geometry.affine)

@@ -47,7 +47,7 @@ class LabelSummary:
     absent: int
 
     def line(self) -> str:
-        """It in words: `"grade: 0 12 · 1 30, 4 uncertain, 7 absent"`."""
+        """Describe it in words: `"grade: 0 12 · 1 30, 4 uncertain, 7 absent"`."""
         there = " · ".join(f"{one} {number}" for one, number in zip(self.classes, self.counts, strict=True))
         parts = [there or self.kind]
         parts += [f"{self.uncertain} uncertain (−1)"] if self.uncertain else []
@@ -79,7 +79,7 @@ def summarise_label(frame: pd.DataFrame, name: str) -> LabelSummary:
 
 
 def certain(values: pd.Series) -> pd.Series:
-    """The values of a label with uncertain ones as absent: −1 where all else is 0 or 1."""
+    """Return the values of a label with uncertain ones as absent: −1 where all else is 0 or 1."""
     there = zip(values.astype(object), values.notna(), strict=True)
     plain = pd.Series([_whole(value) if known else None for value, known in there], index=values.index, dtype=object)
     if not is_finding(plain):
@@ -88,7 +88,7 @@ def certain(values: pd.Series) -> pd.Series:
 
 
 def _whole(value: Any) -> Any:
-    """A whole number as such, so that CheXpert's 1.0 reads 1."""
+    """Return a whole number as such, so that CheXpert's 1.0 reads 1."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

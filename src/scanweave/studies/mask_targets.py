@@ -128,7 +128,7 @@ def _shown(data: NDArray[np.generic], structure: Structure, order: int, many: in
 
 
 def parse_structures(labels: object) -> Mapping[str, list[int]]:
-    """Structures by name from `labels` of a `dataset.json`, of either nnU-Net version: background left out.
+    """Parse structures by name from `labels` of a `dataset.json`, of either nnU-Net version: background left out.
 
     `{"0": "background", "1": "Anterior"}`, `{"background": 0, "whole": [1, 2]}`; what is neither is passed over.
     """

@@ -19,7 +19,7 @@ ABSENT = "absent"
 
 
 def find_heading(frame: pd.DataFrame, name: str) -> str:
-    """The column that is meant by `name`: a heading such as `label:grade`, or a name such as `grade`.
+    """Find the column that is meant by `name`: a heading such as `label:grade`, or a name such as `grade`.
 
     `label` alone is the only label of the cohort.
 
@@ -72,7 +72,7 @@ def _of_patients(frame: pd.DataFrame, heading: str, coarse: bool) -> dict[str, s
 
 
 def _simple(frame: pd.DataFrame, heading: str, coarse: bool) -> list[str | None]:
-    """The values of a column as few texts."""
+    """Return the values of a column as few texts."""
     series: pd.Series = certain(frame[heading])
     column = parse_column(heading)
     if column is not None and column.kind.files:

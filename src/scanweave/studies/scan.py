@@ -108,7 +108,7 @@ class Scan:
         return "photograph" if self.channels else "film"
 
     def grey(self) -> Scan:
-        """The same scan as one number a voxel: the luminance of red, green and blue; itself where it is one already.
+        """Return the scan as one number a voxel: the luminance of red, green and blue; itself where it is one already.
 
         Raises:
             ScanweaveError: Its channels are other ones.
@@ -130,11 +130,11 @@ class Scan:
         return self.load()
 
     def released(self) -> Scan:
-        """The same scan with nothing held in memory."""
+        """Return the same scan with nothing held in memory."""
         return replace(self)
 
     def channel(self, number: int) -> Scan:
-        """One channel of an image whose fourth axis holds scans or colours, not time, as a scan of its own.
+        """Return one channel of an image whose fourth axis holds scans or colours, not time, as a scan of its own.
 
         Raises:
             ScanweaveError: There is no such channel.

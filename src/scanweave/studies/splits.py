@@ -122,7 +122,7 @@ def make_splits(
 
 
 def _grouped(order: Sequence[str], folds: int, stratify: Mapping[str, str], group: Mapping[str, str]) -> dict[str, int]:
-    """Groups, the largest first, each into the fold in which its strata are rarest; then the smallest fold."""
+    """Put groups, the largest first, into the fold in which their strata are rarest; then into the smallest fold."""
     members: dict[str, list[str]] = {}
     for name in order:
         members.setdefault(group[name], []).append(name)

@@ -68,14 +68,14 @@ class Target:
         return self.measurement if self.image is None else self.image
 
     def perturbed(self, perturbation: Tensor) -> Tensor:
-        """f(p + e), or f(p + A r)."""
+        """Return f(p + e), or f(p + A r)."""
         if self.image is not None and self.forward is None:
             raise ScanweaveError("attack", "perturbs images without an operator", "Give forward")
         added = perturbation if self.image is None or self.forward is None else self.forward(perturbation)
         return self.reconstruct(self.measurement + added)
 
     def part(self, start: int, stop: int) -> Target:
-        """The same for some of the images."""
+        """Return the same target for some of the images."""
         cut = slice(start, stop)
         return Target(
             self.reconstruct, self.measurement[cut], None if self.image is None else self.image[cut], self.forward
@@ -132,7 +132,7 @@ def attack(target: Target, radius: Tensor, settings: AttackSettings) -> Attack:
 
 
 def in_batches(target: Target, radius: Tensor, settings: AttackSettings, batch: int) -> Attack:
-    """The same as `attack`, some images at a time, for less memory."""
+    """Run `attack` on some images at a time, for less memory."""
     found = [
         attack(target.part(start, start + batch), radius[start : start + batch], settings)
         for start in range(0, len(radius), batch)
@@ -163,7 +163,7 @@ def projected(perturbation: Tensor, radius: Tensor) -> Tensor:
 
 
 def change_of(target: Target, perturbation: Tensor) -> Tensor:
-    """‖f(p + e) − f(p)‖ of given perturbations, without derivatives, `(B,)`."""
+    """Return ‖f(p + e) − f(p)‖ of given perturbations, without derivatives, `(B,)`."""
     with torch.no_grad():
         return norms(target.perturbed(perturbation) - target.reconstruct(target.measurement))
 
@@ -171,7 +171,7 @@ def change_of(target: Target, perturbation: Tensor) -> Tensor:
 def _ascend(
     target: Target, reference: Tensor, start: Tensor, radius: Tensor, settings: AttackSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One restart: the best perturbation, its change, and the change at every iterate."""
+    """Run one restart; return the best perturbation, its change, and the change at every iterate."""
     current, best, change, history = start, start, torch.full_like(radius, -1.0), []
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     total = settings.warm_up + settings.iterations
@@ -198,7 +198,7 @@ def _ascend(
 
 
 def _along_the_ball(gradient: Tensor, current: Tensor, radius: Tensor) -> Tensor:
-    """The gradient in units of its norm, at the edge of the ball without its part that points out of it.
+    """Return the gradient in units of its norm, at the edge of the ball without its part that points out of it.
 
     That part is large and only lengthens the step; with it Adam turns away from the maximum.
     """
@@ -209,7 +209,7 @@ def _along_the_ball(gradient: Tensor, current: Tensor, radius: Tensor) -> Tensor
 
 
 def _slope(target: Target, reference: Tensor, current: Tensor, *, last: bool) -> tuple[Tensor, Tensor | None]:
-    """The change at a perturbation and the gradient of its square, for each image."""
+    """Return the change at a perturbation and the gradient of its square, for each image."""
     if last:
         with torch.no_grad():
             return norms(target.perturbed(current) - reference), None
@@ -234,7 +234,7 @@ def _like(values: Tensor, image: Tensor) -> Tensor:
 
 
 def radii_of(share: float, reference: Tensor) -> Tensor:
-    """Radius of each image: a share of the norm of its measurement, or of itself, `(B,)`."""
+    """Return the radius of each image: a share of the norm of its measurement, or of itself, `(B,)`."""
     if not share > 0:
         raise ScanweaveError("radius", f"a share of {share}", "Give a positive share of the norm, such as 0.02")
     return share * norms(reference)

@@ -55,7 +55,7 @@ class Setup:
             raise ScanweaveError("audit", "an image or measurement holds NaN or infinity", "Leave those cases out")
 
     def part(self, start: int, stop: int) -> Setup:
-        """The same for some of the images."""
+        """Return the same setup for some of the images."""
         cut = slice(start, stop)
         return Setup(
             self.truth[cut],

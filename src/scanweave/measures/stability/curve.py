@@ -76,7 +76,7 @@ def target_of(setup: Setup, name: str, domain: Domain) -> Target:
 
 
 def strongest(table: pd.DataFrame) -> pd.DataFrame:
-    """For every image, method and size the perturbation that changes the image most, whosever it is."""
+    """Return, for every image, method and size, the perturbation that changes the image most, whosever it is."""
     attacked = table[~table["kind"].isin(["none", NOISE])]
     places = attacked.groupby(["method", "share", "image"], sort=False)["change"].idxmax()
     return table.loc[places].reset_index(drop=True)

@@ -21,13 +21,13 @@ FINER = 2
 
 
 def noise_level(physics: LinearPhysics, truth: Tensor, measurement: Tensor) -> float:
-    """Typical ‖p − A f*‖ / ‖p‖ of images: noise, and what the scanner's model leaves out."""
+    """Return the typical ‖p − A f*‖ / ‖p‖ of images: noise, and what the scanner's model leaves out."""
     with torch.no_grad():
         return float((norms(measurement - physics.A(truth)) / norms(measurement)).median())
 
 
 def noise_levels(physics: LinearPhysics, truth: Tensor, measurement: Tensor) -> Tensor:
-    """The same for each channel, `(C,)`: energy bins share the photons, and not evenly."""
+    """Return the noise level of each channel, `(C,)`: energy bins share the photons, and not evenly."""
     with torch.no_grad():
         missed = (measurement - physics.A(truth)).flatten(2).norm(dim=2)
         return (missed / measurement.flatten(2).norm(dim=2)).median(dim=0).values

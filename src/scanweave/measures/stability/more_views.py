@@ -49,6 +49,6 @@ def measure_views(setup: Setup, factors: Sequence[float], *, seed: int = 0, batc
 
 
 def largest_drop(table: pd.DataFrame, method: str) -> float:
-    """Largest fall of the mean PSNR [dB] from one amount of data to the next larger; 0 where it never falls."""
+    """Return the largest fall of the mean PSNR [dB] from one amount of data to the next larger; 0: it never falls."""
     means = table[table["method"] == method].groupby("factor")["psnr"].mean().sort_index().to_numpy()
     return float(max(0.0, -np.diff(means).min())) if len(means) > 1 else 0.0

@@ -119,7 +119,7 @@ def draw_inserts(setup: Setup, insert: Insert, contrast: float, *, image: int = 
 
 
 def _responses(setup: Setup, insert: Insert, measured: Tensor) -> dict[str, tuple[NDArray[np.float64], ...]]:
-    """By method: response of the matched filter, and the ring's standard deviation, of each image."""
+    """Return by method the response of the matched filter and the ring's standard deviation, of each image."""
     template = torch.from_numpy(insert.template).to(setup.truth)
     ring = torch.from_numpy(insert.ring).to(setup.truth.device)
     found: dict[str, tuple[NDArray[np.float64], ...]] = {}

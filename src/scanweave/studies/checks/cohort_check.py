@@ -110,7 +110,7 @@ def check_cohort(
 def verdicts(
     cohort: Cohort, workers: int = 2, progress: Progress = lambda done, total: None, say: Say = _aside
 ) -> list[Verdict]:
-    """The verdicts of all studies, as `check_cohort`; only files that changed since the last check are read again.
+    """Return the verdicts of all studies, as `check_cohort`; reads only files that changed since the last check.
 
     Raises:
         ScanweaveError: The verdicts of the last check are damaged.
@@ -215,7 +215,7 @@ def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], gr
 
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
-    """The verdict on each study, in the light of the others."""
+    """Return the verdict on each study, in the light of the others."""
     series, copies, flat = _series(evidence), _copies(evidence), _flat(evidence)
     exchanged = swapped([e.profile for e in evidence])
     repeated = repeated_reports((e.study, e.report) for e in evidence)
@@ -229,7 +229,7 @@ def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
 
 
 def image_paths(row: Mapping[str, Any]) -> dict[str, str]:
-    """The files of a manifest row by column: `scan:<name>`, `mask:<name>`, `sinogram:<name>`, `report`, `boxes`."""
+    """Return a manifest row's files by column: `scan:<name>`, `mask:<name>`, `sinogram:<name>`, `report`, `boxes`."""
     return file_cells(row)
 
 
@@ -274,7 +274,7 @@ def _examine_voxels(
 
 
 def _flat(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
-    """Single slices of a scan that is a volume in most studies."""
+    """List single slices of a scan that is a volume in most studies."""
     have = Counter(name for e in evidence for name in e.depths)
     deep = Counter(name for e in evidence for name, depth in e.depths.items() if depth > 1)
     found: dict[str, list[Finding]] = defaultdict(list)
@@ -305,7 +305,7 @@ def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
 
 
 def _copies(evidence: Iterable[Evidence]) -> dict[str, list[Finding]]:
-    """Images with the same voxels under two names."""
+    """List images with the same voxels under two names."""
     by_print: dict[str, list[tuple[Evidence, str]]] = defaultdict(list)
     for e in evidence:
         for name, digest in e.prints.items():
@@ -350,7 +350,7 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
 
 
 def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
-    """The numbers that the last check saw in a label map of any study of the cohort; None if it was never checked.
+    """Return the numbers that the last check saw in label maps of that name; None if the cohort was never checked.
 
     Raises:
         ScanweaveError: The verdicts of the last check are damaged.
@@ -393,7 +393,7 @@ def _keep(
 
 
 def _opened(path: Path) -> pq.ParquetFile | None:
-    """The last verdicts; None where another version of scanweave wrote them in its own way: then all is read anew."""
+    """Open the last verdicts; None where another version of scanweave wrote them in its way: then all is read anew."""
     try:
         kept = pq.ParquetFile(path)
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -405,7 +405,7 @@ def _opened(path: Path) -> pq.ParquetFile | None:
 
 
 def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str]:
-    """One column of the last check, by study; empty where there was none."""
+    """Return one column of the last check, by study; empty where there was none."""
     if kept is None:
         return {}
     try:
@@ -431,7 +431,7 @@ def _evidence(value: Mapping[str, Any]) -> Evidence:
 
 
 def sound_studies(cohort: Cohort, workers: int, say: Say, progress: Progress = lambda done, total: None) -> Cohort:
-    """The cohort as far as volumes are needed: without the studies that the check refuses, and without series.
+    """Return the cohort as far as volumes need it: without the studies that the check refuses, and without series.
 
     Args:
         cohort: Any cohort.

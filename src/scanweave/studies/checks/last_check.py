@@ -76,7 +76,7 @@ def _made_of(folder: Path) -> dict[str, list[int]]:
 
 
 def _studies(folder: Path) -> list[Verdict] | None:
-    """The kept verdicts in the order of the manifest; None where one is absent or an image changed."""
+    """Return the kept verdicts in the order of the manifest; None where one is absent or an image changed."""
     root = folder / str(read_json(folder / "cohort.json", _ADVICE)["root"])
     kept = pq.ParquetFile(folder / VERDICTS)
     if (kept.schema_arrow.metadata or {}).get(b"format") != VERDICTS_FORMAT.encode():

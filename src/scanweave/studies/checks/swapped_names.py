@@ -38,13 +38,13 @@ class Profile:
 
 
 def lattice(grid: Geometry) -> NDArray[np.floating]:
-    """Positions `(N, 3)` [mm] of a regular lattice over the box of a grid."""
+    """Return positions `(N, 3)` [mm] of a regular lattice over the box of a grid."""
     steps = [(np.arange(LATTICE) + 0.5) / LATTICE * n - 0.5 for n in grid.shape]
     return grid.positions(np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
 def sample(data: NDArray[np.generic], grid: Geometry, positions: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Nearest voxels of an image (the first frame of a series) at positions [mm]; NaN outside."""
+    """Return the nearest voxels of an image (the first frame of a series) at positions [mm]; NaN outside."""
     inverse = np.linalg.inv(grid.affine)
     indices = np.rint(positions @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.int64)
     inside = ((indices >= 0) & (indices < grid.shape)).all(axis=1)
@@ -55,7 +55,7 @@ def sample(data: NDArray[np.generic], grid: Geometry, positions: NDArray[np.floa
 
 
 def profile(samples: Mapping[str, NDArray[np.floating]]) -> Profile:
-    """The profile of a study from values of its scans at the same positions."""
+    """Return the profile of a study from values of its scans at the same positions."""
     shown = np.zeros(len(next(iter(samples.values()))), dtype=bool)
     covered = np.ones_like(shown)
     for values in samples.values():
@@ -73,7 +73,7 @@ def profile(samples: Mapping[str, NDArray[np.floating]]) -> Profile:
 
 
 def swapped(profiles: Sequence[Profile]) -> list[Finding | None]:
-    """For each study a finding if its images fit the cohort much better under other names."""
+    """Return for each study a finding if its images fit the cohort much better under other names."""
     names = sorted({name for own in profiles for name in own.quantiles})
     values: dict[str, list[float]] = defaultdict(list)
     for own in profiles:
@@ -95,7 +95,7 @@ class _Others:
         return len(self.values) - (own is not None)
 
     def but(self, own: float | None) -> tuple[float, float]:
-        """Median, and median absolute deviation scaled to a standard deviation, without one value `own`."""
+        """Return the median and the median absolute deviation, scaled to a standard deviation, without the value `own`."""
         middle = _median(self.values, own)
         if middle not in self._deviations:  # three at most: whether `own` lies below, at or above the median
             self._deviations[middle] = sorted(abs(value - middle) for value in self.values)
@@ -110,7 +110,7 @@ def _median(ordered: Sequence[float], without: float | None) -> float:
 
 
 def _suspect(own: Profile, names: Sequence[str], others: Mapping[str, _Others]) -> Finding | None:
-    """The exchange of two names, or the change of one, that fits best, if it fits much better than none."""
+    """Find the exchange of two names, or the change of one, that fits best, if it fits much better than none."""
     best: tuple[float, Finding] | None = None
     for a in own.quantiles:
         for b in names:
@@ -125,7 +125,7 @@ def _suspect(own: Profile, names: Sequence[str], others: Mapping[str, _Others]) 
 
 
 def _distances(own: Profile, a: str, b: str, others: Mapping[str, _Others]) -> tuple[float, float]:
-    """Distance of the features that involve a or b from the cohort's: as named, and with a and b exchanged."""
+    """Return the distance from the cohort of the features of a and b: as named, and with a and b exchanged."""
     change = {a: b, b: a}
     renamed = Profile(
         {change.get(n, n): q for n, q in own.quantiles.items()},

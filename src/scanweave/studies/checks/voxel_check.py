@@ -20,7 +20,7 @@ WHOLE = 2**18
 
 
 def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
-    """The voxels of a scan, made finite, and what is peculiar about them."""
+    """Return the voxels of a scan, made finite, and what is peculiar about them."""
     data, findings = _finite(data)
     if any(finding.status == "refused" for finding in findings):
         return data, findings

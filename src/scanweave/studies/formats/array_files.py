@@ -18,7 +18,7 @@ Array = NDArray[np.generic]
 
 
 def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of every array of an archive; only headers are read.
+    """Return the shape of every array of an archive; only headers are read.
 
     Raises:
         ScanweaveError: Not such an archive.
@@ -27,7 +27,7 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_array(path: Path, name: str) -> Array:
-    """One array of an archive, held until another one is read.
+    """Read one array of an archive, and hold it until another one is read.
 
     Raises:
         ScanweaveError: There is none of this name, or it is damaged, too large, or holds Python objects.
@@ -36,7 +36,7 @@ def read_array(path: Path, name: str) -> Array:
 
 
 def read_item(path: Path, part: str | None) -> Scan:
-    """Image k of an array `(N, H, W)`, `(N, H, W, 3)` or `(N, D, H, W)`, by `part` = `"ARRAY/k"`.
+    """Read image k of an array `(N, H, W)`, `(N, H, W, 3)` or `(N, D, H, W)`, by `part` = `"ARRAY/k"`.
 
     Raises:
         ScanweaveError: The archive has no such image, or the array does not hold images.
@@ -65,7 +65,7 @@ def read_item(path: Path, part: str | None) -> Scan:
 
 @lru_cache(maxsize=4)
 def _headers(path: Path, changed: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of every array, by what stands before it; `changed` tells one state of the file from another."""
+    """Return shape and type of every array, by its name; `changed` tells one state of the file from another."""
     found: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
     try:
         with faults_of(path), zipfile.ZipFile(path) as archive:

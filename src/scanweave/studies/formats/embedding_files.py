@@ -13,7 +13,7 @@ from scanweave.studies.formats.header_limits import faults_of
 
 
 def read_embedding(path: Path) -> NDArray[np.floating]:
-    """An embedding `(D,)`.
+    """Read an embedding `(D,)`.
 
     Raises:
         ScanweaveError: It is no array of one axis.

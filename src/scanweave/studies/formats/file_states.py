@@ -11,7 +11,7 @@ CLASS_NAMES = "classes.txt"
 
 
 def file_state(path: Path) -> list[int]:
-    """Size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]` where it is absent.
+    """Return size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]`: it is absent.
 
     Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow.
     """

@@ -77,7 +77,7 @@ def _faults(path: Path) -> Iterator[Any]:
 
 
 def _shape(path: Path, data: Any) -> tuple[tuple[int, int, int], bool]:
-    """Columns, rows and 1, and whether it is in colour.
+    """Return columns, rows and 1, and whether the film is in colour.
 
     Raises:
         ScanweaveError: No film, too large, or shorter than its header claims.
@@ -103,7 +103,7 @@ def _shape(path: Path, data: Any) -> tuple[tuple[int, int, int], bool]:
 
 
 def _pixels(data: Any, colour: bool) -> Array:
-    """Values `(rows, columns)` or colours `(rows, columns, 3)`."""
+    """Read values `(rows, columns)` or colours `(rows, columns, 3)`."""
     pixels = require("pydicom.pixels", GROUP)
     stored: NDArray[Any] = pixels.pixel_array(data)  # colour comes as RGB
     if colour:
@@ -122,7 +122,7 @@ def _pixels(data: Any, colour: bool) -> Array:
 
 
 def _own_bits(stored: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
-    """Pixels without what old scanners kept in the bits above: overlays."""
+    """Return pixels without what old scanners kept in the bits above: overlays."""
     spare = stored.dtype.itemsize * 8 - bits
     if spare <= 0 or stored.dtype.kind not in "iu":
         return stored
@@ -142,7 +142,7 @@ def _padding(stored: NDArray[Any], data: Any) -> NDArray[np.bool_] | None:
 
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, tuple[Finding, ...]]:
-    """Distance of columns and of rows [mm], and where it was taken from."""
+    """Return the distance of columns and of rows [mm], and where it was taken from."""
     for name in SPACINGS:
         try:
             down, across = (float(step) for step in data.get(name) or ())
@@ -175,7 +175,7 @@ def _told(data: Any) -> tuple[Finding, ...]:
 
 
 def _first(value: Any) -> float:
-    """The first of the windows that a film may have; NaN where it is no number."""
+    """Return the first of the windows that a film may have; NaN where it is no number."""
     try:
         return float(np.ravel(value)[0])
     except (TypeError, ValueError, IndexError):

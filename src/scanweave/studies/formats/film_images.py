@@ -125,7 +125,7 @@ def _read_header(path: Path) -> _Header:
 
 
 def _depth(path: Path, image: Image.Image) -> int:
-    """Bits a sample of a PNG or JPEG."""
+    """Return the number of bits a sample of a PNG or JPEG."""
     if image.format != "PNG":
         return 8
     with path.open("rb") as stream:
@@ -180,7 +180,7 @@ def _by_itk(path: Path) -> Array:
 
 
 def _turned(pixels: Array, turn: int) -> Array:
-    """Rows and columns as EXIF orientation `turn` says."""
+    """Turn rows and columns as EXIF orientation `turn` says."""
     if turn in TURNED:
         pixels = np.swapaxes(pixels, 0, 1)
     flipped = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(turn, ())

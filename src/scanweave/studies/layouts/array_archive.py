@@ -16,7 +16,7 @@ LABEL = "class"
 
 
 def list_arrays(src: Path, names: Names) -> Listing:
-    """Studies of one image each: `scan:image`, `label:class` (or a finding a column), and the split that is given.
+    """List studies of one image each: `scan:image`, `label:class` (or a finding a column), and the split if given.
 
     Raises:
         ScanweaveError: Not such an archive, or labels that are not those of its images.
@@ -41,7 +41,7 @@ def list_arrays(src: Path, names: Names) -> Listing:
 def _labels(
     file: Path, name: str, shapes: dict[str, tuple[int, ...]], number: int
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Labels by column: one of classes, or one of 0 and 1 a finding."""
+    """Return labels by column: one of classes, or one of 0 and 1 a finding."""
     if name not in shapes:
         return {}
     values = read_array(file, name)

@@ -15,7 +15,7 @@ _CONTRAST_FREE = ("none", "no", "pre")
 
 
 def list_bids(src: Path, names: Names) -> Listing:
-    """Studies of a BIDS dataset: one a subject, or one a session; derivatives are not read."""
+    """List the studies of a BIDS dataset: one a subject, or one a session; derivatives are not read."""
     listing = Listing("BIDS", src)
     for folder in sorted(src.glob("sub-*")):
         for parts in images(folder):

@@ -39,7 +39,7 @@ SEEN = 20
 
 
 def list_classes(src: Path, names: Names) -> Listing:
-    """Studies of one picture each: `scan:image`, and `label:class` by its folder.
+    """List studies of one picture each: `scan:image`, and `label:class` by its folder.
 
     Where names end with a side (`P1_L`, `P1_R`), what stands before it is the patient.
     """
@@ -72,7 +72,7 @@ def list_classes(src: Path, names: Names) -> Listing:
 
 
 def _patients(names: list[str]) -> dict[str, str]:
-    """The patient of each name: without its side, if two names or more differ by it."""
+    """Return the patient of each name: without its side, if two names or more differ by it."""
     bare = {name: match[1] for name in names if (match := SIDE.fullmatch(name))}
     paired = len(set(map(safe_id, bare.values()))) < len(bare)
     return {name: bare.get(name, name) if paired else name for name in names}

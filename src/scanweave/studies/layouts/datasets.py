@@ -20,7 +20,7 @@ _ADVICE = "Correct the file, or name another layout by --layout"
 
 
 def read_about(src: Path) -> dict[str, Any]:
-    """The content of `dataset.json`.
+    """Read `dataset.json`.
 
     Raises:
         ScanweaveError: It is not a JSON object.
@@ -56,7 +56,7 @@ def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int
 
 
 def list_nnunet(src: Path, names: Names) -> Listing:
-    """Studies of `imagesTr/CASE_0000.nii.gz` (split train) and `imagesTs` (test), labels of `labelsTr`, `labelsTs`."""
+    """List studies of `imagesTr/CASE_0000.nii.gz` (train) and `imagesTs` (test), labels of `labelsTr`, `labelsTs`."""
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("nnunet", src)
@@ -83,7 +83,7 @@ def list_nnunet(src: Path, names: Names) -> Listing:
 
 
 def list_decathlon(src: Path, names: Names) -> Listing:
-    """Studies of the `training` (split train) and `test` lists; `FILE#k` is channel k of a 4D file."""
+    """List studies of the `training` (split train) and `test` lists; `FILE#k` is channel k of a 4D file."""
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("decathlon", src)
@@ -114,7 +114,7 @@ def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> 
 
 
 def _path(src: Path, entry: Any, key: str, where: str) -> str:
-    """A relative path of `dataset.json` that stays within the dataset."""
+    """Return a relative path of `dataset.json` that stays within the dataset."""
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, str) or not value or "\0" in value or not is_text(value):
         raise ScanweaveError(src / ABOUT, f"{where}: '{key}' is not a path", _ADVICE)

@@ -36,7 +36,7 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
 
 
 def detect(src: Path) -> str:
-    """The one layout that `src` has.
+    """Return the one layout that `src` has.
 
     Raises:
         ScanweaveError: It has none or several.

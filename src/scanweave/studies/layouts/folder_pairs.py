@@ -25,7 +25,7 @@ ONLY = "image"
 
 
 def pairs_in(src: Path) -> list[tuple[str | None, str, str]]:
-    """Part, folder of images and folder of label maps of each pair of folders in `src`, or in its folders of parts."""
+    """Return part, image folder and label folder of each pair of folders in `src`, or in its folders of parts."""
     found = list(_pairs(src, "", None))
     for folder in sorted(path for path in src.iterdir() if path.is_dir() and path.name.lower() in PARTS):
         found += _pairs(folder, f"{folder.name}/", PARTS[folder.name.lower()])
@@ -44,7 +44,7 @@ def _pairs(folder: Path, prefix: str, part: str | None) -> Iterator[tuple[str | 
 
 
 def list_pairs(src: Path, names: Names) -> Listing:
-    """Studies of pairs of folders: the image `scan:image`, its label map `mask:label`, matched by name."""
+    """List studies of pairs of folders: the image `scan:image`, its label map `mask:label`, matched by name."""
     listing = Listing("pairs", src)
     named = names.of(ONLY)
     scan = named if isinstance(named, Named) else Named(f"scan:{ONLY}", "the images")

@@ -44,7 +44,7 @@ _CATEGORIES = {
 
 
 def list_folders(src: Path, names: Names) -> Listing:
-    """Studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
+    """List studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
     listing = Listing("folders", src)
     by_subject: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for parts in images(src):
@@ -87,7 +87,7 @@ def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> 
 
 
 def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
-    """The session that a file belongs to, by the folder below its subject or the first words of its name."""
+    """Return the session that a file belongs to, by the folder below its subject or the first words of its name."""
     if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and isinstance(names.of(parts[1], folder=True), str):
         return parts[1]
     match = _SESSION.match(without_prefix(stem(parts[-1]), subject))
@@ -95,7 +95,7 @@ def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
 
 
 def list_flat(src: Path, names: Names) -> Listing:
-    """Studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
+    """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
     listing = Listing("flat", src)
     files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
     subjects: dict[str, dict[str, Any]] = {}

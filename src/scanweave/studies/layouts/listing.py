@@ -56,7 +56,7 @@ class Listing:
     remarks: list[str] = field(default_factory=list)
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
-        """The row of a study, made on first use."""
+        """Return the row of a study; it is made on first use."""
         study = safe_id(name)
         self.names.setdefault(study, unicodedata.normalize("NFC", name))
         row = self.studies.setdefault(study, {"study": study, "patient": safe_id(patient or name)})
@@ -116,7 +116,7 @@ class Listing:
         self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows in order of their names, columns in order of display, all columns in all rows.
+        """Return rows in order of their names, columns in order of display, all columns in all rows.
 
         Raises:
             ScanweaveError: Two files of a study have one name, or there is no study with an image.
@@ -168,7 +168,7 @@ class Listing:
         )
 
     def report(self) -> list[str]:
-        """The listing in words: counts, how names were understood, what was left out, and what is doubtful."""
+        """Describe the listing: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
         there = Counter(column for row in rows for column, _ in cells(row))
         scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
@@ -214,7 +214,7 @@ class Listing:
         return lines
 
     def _grouped(self, files: Sequence[str]) -> str:
-        """Files that were left out, those with the same name in many studies as one."""
+        """Group files that were left out: those with the same name in many studies are one."""
         groups: dict[str, list[str]] = defaultdict(list)
         for file in files:
             groups[self.called.get(file, file)].append(file)
@@ -222,7 +222,7 @@ class Listing:
         return ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")
 
     def _namesakes(self) -> Iterator[tuple[str, str]]:
-        """Studies whose name goes on from that of another patient."""
+        """List studies whose name goes on from that of another patient."""
         patients = {row["patient"] for row in self.studies.values()}
         for name, row in sorted(self.studies.items()):
             ends = [match.start() for match in re.finditer(r"[_.-]", name)]
@@ -236,7 +236,7 @@ class Listing:
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the images below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+    """Yield paths of the images below a folder, as their parts, sorted, without hidden ones and loops of links.
 
     Where there are volumes, pictures beside them are previews and no images.
     """
@@ -269,12 +269,12 @@ def _images(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def stem(name: str) -> str:
-    """A file name without its image suffix."""
+    """Return a file name without its image suffix."""
     return name[: len(name) - len(suffix(name) or "")]
 
 
 def without_prefix(text: str, prefix: str) -> str:
-    """`text` without `prefix` and the separator after it, unless nothing would be left."""
+    """Return `text` without `prefix` and the separator after it, unless nothing would be left."""
     if prefix and text.lower().startswith(prefix.lower()):
         rest = text[len(prefix) :]
         if rest and not rest[0].isalnum() and rest.strip("_-. "):
@@ -283,7 +283,7 @@ def without_prefix(text: str, prefix: str) -> str:
 
 
 def joined(listings: Sequence[Listing]) -> Listing:
-    """Several listings as one, relative to the folder that holds all their roots.
+    """Join listings to one, relative to the folder that holds all their roots.
 
     Raises:
         ScanweaveError: Two of them name the same study.

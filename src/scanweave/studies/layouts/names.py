@@ -70,7 +70,7 @@ class Named:
 
 
 def words(text: str) -> list[Word]:
-    """The words of a file name, in lower case: runs of letters, digits and `+`."""
+    """Return the words of a file name, in lower case: runs of letters, digits and `+`."""
     return [Word(m[0].lower(), m.start(), m.end()) for m in re.finditer(r"(?:[^\W_]|\+)+", text)]
 
 
@@ -145,7 +145,7 @@ def display_order(column: str) -> tuple[int, str]:
 
 
 def parse_rename(text: str | None) -> dict[str, str]:
-    """`"fla=flair,T1POST=t1c"` as a mapping.
+    """Parse `"fla=flair,T1POST=t1c"` to a mapping.
 
     Raises:
         ScanweaveError: Not of that form.
@@ -160,7 +160,7 @@ def parse_rename(text: str | None) -> dict[str, str]:
 
 
 def slug(text: str) -> str:
-    """A name that is safe as column and file name, in lower case."""
+    """Return a name that is safe as column and file name, in lower case."""
     return re.sub(r"[^a-z0-9+]+", "_", text.lower()).strip("_")[:40]
 
 
@@ -194,7 +194,7 @@ def _table() -> dict[tuple[str, ...], str]:
 
 @lru_cache(maxsize=4096)
 def _longest(texts: tuple[str, ...]) -> list[tuple[str, int, int]]:
-    """Spellings within the words that do not lie inside a longer one: `(name, start, stop)`."""
+    """Return spellings within the words that do not lie inside a longer one: `(name, start, stop)`."""
     spans = [(i, i + n) for n in range(1, 5) for i in range(len(texts) - n + 1) if texts[i : i + n] in _table()]
     outer = [s for s in spans if not any(o != s and o[0] <= s[0] and s[1] <= o[1] for o in spans)]
     return [(_table()[texts[start:stop]], start, stop) for start, stop in outer]

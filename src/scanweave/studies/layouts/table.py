@@ -55,7 +55,7 @@ _VOID = {"", "n/a", "na", "nan", "none", "null"}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV or TSV file with a header line.
+    """Read the rows of a CSV or TSV file with a header line.
 
     Raises:
         ScanweaveError: Not text, a line too long, or more cells than the header names.
@@ -95,7 +95,7 @@ def names_images(path: Path) -> bool:
 
 
 def table_in(src: Path) -> Path | None:
-    """The one table of a folder that names the pictures in it; None if there is none, or several."""
+    """Return the one table of a folder that names the pictures in it; None if there is none, or several."""
     if not any(suffix(path.name) in PICTURE_SUFFIXES for path in src.iterdir() if path.is_file()):
         return None
     tables = [path for path in sorted(src.iterdir()) if path.suffix.lower() in (".csv", ".tsv") and names_images(path)]
@@ -103,7 +103,7 @@ def table_in(src: Path) -> Path | None:
 
 
 def list_table(src: Path, names: Names) -> Listing:
-    """Studies of a table with the manifest's columns (`study`, `scan:t1` …) or plain ones (`case`, `t1` …).
+    """List studies of a table with the manifest's columns (`study`, `scan:t1` …) or plain ones (`case`, `t1` …).
 
     Where no column names the studies, that of the images does. Columns of images, reports, boxes and labels are told by
     their heading, `scan:NAME` and so on, or by what is in them; all others are `table:`.
@@ -165,7 +165,7 @@ def _enter(
 
 
 def _who(table: Path, header: list[str], meant: Mapping[str, Named | str | None]) -> tuple[str, str]:
-    """Headings of the study and of the patient."""
+    """Return the headings of the study and of the patient."""
     lower = {column.lower(): column for column in header}
     study = next((lower[name] for name in STUDY if name in lower), None)
     if study is None:
@@ -193,12 +193,12 @@ def _lists_findings(column: str, rows: list[dict[str, str]]) -> bool:
 
 
 def _listed(cell: str | None) -> list[str]:
-    """The findings that a cell lists."""
+    """Return the findings that a cell lists."""
     return [] if _void(cell) else [one.strip() for one in str(cell).split("|") if one.strip()]
 
 
 def _study_names(cells: list[str], images: bool) -> list[str]:
-    """Names of the studies; of images their file names, or, where two are alike, their whole paths."""
+    """Return names of the studies; of images their file names, or, where two are alike, their whole paths."""
     if not images:
         return cells
     short = [stem(PurePosixPath(cell).name) for cell in cells]
@@ -251,7 +251,7 @@ def _are_images(cells: list[str], folder: Path) -> bool:
 
 
 def _beside(cell: str, folder: Path) -> str | None:
-    """The path of an image that a cell names, as it is, in a folder of images, or without its suffix."""
+    """Return the path of an image that a cell names, as it is, in a folder of images, or without its suffix."""
     if "\0" in cell or len(cell) > LONGEST_NAME or not cell:
         return None
     endings = ("",) if suffix(split_part(cell)[0]) else PICTURE_SUFFIXES
@@ -283,7 +283,7 @@ def _is_scan(named: Named | str | None) -> bool:
 
 
 def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
-    """The cells of a row as `table:<name>` fields, void ones left out."""
+    """Return the cells of a row as `table:<name>` fields, void ones left out."""
     return {f"table:{slug(k)}": v.strip() for k, v in row.items() if k and k not in skip and not _void(v) and slug(k)}
 
 

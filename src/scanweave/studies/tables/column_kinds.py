@@ -67,7 +67,7 @@ def understood(heading: str, column: pd.Series, said: Said) -> Values:
 
 
 def _emptied(column: pd.Series, said: Said) -> tuple[pd.Series, tuple[str, ...]]:
-    """The column without the values that are said to stand for none."""
+    """Return the column without the values that are said to stand for none."""
     if not said.missing_values:
         return column, ()
     texts = column.map(_text).astype(object)
@@ -108,7 +108,7 @@ def _understood(heading: str, column: pd.Series, said: Said) -> Values:
 
 
 def named_as_it_stands(column: pd.Series) -> Values:
-    """Names of patients or studies: no number, no rounding, no joining of capitals."""
+    """Return names of patients or studies: no number, no rounding, no joining of capitals."""
     whole = pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all()
     texts = (column.astype("Int64") if whole else column).astype(object).map(_text).astype(object)
     return Values("identifier", texts)
@@ -141,7 +141,7 @@ def _forced(heading: str, texts: pd.Series, said: Said) -> Values:
 
 
 def _plain(text: str) -> str:
-    """A category without what programs change in writing it."""
+    """Return a category without what programs change in writing it."""
     text = {"true": "yes", "false": "no"}.get(text.casefold(), text.casefold())
     return f"{float(text):.15g}" if _NUMBER.fullmatch(text) else text
 
@@ -167,7 +167,7 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
 
 
 def _pointed(cells: pd.Series, decimal: str | None) -> tuple[pd.Series, str | None, list[str]]:
-    """Numbers with a decimal point and nothing between thousands.
+    """Return numbers with a decimal point and nothing between thousands.
 
     Args:
         cells: Texts.

@@ -97,7 +97,7 @@ def _read_text(path: Path, notes: list[str]) -> pd.DataFrame:
 
 
 def _unpacked(path: Path) -> bytes:
-    """The content of a gzip file, piece by piece: a small one can hold more than fits into memory."""
+    """Unpack a gzip file, piece by piece: a small one can hold more than fits into memory."""
     pieces, size = list[bytes](), 0
     with gzip.open(path) as file:
         while piece := file.read(2**24):

@@ -67,7 +67,7 @@ class Column(_Frozen):
         return f"table:{self.name}" if self.role in ("feature", "time") else None
 
     def line(self) -> str:
-        """It in one line."""
+        """Describe it in one line."""
         what = " ".join(filter(None, [self.kind, self.unit and f"[{self.unit}]"]))
         shown = ", ".join(self.categories[:6]) + (" …" if len(self.categories) > 6 else "")
         parts = [self.role if self.role != "-" else "left out", what, shown]
@@ -89,7 +89,7 @@ class Schema(_Frozen):
     columns: tuple[Column, ...]
 
     def of_role(self, role: Role) -> list[Column]:
-        """The columns of a role."""
+        """Return the columns of a role."""
         return [column for column in self.columns if column.role == role]
 
     @property
@@ -115,7 +115,7 @@ class Schema(_Frozen):
 
 
 def read_schema(folder: Path) -> Schema | None:
-    """The schema of a cohort; None where it came from no clinical table.
+    """Read the schema of a cohort; None where it came from no clinical table.
 
     Raises:
         ScanweaveError: The file is damaged.
@@ -202,7 +202,7 @@ def _refuse_other_unit(known: str, near: Sequence[str]) -> None:
 
 
 def parse_columns(text: str | None) -> dict[str, Said]:
-    """`"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` as what is said of each heading.
+    """Parse `"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` to what is said of each heading.
 
     Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text), orders of
     dates (dmy, mdy, ymd) and values that stand for none (missing:-999); anything else is the unit. An item whose

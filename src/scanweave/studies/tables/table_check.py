@@ -91,7 +91,7 @@ def check_table(cohort: Cohort) -> list[Verdict]:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    """Numbers as floats, everything else as it is."""
+    """Return numbers as floats, everything else as it is."""
     there = column.dropna()
     if len(there) and there.map(lambda value: isinstance(value, int | float | np.number)).all():
         return column.astype(float)
@@ -189,7 +189,7 @@ def _leaks(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
 
 
 def _separation(column: pd.Series, positive: pd.Series) -> float:
-    """AUROC of a column alone, either way; of categories by their share of positives, of gaps by their being there."""
+    """Return the AUROC of a column alone, either way; categories count by share of positives, gaps by being there."""
     gaps = _area(column.isna().to_numpy(dtype=float), positive.to_numpy())
     there = column.notna()
     values, truth = column[there], positive[there].to_numpy()

@@ -181,7 +181,7 @@ def _refuse_claimed_twice(roles: Mapping[str, Role]) -> None:
 
 
 def _first(values: Mapping[str, Values], known: Sequence[str], taken: Mapping[str, Role]) -> str | None:
-    """The first heading that is one of the known words, in the order of these."""
+    """Return the first heading that is one of the known words, in the order of these."""
     named = {slug(heading): heading for heading in reversed(list(values)) if heading not in taken}
     return next((named[word] for word in known if word in named), None)
 
@@ -243,7 +243,7 @@ def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Ma
 
 
 def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) -> list[dict[str, Any]]:
-    """Rows of the manifest: visits numbered within their patient, in the order of time where it is known."""
+    """Return rows of the manifest: visits numbered within their patient, in the order of time where it is known."""
     by_role = {column.role: column.source for column in described}
     number = len(next(iter(values.values())).values)
     table = pd.DataFrame(index=range(number))
@@ -277,13 +277,13 @@ def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) 
 
 
 def _mark(src: Path) -> str:
-    """Four characters by which the rows of two files are told apart."""
+    """Return four characters by which the rows of two files are told apart."""
     with src.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:4]
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of plain values; whole numbers as such, so that a label of 0 and 1 reads so."""
+    """Return rows of plain values; whole numbers as such, so that a label of 0 and 1 reads so."""
     whole = {column: table[column].astype("Int64") for column in table if _is_whole(table[column])}
     made = table.assign(**whole).astype(object)
     return made.where(made.notna(), None).to_dict("records")
@@ -297,7 +297,7 @@ def _is_whole(column: pd.Series) -> bool:
 
 
 def _named(column: pd.Series) -> pd.Series:
-    """Names of patients or studies as text; `7.0` is `7`."""
+    """Return names of patients or studies as text; `7.0` is `7`."""
 
     def name(value: Any) -> str | None:
         if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):

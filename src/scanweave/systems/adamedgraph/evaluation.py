@@ -30,7 +30,7 @@ TOLD = (*CLASS_TOLD, COVERAGE)
 
 
 def _plain(name: str) -> Measure:
-    """A measure of classes and probabilities alone."""
+    """Return a measure of classes and probabilities alone."""
     measure = CLASS_MEASURES[name]
     return lambda classes, shares, _, __: measure(classes, shares)
 

@@ -156,7 +156,7 @@ def _rows(
 
 
 def _alone(value: float, patients: list[str]) -> Interval:
-    """A figure that must not be resampled."""
+    """Return a figure that must not be resampled."""
     return Interval(value, float("nan"), float("nan"), len(set(patients)))
 
 

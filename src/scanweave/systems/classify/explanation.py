@@ -162,7 +162,7 @@ def attribution(
 
 
 def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) -> NDArray[np.float32]:
-    """The map on the native grid; 0 where the network did not look."""
+    """Return the map on the native grid; 0 where the network did not look."""
     plan = fitted.plan
     axes = plane_order(plan)
     whole = [round(edge / crop) for edge in plan.size]

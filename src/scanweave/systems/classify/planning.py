@@ -117,7 +117,7 @@ def plan_input(shapes: Sequence[Sequence[int]], spacing: Sequence[float], settin
 
 
 def _size(median: np.ndarray, dimensions: int, settings: NetworkSettings) -> tuple[tuple[int, ...], bool, str]:
-    """Size of the input, whether a resnet begins without strides, and why."""
+    """Choose the size of the input and whether a resnet begins without strides, and say why."""
     is_resnet = settings.encoder.startswith("resnet")
     if settings.size is not None:
         if len(settings.size) != dimensions:

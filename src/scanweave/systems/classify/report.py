@@ -115,7 +115,7 @@ def _quality(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Se
 
 
 def _curves(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Iterator[Block]:
-    """ROC and reliability of the classes or findings that have studies of both sides."""
+    """Show ROC and reliability of the classes or findings that have studies of both sides."""
     plan = fitted.plan
     table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "study": str, "patient": str}, keep_default_na=False)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -67,7 +67,7 @@ def plane_order(plan: ClassifyPlan) -> list[int]:
 
 
 def _oriented(volume: NDArray[np.float32], plan: ClassifyPlan) -> Tensor:
-    """A prepared volume in the order of the network's axes."""
+    """Return a prepared volume in the order of the network's axes."""
     if plan.thin is not None:
         if volume.shape[plan.thin] != 1:
             shape = "×".join(map(str, volume.shape))

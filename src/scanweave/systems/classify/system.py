@@ -113,7 +113,7 @@ def _scans(cohort: Cohort, config: ClassifyConfig) -> list[str]:
 
 
 def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> Known:
-    """The prepared studies of which an answer is known, and the answers."""
+    """Return the prepared studies of which an answer is known, and the answers."""
     rows = cohort.frame.set_index("study").loc[[study.id for study in part]]
     answers = question.answers(rows)
     there = known_rows(answers)
@@ -123,7 +123,7 @@ def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> K
 def _plan(
     fit: CohortFit[ClassifyConfig], parts: PreparedParts, question: Question, training: Known, scans: Sequence[str]
 ) -> ClassifyPlan:
-    """The question and the input of the run: read if they are there, else settled by the training studies."""
+    """Return the question and the input of the run: read if they are there, else settled by the training studies."""
     path = fit.run.folder / FILE
     if path.exists():
         return ClassifyPlan.load(path)

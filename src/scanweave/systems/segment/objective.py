@@ -60,5 +60,5 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _coarser(target: Tensor, strides: Sequence[int]) -> Tensor:
-    """Every so many voxels of a mask `(B, …)`."""
+    """Return every so many voxels of a mask `(B, …)`."""
     return target[(slice(None), *(slice(None, None, step) for step in strides))]

@@ -89,7 +89,7 @@ def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], sett
 
 
 def _patch(median: np.ndarray, spacing: np.ndarray, most: int) -> list[int]:
-    """The median study, or a box of its own isotropic extent of at most so many voxels."""
+    """Plan the patch: the median study, or a box of its own isotropic extent of at most so many voxels."""
     size = median.astype(float)
     while np.prod(size) > most:
         # The axis of the largest extent in millimetres gives way, so that patches become cubes before they shrink.
@@ -101,7 +101,7 @@ def _patch(median: np.ndarray, spacing: np.ndarray, most: int) -> list[int]:
 def _topology(
     sizes: Sequence[int], spacing: Sequence[float], most: int
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Strides and kernels of each stage, from fine to coarse."""
+    """Plan strides and kernels of each stage, from fine to coarse."""
     size, space = np.array(sizes, dtype=float), np.array(spacing, dtype=float)
     strides, kernels = [(1,) * len(size)], [_kernel(space)]
     while len(strides) < most:

@@ -95,7 +95,7 @@ def _mask(cohort: Cohort, config: SegmentConfig) -> str:
 
 
 def _design(fit: CohortFit[SegmentConfig], parts: PreparedParts) -> NetworkPlan:
-    """The network of the run: read if it is there, else planned from the training studies."""
+    """Return the network of the run: read if it is there, else planned from the training studies."""
     path = fit.run.folder / FILE
     if path.exists():
         return NetworkPlan.load(path)
