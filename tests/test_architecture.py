@@ -1,6 +1,7 @@
-"""Imports run downwards only (docs/architecture.md), and what the command line loads for `--help` is light."""
+"""Imports run downwards only (docs/architecture.md), `--help` loads nothing heavy, public names have docstrings."""
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -237,3 +238,67 @@ def test_planted_circle_is_found(tmp_path):
         "    from scanweave.systems.mim.system import Mim",
     }
     assert circles(_tree(tmp_path, files)) == [["scanweave.systems.mim.report", "scanweave.systems.mim.system"]]
+
+
+QUESTION_WORDS = {"How", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
+
+
+def definitions(path):
+    """Yield the module, classes and functions of a file, each as name, node, and whether it is public."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield path.name, tree, True
+    yield from _inner(tree, f"{path.name}:", shown=True)
+
+
+def _inner(node, above, shown):
+    for child in ast.iter_child_nodes(node):
+        name, is_public = above, shown
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{above}{child.name}"
+            is_public = shown and not child.name.startswith("_")
+            overloads = any(ast.unparse(one).split(".")[-1] == "overload" for one in child.decorator_list)
+            yield name, child, is_public and not overloads
+            name, is_public = f"{name}.", is_public and isinstance(child, ast.ClassDef)
+        yield from _inner(child, name, is_public)
+
+
+def questions(folder):
+    """List what in a folder has a docstring that begins with a question word."""
+    return [
+        name
+        for path in sorted(folder.rglob("*.py"))
+        for name, node, _ in definitions(path)
+        if set(re.findall(r"\w+", ast.get_docstring(node) or "")[:1]) & QUESTION_WORDS
+    ]
+
+
+def undocumented(folder):
+    """List the public modules, classes, methods and functions in a folder that have no docstring."""
+    return [
+        name
+        for path in sorted(folder.rglob("*.py"))
+        for name, node, is_public in definitions(path)
+        if is_public and not ast.get_docstring(node)
+    ]
+
+
+@pytest.mark.parametrize("folder", ["src", "tools", "benchmarks", "tests"])
+def test_no_docstring_begins_with_a_question_word(folder):
+    assert questions(SOURCE.parents[1] / folder) == []
+
+
+def test_every_public_name_has_a_docstring():
+    assert undocumented(SOURCE) == []
+
+
+def test_planted_docstrings_are_found(tmp_path):
+    (tmp_path / "scan.py").write_text(
+        '"""Scans."""\n\n'
+        'class Scan:\n    """Scan of a study."""\n\n    def held(self):\n        """Whether it is held."""\n\n'
+        "    def shape(self):\n        def inner(): ...\n\n    def _hidden(self): ...\n\n"
+        "    @typing.overload\n    def read(self): ...\n\n"
+        "if True:\n\n    def load(): ...\n\n"
+        'def _why():\n    """Why, in words."""\n'
+    )
+    assert questions(tmp_path) == ["scan.py:Scan.held", "scan.py:_why"]
+    assert undocumented(tmp_path) == ["scan.py:Scan.shape", "scan.py:load"]

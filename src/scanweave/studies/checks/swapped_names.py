@@ -95,7 +95,7 @@ class _Others:
         return len(self.values) - (own is not None)
 
     def but(self, own: float | None) -> tuple[float, float]:
-        """Return the median and the median absolute deviation, scaled to a standard deviation, without the value `own`."""
+        """Return median and median absolute deviation, scaled to a standard deviation, without the value `own`."""
         middle = _median(self.values, own)
         if middle not in self._deviations:  # three at most: whether `own` lies below, at or above the median
             self._deviations[middle] = sorted(abs(value - middle) for value in self.values)
