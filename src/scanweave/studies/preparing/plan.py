@@ -64,7 +64,7 @@ class Plan(BaseModel):
     rules: dict[str, IntensityRule] = Field(min_length=1)
     reasons: list[str]
     masks: dict[str, tuple[int, ...]] = {}
-    """Values of each label map that is learnt, 0 (background) left out."""
+    """Each mask that is learnt, with the values other than 0 that were seen in it."""
 
     @property
     def sequences(self) -> list[str]:
@@ -73,7 +73,7 @@ class Plan(BaseModel):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of what is made: the label maps that are learnt, else the scans."""
+        """Names of what is made: the masks that are learnt, else the scans."""
         return tuple(self.masks) or tuple(self.rules)
 
     @property
@@ -168,9 +168,6 @@ def learn_plan(
     for name, ranges in values.items():
         rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
         reasons.append(why)
-    for name, there in labels.items():
-        if not there:
-            raise ScanweaveError(f"mask {name}", "is empty or absent in all training studies", "Name another mask")
     found = {name: tuple(sorted(there)) for name, there in labels.items()}
     return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry, orient_back, resample
+from scanweave.studies.mask_targets import packed
 from scanweave.studies.preparing.foreground import bounding_box, foreground
 from scanweave.studies.preparing.plan import SAME_SPACING, Plan, image_levels, intensity_scale, reference_grid
 from scanweave.studies.preparing.repairs import repaired
@@ -113,9 +114,13 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
 
 
 def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
-    """Return a label map on another grid, of the nearest voxel; 0 where it covers nothing."""
+    """Return a label map on another grid, of the nearest voxel; 0 where it covers nothing.
+
+    A one-hot mask comes as `mask_targets.packed` makes it.
+    """
     found = resample(np.asarray(mask.data, dtype=np.float32), mask.geometry, grid, "nearest", outside=0)
-    return np.ascontiguousarray(np.rint(found), dtype=np.int16)
+    whole = np.rint(found) if found.ndim == 3 else packed(found, str(mask.path or "mask"))
+    return np.ascontiguousarray(whole, dtype=np.int16)
 
 
 def to_grid(scan: Scan, grid: Geometry) -> Volume:
