@@ -45,6 +45,11 @@ class Structure:
     values: tuple[int, ...] = ()
     channel: int | None = None
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers by which it is written in a label map, or the place of its channel from 1."""
+        return self.values or (1 if self.channel is None else self.channel + 1,)
+
     def shown(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
         """Return where labels show it, of any shape; those of a one-hot file as `packed` gives them."""
         if self.channel is not None:

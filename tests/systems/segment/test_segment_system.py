@@ -12,6 +12,7 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.simulate.cohort import simulate_brain
+from scanweave.studies.mask_targets import structures_of
 from scanweave.studies.splits import make_splits, write_splits
 
 TINY = {
@@ -112,6 +113,7 @@ def test_several_masks_that_overlap(several, tmp_path, capsys):
     assert main(["predict", run, "--cohort", folder, "--out", str(out)]) == 0
     made = sw.Cohort.open(out)
     assert set(made.names("mask")) == {"tumour", "organ"}
+    assert [one.name for one in structures_of(made, ["organ", "tumour"])] == ["liver", "tumour"]  # names go along
     assert set(np.unique(made[made.studies[0]].masks["organ"].data)) <= {0, 2}
     table = system.evaluate(several, part="all", options={"tolerance": 5.0})
     assert {(row["study"], row["structure"]) for row in table.to_dict("records")} == {

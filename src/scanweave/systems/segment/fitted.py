@@ -40,6 +40,14 @@ class FittedSegment(FittedRun[SegmentConfig]):
         loaded = self.loaded(network, self.config.training)
         self.segmenter = Segmenter(loaded, self.scans, design, self.config.inference, self.target.exclusive)
 
+    @property
+    def structures(self) -> dict[str, dict[str, list[int]]]:
+        """What the numbers of each mask that it makes mean."""
+        return {
+            mask: {one.name: list(one.numbers) for one in map(self.target.structures.__getitem__, self.target.of_mask(mask))}
+            for mask in self.target.masks
+        }
+
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Segment a study from whatever scans of the run it has.
 

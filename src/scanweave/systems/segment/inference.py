@@ -113,7 +113,7 @@ def native_masks(
             made[mask] = _one_hot(planes, [target.structures[place] for place in own], target.channels[mask])
         elif apart is not None:
             numbers = np.zeros(count + 1, dtype=np.int16)
-            numbers[[place + 1 for place in own]] = [_numbers(target.structures[place])[0] for place in own]
+            numbers[[place + 1 for place in own]] = [target.structures[place].numbers[0] for place in own]
             made[mask] = numbers[apart]
         else:
             sets, values = _number_shares(shares[own], [target.structures[place] for place in own])
@@ -141,19 +141,15 @@ def _one_hot(planes: Sequence[NDArray[np.bool_]], structures: Sequence[Structure
     return made
 
 
-def _numbers(structure: Structure) -> tuple[int, ...]:
-    return structure.values or (1,)
-
-
 def _number_shares(
     shares: NDArray[np.float32], structures: Sequence[Structure]
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Probability of each number of a label map, 0 first, from those of its structures `(K, …)`; and the numbers."""
-    values = sorted({value for structure in structures for value in _numbers(structure)})
+    values = sorted({value for structure in structures for value in structure.numbers})
     made = np.ones((len(values) + 1, *shares.shape[1:]), dtype=np.float32)
     for number, value in enumerate((0, *values)):
         for share, structure in zip(shares, structures, strict=True):
-            made[number] *= share if value in _numbers(structure) else 1 - share
+            made[number] *= share if value in structure.numbers else 1 - share
     total = made.sum(axis=0)
     made[0][total == 0] = 1  # structures that are sure and contradict each other
     return made / np.maximum(total, np.finfo(np.float32).tiny), values
