@@ -43,10 +43,10 @@ class FittedSegment(FittedRun[SegmentConfig]):
     @property
     def structures(self) -> dict[str, dict[str, list[int]]]:
         """What the numbers of each mask that it makes mean."""
-        return {
-            mask: {one.name: list(one.numbers) for one in map(self.target.structures.__getitem__, self.target.of_mask(mask))}
-            for mask in self.target.masks
-        }
+        made: dict[str, dict[str, list[int]]] = {mask: {} for mask in self.target.masks}
+        for structure in self.target.structures:
+            made[structure.mask][structure.name] = list(structure.numbers)
+        return made
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Segment a study from whatever scans of the run it has.
@@ -69,8 +69,8 @@ class FittedSegment(FittedRun[SegmentConfig]):
             names = ", ".join(self.scans)
             raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {names}")
         prepared = prepare(known.answer(scans=known.scans), self.plan)
+        frame, native = prepared.frame, prepared.frame.native
         shares = self.segmenter.probabilities(dict(prepared.volumes))
-        native = prepared.frame.native
-        made = native_masks(shares, self.target, wanted, prepared.frame, self.plan)
+        made = native_masks(shares, self.target, wanted, frame, self.plan)
         masks = {name: Scan.of(data, native.affine, synthetic=True, space=native.space) for name, data in made.items()}
         return study.answer(masks=masks)
