@@ -178,7 +178,7 @@ def predict(
             else:
                 folder.write(one.study, one.made)
             progress(number, len(chosen))
-        done.made = folder.finish(chosen)
+        done.made = folder.finish(chosen, system.structures)
     return done
 
 

@@ -142,8 +142,13 @@ class PredictionFolder:
             os.fsync(lines.fileno())
         self.answers[study.id] = answer
 
-    def finish(self, cohort: Cohort) -> dict[str, int]:
-        """Make the folder a cohort, if it holds any prediction; return how many of each kind it holds."""
+    def finish(
+        self, cohort: Cohort, structures: Mapping[str, Mapping[str, Sequence[int]]] | None = None
+    ) -> dict[str, int]:
+        """Make the folder a cohort, if it holds any prediction; return how many of each kind it holds.
+
+        `structures` says what the numbers of each mask mean, as in `Cohort.create`.
+        """
         from scanweave.studies.cohort import ABOUT
         from scanweave.studies.cohort import Cohort as CohortClass
 
@@ -153,7 +158,8 @@ class PredictionFolder:
                 (self.out / ABOUT).unlink(missing_ok=True)  # of an earlier call, in which studies failed
             self._write_table(cohort)
             name, source = f"{self.out.name} (synthetic)", str(self.run.folder.resolve())
-            CohortClass.create(self.out, rows, root=".", name=name, source=source, layout="predictions")
+            about: dict[str, Any] = {"source": source, "layout": "predictions", "structures": structures}
+            CohortClass.create(self.out, rows, root=".", name=name, **about)
         columns = [
             str(column).partition(":")[0] for row in rows for column in row if column not in ("study", "patient")
         ]

@@ -29,6 +29,22 @@ def test_absent_channels_reach_no_bit(name):
         assert torch.equal(network(x, present), network(other, present))
 
 
+def test_views_are_averaged_over_those_present():
+    torch.manual_seed(0)
+    network = ClassificationNetwork(make_encoder("resnet10", 1, 2, width=0.125), 3, views=True).eval()
+    x = torch.randn(3, 2, 32, 32)
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    x[~present] = float("nan")
+    with torch.no_grad():
+        found = network.embed(x, present)
+        alone = [network.embed(view[None, None]) for view in (x[0, 0], x[0, 1], x[1, 0], x[2, 1])]
+        torch.testing.assert_close(found[0], (alone[0] + alone[1])[0] / 2)
+        torch.testing.assert_close(found[1:], torch.cat(alone[2:]))
+        torch.testing.assert_close(network(x, present), network.head.linear(found))
+    with pytest.raises(ScanweaveError, match="a sample has no view at all"):
+        network(x, torch.zeros(3, 2, dtype=torch.bool))
+
+
 def test_pooling():
     feature = torch.tensor([[[[1.0, 3.0]], [[-2.0, 0.0]]]])
     pooled = {

@@ -9,6 +9,7 @@ import threading
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
@@ -186,3 +187,22 @@ def test_a_format_always_means_the_same_voxels(made):
     # If this fails because preparation is meant to be another now: raise FORMAT in the module, then mend the values.
     assert (cache.FORMAT, found.shape) == (1, (12, 13, 14))
     np.testing.assert_allclose([found.mean(), found.std(), found[3, 4, 5]], [-0.112555, 0.416089, 0.134291], atol=1e-4)
+
+
+def test_films_of_two_views_are_cached_each_on_its_grid(tmp_path):
+    sizes = {"frontal": (20, 24), "lateral": (16, 30)}
+    for name, size in sizes.items():
+        pixels = np.random.default_rng(0).integers(1, 255, size[::-1], dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    both = {f"scan:{name}": f"{name}.png" for name in sizes}
+    rows = [{"study": "two", "patient": "a", **both}, {"study": "one", "patient": "b", "scan:lateral": "lateral.png"}]
+    films = Cohort.create(tmp_path / "c", rows, root=tmp_path, name="c", source="x", layout="table")
+    plan = learn_plan(films, list(sizes), PreparationSettings(crop=False, orientation="LPS"), standard=True)
+    for _ in range(2):  # prepared, then read
+        two, one = PreparedCohort(films, plan).prepare()
+        assert {name: two.volume(name).shape[:2] for name in two.names} == sizes
+        assert [frame.native.space for frame in two.grids] == ["pixels", "pixels"]
+        assert {name: two.frames[name].shape[:2] for name in two.names} == sizes
+        with pytest.raises(ScanweaveError, match="lie on grids of their own"):
+            assert two.shape
+        assert one.shape == (16, 30, 1)

@@ -39,12 +39,14 @@ def test_binary_files_and_one_hot_files_give_the_same_label_map():
     structures = (Structure("a", "a"), Structure("b", "b"))
     wanted = label_map(study(a=(ORGANS == 1) * 255, b=(ORGANS == 2).astype(int)), structures, GRID)
     np.testing.assert_array_equal(wanted, ORGANS)
-    named = (Structure("a", "hot", (1,)), Structure("b", "hot", (2,)))
     for first in (0, 1):  # with a channel of the background and without
         hot = np.stack([value == ORGANS for value in range(first, 3)], axis=-1).astype(np.uint8)
+        named = (Structure("a", "hot", channel=1 - first), Structure("b", "hot", channel=2 - first))
         np.testing.assert_array_equal(label_map(study(hot=hot), named, GRID), ORGANS)
-    with pytest.raises(ScanweaveError, match="4 channels for 2 structures"):
-        label_map(study(hot=np.zeros((8, 8, 8, 4))), named, GRID)
+    with pytest.raises(ScanweaveError, match="mask:hot: has 1 channels where channel 1 is wanted"):
+        label_map(study(hot=np.zeros((8, 8, 8, 1))), named[1:], GRID)
+    with pytest.raises(ScanweaveError, match="has 16 channels, more than 15"):
+        label_map(study(hot=np.zeros((8, 8, 8, 16))), named, GRID)
 
 
 def test_absent_is_not_empty():
@@ -95,3 +97,37 @@ def test_structures_are_named_by_the_source_or_numbered_by_the_check(tmp_path):
         Structure("label-1", "label", (1,)),
         Structure("label-2", "label", (2,)),
     )
+
+
+def test_a_one_hot_mask_by_its_channels_or_by_the_names_of_its_source(tmp_path):
+    hot = np.stack([value == ORGANS for value in range(3)], axis=-1).astype(np.uint8)
+    nib.save(nib.Nifti1Image(hot, GRID.affine), tmp_path / "hot.nii")
+    nib.save(nib.Nifti1Image(hot[..., 1:], GRID.affine), tmp_path / "some.nii")
+    nib.save(nib.Nifti1Image(ORGANS, GRID.affine), tmp_path / "t1.nii")
+    row = {"study": "s", "patient": "s", "scan:t1": "t1.nii", "mask:hot": "hot.nii", "mask:some": "some.nii"}
+
+    def cohort(name, **structures):
+        about = {"root": tmp_path, "name": name, "source": "x", "layout": "table", "structures": structures}
+        return Cohort.create(tmp_path / name, [row], **about)
+
+    assert structures_of(cohort("bare"), ["hot", "some"]) == (
+        Structure("hot-1", "hot", channel=1),  # the first channel is the background: all of space has one
+        Structure("hot-2", "hot", channel=2),
+        Structure("some-1", "some", channel=0),
+        Structure("some-2", "some", channel=1),
+    )
+    named = cohort("named", hot={"liver": [1], "spleen": [2]})
+    assert structures_of(named, ["hot"]) == (
+        Structure("liver", "hot", channel=1),
+        Structure("spleen", "hot", channel=2),
+    )
+    with pytest.raises(ScanweaveError, match="has 3 channels for 1 structures"):
+        structures_of(cohort("wrong", hot={"liver": [1]}), ["hot"])
+
+
+def test_structures_of_one_name_in_two_masks_are_told_apart(tmp_path):
+    nib.save(nib.Nifti1Image(ORGANS, GRID.affine), tmp_path / "m.nii")
+    row = {"study": "s", "patient": "s", "scan:t1": "m.nii", "mask:a": "m.nii", "mask:b": "m.nii"}
+    about = {"root": tmp_path, "name": "c", "source": "x", "layout": "table"}
+    cohort = Cohort.create(tmp_path / "c", [row], structures={"a": {"x": [1]}, "b": {"x": [2]}}, **about)
+    assert [structure.name for structure in structures_of(cohort)] == ["a-x", "b-x"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.preparing.plan import IntensityRule, Plan, learn_plan
+from scanweave.studies.preparing.plan import IntensityRule, Plan, grid_groups, learn_plan
 from scanweave.studies.preparing.preparation import background, prepare, restore, to_grid
 from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
@@ -138,3 +138,64 @@ def test_the_spacing_is_learnt_from_the_scans_of_the_plan_only():
     studies = [Study("a", "a", {"t1": Scan.of(brain(), GRID), "swi": fine}), Study("b", "b", {"t1": wide})]
     plan = learn_plan(studies, ["t1"], PreparationSettings())
     assert plan.spacing == (4.5, 4.5, 4.5)
+
+
+def film(shape, seed=0, space="pixels", spacing=1.0):
+    """A film as its reader gives it: columns from the left, rows from the top, in no place of the patient."""
+    affine = np.diag([-spacing, -spacing, 1.0, 1.0])
+    return Scan.of(np.random.default_rng(seed).uniform(1, 100, (*shape, 1)), affine, space=space)
+
+
+FLAT = PreparationSettings(crop=False, orientation="LPS")
+
+
+def test_films_of_different_views_lie_on_grids_of_their_own():
+    two = Study("s", "p", {"frontal": film((20, 24), 1), "lateral": film((16, 30), 2)})
+    plan = learn_plan([two], ["frontal", "lateral"], FLAT, standard=True)
+    prepared = prepare(two, plan)
+    assert {name: volume.shape for name, volume in prepared.volumes.items()} == {
+        "frontal": (20, 24, 1),
+        "lateral": (16, 30, 1),
+    }
+    assert all(np.isfinite(volume).all() for volume in prepared.volumes.values())  # nothing is cut by the other
+    with pytest.raises(ScanweaveError, match=r"s: its scans \(frontal, lateral\) lie on grids of their own"):
+        assert prepared.frame
+    assert "grid: each scan on its own" in "\n".join(plan.reasons)
+
+
+def test_films_of_one_size_share_a_grid_as_channels_do():
+    one = Study("s", "p", {"blue": film((20, 24), 1), "red": film((20, 24), 2)})
+    prepared = prepare(one, learn_plan([one], ["blue", "red"], FLAT))
+    assert prepared.frame is prepared.frames["red"]
+    other = Study("s", "p", {"blue": film((20, 24), 1, "film", 0.1), "red": film((20, 24), 2, "film", 0.2)})
+    assert [*map(len, grid_groups(other))] == [1, 1]  # one size, but another scale
+
+
+def test_scans_keep_grids_of_their_own_where_that_is_asked():
+    ct, pet = np.ones((40, 40, 20)), np.ones((10, 10, 10))
+    ct[5:30, 5:30], pet[2:8, 2:8] = 9, 9
+    scans = {"ct": Scan.of(ct, np.diag([1.0, 1.0, 2.0, 1.0])), "pet": Scan.of(pet, np.diag([4.0, 4.0, 4.0, 1.0]))}
+    study = Study("s", "p", scans)
+    plan = learn_plan([study], ["ct", "pet"], PreparationSettings(crop=False, grid="own"), standard=True)
+    shapes = {name: volume.shape for name, volume in prepare(study, plan).volumes.items()}
+    assert shapes == {"ct": (40, 40, 20), "pet": (10, 10, 10)}
+    finer = plan.model_copy(update={"spacings": {"ct": (2.0, 2.0, 2.0), "pet": None}})
+    assert prepare(study, finer).volumes["ct"].shape == (20, 20, 20)
+    assert prepare(study, finer).volumes["pet"].shape == (10, 10, 10)
+    shared = prepare(study, learn_plan([study], ["ct", "pet"], PreparationSettings(crop=False), standard=True))
+    assert {volume.shape for volume in shared.volumes.values()} == {(40, 40, 20)}
+
+
+def test_mask_of_one_of_two_films_lies_on_that_film():
+    drawn = np.zeros((16, 30, 1), np.uint8)
+    drawn[2, 5] = 3
+    mask = Scan.of(drawn, np.diag([-1.0, -1.0, 1.0, 1.0]))  # as a NIfTI file of it says
+    scans = {"frontal": film((20, 24), 1, "film", 0.1), "lateral": film((16, 30), 2, "film", 0.1)}
+    study = Study("s", "p", scans, {"lesion": mask})
+    plan = learn_plan([study], ["frontal", "lateral"], FLAT, masks=["lesion"], standard=True)
+    np.testing.assert_array_equal(prepare(study, plan).masks["lesion"], drawn)
+    coarse = plan.model_copy(update={"spacings": {"frontal": None, "lateral": (0.2, 0.2, 1.0)}})
+    assert prepare(study, coarse).masks["lesion"].shape == (8, 15, 1)
+    wrong = replace(study, masks={"lesion": Scan.of(drawn[:9], mask.geometry.affine)})
+    with pytest.raises(ScanweaveError, match="mask:lesion: does not lie on the grid of its film"):
+        prepare(wrong, plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -48,6 +48,11 @@ class FittedRun(Generic[C]):
         self.config = fitted_config(run, self.config_class)  # type: ignore[assignment]  # the class of C
         self.plan = self.plan_class.load(run.folder / self.plan_file)
         self._wanted_device = device
+
+    @property
+    def structures(self) -> Mapping[str, Mapping[str, Sequence[int]]]:
+        """What the numbers of each mask that it makes mean, by name, for the cohort of its predictions."""
+        return {}
 
     def loaded(self, network: N, training: TrainingSettings) -> N:
         """Return a network with the fitted weights on the device, ready to predict and not to train.

@@ -16,6 +16,7 @@ from scanweave.studies.preparing.preparation import PreparedStudy, Volume, resto
 from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
+from scanweave.wording import studies
 
 PLAN_STUDIES = 32
 """Training studies that the intensities of a plan are learnt from, at most: more would hardly move a median."""
@@ -47,6 +48,7 @@ def prepare_parts(
     masks: Sequence[str] = (),
     standard: bool = False,
     cubes: bool = False,
+    own_grids: bool = False,
 ) -> PreparedParts:
     """Learn the plan of a run, or read it if it is there, and prepare the training and the validation part.
 
@@ -59,9 +61,10 @@ def prepare_parts(
         masks: Label maps that are learnt.
         standard: As in `learn_plan`.
         cubes: As in `PreparedCohort`.
+        own_grids: Whether scans of a study may lie on grids of their own; else such studies are left out, and told.
 
     Raises:
-        ScanweaveError: No study trains, or a scan or label map is in none of those that do.
+        ScanweaveError: No study trains, or a scan is in none of those that do.
     """
     training, validation = fit.divide(cohort.where(cohort.frame[scan_columns(names)].notna().any(axis=1)))
 
@@ -79,7 +82,20 @@ def prepare_parts(
             ready = PreparedCohort(part, plan, cubes=cubes)
             prepared.append(ready.prepare(fit.workers, progress) if len(part) else [])
     fit.note_cohort(names)
+    if not own_grids:
+        prepared = [_on_one_grid(part, fit) for part in prepared]
+        if not prepared[0]:
+            words = f"in no training study do its scans ({', '.join(names)}) share a grid"
+            raise ScanweaveError(fit.cohort.folder, words, "Name one of them, or scans of one grid, by --scans")
     return PreparedParts(plan, *prepared)
+
+
+def _on_one_grid(part: list[CachedStudy], fit: CohortFit[Any]) -> list[CachedStudy]:
+    """The studies whose scans share a grid; how many do not is told."""
+    kept = [study for study in part if len(study.grids) == 1]
+    if len(kept) < len(part):
+        fit.say(f"left out: {studies(len(part) - len(kept))} whose scans lie on grids of their own")
+    return kept
 
 
 def scan_columns(names: Sequence[str]) -> list[str]:

@@ -26,6 +26,9 @@ class ScanSystem(System[C], Generic[C]):
     in_cubes: ClassVar[bool] = False
     """True if its crops are volumes, so that the cache is cut in cubes rather than in slabs of slices."""
 
+    own_grids: ClassVar[bool] = False
+    """True if it takes studies whose scans lie on grids of their own, as films of different views do."""
+
     @classmethod
     def task(cls, config: C, parts: PreparedParts) -> Task:
         """Return what is trained on the prepared parts."""
@@ -57,5 +60,7 @@ class ScanSystem(System[C], Generic[C]):
             names, counts = cls.chosen_scans(sound, fit.config), sound.counts()
             fit.say("scans: " + " · ".join(f"{name} {counts[name]}" for name in names))
             seed = fit.training.seed
-            parts = prepare_parts(fit, sound, names, settings.preparation, seed, cubes=cls.in_cubes)
+            parts = prepare_parts(
+                fit, sound, names, settings.preparation, seed, cubes=cls.in_cubes, own_grids=cls.own_grids
+            )
         fit.train(cls.task(fit.config, parts))

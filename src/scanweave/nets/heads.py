@@ -64,10 +64,14 @@ class ClassificationHead(nn.Module):
         pooled = {"mean": [voxels.mean(2)], "max": [voxels.amax(2)], "both": [voxels.mean(2), voxels.amax(2)]}
         return torch.cat(pooled[self.pooling], dim=1)
 
+    def answer(self, pooled: Tensor) -> Tensor:
+        """Map pooled features `(B, width)` to logits `(B, K)`."""
+        made: Tensor = self.linear(self.dropout(pooled))
+        return made
+
     def forward(self, feature: Tensor) -> Tensor:
         """Map `(B, C, [D,] H, W)` to logits `(B, K)`."""
-        made: Tensor = self.linear(self.dropout(self.pool(feature)))
-        return made
+        return self.answer(self.pool(feature))
 
 
 class ProjectionHead(nn.Module):

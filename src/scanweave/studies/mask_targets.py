@@ -1,25 +1,32 @@
 """Masks as what is to be learnt: structures by name, as one label map or one plane a structure, on any grid.
 
 A structure may be some numbers of a label map, a mask of its own, or one channel of a one-hot file. That a mask is
-absent is not that it is empty: nobody looked.
+absent is not that it is empty: nobody looked. A one-hot file travels as one number a voxel, of which each channel is a
+bit (`packed`), so that it is cut, turned and cached as a label map is.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.columns import KINDS
 from scanweave.studies.geometry import Geometry, resample
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
 if TYPE_CHECKING:
     from scanweave.studies.cohort import Cohort
+
+
+MOST_CHANNELS = 15
+"""Of a one-hot file: as many as a number of 16 bits holds beside its sign."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,39 @@ class Structure:
         name: Its name, such as `"anterior"`.
         mask: The mask that shows it.
         values: Its numbers there; none: every number but 0.
+        channel: Its channel, from 0, where the mask is one-hot; None: the mask has one number a voxel.
     """
 
     name: str
     mask: str
     values: tuple[int, ...] = ()
+    channel: int | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers by which it is written in a label map, or the place of its channel from 1."""
+        return self.values or (1 if self.channel is None else self.channel + 1,)
+
+    def shown(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return where labels show it, of any shape; those of a one-hot file as `packed` gives them."""
+        if self.channel is not None:
+            return np.asarray(labels >> self.channel & 1, dtype=bool)
+        return np.isin(labels, self.values) if self.values else np.asarray(labels != 0)
+
+
+def packed(channels: NDArray[Any], where: str = "mask") -> NDArray[np.int16]:
+    """Return a one-hot file `(X, Y, Z, C)` as one number a voxel: bit k is set where channel k is not 0.
+
+    Raises:
+        ScanweaveError: There are more channels than a number has bits.
+    """
+    count = channels.shape[3]
+    if count > MOST_CHANNELS:
+        raise ScanweaveError(where, f"has {count} channels, more than {MOST_CHANNELS}", "Write a label map instead")
+    made = np.zeros(channels.shape[:3], dtype=np.int16)
+    for number in range(count):
+        made |= (channels[..., number] != 0).astype(np.int16) << number
+    return made
 
 
 def structures_of(cohort: Cohort, masks: Sequence[str] | None = None) -> tuple[Structure, ...]:
@@ -47,22 +82,59 @@ def structures_of(cohort: Cohort, masks: Sequence[str] | None = None) -> tuple[S
     Raises:
         ScanweaveError: The numbers of a mask are not named, and the cohort was never checked.
     """
-    from scanweave.studies.checks.cohort_check import seen_values
-
     named = cohort.about.get("structures", {})
     found: list[Structure] = []
     for mask in cohort.names("mask") if masks is None else masks:
-        if mask in named:
-            found += [Structure(name, mask, tuple(values)) for name, values in named[mask].items()]
-            continue
-        values = seen_values(cohort, mask)
-        if values is None:
-            step = f"Note which numbers there are: scanweave cohort check {cohort.folder}"
-            raise ScanweaveError(f"mask:{mask}", "nothing says what its numbers are", step)
-        shown = sorted(set(values) - {0})
-        single = [Structure(mask, mask)]
-        found += single if len(shown) < 2 else [Structure(f"{mask}-{value}", mask, (value,)) for value in shown]
-    return tuple(found)
+        names: Mapping[str, Sequence[int]] = named.get(mask, {})
+        first = _first(cohort, mask)
+        if first is not None and first.frames is not None:
+            found += _channels(first, mask, list(names))
+        elif names:
+            found += [Structure(name, mask, tuple(values)) for name, values in names.items()]
+        else:
+            found += _numbered(cohort, mask)
+    many = Counter(structure.name for structure in found)
+    return tuple(replace(one, name=f"{one.mask}-{one.name}") if many[one.name] > 1 else one for one in found)
+
+
+def one_hot_channels(cohort: Cohort, masks: Sequence[str]) -> dict[str, int]:
+    """Return the number of channels of each of these masks that is one-hot, by the first study that has it."""
+    first = {mask: _first(cohort, mask) for mask in masks}
+    return {mask: scan.frames for mask, scan in first.items() if scan is not None and scan.frames is not None}
+
+
+def _first(cohort: Cohort, mask: str) -> Scan | None:
+    """The mask of the first study that has it; its header tells whether it is one-hot."""
+    paths = cohort.frame[f"mask:{mask}"].dropna()
+    return KINDS["mask"].read(cohort.root / str(paths.iloc[0])) if len(paths) else None
+
+
+def _channels(scan: Scan, mask: str, names: Sequence[str]) -> list[Structure]:
+    """The channels of a one-hot mask; a first one that makes them fill all of space is the background."""
+    count = scan.frames or 1
+    if not names:
+        drawn = (np.asarray(scan.released().data) != 0).sum(axis=3)
+        before = 1 if count > 1 and bool((drawn == 1).all()) else 0
+        names = [f"{mask}-{number}" for number in range(1, count - before + 1)]
+    before = count - len(names)
+    if before not in (0, 1):
+        words = f"has {count} channels for {len(names)} structures"
+        raise ScanweaveError(f"mask:{mask}", words, "Give one channel each, after one of the background or not")
+    return [Structure(name, mask, channel=number + before) for number, name in enumerate(names)]
+
+
+def _numbered(cohort: Cohort, mask: str) -> list[Structure]:
+    """The numbers of a label map that the check saw, as structures."""
+    from scanweave.studies.checks.cohort_check import seen_values
+
+    values = seen_values(cohort, mask)
+    if values is None:
+        step = f"Note which numbers there are: scanweave cohort check {cohort.folder}"
+        raise ScanweaveError(f"mask:{mask}", "nothing says what its numbers are", step)
+    shown = sorted(set(values) - {0})
+    if len(shown) < 2:
+        return [Structure(mask, mask, tuple(shown))]
+    return [Structure(f"{mask}-{value}", mask, (value,)) for value in shown]
 
 
 def structure_planes(
@@ -80,9 +152,12 @@ def structure_planes(
     for mask in dict.fromkeys(structure.mask for structure in structures if structure.mask in study.masks):
         scan = study.masks[mask]
         data = _on_grid(scan, grid, f"{study.id}: mask:{mask}")
-        own = [place for place, structure in enumerate(structures) if structure.mask == mask]
-        for order, place in enumerate(own):
-            planes[place] = _shown(data, structures[place], order, len(own))
+        channels = data.shape[3] if data.ndim == 4 else None
+        labels = data if channels is None else packed(data, f"{study.id}: mask:{mask}")
+        for place, structure in enumerate(structures):
+            if structure.mask == mask:
+                _check_channel(structure, channels, study.id)
+                planes[place] = structure.shown(labels)
     return planes, known
 
 
@@ -115,16 +190,14 @@ def _on_grid(scan: Scan, grid: Geometry, where: str) -> NDArray[np.generic]:
     return data
 
 
-def _shown(data: NDArray[np.generic], structure: Structure, order: int, many: int) -> NDArray[np.bool_]:
-    """Return where a mask shows a structure: by its numbers, or in its own channel, after that of the background."""
-    if data.ndim == 3:
-        return np.isin(data, structure.values) if structure.values else np.asarray(data != 0)
-    if data.shape[3] not in (many, many + 1):
-        words = f"has {data.shape[3]} channels for {many} structures"
-        raise ScanweaveError(
-            f"mask:{structure.mask}", words, "Give one channel each, after one of the background or not"
-        )
-    return np.asarray(data[..., order + data.shape[3] - many] != 0)
+def _check_channel(structure: Structure, channels: int | None, study: str) -> None:
+    """Refuse a one-hot file where a label map is wanted, and the reverse."""
+    wanted = structure.channel
+    if (wanted is None) == (channels is None) and (wanted is None or wanted < (channels or 0)):
+        return
+    has = "is a label map" if channels is None else f"has {channels} channels"
+    words = "a label map is wanted" if wanted is None else f"channel {wanted} is wanted"
+    raise ScanweaveError(f"{study}: mask:{structure.mask}", f"{has} where {words}", "Write it as the others are")
 
 
 def parse_structures(labels: object) -> Mapping[str, list[int]]:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from square_films import SMALL, make_cohort
 
 import scanweave as sw
@@ -101,6 +102,46 @@ def test_volumes_with_absent_scans_and_three_classes(tmp_path):
     assert set(table["outcome"]) == {"grade"}
     run.explain(cohort, part="all", options={"maps": 1}, say=quiet)
     run.report()
+
+
+def views(folder):
+    """Films of two views of different sizes, as PNG; the square is in the lateral one, and views are absent in turn."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(24):
+        part = ("train", "validation", "test")[number // 6 % 3]
+        row = {"study": f"s{number:02d}", "patient": f"p{number:02d}", "split": part, "label:ill": number % 2}
+        for view, size, absent in (("frontal", (24, 20), 4), ("lateral", (20, 16), 5)):
+            if number % 6 == absent:
+                continue
+            image = rng.normal(100, 5, size)
+            if number % 2 and view == "lateral":
+                image[3:9, 3:9] += 100
+            path = folder / f"{row['study']}_{view}.png"
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+            row[f"scan:{view}"] = path.name
+        rows.append(row)
+    return sw.Cohort.create(folder / "c", rows, root=folder, name="views", source="test", layout="test")
+
+
+def test_films_of_two_views_go_through_one_encoder(tmp_path):
+    cohort, lines = views(tmp_path), []
+    run = sw.fit("classify", cohort, tmp_path / "run", config=SMALL, say=lines.append)
+    assert run.plan.views
+    assert "scans: frontal, lateral are views, each through the same encoder" in "\n".join(lines)
+    study = cohort["s01"]
+    both = run.predict(study, ["embedding"]).embeddings["classify"]
+    each = [run.predict(study.only([name]), ["embedding"]).embeddings["classify"] for name in study.scans]
+    np.testing.assert_allclose(both, np.mean(each, axis=0), atol=1e-5)
+    summary = run.evaluate(cohort, part="all", say=quiet).set_index(["outcome", "measure"])
+    assert summary.loc[("ill", "AUROC"), "value"] > 0.7
+    for method in ("gradcam", "occlusion"):
+        run.explain(cohort, tmp_path / method, part="all", options={"method": method, "of": "1", "maps": 1}, say=quiet)
+        [row] = json.loads((tmp_path / method / "explanation.json").read_text())["rows"]
+        found = read_scan(tmp_path / method / row["study"] / f"{row['study']}_{method}.nii.gz")
+        assert found.geometry.shape == cohort[row["study"]][row["scan"]].geometry.shape
+    alike = cohort.having("frontal", "lateral")
+    with pytest.raises(sw.ScanweaveError, match=r"in no training study do its scans .* share a grid"):
+        sw.fit("seq2seq", alike, tmp_path / "no", say=quiet)
 
 
 def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):

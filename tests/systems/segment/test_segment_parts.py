@@ -5,16 +5,19 @@ import pytest
 import torch
 
 from scanweave.augment.settings import AugmentationSettings
+from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry
+from scanweave.studies.mask_targets import Structure
 from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.studies.preparing.preparation import Frame
 from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.systems.segment.config import InferenceSettings, NetworkSettings, SamplingSettings
-from scanweave.systems.segment.inference import Segmenter, native_labels
+from scanweave.systems.segment.inference import Segmenter, native_labels, native_masks
 from scanweave.systems.segment.network import make_network
-from scanweave.systems.segment.objective import SegmentObjective, dice_loss
+from scanweave.systems.segment.objective import SegmentObjective, dice_loss, soft_dice_loss
 from scanweave.systems.segment.planning import plan_network
-from scanweave.systems.segment.samples import PatchSamples, class_numbers, classes_of
+from scanweave.systems.segment.samples import PatchSamples
+from scanweave.systems.segment.target import SegmentTarget, learn_target, numbered_target
 
 PLAIN = SamplingSettings(foreground=1.0, mirror=False, rotate=False)
 
@@ -69,13 +72,13 @@ class Cached:
 
     def __init__(self, name, arrays, labels):
         self.id, self.names, self._arrays, self._labels = name, tuple(arrays), arrays, labels
-        self.shape = labels.shape
+        self.shape = next(iter(arrays.values())).shape
 
     def volume(self, name):
         return self._arrays[name]
 
     def mask(self, name):
-        return self._labels
+        return self._labels[name] if isinstance(self._labels, dict) else self._labels
 
 
 @pytest.fixture
@@ -88,9 +91,12 @@ def studies():
     return [Cached("a", {"t1": t1, "t2": t2}, labels), Cached("b", {"t1": t1}, labels)]
 
 
+LESION = numbered_target({"lesion": (4,)})
+
+
 def samples(studies, sampling=PLAIN, size=(16, 16, 16)):
     made = plan(size)
-    return PatchSamples(studies, ("t1", "t2"), "lesion", (4,), made, sampling, AugmentationSettings(), 0)
+    return PatchSamples(studies, ("t1", "t2"), LESION, made, sampling, AugmentationSettings(), 0)
 
 
 def test_image_and_mask_of_a_sample_show_the_same_place(studies):
@@ -119,7 +125,7 @@ def test_sample_is_a_function_of_seed_and_number(studies):
 
 def test_slice_samples_have_two_axes(studies):
     made = plan((16, 16, 1))
-    found = PatchSamples(studies, ("t1", "t2"), "lesion", (4,), made, PLAIN, AugmentationSettings(), 0)[0]
+    found = PatchSamples(studies, ("t1", "t2"), LESION, made, PLAIN, AugmentationSettings(), 0)[0]
     assert found["image"].shape == (2, 16, 16)
     np.testing.assert_array_equal(found["image"][0] == 14, found["mask"] == 1)
 
@@ -132,14 +138,14 @@ def test_thick_slices_are_not_turned_into_each_other(studies):
     flat = [Cached("a", {"t1": labels.astype(np.float32)}, labels)]
     sampling = SamplingSettings(foreground=1.0, mirror=False)
     for index in range(4):
-        found = PatchSamples(flat, ("t1",), "lesion", (4,), made, sampling, always, 0)[index]["mask"].numpy()
+        found = PatchSamples(flat, ("t1",), LESION, made, sampling, always, 0)[index]["mask"].numpy()
         assert found.shape == (16, 16, 8)
         assert found.any(axis=(0, 1)).sum() == 1
 
 
 def test_values_that_are_not_learnt_are_background():
-    numbers = class_numbers((2, 5))
-    assert classes_of(np.array([0, 2, 5, 3, 9, -1]), numbers).tolist() == [0, 1, 2, 0, 0, 0]
+    target = numbered_target({"organ": (2, 5)})
+    assert target.classes([np.array([0, 2, 5, 3, 9, -1])]).tolist() == [0, 1, 2, 0, 0, 0]
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -164,7 +170,126 @@ def test_labels_go_back_to_the_native_grid_with_their_values():
     shares = np.zeros((3, 5, 6, 4), np.float32)
     shares[0] = 1
     shares[:, 1, 2, 3] = (0.2, 0.1, 0.7)
-    labels = native_labels(shares, (2, 7), frame, settings)
+    target = numbered_target({"organ": (2, 7)})
+    labels = native_masks(shares, target, ["organ"], frame, settings)["organ"]
+    np.testing.assert_array_equal(labels, native_labels(shares, (2, 7), frame, settings))
     assert labels.shape == native.shape
     assert np.argwhere(labels == 7).tolist() == [[10 - 1 - 3, 5, 4]]  # x is mirrored in the file
     assert set(np.unique(labels)) == {0, 7}
+
+
+TUMOUR, NODE = Structure("tumour", "tumour"), Structure("node", "node", (3,))
+BOTH = (TUMOUR, NODE)
+
+
+def drawn(shared):
+    """A study with a tumour and a node, and so many slices of 36 voxels in both."""
+    tumour, node = np.zeros((2, 12, 12, 12), np.int16)
+    tumour[2:6, 3:9, 3:9] = 255
+    node[6 - shared : 9, 3:9, 3:9] = 3
+    return Cached("a", {"t1": tumour.astype(np.float32) + 2 * node}, {"tumour": tumour, "node": node})
+
+
+def test_masks_that_exclude_each_other_become_classes():
+    target = learn_target(BOTH, [drawn(0)], {})
+    assert (target.exclusive, target.outputs) == (True, 3)
+    assert "tumour, node exclude each other in all 1 study" in target.reasons[-1]
+    study = drawn(0)
+    classes = target.encoded([study.mask("tumour"), study.mask("node")])
+    np.testing.assert_array_equal(classes == 1, study.mask("tumour") > 0)
+    np.testing.assert_array_equal(classes == 2, study.mask("node") > 0)
+
+
+def test_masks_that_overlap_in_one_training_study_get_a_sigmoid_each():
+    target = learn_target(BOTH, [drawn(0), drawn(1), drawn(0)], {})
+    assert (target.exclusive, target.outputs) == (False, 2)
+    assert "tumour and node share 36 voxels in 1 of 3 training studies" in target.reasons[-1]
+
+
+def test_regions_of_one_label_map_overlap():
+    labels = np.zeros((4, 4, 4), np.int16)
+    labels[:2], labels[2] = 1, 2
+    regions = (Structure("whole", "organ", (1, 2)), Structure("core", "organ", (2,)))
+    study = Cached("a", {"t1": labels}, labels)
+    assert not learn_target(regions, [study], {}).exclusive
+    assert learn_target((Structure("shell", "organ", (1,)), regions[1]), [study], {}).exclusive
+
+
+def test_structure_that_no_training_study_shows_is_left_out_and_told():
+    with_third = (*BOTH, Structure("clip", "node", (9,)))
+    target = learn_target(with_third, [drawn(0)], {})
+    assert target.names == ("tumour", "node")
+    assert target.reasons[0] == "structures: clip left out, in no training study"
+    empty = Cached("a", {"t1": np.zeros((4, 4, 4))}, np.zeros((4, 4, 4), np.int16))
+    with pytest.raises(ScanweaveError, match="mask tumour, node: is empty in all training studies"):
+        learn_target(BOTH, [empty], {})
+
+
+def test_overlapping_structures_of_a_sample_lie_where_the_image_shows_them():
+    study = drawn(2)
+    target = SegmentTarget(structures=BOTH, exclusive=False)
+    made = PatchSamples([study], ("t1",), target, plan((8, 8, 8), dimensions=3), PLAIN, AugmentationSettings(), 0)
+    for index in range(4):
+        sample = made[index]
+        image, mask = sample["image"][0], sample["mask"]
+        assert mask.shape == (2, 8, 8, 8)
+        np.testing.assert_array_equal(mask[0], (image == 255) | (image == 261))  # t1 is tumour + 2 node
+        np.testing.assert_array_equal(mask[1], (image == 6) | (image == 261))
+    flat = PatchSamples([study], ("t1",), target, plan((8, 8, 1)), PLAIN, AugmentationSettings(), 0)[1]
+    np.testing.assert_array_equal(flat["mask"][0], (flat["image"][0] == 255) | (flat["image"][0] == 261))
+
+
+def test_loss_of_overlapping_structures_by_hand():
+    network = make_network(plan((8, 8, 8), dimensions=3), 1, 2, 4)
+    truth = torch.rand(1, 2, 8, 8, 8) < 0.3
+    batch = {"image": torch.randn(1, 1, 8, 8, 8), "present": torch.ones(1, 1, dtype=torch.bool), "mask": truth}
+    found = SegmentObjective(network, exclusive=False)(batch)
+    shares = network(batch["image"], batch["present"]).detach().double().sigmoid()
+    entropy = -torch.where(truth, shares, 1 - shares).log().mean()
+    assert float(found["entropy"]) == pytest.approx(float(entropy), rel=1e-4)
+    dice = 2 * (shares * truth).sum((0, 2, 3, 4)) / (shares.sum((0, 2, 3, 4)) + truth.sum((0, 2, 3, 4)))
+    assert float(found["dice_loss"]) == pytest.approx(float(1 - dice.mean()), rel=1e-4)
+    assert float(soft_dice_loss(truth.float(), truth)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.fixture
+def native():
+    """Make masks of probabilities on a native grid that is the prepared one."""
+    grid = Geometry.of((1, 1, 4), np.eye(4))
+    rules = {"t1": IntensityRule(kind="zscore", low=0, high=1)}
+    settings = Plan(settings=PreparationSettings(crop=False), spacing=None, rules=rules, reasons=[])
+
+    def made(shares, target):
+        planes = np.array(shares, np.float32).reshape(len(shares), 1, 1, 4)
+        frame = Frame(grid, grid, (0, 0, 0), grid.shape, {})
+        masks = native_masks(planes, target, target.masks, frame, settings)
+        return {name: data[0, 0].tolist() for name, data in masks.items()}
+
+    return made
+
+
+def test_overlapping_masks_are_called_apart_above_a_half(native):
+    found = native([(0.9, 0.51, 0.2, 0.0), (0.8, 0.49, 0.6, 0.0)], SegmentTarget(structures=BOTH, exclusive=False))
+    assert found == {"tumour": [1, 1, 0, 0], "node": [3, 0, 3, 0]}  # the number that the mask of nodes has
+
+
+def test_classes_go_back_to_the_masks_that_they_came_from(native):
+    shares = [(0.1, 0.4, 0.2, 0.9), (0.6, 0.35, 0.3, 0.1), (0.3, 0.25, 0.5, 0.0)]
+    assert native(shares, SegmentTarget(structures=BOTH)) == {"tumour": [1, 0, 0, 0], "node": [0, 0, 3, 0]}
+
+
+def test_regions_of_a_label_map_are_written_by_the_most_probable_number(native):
+    regions = (Structure("whole", "organ", (1, 2)), Structure("core", "organ", (2,)))
+    shares = [(0.9, 0.9, 0.1, 0.3), (0.8, 0.2, 0.1, 0.9)]
+    # the last is surely core, hardly whole: no number says so, and core (0.3 × 0.9) is likelier than none (0.7 × 0.1)
+    assert native(shares, SegmentTarget(structures=regions, exclusive=False))["organ"] == [2, 1, 0, 2]
+
+
+def test_one_hot_masks_come_back_with_their_background(native):
+    hot = (Structure("a", "hot", channel=1), Structure("b", "hot", channel=2))
+    several = SegmentTarget(structures=hot, exclusive=False, channels={"hot": 3})
+    made = native([(0.9, 0.9, 0.1, 0.1), (0.9, 0.1, 0.1, 0.1)], several)
+    assert made["hot"] == [[0, 1, 1], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
+    apart = SegmentTarget(structures=hot, channels={"hot": 3})
+    made = native([(0.1, 0.1, 0.9, 0.9), (0.8, 0.1, 0.1, 0.1), (0.1, 0.8, 0, 0)], apart)
+    assert made["hot"] == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]

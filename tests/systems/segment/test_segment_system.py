@@ -1,7 +1,10 @@
 """Segment from a cohort to a report."""
 
 import json
+import re
+import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.simulate.cohort import simulate_brain
+from scanweave.studies.mask_targets import structures_of
 from scanweave.studies.splits import make_splits, write_splits
 
 TINY = {
@@ -41,7 +45,8 @@ def test_the_way_by_the_command_line(fitted, tmp_path, capsys):
     assert "wrote 2 masks" in capsys.readouterr().out
     made = sw.Cohort.open(tmp_path / "p")
     study = made[made.studies[0]]
-    assert set(np.unique(study.masks["brain"].data)) <= {0, *system.values}
+    values = {value for structure in system.target.structures for value in structure.values}
+    assert set(np.unique(study.masks["brain"].data)) <= {0, *values}
     assert study.masks["brain"].geometry.shape == cohort[study.id]["t1"].geometry.shape
     assert main(["evaluate", run, "--cohort", folder, "--tolerance", "8", "--lesions"]) == 0
     record = json.loads((system.run.folder / "evaluation" / "summary.json").read_text())
@@ -56,8 +61,66 @@ def test_mask_that_is_not_there_is_refused_in_one_line(fitted, tmp_path):
     with pytest.raises(sw.ScanweaveError, match="mask: 'brian' is not in the cohort"):
         api.fit("segment", fitted[0], tmp_path / "no", config={**TINY, "mask": "brian"}, say=str)
     several = {key: value for key, value in TINY.items() if key != "mask"}
-    with pytest.raises(sw.ScanweaveError, match=r"has several masks .* Name one by --mask"):
+    with pytest.raises(sw.ScanweaveError, match=r"has several masks .* Name one or more by --mask"):
         api.fit("segment", fitted[0], tmp_path / "no", config=several, say=str)
+
+
+def test_run_of_an_earlier_build_opens_with_its_numbers_as_names(fitted, tmp_path):
+    cohort, system, _ = fitted
+    old = shutil.copytree(system.run.folder, tmp_path / "old")
+    (old / "target.json").unlink()
+    config = json.loads((old / "config.json").read_text())
+    (old / "config.json").write_text(json.dumps(config | {"mask": "brain"}))
+    opened = api.open_run(old)
+    assert opened.target.names == tuple(str(value) for value in opened.plan.masks["brain"])
+    study = cohort[cohort.studies[0]]
+    masks = [run.predict(study).masks["brain"].data for run in (system, opened)]
+    np.testing.assert_array_equal(*masks)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Studies with two masks that overlap, one of them named by its source; the last one lacks it."""
+    folder = tmp_path_factory.mktemp("several")
+    rng, rows = np.random.default_rng(0), []
+    for number in range(7):
+        tumour, organ = np.zeros((2, 16, 16, 16), np.uint8)
+        a, b, c = rng.integers(2, 6, 3)
+        organ[a : a + 8, b : b + 8, c : c + 8] = 2
+        tumour[a : a + 4, b : b + 4, c : c + 4] = 1
+        images = {"scan:ct": rng.normal(size=organ.shape) + 4 * (organ > 0) + 4 * tumour}
+        images |= {"mask:tumour": tumour, "mask:organ": organ}
+        row = {"study": f"s{number}", "patient": f"s{number}"}
+        for heading, data in images.items():
+            name = f"{number}-{heading[5:]}.nii.gz"
+            nib.save(nib.Nifti1Image(data.astype(np.float32), np.diag([5.0, 5.0, 5.0, 1.0])), folder / name)
+            row[heading] = None if (number, heading) == (6, "mask:organ") else name
+        rows.append(row)
+    about = {"name": "c", "source": "x", "layout": "table", "structures": {"organ": {"liver": [2]}}}
+    cohort = sw.Cohort.create(folder / "c", rows, root=folder, **about)
+    write_splits(cohort.folder, make_splits(cohort.patients, 3, seed=1))
+    return sw.Cohort.open(cohort.folder)
+
+
+def test_several_masks_that_overlap(several, tmp_path, capsys):
+    lines = []
+    settings = {**TINY, "mask": "tumour,organ"}
+    system = api.fit("segment", several, tmp_path / "run", config=settings, say=lines.append)
+    told = "\n".join(lines)
+    assert "left out: 1 study without the mask 'tumour' and 'organ' or any scan" in told
+    assert re.search(r"target: tumour, liver; tumour and liver share [\d,]+ voxels in \d of \d training studies", told)
+    run, folder, out = str(system.run.folder), str(several.folder), tmp_path / "p"
+    assert main(["predict", run, "--cohort", folder, "--out", str(out)]) == 0
+    made = sw.Cohort.open(out)
+    assert set(made.names("mask")) == {"tumour", "organ"}
+    assert [one.name for one in structures_of(made, ["organ", "tumour"])] == ["liver", "tumour"]  # names go along
+    assert set(np.unique(made[made.studies[0]].masks["organ"].data)) <= {0, 2}
+    table = system.evaluate(several, part="all", options={"tolerance": 5.0})
+    assert {(row["study"], row["structure"]) for row in table.to_dict("records")} == {
+        *((f"s{number}", name) for number in range(6) for name in ("tumour", "liver")),
+        ("s6", "tumour"),  # nobody looked for its organ
+    }
+    assert "Outlines tumour, liver from ct" in system.report().read_text()
 
 
 def test_study_without_scans_of_the_run_is_refused(fitted):

@@ -253,7 +253,15 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
     with writing(out):
         (out / ABOUT).unlink(missing_ok=True)
     name = f"{cohort.about.get('name', cohort.folder.name)} (prepared)"
-    Cohort.create(out, made, root=".", name=name, source=str(cohort.folder.resolve()), layout="prepared")
+    Cohort.create(
+        out,
+        made,
+        root=".",
+        name=name,
+        source=str(cohort.folder.resolve()),
+        layout="prepared",
+        structures=cohort.about.get("structures"),
+    )
     for file in KEPT_FILES:
         if (cohort.folder / file).is_file():
             content = json.loads((cohort.folder / file).read_text(encoding="utf-8"))

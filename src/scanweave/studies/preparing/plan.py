@@ -21,6 +21,7 @@ from scanweave.studies.study import Study
 
 LEAST_DEVIATION = 1e-6
 """Standard deviation of an image that shows nothing: it is not divided by less."""
+Spacing = tuple[float, float, float]
 SAME_SPACING = 0.05
 """Spacings within this share of each other are left as they are: resampling would cost more than it mends."""
 
@@ -64,7 +65,9 @@ class Plan(BaseModel):
     rules: dict[str, IntensityRule] = Field(min_length=1)
     reasons: list[str]
     masks: dict[str, tuple[int, ...]] = {}
-    """Values of each label map that is learnt, 0 (background) left out."""
+    """Each mask that is learnt, with the values other than 0 that were seen in it."""
+    spacings: dict[str, tuple[Millimetres, Millimetres, Millimetres] | None] = {}
+    """Where scans lie on grids of their own: the spacing of each, in place of `spacing`."""
 
     @property
     def sequences(self) -> list[str]:
@@ -73,7 +76,7 @@ class Plan(BaseModel):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of what is made: the label maps that are learnt, else the scans."""
+        """Names of what is made: the masks that are learnt, else the scans."""
         return tuple(self.masks) or tuple(self.rules)
 
     @property
@@ -98,6 +101,10 @@ class Plan(BaseModel):
                 name, f"not one of the sequences of this run ({', '.join(self.rules)})", "Choose one of them"
             )
         return self.rules[name]
+
+    def spacing_of(self, name: str) -> tuple[float, float, float] | None:
+        """Return the spacing [mm] that a scan is brought to; None: it keeps its own."""
+        return self.spacings.get(name, self.spacing)
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON."""
@@ -137,14 +144,22 @@ def learn_plan(
     Raises:
         ScanweaveError: A sequence is in none of them.
     """
-    spacings: list[tuple[float, float, float]] = []
+    spacings: list[Spacing] = []
+    own: dict[str, list[Spacing]] = {name: [] for name in sequences}
+    apart = settings.grid == "own"
     values: dict[str, list[tuple[float, ...]]] = {name: [] for name in sequences}
     labels: dict[str, set[int]] = {name: set() for name in masks}
     for study in (repaired(study.only(sequences)) for study in studies):
         for name in (name for name in masks if name in study.masks):
             labels[name] |= {int(value) for value in np.unique(study.masks[name].released().data)} - {0}
         if study.scans:
+            groups = grid_groups(study, settings.grid)
+            apart |= len(groups) > 1
             spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
+            for group in groups:
+                grid = reference_grid(study.only(group), settings.reference).oriented(settings.orientation)
+                for name in group:
+                    own[name].append(grid.spacing)
         for name, scan in study.scans.items():
             volume = np.asarray(scan.released().data, dtype=np.float32)
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
@@ -158,21 +173,48 @@ def learn_plan(
                 "Leave it out, or choose another split",
             )
     spacing, why = _spacing(np.array(spacings), settings)
+    each = {name: _spacing(np.array(found), settings) for name, found in own.items()} if apart else {}
+    grids = [f"{name}: {words}" for name, (_, words) in each.items()]
+    words = "as asked" if settings.grid == "own" else "since films are in no common space"
+    shared = [f"grid of a study: that of its {settings.reference} scan", why]
     reasons = [
         f"orientation {settings.orientation}: slices are taken along its third axis",
-        f"grid of a study: that of its {settings.reference} scan",
-        why,
+        *([f"grid: each scan on its own, {words}", *grids] if apart else shared),
         f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
     ]
     rules = {}
     for name, ranges in values.items():
         rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
         reasons.append(why)
-    for name, there in labels.items():
-        if not there:
-            raise ScanweaveError(f"mask {name}", "is empty or absent in all training studies", "Name another mask")
     found = {name: tuple(sorted(there)) for name, there in labels.items()}
-    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found)
+    steps = {name: one for name, (one, _) in each.items()}
+    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found, spacings=steps)
+
+
+def grid_groups(study: Study, grid: Literal["shared", "own"] = "shared") -> list[list[str]]:
+    """Return names of scans that share a grid, together; sorted.
+
+    Scans that are placed in the patient are brought to one grid. Films are in no common space, so each has a grid of
+    its own, but for those that are equal in size and spacing, as channels of one picture are.
+
+    Args:
+        study: Any study.
+        grid: "own": each scan stays on its grid, alone.
+    """
+    groups: list[list[str]] = []
+    for name, scan in sorted(study.scans.items()):
+        like = [group for group in groups if grid == "shared" and _share(study.scans[group[0]].geometry, scan.geometry)]
+        if like:
+            like[0].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def _share(one: Geometry, other: Geometry) -> bool:
+    if one.is_placed and other.is_placed:
+        return True
+    return one.space == other.space and one.shape == other.shape and np.allclose(one.affine, other.affine, rtol=1e-4)
 
 
 def image_levels(volume: NDArray[np.floating]) -> tuple[float, float]:

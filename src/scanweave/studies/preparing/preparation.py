@@ -1,9 +1,9 @@
-"""A study on one grid, cropped and in [-1, 1]; and the way back to the grid it came from."""
+"""A study on one grid, or its scans on their own, cropped and normalised; and the way back to where it came from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry, orient_back, resample
+from scanweave.studies.mask_targets import packed
 from scanweave.studies.preparing.foreground import bounding_box, foreground
-from scanweave.studies.preparing.plan import SAME_SPACING, Plan, image_levels, intensity_scale, reference_grid
+from scanweave.studies.preparing.plan import (
+    SAME_SPACING,
+    Plan,
+    grid_groups,
+    image_levels,
+    intensity_scale,
+    reference_grid,
+)
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -50,14 +58,21 @@ class Frame:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         grids = {"native": self.native, "working": self.working}
-        named = {name: {"shape": grid.shape, "affine": grid.affine.tolist()} for name, grid in grids.items()}
+        named: dict[str, dict[str, Any]] = {
+            name: {"shape": grid.shape, "affine": grid.affine.tolist()} for name, grid in grids.items()
+        }
+        for name, grid in grids.items():
+            named[name] |= {} if grid.is_placed else {"space": grid.space}
         levels = {"levels": {name: list(pair) for name, pair in self.levels.items()}} if self.levels else {}
         return {**named, "start": self.start, "shape": self.shape, "scales": dict(self.scales), **levels}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Frame:
         """Invert `to_json`."""
-        native, working = (Geometry.of(value[k]["shape"], value[k]["affine"]) for k in ("native", "working"))
+        native, working = (
+            Geometry.of(value[k]["shape"], value[k]["affine"], value[k].get("space", "patient"))
+            for k in ("native", "working")
+        )
         levels = {name: (float(mean), float(deviation)) for name, (mean, deviation) in value.get("levels", {}).items()}
         return cls(native, working, tuple(value["start"]), tuple(value["shape"]), value["scales"], levels)
 
@@ -68,27 +83,60 @@ class PreparedStudy:
 
     Attributes:
         id: The case.
-        frame: Where it lies.
-        volumes: Present scans, `(X, Y, Z)` float32 on `frame.grid`, in [-1, 1] or of mean 0 and deviation 1, as the
-            plan's rules say; NaN where a scan covers nothing.
-        masks: Present label maps of the plan, `(X, Y, Z)` int16 on the same grid; 0 where one covers nothing.
+        frames: Where each present scan lies; one and the same for scans that share a grid.
+        volumes: Present scans, `(X, Y, Z)` float32 on the grid of their frame, in [-1, 1] or of mean 0 and deviation 1,
+            as the plan's rules say; NaN where a scan covers nothing.
+        masks: Present masks of the plan, `(X, Y, Z)` int16 on the grid of the scan that they belong to; 0 where one
+            covers nothing.
     """
 
     id: str
-    frame: Frame
+    frames: Mapping[str, Frame]
     volumes: Mapping[str, Volume]
     masks: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
 
+    @property
+    def frame(self) -> Frame:
+        """Where all scans lie; see `shared_frame`."""
+        return shared_frame(self.id, self.frames)
+
+
+def shared_frame(study: str, frames: Mapping[str, Frame]) -> Frame:
+    """Return the one frame of a study's scans.
+
+    Raises:
+        ScanweaveError: They lie on grids of their own.
+    """
+    first = next(iter(frames.values()))
+    if any(frame is not first for frame in frames.values()):
+        words = f"its scans ({', '.join(frames)}) lie on grids of their own"
+        raise ScanweaveError(study, words, "Name one of them, or scans of one grid, by --scans")
+    return first
+
 
 def prepare(study: Study, plan: Plan) -> PreparedStudy:
-    """Bring the present scans of `study` that the plan knows onto one grid, crop and normalise them.
+    """Bring the present scans of `study` that the plan knows onto one grid, or each onto its own; crop, normalise.
 
     Raises:
         ScanweaveError: There is none, one covers nothing of the grid, or is a series where a volume is needed.
     """
     study = repaired(study.only(plan.sequences))
+    if not study.scans:
+        raise ScanweaveError(study.id, "has no scan", "Leave it out, or add its images")
+    frames: dict[str, Frame] = {}
+    volumes: dict[str, Volume] = {}
+    for names in grid_groups(study, plan.settings.grid):
+        frame, made = _on_one_grid(study.only(names), plan)
+        frames |= dict.fromkeys(names, frame)
+        volumes |= made
+    masks = {name: _prepared_mask(study, name, frames, plan) for name in plan.masks if name in study.masks}
+    return PreparedStudy(study.id, frames, volumes, masks)
+
+
+def _on_one_grid(study: Study, plan: Plan) -> tuple[Frame, dict[str, Volume]]:
+    """The scans of a study on the grid of one of them."""
     native = reference_grid(study, plan.settings.reference)
-    working = _working(native, plan)
+    working = _working(native, plan, next(iter(sorted(study.scans))))
     raw = {name: _covering(study, name, working) for name in sorted(study.scans)}
     box = tuple(slice(0, size) for size in working.shape)
     if plan.settings.crop:
@@ -105,17 +153,39 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
     volumes = {
         name: normalise(volume[box], plan, name, scales.get(name), levels.get(name)) for name, volume in raw.items()
     }
-    masks = {name: labels_on(study.masks[name], working)[box] for name in plan.masks if name in study.masks}
     x, y, z = box
     shape = (x.stop - x.start, y.stop - y.start, z.stop - z.start)
-    frame = Frame(native, working, (x.start, y.start, z.start), shape, scales, levels)
-    return PreparedStudy(study.id, frame, volumes, masks)
+    return Frame(native, working, (x.start, y.start, z.start), shape, scales, levels), volumes
+
+
+def _prepared_mask(study: Study, name: str, frames: Mapping[str, Frame], plan: Plan) -> NDArray[np.int16]:
+    """A mask on the grid of the scan that it belongs to: that of its name, else one on its grid, else the reference."""
+    mask = study.masks[name]
+    alike = [frame for frame in frames.values() if frame.native.matches(mask.geometry)]
+    if name in frames:
+        frame = frames[name]
+    elif alike or len({id(frame) for frame in frames.values()}) == 1:
+        frame = alike[0] if alike else next(iter(frames.values()))
+    else:
+        first = reference_grid(study, plan.settings.reference)
+        frame = next(frames[scan] for scan in frames if study.scans[scan].geometry is first)
+    if not (mask.geometry.is_placed and frame.native.is_placed):
+        if not mask.geometry.matches(frame.native):
+            words = "does not lie on the grid of its film"
+            raise ScanweaveError(f"{study.id}: mask:{name}", words, "See why: scanweave cohort check COHORT")
+        mask = replace(mask, geometry=frame.native)
+    box = tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))
+    return labels_on(mask, frame.working)[box]
 
 
 def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
-    """Return a label map on another grid, of the nearest voxel; 0 where it covers nothing."""
+    """Return a label map on another grid, of the nearest voxel; 0 where it covers nothing.
+
+    A one-hot mask comes as `mask_targets.packed` makes it.
+    """
     found = resample(np.asarray(mask.data, dtype=np.float32), mask.geometry, grid, "nearest", outside=0)
-    return np.ascontiguousarray(np.rint(found), dtype=np.int16)
+    whole = np.rint(found) if found.ndim == 3 else packed(found, str(mask.path or "mask"))
+    return np.ascontiguousarray(whole, dtype=np.int16)
 
 
 def to_grid(scan: Scan, grid: Geometry) -> Volume:
@@ -193,12 +263,12 @@ def _covering(study: Study, name: str, grid: Geometry) -> Volume:
     return volume
 
 
-def _working(native: Geometry, plan: Plan) -> Geometry:
-    oriented = native.oriented(plan.settings.orientation)
-    if plan.spacing is None:
+def _working(native: Geometry, plan: Plan, name: str) -> Geometry:
+    oriented, spacing = native.oriented(plan.settings.orientation), plan.spacing_of(name)
+    if spacing is None:
         return oriented
-    ratio = np.array(oriented.spacing) / plan.spacing
-    return oriented if (np.abs(ratio - 1) <= SAME_SPACING).all() else oriented.with_spacing(plan.spacing)
+    ratio = np.array(oriented.spacing) / spacing
+    return oriented if (np.abs(ratio - 1) <= SAME_SPACING).all() else oriented.with_spacing(spacing)
 
 
 def _limits(plan: Plan, name: str, scale: float | None) -> tuple[float, float]:

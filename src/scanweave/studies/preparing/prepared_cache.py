@@ -23,7 +23,7 @@ from scanweave.files import atomic_folder, json_text, make_folder, read_json, sw
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.preparing.plan import Plan
-from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare
+from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare, shared_frame
 
 ABOUT = "study.json"
 MASK = "mask-"
@@ -45,7 +45,7 @@ class CachedStudy:
     Attributes:
         id: The case.
         folder: Its files.
-        frame: Where it lies.
+        frames: Where each scan lies; one and the same for scans that share a grid.
         names: Scans that are present.
         masks: Label maps that are present.
         backgrounds: What surrounds each of them, in [-1, 1].
@@ -53,14 +53,28 @@ class CachedStudy:
 
     id: str
     folder: Path
-    frame: Frame
+    frames: Mapping[str, Frame]
     names: tuple[str, ...]
     backgrounds: Mapping[str, float]
     masks: tuple[str, ...] = ()
 
     @property
+    def frame(self) -> Frame:
+        """Where all scans lie.
+
+        Raises:
+            ScanweaveError: They lie on grids of their own.
+        """
+        return shared_frame(self.id, self.frames)
+
+    @property
+    def grids(self) -> list[Frame]:
+        """The different frames of its scans: a single one where all share a grid."""
+        return list({id(frame): frame for frame in self.frames.values()}.values())
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels along each axis of the prepared grid."""
+        """Voxels along each axis of the grid that all scans share; of one scan alone: `frames[name].shape`."""
         return self.frame.shape
 
     def volume(self, name: str) -> blosc2.NDArray:
@@ -131,9 +145,11 @@ class PreparedCohort:
 def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedStudy:
     about = read_json(folder / ABOUT, _ADVICE)
     try:
-        frame, names = Frame.from_json(about["frame"]), tuple(about["names"])
-        masks = tuple(about.get("masks", ()))
-        return CachedStudy(name, folder, frame, names, {own: backgrounds[own] for own in names}, masks)
+        names, masks = tuple(about["names"]), tuple(about.get("masks", ()))
+        groups = about.get("grids") or [{"frame": about["frame"], "names": names}]
+        frames = {own: frame for g in groups for frame in (Frame.from_json(g["frame"]),) for own in g["names"]}
+        frames = {own: frames[own] for own in names}
+        return CachedStudy(name, folder, frames, names, {own: backgrounds[own] for own in names}, masks)
     except (KeyError, TypeError, ValueError) as error:
         raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
 
@@ -152,12 +168,21 @@ def _write(folder: Path, prepared: PreparedStudy, cubes: bool) -> None:
                     blosc2.asarray(volume, urlpath=file, mode="w", chunks=piece, blocks=piece, cparams=_COMPRESSION)
                 except RuntimeError as error:  # how blosc2 says that the disk is full
                     raise OSError(errno.EIO, str(error), file) from error
-            about = {"frame": prepared.frame.to_json(), "names": sorted(prepared.volumes)}
+            about = {**_where(prepared), "names": sorted(prepared.volumes)}
             text = json_text({**about, **({"masks": sorted(prepared.masks)} if masks else {})})
             (temporary / ABOUT).write_text(text, encoding="utf-8")  # as whole as the folder
     except ScanweaveError:
         if not (folder / ABOUT).is_file():
             raise
+
+
+def _where(prepared: PreparedStudy) -> dict[str, Any]:
+    """The one frame of a study, or each with the scans that lie in it."""
+    groups: dict[int, list[str]] = {}
+    for name, frame in prepared.frames.items():
+        groups.setdefault(id(frame), []).append(name)
+    told = [{"frame": prepared.frames[names[0]].to_json(), "names": names} for names in groups.values()]
+    return {"frame": told[0]["frame"]} if len(told) == 1 else {"grids": told}
 
 
 @contextmanager

@@ -68,7 +68,15 @@ def restore_cohort(
     if (out / "cohort.json").is_file():
         return Cohort.open(out)
     title = f"{cohort.about.get('name', cohort.folder.name)} (restored)"
-    return Cohort.create(out, rows, root=".", name=title, source=str(cohort.folder.resolve()), layout="restored")
+    return Cohort.create(
+        out,
+        rows,
+        root=".",
+        name=title,
+        source=str(cohort.folder.resolve()),
+        layout="restored",
+        structures=cohort.about.get("structures"),
+    )
 
 
 def _restore_study(cohort: Cohort, name: str, transforms: Path, out: Path, like: str | None) -> dict[str, Any]:

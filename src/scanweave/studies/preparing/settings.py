@@ -22,6 +22,11 @@ class PreparationSettings(BaseModel):
     spacing: tuple[Millimetres, Millimetres, Millimetres] | None = Field(
         None, description="Voxel size [mm] to resample to; None: the training studies' median where they differ."
     )
+    grid: Literal["shared", "own"] = Field(
+        "shared",
+        description="Whether the scans of a study are brought to one grid, or each stays on its own, as films of "
+        "different sizes always do.",
+    )
     reference: str = Field(
         "finest", description="Scan on whose grid the others of a study are brought: a name, or the finest present."
     )

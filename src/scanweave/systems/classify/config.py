@@ -27,6 +27,11 @@ class NetworkSettings(Settings):
     most_pixels: PositiveInt = Field(224**2, description="Most pixels of a planned film; 224² as ImageNet's networks.")
     most_voxels: PositiveInt = Field(96**3, description="Most voxels of a planned volume.")
     pooling: Literal["mean", "max", "both"] = Field("mean", description="How the last feature is pooled over voxels.")
+    scans_as: Literal["auto", "channels", "views"] = Field(
+        "auto",
+        description="channels: of one image. views: each goes through the same encoder, and the features of those that "
+        "are present are averaged. auto: views where scans share no grid, as films do not.",
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Rate at which pooled features are dropped in training.")
 
 

@@ -20,7 +20,6 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.framework.trial import Trial
 from scanweave.nets.classification_network import ClassificationNetwork
-from scanweave.nets.present_stem import present_only
 from scanweave.report.attention import attention_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.formats.image_writer import write_scan
@@ -52,8 +51,8 @@ class _Tapped(nn.Module):
         self.network, self.tap, self.exclusive = network, nn.Identity(), exclusive
 
     def forward(self, image: Tensor, present: Tensor) -> Tensor:
-        feature = self.tap(self.network.encoder(present_only(image, present))[-1])
-        made: Tensor = self.network.head(feature)
+        feature = self.tap(self.network.feature(image, present))
+        made = self.network.answer(feature, image, present)
         return made - made.mean(dim=1, keepdim=True) if self.exclusive else made
 
 
@@ -64,13 +63,15 @@ class Explained(NamedTuple):
         study: The study.
         shares: Probability of each class or finding.
         of: Which of them the map is of.
-        anatomy: A scan that the network saw, on its own grid.
+        scan: Name of a scan that the network saw; of views, of which each has a map, the one that speaks most for it.
+        anatomy: That scan, on its own grid.
         map: What speaks for it, on the native grid, at least 0.
     """
 
     study: Study
     shares: NDArray[np.float64]
     of: str
+    scan: str
     anatomy: Scan
     map: Scan
 
@@ -112,13 +113,14 @@ def explained(fitted: FittedClassify, study: Study, number: int, options: Explai
     prepared = fitted.prepared(study)
     image, present = fitted.classifier.input(prepared.volumes)
     exclusive = fitted.plan.kind == "classes"
-    shown = attribution(fitted.classifier.network, image, present, number, options, exclusive)
-    name = next(name for name in fitted.plan.scans if name in prepared.volumes)
-    native = _native(shown, prepared.frame, fitted, fitted.config.sampling.crop)
+    maps = attribution(fitted.classifier.network, image, present, number, options, exclusive)
+    names = [name for name in fitted.plan.scans if name in prepared.volumes]
+    most = int(maps.flatten(1).sum(dim=1).argmax())  # the only one, but of views
+    frame = prepared.frames[names[most]]
+    native = _native(maps[most], frame, fitted, fitted.config.sampling.crop)
     shares = fitted.classifier.probabilities([prepared.volumes])[0]
-    return Explained(
-        study, shares, fitted.plan.outputs[number], study.scans[name], Scan.of(native, prepared.frame.native.affine)
-    )
+    anatomy, made = study.scans[names[most]], Scan.of(native, frame.native.affine, space=frame.native.space)
+    return Explained(study, shares, fitted.plan.outputs[number], names[most], anatomy, made)
 
 
 def attribution(
@@ -129,7 +131,9 @@ def attribution(
     options: ExplainOptions,
     exclusive: bool = False,
 ) -> Tensor:
-    """Return what speaks for an output `([Z,] Y, X)`, at least 0, of the size of the network's input.
+    """Return what speaks for an output `(1, [Z,] Y, X)`, at least 0, of the size of the network's input.
+
+    Of a network of views there is one map for each that is present, in order.
 
     Args:
         network: In evaluation mode.
@@ -146,19 +150,21 @@ def attribution(
         )
         mode = "bilinear" if image.ndim == 4 else "trilinear"
         whole = F.interpolate(made.detach(), size=image.shape[2:], mode=mode, align_corners=False)
-        return whole[0, 0].cpu()
+        return whole[:, 0].cpu()
+    together = 1 if network.views else image.shape[1]  # channels hide together
     window = [max(1, edge // options.window) for edge in image.shape[2:]]
     strides = [max(1, round(edge * STRIDE_SHARE)) for edge in window]
     with torch.no_grad():
         made = Occlusion(tapped).attribute(
             image,
-            sliding_window_shapes=(image.shape[1], *window),
-            strides=(image.shape[1], *strides),
+            sliding_window_shapes=(together, *window),
+            strides=(together, *strides),
             target=number,
             additional_forward_args=(present,),
             perturbations_per_eval=8,
         )
-    return made[0].sum(dim=0).clamp(min=0).cpu()
+    shown = made[0][present[0]] if network.views else made[0].sum(dim=0, keepdim=True)
+    return shown.clamp(min=0).cpu()
 
 
 def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) -> NDArray[np.float32]:
@@ -213,6 +219,7 @@ def _written(made: Explained, trial: Trial, options: ExplainOptions, share: floa
         "study": name,
         "patient": made.study.patient,
         "of": made.of,
+        "scan": made.scan,
         "probability": round(float(share), 4),
         "method": options.method,
         "picture": picture,

@@ -25,5 +25,5 @@ def make_network(plan: ClassifyPlan, settings: NetworkSettings, seed: int = 0) -
     options = {"small_images": plan.small_images, "width": settings.width} if is_resnet else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = make_encoder(settings.encoder, len(plan.scans), plan.dimensions, **options)
-        return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling)
+        encoder = make_encoder(settings.encoder, 1 if plan.views else len(plan.scans), plan.dimensions, **options)
+        return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling, plan.views)

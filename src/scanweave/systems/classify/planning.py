@@ -9,6 +9,7 @@ import numpy as np
 
 from scanweave.engine.saved_plan import SavedPlan
 from scanweave.errors import ScanweaveError
+from scanweave.studies.preparing.preparation import Frame
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.question import Kind, Question
 
@@ -39,6 +40,7 @@ class ClassifyPlan(SavedPlan):
         small_images: Whether a resnet begins without strides.
         in_plane: Whether volumes are only turned in their slices.
         reasons: Why, a line each.
+        views: Whether scans are views, each through the same encoder, rather than channels of one image.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class ClassifyPlan(SavedPlan):
     small_images: bool
     in_plane: bool
     reasons: tuple[str, ...]
+    views: bool = False
 
     @property
     def question(self) -> Question:
@@ -81,11 +84,34 @@ class InputPlan(NamedTuple):
     reasons: tuple[str, ...]
 
 
+def plan_views(
+    grids: Sequence[Sequence[Frame]], scans: Sequence[str], settings: NetworkSettings
+) -> tuple[bool, tuple[str, ...]]:
+    """Return whether scans are views rather than channels, and why; no reason where there is but one scan.
+
+    Args:
+        grids: The frames of each training study, one a grid.
+        scans: Names of the scans.
+        settings: What the user decided.
+    """
+    if len(scans) == 1:
+        return False, ()
+    apart = sum(len(frames) > 1 for frames in grids)
+    films = any(not frame.native.is_placed for frames in grids for frame in frames)
+    views = bool(apart or films) if settings.scans_as == "auto" else settings.scans_as == "views"
+    because = "as asked"
+    if settings.scans_as == "auto":
+        because = f"{apart} of {len(grids)} training studies have scans on grids of their own" if apart else ""
+        because = because or ("films are in no common space" if films else "they share a grid")
+    how = "views, each through the same encoder, features averaged over those present" if views else "channels"
+    return views, (f"scans: {', '.join(scans)} are {how}; {because}",)
+
+
 def plan_input(shapes: Sequence[Sequence[int]], spacing: Sequence[float], settings: NetworkSettings) -> InputPlan:
     """Plan the input of the network.
 
     Args:
-        shapes: Voxels `(X, Y, Z)` of the prepared training studies.
+        shapes: Voxels `(X, Y, Z)` of the prepared training studies, of each grid where one has several.
         spacing: Of their voxels [mm].
         settings: What the user decided.
 

@@ -171,7 +171,8 @@ def _maps(folder: Path, record: dict[str, Any]) -> Section:
     for row in record["rows"]:
         picture = folder / row["picture"]
         if picture.is_file():
-            caption = f"{row['study']}: what speaks for {row['of']} (probability {row['probability']:.2f})."
+            where = f" in {row['scan']}" if "scan" in row else ""  # earlier builds did not say
+            caption = f"{row['study']}: what speaks for {row['of']}{where} (probability {row['probability']:.2f})."
             blocks.append(Figure(picture.read_bytes(), caption, caption))
     method = METHODS[record["about"]["method"]]
     lead = f"{method}: brighter parts speak more for it. A map shows what moved the network, not where a disease is."

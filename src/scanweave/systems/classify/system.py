@@ -27,7 +27,7 @@ from scanweave.systems.classify import evaluation, explanation, operating_points
 from scanweave.systems.classify.config import OPTIONS, ClassifyConfig, EvaluateOptions, ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
 from scanweave.systems.classify.inference import Classifier
-from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input
+from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
 from scanweave.systems.classify.question import Question, ask, counted, known_rows, shares_of
 from scanweave.systems.classify.task import ClassifyTask
 from scanweave.wording import count, nearest, studies
@@ -61,7 +61,8 @@ class Classify(FittedClassify, System[ClassifyConfig]):
         accelerator = open_accelerator(config.training)
         with accelerator.main_process_first():
             question = ask(fit.cohort, fit.cohort.part("train", fit.fold), config)
-            parts = prepare_parts(fit, fit.sound(), scans, config.preparation, config.training.seed, standard=True)
+            seed = config.training.seed
+            parts = prepare_parts(fit, fit.sound(), scans, config.preparation, seed, standard=True, own_grids=True)
             training, validation = (_known(part, fit.cohort, question) for part in (parts.training, parts.validation))
             if not training[0]:
                 raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
@@ -128,8 +129,10 @@ def _plan(
     if path.exists():
         return ClassifyPlan.load(path)
     chosen = training[0]
-    spacing = parts.plan.spacing or chosen[0].frame.working.spacing
-    shape = plan_input([study.shape for study in chosen], spacing, fit.config.network)
+    grids = [study.grids for study in chosen]
+    views, why = plan_views(grids, scans, fit.config.network)
+    spacing = parts.plan.spacing or grids[0][0].working.spacing
+    shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, fit.config.network)
     what = "label" if question.kind == "classes" else "findings"
     asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(training[1], question)}"
     plan = ClassifyPlan(
@@ -139,7 +142,8 @@ def _plan(
         uncertain=question.uncertain,
         shares=shares_of(training[1], question),
         scans=tuple(scans),
-        **{**shape._asdict(), "reasons": (asked, *shape.reasons)},
+        views=views,
+        **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},
     )
     for reason in plan.reasons:
         fit.say(reason)

@@ -58,7 +58,7 @@ class SegmentConfig(Settings):
 
     preset: str = Field("nnunet", description="Name of these values, kept for the record.")
     scans: Names = Field((), description="Scans to read; none named: all that the cohort has.")
-    mask: str = Field("", description="Label map to learn; may be left out where the cohort has one.")
+    mask: Names = Field((), description="Mask to learn, or several; may be left out where the cohort has one.")
     network: NetworkSettings = NetworkSettings()
     sampling: SamplingSettings = SamplingSettings()
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -6,25 +6,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.trial import Trial
 from scanweave.measures.lesions import LesionCounts, count_lesions, summarise_lesions
-from scanweave.measures.segmentation import MEASURES, measure_structures, structure_masks, summarise_structures
+from scanweave.measures.segmentation import MEASURES, measure_structures, summarise_structures
 from scanweave.report.overlays import mask_overlay
 from scanweave.report.saving import save_figure, save_table
-from scanweave.studies.geometry import orient
-from scanweave.studies.preparing.preparation import labels_on, to_grid
+from scanweave.studies.geometry import Geometry, orient
+from scanweave.studies.mask_targets import structure_planes
+from scanweave.studies.preparing.preparation import to_grid
 from scanweave.studies.study import Study
 from scanweave.systems.segment.config import EvaluateOptions
 from scanweave.systems.segment.fitted import FittedSegment
 from scanweave.wording import count
 
 STRUCTURES, LESIONS = "structures.csv", "lesions.csv"
+Masks = dict[str, NDArray[Any]]
 
 
 def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-    """Segment every study whose label map is known, and compare on its native grid.
+    """Segment every study of which a mask is known, and compare on its native grid.
 
     Args:
         fitted: The fitted run.
@@ -35,7 +38,7 @@ def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> p
         One row a study and structure, as in `structures.csv`.
 
     Raises:
-        ScanweaveError: No study has the label map.
+        ScanweaveError: No study has a mask of the run.
     """
     tables: list[pd.DataFrame] = []
     lesions: list[LesionCounts] = []
@@ -49,7 +52,7 @@ def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> p
     table = pd.concat(tables, ignore_index=True)
     summary = summarise_structures(table, MEASURES, options.seed)
     save_table(table, trial.folder / STRUCTURES)
-    about: dict[str, Any] = {"tolerance": options.tolerance, "mask": fitted.mask}
+    about: dict[str, Any] = {"tolerance": options.tolerance, "masks": list(fitted.target.masks)}
     about["pictures"] = _draw(fitted, trial, table, options.pictures)
     if lesions:
         found = summarise_lesions(lesions, patients, seed=options.seed)
@@ -60,24 +63,38 @@ def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> p
 
 
 def measured(fitted: FittedSegment, study: Study, options: EvaluateOptions) -> tuple[pd.DataFrame, LesionCounts | None]:
-    """Measure one study: a row a structure, and its lesions if asked for.
+    """Measure one study: a row a structure whose mask it has, and its lesions if asked for.
 
     Raises:
-        ScanweaveError: It has no label map, or cannot be segmented.
+        ScanweaveError: It has no mask of the run, or cannot be segmented.
     """
-    if fitted.mask not in study.masks:
-        raise ScanweaveError(study.id, f"has no mask '{fitted.mask}' to compare with", "Leave it out")
-    made = fitted.predict(study).masks[fitted.mask]
-    truth = labels_on(study.masks[fitted.mask], made.geometry)
-    names = {str(value): value for value in fitted.values}
-    found = np.asarray(made.data)
-    table = measure_structures(
-        structure_masks(truth, names), structure_masks(found, names), made.geometry.spacing, options.tolerance
-    )
+    truth, found, made = compared(fitted, study)
+    spacing = made.spacing
+    table = measure_structures(truth, found, spacing, options.tolerance)
     table = table.assign(study=study.id, patient=study.patient)
     if not options.lesions:
         return table, None
-    return table, count_lesions(np.isin(truth, fitted.values), found > 0, made.geometry.spacing)
+    every = [np.any(list(masks.values()), axis=0) for masks in (truth, found)]
+    return table, count_lesions(every[0], every[1], spacing)
+
+
+def compared(fitted: FittedSegment, study: Study) -> tuple[Masks, Masks, Geometry]:
+    """Return the drawn and the predicted mask of each structure that somebody looked for, and the grid of both.
+
+    Raises:
+        ScanweaveError: It has no mask of the run, or cannot be segmented.
+    """
+    target = fitted.target
+    if not any(name in study.masks for name in target.masks):
+        named = " or ".join(f"'{name}'" for name in target.masks)
+        raise ScanweaveError(study.id, f"has no mask {named} to compare with", "Leave it out")
+    answer = fitted.predict(study)
+    grid = answer.masks[target.masks[0]].geometry
+    drawn, known = structure_planes(study, target.structures, grid)
+    called, _ = structure_planes(answer, target.structures, grid)
+    looked = [number for number, there in enumerate(known) if there]
+    sides = [{target.names[number]: planes[number] for number in looked} for planes in (drawn, called)]
+    return sides[0], sides[1], grid
 
 
 def _draw(fitted: FittedSegment, trial: Trial, table: pd.DataFrame, count: int) -> dict[str, str]:
@@ -88,13 +105,10 @@ def _draw(fitted: FittedSegment, trial: Trial, table: pd.DataFrame, count: int) 
     for place in places:
         name, dice = str(order.index[place]), float(order.iloc[place])
         study = trial.cohort[name]
-        made = fitted.predict(study).masks[fitted.mask]
-        grid = made.geometry
+        *sides, grid = compared(fitted, study)
         scan = next(study.scans[one] for one in fitted.scans if one in study.scans)
-        arrays = (to_grid(scan, grid), labels_on(study.masks[fitted.mask], grid), np.asarray(made.data))
-        image, *labels = (orient(array, grid) for array in arrays)
-        names = {str(value): value for value in fitted.values}
-        truth, found = (structure_masks(one, names) for one in labels)
+        image = orient(to_grid(scan, grid), grid)
+        truth, found = ({key: orient(plane, grid) for key, plane in side.items()} for side in sides)
         figure = mask_overlay(np.nan_to_num(image), grid.oriented("RAS").spacing, truth, found)
         save_figure(figure, trial.folder / f"{name}.png")
         told[f"{name}.png"] = f"{name}, mean Dice {dice:.3f}, {place + 1} of {len(order)} from the worst."

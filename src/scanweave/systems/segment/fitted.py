@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
-
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
@@ -15,17 +13,17 @@ from scanweave.studies.preparing.preparation import prepare
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.segment.config import SegmentConfig
-from scanweave.systems.segment.inference import Segmenter, native_labels
+from scanweave.systems.segment.inference import Segmenter, native_masks
 from scanweave.systems.segment.network import make_network
 from scanweave.systems.segment.planning import FILE, NetworkPlan
+from scanweave.systems.segment.target import open_target
 
 
 class FittedSegment(FittedRun[SegmentConfig]):
     """A fitted Segment; see `FittedRun`.
 
     Attributes:
-        mask: Name of the label map that it makes.
-        values: Its values.
+        target: The structures that it outlines, and the masks that show them.
         segmenter: The network, ready to segment whole studies.
     """
 
@@ -35,35 +33,44 @@ class FittedSegment(FittedRun[SegmentConfig]):
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
-        [(self.mask, self.values)] = self.plan.masks.items()
+        self.target = open_target(run.folder, self.plan.masks)
         self.scans = self.plan.sequences
         design = NetworkPlan.load(run.folder / FILE)
-        network = make_network(design, len(self.scans), len(self.values) + 1, self.config.network.first_channels)
-        self.segmenter = Segmenter(
-            self.loaded(network, self.config.training), self.scans, design, self.config.inference
-        )
+        network = make_network(design, len(self.scans), self.target.outputs, self.config.network.first_channels)
+        loaded = self.loaded(network, self.config.training)
+        self.segmenter = Segmenter(loaded, self.scans, design, self.config.inference, self.target.exclusive)
+
+    @property
+    def structures(self) -> dict[str, dict[str, list[int]]]:
+        """What the numbers of each mask that it makes mean."""
+        made: dict[str, dict[str, list[int]]] = {mask: {} for mask in self.target.masks}
+        for structure in self.target.structures:
+            made[structure.mask][structure.name] = list(structure.numbers)
+        return made
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Segment a study from whatever scans of the run it has.
 
         Args:
             study: Holds at least one scan that the run knows.
-            targets: The label map of the run, if anything.
+            targets: Masks of the run; None: all.
 
         Returns:
-            A study with the label map only, on the native grid of its reference scan.
+            A study with the masks only, on the native grid of its reference scan.
 
         Raises:
             ScanweaveError: It holds no scan of the run, or a target is unknown.
         """
-        if not self.wanted(targets, [self.mask]):
+        wanted = self.wanted(targets, self.target.masks)
+        if not wanted:
             return study.answer()
         known = study.only(self.scans)
         if not known.scans:
             names = ", ".join(self.scans)
             raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {names}")
         prepared = prepare(known.answer(scans=known.scans), self.plan)
+        frame, native = prepared.frame, prepared.frame.native
         shares = self.segmenter.probabilities(dict(prepared.volumes))
-        labels = native_labels(shares, self.values, prepared.frame, self.plan)
-        made = Scan.of(np.asarray(labels), prepared.frame.native.affine, synthetic=True)
-        return study.answer(masks={self.mask: made})
+        made = native_masks(shares, self.target, wanted, frame, self.plan)
+        masks = {name: Scan.of(data, native.affine, synthetic=True, space=native.space) for name, data in made.items()}
+        return study.answer(masks=masks)

@@ -40,8 +40,8 @@ def write(fitted: FittedSegment, page: RunPage, path: str | Path | None = None) 
     """
     return page.write(
         path,
-        f"Structures of {fitted.mask}",
-        f"Outlines {len(fitted.values)} structures from {', '.join(fitted.scans)}; any of these scans may be absent.",
+        f"Structures of {', '.join(fitted.target.masks)}",
+        f"Outlines {', '.join(fitted.target.names)} from {', '.join(fitted.scans)}; any of these scans may be absent.",
         [
             _plan(fitted, page),
             page.learning(METRICS),
@@ -55,21 +55,23 @@ def write(fitted: FittedSegment, page: RunPage, path: str | Path | None = None) 
 
 
 def _plan(fitted: FittedSegment, page: RunPage) -> Section:
-    reasons = [*fitted.plan.reasons, *fitted.segmenter.plan.reasons]
+    target = fitted.target
+    reasons = [*fitted.plan.reasons, *target.reasons, *fitted.segmenter.plan.reasons]
     rows = []
     for reason in reasons:
         what, _, why = reason.partition(": ")
         rows.append({"what": what, "how and why": why})
     blocks: list[Block] = [
-        KeyNumbers([("Structures", len(fitted.values), "values of the label map"), ("Scans", len(fitted.scans), "")]),
+        KeyNumbers([("Structures", len(target.names), _kind(fitted)), ("Scans", len(fitted.scans), "")]),
         *page.parts(),
         Table(rows, "Planned from the training studies.", folded=True),
     ]
     return Section("What was learnt from", "", blocks)
 
 
-def _results(folder: Path, record: dict[str, Any]) -> list[Section]:
-    return [_quality(record), _pictures(folder, record)]
+def _kind(fitted: FittedSegment) -> str:
+    """What a voxel can belong to."""
+    return "of which a voxel has one at most" if fitted.target.exclusive else "of which a voxel may have several"
 
 
 def _pictures(folder: Path, record: dict[str, Any]) -> Section:

@@ -1,4 +1,4 @@
-"""Training samples: patches of prepared studies and their label maps, augmented; each a function of seed and number."""
+"""Training samples: patches of prepared studies and their masks, augmented; each a function of seed and number."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from scanweave.framework.network_task import draw_study
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.segment.config import SamplingSettings
 from scanweave.systems.segment.planning import NetworkPlan
+from scanweave.systems.segment.target import SegmentTarget
 
 VOXELS = 3
 """Stream of a seed for the voxels that centres are drawn from."""
 
 
 class PatchSamples:
-    """Samples `{"image": (C, …), "present": (C,), "mask": (…), "case"}`; absent scans are 0 and not present.
+    """Samples `{"image": (C, …), "present": (C,), "mask", "case"}`; absent scans are 0 and not present.
+
+    The mask holds classes `(…)`, or a plane a structure `(K, …)` where structures overlap.
 
     Args:
-        studies: Prepared training studies, each with the label map and at least one scan.
+        studies: Prepared training studies, each with the masks of the target and at least one scan.
         scans: Names in the order of the channels.
-        mask: Name of the label map.
-        values: Its values in the order of the classes 1, 2, …
+        target: The structures.
         plan: Size of a patch.
         sampling: What is drawn.
         augmentation: How patches are varied.
@@ -40,16 +42,14 @@ class PatchSamples:
         self,
         studies: Sequence[CachedStudy],
         scans: Sequence[str],
-        mask: str,
-        values: Sequence[int],
+        target: SegmentTarget,
         plan: NetworkPlan,
         sampling: SamplingSettings,
         augmentation: AugmentationSettings,
         seed: int,
     ) -> None:
-        self.studies, self.scans, self.mask, self.seed = list(studies), tuple(scans), mask, seed
+        self.studies, self.scans, self.target, self.seed = list(studies), tuple(scans), target, seed
         self.plan, self.sampling = plan, sampling
-        self.classes = class_numbers(values)
         self.augmentation = _chosen(augmentation, sampling, plan)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -59,7 +59,8 @@ class PatchSamples:
         present = self._present(study, rng)
         scans = [study.volume(name) if name in study.names else None for name in self.scans]
         order = self._order
-        channels, labels = (Stacked(arrays, study.shape, order) for arrays in (scans, [study.mask(self.mask)]))
+        masks = [study.mask(name) for name in self.target.masks]
+        channels, labels = (Stacked(arrays, study.shape, order) for arrays in (scans, masks))
         crop = Crop(tuple(crop.start[axis] for axis in order), tuple(crop.size[axis] for axis in order))
         if self.plan.dimensions == 2:
             crop, channels, labels = (
@@ -69,7 +70,9 @@ class PatchSamples:
         made = augmented(channels, labels, crop, self.seed, index, self.augmentation, present)
         assert made.mask is not None  # noqa: S101 - a mask was given
         back = range(2) if self.plan.dimensions == 2 else np.argsort(order).tolist()
-        mask = classes_of(made.mask[0].numpy(), self.classes).transpose(*back)
+        mask = self.target.encoded([*made.mask.numpy()])
+        before = mask.ndim - len(made.image.shape[1:])
+        mask = mask.transpose(*range(before), *(axis + before for axis in back))
         return {
             "image": made.image.nan_to_num(0.0).permute(0, *(axis + 1 for axis in back)).contiguous(),
             "present": torch.tensor(present),
@@ -103,7 +106,12 @@ class PatchSamples:
         found = {}
         for number, study in enumerate(self.studies):
             rng = np.random.default_rng([self.seed, VOXELS, number])
-            found[study.id] = label_voxels(classes_of(study.mask(self.mask)[:], self.classes), rng)
+            labels = [study.mask(name)[:] for name in self.target.masks]
+            if self.target.exclusive:
+                found[study.id] = label_voxels(self.target.classes(labels), rng)
+            else:  # a voxel of several structures counts for each
+                planes = [label_voxels(plane, rng) for plane in self.target.planes(labels)]
+                found[study.id] = {place: voxels[1] for place, voxels in enumerate(planes) if 1 in voxels}
         return found
 
 
@@ -139,19 +147,6 @@ class Stacked:
             read = [None if values is None else values[0] for values in read]
         like = next(values for values in read if values is not None) if there else np.zeros(0)
         return np.stack([np.zeros_like(like) if values is None else values for values in read])
-
-
-def class_numbers(values: Sequence[int]) -> NDArray[np.int64]:
-    """Return the class of every value of a label map: 0 for those that are not learnt."""
-    table = np.zeros(max(values) + 2, dtype=np.int64)
-    table[list(values)] = np.arange(1, len(values) + 1)
-    return table
-
-
-def classes_of(labels: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a label map in classes; `numbers` are those of `class_numbers`, and values beyond them are background."""
-    found: NDArray[np.int64] = numbers[np.clip(labels, 0, len(numbers) - 1)]
-    return found
 
 
 def _chosen(settings: AugmentationSettings, sampling: SamplingSettings, plan: NetworkPlan) -> AugmentationSettings:

@@ -12,15 +12,18 @@ from scanweave.engine.loop import open_accelerator, train
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts
+from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.mask_targets import one_hot_channels, structures_of
 from scanweave.systems.segment import evaluation, report
 from scanweave.systems.segment.config import OPTIONS, EvaluateOptions, SegmentConfig
 from scanweave.systems.segment.fitted import FittedSegment
 from scanweave.systems.segment.planning import FILE, NetworkPlan, plan_network
+from scanweave.systems.segment.target import FILE as TARGET_FILE
+from scanweave.systems.segment.target import SegmentTarget, learn_target
 from scanweave.systems.segment.task import SegmentTask
 from scanweave.wording import nearest, studies
 
@@ -35,33 +38,34 @@ class Segment(FittedSegment, System[SegmentConfig]):
 
     @classmethod
     def material(cls, cohort: Cohort, config: SegmentConfig, fold: int, say: Say) -> Material:
-        """Choose the studies with the label map and any of the scans."""
-        scans, mask = _scans(cohort, config), _mask(cohort, config)
-        has_mask = cohort.frame[f"mask:{mask}"].notna()
-        holding = cohort.where(has_mask & cohort.frame[[f"scan:{name}" for name in scans]].notna().any(axis=1))
+        """Choose the studies with all of the masks and any of the scans.
+
+        One that lacks a mask teaches nothing of the other masks either: where nobody looked for one structure, a voxel
+        that is called it would count as an error of the others.
+        """
+        scans, masks = _scans(cohort, config), _masks(cohort, config)
+        drawn = [f"mask:{name}" for name in masks]
+        has_masks = cohort.frame[drawn].notna().all(axis=1)
+        holding = cohort.where(has_masks & cohort.frame[scan_columns(scans)].notna().any(axis=1))
         if len(holding) < len(cohort):
-            say(f"left out: {studies(len(cohort) - len(holding))} without the mask '{mask}' or any scan")
-        return Material(holding, [*(f"scan:{name}" for name in scans), f"mask:{mask}"])
+            named = " and ".join(f"'{name}'" for name in masks)
+            say(f"left out: {studies(len(cohort) - len(holding))} without the mask {named} or any scan")
+        return Material(holding, [*scan_columns(scans), *drawn])
 
     @classmethod
     def learn(cls, fit: CohortFit[SegmentConfig]) -> None:
-        """Learn to outline the structures of a label map."""
+        """Learn to outline the structures of the masks."""
         config, scans = fit.config, _scans(fit.cohort, fit.config)
         with open_accelerator(config.training).main_process_first():
+            sound, masks = fit.sound(), _masks(fit.cohort, config)
             parts = prepare_parts(
-                fit,
-                fit.sound(),
-                scans,
-                config.preparation,
-                config.training.seed,
-                masks=[_mask(fit.cohort, config)],
-                standard=True,
-                cubes=True,
+                fit, sound, scans, config.preparation, config.training.seed, masks=masks, standard=True, cubes=True
             )
+            target = _target(fit, sound, parts)
             design = _design(fit, parts)
             fit.note_cohort(scans)
         training = config.training.model_copy(update={"batch_size": design.batch})
-        task = SegmentTask(config, parts.plan, design, parts.training, parts.validation)
+        task = SegmentTask(config, parts.plan, target, design, parts.training, parts.validation)
         count = parameter_count(task.network) / 1e6
         fit.say(f"network: {count:.2f} million parameters, preset {config.preset}")
         train(task, training, fit.run)
@@ -82,16 +86,29 @@ def _scans(cohort: Cohort, config: SegmentConfig) -> list[str]:
     return names
 
 
-def _mask(cohort: Cohort, config: SegmentConfig) -> str:
+def _masks(cohort: Cohort, config: SegmentConfig) -> list[str]:
     there = cohort.names("mask")
-    if config.mask:
-        if config.mask not in there:
-            raise ScanweaveError("mask", f"'{config.mask}' is not in the cohort", nearest(config.mask, there))
-        return config.mask
-    if len(there) != 1:
+    for name in config.mask:
+        if name not in there:
+            raise ScanweaveError("mask", f"'{name}' is not in the cohort", nearest(name, there))
+    if not config.mask and len(there) != 1:
         words = "has no mask" if not there else f"has several masks ({', '.join(there)})"
-        raise ScanweaveError(cohort.folder, words, "Name one by --mask")
-    return there[0]
+        raise ScanweaveError(cohort.folder, words, "Name one or more by --mask")
+    return list(dict.fromkeys(config.mask)) or there
+
+
+def _target(fit: CohortFit[SegmentConfig], cohort: Cohort, parts: PreparedParts) -> SegmentTarget:
+    """The structures of the run: read if they are there, else found in the training studies."""
+    path = fit.run.folder / TARGET_FILE
+    if path.exists():
+        return SegmentTarget.load(path)
+    masks = list(parts.plan.masks)
+    target = learn_target(structures_of(cohort, masks), parts.training, one_hot_channels(cohort, masks))
+    for reason in target.reasons:
+        fit.say(reason)
+    if fit.run.main:
+        target.save(path)
+    return target
 
 
 def _design(fit: CohortFit[SegmentConfig], parts: PreparedParts) -> NetworkPlan:

@@ -17,7 +17,8 @@ from scanweave.systems.segment.inference import Segmenter
 from scanweave.systems.segment.network import make_network
 from scanweave.systems.segment.objective import SegmentObjective
 from scanweave.systems.segment.planning import NetworkPlan
-from scanweave.systems.segment.samples import PatchSamples, class_numbers, classes_of
+from scanweave.systems.segment.samples import PatchSamples
+from scanweave.systems.segment.target import SegmentTarget
 
 
 class SegmentTask(NetworkTask):
@@ -25,7 +26,8 @@ class SegmentTask(NetworkTask):
 
     Args:
         config: All settings.
-        plan: How studies are made ready: scans, and the label map with its values.
+        plan: How studies are made ready.
+        target: What is outlined.
         design: What the network looks like.
         training: Prepared training studies.
         validation: Prepared validation studies; may be none.
@@ -37,19 +39,17 @@ class SegmentTask(NetworkTask):
         self,
         config: SegmentConfig,
         plan: Plan,
+        target: SegmentTarget,
         design: NetworkPlan,
         training: Sequence[CachedStudy],
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        [(self.mask, self.values)] = plan.masks.items()
-        self.scans, self.config, self.design = plan.sequences, config, design
-        sizes = len(self.scans), len(self.values) + 1, config.network.first_channels
+        self.scans, self.target, self.config, self.design = plan.sequences, target, config, design
+        sizes = len(self.scans), target.outputs, config.network.first_channels
         self.network = seeded_network(seed, lambda: make_network(design, *sizes))
-        self.objective = SegmentObjective(self.network)
-        self.samples = PatchSamples(
-            training, self.scans, self.mask, self.values, design, config.sampling, config.augmentation, seed
-        )
+        self.objective = SegmentObjective(self.network, target.exclusive)
+        self.samples = PatchSamples(training, self.scans, target, design, config.sampling, config.augmentation, seed)
         self.validation = list(validation)[: config.sampling.validation_studies]
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
@@ -59,10 +59,10 @@ class SegmentTask(NetworkTask):
         if not isinstance(network, SegmentationNetwork):
             raise TypeError(f"a SegmentationNetwork is validated, not a {type(network).__name__}")
         settings = self.config.inference.model_copy(update={"mirror": False})
-        segmenter = Segmenter(network, self.scans, self.design, settings)
-        numbers, values = class_numbers(self.values), []
+        segmenter = Segmenter(network, self.scans, self.design, settings, self.target.exclusive)
+        values = []
         for study in self.validation:
-            made = segmenter.probabilities({name: study.volume(name)[:] for name in study.names}).argmax(0)
-            truth = classes_of(study.mask(self.mask)[:], numbers)
-            values += [overlap(truth == k, made == k, (1.0, 1.0, 1.0)).dice for k in range(1, len(self.values) + 1)]
+            made = self.target.called(segmenter.probabilities({name: study.volume(name)[:] for name in study.names}))
+            truth = self.target.planes([study.mask(name)[:] for name in self.target.masks])
+            values += [overlap(*pair, (1.0, 1.0, 1.0)).dice for pair in zip(truth, made, strict=True)]
         return {"dice": float(np.mean(values))}

@@ -12,7 +12,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.scan_preparation import native_scan
 from scanweave.studies.preparing.plan import Plan
-from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare
+from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, shared_frame
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
@@ -75,12 +75,18 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         return {name: self.native(volume, prepared, name) for name, volume in made.items()}
 
     def prepare(self, study: Study) -> PreparedStudy:
-        """Return the study as the network sees it."""
+        """Return the study as the network sees it.
+
+        Raises:
+            ScanweaveError: It holds no sequence of the run, or they lie on grids of their own.
+        """
         known = study.only(self.sequences)
         if not known.scans:
             names = ", ".join(self.sequences)
             raise ScanweaveError(study.id, "holds no sequence of this run", f"Give at least one of {names}")
-        return prepare(known, self.plan)
+        made = prepare(known, self.plan)
+        shared_frame(study.id, made.frames)
+        return made
 
     def prepare_several(self, study: Study) -> PreparedStudy:
         """Return the study as the network sees it, if it holds sequences to compare.
