@@ -19,11 +19,11 @@ from scanweave.systems.segment.planning import plan_network
 from scanweave.systems.segment.samples import PatchSamples
 from scanweave.systems.segment.target import SegmentTarget, learn_target, numbered_target
 
-PLAIN = SamplingSettings(foreground=1.0, mirror=False, rotate=False)
+PLAIN = SamplingSettings(foreground=1.0, rotate=False)
 
 
-def plan(shape, spacing=(1.0, 1.0, 1.0), **settings):
-    return plan_network([shape] * 4, spacing, NetworkSettings(**settings))
+def plan(shape, spacing=(1.0, 1.0, 1.0), mirror="none", orientation="RAS", **settings):
+    return plan_network([shape] * 4, spacing, NetworkSettings(**settings), mirror, orientation)
 
 
 def test_small_volume_is_one_patch_and_halved_three_times():
@@ -31,6 +31,31 @@ def test_small_volume_is_one_patch_and_halved_three_times():
     assert made.dimensions == 3
     assert made.patch == (40, 56, 40)
     assert made.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+
+
+def test_patch_without_padding_lies_inside_the_study():
+    made = plan((35, 50, 36), padded=False)
+    assert made.patch == (32, 48, 32)
+    assert made.strides == plan((35, 50, 36)).strides
+
+
+@pytest.mark.parametrize(
+    ("mirror", "orientation", "dimensions", "axes"),
+    [
+        ("all", "RAS", 3, (0, 1, 2)),
+        ("all", "RAS", 2, (0, 1)),
+        ("left-right", "RAS", 3, (0,)),
+        ("left-right", "ASL", 3, (2,)),
+        ("left-right", "ASL", 2, ()),
+        ("none", "RAS", 3, ()),
+    ],
+)
+def test_mirrored_axes_follow_the_orientation(mirror, orientation, dimensions, axes):
+    assert plan((32, 32, 32), mirror=mirror, orientation=orientation, dimensions=dimensions).mirrored == axes
+
+
+def test_true_and_false_of_old_runs_are_read():
+    assert [SamplingSettings(mirror=value).mirror for value in (True, False)] == ["all", "none"]
 
 
 def test_large_volume_gets_a_patch_of_the_asked_size():
@@ -123,6 +148,17 @@ def test_sample_is_a_function_of_seed_and_number(studies):
             assert torch.equal(one[index][name], two[index][name])
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 5.0)])
+def test_samples_are_mirrored_along_the_planned_axes_only(spacing):
+    labels = np.zeros((16, 16, 16), np.int16)
+    labels[1, 2, 3] = 4
+    study = [Cached("a", {"t1": labels.astype(np.float32)}, labels)]
+    made = plan((16, 16, 16), spacing, mirror="left-right")
+    found = PatchSamples(study, ("t1",), LESION, made, PLAIN, AugmentationSettings(), 0)
+    places = {tuple(np.argwhere(found[index]["mask"].numpy())[0]) for index in range(12)}
+    assert places == {(1, 2, 3), (14, 2, 3)}
+
+
 def test_slice_samples_have_two_axes(studies):
     made = plan((16, 16, 1))
     found = PatchSamples(studies, ("t1", "t2"), LESION, made, PLAIN, AugmentationSettings(), 0)[0]
@@ -136,7 +172,7 @@ def test_thick_slices_are_not_turned_into_each_other(studies):
     labels = np.zeros((20, 22, 18), np.int16)
     labels[..., 9] = 4  # one slice: turned in its plane it stays one slice
     flat = [Cached("a", {"t1": labels.astype(np.float32)}, labels)]
-    sampling = SamplingSettings(foreground=1.0, mirror=False)
+    sampling = SamplingSettings(foreground=1.0)
     for index in range(4):
         found = PatchSamples(flat, ("t1",), LESION, made, sampling, always, 0)[index]["mask"].numpy()
         assert found.shape == (16, 16, 8)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.engine.settings import Names, Settings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
+
+Mirror = Literal["all", "left-right", "none"]
 
 
 class NetworkSettings(Settings):
@@ -24,6 +26,9 @@ class NetworkSettings(Settings):
     patch_voxels: PositiveInt = Field(
         128**3, description="Most voxels of a planned patch; 128³ as nnU-Net takes on a GPU of 8 GB."
     )
+    padded: bool = Field(
+        True, description="Round a planned patch up to whole strides, as nnU-Net, and not down to lie inside the study."
+    )
     batch_voxels: PositiveInt = Field(
         2 * 128**3, description="Voxels of all patches of a batch: small patches make large batches, 2 at least."
     )
@@ -37,19 +42,27 @@ class SamplingSettings(Settings):
     foreground: float = Field(
         1 / 3, ge=0, le=1, description="Share of patches around a voxel of a structure, as in nnU-Net."
     )
-    mirror: bool = Field(True, description="Mirror patches; off where left and right are different structures.")
+    mirror: Mirror = Field(
+        "all", description="Axes along which patches are mirrored; none where left and right are different structures."
+    )
     rotate: bool = Field(True, description="Turn and scale patches, and vary their intensities, as nnU-Net does.")
     drop_scans: float = Field(
         0.0, ge=0, lt=1, description="Share of patches that lose scans at random, so that studies without them do well."
     )
     validation_studies: PositiveInt = Field(16, description="Studies that a validation looks at, at most.")
 
+    @field_validator("mirror", mode="before")
+    @classmethod
+    def _of_old_runs(cls, value: object) -> object:
+        """Read what runs of 0.1 wrote: true or false."""
+        return {True: "all", False: "none"}[value] if isinstance(value, bool) else value
+
 
 class InferenceSettings(Settings):
     """Settings of segmenting a whole study."""
 
     overlap: float = Field(0.5, ge=0, lt=1, description="Share of a patch that the next one covers too.")
-    mirror: bool = Field(True, description="Mean over mirrored studies too: 4 or 8 times the time.")
+    mirror: bool = Field(True, description="Mean over studies mirrored as the patches were: 2 to 8 times the time.")
     batch: PositiveInt = Field(4, description="Patches that go through the network at once.")
 
 
@@ -86,8 +99,8 @@ NNUNET = SegmentConfig()
 
 SMALL = SegmentConfig(
     preset="small",
-    network=NetworkSettings(patch_voxels=96 * 96 * 32, batch_voxels=200_000, first_channels=16, stages=5),
-    inference=InferenceSettings(mirror=False),
+    network=NetworkSettings(patch_voxels=96 * 96 * 32, batch_voxels=100_000, padded=False, first_channels=16, stages=5),
+    sampling=SamplingSettings(mirror="left-right"),
     training=TrainingSettings(
         steps=2_000,
         batch_size=2,

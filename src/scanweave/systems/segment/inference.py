@@ -66,7 +66,7 @@ class Segmenter:
         return (made.permute(1, 2, 3, 0) if flat else made[0]).numpy()
 
     def _mirrored(self, image: Tensor, present: Tensor) -> Tensor:
-        axes = range(2, image.ndim) if self.settings.mirror else ()
+        axes = [2 + axis for axis in self.plan.mirrored if self.settings.mirror]
         views = [*chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1))]
         found = [self._windows(image.flip(view), present).flip(view) for view in views]
         return torch.stack(found).mean(dim=0)

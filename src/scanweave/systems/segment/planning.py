@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from scanweave.engine.saved_plan import SavedPlan
-from scanweave.systems.segment.config import NetworkSettings
+from scanweave.systems.segment.config import Mirror, NetworkSettings
 
 FILE = "network.json"
 LEAST_BOTTLENECK_VOXELS = 4
@@ -36,6 +36,7 @@ class NetworkPlan(SavedPlan):
         strides: Of each stage along each axis, one or two.
         kernels: Of each stage along each axis, 1 or 3.
         batch: Patches of a step.
+        mirrored: Axes along which patches and studies are mirrored.
         reasons: Why, a line each.
     """
 
@@ -44,6 +45,7 @@ class NetworkPlan(SavedPlan):
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
     batch: int
+    mirrored: tuple[int, ...] = (0, 1, 2)
     reasons: tuple[str, ...]
 
     def keep(self, run: Path) -> None:
@@ -51,13 +53,21 @@ class NetworkPlan(SavedPlan):
         self.save(run / FILE)
 
 
-def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], settings: NetworkSettings) -> NetworkPlan:
+def plan_network(
+    shapes: Sequence[Sequence[int]],
+    spacing: Sequence[float],
+    settings: NetworkSettings,
+    mirror: Mirror = "all",
+    orientation: str = "RAS",
+) -> NetworkPlan:
     """Plan the network.
 
     Args:
         shapes: Voxels `(X, Y, Z)` of the prepared training studies.
         spacing: Of their voxels [mm].
         settings: What the user decided.
+        mirror: Along which axes.
+        orientation: Of their axes.
     """
     median = np.median(np.array(shapes), axis=0).astype(int)
     dimensions = settings.dimensions
@@ -67,7 +77,11 @@ def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], sett
     sizes = list(settings.patch or _patch(median[axes], np.array(spacing)[axes], settings.patch_voxels))
     strides, kernels = _topology(sizes, spacing[axes], settings.stages)
     multiple = np.prod(np.array(strides), axis=0)
-    patch = tuple(int(-(-size // step) * step) for size, step in zip(sizes, multiple, strict=True))
+    up = settings.padded or settings.patch is not None
+    patch = tuple(
+        int((-(-size // step) if up else size // step) * step) for size, step in zip(sizes, multiple, strict=True)
+    )
+    mirrored = _mirrored(mirror, orientation[axes])
     room = settings.batch_voxels // int(np.prod(patch))
     batch = min(max(room, LEAST_BATCH), MOST_BATCH, max(LEAST_BATCH, len(shapes)))
     words = "slices" if dimensions == 2 else "volumes"
@@ -77,6 +91,7 @@ def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], sett
         f"at most {settings.patch_voxels:,}",
         f"stages: {len(strides)}, strides {_listed(strides)}, kernels {_listed(kernels)}",
         f"batch: {batch} patches",
+        f"mirrored: {_sides(mirror, mirrored)}",
     )
     return NetworkPlan(
         dimensions=dimensions,
@@ -84,6 +99,7 @@ def plan_network(shapes: Sequence[Sequence[int]], spacing: Sequence[float], sett
         strides=tuple(strides),
         kernels=tuple(kernels),
         batch=batch,
+        mirrored=mirrored,
         reasons=reasons,
     )
 
@@ -112,6 +128,19 @@ def _topology(
         strides.append(tuple(int(n) for n in np.where(halved, 2, 1)))
         kernels.append(_kernel(space))
     return strides, kernels
+
+
+def _mirrored(mirror: Mirror, orientation: str) -> tuple[int, ...]:
+    """Return the axes that `mirror` names; a body is symmetric from left to right at most."""
+    if mirror == "left-right":
+        return tuple(axis for axis, direction in enumerate(orientation) if direction in "LR")
+    return tuple(range(len(orientation))) if mirror == "all" else ()
+
+
+def _sides(mirror: Mirror, axes: tuple[int, ...]) -> str:
+    if not axes:
+        return "nothing"
+    return "left and right, since no body has front and back exchanged" if mirror == "left-right" else "all axes"
 
 
 def _kernel(space: np.ndarray) -> tuple[int, ...]:

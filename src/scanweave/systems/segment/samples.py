@@ -58,7 +58,7 @@ class PatchSamples:
         crop = label_crop(rng, study.shape, self.plan.patch, self._voxels[study.id], self.sampling.foreground)
         present = self._present(study, rng)
         scans = [study.volume(name) if name in study.names else None for name in self.scans]
-        order = self._order
+        order = shown_order(self.plan)
         masks = [study.mask(name) for name in self.target.masks]
         channels, labels = (Stacked(arrays, study.shape, order) for arrays in (scans, masks))
         crop = Crop(tuple(crop.start[axis] for axis in order), tuple(crop.size[axis] for axis in order))
@@ -79,14 +79,6 @@ class PatchSamples:
             "mask": torch.from_numpy(np.ascontiguousarray(mask)),
             "case": study.id,
         }
-
-    @cached_property
-    def _order(self) -> tuple[int, int, int]:
-        """Axes as augmentation takes them: the one across slices that are thick, or read alone, comes first."""
-        thick = [axis for axis in range(3) if self.plan.dimensions == 3 and self.plan.kernels[0][axis] == 1]
-        first = 2 if self.plan.dimensions == 2 else thick[0] if thick else 0
-        rest = [axis for axis in range(3) if axis != first]
-        return first, rest[0], rest[1]
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
@@ -149,8 +141,19 @@ class Stacked:
         return np.stack([np.zeros_like(like) if values is None else values for values in read])
 
 
+def shown_order(plan: NetworkPlan) -> tuple[int, int, int]:
+    """Return the axes as augmentation takes them: the one across slices that are thick, or read alone, comes first."""
+    thick = [axis for axis in range(3) if plan.dimensions == 3 and plan.kernels[0][axis] == 1]
+    first = 2 if plan.dimensions == 2 else thick[0] if thick else 0
+    rest = [axis for axis in range(3) if axis != first]
+    return first, rest[0], rest[1]
+
+
 def _chosen(settings: AugmentationSettings, sampling: SamplingSettings, plan: NetworkPlan) -> AugmentationSettings:
-    off: dict[str, Any] = {} if sampling.mirror else {"flip_shares": 0.0}
+    off: dict[str, Any] = {}
+    if not isinstance(settings.flip_shares, tuple):  # one share an axis is the user's own word
+        shown = shown_order(plan)[-plan.dimensions :]
+        off["flip_shares"] = tuple(settings.flip_shares if axis in plan.mirrored else 0.0 for axis in shown)
     if not sampling.rotate:
         shares = [name for name in type(settings).model_fields if name.endswith("_share") and name != "flip_shares"]
         off |= dict.fromkeys(shares, 0.0)

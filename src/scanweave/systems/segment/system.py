@@ -118,7 +118,13 @@ def _design(fit: CohortFit[SegmentConfig], parts: PreparedParts) -> NetworkPlan:
         return NetworkPlan.load(path)
     grid = parts.training[0].frame.working
     spacing = parts.plan.spacing or grid.spacing
-    design = plan_network([study.shape for study in parts.training], spacing, fit.config.network)
+    design = plan_network(
+        [study.shape for study in parts.training],
+        spacing,
+        fit.config.network,
+        fit.config.sampling.mirror,
+        fit.config.preparation.orientation,
+    )
     for reason in design.reasons:
         fit.say(reason)
     if fit.run.main:
