@@ -163,7 +163,7 @@ def watched(words: list[str]) -> float:
             except psutil.Error:  # it ended just now
                 continue
         peak = max(peak, total)
-        time.sleep(0.5)
+        time.sleep(2.0)
     told = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}:\n{told[-3000:]}")

@@ -77,10 +77,8 @@ def plan_network(
     sizes = list(settings.patch or _patch(median[axes], np.array(spacing)[axes], settings.patch_voxels))
     strides, kernels = _topology(sizes, spacing[axes], settings.stages)
     multiple = np.prod(np.array(strides), axis=0)
-    up = settings.padded or settings.patch is not None
-    patch = tuple(
-        int((-(-size // step) if up else size // step) * step) for size, step in zip(sizes, multiple, strict=True)
-    )
+    whole = np.ceil if settings.padded or settings.patch else np.floor
+    patch = tuple(int(size) for size in whole(np.array(sizes) / multiple) * multiple)
     mirrored = _mirrored(mirror, orientation[axes])
     room = settings.batch_voxels // int(np.prod(patch))
     batch = min(max(room, LEAST_BATCH), MOST_BATCH, max(LEAST_BATCH, len(shapes)))
