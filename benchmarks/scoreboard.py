@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ before the run; a claim *holds* if its value reaches the bar, *not clearly* if i
 """
 MANY = 8
 """Controls of a claim above which they are folded."""
+FEW = 3
+"""Controls of a claim that the summary shows."""
+BenchmarkRun = tuple[str, str, dict[str, Any], list[Claim]]
+"""Name, tier, how it was run, claims."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,13 +54,39 @@ def scoreboard(results: Path) -> str:
     runs = sorted((_run(path, result) for path, result in found), key=lambda run: (run[0], TIERS.index(run[1])))
     if not runs:
         return HEAD + "\nNo results yet.\n"
-    claims = [claim for run in runs for claim in run[3]]
-    judged = [claim for claim in claims if claim.holds is not None]
-    summary = f"\n**{sum(bool(claim.holds) for claim in judged)} of {len(judged)} claims hold.**\n"
-    return HEAD + summary + "".join(_section(*run) for run in runs)
+    return HEAD + _summary(runs) + _losses(runs) + "".join(_section(*run) for run in runs)
 
 
-def _run(path: Path, result: dict[str, Any]) -> tuple[str, str, dict[str, Any], list[Claim]]:
+def _summary(runs: list[BenchmarkRun]) -> str:
+    """Return a row a benchmark: its first claim with a bar, which is its main one, and how many of all hold."""
+    judged = _judged(runs)
+    held = sum(bool(claim.holds) for _, claim in judged)
+    rows = [("benchmark", "main claim", "value", "interval", "bar", "controls", "verdict", "hold")]
+    for name, tier, _, claims in runs:
+        main = next((claim for claim in claims if claim.holds is not None), claims[0])
+        shown = replace(main, control=dict(list(main.control.items())[:FEW]))
+        bars = [claim.holds for claim in claims if claim.holds is not None]
+        all_of = f"{sum(map(bool, bars))} of {len(bars)}" if bars else "–"
+        rows.append((f"[{name}](#{name}-{tier})", *map(_escaped, cells(shown)), all_of))
+    return f"\n**{held} of {len(judged)} claims hold.** The main claim of each benchmark:\n\n{_table(rows)}\n"
+
+
+def _losses(runs: list[BenchmarkRun]) -> str:
+    rows = [("benchmark", "claim that fails", "value", "interval", "bar")]
+    rows += [(name, *map(_escaped, cells(claim)[:4])) for name, claim in _judged(runs) if not claim.holds]
+    return f"\n## What fails\n\n{_table(rows)}\n" if len(rows) > 1 else ""
+
+
+def _judged(runs: list[BenchmarkRun]) -> list[tuple[str, Claim]]:
+    return [(name, claim) for name, _, _, claims in runs for claim in claims if claim.holds is not None]
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    ruled = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in ruled)
+
+
+def _run(path: Path, result: dict[str, Any]) -> BenchmarkRun:
     try:
         claims = [_claim(path, entry) for entry in result["claims"]]
         about = {key: result[key] for key in ("command", "commit", "machine", "seconds", "seeds")}
@@ -77,11 +108,11 @@ def _claim(path: Path, entry: dict[str, Any]) -> Claim:
 
 
 def _section(name: str, tier: str, about: dict[str, Any], claims: list[Claim]) -> str:
-    rows = [("claim", "value", "interval", "bar", "controls", "verdict"), ("---",) * 6, *map(_row, claims)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = _table([("claim", "value", "interval", "bar", "controls", "verdict"), *map(_row, claims)])
     seeds = ", ".join(map(str, about["seeds"]))
     run = f"`{about['command']}` · commit {about['commit']} · {about['seconds']:.0f} s · seeds {seeds}"
-    return f"\n## {name} ({tier})\n\n{table}\n\n{run} · {about['machine']}\n"
+    opened = f"<details><summary>{len(claims)} claims, with their controls</summary>\n\n{table}\n\n</details>"
+    return f"\n## {name} ({tier})\n\n{opened}\n\n{run} · {about['machine']}\n"
 
 
 def _row(claim: Claim) -> tuple[str, ...]:

@@ -81,6 +81,16 @@ def test_scoreboard_shows_wins_and_losses(modules, result, tmp_path):
     assert "| <details><summary>9 figures</summary>network 0 9, " in text
 
 
+def test_summary_has_a_row_a_benchmark_and_losses_follow(modules, result, tmp_path):
+    _, scoreboard = modules
+    summary, losses, details = scoreboard.scoreboard(result.parent).split("## ", 2)
+    assert "| [ranking](#ranking-proof) | gain \\| over mean | 2.1 dB |" in summary
+    assert summary.rstrip().endswith("| holds | 2 of 4 |")
+    assert "| ranking | gain over U-Net | 0.2 dB |" in losses
+    assert "time" not in losses
+    assert "<details><summary>5 claims, with their controls</summary>" in details
+
+
 def test_check_tells_a_stale_scoreboard(modules, result, tmp_path):
     _, scoreboard = modules
     arguments = ["--results", str(result.parent), "--out", str(tmp_path / "scoreboard.md")]
