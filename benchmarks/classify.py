@@ -50,7 +50,9 @@ def main() -> None:
     arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
     tier = TIERS[arguments.tier]
     settings = {"training.workers": 0, "training.device": "cpu", **tier["fit"]}
-    found = list(run_jobs(one_seed, [(seed,) for seed in tier["seeds"]], arguments, tier["films"], settings))
+    found = list(
+        run_jobs(one_seed, [(seed,) for seed in tier["seeds"]], arguments, tier["films"], settings, timed=True)
+    )
     control = controls(read_films(tier["films"]), tier["trees"])
     areas = [auroc(one.truth, one.scores) for one in found]
     spread = float(np.std(areas, ddof=1)) if len(areas) > 1 else float("nan")

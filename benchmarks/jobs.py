@@ -8,7 +8,9 @@ import inspect
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +25,14 @@ SHORT = 12
 """Characters of a hash in a file's name."""
 
 
-def run_jobs(job: Callable[..., T], jobs: Sequence[Job], arguments: argparse.Namespace, *shared: Any) -> Iterator[T]:
+def run_jobs(
+    job: Callable[..., T], jobs: Sequence[Job], arguments: argparse.Namespace, *shared: Any, timed: bool = False
+) -> Iterator[T]:
     """Yield `job(*each, *shared)` for each of `jobs`, in their order.
 
     Every job has one thread; as many run at once as there are cores, since a job on each core is done sooner than one
-    on all. In the smoke tier they run here, one after the other: to start a process would take longer than the work.
+    on all. Jobs whose time is a claim (`timed`) run one after the other, each on all cores. In the smoke tier all run
+    here, one after the other: to start a process would take longer than the work.
     In the other tiers, where `--json` names a file, the result of a job is kept in `FILE.parts/` as soon as it is
     there, and the same command goes on where it was stopped. A part counts only for the same code, job and settings.
     """
@@ -41,7 +46,8 @@ def run_jobs(job: Callable[..., T], jobs: Sequence[Job], arguments: argparse.Nam
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # of libraries that are not loaded yet
         yield from map(one, paths, jobs)
         return
-    with one_thread_each(len(jobs)) as pool:
+    pool_of = partial(ProcessPoolExecutor, 1, get_context("spawn")) if timed else partial(one_thread_each, len(jobs))
+    with pool_of() as pool:
         yield from pool.map(one, paths, jobs)
 
 
