@@ -116,7 +116,7 @@ def test_runs_that_cannot_be_joined_are_refused(cohort, tmp_path):
         cross_fitted_features([Describer(cohort, 0, None)], say=quiet)
     with pytest.raises(ScanweaveError, match="makes no embeddings"):
         cross_fitted_features([Describer(cohort, 0, (), targets=("film",))], say=quiet)
-    with pytest.raises(ScanweaveError, match="run0: learnt from every patient.*--fold"):
+    with pytest.raises(ScanweaveError, match=r"run0: learnt from every patient.*--fold"):
         cross_fitted_features([Describer(cohort, 0, PATIENTS)], say=quiet)
     with pytest.raises(ScanweaveError, match="run1: is not of the system and cohort of run0"):
         cross_fitted_features([whole, Describer(made(tmp_path / "other", ("p1", "p2")), 1, ())], say=quiet)

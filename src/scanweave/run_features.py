@@ -39,9 +39,9 @@ _ALL_FOLDS = "Fit a run on each fold (fit … --fold 0, 1 …) and give them all
 def cross_fitted_features(runs: Sequence[System[Any]], cohort: Cohort | None = None, say: Say = print) -> Features:
     """Return numbers that describe the images of patients, each patient by the first run that did not learn from him.
 
-    Of one run they are its embeddings: `film` of D numbers becomes `film_000` …. Of several runs they are likenesses, the
-    cosines between the patient's embedding and those of up to 32 patients of the runs' cohort, the mean of these taken
-    off. Of several studies of a patient the embeddings' mean counts.
+    Of one run they are its embeddings: `film` of D numbers becomes `film_000` …. Of several runs they are likenesses,
+    the cosines between the patient's embedding and those of up to 32 patients of the runs' cohort, the mean of these
+    taken off. Of several studies of a patient the embeddings' mean counts.
 
     Args:
         runs: Fitted systems that make embeddings; several are those of the folds of one cohort.
