@@ -1,15 +1,15 @@
 """Registration, bias field and brain mask of `cohort prepare` on real heads, beside what others found for them.
 
 Registration, mean error over the patient [mm], beside the headers and a plain SimpleITK registration:
-- given, one glioma patient: from each native sequence to the T1; yardstick is how BraTS placed the same sequences. The way
-  from a native sequence to its BraTS twin is found by the code under test, so its own error counts twice;
+- given, one glioma patient: from each native sequence to the T1; yardstick is how BraTS placed the same sequences. The
+  way from a native sequence to its BraTS twin is found by the code under test, so its own error counts too;
 - given, one patient with multiple sclerosis: between sequences and visits; the published transforms are affine;
 - planted, four patients: co-registered sequences without skull, one of them turned and shifted by its header.
 
-Bias: a planted smooth field, what is left of it in the brain (95th over 5th percentile − 1). Brain mask: Dice. Its constants
-were chosen on the glioma patient, so that figure flatters; Colin27 with the mask of Debian's package mricron-data
-(`--colin` names its folder of templates) was not looked at. What agrees between sequences and visits of one patient may
-still be wrong alike.
+Bias: a planted smooth field, what is left of it in the brain (95th over 5th percentile − 1). Brain mask: Dice. Its
+constants were chosen on the glioma patient, so that figure flatters; Colin27 with the mask of Debian's package
+mricron-data (`--colin` names its folder of templates) was not looked at. What agrees between sequences and visits of
+one patient may still be wrong alike.
 
 No figure was asked for, so there is no bar. Few patients: smoke-level evidence, whatever comes out.
 """
@@ -44,8 +44,8 @@ TIERS: dict[str, dict[str, Any]] = {
     "proof": {"seeds": (0, 1, 2), "spacing": 1.5, "given": 3, "patients": 4, "repeated": True},
     "study": {"seeds": tuple(range(10)), "spacing": 1.5, "given": 3, "patients": 4, "repeated": True},
 }
-"""`spacing`: of the registration [mm], the verb's own in proof; `given`: pairs of scans with a yardstick, of each patient;
-`patients`: with planted motions and fields; `repeated`: whether masks are compared between visits."""
+"""`spacing`: of the registration [mm], the verb's own in proof; `given`: pairs of scans with a yardstick, of each
+patient; `patients`: with planted motions and fields; `repeated`: whether masks are compared between visits."""
 CO_REGISTERED = {
     "mri_ms/patient19": ("T1", "T1POST", "T2", "FLAIR"),
     "mri_ms/patient26": ("T1", "T1POST", "T2", "FLAIR"),

@@ -16,8 +16,8 @@ from scanweave.studies.scan import Scan
 
 Rows = list[dict[str, Any]]
 BINS, LONGEST_STEP, SHORTEST_STEP, STEPS, SAMPLED_SHARE = 50, 1.0, 1e-3, 200, 0.2
-"""As in SimpleITK's own examples (notebook 60 and ImageRegistrationMethod4), but for the share of the voxels: their 1 and
-10 % are too few on coarse grids, so the control has as many as the code under test."""
+"""As in SimpleITK's own examples (notebook 60 and ImageRegistrationMethod4), but for the share of the voxels: their 1
+and 10 % are too few on coarse grids, so the control has as many as the code under test."""
 FIELD_SPREAD = 0.5
 """How much brighter the 95th percentile of a planted field is than the 5th, about that of a head coil at 3 T."""
 WAVES = 2
