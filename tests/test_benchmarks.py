@@ -23,7 +23,7 @@ SCRIPTS = [
     "ultra",
     "verb_start",
 ]
-REAL = ["ct_real", "segment", "seq2seq_real"]
+REAL = ["ct_real", "prepare", "segment", "seq2seq_real"]
 """Those that need the real scans."""
 
 

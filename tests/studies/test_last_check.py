@@ -106,13 +106,22 @@ def test_what_a_verdict_depends_on_is_watched(cohort, capsys, name):
     assert UNREAD in checked(cohort, capsys)[0]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 9}', "[" * 100_000, '{"format": 1, "made_of": 3}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 9}', "[" * 100_000, '{"format": 2, "made_of": 3}'])
 def test_a_damaged_note_is_made_again(cohort, capsys, content):
     before = checked(cohort, capsys)
     (cohort.folder / FILE).write_text(content)
     assert last_check(cohort.folder) is None
     assert checked(cohort, capsys)[1] == before[1]
     assert last_check(cohort.folder) is not None
+
+
+def test_a_note_that_lost_a_study_is_made_again(cohort, capsys):
+    checked(cohort, capsys)
+    note = cohort.folder / FILE
+    note.write_text("".join(note.read_text().splitlines(keepends=True)[:-1]))
+    assert last_check(cohort.folder) is None
+    assert UNREAD not in checked(cohort, capsys)[0]
+    assert [verdict.study for verdict in last_check(cohort.folder).studies] == ["s0", "s1", "s2"]
 
 
 @pytest.mark.parametrize("spoil", [lambda p: p.write_bytes(b"{}"), lambda p: p.write_bytes(p.read_bytes()[:-9])])
@@ -125,12 +134,20 @@ def test_damaged_verdicts_are_said_and_made_again(cohort, capsys, spoil, read):
     assert sorted(read) == ["p0", "p1", "p2"]
 
 
+def test_a_file_that_changed_while_it_was_checked_is_read_again(cohort, monkeypatch, capsys):
+    """What is kept is the state before an image was read, not what it has become meanwhile."""
+    path, real = cohort.folder / "p1" / "t1.nii", image_reader.read_scan
+    monkeypatch.setattr(image_reader, "read_scan", lambda one: (real(one), os.utime(path, ns=(1, 1)))[0])
+    checked(cohort, capsys)
+    assert last_check(cohort.folder) is None
+
+
 def test_nothing_slow_is_loaded_for_it(cohort, capsys):
     checked(cohort, capsys)
     code = (
         "import sys; from scanweave.cli.main import main\n"
         f"assert main(['cohort', 'check', {str(cohort.folder)!r}]) == 0\n"
-        "print('loaded', *({'pandas', 'scipy', 'nibabel', 'torch', 'skimage', 'sklearn'} & set(sys.modules)))"
+        "print('loaded', *({'numpy', 'pyarrow', 'pandas', 'scipy', 'nibabel', 'torch', 'skimage'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].startswith("cohort check: cohort ")

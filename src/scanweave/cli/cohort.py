@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from scanweave.cli.cohort_prepare import PrepareCohort, RestoreCohort
+from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
     from scanweave.studies.checks.last_check import LastCheck
@@ -63,7 +64,9 @@ class ImportCohort:
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
     features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
     """Runs whose embeddings of images join the clinical table by patient, one a fold: nobody is described by a run that
-    learnt from him."""
+    learnt from him. Of several runs: how alike they find him to others."""
+    images: Path | None = None
+    """Cohort of the images that --features describes, of new patients; that of the runs if not given."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
@@ -94,11 +97,15 @@ class ImportCohort:
     def _features(self) -> dict[str, dict[str, float]] | None:
         """Return what the named runs make of the images of each patient; None where no run is named."""
         if not self.features:
+            if self.images is not None:
+                raise ScanweaveError("--images", "says what --features describes", "Name the runs: --features RUN …")
             return None
         from scanweave import api
         from scanweave.run_features import cross_fitted_features
+        from scanweave.studies.cohort import Cohort
 
-        return cross_fitted_features([api.open_run(run, verb="predict") for run in self.features])
+        cohort = None if self.images is None else Cohort.open(self.images)
+        return cross_fitted_features([api.open_run(run, verb="predict") for run in self.features], cohort)
 
 
 @dataclass
@@ -182,7 +189,6 @@ class SplitCohort:
             ScanweaveError: There are other splits already, and `again` is not set.
         """
         from scanweave import wording
-        from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.cohort_splits import fold_lines, split_cohort
         from scanweave.studies.splits import Part, write_splits

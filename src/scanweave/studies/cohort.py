@@ -20,7 +20,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
-from scanweave.studies.formats.image_reader import is_film
+from scanweave.studies.formats.image_names import is_film
 from scanweave.studies.formats.report_cells import study_report
 from scanweave.studies.splits import Part, Splits, read_splits
 from scanweave.studies.study import Study

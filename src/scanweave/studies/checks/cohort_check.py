@@ -28,8 +28,7 @@ from scanweave.external import resolve
 from scanweave.files import atomic_write
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault
 from scanweave.studies.checks.last_check import VERDICTS as FILE
-from scanweave.studies.checks.last_check import VERDICTS_FORMAT as FORMAT
-from scanweave.studies.checks.last_check import LastCheck, keep_last_check
+from scanweave.studies.checks.last_check import LastCheck, cohort_files, keep_last_check
 from scanweave.studies.checks.report_check import examine_report, repeated_reports, report_verdicts
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
@@ -44,6 +43,8 @@ from scanweave.studies.study import Study
 
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
 """Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
+FORMAT = "1"
+"""Format of the kept verdicts; another is checked anew."""
 RULES = 2
 """Version of the rules for boxes and reports: what was judged by earlier ones, as in 0.1.0, is judged again."""
 _CLEARED = "Remove the file; it is made again by: scanweave cohort check COHORT"
@@ -104,7 +105,7 @@ def check_cohort(
         progress: Called with the number of studies done and of all.
         say: Takes a line that says that the folder of the cohort cannot be written to, if so.
     """
-    return _check(cohort, True, workers, progress, say)
+    return _check(cohort, True, workers, progress, say)[0]
 
 
 def verdicts(
@@ -115,7 +116,7 @@ def verdicts(
     Raises:
         ScanweaveError: The verdicts of the last check are damaged.
     """
-    return _check(cohort, False, workers, progress, say)
+    return _check(cohort, False, workers, progress, say)[0]
 
 
 def check_all(
@@ -134,13 +135,14 @@ def check_all(
         progress: Called with the number of studies done and of all that must be read.
         say: Takes lines: that the last verdicts are damaged, or that the folder cannot be written to.
     """
+    made_of = cohort_files(cohort.folder)
     try:
-        found = _check(cohort, again, workers, progress, say)
+        found, files = _check(cohort, again, workers, progress, say)
     except ScanweaveError as error:
         if error.where != str(cohort.folder / FILE):
             raise
         say(f"check: the last verdicts cannot be used, so all studies are read ({FILE}: {error.reason})")
-        found = _check(cohort, True, workers, progress, say)
+        found, files = _check(cohort, True, workers, progress, say)
     tables = bool(cohort.names("table"))
     columns = report_verdicts(cohort, found)
     if tables or cohort.names("label"):
@@ -148,8 +150,10 @@ def check_all(
 
         columns += check_table(cohort)
     done = LastCheck(found, columns, tables, bool(cohort.names("label")))
+    states = {study: _file_states(told) for study, told in files.items()}
+    made_of[FILE] = file_state(cohort.folder / FILE)
     try:
-        keep_last_check(cohort.folder, done)
+        keep_last_check(cohort.folder, done, states, made_of)
     except ScanweaveError as error:
         say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
     return done
@@ -325,7 +329,10 @@ def _refusal(error: ScanweaveError) -> Finding:
     return Finding("unreadable", "refused", f"{Path(error.where).name}: {error.reason}", error.next_step)
 
 
-def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Say) -> list[Verdict]:
+def _check(
+    cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Say
+) -> tuple[list[Verdict], dict[str, str]]:
+    """Return the verdicts, and what `_files` told of each study before it was read."""
     path = cohort.folder / FILE
     kept = _opened(path) if path.exists() and not anew else None
     rows = {str(row["study"]): row for row in cohort.frame.to_dict("records")}
@@ -334,7 +341,7 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
     todo = [row for study, row in rows.items() if known.get(study) != files[study]]
     if not todo:
         findings = _column(kept, path, "findings")
-        return [Verdict(study, _parsed(findings[study], path, _findings)) for study in rows]
+        return [Verdict(study, _parsed(findings[study], path, _findings)) for study in rows], files
     population = {study: _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items()}
     progress(0, len(todo))
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -346,7 +353,7 @@ def _check(cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Sa
         _keep(path, population, judged, known | files)
     except ScanweaveError as error:
         say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
-    return [judged[study] for study in rows]
+    return [judged[study] for study in rows], files
 
 
 def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
@@ -376,6 +383,11 @@ def _files(row: Mapping[str, Any], root: Path) -> str:
     if words:
         told["text"] = hashlib.sha256("\0".join(words).encode()).hexdigest()
     return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
+
+
+def _file_states(told: str) -> list[list[Any]]:
+    """Return path, size and change time of each image, of what `_files` told."""
+    return [one for one in json.loads(told).values() if isinstance(one, list)]
 
 
 def _keep(

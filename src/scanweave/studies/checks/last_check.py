@@ -1,31 +1,30 @@
 """The verdicts of the last check of a whole cohort, as long as nothing changed: no image is opened for them.
 
-`check.json` says of which files `check.parquet` and the verdicts on columns were made. Nothing here loads a slow
-library, so that to check again what did not change costs next to nothing.
+`check.jsonl` says of which files the verdicts were made: a line on all, then one a study. Nothing here loads a slow
+library, numpy and pyarrow among them, so that to check again what did not change costs next to nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.files import atomic_write, read_json
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.formats.file_states import file_state
 
-FILE, FORMAT = "check.json", 1
-VERDICTS, VERDICTS_FORMAT = "check.parquet", "1"
-"""Where the verdicts on studies are kept, and the format of that file; another format is checked anew."""
-MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json")
+FILE, FORMAT = "check.jsonl", 2
+VERDICTS = "check.parquet"
+"""Where the verdicts on studies are kept with what they were drawn from, for a check that compares."""
+MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json", VERDICTS)
 """Files of a cohort's folder that a verdict depends on, beside the images."""
 _ADVICE = "Remove it; it is made again by: scanweave cohort check COHORT"
+FileState = list[Any]
+"""Path of a file, relative to the root of the cohort, and its `file_state`."""
 
 
 @dataclass(frozen=True)
@@ -45,54 +44,62 @@ class LastCheck:
     has_label: bool
 
 
-def keep_last_check(folder: Path, check: LastCheck) -> None:
-    """Write what the check of all of the cohort in `folder` said of columns, and of which files it was made.
+def keep_last_check(
+    folder: Path, check: LastCheck, files: Mapping[str, Iterable[FileState]], made_of: Mapping[str, list[int]]
+) -> None:
+    """Write what the check of all of the cohort in `folder` said, and of which files it was made.
+
+    Args:
+        folder: Folder of the cohort.
+        check: The verdicts.
+        files: The files of each study, as they were before they were read.
+        made_of: The files of the cohort itself, likewise: `cohort_files(folder)`.
 
     Raises:
         ScanweaveError: The folder cannot be written to.
     """
-    about = {"has_table": check.has_table, "has_label": check.has_label}
-    columns = [one.to_json() for one in check.columns]
-    write_json(folder / FILE, {"format": FORMAT, "made_of": _made_of(folder), **about, "columns": columns})
+    about = {
+        "format": FORMAT,
+        "made_of": made_of,
+        "studies": len(check.studies),
+        "has_table": check.has_table,
+        "has_label": check.has_label,
+        "columns": [one.to_json() for one in check.columns],
+    }
+    rows = ({**one.to_json(), "files": [*files[one.study]]} for one in check.studies)
+    with atomic_write(folder / FILE) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in (about, *rows))
 
 
 def last_check(folder: Path) -> LastCheck | None:
     """Return what the last check of all of the cohort said; None if there was none, or anything changed since."""
-    if not (folder / FILE).is_file() or not (folder / VERDICTS).is_file():
-        return None
     try:
-        kept = read_json(folder / FILE, _ADVICE)
-        if kept["format"] != FORMAT or kept["made_of"] != _made_of(folder):
-            return None
-        studies = _studies(folder)
-        columns = [Verdict(one["study"], _findings(one["findings"])) for one in kept["columns"]]
-        return None if studies is None else LastCheck(studies, columns, kept["has_table"], kept["has_label"])
-    except (ScanweaveError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, RecursionError):
-        return None  # damaged: whatever is wrong is told, or mended, by a check that reads
+        with (folder / FILE).open(encoding="utf-8") as file:
+            about = json.loads(next(file, ""))
+            if about["format"] != FORMAT or about["made_of"] != cohort_files(folder):
+                return None
+            root = folder / str(read_json(folder / "cohort.json", _ADVICE)["root"])
+            studies = [*_unchanged(file, root)]
+        columns = [_verdict(one) for one in about["columns"]]
+        whole = len(studies) == about["studies"]
+        return LastCheck(studies, columns, about["has_table"], about["has_label"]) if whole else None
+    except (ScanweaveError, OSError, LookupError, TypeError, ValueError, RecursionError):
+        return None  # absent or damaged: whatever is wrong is told, or mended, by a check that reads
 
 
-def _made_of(folder: Path) -> dict[str, list[int]]:
+def cohort_files(folder: Path) -> dict[str, list[int]]:
+    """Return the state of each file of a cohort's folder that verdicts depend on."""
     return {name: file_state(folder / name) for name in MADE_OF}
 
 
-def _studies(folder: Path) -> list[Verdict] | None:
-    """Return the kept verdicts in the order of the manifest; None where one is absent or an image changed."""
-    root = folder / str(read_json(folder / "cohort.json", _ADVICE)["root"])
-    kept = pq.ParquetFile(folder / VERDICTS)
-    if (kept.schema_arrow.metadata or {}).get(b"format") != VERDICTS_FORMAT.encode():
-        return None
-    table = kept.read(columns=["study", "files", "findings"]).to_pydict()
-    rows = {name: (files, found) for name, files, found in zip(*table.values(), strict=True)}
-    order = pq.ParquetFile(folder / "manifest.parquet").read(columns=["study"])["study"].to_pylist()
-    if any(name not in rows or not _unchanged(json.loads(rows[name][0]), root) for name in order):
-        return None
-    return [Verdict(name, _findings(json.loads(rows[name][1]))) for name in order]
+def _unchanged(lines: Iterable[str], root: Path) -> Iterator[Verdict]:
+    """Yield the verdicts up to the first study of which a file changed; the manifest's state tells of the rest."""
+    for line in lines:
+        kept = json.loads(line)
+        if any(file_state(root / path) != state for path, *state in kept["files"]):
+            return
+        yield _verdict(kept)
 
 
-def _unchanged(files: Mapping[str, Any], root: Path) -> bool:
-    """Tell whether all files that a study was judged by are as they were; the manifest's state tells of the rest."""
-    return all([kept[0], *file_state(root / kept[0])] == kept for kept in files.values() if isinstance(kept, list))
-
-
-def _findings(values: Any) -> tuple[Finding, ...]:
-    return tuple(Finding(**value) for value in values)
+def _verdict(kept: Mapping[str, Any]) -> Verdict:
+    return Verdict(kept["study"], tuple(Finding(**value) for value in kept["findings"]))

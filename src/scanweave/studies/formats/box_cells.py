@@ -17,7 +17,7 @@ from scanweave.studies.findings import Finding
 from scanweave.studies.formats.box_annotations import BoxAnnotations
 from scanweave.studies.formats.box_files import box_format, read_box_file
 from scanweave.studies.formats.file_states import file_state
-from scanweave.studies.formats.image_reader import split_part
+from scanweave.studies.formats.image_names import split_part
 from scanweave.studies.formats.yolo_boxes import find_names, read_yolo_file
 
 OPEN_FILES = 4

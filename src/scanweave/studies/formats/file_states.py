@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanweave.studies.formats.image_reader import split_part
+from scanweave.studies.formats.image_names import split_part
 
 CLASS_NAMES = "classes.txt"
 """Names of YOLO's classes, in the folder of its boxes or one of the two above it."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
+from scanweave.studies.formats.image_names import (
+    ARRAY_SUFFIXES,
+    DICOM_SUFFIXES,
+    ITK_SUFFIXES,
+    NIFTI_SUFFIXES,
+    PICTURE_SUFFIXES,
+    SUFFIXES,
+    split_part,
+    suffix,
+)
 from scanweave.studies.scan import Scan
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-DICOM_SUFFIXES = (".dcm", ".dicom")
-ARRAY_SUFFIXES = (".npz",)
-VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
-FILM_SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
-SUFFIXES = VOLUME_SUFFIXES + FILM_SUFFIXES + ARRAY_SUFFIXES
 _READERS: dict[str, str] = {
     **dict.fromkeys(NIFTI_SUFFIXES, "scanweave.studies.formats.nifti:read_nifti"),
     **dict.fromkeys(ITK_SUFFIXES, "scanweave.studies.formats.itk_images:read_itk"),
@@ -25,35 +26,6 @@ _READERS: dict[str, str] = {
     **dict.fromkeys(DICOM_SUFFIXES, "scanweave.studies.formats.film_dicom:read_dicom_film"),
 }
 """What reads a file, by its suffix."""
-_LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
-"""A file of boxes of many images, and one of these."""
-_LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
-
-
-def suffix(path: str | Path) -> str | None:
-    """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
-    name = str(path).lower()
-    return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
-
-
-def is_film(path: str | Path) -> bool:
-    """Tell whether a file is a film, a photograph or one of an archive of them, by its name."""
-    return suffix(split_part(path)[0]) in FILM_SUFFIXES + ARRAY_SUFFIXES
-
-
-def split_part(path: str | Path) -> tuple[Path, str | None]:
-    """Return a path and the part of the file that it names; None where it names none.
-
-    `"case.nii.gz#2"` → `("case.nii.gz", "2")`, channel 2; `"set.npz#train_images/7"` → item 7 of an array;
-    `"coco.json#a.png"` → the boxes of an image.
-    """
-    listed = _LISTED.fullmatch(str(path))
-    if listed:
-        return Path(listed[1]), listed[2]
-    match = re.fullmatch(r"(.+)#(\d{1,4}|\w+/\d{1,9})", str(path))
-    if match and (kind := suffix(match[1])) and (kind in ARRAY_SUFFIXES) == ("/" in match[2]):
-        return Path(match[1]), match[2]
-    return Path(path), None
 
 
 def read_scan(path: str | Path) -> Scan:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, suffix
+from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, suffix
 from scanweave.studies.layouts.folder_pairs import ONLY, PARTS
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.formats.image_reader import ARRAY_SUFFIXES, FILM_SUFFIXES, VOLUME_SUFFIXES, suffix
+from scanweave.studies.formats.image_names import ARRAY_SUFFIXES, FILM_SUFFIXES, VOLUME_SUFFIXES, suffix
 from scanweave.studies.layouts.array_archive import list_arrays
 from scanweave.studies.layouts.bids import DATATYPES, list_bids
 from scanweave.studies.layouts.box_folders import annotations_in, list_boxes

@@ -15,7 +15,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
-from scanweave.studies.formats.image_reader import VOLUME_SUFFIXES, is_film, suffix
+from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.wording import count, studies
 

@@ -11,7 +11,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
-from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, split_part, suffix
+from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, split_part, suffix
 from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing, stem
 from scanweave.studies.layouts.names import Named, Names, slug

@@ -94,7 +94,9 @@ def import_table(
     """
     src = Path(src)
     frame, notes = read_frame(src, sheet)
-    said = said_like(Path(like), say, frame.columns) if like else {}
+    joined = {name for own in (features or {}).values() for name in own}
+    known = said_like(Path(like), say, [*frame.columns, *joined]) if like else {}
+    said = {heading: told for heading, told in known.items() if heading not in joined - {*frame.columns}}
     for heading, told in (columns or {}).items():
         said[heading] = said.get(heading, Said()).model_copy(update=told.model_dump(exclude_defaults=True))
     unknown = next((heading for heading in said if heading not in frame.columns), None)
@@ -134,7 +136,7 @@ def _joined(
     there = patients & set(features)
     names = sorted({name for patient in there for name in features[patient]})
     if not names:
-        step = "Name the patient's column: --columns 'HEADING=patient'"
+        step = "Name the patient's column, --columns 'HEADING=patient', or the cohort of their images, --images COHORT"
         raise ScanweaveError(src, "none of its patients is described by the runs", step)
     taken = next((column.name for column in described if column.name in names), None)
     if taken is not None:
@@ -143,8 +145,8 @@ def _joined(
         own = features.get(str(row["patient"]), {})
         row.update({f"table:{name}": own.get(name) for name in names})
     say(f"features: {len(names)} of each of {len(there)} of {count(len(patients), 'patient')}")
-    missing = sum(str(row["patient"]) not in there for row in rows)
-    return [Column(source=name, name=name, role="feature", kind="number", missing=missing) for name in names]
+    missing = {name: sum(row[f"table:{name}"] is None for row in rows) for name in names}
+    return [Column(source=name, name=name, role="feature", kind="number", missing=missing[name]) for name in names]
 
 
 def _stem(path: Path) -> str:

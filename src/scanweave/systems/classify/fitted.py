@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import PLAN
-from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.fitted_run import EMBEDDING, FittedRun
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
 from scanweave.studies.study import Study
@@ -19,7 +19,7 @@ from scanweave.systems.classify.config import ClassifyConfig
 from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.network import make_network
 from scanweave.systems.classify.operating_points import load_points
-from scanweave.systems.classify.planning import EMBEDDING, FILE, ClassifyPlan
+from scanweave.systems.classify.planning import FILE, ClassifyPlan
 
 DIGITS = 6
 """Of a probability in a table."""

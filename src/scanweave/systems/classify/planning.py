@@ -10,12 +10,11 @@ import numpy as np
 from scanweave.engine.saved_plan import SavedPlan
 from scanweave.errors import ScanweaveError
 from scanweave.studies.preparing.preparation import Frame
+from scanweave.framework.fitted_run import EMBEDDING
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.question import Kind, Question
 
 FILE = "question.json"
-EMBEDDING = "embedding"
-"""Target by which the pooled feature is asked for."""
 SMALL_EDGE_VOXELS = 64
 """Longest edge of an input that a resnet without early strides takes."""
 LEAST_EDGE_VOXELS = {True: 16, False: 32}
