@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap, bootstrap_measure
+from scanweave.measures.calibration import LEAST_PROBABILITY, recalibration
 from scanweave.measures.classification import (
     auprc,
     auroc,
@@ -33,9 +34,8 @@ CLASS_MEASURES: dict[str, Measure] = {
     "Brier score": lambda classes, shares: brier(classes, shares),
 }
 """Measures of classes `(N,)` and probabilities `(N, C)`; the most probable class is called."""
-LEAST_PROBABILITY = np.finfo(np.float64).eps
-"""Of what is true, in a log loss, as in scikit-learn."""
-TOLD = ("AUROC", "sensitivity", "specificity")
+SLOPE, INTERCEPT = "calibration slope", "calibration intercept"
+TOLD = ("AUROC", "sensitivity", "specificity", SLOPE, INTERCEPT)
 """Measures of one class against the others."""
 COVERAGE = "coverage"
 _NO_CLASS = ("classes", "strata", "positive")
@@ -124,7 +124,7 @@ def measure_scores(
 ) -> dict[str, Interval]:
     """Return the measures of a binary outcome with their intervals over patients; none where all rows are of one side.
 
-    AUROC with DeLong's interval; the others by bootstrap, that of the AUPRC within the two sides if patients have one
+    AUROC with DeLong's interval, calibration slope and intercept with Wald's; the others by bootstrap, that of the AUPRC within the two sides if patients have one
     row each.
 
     Args:
@@ -153,9 +153,26 @@ def measure_scores(
         if error.where not in _NO_CLASS:
             raise
     found |= _measure_losses(positive.astype(int), np.stack([1 - shares, shares], axis=1), patients, seed, repeats)
+    found |= measure_calibration(positive, shares, patients)
     if called is not None:
         found |= measure_calls(positive, called, 2, patients, BINARY_CALLS, seed=seed, repeats=repeats)
     return found
+
+
+def measure_calibration(
+    positive: NDArray[np.bool_], shares: NDArray[np.float64], patients: Sequence[Hashable]
+) -> dict[str, Interval]:
+    """Return calibration slope and intercept of a binary outcome, each only where it can be told.
+
+    Args:
+        positive: `(N,)`.
+        shares: Its probability `(N,)`.
+        patients: The patient of each row.
+    """
+    if positive.all() or not positive.any():
+        return {}
+    found = recalibration(positive, shares, None if len(set(patients)) == len(patients) else patients)
+    return {name: one for name, one in ((SLOPE, found.slope), (INTERCEPT, found.intercept)) if not np.isnan(one.value)}
 
 
 def _measure_losses(
@@ -217,7 +234,7 @@ def class_table(
     """Return for each class how well it is told from the others, with 95 % intervals: one row a class.
 
     AUROC with DeLong's interval; sensitivity and specificity of the most probable class with Wilson's, or by bootstrap
-    over patients where these have several rows.
+    over patients where these have several rows; calibration slope and intercept of its probability with Wald's.
 
     Args:
         classes: `(N,)` numbers of `names`.
@@ -248,6 +265,7 @@ def class_table(
                     if alone
                     else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=repeats)
                 )
+            found |= measure_calibration(mine, shares[:, number], patients)
             for measure, one in found.items():
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
         rows.append(row)

@@ -51,7 +51,7 @@ class Picture:
     def smaller(self, scale: float) -> Picture:
         """Return it with fewer pixels at the same size on the page."""
         image = Image.open(io.BytesIO(self.data)).convert("RGB")
-        image = image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.LANCZOS)
+        image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)), Image.Resampling.LANCZOS)
         kind, data = _smallest(image)
         return Picture(kind, data, self.width, self.height)
 

@@ -110,8 +110,8 @@ class ParallelGeometry(CtGeometry):
     @classmethod
     def covering(cls, shape: tuple[int, int], pixel: float, angles: Iterable[float]) -> Self:
         """Return the scan whose rays lie a pixel apart and cross the whole image."""
-        width = pixel * math.hypot(*shape)
-        return cls(shape=shape, pixel=pixel, angles=tuple(angles), detectors=math.ceil(width / pixel) + 1, pitch=pixel)
+        detectors = math.ceil(math.hypot(*shape)) + 1
+        return cls(shape=shape, pixel=pixel, angles=tuple(angles), detectors=detectors, pitch=pixel)
 
     def rays(self) -> Array:
         """Return where each ray enters and leaves the circle around the image's centre; see `CtGeometry.rays`."""

@@ -228,7 +228,8 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
         Table(
             rows,
             "Each class against the others: AUROC of its probability; sensitivity and specificity if the most probable "
-            "class is called; coverage: share of its patients whose conformal set holds it.",
+            "class is called; calibration: a slope of 1 and an intercept of 0 are right, a slope below 1 is too sure; "
+            "coverage: share of its patients whose conformal set holds it.",
             dict.fromkeys(TOLD, "{:.2f}"),
         ),
         Table(mixed, "Studies by what they are and what they are called."),
