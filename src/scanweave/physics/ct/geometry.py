@@ -43,7 +43,8 @@ class CtGeometry(ABC):
         angles: Angle of each view [°], any order.
         detectors: Detector elements of a view.
         pitch: Distance of neighbouring elements [mm]: on the detector, along the arc where it is curved.
-        offset: Shift of the detector's centre along u [mm]: `pitch / 4` is a quarter-detector offset.
+        offset: Shift of the detector's centre along u [mm]: `pitch / 4` is a quarter-detector offset. Where the axis
+            falls on element a, counted from 0, it is `((detectors − 1) / 2 − a) · pitch`, as of other parallel tools.
 
     Raises:
         ScanweaveError: A field is not usable.
