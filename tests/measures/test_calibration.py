@@ -103,7 +103,7 @@ def test_faults(call, words):
 
 @pytest.fixture(scope="module")
 def overfitted():
-    """Outcomes, probabilities of which logits are twice what is true and half a unit too low, and patients of 2 rows."""
+    """Outcomes, probabilities of twice the true logits and half a unit too low, and patients of two rows."""
     rng = np.random.default_rng(5)
     true = rng.normal(-0.5, 1, 600)
     return rng.random(600) < expit(true), expit(2 * (true - 0.5)), np.arange(600) // 2

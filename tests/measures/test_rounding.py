@@ -1,4 +1,4 @@
-"""What is equal on paper stays equal: thresholds that are reached, ranks that are shared, intervals that end in range."""
+"""What is equal on paper stays equal: thresholds are reached, ranks shared, intervals end in range."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_three_voxels_of_a_tenth_lie_within_three_tenths():
 def test_what_adds_up_to_the_same_shares_a_rank():
     scores = np.array([[0.1 + 0.2, 0.3, 0.2], [0.3, 0.1 + 0.2, 0.2], [-0.3, -(0.1 + 0.2), -0.4]])
     assert rank_probabilities(scores).tolist() == [[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]
-    assert rank_probabilities(scores + [0, 1e-6, 0])[1].tolist() == [1, 0, 0]
+    assert rank_probabilities(scores + np.array([0, 1e-6, 0]))[1].tolist() == [1, 0, 0]
 
 
 def test_a_target_rate_is_reached_by_its_number_of_patients():

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap_means
-from scanweave.measures.input_checks import BoolArray, FloatArray, checked_numbers, checked_shares, checked_truths, reached
+from scanweave.measures.input_checks import (
+    BoolArray,
+    FloatArray,
+    checked_numbers,
+    checked_shares,
+    checked_truths,
+    reached,
+)
 
 PERCENTS = tuple(percent / 100 for percent in range(1, 100))
 

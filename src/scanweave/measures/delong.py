@@ -120,7 +120,8 @@ def compare_aurocs(
         confidence: Coverage of the interval.
 
     Returns:
-        The interval is cut to −1 to 1. It and p are NaN where the difference has no spread (p is 1 if there is no difference either).
+        The interval is cut to −1 to 1. It and p are NaN where the difference has no spread (p is 1 if there is no
+        difference either).
 
     Raises:
         ScanweaveError: As `aurocs_with_covariance`.

@@ -72,8 +72,8 @@ def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None =
 def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
     """Structural similarity (Wang et al. 2004) in 3D, its map averaged over `region`.
 
-    As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others). Variances are
-    mean squares less squared means, so all is float64 whatever the volumes are: in float32 an offset eats them.
+    As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others). Variances
+    are mean squares less squared means, so all is float64 whatever the volumes are: in float32 an offset eats them.
     """
     prediction, reference = _checked(prediction, reference, data_range)
     return _ssim(_ssim_map(prediction, reference, data_range), _region(region, reference))

@@ -124,8 +124,8 @@ def measure_scores(
 ) -> dict[str, Interval]:
     """Return the measures of a binary outcome with their intervals over patients; none where all rows are of one side.
 
-    AUROC with DeLong's interval, calibration slope and intercept with Wald's; the others by bootstrap, that of the AUPRC within the two sides if patients have one
-    row each.
+    AUROC with DeLong's interval, calibration slope and intercept with Wald's; the others by bootstrap, that of the
+    AUPRC within the two sides if patients have one row each.
 
     Args:
         positive: `(N,)`.

@@ -140,9 +140,7 @@ def test_angles_in_radians_are_not_taken_for_a_narrow_sweep():
 
 def with_axis_at(geometry, element, detectors):
     """The scan on a detector of so many elements, on which the axis falls on one of them."""
-    return dataclasses.replace(
-        geometry, detectors=detectors, offset=((detectors - 1) / 2 - element) * geometry.pitch
-    )
+    return dataclasses.replace(geometry, detectors=detectors, offset=((detectors - 1) / 2 - element) * geometry.pitch)
 
 
 def from_lines(geometry, disc):
@@ -187,7 +185,7 @@ def test_overlap_weights_of_a_line_sum_to_one(kind, element):
     seen_twice = ~np.isnan(mirrored)
     np.testing.assert_allclose((weights + mirrored)[seen_twice], 1, atol=1e-9)
     np.testing.assert_allclose(weights[~seen_twice], 1 if element != 29.5 else 0.5)
-    assert ((0 <= weights) & (weights <= 1)).all()
+    assert ((weights >= 0) & (weights <= 1)).all()
 
 
 @pytest.mark.parametrize("kind", [FanFlatGeometry, FanArcGeometry])
@@ -196,7 +194,7 @@ def test_half_a_detector_must_turn_all_the_way(kind):
     half = dataclasses.replace(whole, detectors=whole.detectors // 2 + 4, offset=whole.pitch * whole.detectors / 4)
     FilteredBackprojection(half)
     short = dataclasses.replace(half, angles=even_angles(60, whole.short_sweep))
-    with pytest.raises(ScanweaveError, match="to one side of the isocentre.*Turn all the way"):
+    with pytest.raises(ScanweaveError, match=r"to one side of the isocentre.*Turn all the way"):
         FilteredBackprojection(short)
 
 
@@ -210,7 +208,7 @@ def test_quarter_detector_offset_lacks_no_element(pitch):
 
 def test_detector_beside_the_axis_is_told():
     scan = ParallelGeometry.covering((32, 32), 1.0, even_angles(60, 360))
-    with pytest.raises(ScanweaveError, match="begins 5.5 mm off the isocentre"):
+    with pytest.raises(ScanweaveError, match=r"begins 5\.5 mm off the isocentre"):
         FilteredBackprojection(with_axis_at(scan, -5.5, 20))
     with pytest.raises(ScanweaveError, match="to one side of the isocentre"):
         FilteredBackprojection(dataclasses.replace(with_axis_at(scan, 2, 30), angles=even_angles(60)))
