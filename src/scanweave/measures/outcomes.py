@@ -34,6 +34,7 @@ CLASS_MEASURES: dict[str, Measure] = {
     "Brier score": lambda classes, shares: brier(classes, shares),
 }
 """Measures of classes `(N,)` and probabilities `(N, C)`; the most probable class is called."""
+LOG_LOSS = "log loss"
 SLOPE, INTERCEPT = "calibration slope", "calibration intercept"
 TOLD = ("AUROC", "sensitivity", "specificity", SLOPE, INTERCEPT)
 """Measures of one class against the others."""
@@ -178,12 +179,22 @@ def measure_calibration(
 def _measure_losses(
     classes: NDArray[np.int64], shares: NDArray[np.float64], patients: Sequence[Hashable], seed: int, repeats: int
 ) -> dict[str, Interval]:
-    """Log loss and Brier score, which are means over rows; the latter of two classes as `classification.brier`."""
+    """Log loss and Brier score, which are means over rows."""
+    losses = row_losses(classes, shares)
+    return {name: bootstrap(loss, patients, seed=seed, repeats=repeats) for name, loss in losses.items()}
+
+
+def row_losses(classes: NDArray[np.int64], shares: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return what each row adds to the log loss and to the Brier score `(N,)`; that of two classes as in `brier`.
+
+    Args:
+        classes: `(N,)` numbers 0 … C − 1.
+        shares: Probabilities `(N, C)`.
+    """
     truth = np.eye(shares.shape[1])[classes]
     of_true = np.maximum((shares * truth).sum(axis=1), LEAST_PROBABILITY)
     squares = ((shares - truth) ** 2).sum(axis=1) / (2 if shares.shape[1] == 2 else 1)
-    losses = {"log loss": -np.log(of_true), "Brier score": squares}
-    return {name: bootstrap(loss, patients, seed=seed, repeats=repeats) for name, loss in losses.items()}
+    return {LOG_LOSS: -np.log(of_true), "Brier score": squares}
 
 
 def measure_mean_auroc(

@@ -11,7 +11,7 @@ import torch
 from scipy.special import softmax
 
 from scanweave.systems.adamedgraph import explanation
-from scanweave.systems.adamedgraph.attribution import joined, pull, value_effects, voices
+from scanweave.systems.adamedgraph.attribution import Effects, joined, pull, value_effects, voices
 from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier
 from scanweave.systems.adamedgraph.page_choice import choose_pages
 from scanweave.systems.adamedgraph.similar import Neighbour, Similar, most_similar
@@ -150,6 +150,22 @@ def test_ties_below_what_is_drawn_are_counted_from_there():
     listed = tuple(Neighbour(i, weight, 1.0, (), 0) for i, weight in enumerate([0.3, 0.1, 0.1, 0.05]))
     found = Similar(listed, 7, 11, np.array([1.0, 0.0]), 0.45)
     assert [explanation.ties_of(found, shown) for shown in (1, 2, 3, 4, 0, 9)] == [0, 1, 0, 7, 0, 0]
+
+
+@pytest.mark.parametrize("dead", [0.15, 0.6])
+def test_neighbours_who_had_another_outcome_are_told(dead):
+    listed = (Neighbour(0, 0.2, 1.0, ("treated",), 0),)
+    found = Similar(listed, 7, 8, np.array([1 - dead, dead]), 0.4)
+    lines = explanation.weight_words(["alive", "dead"], found, "dead", Effects(0.41, np.array([0.41]), 0.82))
+    shares = "alive 85%, dead 15%" if dead < 0.5 else "dead 60%, alive 40%"
+    assert lines[0] == f"Weight: own values 40%, 8 neighbours 60%; by their weight: {shares}."
+    disagree = [line for line in lines if line.startswith("Most of that weight had alive")]
+    assert [line.endswith("take dead from 0.41 to 0.82.") for line in disagree] == [True] * (dead < 0.5)
+    assert lines[-1] == "7 more patients have the weight of the last one below."
+    alone = Similar((), 0, 0, np.zeros(2), 1.0)
+    assert (
+        "own values alone" in explanation.weight_words(["alive", "dead"], alone, "dead", Effects(0.4, np.ones(1), 1))[0]
+    )
 
 
 def test_typical_and_extreme_patients_get_pages():

@@ -169,15 +169,14 @@ def page_of(
         Steps(effects.start, steps, effects.end),
         graphs,
         [(line["similar"], line["outcome"], line["weight"], line["by"]) for line in listed(fitted, found)[:SHOWN]],
-        notes=[" · ".join(filter(None, notes)), *weight_words(fitted, found, answered)],
+        notes=[" · ".join(filter(None, notes)), *weight_words(fitted.record.classes, found, answered, effects)],
     )
 
 
-def weight_words(fitted: FittedAdaMedGraph, found: similar.Similar, answered: str) -> list[str]:
-    """Say how the answer's weight is parted, what became of those who bear it, and who ties."""
+def weight_words(classes: Sequence[str], found: similar.Similar, answered: str, effects: Effects) -> list[str]:
+    """Say how the answer's weight is parted, what became of those who bear it, whether the answer is theirs, who ties."""
     if not found.neighbours:
         return ["Its variables that make graphs are missing, or like nobody's: it is answered by its own values alone."]
-    classes = fitted.record.classes
     parts = sorted(zip(classes, found.by_class.tolist(), strict=True), key=lambda part: -part[1])
     became = ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.005)
     lines = [
@@ -186,8 +185,8 @@ def weight_words(fitted: FittedAdaMedGraph, found: similar.Similar, answered: st
     ]
     if parts[0][0] != answered:
         lines.append(
-            f"Most of that weight had {parts[0][0]}: learners read the neighbours' values, not their outcomes, and the "
-            f"values above speak for {answered}."
+            f"Most of that weight had {parts[0][0]}: learners read values, not outcomes; this patient's own take {answered} "
+            f"from {effects.start:.2f} to {effects.end:.2f}."
         )
     shown = min(SHOWN, len(found.listed))
     tied = ties_of(found, shown)

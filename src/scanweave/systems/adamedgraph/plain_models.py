@@ -11,14 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
-from scanweave.errors import ScanweaveError
-from scanweave.measures.bootstrap import Interval, bootstrap_measure
-from scanweave.measures.outcomes import CLASS_MEASURES, measure_classes
+from scanweave.measures.bootstrap import paired_difference
+from scanweave.measures.outcomes import LOG_LOSS, measure_told, row_losses
 from scanweave.systems.adamedgraph.ensemble import Ensemble
 from scanweave.systems.adamedgraph.intervals import Floats, Indices
 
 OURS, LOGISTIC, TREES = "AdaMedGraph", "logistic regression", "boosted trees"
-JUDGED_BY = "log loss"
+SHOWN = ("AUROC", LOG_LOSS, "Brier score", "balanced accuracy")
+JUDGED_BY = LOG_LOSS
 """The measure by which one model is called better than another; lower is better."""
 STRENGTHS = tuple(np.logspace(-3, 2, 8).tolist())
 """Inverse penalties C among which folds choose."""
@@ -104,16 +104,19 @@ def compare_models(
         seed: Of the resampling.
 
     Returns:
-        Rows `model, measure, value, low, high, patients, ahead, ahead_low, ahead_high`: `ahead` is what the first model
-        is better by, above 0 also where lower is better, on the same resamples of patients.
+        Rows `model, measure, value, low, high, patients, ahead, ahead_low, ahead_high`: `ahead` is how much lower the
+        log loss of the first model is, patient by patient on the same resamples; NaN of other measures.
     """
-    first = next(iter(answers))
+    ours = row_losses(classes, next(iter(answers.values())))[JUDGED_BY]
     rows = []
-    for model, shares in answers.items():
-        for name, one in measure_classes(classes, shares, patients, repeats=repeats, seed=seed).items():
+    for number, (model, shares) in enumerate(answers.items()):
+        theirs = row_losses(classes, shares)[JUDGED_BY]
+        ahead = paired_difference(theirs, ours, patients, seed=seed, repeats=repeats)
+        found = measure_told(classes, shares, patients, seed=seed, repeats=repeats)
+        for name in (one for one in SHOWN if one in found):
+            one, told = found[name], number and name == JUDGED_BY
+            ends = (ahead.value, ahead.low, ahead.high) if told else (np.nan,) * 3
             row = {"model": model, "measure": name, "value": one.value, "low": one.low, "high": one.high}
-            ahead = None if model == first else _ahead(name, classes, answers[first], shares, patients, repeats, seed)
-            ends = (np.nan,) * 3 if ahead is None else (ahead.value, ahead.low, ahead.high)
             more = dict(zip(("ahead", "ahead_low", "ahead_high"), ends, strict=True))
             rows.append({**row, "patients": one.n, **more})
     return pd.DataFrame(rows)
@@ -136,28 +139,6 @@ def verdict(table: pd.DataFrame) -> tuple[str, bool]:
     if all(row["ahead_low"] > 0 for row in rows):
         return f"AdaMedGraph does better than either plain model, also than {best['model']} ({by}; {ends})", False
     return f"It is not shown that AdaMedGraph does better than {best['model']} ({by}; {ends})", True
-
-
-def _ahead(
-    name: str, classes: Indices, ours: Floats, theirs: Floats, patients: Sequence[Hashable], repeats: int, seed: int
-) -> Interval | None:
-    measure = CLASS_MEASURES[name]
-    sign = -1.0 if name in ("log loss", "Brier score") else 1.0
-    alone = len(set(patients)) == len(patients)
-    try:
-        return bootstrap_measure(
-            lambda truth, first, second: sign * (measure(truth, first) - measure(truth, second)),
-            [classes, ours, theirs],
-            patients,
-            strata=classes.tolist() if alone and name == "AUROC" else None,
-            method="percentile",
-            seed=seed,
-            repeats=repeats,
-        )
-    except ScanweaveError as error:
-        if error.where not in ("classes", "strata"):
-            raise
-        return None  # a resample without a class has no AUROC
 
 
 def _folds(target: Indices, patients: Sequence[Hashable], seed: int) -> list[tuple[Indices, Indices]]:
