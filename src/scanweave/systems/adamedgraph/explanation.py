@@ -174,7 +174,7 @@ def page_of(
 
 
 def weight_words(classes: Sequence[str], found: similar.Similar, answered: str, effects: Effects) -> list[str]:
-    """Say how the answer's weight is parted, what became of those who bear it, whether the answer is theirs, who ties."""
+    """Say how an answer's weight is parted, what became of those who bear it, whether it is theirs, and who ties."""
     if not found.neighbours:
         return ["Its variables that make graphs are missing, or like nobody's: it is answered by its own values alone."]
     parts = sorted(zip(classes, found.by_class.tolist(), strict=True), key=lambda part: -part[1])
@@ -185,8 +185,8 @@ def weight_words(classes: Sequence[str], found: similar.Similar, answered: str, 
     ]
     if parts[0][0] != answered:
         lines.append(
-            f"Most of that weight had {parts[0][0]}: learners read values, not outcomes; this patient's own take {answered} "
-            f"from {effects.start:.2f} to {effects.end:.2f}."
+            f"Most of that weight had {parts[0][0]}: learners read values, not outcomes; this patient's own take "
+            f"{answered} from {effects.start:.2f} to {effects.end:.2f}."
         )
     shown = min(SHOWN, len(found.listed))
     tied = ties_of(found, shown)
