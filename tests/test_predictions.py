@@ -4,11 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from scanweave import api
+from scanweave.cli.main import main
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework import system as systems
@@ -248,3 +250,28 @@ def test_boxes_are_written_as_files_and_as_rows_of_a_table(tmp_path: Path, syste
     assert table.loc[1, ["start_x", "start_y", "stop_x", "stop_y"]].tolist() == [20, 5, 40, 30]
     back = Cohort.open(tmp_path / "out")
     assert [len(study.boxes) for study in back if study.boxes is not None] == [2, 0, 1]
+
+
+def test_what_is_known_against_a_target_is_told_and_kept_in_its_images(tmp_path, cohort, capsys, monkeypatch):
+    system, lines = System(tmp_path / "run"), []
+    words = "in 3 of 4 evaluated studies it was less like the real scan than the plain mean of the other sequences"
+    system.cautions = lambda: {"flair": words, "t1": "never made here"}
+    done = api.predict(system, cohort, tmp_path / "out", say=lines.append)
+    assert done.cautions == {"flair": words}
+    assert lines == [f"caution: flair: {words}"]
+    for name, doubted in (("flair", True), ("t2", False)):
+        header = nib.load(tmp_path / "out" / "P01" / f"P01_{name}_synthetic.nii.gz").header
+        told = json.loads(header.extensions[0].get_content().rstrip(b"\0"))
+        assert told.get("caution") == (words if doubted else None)
+        assert (b"caution" in bytes(header["descrip"])) == doubted
+    again = api.predict(
+        system, cohort, tmp_path / "out", say=lines.append
+    )  # nothing is left to do, and it is told anew
+    assert again.cautions == {"flair": words}
+    monkeypatch.setattr(api, "open_run", lambda *_: system)
+    monkeypatch.setattr(api, "_known", lambda _: (system.run, system.plan))
+    command = ["predict", str(tmp_path / "run"), "--cohort", str(cohort.folder), "--out", str(tmp_path / "more")]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert "caution about flair, see above" in printed.out
+    assert f"caution: flair: {words}" in printed.err

@@ -115,12 +115,14 @@ class Predictions:
         made: How many of each kind are in the folder: `{"scan": 6}`.
         complete: Studies in which nothing was absent.
         failed: The one-line reason for each study that could not be predicted.
+        cautions: What is known against an image that was made, by its name.
     """
 
     folder: Path
     made: dict[str, int] = field(default_factory=dict)
     complete: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    cautions: dict[str, str] = field(default_factory=dict)
 
 
 def predict(
@@ -166,7 +168,7 @@ def predict(
     system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
     done = Predictions(Path(out))
     with folder.claimed(asked):
-        before = set(folder.answers)
+        before, known = set(folder.answers), system.cautions()
         progress(len(before), len(chosen))
         made = system.predictions(chosen, targets, done=before, say=say)
         for number, one in enumerate(made, start=len(before) + 1):
@@ -176,9 +178,12 @@ def predict(
             elif one.made is None or one.study is None or one.made.is_empty:
                 done.complete.append(one.name)
             else:
-                folder.write(one.study, one.made)
+                folder.write(one.study, one.made, known)
             progress(number, len(chosen))
         done.made = folder.finish(chosen, system.structures)
+    done.cautions = {name: words for name, words in known.items() if name in folder.names}
+    for name, words in done.cautions.items():
+        say(f"caution: {name}: {words}")
     return done
 
 

@@ -117,21 +117,40 @@ class PredictionFolder:
                 raise ScanweaveError(path, f"holds a line that is no answer ({error})", "Remove it") from error
         return found
 
-    def write(self, study: Study, made: Study) -> None:
-        """Write what was made of a study, all or none of it."""
+    @property
+    def names(self) -> set[str]:
+        """Names of the images that it holds."""
+        return {column.partition(":")[2] for answer in self.answers.values() for column in answer["files"]}
+
+    def write(self, study: Study, made: Study, cautions: Mapping[str, str] | None = None) -> None:
+        """Write what was made of a study, all or none of it.
+
+        Args:
+            study: What it was made of.
+            made: What was made.
+            cautions: What is known against an image, by name; it is kept in its header.
+        """
         from scanweave.studies.formats.json_boxes import box_list
         from scanweave.studies.formats.study_writer import write_study
 
         about = {"scanweave": scanweave.__version__, "system": self.run.record["system"]}
         about |= {"weights_sha256": self._weights[:12], "study": study.id}
         used = [column.removeprefix("scan:") for column in self.plan.sources if column in study.columns]
+        told = {name: {"caution": words} for name, words in (cautions or {}).items()}
         files: dict[str, str] = {}
         if made.scans or made.masks or made.embeddings or made.boxes is not None or made.report is not None:
             if (self.out / study.id).exists():  # of a call that was killed before it noted the study
                 shutil.rmtree(self.out / study.id)
             with atomic_folder(self.out / study.id) as folder:
                 files = write_study(
-                    folder, made, lambda name: {**about, "target": name, "sources": [u for u in used if u != name]}
+                    folder,
+                    made,
+                    lambda name: {
+                        **about,
+                        "target": name,
+                        "sources": [u for u in used if u != name],
+                        **told.get(name, {}),
+                    },
                 )
         answer: dict[str, Any] = {"study": study.id, "patient": study.patient, "files": files}
         answer |= {"labels": dict(made.labels), "table": dict(made.table)}

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.calibration import calibration_error, reliability
+from scanweave.measures.calibration import calibration_error, recalibration, reliability
 
 
 def test_bins_by_hand():
@@ -96,3 +99,71 @@ def test_overconfidence_is_seen_and_honesty_is_not_punished():
 def test_faults(call, words):
     with pytest.raises(ScanweaveError, match=words):
         call()
+
+
+@pytest.fixture(scope="module")
+def overfitted():
+    """Outcomes, probabilities of twice the true logits and half a unit too low, and patients of two rows."""
+    rng = np.random.default_rng(5)
+    true = rng.normal(-0.5, 1, 600)
+    return rng.random(600) < expit(true), expit(2 * (true - 0.5)), np.arange(600) // 2
+
+
+def sandwich(design, truths, fitted, owner=None):
+    """Standard errors of a logistic regression: from the information alone, or with patients between (Huber 1967)."""
+    bread = np.linalg.inv(design.T @ (design * (fitted * (1 - fitted))[:, None]))
+    if owner is None:
+        return np.sqrt(np.diag(bread))
+    scores = design * (truths - fitted)[:, None]
+    sums = np.stack([np.bincount(owner, column) for column in scores.T], axis=1)
+    n, groups, width = len(truths), len(sums), design.shape[1]
+    small = groups / (groups - 1) * (n - 1) / (n - width)
+    return np.sqrt(np.diag(small * bread @ (sums.T @ sums) @ bread))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_slope_and_intercept_are_those_of_logistic_regression(overfitted, grouped):
+    truths, shares, patients = overfitted
+    owner = patients if grouped else None
+    found = recalibration(truths, shares, owner)
+    logits = logit(shares)
+    regression = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], truths)
+    assert found.slope.value == pytest.approx(regression.coef_[0, 0], rel=1e-5)
+    shift = brentq(lambda a: (expit(a + logits) - truths).sum(), -5, 5)
+    assert found.intercept.value == pytest.approx(shift, rel=1e-6)
+    design = np.stack([logits, np.ones(len(logits))], axis=1)
+    slope_error = sandwich(design, truths, regression.predict_proba(logits[:, None])[:, 1], owner)[0]
+    shift_error = sandwich(design[:, 1:], truths, expit(shift + logits), owner)[0]
+    for one, error in ((found.slope, slope_error), (found.intercept, shift_error)):
+        assert one.high - one.value == pytest.approx(1.959964 * error, rel=1e-4)
+        assert one.value - one.low == pytest.approx(1.959964 * error, rel=1e-4)
+        assert one.n == (300 if grouped else 600)
+
+
+def test_overfitted_probabilities_have_a_slope_below_1(overfitted):
+    truths, shares, _ = overfitted
+    found = recalibration(truths, shares)
+    assert found.slope.low < 0.5 < found.slope.high < 1
+    assert found.intercept.low > 0
+    mended = recalibration(truths, expit(found.slope.value * logit(shares)))
+    assert mended.slope.value == pytest.approx(1, abs=1e-6)
+
+
+def test_what_cannot_be_told_is_nan():
+    apart = recalibration([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9])
+    assert np.isnan([apart.slope.value, apart.slope.low]).all()  # any slope is too low
+    assert np.isfinite(apart.intercept.value)
+    equal = recalibration([0, 0, 1, 1], [0.2, 0.2, 0.2, 0.2])
+    assert np.isnan(equal.slope.value)
+    assert equal.intercept.value == pytest.approx(logit(0.5) - logit(0.2))
+    assert np.isnan(recalibration([0, 1, 0, 1], [0.2, 0.4, 0.5, 0.3], ["a"] * 4).slope.low)
+    with pytest.raises(ScanweaveError, match="every row is positive"):
+        recalibration([1, 1], [0.2, 0.4])
+
+
+def test_certainty_has_a_slope():
+    """0 and 1, as float32 makes of sure logits, count as the nearest number beside them."""
+    truths, shares = [0, 1, 0, 1, 0, 1], [0.0, 1.0, 0.3, 0.6, 0.7, 0.4]
+    found = recalibration(truths, shares)
+    assert 0 < found.slope.value < 1
+    assert found.slope.low < found.slope.value < found.slope.high

@@ -158,3 +158,32 @@ def test_true_probabilities_have_the_best_expected_scores(seed):
 def test_faults(call, words):
     with pytest.raises(ScanweaveError, match=words):
         call()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_equal_probabilities_stay_equal_whatever_their_row_sums_to(kind):
+    """The sums of these rows differ by rounding; divided by them, the three 0.6 of class 0 would come apart."""
+    shares = np.array([[0.6, 0.3, 0.1], [0.6, 0.2, 0.2], [0.6, 0.4, 0.0], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7]], kind)
+    classes = np.array([0, 1, 0, 1, 2])
+    assert len({float(row.sum()) for row in shares.astype(float)}) > 1
+    expected = {}
+    for average in ("macro", "weighted"):
+        areas = []
+        for number in range(3):
+            ones, others = shares[classes == number, number], shares[classes != number, number]
+            areas.append(np.mean([(one > other) + 0.5 * (one == other) for one in ones for other in others]))
+        weights = np.bincount(classes) if average == "weighted" else None
+        expected[average] = np.average(areas, weights=weights)
+        assert multiclass_auroc(classes, shares, average) == pytest.approx(expected[average], abs=1e-12)
+    assert multiclass_auroc(classes, shares) < 1
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted", "hand-till"])
+def test_multiclass_auroc_is_scikit_learns(average):
+    rng = np.random.default_rng(8)
+    classes = rng.integers(0, 4, 200)
+    shares = rng.dirichlet([1, 1, 2, 2], 200) + 0.4 * np.eye(4)[classes]
+    shares /= shares.sum(1, keepdims=True)
+    options = {"multi_class": "ovo"} if average == "hand-till" else {"multi_class": "ovr", "average": average}
+    expected = metrics.roc_auc_score(classes, shares, **options)
+    assert multiclass_auroc(classes, shares, average) == pytest.approx(expected, abs=1e-12)

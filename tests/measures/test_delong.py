@@ -165,7 +165,7 @@ def test_variance_and_degrees_of_freedom_are_those_of_brunner_and_munzel():
 
 def test_logit_interval_stays_within_bounds():
     positive, scores = np.repeat([True, False], [5, 5]), np.array([9, 8, 7, 6, 4, 5, 3, 2, 1, 0.0])
-    assert auroc_interval(positive, scores, scale="plain").high > 1
+    assert auroc_interval(positive, scores, scale="plain").high == 1
     found = auroc_interval(positive, scores)
     assert 0 < found.low < found.value < found.high < 1
 
@@ -217,3 +217,24 @@ def test_margins_agree_with_the_interval(ovarian):
 def test_faults(call, words):
     with pytest.raises(ScanweaveError, match=words):
         call()
+
+
+FEW = np.array([1, 1, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("scores", [[5, 3, 4, 1, 0, 2], [0, 2, 1, 4, 5, 3]])
+def test_plain_interval_ends_at_0_and_1(scores):
+    """A ± z · SE of few patients goes beyond, where no AUROC can lie; pROC cuts it too."""
+    found = auroc_interval(FEW, scores, scale="plain")
+    area, spread, _ = aurocs_with_covariance(FEW, [scores])
+    reach = 1.96 * math.sqrt(spread[0, 0])
+    assert area[0] + reach > 1 or area[0] - reach < 0
+    assert 0 <= found.low < found.value < found.high <= 1
+
+
+def test_difference_of_aurocs_ends_at_1():
+    better, worse = [5, 3, 4, 1, 0, 2], [0, 2, 1, 4, 5, 3]
+    there, back = compare_aurocs(FEW, better, worse), compare_aurocs(FEW, worse, better)
+    assert there.difference.high == 1
+    assert back.difference.low == -1
+    assert there.difference.low == -back.difference.high

@@ -70,8 +70,10 @@ def test_gmsd_sees_blur_that_psnr_does_not():
     real = np.repeat((rng.random((16, 16, 8)) > 0.5).astype(float), 2, axis=0).repeat(2, axis=1)
     brighter = real + 0.2
     flat = np.full_like(real, real.mean())
-    assert gmsd(brighter, real, 1.0) == pytest.approx(0, abs=1e-9)
-    assert gmsd(flat, real, 1.0) > 0.1
+    inner = np.zeros(real.shape, bool)
+    inner[4:-4, 4:-4] = True  # beyond the image all is 0, so what is brighter has another border
+    assert gmsd(brighter, real, 1.0, inner) == pytest.approx(0, abs=1e-9)
+    assert gmsd(flat, real, 1.0, inner) > 0.1
 
 
 def test_scaling_the_intensities_with_the_range_changes_nothing(pair, mask):
@@ -109,10 +111,57 @@ def test_tiny_regions_have_no_gmsd(pair, mask):
     assert np.isnan(scores["lesion"]["gmsd"])
 
 
-def test_single_precision_agrees(pair, mask):
-    double = image_quality(*pair, named_regions(mask), 1.0)
-    single = image_quality(*(v.astype(np.float32) for v in pair), named_regions(mask), 1.0)
-    assert single["brain"] == pytest.approx(double["brain"], rel=1e-4)
+@pytest.mark.parametrize("offset", [0.0, 1024.0, 30_000.0])
+def test_float32_volumes_are_measured_as_the_numbers_that_they_hold(pair, mask, offset):
+    """Mean squares less squared means lose an offset's square: 30,000² is beyond the digits of float32."""
+    single = [(volume + offset).astype(np.float32) for volume in pair]
+    double = [volume.astype(np.float64) for volume in single]
+    found, expected = (image_quality(*volumes, named_regions(mask), 1.0) for volumes in (single, double))
+    assert found == expected
+    assert 0 < found["brain"]["ssim"] < 1
+    shifted = [volume - offset for volume in double]
+    for measure in ("psnr", "gmsd"):  # which no offset changes, within the brain
+        plain = image_quality(*shifted, named_regions(mask), 1.0)["brain"][measure]
+        assert found["brain"][measure] == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("planes", [7, 32, 33, 38, 70])
+def test_ssim_by_slabs_is_that_of_the_whole(planes):
+    rng = np.random.default_rng(planes)
+    real = rng.random((planes, 8, 9))
+    made = real + 0.2 * rng.normal(size=real.shape)
+    expected = structural_similarity(made, real, win_size=7, data_range=1.0)
+    assert ssim(made, real, 1.0) == pytest.approx(expected, abs=1e-12)
+
+
+def gmsd_of_authors(first, second, c):
+    """Xue et al. as their code and piq have it: a whole slice, zeros beyond it, an odd row averaged with zeros."""
+    kernel = np.array([[1, 0, -1]] * 3) / 3
+    magnitude = []
+    for image in (first, second):
+        padded = np.pad(image, [(0, size % 2) for size in image.shape])
+        small = convolve2d(padded, np.full((2, 2), 0.25), mode="valid")[::2, ::2]
+        across, along = (convolve2d(small, k, mode="same") for k in (kernel, kernel.T))
+        magnitude.append(np.sqrt(across**2 + along**2))
+    a, b = magnitude
+    return np.std((2 * a * b + c) / (a**2 + b**2 + c))
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 3), (25, 20, 3), (24, 21, 2), (25, 21, 2)])
+def test_gmsd_of_a_whole_slice_is_that_of_the_authors_code(shape):
+    rng = np.random.default_rng(3)
+    real = rng.random(shape)
+    made = np.clip(real + 0.1 * rng.normal(size=shape), 0, 1)
+    expected = np.mean([gmsd_of_authors(made[..., z], real[..., z], 170 / 255**2) for z in range(shape[2])])
+    assert gmsd(made, real, 1.0) == pytest.approx(expected, rel=1e-9)
+
+
+def test_gmsd_equals_piq():
+    """piq 0.8.0, `gmsd` in float64 of the images below in shape (1, 1, 33, 28), data range 1."""
+    rows, columns = np.mgrid[:33, :28]
+    real = (1 + np.sin(rows / 3) * np.cos(columns / 4)) / 2
+    made = (1 + np.sin(rows / 3 + 0.3) * np.cos(columns / 5)) / 2
+    assert gmsd(made[..., None], real[..., None], 1.0) == pytest.approx(0.15361488154923614, rel=1e-12)
 
 
 def test_named_regions(mask):

@@ -67,8 +67,9 @@ class Predict:
         failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""
         made = [wording.count(number, NAMES[kind]) for kind, number in done.made.items() if kind in NAMES]
         where = f"wrote {' and '.join(made)} to {self.out}" if made else "wrote nothing"
+        doubt = f" · caution about {', '.join(done.cautions)}, see above" if done.cautions else ""
         hint = "" if done.made or done.failed else " · name what to make by --targets"
-        print(f"{where}{complete}{failed}{hint}")
+        print(f"{where}{complete}{failed}{doubt}{hint}")
         return REFUSED if done.failed else 0
 
 

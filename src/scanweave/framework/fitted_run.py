@@ -72,6 +72,10 @@ class FittedRun(Generic[C]):
         fitted = with_weights(network, self.run.weights).to(self.device)
         return fitted.eval().requires_grad_(False)
 
+    def cautions(self) -> dict[str, str]:
+        """Return what is known against a target, by name and in words; its predictions carry it. Nothing by default."""
+        return {}
+
     def wanted(self, targets: Sequence[str] | None, unasked: Sequence[str]) -> list[str]:
         """Return the targets that are asked for, or those that are made unasked.
 

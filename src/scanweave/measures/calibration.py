@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import logit
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.input_checks import FloatArray, checked_classes, checked_shares, checked_truths
+from scanweave.measures.input_checks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    checked_classes,
+    checked_fraction,
+    checked_names,
+    checked_outcomes,
+    checked_shares,
+    checked_truths,
+)
 from scanweave.measures.proportions import proportion
 
 Spacing = Literal["width", "mass"]
+LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""Of what may happen, where a logarithm is taken, as in scikit-learn's log loss."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +44,19 @@ class Bin:
 
     predicted: float
     observed: Interval
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """How probabilities would have to be changed to be right.
+
+    Attributes:
+        slope: Of the logits; 1 is right.
+        intercept: In the large, at a slope of 1; 0 is right.
+    """
+
+    slope: Interval
+    intercept: Interval
 
 
 def reliability(
@@ -83,6 +113,69 @@ def calibration_error(
     else:
         found = reliability(shares.argmax(axis=1) == numbers, shares.max(axis=1), bins, spacing)
     return sum(one.observed.n * abs(one.observed.value - one.predicted) for one in found) / len(numbers)
+
+
+def recalibration(
+    positive: ArrayLike,
+    probabilities: ArrayLike,
+    patients: Sequence[Hashable] | None = None,
+    *,
+    confidence: float = 0.95,
+) -> Recalibration:
+    """Return calibration slope and intercept, by logistic recalibration (Cox 1958; TRIPOD, item 16).
+
+    The slope is b of logit P(positive) = a + b logit p: 1 is right, below 1 the probabilities are too extreme, as those
+    of overfitted models are, above 1 too cautious. The intercept is a with b held at 1, *calibration in the large*: 0
+    is right, above 0 the probabilities are too low on the whole (Steyerberg 2019, section 15.3).
+
+    Args:
+        positive: `(N,)`, both outcomes.
+        probabilities: `(N,)` of being positive; 0 and 1, which have no logit, count as `LEAST_PROBABILITY` off.
+        patients: The patient of each row, whose rows are taken together in the sandwich variance; every row its own,
+            and the variance that of maximum likelihood, if not given.
+        confidence: Coverage of the intervals, which are Wald's.
+
+    Returns:
+        NaN with NaN ends where it cannot be told: the slope if all probabilities are equal or the outcomes do not
+        overlap in them; the ends if one patient alone leaves them unknown.
+
+    Raises:
+        ScanweaveError: One outcome only, lengths that differ, a row without a patient, or a probability outside 0 to 1.
+    """
+    truths, _ = checked_outcomes(positive, probabilities)
+    shares = checked_shares("probabilities", probabilities, len(truths))
+    owner = None if patients is None else checked_names("patients", patients, len(truths))
+    logits = logit(shares.clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY))
+    one = np.ones(len(truths))
+    return Recalibration(
+        _coefficient(truths, np.stack([logits, one], axis=1), None, owner, confidence),
+        _coefficient(truths, one[:, None], logits, owner, confidence),
+    )
+
+
+def _coefficient(
+    truths: BoolArray, design: FloatArray, offset: FloatArray | None, owner: IntArray | None, confidence: float
+) -> Interval:
+    """Return the first coefficient of a logistic regression on `design (N, P)`, with its interval."""
+    checked_fraction("confidence", confidence)
+    n = len(truths) if owner is None else int(owner.max()) + 1
+    unknown = Interval(float("nan"), float("nan"), float("nan"), n)
+    column = design[:, 0]
+    if design.shape[1] > 1 and not _overlap(column[truths], column[~truths]):
+        return unknown
+    options = {"cov_type": "cluster", "cov_kwds": {"groups": owner}} if owner is not None and n > 1 else {}
+    model = GLM(truths.astype(np.float64), design, family=Binomial(), offset=offset)
+    try:
+        found = model.fit(**options)
+    except (PerfectSeparationError, np.linalg.LinAlgError):
+        return unknown
+    low, high = found.conf_int(1 - confidence)[0]
+    return Interval(float(found.params[0]), float(low), float(high), n) if n > 1 else unknown
+
+
+def _overlap(ones: FloatArray, others: FloatArray) -> bool:
+    """Tell whether neither outcome lies all above the other: else the best slope is infinite, or any will do."""
+    return bool(ones.min() < others.max() and others.min() < ones.max())
 
 
 def _inner_edges(shares: FloatArray, bins: int, spacing: Spacing) -> FloatArray:

@@ -6,6 +6,7 @@ A binary outcome is `positive (N,)` with a score `(N,)`, high for positive. With
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,13 @@ from scipy.stats import rankdata
 from sklearn import metrics
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.input_checks import IntArray, checked_classes, checked_numbers, checked_outcomes
+from scanweave.measures.input_checks import (
+    IntArray,
+    checked_classes,
+    checked_numbers,
+    checked_outcomes,
+    scaled_rows,
+)
 
 
 def auroc(positive: ArrayLike, scores: ArrayLike) -> float:
@@ -65,9 +72,13 @@ def multiclass_auroc(
     if average not in ("macro", "weighted", "hand-till"):
         raise ScanweaveError("average", f"{average} is unknown", "Choose macro, weighted or hand-till")
     if shares.shape[1] == 2:
-        return float(metrics.roc_auc_score(numbers, shares[:, 1]))
-    kind, mean = ("ovo", "macro") if average == "hand-till" else ("ovr", average)
-    return float(metrics.roc_auc_score(numbers, shares, multi_class=kind, average=mean))
+        return auroc(numbers == 1, shares[:, 1])
+    every = range(shares.shape[1])
+    if average == "hand-till":
+        pairs = ((of, rows) for of, rest in permutations(every, 2) for rows in [np.isin(numbers, (of, rest))])
+        return float(np.mean([auroc(numbers[rows] == of, shares[rows, of]) for of, rows in pairs]))
+    areas = [auroc(numbers == of, shares[:, of]) for of in every]
+    return float(np.average(areas, weights=np.bincount(numbers) if average == "weighted" else None))
 
 
 def f1(classes: ArrayLike, predicted: ArrayLike, average: Literal["binary", "macro", "weighted"] = "binary") -> float:
@@ -129,7 +140,7 @@ def brier(classes: ArrayLike, probabilities: ArrayLike) -> float:
         ScanweaveError: As `checks.checked_classes`.
     """
     numbers, shares = checked_classes(classes, probabilities)
-    return float(metrics.brier_score_loss(numbers, shares, labels=np.arange(shares.shape[1])))
+    return float(metrics.brier_score_loss(numbers, scaled_rows(shares), labels=np.arange(shares.shape[1])))
 
 
 def log_loss(classes: ArrayLike, probabilities: ArrayLike) -> float:
@@ -138,7 +149,7 @@ def log_loss(classes: ArrayLike, probabilities: ArrayLike) -> float:
     Args and errors as `brier`.
     """
     numbers, shares = checked_classes(classes, probabilities)
-    return float(metrics.log_loss(numbers, shares, labels=np.arange(shares.shape[1])))
+    return float(metrics.log_loss(numbers, scaled_rows(shares), labels=np.arange(shares.shape[1])))
 
 
 def _pairs(classes: ArrayLike, predicted: ArrayLike) -> tuple[IntArray, IntArray]:

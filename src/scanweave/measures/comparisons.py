@@ -180,8 +180,12 @@ def wald(
     aim: Aim | None = None,
     confidence: float = 0.95,
     distribution: Any = norm,
+    limit: float = np.inf,
 ) -> Comparison:
-    """Return the comparison of an estimated difference whose (estimate − truth) / √variance follows `distribution`."""
+    """Return the comparison of an estimated difference whose (estimate − truth) / √variance follows `distribution`.
+
+    The interval is cut to ±`limit`, beyond which no difference can lie.
+    """
     aim, level = aim or Different(), (1 + checked_fraction("confidence", confidence)) / 2
     error = float(np.sqrt(variance)) if variance > 0 else float("nan")
 
@@ -190,7 +194,8 @@ def wald(
         return 0.0 if abs(above) < 1e-15 else above / error
 
     reach = error * float(distribution.ppf(level))
-    return Comparison(Interval(estimate, estimate - reach, estimate + reach, n), aim.p(statistic, distribution), aim)
+    low, high = np.clip([estimate - reach, estimate + reach], -limit, limit).tolist()
+    return Comparison(Interval(estimate, low, high, n), aim.p(statistic, distribution), aim)
 
 
 def _variance(values: FloatArray, scale: float) -> float:

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap_means
-from scanweave.measures.input_checks import BoolArray, FloatArray, checked_numbers, checked_shares, checked_truths
+from scanweave.measures.input_checks import (
+    BoolArray,
+    FloatArray,
+    checked_numbers,
+    checked_shares,
+    checked_truths,
+    reached,
+)
 
 PERCENTS = tuple(percent / 100 for percent in range(1, 100))
 
@@ -46,7 +53,7 @@ def net_benefit(positive: ArrayLike, probabilities: ArrayLike, threshold: float)
     """
     truths = checked_truths("positive", positive)
     shares = checked_shares("probabilities", probabilities, len(truths))
-    return float((_worth(truths, _checked_thresholds([threshold])) * (shares >= threshold)[:, None]).mean())
+    return float((_worth(truths, _checked_thresholds([threshold])) * reached(shares, threshold)[:, None]).mean())
 
 
 def decision_curve(
@@ -77,7 +84,7 @@ def decision_curve(
     shares = checked_shares("probabilities", probabilities, len(truths))
     levels = _checked_thresholds(thresholds)
     treat_all = _worth(truths, levels)
-    model = treat_all * (shares[:, None] >= levels)
+    model = treat_all * reached(shares[:, None], levels)
     gain = model - np.where(treat_all.mean(axis=0) > 0, treat_all, 0)
     found = bootstrap_means(
         np.concatenate([model, treat_all, gain], axis=1), patients, seed=seed, repeats=repeats, confidence=confidence

@@ -71,8 +71,8 @@ def auroc_interval(
         patients: The patient of each row; every row its own if not given.
         scale: `logit`: the interval of log(A / (1 − A)), taken back, which stays between 0 and 1, with Student's t in
             place of the normal, its degrees of freedom after Satterthwaite as in Brunner & Munzel (2000), for few
-            patients of one class; `plain`: A ± z · standard error, as most programs have it, which covers too rarely
-            for high AUROCs or few patients.
+            patients of one class; `plain`: A ± z · standard error, cut to 0 to 1, as pROC and most programs have it,
+            which covers too rarely for high AUROCs or few patients.
         confidence: Coverage that is asked for.
 
     Returns:
@@ -93,7 +93,8 @@ def auroc_interval(
         return Interval(area, float("nan"), float("nan"), n)
     error = np.sqrt(variance)
     if scale == "plain":
-        return Interval(area, float(area - norm.ppf(level) * error), float(area + norm.ppf(level) * error), n)
+        reach = norm.ppf(level) * error
+        return Interval(area, max(float(area - reach), 0.0), min(float(area + reach), 1.0), n)
     freedom = (gains + losses) ** 2 / (gains**2 / (found.with_positives - 1) + losses**2 / (found.with_negatives - 1))
     reach = student.ppf(level, freedom) * error / (area * (1 - area))
     return Interval(area, float(expit(logit(area) - reach)), float(expit(logit(area) + reach)), n)
@@ -119,14 +120,15 @@ def compare_aurocs(
         confidence: Coverage of the interval.
 
     Returns:
-        Interval and p are NaN where the difference has no spread (p is 1 if there is no difference either).
+        The interval is cut to −1 to 1. It and p are NaN where the difference has no spread (p is 1 if there is no
+        difference either).
 
     Raises:
         ScanweaveError: As `aurocs_with_covariance`.
     """
     aurocs, covariance, n = aurocs_with_covariance(positive, [first, second], patients)
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    return wald(float(aurocs[0] - aurocs[1]), variance if variance > 1e-15 else 0.0, n, aim, confidence)
+    return wald(float(aurocs[0] - aurocs[1]), variance if variance > 1e-15 else 0.0, n, aim, confidence, limit=1.0)
 
 
 def _spread(positive: ArrayLike, scores: Sequence[ArrayLike], patients: Sequence[Hashable] | None) -> _Spread:

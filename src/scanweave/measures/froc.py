@@ -16,7 +16,7 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import interval, patient_counts
 from scanweave.measures.detection import BoxesLike, check_images, of_class, pair_iou
-from scanweave.measures.input_checks import BoolArray, FloatArray, IntArray, checked_names
+from scanweave.measures.input_checks import BoolArray, FloatArray, IntArray, checked_names, reached
 
 Rule = Literal["iou", "centre"]
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -89,7 +89,7 @@ def mark_lesions(
     for true, found in zip(truths, predictions, strict=True):
         corners, _, ignored = of_class(true, name)
         boxes, scores, _ = of_class(found, name)
-        on = pair_iou(boxes, corners) >= least_iou if rule == "iou" else _centres_inside(boxes, corners)
+        on = reached(pair_iou(boxes, corners), least_iou) if rule == "iou" else _centres_inside(boxes, corners)
         lesions.append(np.where(on, scores[:, None], -np.inf).max(axis=0, initial=-np.inf)[~ignored])
         beside.append(scores[~on.any(axis=1)])
         counts.append((len(lesions[-1]), len(beside[-1])))

@@ -12,13 +12,16 @@ from scanweave.errors import ScanweaveError
 from scanweave.measures.gradient_similarity import deviation, similarity_maps
 from scanweave.measures.regions import BoolArray, checked_region
 
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 
 PSNR_CAP = 100.0
 """PSNR [dB] of identical images, and the most that is ever returned: infinity is true but ruins every mean."""
 
 SSIM_WINDOW = 7
 """Side of the cubic uniform SSIM window [voxels], as in the Seq2Seq paper's evaluation."""
+
+SLAB = 32
+"""Planes of a volume whose SSIM is computed at once: its ten volumes of float64 would else fill the memory."""
 
 
 def image_quality(
@@ -69,14 +72,18 @@ def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None =
 def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
     """Return the structural similarity (Wang et al. 2004) in 3D, its map averaged over `region`.
 
-    As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others).
+    As in scikit-image, voxels whose window leaves the volume do not count (unless `region` has no others). Variances
+    are mean squares less squared means, so all is float64 whatever the volumes are: in float32 an offset eats them.
     """
     prediction, reference = _checked(prediction, reference, data_range)
     return _ssim(_ssim_map(prediction, reference, data_range), _region(region, reference))
 
 
 def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
-    """Return the gradient magnitude similarity deviation (Xue et al. 2014), mean over axial slices; lower is better."""
+    """Return the gradient magnitude similarity deviation (Xue et al. 2014), mean over axial slices; lower is better.
+
+    By its authors' convention, which is piq's: beyond the image all is 0, so give intensities whose air is 0.
+    """
     prediction, reference = _checked(prediction, reference, data_range)
     return deviation(similarity_maps(prediction, reference, data_range), _region(region, reference))
 
@@ -116,8 +123,16 @@ def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) 
             f"its shape {reference.shape} is thinner than the SSIM window of {SSIM_WINDOW} voxels",
             "Measure whole volumes, not single slices or slabs",
         )
-    found = structural_similarity(prediction, reference, win_size=SSIM_WINDOW, data_range=data_range, full=True)
-    structure: FloatArray = found[1]
+    edge, depth = SSIM_WINDOW // 2, len(reference)
+    structure = np.empty(reference.shape)
+    for start in range(0, depth, SLAB):
+        stop = min(start + SLAB, depth)
+        low, high = max(start - edge, 0), min(stop + edge, depth)
+        if high - low < SSIM_WINDOW:  # of a last slab that is thinner than the window
+            low = high - SSIM_WINDOW
+        pair = (volume[low:high] for volume in (prediction, reference))
+        found = structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=data_range, full=True)[1]
+        structure[start:stop] = found[start - low : stop - low]
     return structure
 
 
@@ -128,9 +143,8 @@ def _region(region: ArrayLike | None, reference: FloatArray) -> BoolArray:
 
 
 def _checked(prediction: ArrayLike, reference: ArrayLike, data_range: float) -> tuple[FloatArray, FloatArray]:
-    """Return both as float32 if both are, else as float64; SSIM on float32 takes half the memory of float64."""
-    prediction, reference = np.asarray(prediction), np.asarray(reference)
-    kind = np.float32 if prediction.dtype == reference.dtype == np.float32 else np.float64
+    """Return both as float64: in float32 squares and their sums lose what an offset leaves of them."""
+    prediction, reference = np.asarray(prediction, np.float64), np.asarray(reference, np.float64)
     if not (np.isfinite(data_range) and data_range > 0):
         raise ScanweaveError("data_range", f"it is {data_range}", "Give the span of possible intensities, such as 2.0")
     if prediction.shape != reference.shape or reference.ndim != 3:
@@ -142,4 +156,4 @@ def _checked(prediction: ArrayLike, reference: ArrayLike, data_range: float) -> 
     for name, volume in (("prediction", prediction), ("reference", reference)):
         if not np.isfinite(volume).all():
             raise ScanweaveError(name, "it holds NaN or infinity", "Mask or repair those voxels before measuring")
-    return prediction.astype(kind, copy=False), reference.astype(kind, copy=False)
+    return prediction, reference

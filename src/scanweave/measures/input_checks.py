@@ -13,6 +13,8 @@ from scanweave.errors import ScanweaveError
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+ROUNDING = 1e-9
+"""Relative difference up to which a value counts as equal to a threshold: rounding makes less, measurements more."""
 
 
 def checked_numbers(name: str, values: ArrayLike) -> FloatArray:
@@ -111,6 +113,8 @@ def checked_classes(classes: ArrayLike, probabilities: ArrayLike) -> tuple[IntAr
     Raises:
         ScanweaveError: Lengths differ, there are fewer than two columns, a class has none, or a row is not finite, not
             in 0 to 1, or not 1 in sum.
+
+    Probabilities come back as they are, so that equal ones stay equal; `scaled_rows` makes their sums exactly 1.
     """
     numbers, shares = np.asarray(classes), checked_numbers("probabilities", probabilities)
     if shares.ndim == 1:
@@ -129,7 +133,22 @@ def checked_classes(classes: ArrayLike, probabilities: ArrayLike) -> tuple[IntAr
         )
     if np.abs(shares.sum(axis=1) - 1).max() > 1e-4:
         raise ScanweaveError("probabilities", "a row does not add up to 1", "Give a column for every class")
-    return numbers.astype(np.int64), shares / shares.sum(axis=1, keepdims=True)
+    return numbers.astype(np.int64), shares
+
+
+def scaled_rows(shares: FloatArray) -> FloatArray:
+    """Return probabilities `(N, C)` whose rows sum to 1: for losses only, since it can untie equal probabilities."""
+    scaled: FloatArray = shares / shares.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def reached(values: ArrayLike, threshold: ArrayLike) -> BoolArray:
+    """Return where values are at least a threshold, or below it by no more than rounding explains.
+
+    7 of 100 reach 0.07, though 0.07 · 100 is above 7 in floats.
+    """
+    least = np.asarray(threshold, np.float64)
+    return np.asarray(np.asarray(values, np.float64) >= least - ROUNDING * np.abs(least))
 
 
 def checked_fraction(name: str, value: float) -> float:

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import bootstrap, bootstrap_ratio
+from scanweave.measures.input_checks import reached
 from scanweave.measures.segmentation import MM3_PER_ML
 from scanweave.measures.surfaces import BoolArray, checked_masks, checked_spacing
 
@@ -119,7 +120,7 @@ def count_lesions(
     true, found = checked_masks(truth, predicted)
     voxel_ml = float(np.prod(checked_spacing(spacing, true.ndim))) / MM3_PER_ML
     common, sizes, others = _shared(_parts(true, bridge_voxels), _parts(found, 0))
-    large, counted = sizes * voxel_ml >= least_ml, others * voxel_ml >= least_ml
+    large, counted = reached(sizes * voxel_ml, least_ml), reached(others * voxel_ml, least_ml)
     common = common * counted
     touched = common > 0
     hits, used = _pairs(common, sizes, others, large, least) if rule == "iou" else _covered(common, sizes, least)
@@ -192,7 +193,7 @@ def _shared(true: IntArray, found: IntArray) -> tuple[IntArray, IntArray, IntArr
 def _covered(common: IntArray, sizes: IntArray, least: float) -> tuple[BoolArray, BoolArray]:
     """Return which true lesions are covered enough `(T,)`, and which predicted ones touch a true one `(P,)`."""
     inside = common.sum(axis=1)
-    return (inside > 0) & (inside >= least * sizes), np.asarray((common > 0).any(axis=0))
+    return (inside > 0) & reached(inside, least * sizes), np.asarray((common > 0).any(axis=0))
 
 
 def _pairs(
@@ -200,7 +201,7 @@ def _pairs(
 ) -> tuple[BoolArray, BoolArray]:
     """Return which true `(T,)` and predicted lesions `(P,)` are in a pair that reaches the IoU."""
     iou: FloatArray = common / np.maximum(sizes[:, None] + others[None] - common, 1)
-    iou[~((common > 0) & (iou >= least) & large[:, None])] = 0
+    iou[~((common > 0) & reached(iou, least) & large[:, None])] = 0
     hits, used = np.zeros(len(sizes), dtype=bool), np.zeros(len(others), dtype=bool)
     rows, columns = linear_sum_assignment(iou, maximize=True)
     kept = iou[rows, columns] > 0

@@ -18,6 +18,7 @@ from scanweave.measures.input_checks import (
     checked_numbers,
     checked_outcomes,
     checked_truths,
+    reached,
 )
 from scanweave.measures.proportions import Method, proportion
 
@@ -138,5 +139,5 @@ def _place(rule: Rule, target: float | None, sensitivity: FloatArray, specificit
         checked_fraction("target", target)
     words = f"{rule} of at least {target:g}"
     if rule == "sensitivity":
-        return int(np.argmax(sensitivity >= target - 1e-12)), words
-    return int(np.flatnonzero(specificity >= target - 1e-12)[-1]), words
+        return int(np.argmax(reached(sensitivity, target))), words
+    return int(np.flatnonzero(reached(specificity, target))[-1]), words

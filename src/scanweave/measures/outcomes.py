@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap, bootstrap_measure
+from scanweave.measures.calibration import LEAST_PROBABILITY, recalibration
 from scanweave.measures.classification import (
     auprc,
     auroc,
@@ -33,9 +34,9 @@ CLASS_MEASURES: dict[str, Measure] = {
     "Brier score": lambda classes, shares: brier(classes, shares),
 }
 """Measures of classes `(N,)` and probabilities `(N, C)`; the most probable class is called."""
-LEAST_PROBABILITY = np.finfo(np.float64).eps
-"""Of what is true, in a log loss, as in scikit-learn."""
-TOLD = ("AUROC", "sensitivity", "specificity")
+LOG_LOSS = "log loss"
+SLOPE, INTERCEPT = "calibration slope", "calibration intercept"
+TOLD = ("AUROC", "sensitivity", "specificity", SLOPE, INTERCEPT)
 """Measures of one class against the others."""
 COVERAGE = "coverage"
 _NO_CLASS = ("classes", "strata", "positive")
@@ -124,8 +125,8 @@ def measure_scores(
 ) -> dict[str, Interval]:
     """Return the measures of a binary outcome with their intervals over patients; none where all rows are of one side.
 
-    AUROC with DeLong's interval; the others by bootstrap, that of the AUPRC within the two sides if patients have one
-    row each.
+    AUROC with DeLong's interval, calibration slope and intercept with Wald's; the others by bootstrap, that of the
+    AUPRC within the two sides if patients have one row each.
 
     Args:
         positive: `(N,)`.
@@ -153,20 +154,47 @@ def measure_scores(
         if error.where not in _NO_CLASS:
             raise
     found |= _measure_losses(positive.astype(int), np.stack([1 - shares, shares], axis=1), patients, seed, repeats)
+    found |= measure_calibration(positive, shares, patients)
     if called is not None:
         found |= measure_calls(positive, called, 2, patients, BINARY_CALLS, seed=seed, repeats=repeats)
     return found
 
 
+def measure_calibration(
+    positive: NDArray[np.bool_], shares: NDArray[np.float64], patients: Sequence[Hashable]
+) -> dict[str, Interval]:
+    """Return calibration slope and intercept of a binary outcome, each only where it can be told.
+
+    Args:
+        positive: `(N,)`.
+        shares: Its probability `(N,)`.
+        patients: The patient of each row.
+    """
+    if positive.all() or not positive.any():
+        return {}
+    found = recalibration(positive, shares, None if len(set(patients)) == len(patients) else patients)
+    return {name: one for name, one in ((SLOPE, found.slope), (INTERCEPT, found.intercept)) if not np.isnan(one.value)}
+
+
 def _measure_losses(
     classes: NDArray[np.int64], shares: NDArray[np.float64], patients: Sequence[Hashable], seed: int, repeats: int
 ) -> dict[str, Interval]:
-    """Measure log loss and Brier score, means over rows; the latter of two classes as `classification.brier`."""
+    """Measure log loss and Brier score, means over rows."""
+    losses = row_losses(classes, shares)
+    return {name: bootstrap(loss, patients, seed=seed, repeats=repeats) for name, loss in losses.items()}
+
+
+def row_losses(classes: NDArray[np.int64], shares: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return what each row adds to the log loss and to the Brier score `(N,)`; that of two classes as in `brier`.
+
+    Args:
+        classes: `(N,)` numbers 0 … C − 1.
+        shares: Probabilities `(N, C)`.
+    """
     truth = np.eye(shares.shape[1])[classes]
     of_true = np.maximum((shares * truth).sum(axis=1), LEAST_PROBABILITY)
     squares = ((shares - truth) ** 2).sum(axis=1) / (2 if shares.shape[1] == 2 else 1)
-    losses = {"log loss": -np.log(of_true), "Brier score": squares}
-    return {name: bootstrap(loss, patients, seed=seed, repeats=repeats) for name, loss in losses.items()}
+    return {LOG_LOSS: -np.log(of_true), "Brier score": squares}
 
 
 def measure_mean_auroc(
@@ -217,7 +245,7 @@ def class_table(
     """Return for each class how well it is told from the others, with 95 % intervals: one row a class.
 
     AUROC with DeLong's interval; sensitivity and specificity of the most probable class with Wilson's, or by bootstrap
-    over patients where these have several rows.
+    over patients where these have several rows; calibration slope and intercept of its probability with Wald's.
 
     Args:
         classes: `(N,)` numbers of `names`.
@@ -248,6 +276,7 @@ def class_table(
                     if alone
                     else bootstrap_measure(np.mean, [hits], whose, method="percentile", seed=0, repeats=repeats)
                 )
+            found |= measure_calibration(mine, shares[:, number], patients)
             for measure, one in found.items():
                 row |= {measure: one.value, f"{measure} low": one.low, f"{measure} high": one.high}
         rows.append(row)

@@ -36,8 +36,8 @@ def lpips(
     network = _network(Path(backbone), Path(heads))
     torch = require("torch", "lpips")
     low, high = limits
-    scaled = [(np.asarray(v, dtype=np.float32) - low) / (high - low) * 2 - 1 for v in (prediction, reference)]
-    slices = [torch.from_numpy(np.moveaxis(v, 2, 0)[:, None].repeat(3, axis=1)) for v in scaled]
+    scaled = [(np.asarray(v, np.float64) - low) / (high - low) * 2 - 1 for v in (prediction, reference)]
+    slices = [torch.from_numpy(np.moveaxis(v, 2, 0)[:, None].astype(np.float32).repeat(3, axis=1)) for v in scaled]
     with torch.no_grad():
         distances = [network(p, r).flatten() for p, r in zip(*(s.split(BATCH) for s in slices), strict=True)]
     return float(torch.cat(distances).mean())

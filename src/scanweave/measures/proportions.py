@@ -47,7 +47,7 @@ def proportion(successes: int, n: int, method: Method = "wilson", confidence: fl
     alpha = 1 - checked_fraction("confidence", confidence)
     low, high = proportion_confint(successes, n, alpha, "wilson" if method == "wilson" else "beta")
     share = successes / n
-    return Interval(share, min(float(low), share), max(float(high), share), n)
+    return Interval(share, max(min(float(low), share), 0.0), min(max(float(high), share), 1.0), n)
 
 
 def mcnemar(

@@ -12,6 +12,8 @@ from scanweave.errors import ScanweaveError
 from scanweave.measures.input_checks import checked_fraction, checked_numbers
 
 FloatArray = NDArray[np.float64]
+LAST_DIGITS = 1e-12
+"""Difference of two scores, as a share of the largest of a resample, that summing explains."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,21 @@ def _tied_ranks(scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
         raise ScanweaveError(
             "scores", f"not a finite (repeats, N) matrix but of shape {scores.shape}", "Leave out what was not scored"
         )
+    same = _without_rounding(-scores)
     return (
-        rankdata(-scores, method="min", axis=1).astype(np.int64),
-        rankdata(-scores, method="max", axis=1).astype(np.int64),
+        rankdata(same, method="min", axis=1).astype(np.int64),
+        rankdata(same, method="max", axis=1).astype(np.int64),
     )
+
+
+def _without_rounding(scores: FloatArray) -> NDArray[np.int64]:
+    """Return scores `(repeats, N)` as steps in order, equal where they differ by the rounding of their sums only.
+
+    Two things with the same figures add up to scores that differ in the last digit if a library sums columns unlike.
+    """
+    order = np.argsort(scores, axis=1, kind="stable")
+    rising = np.take_along_axis(scores, order, axis=1)
+    apart = np.diff(rising, axis=1, prepend=rising[:, :1]) > LAST_DIGITS * np.abs(scores).max(axis=1, keepdims=True)
+    steps = np.empty(scores.shape, np.int64)
+    np.put_along_axis(steps, order, np.cumsum(apart, axis=1), axis=1)
+    return steps

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from torch import from_numpy
 
 from scanweave.errors import ScanweaveError
-from scanweave.measures.input_checks import checked_numbers
+from scanweave.measures.input_checks import ROUNDING, checked_numbers
 from scanweave.studies.preparing.foreground import bounding_box
 
 BoolArray = NDArray[np.bool_]
@@ -90,7 +90,7 @@ class SurfaceDistances:
         options = {"include_background": True, "spacing": self.spacing, "use_subvoxels": True}
         with catch_warnings():
             simplefilter("ignore", FutureWarning)  # MONAI 1.6 warns of an argument that it gives itself
-            return float(compute_surface_dice(*masks, [tolerance_mm], **options))
+            return float(compute_surface_dice(*masks, [tolerance_mm * (1 + ROUNDING)], **options))
 
     @cached_property
     def _known(self) -> float | None:

@@ -51,7 +51,8 @@ class Picture:
     def smaller(self, scale: float) -> Picture:
         """Return it with fewer pixels at the same size on the page."""
         image = Image.open(io.BytesIO(self.data)).convert("RGB")
-        image = image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.LANCZOS)
+        width, height = (max(round(edge * scale), 1) for edge in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
         kind, data = _smallest(image)
         return Picture(kind, data, self.width, self.height)
 

@@ -204,13 +204,6 @@ def test_named_studies_are_explained(whole, tmp_path, capsys):
     assert main([*command, "--studies", "p001-v01", "--part", "test"]) == 2
 
 
-def test_answer_and_similar_patients_that_disagree_are_told():
-    found = [{"outcome": name} for name in ("I", "II", "II")]
-    assert explanation.disagrees({"I": 0.9, "II": 0.1}, found)
-    assert not explanation.disagrees({"I": 0.1, "II": 0.9}, found)
-    assert not explanation.disagrees({"I": 0.9, "II": 0.1}, [])
-
-
 def test_names_are_those_of_the_nodes_without_a_validation_part(tmp_path):
     """With `refit` off the nodes are fewer than the training rows: the estimator sets patients aside by itself."""
     from scanweave.studies.splits import make_splits, write_splits
@@ -397,11 +390,12 @@ def test_homophily_of_chance_is_told_from_that_of_a_column_with_the_outcome(whol
 
 
 def test_likeness_of_two_patients_is_that_of_the_explanation(whole):
+    from scanweave.systems.adamedgraph.attribution import voices
     from scanweave.systems.adamedgraph.similar import likeness_of, most_similar
 
     ensemble = whole[1].ensemble
-    everyone = np.arange(len(ensemble.nodes.target))
-    for one in most_similar(ensemble, ensemble.nodes.matrix[3], 5, np.arange(len(ensemble.nodes.mass)) == 3):
+    everyone, row = np.arange(len(ensemble.nodes.target)), ensemble.nodes.matrix[3]
+    for one in most_similar(ensemble, row, voices(ensemble, row, everyone == 3), 5).listed:
         assert likeness_of(ensemble, everyone)[3, one.node] == pytest.approx(one.likeness)
 
 

@@ -44,9 +44,9 @@ class Insert:
     mask: BoolArray
 
     @property
-    def template(self) -> NDArray[np.float32]:
+    def template(self) -> NDArray[np.float64]:
         """The matched filter `(H, W)`: 1 inside over the pixels, minus the mean of the ring; sums to 0."""
-        return np.asarray(self.mask / self.mask.sum() - self.ring / max(int(self.ring.sum()), 1), np.float32)
+        return np.asarray(self.mask / self.mask.sum() - self.ring / max(int(self.ring.sum()), 1), np.float64)
 
     @property
     def ring(self) -> BoolArray:
@@ -119,16 +119,14 @@ def draw_inserts(setup: Setup, insert: Insert, contrast: float, *, image: int = 
 
 
 def _responses(setup: Setup, insert: Insert, measured: Tensor) -> dict[str, tuple[NDArray[np.float64], ...]]:
-    """Return by method the response of the matched filter and the ring's standard deviation, of each image."""
-    template = torch.from_numpy(insert.template).to(setup.truth)
-    ring = torch.from_numpy(insert.ring).to(setup.truth.device)
+    """Return by method the response of the matched filter, and the ring's standard deviation, of each image."""
+    template, ring = torch.from_numpy(insert.template).double(), torch.from_numpy(insert.ring)
     found: dict[str, tuple[NDArray[np.float64], ...]] = {}
     for name, method in setup.methods.items():
         with torch.no_grad():
             made = torch.cat([method(part) for part in pieces(measured, 16)])
-        added = made[:, 0] - setup.truth[:, 0]
-        response = (added * template).sum(dim=(1, 2)).double().cpu().numpy()
-        found[name] = response, added[:, ring].std(dim=1).double().cpu().numpy()
+        added = (made[:, 0] - setup.truth[:, 0]).cpu().double()
+        found[name] = (added * template).sum(dim=(1, 2)).numpy(), added[:, ring].std(dim=1).numpy()
     return found
 
 

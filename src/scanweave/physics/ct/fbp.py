@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.backprojection import Backprojection
 from scanweave.physics.ct.geometry import CtGeometry, FanArcGeometry, FanFlatGeometry
 from scanweave.physics.ct.linear import apply_linear, check_values
-from scanweave.physics.ct.weights import Array, ray_weights
+from scanweave.physics.ct.weights import Array, missing_elements, ray_weights
 
 Window = Literal["ram-lak", "shepp-logan", "cosine", "hann"]
 
@@ -24,20 +25,28 @@ class FilteredBackprojection:
     Values come out in the unit of the projected image [1/mm]. Fans are weighted for the obliquity of their rays and
     the distance of each pixel, and by Parker's weights if they turn less than all the way.
 
+    The axis may be off the detector's centre. Over a full turn the two sides overlap, and what the longer one sees is
+    reconstructed, with the axis at the detector's end twice its width (half-acquisition). Over 180° the object is to
+    lie within the circle that the shorter side sees, as it is to lie within the detector's reach in any scan.
+
     Args:
         geometry: Grid, views and detector.
         window: What the ramp is multiplied by, from none ("ram-lak") to the smoothest ("hann").
 
     Raises:
-        ScanweaveError: An unknown window, or a fan that turns too little.
+        ScanweaveError: An unknown window, a fan that turns too little, or an axis too far off for less than a full
+            turn.
     """
 
     def __init__(self, geometry: CtGeometry, window: Window = "ram-lak") -> None:
         self.geometry = geometry
         self.window = window
         self._weights = torch.from_numpy(ray_weights(geometry) * _obliquity(geometry))
-        self._response = torch.from_numpy(filter_response(geometry, window))
-        self._backprojection = Backprojection(geometry)
+        missing = missing_elements(geometry)
+        self._room = (max(-missing, 0), max(missing, 0))
+        self._even = _evened(geometry, missing)
+        self._response = torch.from_numpy(filter_response(self._even, window))
+        self._backprojection = Backprojection(self._even)
 
     def __call__(self, sinogram: Tensor) -> Tensor:
         """Return the image `(…, H, W)` [1/mm] of line integrals `(…, views, detectors)`.
@@ -46,8 +55,8 @@ class FilteredBackprojection:
             ScanweaveError: The shape is not the geometry's, or the values are not finite floating-point numbers.
         """
         check_values("sinogram", sinogram, self.geometry.sinogram_shape)
-        filtered = self._filter(sinogram * self._weights.to(sinogram))
-        views = filtered.reshape(-1, *self.geometry.sinogram_shape)
+        filtered = self._filter(torch.nn.functional.pad(sinogram * self._weights.to(sinogram), self._room))
+        views = filtered.reshape(-1, *self._even.sinogram_shape)
         image = apply_linear(views, self._backprojection.apply, self._backprojection.transpose)
         return image.reshape(*sinogram.shape[:-2], *self.geometry.shape)
 
@@ -55,7 +64,13 @@ class FilteredBackprojection:
         response = self._response.to(sinogram)
         length = 2 * (len(response) - 1)
         spectrum = torch.fft.rfft(sinogram, n=length) * response
-        return torch.fft.irfft(spectrum, n=length)[..., : self.geometry.detectors]
+        return torch.fft.irfft(spectrum, n=length)[..., : self._even.detectors]
+
+
+def _evened(geometry: CtGeometry, missing: int) -> CtGeometry:
+    """Return the scan with what its shorter side lacks: a filtered view does not end where its rays do."""
+    shift = 0.5 * missing * geometry.pitch
+    return replace(geometry, detectors=geometry.detectors + abs(missing), offset=geometry.offset + shift)
 
 
 def filter_response(geometry: CtGeometry, window: Window) -> Array:

@@ -43,7 +43,8 @@ class CtGeometry(ABC):
         angles: Angle of each view [°], any order.
         detectors: Detector elements of a view.
         pitch: Distance of neighbouring elements [mm]: on the detector, along the arc where it is curved.
-        offset: Shift of the detector's centre along u [mm]: `pitch / 4` is a quarter-detector offset.
+        offset: Shift of the detector's centre along u [mm]: `pitch / 4` is a quarter-detector offset. Where the axis
+            falls on element a, counted from 0, it is `((detectors − 1) / 2 − a) · pitch`, as of other parallel tools.
 
     Raises:
         ScanweaveError: A field is not usable.
@@ -110,8 +111,8 @@ class ParallelGeometry(CtGeometry):
     @classmethod
     def covering(cls, shape: tuple[int, int], pixel: float, angles: Iterable[float]) -> Self:
         """Return the scan whose rays lie a pixel apart and cross the whole image."""
-        width = pixel * math.hypot(*shape)
-        return cls(shape=shape, pixel=pixel, angles=tuple(angles), detectors=math.ceil(width / pixel) + 1, pitch=pixel)
+        detectors = math.ceil(math.hypot(*shape)) + 1
+        return cls(shape=shape, pixel=pixel, angles=tuple(angles), detectors=detectors, pitch=pixel)
 
     def rays(self) -> Array:
         """Return where each ray enters and leaves the circle around the image's centre; see `CtGeometry.rays`."""

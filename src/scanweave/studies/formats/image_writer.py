@@ -18,7 +18,8 @@ from scanweave.studies.scan import Scan
 def write_scan(path: str | Path, scan: Scan, provenance: Mapping[str, Any] | None = None) -> Path:
     """Write `scan` as NIfTI (`.nii` or `.nii.gz`), whole or not at all.
 
-    A synthetic scan says so in its header (`descrip`) and carries `provenance` as a JSON comment extension.
+    A synthetic scan says so in its header (`descrip`) and carries `provenance` as a JSON comment extension; a `caution`
+    in it is pointed out in `descrip`.
 
     Raises:
         ScanweaveError: The name is not a NIfTI name, or the disk refuses.
@@ -34,7 +35,8 @@ def write_scan(path: str | Path, scan: Scan, provenance: Mapping[str, Any] | Non
     if scan.times is not None and len(scan.times) > 1:
         image.header.set_zooms((*scan.geometry.spacing, float(scan.times[1] - scan.times[0])))
     if scan.synthetic:
-        image.header["descrip"] = b"synthetic image made by scanweave"
+        doubt = b"; see the caution in its comment" if provenance and provenance.get("caution") else b""
+        image.header["descrip"] = b"synthetic image made by scanweave" + doubt
     if provenance:
         content = json.dumps(dict(provenance), sort_keys=True).encode()
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", content))

@@ -197,6 +197,20 @@ class Ensemble:
         """α of each learner `(T,)`."""
         return np.array([learner.vote for learner in self.learners])
 
+    @cached_property
+    def vote_shares(self) -> Floats:
+        """What each learner counts in the answer `(T,)`, 1 in sum: its vote, or what the running mean leaves of it."""
+        kept = self.votes
+        if self.settings.voting == "running":  # P_t = (P_{t-1} + α_t h_t) / A_t: what came first is divided most often
+            kept = kept / np.cumprod(np.cumsum(kept)[::-1])[::-1]
+        shares: Floats = kept / kept.sum()
+        return shares
+
+    def said(self, matrix: Floats) -> Floats:
+        """Return the probabilities of each learner by itself `(T, m, K)`, of new patients `(m, d)`."""
+        logits = self._logits(matrix, self.scaler(matrix, self.read))
+        return np.stack([softmax(values, axis=1) for values in logits])
+
     def staged(self, matrix: Floats) -> Iterator[Floats]:
         """Yield probabilities `(m, K)` after each round, of new patients `(m, d)`."""
         inputs = self.scaler(matrix, self.read)

@@ -17,10 +17,11 @@ from scanweave.measures.outcomes import TOLD as CLASS_TOLD
 from scanweave.report.saving import save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
+from scanweave.systems.adamedgraph.plain_models import OURS, compare_models, fit_plain_models, verdict
 from scanweave.systems.adamedgraph.record import Record
 
 Say = Callable[[str], None]
-PREDICTIONS, CLASSES = "predictions.csv", "classes.csv"
+PREDICTIONS, CLASSES, MODELS = "predictions.csv", "classes.csv", "models.csv"
 FULL = 0.95
 """Share of the classes that a conformal set names on average from which it tells nothing."""
 REPEATS = 500
@@ -47,6 +48,8 @@ MEASURES: dict[str, Measure] = {
 
 def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
     """Measure answers against what became of the patients, into `predictions.csv`, `summary.csv` and `summary.json`.
+
+    `models.csv` sets a logistic regression and boosted trees beside them, learnt and tried on the same patients.
 
     Args:
         fitted: The fitted run.
@@ -85,6 +88,8 @@ def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
     save_table(table, trial.folder / PREDICTIONS)
     by_class = class_table(classes, answer.probabilities[known], record.classes, patients, columns[0], repeats=REPEATS)
     save_table(by_class, trial.folder / CLASSES)
+    models = _beside_plain_models(fitted, answer.matrix[known], answer.probabilities[known], classes, patients)
+    save_table(models, trial.folder / MODELS)
     trial.conclude(pd.DataFrame(rows), calibration_error=error)
     for row in rows:
         say(f"{row['measure']}: {found[str(row['measure'])]}")
@@ -93,7 +98,19 @@ def evaluate(fitted: FittedAdaMedGraph, trial: Trial) -> pd.DataFrame:
         say(f"caution: no study is of {', '.join(absent)}: no AUROC, and a balanced accuracy of the others")
     for words in cautions(rows, record):
         say(f"caution: {words}")
+    told, doubt = verdict(models)
+    if told:
+        say(f"caution: {told[0].lower()}{told[1:]}" if doubt else told)
     return pd.DataFrame(rows)
+
+
+def _beside_plain_models(
+    fitted: FittedAdaMedGraph, matrix: np.ndarray, ours: np.ndarray, classes: np.ndarray, patients: list[str]
+) -> pd.DataFrame:
+    """Return the measures of the run beside those of plain models, learnt and tried on the same patients."""
+    plain = fit_plain_models(fitted.ensemble, fitted.record.patients, fitted.config.boosting.random_state)
+    answers = {OURS: ours, **{name: model(matrix) for name, model in plain.items()}}
+    return compare_models(classes, answers, patients, repeats=REPEATS)
 
 
 def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:

@@ -1,27 +1,29 @@
-"""Explanations on disk: for each study its neighbours; for the run homophily and permutation importance."""
+"""Explanations on disk: of what each answer is made; for the run homophily and permutation importance."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from scanweave.files import read_json, write_json
 from scanweave.framework.run_outputs import find_output
 from scanweave.framework.trial import Trial
 from scanweave.report.saving import save_figure, save_table
 from scanweave.systems.adamedgraph import similar
+from scanweave.systems.adamedgraph.attribution import Effects, Voice, value_effects, voices
 from scanweave.systems.adamedgraph.config import ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Choice as Graph
-from scanweave.systems.adamedgraph.figures import patient_page
 from scanweave.systems.adamedgraph.fitted import Answer, FittedAdaMedGraph
-from scanweave.wording import studies
+from scanweave.systems.adamedgraph.page_choice import choose_pages
+from scanweave.systems.adamedgraph.patient_picture import GraphLine, Steps, patient_page
+from scanweave.wording import count, studies
 
 Say = Callable[[str], None]
 NEIGHBOURS, SHOWN = 15, 8
@@ -29,40 +31,54 @@ NEIGHBOURS, SHOWN = 15, 8
 FEWEST = 20
 """Patients with a known outcome below which no importance is measured."""
 ADVICE = "Remove it, and make it again"
-FILE, TABLE = "explanation.json", "explanation.csv"
+FILE, TABLE, EFFECTS = "explanation.json", "explanation.csv", "effects.csv"
 NAMED = "explanation-named"
 """Folder in a run of the explanations of named studies, which take no other's place."""
 
 
 def explain(fitted: FittedAdaMedGraph, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
-    """Say whom each patient resembles, by what, and what became of them; into a folder of tables and pictures.
+    """Say of what each answer is made, and whom the patient resembles; into a folder of tables and pictures.
 
     Args:
         fitted: The fitted run.
         trial: The studies, and where the results go.
-        options: How many studies get a page.
+        options: How many studies get a page: typical ones and extreme ones, by `page_choice.choose_pages`.
 
     Returns:
-        One row a study and similar patient.
+        One row a study and similar patient: its weight in the answer, share of the votes that join the two, outcome.
     """
     answer = fitted.answer(trial.cohort, trial.say)
     _clear(trial.folder)
+    truths = class_numbers(answer.samples.labels, fitted.record.classes)
+    chosen = choose_pages(answer.probabilities, truths, fitted.record.classes, options.pictures)
     rows: list[dict[str, Any]] = []
-    pages = [f"{study}.png" for study in answer.samples.studies[: options.pictures]]
+    effects: list[dict[str, Any]] = []
+    pages: dict[str, str] = {}
     for number, study in enumerate(answer.samples.studies):
-        own = own_rows(fitted, answer.samples.patients[number])
-        found = similar_patients(fitted, answer.matrix[number], own)
-        rows += [{"study": study, **row} for row in found]
-        if number < len(pages):
-            save_figure(page_of(fitted, answer, number, own, found), trial.folder / pages[number])
-    table = pd.DataFrame(rows, columns=["study", "similar", "outcome", "likeness", "by"])
+        reason = reason_of(fitted, answer, number)
+        rows += [{"study": study, **row} for row in listed(fitted, reason.similar)]
+        if number in chosen:
+            told = value_effects(fitted.ensemble, answer.matrix[number], int(answer.probabilities[number].argmax()))
+            effects += [{"study": study, **row} for row in effect_rows(fitted, answer.matrix[number], told)]
+            pages[study] = chosen[number]
+            figure = page_of(fitted, answer, number, reason, told, chosen[number])
+            save_figure(figure, trial.folder / f"{study}.png")
+    table = pd.DataFrame(rows, columns=["study", "similar", "outcome", "weight", "likeness", "by"])
     save_table(table, trial.folder / TABLE)
+    save_table(pd.DataFrame(effects, columns=["study", "variable", "value", "effect"]), trial.folder / EFFECTS)
     of_run = _of_run(fitted, answer)
-    write_json(trial.folder / FILE, {"about": trial.about, "pages": pages, **of_run})
+    names = [f"{answer.samples.studies[number]}.png" for number in chosen]  # typical and extreme ones in turn
+    write_json(trial.folder / FILE, {"about": trial.about, "pages": names, "chosen": pages, **of_run})
     if of_run["importance"] or find_output(trial.run, "explanation") is None:  # few patients take no other's place
         trial.note()
     trial.say(f"explained {studies(len(answer.matrix))}, {len(pages)} with a page")
     return table
+
+
+def class_numbers(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:
+    """Return the number of the class of each label `(n,)`; -1 where none of the run's is known."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array([numbers.get(label, -1) if isinstance(label, str) else -1 for label in labels], dtype=np.int64)
 
 
 def _clear(folder: Path) -> None:
@@ -79,47 +95,127 @@ def own_rows(fitted: FittedAdaMedGraph, patient: str) -> np.ndarray:
     return np.array([owner == patient for owner in fitted.record.patients])
 
 
-def similar_patients(fitted: FittedAdaMedGraph, row: np.ndarray, own: np.ndarray) -> list[dict[str, Any]]:
-    """Return the most similar training patients of a study, as rows of a table; `own` nodes are not among them."""
+@dataclass(frozen=True, eq=False)
+class Reason:
+    """What the answer for one study is made of.
+
+    Attributes:
+        voices: What each learner says.
+        similar: The patients of most weight.
+    """
+
+    voices: list[Voice]
+    similar: similar.Similar
+
+
+def reason_of(fitted: FittedAdaMedGraph, answer: Answer, number: int) -> Reason:
+    """Return what the answer for a study is made of; the patient's own visits in training count as itself."""
+    row = answer.matrix[number]
+    heard = voices(fitted.ensemble, row, own_rows(fitted, answer.samples.patients[number]))
+    return Reason(heard, similar.most_similar(fitted.ensemble, row, heard, NEIGHBOURS))
+
+
+def listed(fitted: FittedAdaMedGraph, found: similar.Similar) -> list[dict[str, Any]]:
+    """Return the similar patients of a study as rows of a table."""
     names, classes = fitted.record.studies, fitted.record.classes
-    found = similar.most_similar(fitted.ensemble, row, NEIGHBOURS, own)
     return [
-        {"similar": names[one.node], "outcome": classes[one.target], "likeness": one.likeness, "by": ", ".join(one.by)}
-        for one in found
+        {
+            "similar": names[one.node],
+            "outcome": classes[one.target],
+            "weight": one.weight,
+            "likeness": one.likeness,
+            "by": ", ".join(one.by),
+        }
+        for one in found.listed
+    ]
+
+
+def effect_rows(fitted: FittedAdaMedGraph, row: np.ndarray, found: Effects) -> list[dict[str, Any]]:
+    """Return a patient's own values and what each adds to the answer, the largest effect first."""
+    names = fitted.ensemble.columns.names
+    order = np.argsort(-np.abs(found.of), kind="stable")
+    return [
+        {"variable": names[i], "value": value_words(fitted, row, int(i)), "effect": float(found.of[i])} for i in order
     ]
 
 
 def page_of(
-    fitted: FittedAdaMedGraph, answer: Answer, number: int, own: np.ndarray, found: list[dict[str, Any]]
-) -> Any:
+    fitted: FittedAdaMedGraph, answer: Answer, number: int, reason: Reason, effects: Effects, why: str
+) -> Figure:
     """Return the picture of one study."""
-    classes = fitted.record.classes
+    classes, row, found = fitted.record.classes, answer.matrix[number], reason.similar
     shares = dict(zip(classes, answer.probabilities[number].tolist(), strict=True))
-    counts = similar.outcomes(fitted.ensemble, answer.matrix[number], own)
     graphs = [
-        (
-            around_words(fitted, answer.matrix[number], learner.choice),
-            {name: around[str(k)] for k, name in enumerate(classes)},
+        GraphLine(
+            around_words(fitted, row, learner.choice),
+            dict(zip(classes, similar.outcomes(fitted.ensemble.nodes, one.near, len(classes)), strict=True)),
+            one.share,
+            one.own,
+            dict(zip(classes, one.says.tolist(), strict=True)),
+            fitted.ensemble.settings.voting == "soft",
         )
-        for learner, around in zip(fitted.ensemble.learners, counts, strict=True)
+        for learner, one in zip(fitted.ensemble.learners, reason.voices, strict=True)
     ]
-    listed = [(row["similar"], row["outcome"], row["by"], row["likeness"]) for row in found[:SHOWN]]
     truth = answer.samples.labels[number]
-    notes = [f"known {fitted.record.label}: {truth}" if isinstance(truth, str) else ""]
-    if disagrees(shares, found):
-        common = Counter(row["outcome"] for row in found).most_common(1)[0][0]
-        notes.append(f"more of the {len(found)} most similar patients had {common}: graphs join by one variable each")
-    missing = int(np.isnan(answer.matrix[number]).sum())
+    notes = [why, f"known {fitted.record.label}: {truth}" if isinstance(truth, str) else ""]
+    missing = int(np.isnan(row).sum())
     notes.append(f"{missing} of {answer.matrix.shape[1]} variables missing" if missing else "")
-    title = answer.samples.studies[number]
-    return patient_page(title, fitted.record.label, shares, graphs, listed, " · ".join(filter(None, notes)))
+    answered = max(shares, key=lambda name: shares[name])
+    steps = [(f"{line['variable']} {line['value']}", line["effect"]) for line in effect_rows(fitted, row, effects)]
+    return patient_page(
+        answer.samples.studies[number],
+        fitted.record.label,
+        shares,
+        Steps(effects.start, steps, effects.end),
+        graphs,
+        [(line["similar"], line["outcome"], line["weight"], line["by"]) for line in listed(fitted, found)[:SHOWN]],
+        notes=[" · ".join(filter(None, notes)), *weight_words(fitted.record.classes, found, answered, effects)],
+    )
 
 
-def disagrees(shares: Mapping[str, float], found: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether the most probable class is not the most common one among the similar patients."""
-    outcomes = Counter(row["outcome"] for row in found)
-    best = max(shares, key=lambda name: shares[name])
-    return bool(outcomes) and outcomes[best] < max(outcomes.values())
+def weight_words(classes: Sequence[str], found: similar.Similar, answered: str, effects: Effects) -> list[str]:
+    """Say how an answer's weight is parted, what became of those who bear it, whether it is theirs, and who ties."""
+    if not found.neighbours:
+        return ["Its variables that make graphs are missing, or like nobody's: it is answered by its own values alone."]
+    parts = sorted(zip(classes, found.by_class.tolist(), strict=True), key=lambda part: -part[1])
+    became = ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.005)
+    lines = [
+        f"Weight: own values {found.own:.0%}, {count(found.neighbours, 'neighbour')} {1 - found.own:.0%}; "
+        f"by their weight: {became}."
+    ]
+    if parts[0][0] != answered:
+        lines.append(
+            f"Most of that weight had {parts[0][0]}: learners read values, not outcomes; this patient's own take "
+            f"{answered} from {effects.start:.2f} to {effects.end:.2f}."
+        )
+    shown = min(SHOWN, len(found.listed))
+    tied = ties_of(found, shown)
+    if tied:
+        lines.append(
+            f"{count(tied, 'more patient')} {'has' if tied == 1 else 'have'} the weight of the last one below."
+        )
+    return lines
+
+
+def ties_of(found: similar.Similar, shown: int) -> int:
+    """Count the patients beyond the first `shown` that have the weight of the last of these."""
+    weights = [round(one.weight, 12) for one in found.listed]
+    if not shown or shown > len(weights):
+        return 0
+    more = sum(weight == weights[shown - 1] for weight in weights[shown:])
+    return more + (found.tied if weights[-1] == weights[shown - 1] else 0)
+
+
+def value_words(fitted: FittedAdaMedGraph, row: np.ndarray, place: int) -> str:
+    """Return a patient's own value of a variable, with its unit."""
+    columns, value = fitted.ensemble.columns, row[place]
+    if np.isnan(value):
+        return "missing"
+    categories = columns.categories[place]
+    if categories is not None:
+        return categories[int(value)]
+    unit = fitted.record.units.get(columns.names[place], "")
+    return f"{value:.4g}{' ' + unit if unit else ''}"
 
 
 def around_words(fitted: FittedAdaMedGraph, row: np.ndarray, choice: Graph) -> str:
@@ -159,12 +255,11 @@ def _of_run(fitted: FittedAdaMedGraph, answer: Answer) -> dict[str, Any]:
             **{f"homophily {key}": _number(value) for key, value in asdict(found).items()},
         }
         graphs.append(about)
-    known = answer.samples.labels.isin(classes).to_numpy()
+    target = class_numbers(answer.samples.labels, classes)
+    known = target >= 0
     importance: dict[str, Any] = {}
     if known.sum() >= FEWEST:
-        numbers = {name: number for number, name in enumerate(classes)}
-        target = answer.samples.labels[known].map(numbers).to_numpy(dtype=np.int64)
-        rises = similar.permutation_importance(ensemble, answer.matrix[known], target)
+        rises = similar.permutation_importance(ensemble, answer.matrix[known], target[known])
         importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in rises.items()}
     return json.loads(json.dumps({"graphs": graphs, "importance": importance, "patients": int(known.sum())}))
 

@@ -1,15 +1,15 @@
-"""Pictures of AdaMedGraph: the patient graph, the network of patients, and a page about one patient."""
+"""Pictures of AdaMedGraph: the patient graph and the network of patients."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import networkx
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from scanweave.report.style import ACCENT, COLOURS, INK, LINE, SOFT, WIDTH, bare, styled
+from scanweave.report.style import ACCENT, COLOURS, LINE, SOFT, WIDTH, bare, styled
 
 SKEWED = 10
 """Largest value over the median from which an axis is logarithmic."""
@@ -88,59 +88,4 @@ def patient_network(likeness: np.ndarray, target: np.ndarray, classes: Sequence[
         x, y = places[mine].T
         axes.scatter(x, y, s=20, color=COLOURS[number % len(COLOURS)], label=label, linewidths=0)
     axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
-    return figure
-
-
-@styled
-def patient_page(
-    study: str,
-    label: str,
-    shares: Mapping[str, float],
-    graphs: Sequence[tuple[str, Mapping[str, int]]],
-    similar: Sequence[tuple[str, str, str, float]],
-    note: str = "",
-) -> Figure:
-    """Draw one patient on a page: probabilities, the outcomes around it in each graph, the most similar patients.
-
-    Args:
-        study: Name of the case.
-        label: What is predicted.
-        shares: Probability of each class.
-        graphs: For each graph what it joins by, and how many neighbours have each class.
-        similar: Name, outcome, reason and likeness of similar patients.
-        note: What is told beside the name.
-    """
-    rows = max(3, len(similar))
-    figure = Figure(figsize=(WIDTH, 2.4 + 0.34 * max(len(shares), len(graphs)) + 0.26 * rows), layout="constrained")
-    figure.suptitle(f"{study}\n", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
-    figure.text(0.01, 0.995, f"\n\n{note}", va="top", fontsize=8.5, color=SOFT)
-    upper, lower = np.asarray(
-        figure.subfigures(2, 1, height_ratios=[1.2 + 0.34 * max(len(shares), len(graphs)), 0.8 + 0.26 * rows])
-    )
-    left, right = upper.subplots(1, 2)
-    places = np.arange(len(shares))[::-1]
-    left.barh(places, list(shares.values()), color=[COLOURS[k % len(COLOURS)] for k in range(len(shares))], height=0.6)
-    left.set_yticks(places, list(shares))
-    left.set(xlim=(0, 1), xlabel="probability", title=f"{label}: what is likely")
-    for place, value in zip(places, shares.values(), strict=True):
-        left.text(min(value + 0.02, 0.9), place, f"{value:.2f}", va="center", fontsize=8.5, color=INK)
-    places = np.arange(len(graphs))[::-1]
-    start = np.zeros(len(graphs))
-    for number, name in enumerate(shares):
-        parts = np.array([counts[name] / max(1, sum(counts.values())) for _, counts in graphs])
-        right.barh(places, parts, left=start, color=COLOURS[number % len(COLOURS)], height=0.6)
-        start = start + parts
-    right.set_yticks(places, [f"{words} (n = {sum(counts.values())})" for words, counts in graphs])
-    right.set(xlim=(0, 1), xlabel="share of its neighbours", title="What became of its neighbours")
-    axes = lower.subplots()
-    bare(axes)
-    axes.spines[:].set_visible(False)
-    axes.set_title("The most similar patients")
-    axes.set(xlim=(0, 1), ylim=(-rows, 0.8))
-    cells = [(name, outcome, f"{likeness:.0%}", reason) for name, outcome, reason, likeness in similar]
-    for number, line in enumerate([("study", label, "votes", "similar in"), *cells] if cells else []):
-        for x, words in zip((0.0, 0.28, 0.48, 0.58), line, strict=True):
-            axes.text(x, 0.4 - number, words[:60], fontsize=8.5, color=INK if number else SOFT, va="center")
-    if not similar:
-        axes.text(0, -0.5, "None: its variables that make graphs are missing, or like nobody's.", color=SOFT)
     return figure

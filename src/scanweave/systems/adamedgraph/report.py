@@ -21,10 +21,12 @@ from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.curves import learning_curve
 from scanweave.report.decision_plot import decision_plot
 from scanweave.report.runs import not_made, tried_on
-from scanweave.systems.adamedgraph.evaluation import CLASSES, PREDICTIONS, TOLD, cautions
-from scanweave.systems.adamedgraph.explanation import ADVICE, FILE, NAMED, SHOWN, TABLE, graph_words
+from scanweave.systems.adamedgraph.evaluation import CLASSES, MODELS, PREDICTIONS, TOLD, cautions
+from scanweave.systems.adamedgraph.explanation import ADVICE, EFFECTS, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph, patient_network
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
+from scanweave.systems.adamedgraph.patient_picture import STEPS
+from scanweave.systems.adamedgraph.plain_models import JUDGED_BY, OURS, verdict
 from scanweave.systems.adamedgraph.similar import homophily, likeness_of
 from scanweave.wording import count
 
@@ -38,6 +40,14 @@ PAPER = """\
 THRESHOLDS = tuple(percent / 100 for percent in range(2, 80, 2))
 SHARES = {"level": "{:.4g}", "homophily": "{:.2f}"}
 REASONS = "Which variables matter"
+MORE = f"{JUDGED_BY} above ours"
+HOW_TO_READ = (
+    "Typical patients and extreme ones in turn. An answer is made of what graphs say, each by its share of the vote; "
+    "what they add sums to the answer, before the temperature that validation patients gave it. A graph hears the "
+    "patient's own values and those of its neighbours, never their outcomes: these are shown beside it. What each own "
+    "value adds leads from the mean answer over training patients to this one (Shapley values: through the graphs that "
+    "it makes and through what is read of it). Weight is a training patient's share in the answer, over all graphs."
+)
 BINS = 5
 """Of the reliability diagram."""
 FEW = 100
@@ -174,6 +184,7 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
             {"value": "{:.3f}"},
         )
     ]
+    blocks[:0] = _models(folder)
     blocks += _by_class(table, folder, fitted.record.classes)
     for words in cautions(found["rows"], fitted.record):
         blocks.insert(0, Caution(f"{words[0].upper()}{words[1:]}."))
@@ -210,6 +221,30 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
     return Section("How good it is", tried_on(found), blocks)
 
 
+def _models(folder: Path) -> list[Block]:
+    """Show whether a plain model does better."""
+    if not (folder / MODELS).is_file():
+        return []
+    table = _read(folder / MODELS, "model", "measure")
+    rows: list[dict[str, Any]] = []
+    for model, group in table.groupby("model", sort=False):
+        row: dict[str, Any] = {"model": model}
+        for one in group.to_dict("records"):
+            row[one["measure"]] = Interval(one["value"], one["low"], one["high"], int(one["patients"]))
+            if one["measure"] == JUDGED_BY:
+                value, low, high = (one[f"ahead{end}"] for end in ("", "_low", "_high"))
+                row[MORE] = "–" if np.isnan(value) else Interval(value, low, high, int(one["patients"]))
+        rows.append(row)
+    words, doubt = verdict(table)
+    caption = (
+        "The run beside plain models that learnt from the same training patients and are tried on the same ones; folds "
+        "of the training patients chose the penalty and the number of trees. The last column is what a model's log "
+        f"loss is above {OURS}'s, with its interval over patients: below 0 the plain model is better."
+    )
+    told: list[Block] = [(Caution if doubt else Text)(f"{words}.")] if words else []
+    return [*told, Table(rows, caption, dict.fromkeys([*table["measure"].unique(), MORE], "{:.3f}"))]
+
+
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
     """Show how well each class is told, and what is taken for what."""
     if not (folder / CLASSES).is_file():
@@ -228,7 +263,8 @@ def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> li
         Table(
             rows,
             "Each class against the others: AUROC of its probability; sensitivity and specificity if the most probable "
-            "class is called; coverage: share of its patients whose conformal set holds it.",
+            "class is called; calibration: a slope of 1 and an intercept of 0 are right, a slope below 1 is too sure; "
+            "coverage: share of its patients whose conformal set holds it.",
             dict.fromkeys(TOLD, "{:.2f}"),
         ),
         Table(mixed, "Studies by what they are and what they are called."),
@@ -263,24 +299,30 @@ def _patients(fitted: FittedAdaMedGraph) -> Section:
     blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
         return not_made(title, "explain", fitted.run.folder, fitted.run.record)
-    return Section(title, "Whom a patient resembles, by what, and what became of them.", blocks)
+    return Section(title, HOW_TO_READ, blocks)
 
 
 def _pages(folder: Path, label: str) -> list[Block]:
     """Return the pages of one explanation; none where there is none."""
     if not (folder / FILE).is_file():
         return []
+    record = read_json(folder / FILE, ADVICE)
     table = _read(folder / TABLE, "study", "similar", "outcome", "by")
+    effects = _read(folder / EFFECTS, "study", "variable", "value") if (folder / EFFECTS).is_file() else None
     blocks: list[Block] = []
-    for page in (folder / Path(name).name for name in read_json(folder / FILE, ADVICE).get("pages", ())):
+    for page in (folder / Path(name).name for name in record.get("pages", ())):
         if not page.is_file():
             continue
-        mine = table[table["study"] == page.stem]
-        told = mine["outcome"].value_counts()
-        words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"
-        caption = f"{page.stem}. {label} of the {len(mine)} most similar patients: {words}."
+        mine, why = table[table["study"] == page.stem], record.get("chosen", {}).get(page.stem, "")
+        caption = f"{page.stem}{f', {why}' if why else ''}. {label}: the answer, and what it is made of."
         blocks.append(Figure(page.read_bytes(), caption, f"Explanation of {page.stem}."))
+        if effects is not None and (effects["study"] == page.stem).sum() > STEPS:
+            rows = effects[effects["study"] == page.stem].drop(columns="study").to_dict("records")
+            caption = f"All values of {page.stem}, and what each adds to the probability of its answer."
+            blocks.append(Table(rows, caption, {"effect": "{:+.3f}"}, folded=True))
         if len(mine) > SHOWN:
             rows = mine.drop(columns="study").to_dict("records")
-            blocks.append(Table(rows, f"All similar patients of {page.stem}.", {"likeness": "{:.0%}"}, folded=True))
+            formats = {"likeness": "{:.0%}", "weight": "{:.2%}"}
+            caption = f"The patients of most weight in the answer for {page.stem}."
+            blocks.append(Table(rows, caption, formats, folded=True))
     return blocks

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from scanweave.systems.adamedgraph.attribution import Voice
 from scanweave.systems.adamedgraph.ensemble import Choice, Ensemble, Nodes, log_loss
 from scanweave.systems.adamedgraph.intervals import Floats, Indices, IntervalGraph
 
@@ -16,66 +18,74 @@ class Neighbour:
 
     Attributes:
         node: Its place among the training patients.
+        weight: Its share in the answer: of all graphs, each by its vote; see `attribution.pull`.
         likeness: Share of the votes whose graphs join the two, 0 to 1.
         by: Columns by which they are joined.
         target: Its class.
     """
 
     node: int
+    weight: float
     likeness: float
     by: tuple[str, ...]
     target: int
 
 
-def joined(choice: Choice, nodes: Nodes, row: Floats) -> np.ndarray:
-    """Tell which training patients are neighbours of a new one `(n,)`, its row `(d,)`."""
-    if choice.feature is None or np.isnan(row[choice.feature]):
-        return np.zeros(len(nodes.mass), dtype=bool)
-    near: np.ndarray = np.abs(row[choice.feature] - nodes.matrix[:, choice.feature]) <= (choice.threshold or 0.0)
-    return near
+@dataclass(frozen=True)
+class Similar:
+    """The patients of most weight in an answer.
+
+    Attributes:
+        listed: These, the heaviest first; of equal weight those whose variables are nearest.
+        tied: How many more have the same weight as the last one listed.
+        neighbours: How many have any weight.
+        by_class: Share of all neighbours' weight by class `(K,)`; 0 where there is none.
+        own: Weight of the patient's own values; with those of all neighbours 1 in sum.
+    """
+
+    listed: tuple[Neighbour, ...]
+    tied: int
+    neighbours: int
+    by_class: Floats
+    own: float
 
 
-def most_similar(ensemble: Ensemble, row: Floats, count: int, own: np.ndarray) -> list[Neighbour]:
-    """Return the training patients that most votes join to a patient, then those whose variables are nearest.
+def most_similar(ensemble: Ensemble, row: Floats, heard: Sequence[Voice], count: int) -> Similar:
+    """Return the training patients of most weight in the answer for a patient.
 
     Args:
         ensemble: The fitted ensemble.
         row: The patient as a row of the table in numbers `(d,)`.
-        count: How many.
-        own: Which nodes are the patient itself, and are not named `(n,)`.
+        heard: What each learner says of it, by `attribution.voices`.
+        count: How many are listed.
     """
-    nodes, votes = ensemble.nodes, ensemble.votes
-    near = np.stack([joined(learner.choice, nodes, row) for learner in ensemble.learners])
-    likeness = votes @ near / votes.sum()
+    nodes, names = ensemble.nodes, ensemble.columns.names
+    weights = np.array(sum(one.share * one.weights for one in heard))
+    likeness = np.array(sum(one.share * one.near for one in heard), dtype=np.float64)
     distance = np.sqrt(((nodes.inputs - ensemble.scaler(row[None], ensemble.read)) ** 2).mean(1))
-    order = [i for i in np.lexsort([distance, -likeness]) if likeness[i] > 0 and not own[i]]
-    names = ensemble.columns.names
-    return [
+    steps = weights.round(12)  # of equal weight is what differs by rounding
+    order = [int(i) for i in np.lexsort([distance, -steps]) if weights[i] > 0]
+    by_class: Floats = np.bincount(nodes.target, weights, ensemble.classes).astype(np.float64)
+    columns = [one.choice.feature for one in ensemble.learners]
+    listed = tuple(
         Neighbour(
-            int(i),
+            i,
+            float(weights[i]),
             float(likeness[i]),
-            tuple(
-                names[one.choice.feature]
-                for one, met in zip(ensemble.learners, near[:, i], strict=True)
-                if met and one.choice.feature is not None
-            ),
+            tuple(names[of] for of, one in zip(columns, heard, strict=True) if of is not None and one.near[i]),
             int(nodes.target[i]),
         )
         for i in order[:count]
-    ]
+    )
+    tied = sum(steps[i] == steps[order[count - 1]] for i in order[count:]) if len(order) > count else 0
+    whole = by_class.sum()
+    own = float(sum(one.share * one.own for one in heard))
+    return Similar(listed, int(tied), len(order), by_class / whole if whole else by_class, own)
 
 
-def outcomes(ensemble: Ensemble, row: Floats, own: np.ndarray) -> list[dict[str, int]]:
-    """Count for each graph the neighbours of a patient by class, as `{class number: patients}` with text keys.
-
-    Nodes that are the patient's `own` `(n,)` do not count.
-    """
-    nodes = ensemble.nodes
-    found = []
-    for learner in ensemble.learners:
-        near = joined(learner.choice, nodes, row) & ~own
-        found.append({str(k): int((nodes.target[near] == k).sum()) for k in range(ensemble.classes)})
-    return found
+def outcomes(nodes: Nodes, near: np.ndarray, classes: int) -> list[int]:
+    """Count neighbours `(n,)` by class."""
+    return [int((nodes.target[near] == number).sum()) for number in range(classes)]
 
 
 @dataclass(frozen=True)
@@ -121,10 +131,9 @@ def _same_class(graph: IntervalGraph, target: Indices) -> float:
 def likeness_of(ensemble: Ensemble, rows: Indices) -> Floats:
     """Share of the votes whose graphs join two training patients, of some of them `(m, m)`; 1 on the diagonal."""
     found = np.zeros((len(rows), len(rows)))
-    for learner, vote in zip(ensemble.learners, ensemble.votes, strict=True):
+    for learner, share in zip(ensemble.learners, ensemble.vote_shares, strict=True):
         column = learner.choice.column(ensemble.nodes.matrix)[rows]
-        found += vote * (np.abs(column[:, None] - column) <= (learner.choice.threshold or 0.0))
-    found /= ensemble.votes.sum()
+        found += share * (np.abs(column[:, None] - column) <= (learner.choice.threshold or 0.0))
     np.fill_diagonal(found, 1.0)
     return found
 

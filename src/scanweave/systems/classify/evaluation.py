@@ -15,7 +15,14 @@ from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import calibration_error
 from scanweave.measures.classification import brier
 from scanweave.measures.confusion import BINARY_CALLS, CALLS, confusion_counts
-from scanweave.measures.outcomes import class_table, measure_mean_auroc, measure_scores, measure_told
+from scanweave.measures.outcomes import (
+    INTERCEPT,
+    SLOPE,
+    class_table,
+    measure_mean_auroc,
+    measure_scores,
+    measure_told,
+)
 from scanweave.report.saving import save_table
 from scanweave.systems.classify.config import EvaluateOptions
 from scanweave.systems.classify.fitted import DIGITS, FittedClassify
@@ -108,7 +115,7 @@ def _of_classes(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) 
         number = plan.outputs.index(name)
         positive, called = truth == number, point.call(tried.shares[:, number])
         of = measure_scores(positive, tried.shares[:, number], tried.patients, called, **settings)
-        told = {measure: of[measure] for measure in ("AUPRC", *BINARY_CALLS) if measure in of}
+        told = {measure: of[measure] for measure in ("AUPRC", SLOPE, INTERCEPT, *BINARY_CALLS) if measure in of}
         controls = {"AUPRC": float(positive.mean())}
         yield from _rows(f"{plan.labels[0]}: {name}", told, controls, len(truth), point.threshold)
 

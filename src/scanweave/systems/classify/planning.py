@@ -9,8 +9,8 @@ import numpy as np
 
 from scanweave.engine.saved_plan import SavedPlan
 from scanweave.errors import ScanweaveError
-from scanweave.studies.preparing.preparation import Frame
 from scanweave.framework.fitted_run import EMBEDDING
+from scanweave.studies.preparing.preparation import Frame
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.question import Kind, Question
 

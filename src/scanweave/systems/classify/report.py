@@ -159,7 +159,11 @@ def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
             value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))
             told[name] = Interval(value, low, high, int(row["studies"]))
         rows.append(told)
-    yield Table(rows, "Each class against the others, if the most probable is called.", dict.fromkeys(TOLD, "{:.2f}"))
+    caption = (
+        "Each class against the others, if the most probable is called. A calibration slope of 1 and an intercept of 0 "
+        "are right."
+    )
+    yield Table(rows, caption, dict.fromkeys(TOLD, "{:.2f}"))
 
 
 def _number(text: Any) -> float:

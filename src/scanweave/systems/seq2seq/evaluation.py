@@ -28,13 +28,12 @@ from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
+from scanweave.systems.seq2seq.plain_mean import BELOW, LEARNT, below_in_words, count_below
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
 
 ANY = "any"
 """In summaries, the mean over single sources or targets."""
 MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
-LEARNT = ("psnr", "ssim")
-"""A network has learnt if it beats the mean of the others in both: a blur already beats it in PSNR."""
 REGIONS = ("brain", "box", "volume")
 PAIRS, MATRIX, GRID = "pairs.csv", "matrix.png", "grid.png"
 DRAWN = 4
@@ -100,13 +99,15 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
             picture.save(trial.folder / GRID)
         trial.say(f"{name}: {_psnr_in_words(found, native)}")
     pairs = pd.DataFrame(rows)
-    for line in (_against_control(pairs), *notes(pairs, fitted.sequences)):
+    below = count_below(pairs)
+    for line in (f"{_against_control(pairs)}; {below_in_words(below)}", *notes(pairs, fitted.sequences)):
         trial.say(line)
     brain = "mask" if masked else "foreground"
     summary = summarise(pairs, options.seed)
     save_table(pairs, trial.folder / PAIRS)
     save_figure(quality_matrix(summary, fitted.sequences, "brain" if masked else "foreground"), trial.folder / MATRIX)
-    trial.conclude(summary, include_self=options.include_self, picture=drawn, brain=brain)
+    told = {BELOW: {name: [*one] for name, one in below.items()}}
+    trial.conclude(summary, include_self=options.include_self, picture=drawn, brain=brain, **told)
     return pairs
 
 

@@ -10,13 +10,16 @@ import numpy as np
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.run_outputs import find_output
 from scanweave.framework.scan_preparation import native_scan
+from scanweave.report.saving import read_summary
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, shared_frame
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.plain_mean import known_below
 from scanweave.systems.seq2seq.synthesis import Synthesizer
 
 
@@ -42,6 +45,12 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
             self.config.sampling,
             {name: background(self.plan, name) for name in self.sequences},
         )
+
+    def cautions(self) -> dict[str, str]:
+        """Return what the newest evaluation says against a target: that a plain mean was nearer to the real scan."""
+        record = read_summary(find_output(self.run, "evaluation"))
+        about = {} if record is None else record.get("about")
+        return {name: one.words for name, one in known_below(about).items()}
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Synthesise sequences of a study from those present.

@@ -26,8 +26,9 @@ from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.plan import Plan
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
-from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID, LEARNT
+from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID
 from scanweave.systems.seq2seq.figures import quality_matrix
+from scanweave.systems.seq2seq.plain_mean import LEARNT, Below, known_below
 from scanweave.systems.seq2seq.ranking import ranked_measures
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 from scanweave.wording import count
@@ -106,6 +107,17 @@ class _Results:
             )
         ]
 
+    @cached_property
+    def below(self) -> dict[str, Below]:
+        """Targets that are below the mean of the others in some study."""
+        return known_below({} if self.evaluation is None else self.evaluation["about"])
+
+    @property
+    def by_target(self) -> list[Block]:
+        """Caution about these targets; else nothing."""
+        lines = [f"{name}: {one.words}." for name, one in self.below.items()]
+        return [Caution(f"{' '.join(lines)} Their synthetic images carry this note.")] if lines else []
+
     def estimates(self, kind: str, source: str, target: str, region: str) -> dict[str, Estimate]:
         """Return quality by measure; empty where it was not measured."""
         if self.summary is None:
@@ -113,6 +125,13 @@ class _Results:
         where = {"kind": kind, "source": source, "target": target, "region": region}
         rows = self.summary[np.logical_and.reduce([self.summary[name] == value for name, value in where.items()])]
         return {row["measure"]: estimate(row, row["patients"]) for row in rows.to_dict("records")}
+
+    def named(self, target: str) -> str:
+        """Name a target as a row of a table, with what is to be known of it."""
+        if target == ANY:
+            return "mean of all"
+        below = self.below.get(target)
+        return f"{target} (below the plain mean in {below.studies} of {below.of} studies)" if below else target
 
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
         """Say of sequences that were learnt that no study showed them."""
@@ -136,7 +155,7 @@ def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
         f"Seq2Seq fitted to {', '.join(plan.sequences)}: how well each is made from the others, and what each alone "
         "shows.",
         [
-            Section("In short", "", [*results.caution, _key_numbers(results)]),
+            Section("In short", "", [*results.caution, *results.by_target, _key_numbers(results)]),
             _cohort(page.run, plan),
             _preparation(plan),
             page.learning(METRICS),
@@ -216,7 +235,8 @@ def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Secti
                 (folder / GRID).read_bytes(),
                 f"{record['about']['picture']}: the real scans, and below them what each source makes of every target, "
                 f"with the absolute error in shares of the target's range; at most {DRAWN} sources, and all others "
-                f"together. The figures are the PSNR in the {results.where} of the whole volume.",
+                f"together. The figures are the PSNR in the {results.where} of the whole volume."
+                f"{_marked(results.below)}",
                 "Real scans, predictions of every sequence from every other, and their errors.",
             )
         )
@@ -227,10 +247,15 @@ def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Secti
     return Section(SYNTHESIS, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
 
 
+def _marked(below: dict[str, Below]) -> str:
+    names = ", ".join(f"{name} ({one.studies} of {one.of} studies)" for name, one in below.items())
+    return f" Below the plain mean of the others in some: {names}." if names else ""
+
+
 def _quality(results: _Results) -> Section:
     where, there = results.where, () if results.summary is None else results.summary["target"]
     by_target: dict[tuple[str, ...], dict[str, Estimate]] = {
-        ("mean of all" if target == ANY else target, words): estimates
+        (results.named(target), words): estimates
         for target in [*results.plan.sequences, ANY]
         for kind, source, words in MADE
         if (estimates := results.estimates(kind, source, target, "brain"))
