@@ -8,23 +8,38 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
+from scanweave.studies.formats.pointer_files import refuse_pointer
 from scanweave.studies.scan import Scan
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".hdr.gz")
+MGH_SUFFIXES = (".mgh", ".mgz")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+METAIMAGE_SUFFIXES = (".mha", ".mhd")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 ARRAY_SUFFIXES = (".npz",)
-VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+VOLUME_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES + NRRD_SUFFIXES + METAIMAGE_SUFFIXES
 FILM_SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
 SUFFIXES = VOLUME_SUFFIXES + FILM_SUFFIXES + ARRAY_SUFFIXES
 _READERS: dict[str, str] = {
     **dict.fromkeys(NIFTI_SUFFIXES, "scanweave.studies.formats.nifti:read_nifti"),
-    **dict.fromkeys(ITK_SUFFIXES, "scanweave.studies.formats.itk_images:read_itk"),
+    **dict.fromkeys(MGH_SUFFIXES, "scanweave.studies.formats.mgh:read_mgh"),
+    **dict.fromkeys(NRRD_SUFFIXES, "scanweave.studies.formats.nrrd:read_nrrd"),
+    **dict.fromkeys(METAIMAGE_SUFFIXES, "scanweave.studies.formats.metaimage:read_metaimage"),
     **dict.fromkeys(PICTURE_SUFFIXES, "scanweave.studies.formats.film_images:read_picture"),
     **dict.fromkeys(DICOM_SUFFIXES, "scanweave.studies.formats.film_dicom:read_dicom_film"),
 }
 """What reads a file, by its suffix."""
+UNREAD: dict[str, str] = {
+    ".mnc": "MINC, which readers place mirrored to each other",
+    ".brik": "AFNI's BRIK",
+    ".rec": "Philips PAR/REC",
+    ".ima": "a single slice of DICOM",
+    ".gipl": "GIPL",
+    ".vti": "VTK",
+}
+"""Images that are not read, by suffix, in words."""
+_PACKED = re.compile(r"(.+\.(?:nii|nrrd|mha|mgh|mgz|hdr|img))\.(bz2|xz|zst|zip|gz|lzma|7z)", re.IGNORECASE)
 _LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
 """A file of boxes of many images, and one of these."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
@@ -34,6 +49,17 @@ def suffix(path: str | Path) -> str | None:
     """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
     name = str(path).lower()
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
+
+
+def unread_format(path: str | Path) -> str | None:
+    """Return, in words, the format of an image that is not read; None where it is read, or no image by its name."""
+    name = str(path).lower()
+    if suffix(name):
+        return None
+    packed = _PACKED.fullmatch(name)
+    if packed:
+        return f"an image packed as .{packed[2]}"
+    return next((words for kind, words in UNREAD.items() if name.removesuffix(".gz").endswith(kind)), None)
 
 
 def is_film(path: str | Path) -> bool:
@@ -59,7 +85,7 @@ def split_part(path: str | Path) -> tuple[Path, str | None]:
 def read_scan(path: str | Path) -> Scan:
     """Open an image file; the header is read now, the voxels on first use.
 
-    NIfTI, NRRD and MetaImage volumes; PNG, JPEG, TIFF and DICOM films, one voxel deep. `FILE#k` names channel k
+    NIfTI, MGH, NRRD and MetaImage volumes; PNG, JPEG, TIFF and DICOM films, one voxel deep. `FILE#k` names channel k
     (from 0) of a 4D file whose fourth axis holds scans, not time; `FILE.npz#ARRAY/k` item k of an array of images.
 
     Raises:
@@ -67,8 +93,12 @@ def read_scan(path: str | Path) -> Scan:
     """
     path, part = split_part(path)
     kind = suffix(path)
+    unread = unread_format(path)
+    if unread:
+        raise ScanweaveError(path, f"{unread}, is not read", "Convert it to NIfTI, and check left and right")
     if kind is None:
         raise ScanweaveError(path, "not an image format that is read here", f"Use one of {', '.join(SUFFIXES)}")
+    refuse_pointer(path)
     if "\0" in str(path) or not path.is_file():
         raise ScanweaveError(path, "no such file", "Check the path, or import the cohort again")
     if kind in ARRAY_SUFFIXES:
@@ -89,6 +119,7 @@ def read_mask(path: str | Path) -> Scan:
     from scanweave.studies.formats.film_images import read_picture
 
     file, part = split_part(path)
+    refuse_pointer(file)
     if part is not None or suffix(file) not in PICTURE_SUFFIXES or not file.is_file():
         return read_scan(path)
     scan = read_picture(file, labels=True)
