@@ -16,6 +16,12 @@ SAME_GRID_MM = 1e-2
 ORTHOGONAL_TOLERANCE = 1e-3
 """Largest cosine between two axes of a grid that still counts as orthogonal (0.06 degrees)."""
 
+LARGEST_ENTRY_MM = 1e9
+"""Largest number in an affine that can be told from damage; what is merely far is told by the check of grids."""
+
+LEAST_VOLUME = 1e-6
+"""Volume of the box of three unit vectors along the axes below which two of them coincide."""
+
 EDGE = 1e-3
 """Share of a voxel by which a point may lie outside of a grid and still count as in it: rounding."""
 
@@ -91,15 +97,22 @@ class Geometry:
         """Say why this grid cannot be placed in a patient; None if it can."""
         if not np.isfinite(self.affine).all():
             return "the affine holds NaN or Inf"
-        if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
+        if float(np.abs(self.affine).max()) > LARGEST_ENTRY_MM:
+            return f"the affine holds {np.abs(self.affine).max():.3g}, which is no length in a patient"
+        if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3] / self.spacing)) < LEAST_VOLUME:
             return "the affine is singular: some axis has no length or two axes coincide"
         return None
 
     @property
+    def skew(self) -> float:
+        """Largest cosine between two of the three axes: 0 at right angles."""
+        axes = self.affine[:3, :3] / np.array(self.spacing)
+        return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+    @property
     def is_orthogonal(self) -> bool:
         """Tell whether the three axes stand at right angles."""
-        axes = self.affine[:3, :3] / np.array(self.spacing)
-        return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE)
+        return self.skew <= ORTHOGONAL_TOLERANCE
 
     def positions(self, indices: ArrayLike) -> FloatArray:
         """Return RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
@@ -144,6 +157,23 @@ class Geometry:
         shape = np.empty(3, dtype=int)
         shape[flips[:, 0].astype(int)] = self.shape
         return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
+
+    def straightened(self) -> Geometry:
+        """Return the smallest grid at right angles and of the same spacing that holds this one; itself if it is one.
+
+        Its directions are the nearest rotation in the sense of Frobenius (polar decomposition).
+        """
+        if self.is_orthogonal:
+            return self
+        spacing = np.array(self.spacing)
+        left, _, right = np.linalg.svd(self.affine[:3, :3] / spacing)
+        axes = (left @ right) * spacing
+        inside = np.linalg.solve(axes, self.corners().T)
+        lowest, highest = inside.min(axis=1), inside.max(axis=1)
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = axes, axes @ lowest
+        shape = np.ceil(highest - lowest - EDGE).astype(int) + 1
+        return Geometry.of(shape, affine, self.space)
 
     def crop(self, start: ArrayLike, stop: ArrayLike) -> Geometry:
         """Return the box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from scanweave.studies.geometry import Geometry
 LEAST_OVERLAP = 0.5
 """Share of the smaller of two boxes that must lie within the other."""
 LEAST_SLICES = 3
+FARTHEST_MM = 1e4
+"""Distance of a grid's centre from the zero of the scanner above which its position is in doubt."""
 SMALLEST_MM, LARGEST_MM = 20.0, 3000.0
 """Longest side of a body part in a scanner; outside of it the affine is not in millimetres. Whole-body PET is 2 m."""
 
@@ -37,6 +39,22 @@ def grid_findings(grids: Mapping[str, Geometry], reference: str | None) -> list[
     for name, grid in placed.items():
         if name != reference:
             findings += [finding.of(name) for finding in _pair(grid.oriented(), base, reference)]
+    return findings
+
+
+def unplaced_findings(grids: Mapping[str, Geometry], unplaced: Collection[str]) -> list[Finding]:
+    """Refuse images that do not say where they lie and do not fall on the grids of the others.
+
+    Args:
+        grids: Grid of each image of a study, as for `grid_findings`.
+        unplaced: Names of those whose position is not known and was put at 0.
+    """
+    findings = []
+    for name in sorted(unplaced):
+        other = next((o for o in grids if o != name and grids[o].is_placed and not grids[o].matches(grids[name])), None)
+        if other is not None:
+            words = f"does not say where it lies, and {other} lies elsewhere than at 0"
+            findings.append(Finding("position", "refused", words, "Convert it anew, with the position kept", name))
     return findings
 
 
@@ -67,9 +85,14 @@ def _own(grid: Geometry) -> list[Finding]:
         unit = "metres or centimetres" if longest < SMALLEST_MM else "micrometres"
         words = f"its longest side is {longest:.4g} mm: the affine seems to be in {unit}"
         findings.append(Finding("units", "refused", words, "Write a copy with the affine in millimetres"))
+    centre = float(np.linalg.norm(grid.positions([(np.array(grid.shape) - 1) / 2])))
+    if grid.is_placed and centre > FARTHEST_MM:
+        words = f"its centre lies {centre / 1000:.4g} m from the zero of its scanner"
+        findings.append(Finding("position", "suspect", words, "Check the position in its header"))
     if not grid.is_orthogonal:
         words = "its axes do not stand at right angles (gantry tilt or a sheared affine)"
-        findings.append(Finding("sheared", "repaired", words, "every voxel is placed by the affine as it is"))
+        step = "every voxel is placed as it says; what is made of it is written at right angles"
+        findings.append(Finding("sheared", "repaired", words, step))
     return findings
 
 

@@ -16,6 +16,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
+from scanweave.studies.formats.image_pairs import is_second_half
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.wording import count, studies
 
@@ -246,6 +247,14 @@ def images(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _images(folder: Path) -> Iterator[tuple[str, ...]]:
+    return (parts for parts in files_in(folder) if suffix(parts[-1]))
+
+
+def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Paths of the files below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+
+    Of an image in two files that of its voxels stands for both.
+    """
     seen: set[tuple[int, int]] = set()
 
     def walk(path: str, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -257,12 +266,13 @@ def _images(folder: Path) -> Iterator[tuple[str, ...]]:
         if (about.st_dev, about.st_ino) in seen:
             return
         seen.add((about.st_dev, about.st_ino))
+        names = frozenset(entry.name for entry in entries)
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
                 yield from walk(entry.path, (*parts, entry.name))
-            elif suffix(entry.name):
+            elif not is_second_half(entry.name, names):
                 yield (*parts, entry.name)
 
     yield from walk(str(folder), ())
