@@ -154,8 +154,8 @@ KINDS: dict[str, ColumnKind] = {
     )
 }
 """Every kind by its name, in the order in which columns are shown."""
-WHO = ("study", "patient", "split")
-"""Columns that say whose a study is and what it is for."""
+WHO = ("study", "patient", "split", "study_name", "patient_name")
+"""Columns that say whose a study is and what it is for; the last two as the source has it, where that is no file name."""
 
 
 @dataclass(frozen=True)

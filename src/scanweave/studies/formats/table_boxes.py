@@ -23,6 +23,7 @@ from scanweave.studies.formats.box_annotations import (
     refusal,
 )
 from scanweave.studies.formats.text_files import MAX_TABLE_BYTES, check_bytes
+from scanweave.studies.tables.missing_words import is_absent
 
 IMAGE = (
     "image",
@@ -39,7 +40,6 @@ IMAGE = (
 )
 LABEL = ("label", "class", "classname", "category", "name", "finding", "findinglabel")
 SCORE = ("score", "confidence", "probability")
-EMPTY = ("", "nan", "none", "null", "na")
 ADVICE = "Give columns image, label and x1, y1, x2, y2 or x, y, width, height"
 
 
@@ -142,7 +142,7 @@ def _columns(path: Path, names: Mapping[str, str], axes: int, label: str | None)
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).strip()
-    return "" if text.casefold() in EMPTY else text
+    return "" if is_absent(text) else text
 
 
 def _add_row(

@@ -17,6 +17,7 @@ from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_reader import VOLUME_SUFFIXES, is_film, suffix
 from scanweave.studies.layouts.names import Named, display_order
+from scanweave.studies.tables.missing_words import is_absent
 from scanweave.wording import count, studies
 
 SHOWN = 5
@@ -34,7 +35,8 @@ class Listing:
         mapping: Column → spellings that were taken for it, with how often.
         skipped: Reason → files left out for it, relative to the root.
         clashes: Study → pairs of its files that have one name.
-        names: Study → its name in the source, before it was made safe.
+        names: Study → its name in the source, before it was made safe, and
+        owners: patient → his.
         called: File that was left out → its name without that of its study.
         doubts: Patient → folders taken for sessions that are not named as sessions are.
         idle: Spellings of `--rename` that fit no name.
@@ -49,6 +51,7 @@ class Listing:
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     clashes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     names: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
     idle: list[str] = field(default_factory=list)
@@ -59,9 +62,14 @@ class Listing:
         """The row of a study, made on first use."""
         study = safe_id(name)
         self.names.setdefault(study, unicodedata.normalize("NFC", name))
-        row = self.studies.setdefault(study, {"study": study, "patient": safe_id(patient or name)})
+        row = self.studies.setdefault(study, {"study": study, "patient": self.owner(patient or name)})
         row.update(fields)
         return row
+
+    def owner(self, name: str) -> str:
+        """The name of a patient that can be a file name; what it was is kept."""
+        self.owners.setdefault(safe_id(name), unicodedata.normalize("NFC", name))
+        return safe_id(name)
 
     def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
         """Enter a file under what its name means, or note why it is left out."""
@@ -112,7 +120,7 @@ class Listing:
             if not patient:
                 reason = f"finds no patient in {self.names[study]!r}"
                 raise ScanweaveError("--patient", reason, "Give one that fits every study")
-            self.studies[study]["patient"] = safe_id(patient)
+            self.studies[study]["patient"] = self.owner(patient)
         self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -130,6 +138,10 @@ class Listing:
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
             )
         rows = [row for _, row in sorted(self.studies.items()) if _is_study(row)]
+        for own, known in (("study", self.names), ("patient", self.owners)):
+            if any(known.get(row[own], row[own]) != row[own] for row in rows):
+                for row in rows:
+                    row.setdefault(f"{own}_name", known.get(row[own], row[own]))
         order = list(KINDS)
         columns = sorted(
             {column for row in rows for column in columns_of(row)},
@@ -189,6 +201,10 @@ class Listing:
             spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
             more = ", …" if len(self.mapping[column]) > SHOWN else ""
             lines.append(f"  {column} ← {', '.join(spellings)}{more}")
+        parted = Counter(row["split"] for row in rows if row.get("split"))
+        if parted:
+            shown_parts = " · ".join(f"{part} {number}" for part, number in parted.most_common())
+            lines.append(f"  split, as the source has it: {shown_parts}")
         lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
         bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
@@ -283,32 +299,46 @@ def without_prefix(text: str, prefix: str) -> str:
 
 
 def joined(listings: Sequence[Listing]) -> Listing:
-    """Several listings as one, relative to the folder that holds all their roots.
+    """Several listings as one, relative to the folder that holds all their roots; a study may be spread over them.
 
     Raises:
-        ScanweaveError: Two of them name the same study.
+        ScanweaveError: Two of them say of one study that it is of another patient or part.
     """
     root = Path(os.path.commonpath([listing.root.resolve() for listing in listings]))
     whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
     for listing in listings:
         prefix = listing.root.resolve().relative_to(root).as_posix() + "/"
         for name, row in listing.studies.items():
-            if name in whole.studies:
-                raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
-            whole.studies[name] = {
+            moved = {
                 c: prefix + v if _is_path(parse_column(c)) and not v.startswith("/") else v for c, v in row.items()
             }
+            _put_together(whole, whole.studies.setdefault(name, {}), moved, listing.root)
         for column, spellings in listing.mapping.items():
             whole.mapping[column].update(spellings)
         for reason, files in listing.skipped.items():
             whole.skipped[reason] += [prefix + file for file in files]
         whole.called |= {prefix + file: name for file, name in listing.called.items()}
-        whole.clashes.update(listing.clashes)
-        whole.names.update(listing.names)
+        for study, words in listing.clashes.items():
+            whole.clashes[study] += words
+        whole.names = listing.names | whole.names
+        whole.owners = listing.owners | whole.owners
         whole.doubts.update(listing.doubts)
         whole.structures.update(listing.structures)
         whole.remarks += listing.remarks
     return whole
+
+
+def _put_together(whole: Listing, row: dict[str, Any], other: Mapping[str, Any], root: Path) -> None:
+    """Add to the row of a study what another source says of it; two files of one name are a clash."""
+    for column, value in other.items():
+        known = row.setdefault(column, value)
+        if known == value:
+            continue
+        if column in WHO:
+            reason = f"study '{row['study']}' is of {column} '{value}' here and of '{known}' in another source"
+            raise ScanweaveError(root, reason, "Say one thing of it, or give one of them another name")
+        what = column.partition(":")[2] or column
+        whole.clashes[row["study"]].append(f"{row['study']}: both '{known}' and '{value}' are {what}")
 
 
 def _is_study(row: Mapping[str, Any]) -> bool:
@@ -325,10 +355,11 @@ def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
     texts = [row[column] for row in rows if row[column] is not None]
     if not all(isinstance(text, str) for text in texts):
         return
-    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in texts)), None)
+    numbers = [text for text in texts if not is_absent(text)]
+    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in numbers)), None)
     for row in rows:
-        if kind is not None and row[column] is not None:
-            row[column] = kind(row[column])
+        if kind is not None and numbers and row[column] is not None:
+            row[column] = None if is_absent(row[column]) else kind(row[column])
 
 
 def _is_written(text: str, kind: type[int] | type[float]) -> bool:
