@@ -66,7 +66,7 @@ _STRICT = frozenset({"split", "splits", "datasplit", "datasetsplit", "traintest"
 
 
 def part_of_word(word: str) -> Part | None:
-    """Return the part that a cell of a column of parts means, in any case (`"Test set"`); None if it is no such word."""
+    """Return the part that a cell of a column of parts means, in any case (`"Test set"`); None if it is none."""
     bare = _bare(word)
     return _CELLS.get(bare) or _CELLS.get(_SUFFIX.sub("", bare))
 

@@ -31,7 +31,8 @@ def csv(rows=ROWS, header=("id", "age", "sex", "bili"), separator=",", line="\n"
 def with_cells(column, cells, header="value"):
     """The good table with another column, repeated to the length of the cells."""
     names = [f"p{number}" for number in range(len(cells))]
-    rows = [f"{name},{30 + number * 7 % 41},{cell}" for number, (name, cell) in enumerate(zip(names, cells, strict=True))]
+    pairs = enumerate(zip(names, cells, strict=True))
+    rows = [f"{name},{30 + number * 7 % 41},{cell}" for number, (name, cell) in pairs]
     return f"id,age,{header}\n" + "\n".join(rows) + "\n", column
 
 

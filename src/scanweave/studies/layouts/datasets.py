@@ -59,7 +59,7 @@ def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int
 
 
 def list_nnunet(src: Path, names: Names) -> Listing:
-    """Studies of `imagesTr/CASE_0000.nii.gz` (split train), `imagesVa` (validation) and `imagesTs` (test), and labels."""
+    """Studies of `imagesTr/CASE_0000.nii.gz` (train), `imagesVa` (validation), `imagesTs` (test), with labels."""
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("nnunet", src)

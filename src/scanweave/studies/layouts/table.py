@@ -108,7 +108,12 @@ def list_table(src: Path, names: Names) -> Listing:
             table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
         )
     named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
-    other = {study, patient, parts[0], *(column for column, named in meant.items() if named is not None)}
+    other = {
+        study,
+        patient,
+        *filter(None, parts[:1]),
+        *(column for column, named in meant.items() if named is not None),
+    }
     listing.remarks += write_points(rows, [column for column in header if column not in other], separator)
     for line, (row, name) in enumerate(zip(rows, named_by, strict=True), 2):
         if safe_id(name) in listing.studies:

@@ -1,4 +1,4 @@
-"""What stands before decimals, decided for a whole table: `1,037` alone is one or a thousand, `20,5` beside it tells."""
+"""What stands before decimals, decided for a whole table: `1,037` is one or a thousand, and `20,5` beside it tells."""
 
 from __future__ import annotations
 

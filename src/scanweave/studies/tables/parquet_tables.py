@@ -19,6 +19,17 @@ LAST_YEAR = 9999
 _FIRST_DAY, _LAST_DAY = -719162, 2932896
 """1 January of year 1 and 31 December of `LAST_YEAR` [days since 1970]."""
 _FORMATS = "Give a .csv, .tsv, .parquet or .xlsx file"
+_PLAIN = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+    pa.types.is_time,
+    pa.types.is_duration,
+)
 _TICKS = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
 
 
@@ -63,9 +74,7 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_nested(kind):
             raise ScanweaveError(path, f"column '{field.name}' holds lists or records", "Give one value a cell")
-        known = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-        known += (pa.types.is_date, pa.types.is_timestamp, _is_text, pa.types.is_time, pa.types.is_duration)
-        if not any(fits(kind) for fits in known):
+        if not (_is_text(kind) or any(fits(kind) for fits in _PLAIN)):
             raise ScanweaveError(path, f"column '{field.name}' holds {kind}", "Give numbers, text or dates")
 
 

@@ -229,7 +229,8 @@ def _said(words: Sequence[str]) -> Said:
     if any(mark not in DECIMALS for mark in marks) or len(set(marks)) > 1:
         raise ScanweaveError("--columns", f"'{marks[0]}' is no decimal mark", f"Write {' or '.join(DECIMALS)}")
     words = [word for word in words if word.lower() not in DECIMALS]
-    fields |= {"decimal": DECIMALS[mark] for mark in marks}
+    if marks:
+        fields["decimal"] = DECIMALS[marks[0]]
     missing = tuple(word.partition(":")[2] for word in words if word.lower().startswith("missing:"))
     if "" in missing:
         raise ScanweaveError("--columns", "'missing:' names no value", "Write such as missing:-999")

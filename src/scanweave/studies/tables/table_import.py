@@ -105,13 +105,13 @@ def import_table(
     unknown = next((heading for heading in said if heading not in frame.columns), None)
     if unknown is not None:
         raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, frame.columns))
-    told = with_decimals(frame, said, table.separator)
-    values = {heading: understood(heading, frame[heading], told[heading]) for heading in frame.columns}
+    known = with_decimals(frame, said, table.separator)
+    values = {heading: understood(heading, frame[heading], known[heading]) for heading in frame.columns}
     useless = _no_variables(values)
     values |= {h: replace(values[h], notes=(*values[h].notes, words)) for h, words in useless.items()}
     roles = _roles(frame, values, said, useless)
     values = {h: named_as_it_stands(frame[h]) if roles[h] in ("patient", "study") else v for h, v in values.items()}
-    described = _described(values, roles, told)
+    described = _described(values, roles, known)
     spoilt = next((c.source for c in described if c.role in ("patient", "study") and c.missing_values), None)
     if spoilt is not None:
         raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
@@ -306,7 +306,9 @@ def _rows(
         heading = by_role["split"]
         cells = [None if is_void(text) else text for text in map(cell_text, frame[heading])]
         fields["split"] = pd.Series(parts_of(src, heading, cells), dtype=object)
-    fields |= {f"{of}_name": own for of, own in (("study", named), ("patient", owner)) if own is not None and not own.equals(own.map(safe_id))}
+    for whose, own in (("study", named), ("patient", owner)):
+        if own is not None and not own.equals(own.map(safe_id)):
+            fields[f"{whose}_name"] = own
     return pd.concat([table, pd.DataFrame(fields)], axis=1).pipe(_plain)
 
 

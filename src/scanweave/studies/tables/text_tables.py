@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.tables.size_budget import Budget
@@ -74,7 +74,7 @@ def _read(path: Path, coding: str, most_rows: int | None) -> TextTable:
     separator, skipped, marked = _form(path, head)
     notes = [f"{skipped} lines above the headings passed over"] if skipped else []
     with _text(path, coding) as stream:
-        lines = islice((line for line in stream if line.strip()), skipped, None)
+        lines: Iterator[str] = islice((line for line in stream if line.strip()), skipped, None)
         if marked:
             lines = chain([next(lines).lstrip().removeprefix("#")], lines)
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t")
@@ -168,7 +168,7 @@ def _separator(lines: list[str]) -> str:
 class _Bytes(io.RawIOBase):
     """The bytes of a file, unpacked, that refuses zero bytes in what is no UTF-16."""
 
-    def __init__(self, path: Path, stream: IO[bytes], wide: bool) -> None:
+    def __init__(self, path: Path, stream: Any, wide: bool) -> None:
         self.path, self.stream, self.wide, self.size, self.budget = path, stream, wide, 0, Budget(path)
 
     def readable(self) -> bool:
@@ -195,9 +195,11 @@ def _text(path: Path, coding: str) -> Iterator[io.TextIOWrapper]:
             mark = stream.read(2)
             stream.seek(0)
             wide = mark in (b"\xff\xfe", b"\xfe\xff")
-            raw = io.BufferedReader(_Bytes(path, stream, wide), PIECE_BYTES)
+            raw: Any = _Bytes(path, stream, wide)
             errors = "replace" if coding == "cp1252" else "strict"
-            yield io.TextIOWrapper(raw, "utf-16" if wide else coding, errors, newline="")
+            yield io.TextIOWrapper(
+                io.BufferedReader(raw, PIECE_BYTES), "utf-16" if wide else coding, errors, newline=""
+            )
     except (OSError, EOFError, zlib.error) as error:
         raise ScanweaveError(path, f"cannot be read ({error})", "Check the file") from error
 

@@ -104,7 +104,9 @@ def _new(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
         if claimed > Budget(path).most:
-            raise ScanweaveError(path, f"unpacks to {claimed / 2**20:.0f} MiB", "Keep the sheet and rows that are needed")
+            raise ScanweaveError(
+                path, f"unpacks to {claimed / 2**20:.0f} MiB", "Keep the sheet and rows that are needed"
+            )
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     except _FAULTS as error:
         raise _unreadable(path, error) from error
@@ -117,15 +119,13 @@ def _new(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
 
 
 def _old(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
-    require("xlrd", GROUP)
+    faults = (*_FAULTS, require("xlrd.biffh", GROUP).XLRDError)
     Budget(path).check(0, path.stat().st_size)
-    import xlrd.biffh
-
     try:
         with pd.ExcelFile(path, engine="xlrd") as book:
             name = _chosen(path, [str(one) for one in book.sheet_names], sheet)
             frame = pd.read_excel(book, sheet_name=name, header=None, dtype=object, na_filter=False)
-    except (*_FAULTS, xlrd.biffh.XLRDError) as error:
+    except faults as error:
         raise _unreadable(path, error) from error
     yield from islice(frame.itertuples(index=False, name=None), OLD_CELLS)
 
