@@ -83,3 +83,13 @@ def test_the_mark_is_kept_for_new_patients(tmp_path):
 
 def test_a_column_of_words_tells_nothing():
     assert not marks_in(pd.Series(["1,5", "lost", "found", "2.5"])).marks
+
+
+def test_a_table_of_images_is_read_alike(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.nii.gz").write_bytes(b"")
+    text = "case;t1;dose;bmi;n\na;a.nii.gz;1,037;20,5;none\nb;b.nii.gz;2,511;31,2;4\n"
+    cohort, told = brought(tmp_path, text)
+    assert values(cohort, "dose") == pytest.approx([1.037, 2.511])
+    assert (cohort["a"].table.get("n"), cohort["b"].table["n"]) == (None, 4)
+    assert "dose, bmi: decimal commas read as points" in told

@@ -299,46 +299,33 @@ def without_prefix(text: str, prefix: str) -> str:
 
 
 def joined(listings: Sequence[Listing]) -> Listing:
-    """Several listings as one, relative to the folder that holds all their roots; a study may be spread over them.
+    """Several listings as one, relative to the folder that holds all their roots.
 
     Raises:
-        ScanweaveError: Two of them say of one study that it is of another patient or part.
+        ScanweaveError: Two of them name the same study.
     """
     root = Path(os.path.commonpath([listing.root.resolve() for listing in listings]))
     whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
     for listing in listings:
         prefix = listing.root.resolve().relative_to(root).as_posix() + "/"
         for name, row in listing.studies.items():
-            moved = {
+            if name in whole.studies:
+                raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
+            whole.studies[name] = {
                 c: prefix + v if _is_path(parse_column(c)) and not v.startswith("/") else v for c, v in row.items()
             }
-            _put_together(whole, whole.studies.setdefault(name, {}), moved, listing.root)
         for column, spellings in listing.mapping.items():
             whole.mapping[column].update(spellings)
         for reason, files in listing.skipped.items():
             whole.skipped[reason] += [prefix + file for file in files]
         whole.called |= {prefix + file: name for file, name in listing.called.items()}
-        for study, words in listing.clashes.items():
-            whole.clashes[study] += words
-        whole.names = listing.names | whole.names
-        whole.owners = listing.owners | whole.owners
+        whole.clashes.update(listing.clashes)
+        whole.names.update(listing.names)
+        whole.owners.update(listing.owners)
         whole.doubts.update(listing.doubts)
         whole.structures.update(listing.structures)
         whole.remarks += listing.remarks
     return whole
-
-
-def _put_together(whole: Listing, row: dict[str, Any], other: Mapping[str, Any], root: Path) -> None:
-    """Add to the row of a study what another source says of it; two files of one name are a clash."""
-    for column, value in other.items():
-        known = row.setdefault(column, value)
-        if known == value:
-            continue
-        if column in WHO:
-            reason = f"study '{row['study']}' is of {column} '{value}' here and of '{known}' in another source"
-            raise ScanweaveError(root, reason, "Say one thing of it, or give one of them another name")
-        what = column.partition(":")[2] or column
-        whole.clashes[row["study"]].append(f"{row['study']}: both '{known}' and '{value}' are {what}")
 
 
 def _is_study(row: Mapping[str, Any]) -> bool:
