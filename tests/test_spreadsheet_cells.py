@@ -1,4 +1,4 @@
-"""CSV files that people open in a spreadsheet: no cell is a formula there, and what is read back is what was written."""
+"""CSV files that people open in a spreadsheet: no cell is a formula there, and what was written is read back."""
 
 import csv
 

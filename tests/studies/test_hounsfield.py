@@ -1,4 +1,4 @@
-"""A CT that is not in Hounsfield units is suspected, whatever was lost on its way; one that is, whole or in part, is not."""
+"""A CT that is not in Hounsfield units is suspected, whatever was lost on its way; one that is, or a crop, is not."""
 
 import nibabel as nib
 import numpy as np

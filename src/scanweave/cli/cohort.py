@@ -24,7 +24,7 @@ _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "b
 class ImportCohort:
     """Make a cohort of the studies in a folder, table or archive of arrays; no image is opened, copied or changed.
 
-    A table without images and reports is a clinical one: one row a patient or visit, CSV, Parquet, Excel, SPSS or Stata.
+    A table without images and reports is a clinical one, one row a patient or visit: CSV, Parquet, Excel, SPSS, Stata.
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]

@@ -60,6 +60,8 @@ _FLAGS: dict[str, tuple[Part, Part]] = {
     **dict.fromkeys(("isval", "isvalid", "isvalidation", "valset", "validationset"), ("validation", "train")),
 }
 """Headings of columns of yes and no: the part of those who are, and of those who are not."""
+MOST_WORDS = 12
+"""Different cells above which a column is none of parts: they are few, in few spellings."""
 _YES, _NO = frozenset({"1", "1.0", "true", "t", "yes", "y"}), frozenset({"0", "0.0", "false", "f", "no", "n"})
 _STRICT = frozenset({"split", "splits", "datasplit", "datasetsplit", "traintest", "trainvaltest"})
 """Headings that can mean nothing else: a cell that is no part is refused, not taken for a category."""
@@ -81,6 +83,8 @@ def says_split(heading: str, cells: Iterable[str]) -> bool:
     bare, there = _bare(heading), set(cells)
     if bare in _STRICT:
         return bool(there)
+    if len(there) > MOST_WORDS:
+        return False
     if bare in _FLAGS:
         return _are_flags(there)
     if bare in _HEADINGS:

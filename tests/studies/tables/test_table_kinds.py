@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import struct
+import sys
 
 import numpy as np
 import openpyxl
@@ -96,17 +97,19 @@ def test_a_table_of_images_in_every_kind(tmp_path, kind):
     for name in "abc":
         (tmp_path / f"{name}.nii.gz").write_bytes(b"")
     frame = pd.DataFrame({"case": list("abc"), "t1": ["a.nii.gz", "b.nii.gz", "c.nii.gz"], "age": [30, None, 50]})
-    {"csv": frame.to_csv, "xlsx": frame.to_excel, "parquet": frame.to_parquet}[kind](tmp_path / f"t.{kind}", index=False)
+    {"csv": frame.to_csv, "xlsx": frame.to_excel, "parquet": frame.to_parquet}[kind](
+        tmp_path / f"t.{kind}", index=False
+    )
     cohort = import_cohort(tmp_path / f"t.{kind}", tmp_path / "cohort", say=lambda line: None)
     assert cohort.counts() == {"t1": 3}
-    assert [study.table for study in cohort] == [{"age": 30}, {}, {"age": 50}]
+    assert cohort.frame["table:age"].fillna(0).tolist() == [30, 0, 50]
 
 
 FORMS = {
     "the separator in the first line": "sep=;\nid;x\na;1,5\nb;2,5\n",
     "the separator in quotes": '"sep=;"\r\nid;x\r\na;1,5\r\nb;2,5\r\n',
     "comments above": "# exported 2020-01-01, by hand\n# second, line\nid,x\na,1.5\nb,2.5\n",
-    "comments below and between": "id,x\na,1.5\n# a note, perhaps\nb,2.5\n# end\n".replace(", perhaps", ""),
+    "comments below and between": "id,x\na,1.5\n# a note\nb,2.5\n# end\n",
     "headings after a mark": "#id,x\na,1.5\nb,2.5\n",
     "comments, then headings after a mark": "## made by y\n#id\tx\na\t1.5\nb\t2.5\n",
     "a byte-order mark": "\ufeffsep=,\nid,x\na,1.5\nb,2.5\n",
@@ -127,7 +130,6 @@ HEADINGS = {
     "commas between commas": '"id","Bilirubin, total","Age, years"\na,1.5,30\nb,2.5,40\n',
     "commas between semicolons": 'id;"Bilirubin, total";"Age, years"\na;1,5;30\nb;2,5;40\n',
     "commas without quotes between semicolons": "id;Bilirubin, total;Age, years\na;1,5;30\nb;2,5;40\n",
-    "a line break in one": 'id,"Bilirubin, total","Age, years"\na,1.5,30\nb,2.5,40\n'.replace("total", "total"),
 }
 
 
@@ -154,8 +156,7 @@ def test_labels_of_values_become_categories_where_all_have_one(tmp_path):
 @pytest.mark.parametrize(("suffix", "library"), [("sav", "pyreadstat"), ("dta", "pyreadstat"), ("xls", "xlrd")])
 def test_an_absent_reader_is_named(tmp_path, monkeypatch, suffix, library):
     write(tmp_path / f"t.{suffix}", suffix)
-    monkeypatch.setitem(__import__("sys").modules, library, None)
-    monkeypatch.setitem(__import__("sys").modules, f"{library}.biffh", None)
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ScanweaveError, match=r'pip install "scanweave\[tables\]"'):
         read_any_table(tmp_path / f"t.{suffix}")
 
@@ -187,7 +188,7 @@ def test_columns_of_other_things_are_refused_by_name(tmp_path, name):
 
 
 SENSELESS = {
-    "another separator": ("id*age\na*1\nb*2\n", "no column is a variable"),
+    "another separator": ("id*age\n" + "".join(f"p{i}*{i}\n" for i in range(9)), "no column is a variable"),
     "names of patients alone": ("id\na\nb\nc\n", "no column is a variable"),
     "names of files": ("id,slide\n" + "".join(f"p{i},s{i % 3}.svs\n" for i in range(9)), "no column is a variable"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -253,12 +254,21 @@ def _day_order(heading: str, parts: pd.DataFrame) -> str:
     )
 
 
+def _usual_spellings(folded: pd.Series, there: pd.Series) -> dict[str, str]:
+    """The most frequent spelling of each text, the first of equally frequent ones."""
+    most: dict[str, tuple[str, int]] = {}
+    for (text, spelling), number in Counter(zip(folded, there, strict=True)).items():
+        if text not in most or number > most[text][1]:
+            most[text] = spelling, number
+    return {text: spelling for text, (spelling, _) in most.items()}
+
+
 def _categories(texts: pd.Series, forced: bool = False) -> Values:
     there = texts.dropna()
     if not forced and set(there.str.casefold()) <= {"true", "false"}:  # as text and as what other readers make of it
         there = there.str.casefold().map({"true": "yes", "false": "no"})
     folded = there if forced else there.str.casefold()
-    usual = there.groupby(folded).agg(lambda cells: cells.value_counts().index[0])
+    usual = _usual_spellings(folded, there)
     merged = there.nunique() - len(usual)
     notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()
     numbers = _fitting(there, Said(kind="number"))

@@ -17,11 +17,18 @@ SHARE = 0.95
 """Share of the cells of a column that must be numbers, one way or the other, for it to tell."""
 LIMIT = re.compile(r"[<>≤≥]=?\s*")
 """What stands before a number that lies beyond a limit of detection."""
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _GROUPED = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"
 _COMMA = r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?"
 _POINTS = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?"
-_ONE_GROUP = r"[-+]?[1-9]\d{0,2}[.,]\d{3}"
+_FORMS = re.compile(
+    r"(?P<group>[-+]?[1-9]\d{0,2}[.,]\d{3})"
+    r"|(?P<point>[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+\.\d+|[1-9]\d{0,2}(?:,\d{3}){2,}))"
+    r"|(?P<comma>[-+]?(?:[1-9]\d{0,2}(?:\.\d{3})+,\d+|[1-9]\d{0,2}(?:\.\d{3}){2,}))"
+    r"|(?P<whole>[-+]?\d+(?:[eE][-+]?\d+)?)"
+    r"|(?P<point_>[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<comma_>[-+]?\d*,\d+(?:[eE][-+]?\d+)?)"
+)
+"""Numbers by what they tell: one group of three digits tells nothing, more of them or other decimals do."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,20 @@ def marks_in(cells: pd.Series, least: float = SHARE) -> Evidence:
         cells: Texts, none of them missing.
         least: Share of the cells that must be numbers.
     """
-    bare = pd.Series(cells.unique(), dtype=object).str.replace(LIMIT, "", n=1, regex=True)
-    both = "|".join((_NUMBER, _GROUPED, _COMMA, _POINTS))
-    if bare.empty or bare.str.fullmatch(both).mean() < least:
+    distinct = cells.unique()
+    found, numbers = set[Mark](), 0
+    doubtful: dict[Mark, str] = {}
+    for cell in distinct:
+        form = _FORMS.fullmatch(LIMIT.sub("", cell, count=1))
+        numbers += form is not None
+        kind = str(form.lastgroup).rstrip("_") if form else None
+        if kind in ("point", "comma"):
+            found.add("." if kind == "point" else ",")
+        elif form and kind == "group":
+            doubtful.setdefault("." if "." in form[0] else ",", cell)
+    if numbers < least * len(distinct):
         return Evidence(frozenset(), {})
-    one = bare[bare.str.fullmatch(_ONE_GROUP)]
-    sure = bare.drop(one.index)
-    point = sure.str.contains(".", regex=False) & ~sure.str.fullmatch(_POINTS) | sure.str.fullmatch(_GROUPED)
-    comma = sure.str.contains(",", regex=False) & ~sure.str.fullmatch(_GROUPED) | sure.str.fullmatch(_POINTS)
-    told: dict[Mark, bool] = {".": bool(point.any()), ",": bool(comma.any())}
-    marks: tuple[Mark, ...] = (".", ",")
-    doubtful: dict[Mark, str] = {m: str(c.iloc[0]) for m in marks if len(c := one[one.str.contains(m, regex=False)])}
-    return Evidence(frozenset(mark for mark in marks if told[mark]), doubtful)
+    return Evidence(frozenset(found), doubtful)
 
 
 def mark_of_table(columns: Mapping[str, Evidence], separator: str | None) -> Mark | None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.studies.tables.size_budget import Budget
+from scanweave.studies.tables.size_budget import BYTES_A_CELL, Budget
 
 GROUP = "tables"
 READERS = {
@@ -55,7 +55,7 @@ def read_statistics_file(path: Path, notes: list[str], most_rows: int | None = N
 
 def _counted(read: Any, path: Path, budget: Budget, about: Any) -> int:
     """Rows of a file that does not tell how many: as many as the budget allows are tried."""
-    most = max(1, budget.most // max(1, about.number_columns * 170))
+    most = max(1, budget.most // max(1, about.number_columns * BYTES_A_CELL))
     frame, _ = read(str(path), row_limit=most + 1, usecols=about.column_names[:1])
     return len(frame)
 

@@ -152,15 +152,17 @@ def iter_comments(lines: Iterable[str]) -> Iterator[str]:
 def _separator(lines: list[str]) -> str:
     """The separator by which rows have the most cells, and all as many as there are headings if one does that."""
 
-    def fits(separator: str) -> tuple[bool, int]:
+    def fits(separator: str) -> tuple[bool, float, int]:
         try:
             rows = list(islice(csv.reader(lines, delimiter=separator, skipinitialspace=True), HEAD_ROWS))
         except csv.Error:
-            return False, 0
+            return False, 0, 0
         rows = [row for row in rows if any(map(str.strip, row))]
         body = rows[1:-1] or rows[1:]  # the head may end within a row
-        even = all(len(row) == len(rows[0]) or not any(row[len(rows[0]) :]) for row in body)
-        return even and len(rows[0]) > 1, len(rows[0])
+        width = len(rows[0])
+        even = all(not any(row[width:]) for row in body)
+        full = sum(len(row) >= width for row in body) / max(1, len(body))
+        return even and width > 1, full, width
 
     return max(SEPARATORS, key=fits)
 

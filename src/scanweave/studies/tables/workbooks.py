@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from scanweave.studies.tables.size_budget import Budget
 GROUP = "tables"
 """Optional group of scanweave that installs the readers."""
 NEW, OLD = (".xlsx", ".xlsm"), (".xls",)
-OLD_CELLS = 65536 * 256
-"""Cells of a sheet of an .xls file, at most."""
 _FORMATS = "Save it again, or give it as .csv or .parquet"
 _FAULTS = (
     ArithmeticError,
@@ -119,15 +117,28 @@ def _new(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
 
 
 def _old(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
-    faults = (*_FAULTS, require("xlrd.biffh", GROUP).XLRDError)
+    xlrd = require("xlrd", GROUP)
     Budget(path).check(0, path.stat().st_size)
     try:
-        with pd.ExcelFile(path, engine="xlrd") as book:
-            name = _chosen(path, [str(one) for one in book.sheet_names], sheet)
-            frame = pd.read_excel(book, sheet_name=name, header=None, dtype=object, na_filter=False)
-    except faults as error:
+        with xlrd.open_workbook(path, logfile=io.StringIO(), on_demand=True, ragged_rows=True) as book:
+            page = book.sheet_by_name(_chosen(path, book.sheet_names(), sheet))
+            for row in range(page.nrows):
+                cells = zip(page.row_types(row), page.row_values(row), strict=True)
+                yield [_old_value(xlrd, kind, value, book.datemode) for kind, value in cells]
+    except (*_FAULTS, xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
         raise _unreadable(path, error) from error
-    yield from islice(frame.itertuples(index=False, name=None), OLD_CELLS)
+
+
+def _old_value(xlrd: Any, kind: int, value: Any, first_year: int) -> Any:
+    """A cell of an .xls file: its date, truth, number or text; errors as nothing."""
+    if kind == xlrd.XL_CELL_DATE:
+        try:
+            return xlrd.xldate_as_datetime(value, first_year)
+        except (ValueError, OverflowError):
+            return None
+    if kind == xlrd.XL_CELL_BOOLEAN:
+        return bool(value)
+    return value if kind in (xlrd.XL_CELL_NUMBER, xlrd.XL_CELL_TEXT) else None
 
 
 def _chosen(path: Path, names: Sequence[str], sheet: str | None) -> str:
