@@ -50,6 +50,8 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
     for at, kind in enumerate(table.dtypes):
         if not hasattr(kind, "kind") or kind.kind not in "biufcmM":
             table.isetitem(at, table.iloc[:, at].map(unquoted))
+    if not pd.api.types.is_numeric_dtype(table.index.dtype):
+        table.index = table.index.map(unquoted)
     return table.set_axis([unquoted(heading) for heading in table.columns], axis=1)
 
 
