@@ -12,6 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
 LEVELS = (
     ("errors",),
     ("external", "files", "wording"),
+    ("spreadsheet_cells",),
     ("studies", "physics", "nets", "augment"),
     ("engine", "measures", "report"),
     ("framework",),

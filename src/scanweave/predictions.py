@@ -16,8 +16,9 @@ import scanweave
 from scanweave.engine.image_states import image_states
 from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, atomic_write, make_folder, read_json, sweep, write_json, writing
-from scanweave.studies.columns import columns_of
+from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
+from scanweave.spreadsheet_cells import write_csv
+from scanweave.studies.columns import WHO, columns_of
 
 if TYPE_CHECKING:
     from scanweave.engine.run import Run
@@ -171,7 +172,8 @@ class PredictionFolder:
         from scanweave.studies.cohort import ABOUT
         from scanweave.studies.cohort import Cohort as CohortClass
 
-        rows = [_row(self.answers[name]) for name in cohort.studies if name in self.answers]
+        own = cohort.own_names
+        rows = [{**_row(self.answers[name]), **own.get(name, {})} for name in cohort.studies if name in self.answers]
         if rows:
             with writing(self.out):
                 (self.out / ABOUT).unlink(missing_ok=True)  # of an earlier call, in which studies failed
@@ -179,17 +181,15 @@ class PredictionFolder:
             name, source = f"{self.out.name} (synthetic)", str(self.run.folder.resolve())
             about: dict[str, Any] = {"source": source, "layout": "predictions", "structures": structures}
             CohortClass.create(self.out, rows, root=".", name=name, **about)
-        columns = [
-            str(column).partition(":")[0] for row in rows for column in row if column not in ("study", "patient")
-        ]
+        columns = [str(column).partition(":")[0] for row in rows for column in row if column not in WHO]
         return {kind: columns.count(kind) for kind in dict.fromkeys(columns)}
 
     def _write_table(self, cohort: Cohort) -> None:
         import pandas as pd
 
-        rows: list[dict[str, Any]] = []
+        rows, own = list[dict[str, Any]](), cohort.own_names
         for answer in (self.answers[name] for name in cohort.studies if name in self.answers):
-            who = {"study": answer["study"], "patient": answer["patient"]}
+            who = {"study": answer["study"], "patient": answer["patient"], **own.get(answer["study"], {})}
             if answer["labels"]:
                 single = len(answer["labels"]) == 1
                 told = {"predicted" if single else f"predicted {n}": value for n, value in answer["labels"].items()}
@@ -197,8 +197,7 @@ class PredictionFolder:
             if "boxes" in answer["files"]:  # a row without corners: nothing was found
                 rows.extend({**who, **box} for box in map(_flat, answer["boxes"] or [{}]))
         if rows:
-            with atomic_write(self.out / TABLE) as temporary:
-                pd.DataFrame(rows).to_csv(temporary, index=False)
+            write_csv(self.out / TABLE, pd.DataFrame(rows))
 
     @cached_property
     def _weights(self) -> str:

@@ -114,12 +114,12 @@ def test_good_boxes_and_reports_are_ok(tmp_path):
 
 
 def test_show_lists_every_kind_of_file_and_the_labels(tmp_path, capsys):
-    rows = [{"study": "a", "patient": "a", "scan:ct": "a.nii.gz", "report": "r.txt", "label:x": n} for n in (-1,)]
+    rows = [{"study": "a", "patient": "a", "scan:t1": "a.nii.gz", "report": "r.txt", "label:x": n} for n in (-1,)]
     rows += [{"study": f"b{n}", "patient": f"b{n}", "label:x": n % 2, "report": None} for n in range(11)]
     cohort(tmp_path, rows, r_txt="words")
     assert ShowCohort(tmp_path).run() == 0
     said = capsys.readouterr().out
-    assert "ct 1 · report 1" in said
+    assert "t1 1 · report 1" in said
     assert "label x: 0 6 · 1 5, 1 uncertain (−1)" in said
     assert CheckCohort(tmp_path).run() == 0
     assert "12 ok" in capsys.readouterr().out

@@ -132,6 +132,21 @@ def _huge(file):
     file.create_dataset("values", (3, 6, 10**9), "f8", chunks=(1, 1, 10**6), compression="gzip")
 
 
+def _bytes(file):
+    """Small numbers, of which each takes eight bytes more once it is read."""
+    del file["values"]
+    file.create_dataset("values", (3, 6, 10**7), "i1", chunks=(1, 1, 10**6), compression="gzip")
+
+
+def _large_chunks(file):
+    del file["values"]
+    file.create_dataset("values", SHAPE, "f8", maxshape=(None,) * 3, chunks=(4, 8, 2 * 10**7), compression="gzip")
+
+
+def _long_list(file):
+    file["geometry"].create_dataset("more", (10**7,), "f4", chunks=(10**6,), compression="gzip")
+
+
 def _truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -166,6 +181,9 @@ def _flip(path):
         (_edit(_link), "no dataset 'values' of its own"),
         (_edit(_outside), "lies in another file"),
         (_edit(_huge), "claims"),
+        (_edit(_bytes), "'values' claims 1545 MiB"),
+        (_edit(_large_chunks), "'values' claims 4883 MiB"),
+        (_edit(_long_list), "'more' claims 10000000 numbers"),
     ],
 )
 def test_bad_files_are_one_line_that_names_them(path, break_file, says):

@@ -25,7 +25,7 @@ _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "b
 class ImportCohort:
     """Make a cohort of the studies in a folder, table or archive of arrays; no image is opened, copied or changed.
 
-    A table without images and reports is a clinical one: one row a patient or visit, CSV, Parquet or Excel.
+    A table without images and reports is a clinical one, one row a patient or visit: CSV, Parquet, Excel, SPSS, Stata.
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
@@ -58,8 +58,8 @@ class ImportCohort:
     patient: str | None = None
     """Regular expression that finds the patient in the name of a study: "^[^_]+" takes what is before the first _."""
     columns: str | None = None
-    """What columns of a table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl,row=-"; of a table of images
-    or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
+    """What columns of a table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl decimal:comma,row=-"; of a
+    table of images or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
     like: Path | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
     features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
@@ -162,7 +162,7 @@ class CheckCohort:
 class SplitCohort:
     """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
 
-    Patients that the source sets aside for testing (imagesTs, or "test" in a column "split") do so in every fold.
+    Patients that the source sets aside for testing (imagesTs, or "test" in a column of parts) do so in every fold.
     """
 
     cohort: Positional[Path]

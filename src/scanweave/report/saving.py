@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from scanweave.files import atomic_write, read_json, write_json
 from scanweave.report.pictures import DPI
+from scanweave.spreadsheet_cells import write_csv
 
 SUMMARY = "summary"
 
@@ -22,9 +23,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def save_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, whole or not at all."""
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
+    """Write a table as CSV, whole or not at all; `scanweave.spreadsheet_cells.read_csv` reads it."""
+    write_csv(path, table)
 
 
 def save_summary(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
-from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
+from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import is_film
 from scanweave.studies.formats.report_cells import study_report
 from scanweave.studies.splits import Part, Splits, read_splits
@@ -145,6 +145,16 @@ class Cohort:
         if "split" not in self.frame:
             return []
         return sorted(_texts(self.frame["patient"][self.frame["split"] == "test"]).unique().to_pylist())
+
+    @property
+    def own_names(self) -> dict[str, dict[str, str]]:
+        """The names that the source has for each study and its patient, by column, where they are no file names.
+
+        Empty where all are: then `study` and `patient` are the names of the source.
+        """
+        named = [column for column in OWN_NAMES if column in self.frame]
+        rows = self.frame[["study", *named]].astype(object).to_dict("records") if named else []
+        return {str(row["study"]): {c: str(row[c]) for c in named if isinstance(row[c], str)} for row in rows}
 
     def names(self, kind: str = "scan") -> list[str]:
         """Return names of the scans, or of the columns of another kind such as "mask", that at least one study has.
@@ -288,6 +298,13 @@ def _split_of_patients(frame: pd.DataFrame) -> pd.Series:
     return whole
 
 
+def _check_parts(path: Path, frame: pd.DataFrame) -> None:
+    known = ["train", "validation", "test"]
+    strange = frame["split"][frame["split"].notna() & ~frame["split"].isin(known)] if "split" in frame else frame[:0]
+    if len(strange):
+        raise ScanweaveError(path, f"column 'split' says {strange.iloc[0]!r}", "Say train, validation or test")
+
+
 def _check_columns(path: Path, schema: pa.Schema) -> None:
     if len(set(schema.names)) != len(schema.names):
         raise ScanweaveError(path, "two columns have one name", _ADVICE)
@@ -324,6 +341,7 @@ def _check_manifest(path: Path, frame: pd.DataFrame) -> None:
                 f"row {row + 1}: {column} {named.iloc[row]!r} cannot be a file name",
                 "Use letters, digits, '.', '_' and '-' only",
             )
+    _check_parts(path, frame)
     twice = frame["study"].duplicated()
     if bool(twice.any()):
         name = frame["study"][twice].iloc[0]

@@ -154,7 +154,9 @@ KINDS: dict[str, ColumnKind] = {
     )
 }
 """Every kind by its name, in the order in which columns are shown."""
-WHO = ("study", "patient", "split")
+OWN_NAMES = ("study_name", "patient_name")
+"""Columns of the names that the source has for a study and its patient, where those cannot be names of files."""
+WHO = ("study", "patient", "split", *OWN_NAMES)
 """Columns that say whose a study is and what it is for."""
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.formats import header_limits
 from scanweave.studies.tables.schema import parse_columns
 from scanweave.studies.tables.table_import import import_table
 
@@ -30,7 +31,8 @@ def csv(rows=ROWS, header=("id", "age", "sex", "bili"), separator=",", line="\n"
 def with_cells(column, cells, header="value"):
     """The good table with another column, repeated to the length of the cells."""
     names = [f"p{number}" for number in range(len(cells))]
-    rows = [f"{name},{number},{cell}" for number, (name, cell) in enumerate(zip(names, cells, strict=True))]
+    pairs = enumerate(zip(names, cells, strict=True))
+    rows = [f"{name},{30 + number * 7 % 41},{cell}" for number, (name, cell) in pairs]
     return f"id,age,{header}\n" + "\n".join(rows) + "\n", column
 
 
@@ -77,7 +79,7 @@ REFUSED = {
     "binary: spoilt gzip": ("t.csv.gz", SPOILT, "cannot be read"),
     "binary: spoilt excel": ("t.xlsx", torn_inside(excel(FRAME)), "not a readable Excel file"),
     "binary: not gzip": ("t.csv.gz", csv().encode(), "cannot be read"),
-    "suffix: unknown": ("t.sav", b"$FL2", "is no table that can be read"),
+    "suffix: unknown": ("t.doc", b"$FL2", "is no table that can be read"),
     "suffix: none": ("table", csv().encode(), "is no table that can be read"),
     "headings: twice": ("t.csv", b"id,age,age\na,1,2\n", "two columns are headed 'age'"),
     "headings: twice but for blanks": ("t.csv", b"id,age, age\na,1,2\n", "two columns are headed 'age'"),
@@ -316,8 +318,6 @@ def test_a_run_is_no_place_for_a_cohort(tmp_path):
 
 
 def test_unpacked_giants_are_refused(tmp_path, monkeypatch):
-    from scanweave.studies.tables import reading
-
-    monkeypatch.setattr(reading, "LIMIT", 2**20)
-    with pytest.raises(ScanweaveError, match="unpacks to more than"):
+    monkeypatch.setattr(header_limits, "MEMORY_BUDGET", 6 * 2**20)
+    with pytest.raises(ScanweaveError, match="more than the 1 MiB of memory"):
         bring(tmp_path, "t.csv.gz", gzip.compress(b"id,x\n" + b"a,1\n" * 2**19))

@@ -27,6 +27,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import atomic_write
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
+from scanweave.studies.checks.hounsfield_check import hounsfield_findings, is_ct
 from scanweave.studies.checks.last_check import VERDICTS as FILE
 from scanweave.studies.checks.last_check import LastCheck, cohort_files, keep_last_check
 from scanweave.studies.checks.report_check import examine_report, repeated_reports, report_verdicts
@@ -275,6 +276,8 @@ def _examine_voxels(
         if any(finding.status == "refused" for finding in found):
             continue
         seen.prints[column.name] = fingerprint(data)
+        if is_ct(column.name) and scan.geometry.is_placed and not scan.channels:
+            findings += [finding.of(column.shown) for finding in hounsfield_findings(data)]
         if positions is not None and scan.geometry.is_placed:
             values = sample(data, scan.geometry, positions)
             if np.isfinite(values).any():
@@ -385,6 +388,8 @@ def _files(row: Mapping[str, Any], root: Path) -> str:
     words = [str(cell) for column, cell in cells(row) if column.kind is KINDS["text"]]
     if any(column.kind.name in ("boxes", "report") for column, _ in cells(row)):
         told["rules"] = RULES
+    if any(column.kind is KINDS["scan"] and is_ct(column.name) for column, _ in cells(row)):
+        told["hounsfield"] = True  # what earlier versions judged without it is judged again
     if words:
         told["text"] = hashlib.sha256("\0".join(words).encode()).hexdigest()
     return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})

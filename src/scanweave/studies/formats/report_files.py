@@ -24,6 +24,7 @@ from scanweave.studies.formats.text_files import (
 )
 from scanweave.studies.report_languages import ENGLISH, Language
 from scanweave.studies.reports import Report, judge_reports, parse_report, report_of_sections
+from scanweave.studies.tables.missing_words import is_void
 
 MAX_ARCHIVE_BYTES = 2**29
 """Most that an archive of reports may unpack to [bytes]; Open-I's unpacks to 27 million."""
@@ -171,7 +172,7 @@ def _refusal(words: str, step: str, study: str | None) -> Finding:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).strip()
-    return "" if text.casefold() in ("nan", "<na>") else text
+    return "" if is_void(text) else text
 
 
 def _open_i(name: str, raw: bytes) -> tuple[str, Report]:

@@ -17,6 +17,7 @@ Files are hostile until read: soft, external and virtual data are refused, and s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ GROUP = "ct"
 """Optional group of scanweave that installs h5py."""
 MAX_ENTRIES = 256
 """Entries of a geometry, at most."""
+MAX_ENTRY_NUMBERS = 2**20
+"""Numbers of one of them, at most: an angle a view."""
 COPIES = 4
 """Images of a slice that are held at once when it is reconstructed."""
 _ANEW = "Write it anew with write_sinogram, or see the layout in scanweave.studies.formats.sinogram_hdf5"
@@ -164,8 +167,8 @@ def _check_root(path: Path, attributes: Mapping[str, Any]) -> Any:
     return kind
 
 
-def _load(h5py: Any, path: Path, group: Any, name: str) -> NDArray[Any]:
-    """Read a dataset of real numbers that lies in the file itself, after a look at its size."""
+def _load(h5py: Any, path: Path, group: Any, name: str, most: float = math.inf) -> NDArray[Any]:
+    """Read a dataset of `most` real numbers that lies in the file itself, after a look at its size."""
     parts = name.split("/")
     for depth in range(1, len(parts) + 1):
         if not isinstance(group.get("/".join(parts[:depth]), getlink=True), h5py.HardLink):
@@ -175,8 +178,14 @@ def _load(h5py: Any, path: Path, group: Any, name: str) -> NDArray[Any]:
         raise ScanweaveError(path, f"{name!r} is no dataset of real numbers", _ANEW)
     if dataset.is_virtual or dataset.external:
         raise ScanweaveError(path, f"{name!r} lies in another file", "Write it into one file")
-    size, there = dataset.size * max(dataset.dtype.itemsize, 4), path.stat().st_size
-    if size > header_limits.MEMORY_BUDGET or size > there * header_limits.MAX_RATIO:
+    if dataset.size > most:
+        raise ScanweaveError(path, f"{name!r} claims {dataset.size} numbers", "Check where it came from")
+    stored = dataset.dtype.itemsize
+    held = stored if dataset.dtype in (np.float32, np.float64) else stored + 8  # and its float64
+    piece = stored * math.prod(dataset.chunks or ())  # of which a whole one is unpacked for a single number
+    size, there = max(dataset.size * held, piece), path.stat().st_size
+    bomb = size > header_limits.BOMB_BYTES and size > there * header_limits.BOMB_RATIO
+    if bomb or size > header_limits.MEMORY_BUDGET or size > there * header_limits.MAX_RATIO:
         raise ScanweaveError(
             path,
             f"{name!r} claims {size / 2**20:.0f} MiB in a file of {there / 2**10:.0f} KiB",
@@ -196,4 +205,4 @@ def _load_geometry(h5py: Any, path: Path, file: Any) -> dict[str, Any]:
         geometry[name] = value.item() if isinstance(value, np.generic) else value
         if not isinstance(geometry[name], bool | int | float | str):
             raise ScanweaveError(path, f"entry {name!r} of its geometry is no number or text", _ANEW)
-    return geometry | {name: _load(h5py, path, group, name).tolist() for name in group}
+    return geometry | {name: _load(h5py, path, group, name, MAX_ENTRY_NUMBERS).tolist() for name in group}

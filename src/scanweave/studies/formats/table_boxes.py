@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write
+from scanweave.spreadsheet_cells import quoted, unquoted
 from scanweave.studies.boxes import DIMENSIONS, Boxes, Unit
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.box_annotations import (
@@ -23,6 +24,7 @@ from scanweave.studies.formats.box_annotations import (
     refusal,
 )
 from scanweave.studies.formats.text_files import MAX_TABLE_BYTES, check_bytes
+from scanweave.studies.tables.missing_words import is_absent
 
 IMAGE = (
     "image",
@@ -39,7 +41,6 @@ IMAGE = (
 )
 LABEL = ("label", "class", "classname", "category", "name", "finding", "findinglabel")
 SCORE = ("score", "confidence", "probability")
-EMPTY = ("", "nan", "none", "null", "na")
 ADVICE = "Give columns image, label and x1, y1, x2, y2 or x, y, width, height"
 
 
@@ -110,10 +111,10 @@ def write_box_table(path: str | Path, images: Mapping[str, Boxes]) -> None:
         for name, boxes in images.items():
             kept = boxes if boxes.ignored is None else boxes.select(~boxes.ignored)
             if not len(kept):
-                writer.writerow([name] + [""] * (len(header) - 1))
+                writer.writerow([quoted(name)] + [""] * (len(header) - 1))
             for index, label in enumerate(kept.labels):
                 score = [] if not scored else [""] if kept.scores is None else [repr(float(kept.scores[index]))]
-                writer.writerow([name, label, *map(repr, kept.corners[index].ravel().tolist()), *score])
+                writer.writerow([quoted(name), quoted(label), *map(repr, kept.corners[index].ravel().tolist()), *score])
 
 
 def _columns(path: Path, names: Mapping[str, str], axes: int, label: str | None) -> dict[str, str]:
@@ -142,7 +143,7 @@ def _columns(path: Path, names: Mapping[str, str], axes: int, label: str | None)
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).strip()
-    return "" if text.casefold() in EMPTY else text
+    return "" if is_absent(text) else unquoted(text)
 
 
 def _add_row(

@@ -8,9 +8,10 @@ import numpy as np
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.array_files import array_shapes, read_array
-from scanweave.studies.layouts.folder_pairs import ONLY, PARTS
+from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing
 from scanweave.studies.layouts.names import Named, Names
+from scanweave.studies.split_words import PARTS
 
 LABEL = "class"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names
-from scanweave.studies.layouts.table import clinical, read_table
+from scanweave.studies.layouts.participants import join_participants
 
 DATATYPES = ("anat", "dwi", "perf", "pet", "func", "ct", "swi", "dce")
 _CONTRAST_FREE = ("none", "no", "pre")
@@ -28,11 +27,7 @@ def list_bids(src: Path, names: Names) -> Listing:
                 listing.add(row, _meaning(stem(parts[-1]), names), path)
             else:
                 listing.skipped["not in a folder of BIDS images"].append(path)
-    table = src / "participants.tsv"
-    if table.is_file():
-        by_patient = {safe_id(str(row.get("participant_id", "")).strip()): row for row in read_table(table)}
-        for row in listing.studies.values():
-            row.update(clinical(by_patient.get(row["patient"], {}), {"participant_id"}))
+    join_participants(listing, src)
     return listing
 
 

@@ -14,9 +14,10 @@ from scanweave.studies.formats.box_cells import read_many
 from scanweave.studies.formats.file_states import CLASS_NAMES
 from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.formats.table_boxes import names_boxes
-from scanweave.studies.layouts.folder_pairs import IMAGES, MASKS, ONLY, PARTS
+from scanweave.studies.layouts.folder_pairs import IMAGES, MASKS, ONLY
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names
+from scanweave.studies.split_words import PARTS
 from scanweave.wording import count
 
 IMAGE_FOLDERS = (*IMAGES, "jpegimages")

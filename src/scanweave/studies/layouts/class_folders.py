@@ -8,9 +8,10 @@ from pathlib import Path
 
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, suffix
-from scanweave.studies.layouts.folder_pairs import ONLY, PARTS
+from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names
+from scanweave.studies.split_words import PARTS
 
 SIDE = re.compile(r"(.+?)[_\- ](?:l|r|od|os|left|right)", re.IGNORECASE)
 """A name that ends with an eye or side."""

@@ -13,10 +13,13 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 from scanweave.studies.mask_targets import parse_structures
+from scanweave.studies.split_words import part_of_word
+from scanweave.studies.splits import Part
 
 ABOUT = "dataset.json"
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 _ADVICE = "Correct the file, or name another layout by --layout"
+_ORDER: tuple[Part, ...] = ("train", "validation", "test")
 
 
 def read_about(src: Path) -> dict[str, Any]:
@@ -56,13 +59,13 @@ def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int
 
 
 def list_nnunet(src: Path, names: Names) -> Listing:
-    """List studies of `imagesTr/CASE_0000.nii.gz` (train) and `imagesTs` (test), labels of `labelsTr`, `labelsTs`."""
+    """List studies of `imagesTr/CASE_0000.nii.gz` (train), `imagesVa` (validation), `imagesTs` (test), with labels."""
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("nnunet", src)
     listing.structures["label"] = parse_structures(about.get("labels"))
-    for folder, split in (("imagesTr", "train"), ("imagesTs", "test")):
-        for parts in images(src / folder) if (src / folder).is_dir() else ():
+    for folder, split in part_folders(src, "images", listing).items():
+        for parts in images(src / folder):
             path, match = "/".join((folder, *parts)), CHANNEL.fullmatch(stem(parts[-1]))
             if not match or len(parts) > 1 or not is_text(path):
                 listing.skipped["not CASE_0000"].append(ascii(path).strip("'"))
@@ -71,8 +74,8 @@ def list_nnunet(src: Path, names: Names) -> Listing:
             else:
                 listing.add(listing.study(match[1], split=split), channels[int(match[2])], path)
     by_name = dict(listing.studies)
-    for folder in ("labelsTr", "labelsTs"):
-        for parts in images(src / folder) if (src / folder).is_dir() else ():
+    for folder in part_folders(src, "labels", listing):
+        for parts in images(src / folder):
             path = "/".join((folder, *parts))
             row = by_name.get(safe_id(stem(parts[-1]))) if is_text(path) else None
             if row is not None:
@@ -83,16 +86,15 @@ def list_nnunet(src: Path, names: Names) -> Listing:
 
 
 def list_decathlon(src: Path, names: Names) -> Listing:
-    """List studies of the `training` (split train) and `test` lists; `FILE#k` is channel k of a 4D file."""
+    """List studies of `training` (split train), `validation` and `test`; `FILE#k` is channel k of a 4D file."""
     about = read_about(src)
     channels = channel_names(src, about, names)
     listing = Listing("decathlon", src)
     listing.structures["label"] = parse_structures(about.get("labels"))
-    for key, split in (("training", "train"), ("test", "test")):
-        entries = about.get(key) or []
-        if not isinstance(entries, list):
-            raise ScanweaveError(src / ABOUT, f"'{key}' is not a list", _ADVICE)
+    folds = False
+    for key, split, entries in _part_lists(src, about, listing):
         for number, entry in enumerate(entries):
+            folds |= isinstance(entry, dict) and "fold" in entry
             entry = {"image": entry} if isinstance(entry, str) else entry
             image = _path(src, entry, "image", f"{key}[{number}]")
             if not (src / image).is_file():
@@ -103,7 +105,52 @@ def list_decathlon(src: Path, names: Names) -> Listing:
                 listing.add(row, named, image if len(channels) == 1 else f"{image}#{channel}")
             if "label" in entry:
                 _add_label(listing, row, src, _path(src, entry, "label", f"{key}[{number}]"))
+    if folds:
+        listing.remarks.append(f"the folds in {ABOUT} are not used: make some by scanweave cohort split")
+    _tell_unlisted(listing, src)
     return listing
+
+
+def part_folders(src: Path, kind: str, listing: Listing) -> dict[str, Part]:
+    """Return the folders of `src` that are named for a part, such as `imagesVa`, with it; of others a remark is kept.
+
+    Args:
+        src: The dataset.
+        kind: `images` or `labels`.
+        listing: Whose remarks tell what is passed over.
+    """
+    found: dict[str, Part] = {}
+    for folder in sorted(path.name for path in src.iterdir() if path.is_dir() and path.name.startswith(kind)):
+        part = part_of_word(folder.removeprefix(kind))
+        if part is not None:
+            found[folder] = part
+        else:
+            listing.remarks.append(f"the folder {folder} is passed over: its name says no part (Tr, Va, Ts)")
+    return dict(sorted(found.items(), key=lambda pair: _ORDER.index(pair[1])))
+
+
+def _part_lists(src: Path, about: Mapping[str, Any], listing: Listing) -> list[tuple[str, Part, list[Any]]]:
+    """The lists of images of `dataset.json` with their part; a list of no known part is told."""
+    found: list[tuple[str, Part, list[Any]]] = []
+    for key, entries in about.items():
+        part = part_of_word(key)
+        if part is not None and entries and not isinstance(entries, list):
+            raise ScanweaveError(src / ABOUT, f"'{key}' is not a list", _ADVICE)
+        if part is not None and entries:
+            found.append((key, part, entries))
+        elif isinstance(entries, list) and any(isinstance(entry, dict) and "image" in entry for entry in entries):
+            listing.remarks.append(f"the list '{key}' of {ABOUT} is passed over: it says no part (training, test …)")
+    return sorted(found, key=lambda one: _ORDER.index(one[1]))
+
+
+def _tell_unlisted(listing: Listing, src: Path) -> None:
+    """Note the files in folders of images that no list names."""
+    named = {str(cell).partition("#")[0] for row in listing.studies.values() for cell in row.values()}
+    for folder in sorted(path.name for path in src.glob("images*") if path.is_dir()):
+        paths = ("/".join((folder, *parts)) for parts in images(src / folder))
+        listing.skipped[f"in no list of {ABOUT}"] += [p if is_text(p) else ascii(p) for p in paths if p not in named]
+    if not listing.skipped[f"in no list of {ABOUT}"]:
+        del listing.skipped[f"in no list of {ABOUT}"]
 
 
 def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> None:

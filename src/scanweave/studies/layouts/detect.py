@@ -18,6 +18,7 @@ from scanweave.studies.layouts.listing import Listing, images, stem
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.report_folders import holds_reports, list_reports
 from scanweave.studies.layouts.table import list_table, table_in
+from scanweave.studies.tables.reading import is_table
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "nnunet": list_nnunet,
@@ -46,7 +47,7 @@ def detect(src: Path) -> str:
             return "boxes"
         if holds_reports(src):
             return "reports"
-        if src.suffix.lower() in (".csv", ".tsv"):
+        if is_table(src):
             return "table"
         if suffix(src) in ARRAY_SUFFIXES:
             return "arrays"

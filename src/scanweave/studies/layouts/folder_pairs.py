@@ -10,14 +10,12 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
 from scanweave.studies.layouts.names import Named, Names
 from scanweave.studies.mask_targets import parse_structures
+from scanweave.studies.split_words import PARTS
 
 IMAGES = ("images", "imagestr", "image", "imgs", "img", "scans")
 MASKS = ("labels", "labelstr", "masks", "mask", "label", "segmentations", "annotations", "groundtruth", "gt", "segs")
-TESTS = {"imagests": "labelsts"}
-"""Folders of a part that is set aside for testing, and of its label maps."""
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
-PARTS |= {"test": "test", "testing": "test"}
-"""Names of folders that say which part their content belongs to."""
+OTHER_PARTS = {"imagesva": ("validation", "labelsva"), "imagests": ("test", "labelsts")}
+"""Folders of a part that does not train: which, and the folder of its label maps."""
 ENDINGS = ("_mask", "_label", "_labels", "_seg", "_segmentation", "_gt", "-mask", "-label", "-seg")
 """What the name of a label map may have after that of its image."""
 ONLY = "image"
@@ -36,11 +34,12 @@ def _pairs(folder: Path, prefix: str, part: str | None) -> Iterator[tuple[str | 
     names = {path.name.lower(): path.name for path in sorted(folder.iterdir()) if path.is_dir()}
     image = next((names[name] for name in IMAGES if name in names), None)
     mask = next((names[name] for name in MASKS if name in names), None)
-    tests = [test for test in TESTS if test in names]
+    others = [other for other in OTHER_PARTS if other in names]
     if image and mask:
-        yield part or ("train" if tests else None), prefix + image, prefix + mask
-        for test in tests:
-            yield "test", prefix + names[test], prefix + names.get(TESTS[test], "")
+        yield part or ("train" if others else None), prefix + image, prefix + mask
+        for other in others:
+            own, labels = OTHER_PARTS[other]
+            yield own, prefix + names[other], prefix + names.get(labels, "")
 
 
 def list_pairs(src: Path, names: Names) -> Listing:

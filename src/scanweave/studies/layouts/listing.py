@@ -18,6 +18,7 @@ from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, par
 from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
 from scanweave.studies.formats.image_pairs import is_second_half
 from scanweave.studies.layouts.names import Named, display_order
+from scanweave.studies.tables.missing_words import is_absent
 from scanweave.wording import count, studies
 
 SHOWN = 5
@@ -35,7 +36,8 @@ class Listing:
         mapping: Column → spellings that were taken for it, with how often.
         skipped: Reason → files left out for it, relative to the root.
         clashes: Study → pairs of its files that have one name.
-        names: Study → its name in the source, before it was made safe.
+        names: Study → its name in the source, before it was made safe, and
+        owners: patient → his.
         called: File that was left out → its name without that of its study.
         doubts: Patient → folders taken for sessions that are not named as sessions are.
         idle: Spellings of `--rename` that fit no name.
@@ -50,6 +52,7 @@ class Listing:
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     clashes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     names: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
     idle: list[str] = field(default_factory=list)
@@ -60,9 +63,14 @@ class Listing:
         """Return the row of a study; it is made on first use."""
         study = safe_id(name)
         self.names.setdefault(study, unicodedata.normalize("NFC", name))
-        row = self.studies.setdefault(study, {"study": study, "patient": safe_id(patient or name)})
+        row = self.studies.setdefault(study, {"study": study, "patient": self.owner(patient or name)})
         row.update(fields)
         return row
+
+    def owner(self, name: str) -> str:
+        """The name of a patient that can be a file name; what it was is kept."""
+        self.owners.setdefault(safe_id(name), unicodedata.normalize("NFC", name))
+        return safe_id(name)
 
     def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
         """Enter a file under what its name means, or note why it is left out."""
@@ -113,7 +121,7 @@ class Listing:
             if not patient:
                 reason = f"finds no patient in {self.names[study]!r}"
                 raise ScanweaveError("--patient", reason, "Give one that fits every study")
-            self.studies[study]["patient"] = safe_id(patient)
+            self.studies[study]["patient"] = self.owner(patient)
         self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -131,6 +139,10 @@ class Listing:
                 "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
             )
         rows = [row for _, row in sorted(self.studies.items()) if _is_study(row)]
+        for own, known in (("study", self.names), ("patient", self.owners)):
+            if any(known.get(row[own], row[own]) != row[own] for row in rows):
+                for row in rows:
+                    row.setdefault(f"{own}_name", known.get(row[own], row[own]))
         order = list(KINDS)
         columns = sorted(
             {column for row in rows for column in columns_of(row)},
@@ -190,6 +202,10 @@ class Listing:
             spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
             more = ", …" if len(self.mapping[column]) > SHOWN else ""
             lines.append(f"  {column} ← {', '.join(spellings)}{more}")
+        parted = Counter(row["split"] for row in rows if row.get("split"))
+        if parted:
+            shown_parts = " · ".join(f"{part} {number}" for part, number in parted.most_common())
+            lines.append(f"  split, as the source has it: {shown_parts}")
         lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
         bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
@@ -315,6 +331,7 @@ def joined(listings: Sequence[Listing]) -> Listing:
         whole.called |= {prefix + file: name for file, name in listing.called.items()}
         whole.clashes.update(listing.clashes)
         whole.names.update(listing.names)
+        whole.owners.update(listing.owners)
         whole.doubts.update(listing.doubts)
         whole.structures.update(listing.structures)
         whole.remarks += listing.remarks
@@ -335,10 +352,11 @@ def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:
     texts = [row[column] for row in rows if row[column] is not None]
     if not all(isinstance(text, str) for text in texts):
         return
-    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in texts)), None)
+    numbers = [text for text in texts if not is_absent(text)]
+    kind = next((kind for kind in (int, float) if all(_is_written(text, kind) for text in numbers)), None)
     for row in rows:
-        if kind is not None and row[column] is not None:
-            row[column] = kind(row[column])
+        if kind is not None and numbers and row[column] is not None:
+            row[column] = None if is_absent(row[column]) else kind(row[column])
 
 
 def _is_written(text: str, kind: type[int] | type[float]) -> bool:

@@ -1,10 +1,8 @@
-"""A CSV or TSV table: one row a study, images by path, everything else as it stands."""
+"""A table: one row a study, images by path, everything else as it stands."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +13,12 @@ from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, split_part, 
 from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing, stem
 from scanweave.studies.layouts.names import Named, Names, slug
+from scanweave.studies.split_words import numbers_folds, parts_of, says_split
+from scanweave.studies.splits import Part
+from scanweave.studies.tables.decimal_marks import write_points
+from scanweave.studies.tables.file_names import are_files
+from scanweave.studies.tables.missing_words import is_absent, is_void
+from scanweave.studies.tables.reading import read_rows
 
 STUDY = ("study", "case", "case_id", "study_id", "id", "subject", "subject_id", "participant_id", "patient")
 PICTURE = ("image", "image_id", "image_name", "filename", "file_name", "file", "path", "dicom_id", "image index")
@@ -51,47 +55,15 @@ LEAST_WORDS = 3
 """Words that most cells of a report's column have."""
 LONGEST_NAME = 250
 """Characters of a cell above which it is no file name."""
-_VOID = {"", "n/a", "na", "nan", "none", "null"}
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a CSV or TSV file with a header line.
-
-    Raises:
-        ScanweaveError: Not text, a line too long, or more cells than the header names.
-    """
-    advice = "Write it as UTF-8 text with one header line"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel")
-            rows = list(reader)
-            header = list(reader.fieldnames or ())
-    except OSError as error:
-        raise ScanweaveError(path, f"cannot be read ({error.strerror})", advice) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ScanweaveError(path, f"not a table ({error})", advice) from error
-    if len(set(header)) != len(header):
-        raise ScanweaveError(path, "two columns have one name", "Rename one of them")
-    for line, row in enumerate(rows, 2):
-        if None in row:
-            raise ScanweaveError(path, f"line {line} has more cells than the header", "Quote cells that hold commas")
-    return rows
 
 
 def names_images(path: Path) -> bool:
-    """Tell whether the first rows of a CSV or TSV table name images or hold reports, or its headings promise them."""
-    if path.suffix.lower() not in (".csv", ".tsv"):
-        return False
+    """Tell whether the first rows of a table name images or hold reports, or its headings say that they will."""
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            head = list(
-                islice(csv.reader(stream, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel"), SEEN)
-            )
-    except (OSError, csv.Error):
+        rows, _, _ = read_rows(path, SEEN)
+    except ScanweaveError:
         return False
-    heading = head[0] if head else []
-    rows = [dict(zip(heading, row, strict=False)) for row in head[1:]]
-    return any(_holds_more(column, rows, path.parent) for column in heading)
+    return any(_holds_more(column, rows, path.parent) for column in rows[0])
 
 
 def table_in(src: Path) -> Path | None:
@@ -114,8 +86,8 @@ def list_table(src: Path, names: Names) -> Listing:
     table = src if src.is_file() else table_in(src)
     if table is None:
         raise ScanweaveError(src, "holds no table that names its images, or several", "Name the table itself")
-    rows, listing = read_table(table), Listing("table", table.parent)
-    header = list(rows[0]) if rows else []
+    rows, notes, separator = read_rows(table)
+    listing, header = Listing("table", table.parent, remarks=notes), list(rows[0])
     roles = {column: names.roles.pop(column) for column in header if column in names.roles}
     meant = {column: _meaning(column, rows, table.parent, names) for column in header}
     meant.update({column: _said(column, role, table) for column, role in roles.items()})
@@ -127,6 +99,8 @@ def list_table(src: Path, names: Names) -> Listing:
     patient = next((column for column, role in roles.items() if role == "patient"), patient)
     for column in {study, patient}.difference(c for c, named in meant.items() if _is_files(named)):
         meant[column] = None
+    parts = _parts(table, rows, {c: named for c, named in meant.items() if c not in (study, patient)})
+    _pass_over(listing, rows, meant, {study, patient, *roles})
     columns = [named.column for named in meant.values() if isinstance(named, Named) and named.column]
     if len(set(columns)) != len(columns):
         twice = next(c for c in columns if columns.count(c) > 1)
@@ -134,7 +108,13 @@ def list_table(src: Path, names: Names) -> Listing:
             table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
         )
     named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
-    other = {study, patient, *(column for column, named in meant.items() if named is not None)}
+    other = {
+        study,
+        patient,
+        *filter(None, parts[:1]),
+        *(column for column, named in meant.items() if named is not None),
+    }
+    listing.remarks += write_points(rows, [column for column in header if column not in other], separator)
     for line, (row, name) in enumerate(zip(rows, named_by, strict=True), 2):
         if safe_id(name) in listing.studies:
             raise ScanweaveError(table, f"line {line}: study '{name}' stands there twice", "Name each study once")
@@ -143,8 +123,39 @@ def list_table(src: Path, names: Names) -> Listing:
             there = _listed(row[column])
             made.update({f"label:{slug(one)}": str(int(one in there)) for one in findings if there})
         made.update(clinical(row, other))
+        made.update({"split": parts[1][line - 2]} if parts[1] else {})
         _enter(listing, made, row, meant, (table, line))
     return listing
+
+
+def _parts(
+    table: Path, rows: list[dict[str, str]], meant: Mapping[str, Named | str | None]
+) -> tuple[str | None, list[Part]]:
+    """The column that says who trains and who tests, and the part of each row; None and no parts if there is none."""
+    found = []
+    for column, named in meant.items():
+        cells = [row[column] for row in rows if not is_void(row[column])]
+        said = isinstance(named, Named) and named.column == "split"
+        if cells and (said or (named is None and says_split(column, cells))):
+            found.append(column)
+    if len(found) > 1:
+        step = f"Leave one of them out: --columns '{found[1]}=-'"
+        raise ScanweaveError(table, f"'{found[0]}' and '{found[1]}' both say who trains and who tests", step)
+    if not found:
+        return None, []
+    return found[0], parts_of(table, found[0], [None if is_void(row[found[0]]) else row[found[0]] for row in rows])
+
+
+def _pass_over(
+    listing: Listing, rows: list[dict[str, str]], meant: dict[str, Named | str | None], skip: set[str]
+) -> None:
+    """Leave out columns that are no variables, and tell: numbers of folds, names of files that are no images."""
+    for column in [c for c, named in meant.items() if named is None and c not in skip]:
+        cells = [row[column] for row in rows if not is_absent(row[column])]
+        what = "numbers folds" if numbers_folds(column) else "names files that are not read" if are_files(cells) else ""
+        if what:
+            meant[column] = Named(None, column)
+            listing.remarks.append(f"column '{column}' {what}, and is left out")
 
 
 def _enter(
@@ -156,7 +167,8 @@ def _enter(
 ) -> None:
     """Put the cells of a row whose columns mean something into the row of its study."""
     for column, named in meant.items():
-        if named is None or _void(row[column]) or (isinstance(named, Named) and named.column is None):
+        void = is_absent(row[column]) if _is_files(named) else is_void(row[column])
+        if named is None or void or (isinstance(named, Named) and named.column in (None, "split")):
             continue
         if _is_files(named):
             listing.add(made, named, _there(*place, column, row[column]))
@@ -194,7 +206,7 @@ def _lists_findings(column: str, rows: list[dict[str, str]]) -> bool:
 
 def _listed(cell: str | None) -> list[str]:
     """Return the findings that a cell lists."""
-    return [] if _void(cell) else [one.strip() for one in str(cell).split("|") if one.strip()]
+    return [] if is_absent(cell) else [one.strip() for one in str(cell).split("|") if one.strip()]
 
 
 def _study_names(cells: list[str], images: bool) -> list[str]:
@@ -211,7 +223,7 @@ def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names
     if known is not None and known.kind.name != "report":
         return Named(column, column)
     if column.lower() in WHO:
-        return Named("split", column) if column == "split" else None
+        return Named(column, column) if column in WHO[2:] else None
     lower, cells = column.lower().strip(), _filled(column, rows)
     if _are_images(cells, folder):
         named = names.of(column)
@@ -240,7 +252,7 @@ def _is_box_file(cell: str) -> bool:
 
 
 def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
-    return [row[column].strip() for row in rows[:SEEN] if not _void(row.get(column))]
+    return [row[column].strip() for row in rows[:SEEN] if not is_absent(row.get(column))]
 
 
 def _are_images(cells: list[str], folder: Path) -> bool:
@@ -285,7 +297,7 @@ def _is_scan(named: Named | str | None) -> bool:
 
 def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
     """Return the cells of a row as `table:<name>` fields, void ones left out."""
-    return {f"table:{slug(k)}": v.strip() for k, v in row.items() if k and k not in skip and not _void(v) and slug(k)}
+    return {f"table:{slug(k)}": v.strip() for k, v in row.items() if k and k not in skip and not is_void(v) and slug(k)}
 
 
 def _there(src: Path, line: int, column: str, value: str) -> str:
@@ -299,7 +311,3 @@ def _there(src: Path, line: int, column: str, value: str) -> str:
             "Give paths relative to the table's folder",
         )
     return path
-
-
-def _void(value: str | None) -> bool:
-    return value is None or value.strip().lower() in _VOID

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.files import atomic_folder, atomic_write, make_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
+from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.preparing.registration_picture import write_picture
@@ -234,8 +235,7 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
 
 def _write_table(out: Path, records: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame([row for record in records.values() for row in record["table"]])
-    with atomic_write(out / TABLE) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.5g")
+    write_csv(out / TABLE, table, float_format="%.5g")
     return table
 
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.tables.decimal_marks import LIMIT, SHARE, Evidence, mark_of_table, marks_in, pointed
+from scanweave.studies.tables.missing_words import ABSENT, VOID
 from scanweave.studies.tables.schema import Kind, Said
 
-VOID = frozenset({"", "na", "n/a", "n.a.", "nan", "null", "<na>", "nat", ".", "-", "--", "?", "missing"})
-ABSENT = frozenset({"none", "nil"})
-"""Words that are no number, but a category beside other words: no oedema, no recurrence."""
 SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
 """Numbers that often stand for a missing value; they are told, not replaced."""
+_NUMERIC = (None, "number")
 MOSTLY = "say number to count them as missing"
 DOUBT = "may stand for missing"
 MOST = 20
 """Categories of a column, at most; with more it is text."""
-SHARE = 0.95
-"""Share of the cells that must fit a kind; the rest then counts as missing."""
 _NUMBER = re.compile(r"[-+]?(?:(?:[1-9]\d*|0)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
-_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_COMMA = re.compile(r"[-+]?\d+,\d+")
-_POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
-_LIMIT = re.compile(r"[<>≤≥]=?\s*")
 _ISO = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?|\d{4}/\d{1,2}/\d{1,2}"
 )
@@ -53,6 +49,33 @@ class Values:
     decimal: str | None = None
 
 
+def with_decimals(frame: pd.DataFrame, said: Mapping[str, Said], separator: str | None) -> dict[str, Said]:
+    """Return what is said of each column, with what stands before decimals in all of the table.
+
+    Args:
+        frame: The table.
+        said: What is said of columns, by heading.
+        separator: What stands between cells, of a table of text.
+
+    Raises:
+        ScanweaveError: Numbers can be read in two ways, and nothing in the table says which.
+    """
+    told = {heading: said.get(heading, Said()) for heading in frame}
+    open_ones = {h for h, one in told.items() if one.role not in ("-", "patient", "study") and one.kind in _NUMERIC}
+    evidence: dict[str, Evidence] = {}
+    for heading in open_ones:
+        if frame[heading].dtype == object and told[heading].decimal is None:
+            texts = frame[heading].dropna().drop_duplicates().map(_text).dropna()
+            evidence[heading] = marks_in(texts[~texts.str.lower().isin(ABSENT)])
+    mark = mark_of_table(evidence, separator)
+    return {
+        heading: one.model_copy(update={"decimal": mark})
+        if mark and heading in evidence and not evidence[heading].marks
+        else one
+        for heading, one in told.items()
+    }
+
+
 def understood(heading: str, column: pd.Series, said: Said) -> Values:
     """Find the kind of a column and convert it; of one that is said to be left out its text.
 
@@ -71,7 +94,7 @@ def _emptied(column: pd.Series, said: Said) -> tuple[pd.Series, tuple[str, ...]]
     if not said.missing_values:
         return column, ()
     texts = column.map(_text).astype(object)
-    numbers = pd.to_numeric(_pointed(texts.dropna(), said.decimal)[0], errors="coerce").reindex(texts.index)
+    numbers = pd.to_numeric(pointed(texts.dropna(), said.decimal)[0], errors="coerce").reindex(texts.index)
     notes = []
     for word in said.missing_values:
         meant = texts == word
@@ -148,12 +171,12 @@ def _plain(text: str) -> str:
 
 def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there, notes = texts.dropna(), list[str]()
-    bare = there.str.replace(_LIMIT, "", n=1, regex=True)
+    bare = there.str.replace(LIMIT, "", n=1, regex=True)
     limits = there[bare != there]
     below = there.str[0].isin(["<", "≤"])
     if said.kind is None and set(bare[below]) & set(bare[(bare != there) & ~below]):
         return None  # such as <65 and >=65: groups, not limits of detection
-    bare, decimal, changed = _pointed(bare, said.decimal)
+    bare, decimal, changed = pointed(bare, said.decimal)
     notes += changed
     fits = bare.str.fullmatch(_NUMBER)
     enough = fits.any() if said.kind == "number" else fits.mean() >= SHARE
@@ -166,38 +189,11 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     return replace(_finite(values.to_numpy(dtype=np.float64), texts, notes), decimal=decimal)
 
 
-def _pointed(cells: pd.Series, decimal: str | None) -> tuple[pd.Series, str | None, list[str]]:
-    """Return numbers with a decimal point and nothing between thousands.
-
-    Args:
-        cells: Texts.
-        decimal: What stands before decimals, if it is known: `2.610` and `3,512` alone do not tell.
-
-    Returns:
-        The cells, what stands before decimals if they tell, and what was changed.
-    """
-    grouped, comma = cells.str.fullmatch(_GROUPED), cells.str.fullmatch(_COMMA)
-    points = cells.str.fullmatch(_POINTS)
-    decimals = cells.str.fullmatch(r"[-+]?\d*\.\d+") & ~points
-    german = points & cells.str.contains(",", regex=False)
-    if decimal is None and (decimals.any() or (grouped & cells.str.contains(".", regex=False)).any()):
-        decimal = "."
-    elif decimal is None and (german.any() or comma.sum() > grouped.sum()):
-        decimal = ","
-    if decimal == "," and (points | comma).any():
-        told = "points between thousands taken out, " if points.any() else ""
-        plain = cells.mask(points, cells.str.replace(".", "")).str.replace(",", ".")
-        return cells.mask(points | comma, plain), decimal, [f"{told}decimal commas read as points"]
-    if decimal != "," and grouped.any():
-        return cells.mask(grouped, cells.str.replace(",", "")), decimal, ["commas between thousands taken out"]
-    return cells, decimal, []
-
-
 def _fitting(cells: pd.Series, said: Said) -> pd.Series:
     """Tell of each cell whether it is of the kind that is said, numbers or dates."""
     there = cells.dropna()
     if said.kind == "number":
-        return _pointed(there.str.replace(_LIMIT, "", n=1, regex=True), said.decimal)[0].str.fullmatch(_NUMBER)
+        return pointed(there.str.replace(LIMIT, "", n=1, regex=True), said.decimal)[0].str.fullmatch(_NUMBER)
     return there.str.fullmatch(_DAY) | there.str.fullmatch(_ISO)
 
 
@@ -258,10 +254,21 @@ def _day_order(heading: str, parts: pd.DataFrame) -> str:
     )
 
 
+def _usual_spellings(folded: pd.Series, there: pd.Series) -> dict[str, str]:
+    """The most frequent spelling of each text, the first of equally frequent ones."""
+    most: dict[str, tuple[str, int]] = {}
+    for (text, spelling), number in Counter(zip(folded, there, strict=True)).items():
+        if text not in most or number > most[text][1]:
+            most[text] = spelling, number
+    return {text: spelling for text, (spelling, _) in most.items()}
+
+
 def _categories(texts: pd.Series, forced: bool = False) -> Values:
     there = texts.dropna()
+    if not forced and set(there.str.casefold()) <= {"true", "false"}:  # as text and as what other readers make of it
+        there = there.str.casefold().map({"true": "yes", "false": "no"})
     folded = there if forced else there.str.casefold()
-    usual = there.groupby(folded).agg(lambda cells: cells.value_counts().index[0])
+    usual = _usual_spellings(folded, there)
     merged = there.nunique() - len(usual)
     notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()
     numbers = _fitting(there, Said(kind="number"))

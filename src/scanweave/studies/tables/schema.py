@@ -23,6 +23,7 @@ Kind = Literal["number", "category", "date", "text", "identifier", "empty"]
 ROLES: tuple[Role, ...] = ("patient", "study", "time", "label", "split", "feature", "-")
 KINDS: tuple[Kind, ...] = ("number", "category", "date", "text")
 ORDERS = ("dmy", "mdy", "ymd")
+DECIMALS = {"decimal:comma": ",", "decimal:point": "."}
 _ADVICE = "Make the cohort again with: scanweave cohort import TABLE --out COHORT"
 
 
@@ -205,7 +206,8 @@ def parse_columns(text: str | None) -> dict[str, Said]:
     """Parse `"id=patient,visit date=time dmy,bili=number mg/dl,sno.=-"` to what is said of each heading.
 
     Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text), orders of
-    dates (dmy, mdy, ymd) and values that stand for none (missing:-999); anything else is the unit. An item whose
+    dates (dmy, mdy, ymd), values that stand for none (missing:-999) and what stands before decimals (decimal:comma,
+    decimal:point); anything else is the unit. An item whose
     heading has a comma begins with a double quote: `'"Bilirubin, total"=number mg/dl'`.
 
     Raises:
@@ -223,6 +225,12 @@ def parse_columns(text: str | None) -> dict[str, Said]:
 
 def _said(words: Sequence[str]) -> Said:
     fields: dict[str, str] = {}
+    marks = [word.lower() for word in words if word.lower().startswith("decimal:")]
+    if any(mark not in DECIMALS for mark in marks) or len(set(marks)) > 1:
+        raise ScanweaveError("--columns", f"'{marks[0]}' is no decimal mark", f"Write {' or '.join(DECIMALS)}")
+    words = [word for word in words if word.lower() not in DECIMALS]
+    if marks:
+        fields["decimal"] = DECIMALS[marks[0]]
     missing = tuple(word.partition(":")[2] for word in words if word.lower().startswith("missing:"))
     if "" in missing:
         raise ScanweaveError("--columns", "'missing:' names no value", "Write such as missing:-999")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
-from scanweave.studies.tables.column_kinds import MOSTLY, Values, named_as_it_stands, understood
-from scanweave.studies.tables.reading import read_frame
+from scanweave.studies.split_words import numbers_folds, parts_of, says_split
+from scanweave.studies.tables.column_kinds import MOSTLY, Values, named_as_it_stands, understood, with_decimals
+from scanweave.studies.tables.file_names import are_files
+from scanweave.studies.tables.missing_words import is_void
+from scanweave.studies.tables.reading import cell_text, read_any_table
 from scanweave.studies.tables.schema import HEADING, Column, Role, Said, Schema, said_like
 from scanweave.wording import count, nearest, studies
 
@@ -93,23 +97,31 @@ def import_table(
         ScanweaveError: The table is at fault, or a heading is not in it.
     """
     src = Path(src)
-    frame, notes = read_frame(src, sheet)
+    table = read_any_table(src, sheet)
+    frame = table.frame
     joined = {name for own in (features or {}).values() for name in own}
-    known = said_like(Path(like), say, [*frame.columns, *joined]) if like else {}
-    said = {heading: told for heading, told in known.items() if heading not in joined - {*frame.columns}}
+    taken = said_like(Path(like), say, [*frame.columns, *joined]) if like else {}
+    said = {heading: told for heading, told in taken.items() if heading not in joined - {*frame.columns}}
     for heading, told in (columns or {}).items():
         said[heading] = said.get(heading, Said()).model_copy(update=told.model_dump(exclude_defaults=True))
     unknown = next((heading for heading in said if heading not in frame.columns), None)
     if unknown is not None:
         raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, frame.columns))
-    values = {heading: understood(heading, frame[heading], said.get(heading, Said())) for heading in frame.columns}
-    roles = _roles(values, said)
+    known = with_decimals(frame, said, table.separator)
+    values = {heading: understood(heading, frame[heading], known[heading]) for heading in frame.columns}
+    useless = _no_variables(values)
+    values |= {h: replace(values[h], notes=(*values[h].notes, words)) for h, words in useless.items()}
+    roles = _roles(frame, values, said, useless)
     values = {h: named_as_it_stands(frame[h]) if roles[h] in ("patient", "study") else v for h, v in values.items()}
-    described = _described(values, roles, said)
+    described = _described(values, roles, known)
     spoilt = next((c.source for c in described if c.role in ("patient", "study") and c.missing_values), None)
     if spoilt is not None:
         raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
-    rows = _rows(src, values, described)
+    rows = _rows(src, frame, values, described)
+    if not features and not any(column.role in ("feature", "label") for column in described):
+        shown = ", ".join(column.source for column in described[:3])
+        step = "Check the separator and the headings, or say what a column is: --columns 'HEADING=feature'"
+        raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown} …)", step)
     if features:
         described += _joined(src, rows, described, features, say)
     root = str(src.resolve().parent)
@@ -118,7 +130,7 @@ def import_table(
     ):  # else the next line refuses; cohort.json comes last, when all is there
         Schema(rows=len(frame), columns=tuple(described)).save(Path(out))
     cohort = Cohort.create(out, rows, root=root, name=name or _stem(src), source=src.name, layout="records")
-    _tell(cohort, described, notes, say)
+    _tell(cohort, described, table.notes, say)
     if not like:
         _ask(described, say)
     return cohort
@@ -153,7 +165,16 @@ def _stem(path: Path) -> str:
     return path.name.split(".")[0]
 
 
-def _roles(values: Mapping[str, Values], said: Mapping[str, Said]) -> dict[str, Role]:
+def _no_variables(values: Mapping[str, Values]) -> dict[str, str]:
+    """Columns that look like variables and are none, unless the user says so, and why."""
+    found = {h: "numbers folds, so no variable" for h in values if numbers_folds(h)}
+    listed = (h for h, one in values.items() if one.kind == "category" and are_files(one.values.dropna()))
+    return found | dict.fromkeys(listed, "names files, so no variable")
+
+
+def _roles(
+    frame: pd.DataFrame, values: Mapping[str, Values], said: Mapping[str, Said], useless: Mapping[str, str]
+) -> dict[str, Role]:
     roles: dict[str, Role] = {heading: told.role for heading, told in said.items() if told.role is not None}
     usable = {h: v for h, v in values.items() if v.kind in ("number", "category")}
     timed = {h: v for h, v in values.items() if v.kind in ("number", "date")}
@@ -167,12 +188,20 @@ def _roles(values: Mapping[str, Values], said: Mapping[str, Said]) -> dict[str, 
         found = None if role in roles.values() else _first(offered, words, roles)
         if found is not None and (role != "time" or _tells_visits(values, roles, found)):
             roles[found] = role
+    for heading in values:
+        if heading not in roles and says_split(heading, _texts(frame[heading])):
+            roles[heading] = "split"
     _refuse_claimed_twice(roles)
     for heading, one in values.items():
         if heading not in roles:
             learnable = one.kind in ("number", "category", "date") and bool(heading) and not _counts_rows(one)
-            roles[heading] = "feature" if learnable else "-"
+            roles[heading] = "feature" if learnable and heading not in useless else "-"
     return roles
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """The different cells of a column that are not missing."""
+    return [text for text in map(cell_text, column.drop_duplicates()) if not is_void(text)]
 
 
 def _refuse_claimed_twice(roles: Mapping[str, Role]) -> None:
@@ -244,7 +273,9 @@ def _described(values: Mapping[str, Values], roles: Mapping[str, Role], said: Ma
     return described
 
 
-def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) -> list[dict[str, Any]]:
+def _rows(
+    src: Path, frame: pd.DataFrame, values: Mapping[str, Values], described: Sequence[Column]
+) -> list[dict[str, Any]]:
     """Return rows of the manifest: visits numbered within their patient, in the order of time where it is known."""
     by_role = {column.role: column.source for column in described}
     number = len(next(iter(values.values())).values)
@@ -260,7 +291,7 @@ def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) 
         row = int(nobody.to_numpy().argmax())
         raise ScanweaveError(src, f"row {row + 2} has no {patient}", "Name whom every row belongs to")
     table["patient"] = owner.map(safe_id)
-    time, study = by_role.get("time"), by_role.get("study")
+    time, study, named = by_role.get("time"), by_role.get("study"), None
     if study:
         named = _named(values[study].values)
         if named.isna().any() or named.duplicated().any():
@@ -274,7 +305,12 @@ def _rows(src: Path, values: Mapping[str, Values], described: Sequence[Column]) 
         table.insert(0, "study", names)
     fields = {c.field: values[c.source].values for c in described if c.field is not None and c.kind != "empty"}
     if "split" in by_role:
-        fields["split"] = _splits(src, by_role["split"], values[by_role["split"]].values)
+        heading = by_role["split"]
+        cells = [None if is_void(text) else text for text in map(cell_text, frame[heading])]
+        fields["split"] = pd.Series(parts_of(src, heading, cells), dtype=object)
+    for whose, own in (("study", named), ("patient", owner)):
+        if own is not None and not own.equals(own.map(safe_id)):
+            fields[f"{whose}_name"] = own
     return pd.concat([table, pd.DataFrame(fields)], axis=1).pipe(_plain)
 
 
@@ -307,14 +343,6 @@ def _named(column: pd.Series) -> pd.Series:
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
     return column.map(name).astype(object)
-
-
-def _splits(src: Path, heading: str, column: pd.Series) -> pd.Series:
-    strange = set(column.dropna().unique()) - {"train", "validation", "test"}
-    if strange or column.isna().any():
-        shown = sorted(map(str, strange))[:1] or ["nothing"]
-        raise ScanweaveError(src, f"column '{heading}' says {shown[0]}", "Say train, validation or test in each row")
-    return column
 
 
 def _tell(cohort: Cohort, described: Sequence[Column], notes: Sequence[str], say: Say) -> None:

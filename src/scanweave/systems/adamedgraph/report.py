@@ -21,6 +21,7 @@ from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.curves import learning_curve
 from scanweave.report.decision_plot import decision_plot
 from scanweave.report.runs import not_made, tried_on
+from scanweave.spreadsheet_cells import read_csv
 from scanweave.systems.adamedgraph.evaluation import CLASSES, MODELS, PREDICTIONS, TOLD, cautions
 from scanweave.systems.adamedgraph.explanation import ADVICE, EFFECTS, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph, patient_network
@@ -289,7 +290,7 @@ def _reasons(found: dict[str, Any]) -> Section:
 
 def _read(path: Path, *texts: str) -> pd.DataFrame:
     """Read a table whose columns of text are as they were written: a class may be called None or NA."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
 

@@ -19,6 +19,7 @@ from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.confusion import confusion_plot
 from scanweave.report.roc import roc_plot
 from scanweave.report.runs import tried_on
+from scanweave.spreadsheet_cells import read_csv
 from scanweave.systems.classify.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
 from scanweave.systems.classify.explanation import FILE, METHODS
 from scanweave.systems.classify.fitted import FittedClassify
@@ -117,7 +118,7 @@ def _quality(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Se
 def _curves(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Iterator[Block]:
     """Show ROC and reliability of the classes or findings that have studies of both sides."""
     plan = fitted.plan
-    table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "study": str, "patient": str}, keep_default_na=False)
+    table = read_csv(folder / PREDICTIONS, dtype={"truth": str, "study": str, "patient": str}, keep_default_na=False)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     shown = plan.outputs[1:] if plan.kind == "classes" and len(plan.outputs) == 2 else plan.outputs
     for name in shown:
@@ -149,11 +150,11 @@ def _is_area(row: dict[str, Any]) -> bool:
 
 def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
     """Show what is taken for what, and how well each class is told."""
-    counts = pd.read_csv(folder / CONFUSION, index_col="truth", keep_default_na=False)
+    counts = read_csv(folder / CONFUSION, dtype={"truth": str}, keep_default_na=False).set_index("truth")
     figure = confusion_plot(counts.to_numpy(), fitted.plan.outputs)
     yield Figure(figure, "Studies by what they are and what is most probable.", "Confusion matrix.", vector=True)
     rows = []
-    for row in pd.read_csv(folder / CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
+    for row in read_csv(folder / CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
         told: dict[str, Any] = {name: row[name] for name in ("class", "studies", "called so")}
         for name in TOLD:
             value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))

@@ -20,6 +20,7 @@ from scanweave.measures.summary import summarise as summary_of
 from scanweave.report.grids import synthesis_grid
 from scanweave.report.saving import read_summary, save_figure, save_table
 from scanweave.report.slices import telling_slice
+from scanweave.spreadsheet_cells import read_csv
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.study import Study
@@ -187,7 +188,7 @@ def evaluated(
 def read_pairs(folder: Path) -> pd.DataFrame:
     """Read the table that `evaluate` wrote."""
     try:
-        return pd.read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
+        return read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
     except (OSError, ValueError) as error:
         raise ScanweaveError(folder / PAIRS, f"cannot be read ({error})", "Evaluate again") from error
 

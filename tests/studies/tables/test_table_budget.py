@@ -1,0 +1,108 @@
+"""How large a table is is judged before it fills the memory, whatever packs it."""
+
+import gzip
+import io
+import os
+import zipfile
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.formats import header_limits
+from scanweave.studies.tables.reading import read_any_table
+
+psutil = pytest.importorskip("psutil")
+BUDGET_BYTES = 48 * 2**20
+"""Of the program in these tests, of which a table may take a sixth: 8 MiB."""
+
+
+@pytest.fixture(autouse=True)
+def small_budget(monkeypatch):
+    monkeypatch.setattr(header_limits, "MEMORY_BUDGET", BUDGET_BYTES)
+
+
+def one_text_many_times(path):
+    words = pa.array(["x" * 2000]).take(pa.array([0] * 200_000))
+    pq.write_table(pa.table({"id": words, "x": words}), path)
+
+
+def many_rows_of_nothing(path):
+    pq.write_table(pa.table({"x": pa.nulls(10**7, pa.int8())}), path)
+
+
+def packed_text(path):
+    path.write_bytes(gzip.compress(b"id,x\n" + b"a,1\n" * 2**22))
+
+
+def packed_blanks(path):
+    path.write_bytes(gzip.compress(b"id,x\n" + b"\n" * 2**26))
+
+
+def one_long_line(path):
+    path.write_bytes(gzip.compress(b"id" + b"x" * 2**26))
+
+
+def sheet(path, xml):
+    stream = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["id", "x"])
+    book.save(stream)
+    with zipfile.ZipFile(stream) as whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name in whole.namelist():
+            made.writestr(name, xml if "sheet1" in name else whole.read(name))
+
+
+HEAD = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+
+
+def packed_sheet(path):
+    rows = '<row><c t="n"><v>1</v></c></row>' * 10**6
+    sheet(path, f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+
+def far_cell(path):
+    rows = '<row r="1"><c r="XFD1" t="n"><v>1</v></c></row><row r="9000"><c r="A9000" t="n"><v>1</v></c></row>'
+    sheet(path, f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+
+
+LARGE = {
+    "parquet: one text many times": ("t.parquet", one_text_many_times),
+    "parquet: rows of nothing": ("t.parquet", many_rows_of_nothing),
+    "text: packed": ("t.csv.gz", packed_text),
+    "text: packed blanks": ("t.csv.gz", packed_blanks),
+    "text: one line": ("t.csv.gz", one_long_line),
+    "excel: packed": ("t.xlsx", packed_sheet),
+    "excel: a cell far out": ("t.xlsx", far_cell),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_small_file_of_a_large_table_is_refused(tmp_path, name):
+    file, make = LARGE[name]
+    make(tmp_path / file)
+    assert (tmp_path / file).stat().st_size < 2**21
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with pytest.raises(ScanweaveError, match=r"takes more than the 8 MiB|unpacks to"):
+        read_any_table(tmp_path / file)
+    assert process.memory_info().rss - before < 10 * BUDGET_BYTES
+
+
+def test_what_a_sheet_claims_is_not_believed(tmp_path):
+    rows = '<row r="1"><c r="A1" t="inlineStr"><is><t>x</t></is></c></row><row r="2"><c r="A2" t="n"><v>1</v></c></row>'
+    sheet(tmp_path / "t.xlsx", f'{HEAD}<dimension ref="A1:XFD1048576"/><sheetData>{rows}</sheetData></worksheet>')
+    assert read_any_table(tmp_path / "t.xlsx").frame.to_dict("list") == {"x": [1]}
+
+
+def test_the_first_rows_of_a_large_table_can_be_read(tmp_path):
+    packed_text(tmp_path / "t.csv.gz")
+    assert len(read_any_table(tmp_path / "t.csv.gz", most_rows=50).frame) == 50
+
+
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(ScanweaveError, match="no plain file"):
+        read_any_table(tmp_path / "t.csv")
