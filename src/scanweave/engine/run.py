@@ -22,7 +22,7 @@ import scanweave
 from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, make_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_write, is_plain, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -157,10 +157,10 @@ class Run:
             ScanweaveError: The folder holds no run, or a damaged one.
         """
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
+        if not is_plain(folder / "config.json"):
             raise ScanweaveError(folder, "is not a run folder (it has no config.json)", "Name the folder of a fit")
         config = _read(folder / "config.json", Configuration)
-        record = _read(folder / "run.json", Record) if (folder / "run.json").is_file() else {}
+        record = _read(folder / "run.json", Record) if is_plain(folder / "run.json") else {}
         return cls(folder, config, record, None)
 
     @property
@@ -174,7 +174,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the training came to its end."""
-        return self.record.get("state") == "finished" and self.weights.is_file()
+        return self.record.get("state") == "finished" and is_plain(self.weights)
 
     def fitted(self) -> Self:
         """The run itself, if its weights are there.
@@ -182,7 +182,7 @@ class Run:
         Raises:
             ScanweaveError: The training has not come to its end, or the weights were lost.
         """
-        if self.weights.is_file():
+        if is_plain(self.weights):
             return self
         if self.record.get("state") == "finished":
             raise ScanweaveError(self.weights, "is absent", _ADVICE)
@@ -207,7 +207,7 @@ class Run:
             ScanweaveError: `inputs.json` is damaged.
         """
         path = self.folder / INPUTS
-        return _read(path, Inputs) if path.is_file() else None
+        return _read(path, Inputs) if is_plain(path) else None
 
     @property
     def checkpoints(self) -> Path:
@@ -221,7 +221,7 @@ class Run:
             ScanweaveError: Another line is damaged.
         """
         path = self.folder / "metrics.jsonl"
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if is_plain(path) else ""
         whole = text.split("\n")[:-1]  # what follows the last line break was never finished
         return [_metrics_row(path, number, line) for number, line in enumerate(whole, 1)]
 

@@ -15,6 +15,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
+from scanweave.framework.run_outputs import shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
 from scanweave.framework.trial import Trial
@@ -211,9 +212,18 @@ class System(FittedRun[C], Generic[C]):
         chosen = self.chosen("explain", options)
         return self.account(Trial.of(self.run, cohort, "explanation", out=out, part=part, say=say), chosen)
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
-        return self.write_page(RunPage(self.run), path)
+    def report(self, path: str | Path | None = None, *, results: Sequence[str | Path] = ()) -> Path:
+        """Write all that the run folder knows as one HTML page.
+
+        Args:
+            path: The file; None: `report.html` in the run.
+            results: Folders outside of the run whose results belong on the page, such as one given as `out` before.
+
+        Raises:
+            ScanweaveError: A file is not what this version writes, or leads out of the run.
+        """
+        with shape_faults(self.run.folder, "Make its results again: evaluate, rank, explain"):
+            return self.write_page(RunPage(self.run, tuple(results)), path)
 
     def measure(self, trial: Trial, options: Any) -> pd.DataFrame:
         """Measure the studies of a trial, write tables and pictures into its folder, and conclude it."""

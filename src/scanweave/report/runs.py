@@ -78,8 +78,11 @@ def learning(
     return Section("How it learnt", "", [numbers, Figure(figure, caption, alt, vector=True)])
 
 
-def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any]) -> Section:
-    """Return a section that tells the command by which its contents are made."""
+def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any], elsewhere: Path | None = None) -> Section:
+    """Return a section that tells the command by which its contents are made, or shown if they lie `elsewhere`."""
+    if elsewhere is not None:
+        command = f"scanweave report {shown_path(folder)} --results {shown_path(elsewhere)}"
+        return Section(title, "", [Text(f"Made, but outside of the run's folder. This shows it: {command}")])
     cohort = str((record.get("cohort") or {}).get("path", ""))
     given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
     command = f"scanweave {verb} {shown_path(folder)} --cohort {given}"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, read_json, write_json
+from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_reader import is_film
@@ -58,7 +58,7 @@ class Cohort:
             ScanweaveError: The folder is not a cohort, or its manifest is damaged.
         """
         folder = Path(folder)
-        if not (folder / ABOUT).is_file():
+        if not is_plain(folder / ABOUT):
             raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
         about = read_json(folder / ABOUT, _ADVICE)
         if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("root"), str):
@@ -269,6 +269,7 @@ def safe_id(text: str) -> str:
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
+    plain_size(path, _ADVICE)
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -296,6 +297,8 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         files = column is not None and column.kind.files
         if (files or field.name in WHO) and not _is_text(field.type):
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
+        if pa.types.is_nested(field.type) or _is_binary(field.type):
+            raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not a value a study", _ADVICE)
         if column is not None and files and column.name and not re.fullmatch(_SAFE_NAME, column.name):
             raise ScanweaveError(
                 path,
@@ -309,6 +312,14 @@ def _is_text(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return _is_text(kind.value_type)
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return types.is_nested(kind.value_type) or _is_binary(kind.value_type)
+    plain = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
+    return any(holds(kind) for holds in plain)
 
 
 def _check_manifest(path: Path, frame: pd.DataFrame) -> None:

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
-from scanweave.studies.findings import Finding, Verdict
+from scanweave.files import is_plain, plain_size, read_json, write_json
+from scanweave.studies.findings import Verdict, parse_findings
 from scanweave.studies.formats.file_states import file_state
 
 FILE, FORMAT = "check.json", 1
@@ -58,14 +58,14 @@ def keep_last_check(folder: Path, check: LastCheck) -> None:
 
 def last_check(folder: Path) -> LastCheck | None:
     """Return what the last check of all of the cohort said; None if there was none, or anything changed since."""
-    if not (folder / FILE).is_file() or not (folder / VERDICTS).is_file():
+    if not is_plain(folder / FILE) or not is_plain(folder / VERDICTS):
         return None
     try:
         kept = read_json(folder / FILE, _ADVICE)
         if kept["format"] != FORMAT or kept["made_of"] != _made_of(folder):
             return None
         studies = _studies(folder)
-        columns = [Verdict(one["study"], _findings(one["findings"])) for one in kept["columns"]]
+        columns = [Verdict(str(one["study"]), parse_findings(one["findings"])) for one in kept["columns"]]
         return None if studies is None else LastCheck(studies, columns, kept["has_table"], kept["has_label"])
     except (ScanweaveError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, RecursionError):
         return None  # damaged: whatever is wrong is told, or mended, by a check that reads
@@ -78,6 +78,8 @@ def _made_of(folder: Path) -> dict[str, list[int]]:
 def _studies(folder: Path) -> list[Verdict] | None:
     """The kept verdicts in the order of the manifest; None where one is absent or an image changed."""
     root = folder / str(read_json(folder / "cohort.json", _ADVICE)["root"])
+    for name in (VERDICTS, "manifest.parquet"):
+        plain_size(folder / name, _ADVICE)
     kept = pq.ParquetFile(folder / VERDICTS)
     if (kept.schema_arrow.metadata or {}).get(b"format") != VERDICTS_FORMAT.encode():
         return None
@@ -86,13 +88,9 @@ def _studies(folder: Path) -> list[Verdict] | None:
     order = pq.ParquetFile(folder / "manifest.parquet").read(columns=["study"])["study"].to_pylist()
     if any(name not in rows or not _unchanged(json.loads(rows[name][0]), root) for name in order):
         return None
-    return [Verdict(name, _findings(json.loads(rows[name][1]))) for name in order]
+    return [Verdict(name, parse_findings(json.loads(rows[name][1]))) for name in order]
 
 
 def _unchanged(files: Mapping[str, Any], root: Path) -> bool:
     """Whether all files that a study was judged by are as they were; the manifest's state tells of the rest."""
     return all([kept[0], *file_state(root / kept[0])] == kept for kept in files.values() if isinstance(kept, list))
-
-
-def _findings(values: Any) -> tuple[Finding, ...]:
-    return tuple(Finding(**value) for value in values)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.files import read_json, write_json
-from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_outputs import newest_output
 from scanweave.framework.trial import Trial
 from scanweave.report.saving import save_figure, save_table
 from scanweave.systems.adamedgraph import similar
@@ -59,7 +59,7 @@ def explain(fitted: FittedAdaMedGraph, trial: Trial, options: ExplainOptions) ->
     save_table(table, trial.folder / TABLE)
     of_run = _of_run(fitted, answer)
     write_json(trial.folder / FILE, {"about": trial.about, "pages": pages, **of_run})
-    if of_run["importance"] or find_output(trial.run, "explanation") is None:  # few patients take no other's place
+    if of_run["importance"] or newest_output(trial.run, "explanation") is None:  # few patients take no other's place
         trial.note()
     trial.say(f"explained {studies(len(answer.matrix))}, {len(pages)} with a page")
     return table

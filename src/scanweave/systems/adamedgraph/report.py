@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.files import read_json
-from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_outputs import result_file, result_picture, result_table, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -61,7 +61,7 @@ def write(fitted: FittedAdaMedGraph, page: RunPage, path: str | Path | None = No
             _learnt(fitted),
             *page.results("How good it is", "evaluation", lambda folder, found: _quality(fitted, folder, found)),
             *page.results(REASONS, "explanation", lambda _, found: _reasons(found), FILE),
-            _patients(fitted),
+            _patients(fitted, page),
         ],
         paper=PAPER,
         provenance={"Seed": fitted.config.boosting.random_state},
@@ -164,7 +164,7 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
         {"measure": row["measure"], "value": estimate(row, row["patients"], "value"), "patients": row["patients"]}
         for row in found["rows"]
     ]
-    table = _read(folder / PREDICTIONS, "truth", "predicted", "study", "patient", "set")
+    table = _read(folder, PREDICTIONS, "truth", "predicted", "study", "patient", "set")
     table = table[table["truth"] != ""]
     blocks: list[Block] = [
         Table(
@@ -212,10 +212,10 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
 
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
     """Show how well each class is told, and what is taken for what."""
-    if not (folder / CLASSES).is_file():
+    if result_file(folder, CLASSES) is None:
         return []
     rows = []
-    for row in _read(folder / CLASSES, "class").to_dict("records"):
+    for row in _read(folder, CLASSES, "class").to_dict("records"):
         told = {name: row[name] for name in ("class", "studies", "called so")}
         for name in TOLD:
             told[name] = Interval(row[name], row[f"{name} low"], row[f"{name} high"], int(row["studies"]))
@@ -251,14 +251,15 @@ def _reasons(found: dict[str, Any]) -> Section:
     return Section(REASONS, words, [Table(rows, caption, limit=20)])
 
 
-def _read(path: Path, *texts: str) -> pd.DataFrame:
+def _read(folder: Path, name: str, *texts: str) -> pd.DataFrame:
     """Read a table whose columns of text are as they were written: a class may be called None or NA."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
+    table = result_table(folder, name, dtype=str, keep_default_na=False)
+    with shape_faults(folder / name):
+        return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
 
-def _patients(fitted: FittedAdaMedGraph) -> Section:
-    title, newest = "Patients, one by one", find_output(fitted.run, "explanation")
+def _patients(fitted: FittedAdaMedGraph, page: RunPage) -> Section:
+    title, newest = "Patients, one by one", page.folder("explanation")
     folders = dict.fromkeys(folder for folder in (newest, fitted.run.folder / NAMED) if folder is not None)
     blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
@@ -268,18 +269,20 @@ def _patients(fitted: FittedAdaMedGraph) -> Section:
 
 def _pages(folder: Path, label: str) -> list[Block]:
     """Return the pages of one explanation; none where there is none."""
-    if not (folder / FILE).is_file():
+    path = result_file(folder, FILE)
+    if path is None:
         return []
-    table = _read(folder / TABLE, "study", "similar", "outcome", "by")
+    table = _read(folder, TABLE, "study", "similar", "outcome", "by")
     blocks: list[Block] = []
-    for page in (folder / Path(name).name for name in read_json(folder / FILE, ADVICE).get("pages", ())):
-        if not page.is_file():
+    for page in (folder / Path(name).name for name in read_json(path, ADVICE).get("pages", ())):
+        picture = result_picture(folder, page.name)
+        if picture is None:
             continue
         mine = table[table["study"] == page.stem]
         told = mine["outcome"].value_counts()
         words = ", ".join(f"{name} in {number}" for name, number in told.items()) or "none is similar"
         caption = f"{page.stem}. {label} of the {len(mine)} most similar patients: {words}."
-        blocks.append(Figure(page.read_bytes(), caption, f"Explanation of {page.stem}."))
+        blocks.append(Figure(picture, caption, f"Explanation of {page.stem}."))
         if len(mine) > SHOWN:
             rows = mine.drop(columns="study").to_dict("records")
             blocks.append(Table(rows, f"All similar patients of {page.stem}.", {"likeness": "{:.0%}"}, folded=True))

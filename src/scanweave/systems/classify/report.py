@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scanweave.framework.run_outputs import result_picture, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -117,7 +118,8 @@ def _quality(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Se
 def _curves(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Iterator[Block]:
     """ROC and reliability of the classes or findings that have studies of both sides."""
     plan = fitted.plan
-    table = pd.read_csv(folder / PREDICTIONS, dtype={"truth": str, "study": str, "patient": str}, keep_default_na=False)
+    names = {"truth": str, "study": str, "patient": str}
+    table = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     shown = plan.outputs[1:] if plan.kind == "classes" and len(plan.outputs) == 2 else plan.outputs
     for name in shown:
@@ -149,11 +151,11 @@ def _is_area(row: dict[str, Any]) -> bool:
 
 def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
     """What is taken for what, and how well each class is told."""
-    counts = pd.read_csv(folder / CONFUSION, index_col="truth", keep_default_na=False)
+    counts = result_table(folder, CONFUSION, index_col="truth", keep_default_na=False)
     figure = confusion_plot(counts.to_numpy(), fitted.plan.outputs)
     yield Figure(figure, "Studies by what they are and what is most probable.", "Confusion matrix.", vector=True)
     rows = []
-    for row in pd.read_csv(folder / CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
+    for row in result_table(folder, CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
         told: dict[str, Any] = {name: row[name] for name in ("class", "studies", "called so")}
         for name in TOLD:
             value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))
@@ -169,10 +171,10 @@ def _number(text: Any) -> float:
 def _maps(folder: Path, record: dict[str, Any]) -> Section:
     blocks: list[Block] = []
     for row in record["rows"]:
-        picture = folder / row["picture"]
-        if picture.is_file():
+        picture = result_picture(folder, row["picture"])
+        if picture is not None:
             caption = f"{row['study']}: what speaks for {row['of']} (probability {row['probability']:.2f})."
-            blocks.append(Figure(picture.read_bytes(), caption, caption))
+            blocks.append(Figure(picture, caption, caption))
     method = METHODS[record["about"]["method"]]
     lead = f"{method}: brighter parts speak more for it. A map shows what moved the network, not where a disease is."
     return Section("Where it looked", lead, blocks)

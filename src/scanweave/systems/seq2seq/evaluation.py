@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.errors import ScanweaveError
-from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_outputs import newest_output, result_table
 from scanweave.framework.trial import Trial
 from scanweave.measures.image import image_quality
 from scanweave.measures.summary import summarise as summary_of
@@ -167,7 +166,7 @@ def evaluated(
         include_self: Whether reconstructions of a sequence from itself are needed.
         fresh: Folder for a new evaluation.
     """
-    folder = find_output(trial.run, "evaluation")
+    folder = newest_output(trial.run, "evaluation")
     record = read_summary(folder)
     if folder is not None and (folder / PAIRS).is_file() and record is not None:
         known = record["about"]
@@ -185,10 +184,7 @@ def evaluated(
 
 def read_pairs(folder: Path) -> pd.DataFrame:
     """Read the table that `evaluate` wrote."""
-    try:
-        return pd.read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
-    except (OSError, ValueError) as error:
-        raise ScanweaveError(folder / PAIRS, f"cannot be read ({error})", "Evaluate again") from error
+    return result_table(folder, PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
 
 
 def _measured(
