@@ -119,7 +119,8 @@ def shape_faults(path: Path, step: str = AGAIN) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        reason = f"is not what this version writes ({type(error).__name__}: {str(error)[:160]})"
+        fault = f"{error} is absent" if isinstance(error, KeyError) else str(error)[:160]
+        reason = f"is not what this version writes ({fault})"
         raise ScanweaveError(path, reason, step) from error
 
 

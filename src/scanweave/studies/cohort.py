@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
@@ -275,6 +276,10 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ScanweaveError(path, f"not a readable Parquet file ({str(error).splitlines()[0]})", _ADVICE) from error
     _check_columns(path, table.schema)
+    _check_dates(path, table)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):  # which pandas does not compare or hash
+            table = table.set_column(number, field.name, table[field.name].cast(pa.large_string()))
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)
     return frame.assign(split=_split_of_patients(frame)) if "split" in frame else frame
@@ -305,6 +310,18 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
                 f"column {field.name!r}: {column.name!r} cannot be a file name",
                 "Use letters, digits, '.', '_', '+' and '-' only",
             )
+
+
+def _check_dates(path: Path, table: pa.Table) -> None:
+    """Refuse dates and times that Python cannot hold, such as of the year 12000, and intervals of months."""
+    for field in table.schema:
+        if not pa.types.is_temporal(field.type):
+            continue
+        try:
+            pc.min_max(table[field.name]).as_py()
+        except (pa.ArrowException, OverflowError, ValueError) as error:
+            reason = f"column '{field.name}' holds no dates or times that can be used ({error})"
+            raise ScanweaveError(path, reason, _ADVICE) from error
 
 
 def _is_text(kind: pa.DataType) -> bool:
