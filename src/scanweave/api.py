@@ -151,7 +151,7 @@ def predict(
         studies: Names of the studies or patients to predict; None: all of the cohort.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         progress: Called with the number of studies done and of all, at the start and after each.
-        say: Takes one line for each study that fails.
+        say: Takes a line that names the device, and one for each study that fails.
 
     Raises:
         ScanweaveError: `out` holds something else, or a target or study is unknown.
@@ -164,6 +164,8 @@ def predict(
     folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded
     system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
+    if system.computes_on:
+        say(f"device: {system.computes_on}")
     done = Predictions(Path(out))
     with folder.claimed(asked):
         before = set(folder.answers)

@@ -1,4 +1,4 @@
-"""A run from someone else: its report shows what lies in it, in the shape that this version writes, and nothing else."""
+"""A run from someone else: its report shows what lies in it, if it is of this version's shape, and nothing else."""
 
 from __future__ import annotations
 

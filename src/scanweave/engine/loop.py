@@ -39,6 +39,7 @@ from scanweave.engine.snapshot import Snapshot
 from scanweave.engine.task import Task
 from scanweave.engine.updates import Updater, seed_layers
 from scanweave.errors import ScanweaveError
+from scanweave.wording import count
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 PATIENCE_HOURS = 12
@@ -76,6 +77,7 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
         reason = "would change the loss, which compares the samples of a batch with each other"
         raise ScanweaveError("training.accumulate", reason, "Set it to 1, and batch_size as high as memory allows")
     accelerator = open_accelerator(settings)
+    progress.say(f"device: {device_words(accelerator.device)}, {settings.precision}")
     with StopRequest() as request, _enough_memory(accelerator.device):
         session = _Session(task, settings, run, progress, accelerator)
         session.resume()
@@ -126,6 +128,15 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
     return accelerator
+
+
+def device_words(device: torch.device) -> str:
+    """Return a device in words, such as "cpu, 2 threads" or "cuda, NVIDIA H200"."""
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        return f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    return device.type
 
 
 @contextmanager

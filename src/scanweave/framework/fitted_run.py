@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from scanweave.engine.loop import open_accelerator
+from scanweave.engine.loop import device_words, open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings, checked
 from scanweave.engine.weights import with_weights
@@ -63,6 +63,12 @@ class FittedRun(Generic[C]):
         self.device = open_accelerator(settings).device
         fitted = with_weights(network, self.run.weights).to(self.device)
         return fitted.eval().requires_grad_(False)
+
+    @property
+    def computes_on(self) -> str:
+        """The device in words, such as "cpu, 2 threads"; empty where no network is loaded."""
+        device = getattr(self, "device", None)
+        return "" if device is None else device_words(device)
 
     def wanted(self, targets: Sequence[str] | None, unasked: Sequence[str]) -> list[str]:
         """Return the targets that are asked for, or those that are made unasked.

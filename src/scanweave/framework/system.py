@@ -166,6 +166,7 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> pd.DataFrame:
         """Measure predictions against what was acquired, or what became of patients.
@@ -175,6 +176,8 @@ class System(FittedRun[C], Generic[C]):
             out: Folder of the results; None: `evaluation` in the run.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
             options: Those of this system, by name.
+            slices: Of every study each n-th axial slice counts, for a first look; 1: all. The results then go to a
+                folder of their own, such as `evaluation-look`.
             say: Takes lines about choices and results.
 
         Returns:
@@ -184,7 +187,9 @@ class System(FittedRun[C], Generic[C]):
             ScanweaveError: An option is unknown, or no study could be measured.
         """
         chosen = self.chosen("evaluate", options)
-        return self.measure(Trial.of(self.run, cohort, "evaluation", out=out, part=part, say=say), chosen)
+        return self.measure(
+            Trial.of(self.run, cohort, "evaluation", out=out, part=part, slices=slices, say=say), chosen
+        )
 
     def rank(
         self,
@@ -193,11 +198,13 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> Any:
         """Order what a study is made of by what each carries; the arguments are those of `evaluate`."""
         chosen = self.chosen("rank", options)
-        return self.order(Trial.of(self.run, cohort, "ranking", out=out, part=part, say=say), chosen)
+        trial = Trial.of(self.run, cohort, "ranking", out=out, part=part, slices=slices, say=say)
+        return self.order(trial, chosen)
 
     def explain(
         self,
@@ -206,11 +213,14 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> pd.DataFrame:
         """Say why: maps of what each image alone shows, or patients who are alike; arguments as in `evaluate`."""
         chosen = self.chosen("explain", options)
-        return self.account(Trial.of(self.run, cohort, "explanation", out=out, part=part, say=say), chosen)
+        return self.account(
+            Trial.of(self.run, cohort, "explanation", out=out, part=part, slices=slices, say=say), chosen
+        )
 
     def report(self, path: str | Path | None = None, *, results: Sequence[str | Path] = ()) -> Path:
         """Write all that the run folder knows as one HTML page.

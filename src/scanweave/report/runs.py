@@ -105,5 +105,7 @@ def tried_on(record: Mapping[str, Any]) -> str:
     seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
         about["seen"], f" The fit saw {about['seen']} of them."
     )
+    if about.get("slices", 1) > 1:
+        seen += f" A first look: one of {about['slices']} slices of each."
     left = f" Left out: {len(about['left_out'])}." if about["left_out"] else ""
     return f"{count(studies, 'study', 'studies')}, {part} of {name}.{seen}{left}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.progress import in_parts
 from scanweave.framework.run_outputs import newest_output, result_table
 from scanweave.framework.trial import Trial
 from scanweave.measures.image import image_quality
@@ -92,12 +94,11 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
     drawn = _fullest(trial.cohort, fitted.sequences)
     rows: list[dict[str, Any]] = []
     masked = True
-    for name, (native, found, picture) in trial.each(lambda study: _measured(fitted, study, options, drawn)):
-        rows += found
-        masked = masked and native.masked
-        if picture is not None:
-            picture.save(trial.folder / GRID)
-        trial.say(f"{name}: {_psnr_in_words(found, native)}")
+    measure = partial(_measured, fitted=fitted, options=options, drawn=drawn, folder=trial.folder)
+    for name, found in trial.each(measure, options):
+        rows += found["rows"]
+        masked = masked and found["masked"]
+        trial.say(f"{name}: {found['in words']}")
     pairs = pd.DataFrame(rows)
     for line in (_against_control(pairs), *notes(pairs, fitted.sequences)):
         trial.say(line)
@@ -171,6 +172,7 @@ def evaluated(
     if folder is not None and (folder / PAIRS).is_file() and record is not None:
         known = record["about"]
         same = all(known.get(name) == value for name, value in trial.about.items())
+        same = same and known.get("slices", 1) == trial.slices
         if same and (known["include_self"] or not include_self):
             trial.say(f"evaluation: that in {folder} is used")
             pairs = read_pairs(folder)
@@ -188,12 +190,16 @@ def read_pairs(folder: Path) -> pd.DataFrame:
 
 
 def _measured(
-    fitted: FittedSeq2Seq, study: Study, options: EvaluateOptions, drawn: str
-) -> tuple[NativeStudy, list[dict[str, Any]], _Picture | None]:
+    study: Study, fitted: FittedSeq2Seq, *, options: EvaluateOptions, drawn: str, folder: Path
+) -> dict[str, Any]:
+    """Return the rows of a study as plain values, and draw it if it is the one that is drawn."""
     prepared = fitted.prepare_several(study)
     native = native_study(study, prepared, fitted.plan)
     picture = _Picture.of(native) if study.id == drawn else None
-    return native, list(_rows(fitted, prepared, native, options, picture)), picture
+    rows = list(_rows(fitted, prepared, native, options, picture))
+    if picture is not None:
+        picture.save(folder / GRID)
+    return {"rows": rows, "masked": native.masked, "in words": _psnr_in_words(rows, native)}
 
 
 def _rows(
@@ -207,7 +213,9 @@ def _rows(
     regions = {name: native.ras(region) for name, region in native.regions.items()}
     targets = list(native.real)
     made_by_network = predictions(fitted.synthesizer, volumes, targets, include_self=options.include_self)
-    for made in chain(made_by_network, means_of_others(volumes, targets)):
+    sources, several = len(volumes), len(volumes) > 1
+    number = sources * (sources - 1 + options.include_self) + 2 * sources * several
+    for made in in_parts(chain(made_by_network, means_of_others(volumes, targets)), number):
         volume = np.asarray(fitted.native(made.volume, prepared, made.target).data)
         real = native.real[made.target]
         # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not

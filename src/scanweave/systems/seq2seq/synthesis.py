@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from scanweave.engine.progress import in_parts, tell_share
 from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
 from scanweave.systems.seq2seq.hyperconv import Kernel
@@ -95,7 +96,9 @@ class Synthesizer:
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
         """Return every target from all sources but itself, averaged in image space (spec a.4)."""
-        return {made.target: made.volume for made in predictions(self, volumes, targets) if made.kind == "all"}
+        number = sum(source != target for source in volumes for target in targets) + len(targets)
+        made_by_network = in_parts(predictions(self, volumes, targets), number)
+        return {made.target: made.volume for made in made_by_network if made.kind == "all"}
 
     def _number(self, sequence: str) -> Tensor:
         return torch.tensor([self.sequences.index(sequence)], device=self.device)
@@ -114,6 +117,7 @@ class Synthesizer:
         )
         sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in targets]
         for start in range(0, depth, self.settings.batch_size):
+            tell_share(start / depth)
             rows = range(start, min(depth, start + self.settings.batch_size))
             batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
             latent = self.network.encode(batch, source)
