@@ -183,6 +183,11 @@ def plain_size(path: str | Path, next_step: str = "Check the path") -> int:
     return about.st_size
 
 
+def real_path(path: str | Path) -> Path:
+    """Return an absolute path with links followed; a loop of links stays as it is, where pathlib may raise."""
+    return Path(os.path.realpath(path))
+
+
 def is_plain(path: str | Path) -> bool:
     """Return whether a plain file of that name is there; a name that no file can have is none."""
     try:

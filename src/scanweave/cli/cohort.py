@@ -67,7 +67,7 @@ class ImportCohort:
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
-    """Name of the cohort; that of the source's folder if not given."""
+    """Name of the cohort; that of its folder if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
@@ -155,7 +155,8 @@ class CheckCohort:
 class SplitCohort:
     """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
 
-    Patients that the source sets aside for testing (imagesTs, or "test" in a column "split") do so in every fold.
+    Patients whom the source sets aside for testing (imagesTs, or "test" in a column "split"), or whom --test names, do so
+    in every fold.
     """
 
     cohort: Positional[Path]
@@ -172,6 +173,8 @@ class SplitCohort:
     """Columns whose values each fold has in like shares: a label, "label" for the only one, "table:sex", a scan."""
     group: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
     """Columns of which patients with one value stay in one fold, such as "table:hospital"."""
+    test: Annotated[tuple[str, ...], arg(metavar="PATIENT …", help_behavior_hint="")] = ()
+    """Patients who test in every fold and never train, such as P02 P05."""
     again: bool = False
     """Replace folds that are there already."""
 
@@ -184,15 +187,21 @@ class SplitCohort:
         from scanweave import wording
         from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.cohort_splits import fold_lines, split_cohort
+        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
         from scanweave.studies.splits import Part, write_splits
 
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
-        patients = sorted(set(cohort.patients).difference(held))
+        patients = sorted(set(cohort.patients).difference(held, self.test))
         folds = len(patients) if self.leave_one_out else self.folds
         splits = split_cohort(
-            cohort, folds, seed=self.seed, validation=self.validation, stratify=self.stratify, group=self.group
+            cohort,
+            folds,
+            seed=self.seed,
+            validation=self.validation,
+            stratify=self.stratify,
+            group=self.group,
+            test=self.test,
         )
         before = cohort.splits()
         if before not in (None, splits) and not self.again:
@@ -206,7 +215,7 @@ class SplitCohort:
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
         print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
-        for line in fold_lines(cohort, splits):
+        for line in (*part_lines(cohort), *fold_lines(cohort, splits)):
             print(line)
         if self.validation and sizes["train"] < FEW:
             more = sizes["train"] + sizes["validation"]
@@ -214,6 +223,8 @@ class SplitCohort:
         if held:
             stay = "stays" if len(held) == 1 else "stay"
             print(f"{wording.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
+        if self.test:
+            print(f"{wording.count(len(splits.test), 'patient')} test in every fold, as --test says")
         return 0
 
 
@@ -230,6 +241,7 @@ class ShowCohort:
         """Print counts and a table of the images that are there."""
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.cohort_splits import part_lines
         from scanweave.studies.label_values import summarise_label
         from scanweave.studies.tables.schema import read_schema
 
@@ -250,6 +262,8 @@ class ShowCohort:
             )
             print(f"files in {cohort.root}")
             _print_presence(cohort, list(shown), self.studies)
+        for line in part_lines(cohort) or ["  not split yet: scanweave cohort split, or the first fit does it"]:
+            print(line)
         if cohort.names("boxes"):
             from scanweave.studies.box_counts import count_boxes
 

@@ -38,6 +38,8 @@ class Trial:
     """For a first look, some axial slices of each volume: every 3rd takes about a third of the time."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the fastest that is there."""
+    checkpoint: Literal["newest", "best"] | None = None
+    """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
 
     def selected(self) -> Cohort:
         """Return the cohort, or the named studies of it.
@@ -96,13 +98,13 @@ def main(program: str, arguments: list[str]) -> int:
     from scanweave.framework.options import chosen_options
 
     options = parse_fields(rest, flags=True)
-    kind = api.system_of(given.folder, verb).options(verb)
+    kind = api.system_of(given.folder, verb, checkpoint=given.checkpoint).options(verb)
     if given.studies and "pictures" in kind.model_fields:
         options = {"pictures": len(given.studies), **options}
     chosen = chosen_options(kind, options, verb)
     cohort, part = given.selected(), "all" if given.studies else given.part
     slices = given.every()
-    system = api.open_run(given.folder, given.device, verb)
+    system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
         print(f"device: {system.computes_on}", flush=True)
     kept = f"{KINDS[verb]}{'-named' if given.studies else ''}{'-look' if slices > 1 else ''}"

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 ABSENT = "absent"
 """Stands for the value of a field that only one of two configurations has."""
 INPUTS = "inputs.json"
+STEPS_BEFORE = "steps_before"
+"""Field of `run.json`: the steps that the training was to have before it was made longer or shorter."""
 ImageStates = Mapping[str, Mapping[str, list[int]]]
 """Size and change time of a patient's images, by study and name."""
 _ADVICE = "Restore the file or fit again"
+_UNFINISHED = "The same fit command goes on; --checkpoint newest or best takes what is learnt so far"
 
 
 class _Checked(BaseModel):
@@ -54,6 +57,7 @@ class Record(_Checked):
     versions: dict[str, str] = {}
     stage: str | None = None
     stages: dict[str, dict[str, Any]] = {}
+    steps_before: list[int] = []
 
 
 class Inputs(RootModel[dict[str, dict[str, dict[str, list[int]]]]]):
@@ -80,6 +84,7 @@ class Run:
         self.record = record
         self._lock = lock
         self._writer: SummaryWriter | None = None
+        self._weights = folder / "weights.safetensors"
         self._since = time.monotonic()
         self._earlier = float(record.get("seconds", 0.0))
 
@@ -94,7 +99,8 @@ class Run:
     ) -> Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
-        Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand.
+        Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand, and so may the steps of
+        a training that is not finished; `run.json` then tells the earlier numbers as "steps_before".
 
         Args:
             folder: The run folder; need not exist.
@@ -134,9 +140,11 @@ class Run:
         sweep(folder)
         if (folder / "config.json").exists():
             old = cls.open(folder)
-            _refuse_difference(folder, old.record, record, old.config, config)
-            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights")
+            _refuse_difference(folder, old.record, record, old.config, config, bend=not old.finished)
+            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights", STEPS_BEFORE)
             record |= {name: old.record[name] for name in kept if name in old.record}
+            if (steps := _steps(old.config)) != _steps(config):
+                record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
         elif any(not path.name.startswith(".") for path in folder.iterdir()):
             raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
         run = cls(folder, config, record, lock)
@@ -187,7 +195,7 @@ class Run:
         if self.record.get("state") == "finished":
             raise ScanweaveError(self.weights, "is absent", _ADVICE)
         state = "is not finished" if self.state == "stopped" else "is being fitted"
-        raise ScanweaveError(self.folder, f"{state}: {_progress(self)} is kept", "The same fit command goes on")
+        raise ScanweaveError(self.folder, f"{state}: {_progress(self)} is kept", _UNFINISHED)
 
     @property
     def main(self) -> bool:
@@ -196,8 +204,12 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """The exported weights."""
-        return self.folder / "weights.safetensors"
+        """The exported weights; those of a checkpoint, where `engine.checkpoint_weights` opened the run at one."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, path: Path) -> None:
+        self._weights = path
 
     @property
     def inputs(self) -> dict[str, ImageStates] | None:
@@ -290,6 +302,12 @@ class Run:
                 self._writer.close()
             self._writer = None
 
+    def _repr_html_(self) -> str:
+        """Show facts and the curve of the validation in a notebook."""
+        from scanweave.engine.run_preview import run_preview
+
+        return run_preview(self)
+
     def __enter__(self) -> Self:
         return self
 
@@ -365,7 +383,11 @@ def _refuse_difference(
     new_record: dict[str, Any],
     old_config: dict[str, Any],
     new_config: dict[str, Any],
+    *,
+    bend: bool,
 ) -> None:
+    if bend and _steps(old_config) is not None and _steps(new_config) is not None:
+        new_config = {**new_config, "training": {**new_config["training"], "steps": _steps(old_config)}}
     old = {"system": old_record.get("system", new_record["system"]), **old_config}
     new = {"system": new_record["system"], **new_config}
     hashes = [(record.get("cohort") or {}).get("sha256") for record in (old_record, new_record)]
@@ -374,12 +396,19 @@ def _refuse_difference(
     difference = _first_difference(old, new)
     if difference:
         field, before, after = difference
-        longer = ", which starts anew: a schedule cannot be made longer" if field.endswith(".steps") else ""
+        longer = ", which starts anew: this training is finished" if field.endswith(".steps") else ""
         raise ScanweaveError(
             folder,
             f"holds a run with another configuration: {field} was {before}, now {after}",
             f"Use the old value, or choose another run folder{longer}",
         )
+
+
+def _steps(config: Mapping[str, Any]) -> int | None:
+    """Return the steps of a training in a configuration; None where it has none."""
+    training = config.get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else None
 
 
 def _refuse_changed(run: Run, inputs: Mapping[str, ImageStates]) -> None:

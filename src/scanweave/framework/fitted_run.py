@@ -49,6 +49,10 @@ class FittedRun(Generic[C]):
         self.plan = self.plan_class.load(run.folder / self.plan_file)
         self._wanted_device = device
 
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        return self.run._repr_html_()
+
     def loaded(self, network: N, training: TrainingSettings) -> N:
         """Return a network with the fitted weights on the device, ready to predict and not to train.
 

@@ -104,9 +104,9 @@ class System(FittedRun[C], Generic[C]):
         return cls.open(run, training.device if training is not None else "auto")
 
     @classmethod
-    def open(cls, run: str | Path, device: str = "auto") -> Self:
-        """Open the run folder of a finished fit."""
-        return cls(Run.open(run), device)
+    def open(cls, run: Run | str | Path, device: str = "auto") -> Self:
+        """Open the run folder of a finished fit, or a run that is opened already."""
+        return cls(run if isinstance(run, Run) else Run.open(run), device)
 
     @classmethod
     def material(cls, cohort: Cohort, config: C, fold: int, say: Say) -> Material:

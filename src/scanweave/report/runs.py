@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.provenance import shown_path
@@ -32,7 +33,7 @@ SOFTWARE = """\
 
 def titled(title: str, folder: Path) -> str:
     """Return a title with the name of the run's folder, where that tells a reader something."""
-    name = folder.resolve().name
+    name = real_path(folder).name
     return title if name in UNTELLING else f"{title}: {name}"
 
 

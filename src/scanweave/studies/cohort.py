@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_reader import is_film
 from scanweave.studies.formats.report_cells import study_report
-from scanweave.studies.splits import Part, Splits, read_splits
+from scanweave.studies.splits import PARTS, Part, Splits, check_part, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
 
@@ -111,6 +112,17 @@ class Cohort:
         parts += [count(variables, "variable")] if variables else []
         return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"
 
+    def _repr_html_(self) -> str:
+        """Show the first study in a notebook, and how many there are of what."""
+        from scanweave.studies.previews import titled
+
+        facts = {column.shown: number for column, number in self.present().items() if column.kind.name != "table"}
+        try:
+            first = next(iter(self))._repr_html_() if len(self) else ""
+        except ScanweaveError as error:
+            first = escape(str(error))
+        return titled(repr(self)[1:-1], facts) + first
+
     def __len__(self) -> int:
         return len(self.frame)
 
@@ -146,6 +158,16 @@ class Cohort:
         if "split" not in self.frame:
             return []
         return sorted(_texts(self.frame["patient"][self.frame["split"] == "test"]).unique().to_pylist())
+
+    def part_names(self, fold: int = 0) -> dict[Part, list[str]]:
+        """Return the patients of each part of a fold, sorted; empty where nothing divides the cohort.
+
+        Raises:
+            ScanweaveError: There is no such fold, or a patient is assigned to none.
+        """
+        if self.splits() is None and "split" not in self.frame:
+            return {}
+        return {part: self.part(part, fold).patients for part in PARTS}
 
     def names(self, kind: str = "scan") -> list[str]:
         """Names of the scans, or of the columns of another kind such as "mask", that at least one study has.
@@ -226,11 +248,12 @@ class Cohort:
         Patients that are held out test in every fold; a patient is never in two parts.
 
         Raises:
-            ScanweaveError: There is no such fold, a patient is assigned to none, or nothing divides the cohort.
+            ScanweaveError: There is no such part or fold, a patient is assigned to none, or nothing divides the cohort.
         """
+        check_part(part)
         splits = self.splits()
         if splits is not None:
-            held = self.frame["patient"].isin(self.held_out).to_numpy(dtype=bool)
+            held = self.frame["patient"].isin([*self.held_out, *splits.test]).to_numpy(dtype=bool)
             parts = np.full(len(self), "test", dtype=object)
             parts[~held] = splits.parts(_texts(self.frame["patient"][~held]), fold, self.folder)
             return self.where(parts == part)

@@ -90,6 +90,22 @@ class Scan:
         where = f", {self.path}" if self.path else ""
         return f"<Scan {self.size} {spacing}, {place}{made}{where}>"
 
+    def _repr_html_(self) -> str:
+        """Show the middle slice in a notebook."""
+        from scanweave.studies.previews import scan_preview, titled
+
+        return titled(repr(self)[1:-1], {}, [("", scan_preview(self))])
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as NIfTI, `.nii` or `.nii.gz`, whole or not at all; return the path.
+
+        Raises:
+            ScanweaveError: It is named otherwise, its voxels cannot be read, or the disk refuses.
+        """
+        from scanweave.studies.formats.image_writer import write_scan
+
+        return write_scan(path, self)
+
     @property
     def size(self) -> str:
         """Its shape in words, such as `"240×240×155"`."""

@@ -25,6 +25,8 @@ VERDICTS, VERDICTS_FORMAT = "check.parquet", "1"
 """Where the verdicts on studies are kept, and the format of that file; another format is checked anew."""
 MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json")
 """Files of a cohort's folder that a verdict depends on, beside the images."""
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What content of another shape raises where it is read."""
 _ADVICE = "Remove it; it is made again by: scanweave cohort check COHORT"
 
 
@@ -67,7 +69,16 @@ def last_check(folder: Path) -> LastCheck | None:
         studies = _studies(folder)
         columns = [Verdict(str(one["study"]), parse_findings(one["findings"])) for one in kept["columns"]]
         return None if studies is None else LastCheck(studies, columns, kept["has_table"], kept["has_label"])
-    except (ScanweaveError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, RecursionError):
+    except (
+        ScanweaveError,
+        OSError,
+        pa.ArrowException,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):
         return None  # damaged: whatever is wrong is told, or mended, by a check that reads
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json
+from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.geometry import Geometry
@@ -68,7 +68,7 @@ def restore_cohort(
     if (out / "cohort.json").is_file():
         return Cohort.open(out)
     title = f"{cohort.about.get('name', cohort.folder.name)} (restored)"
-    return Cohort.create(out, rows, root=".", name=title, source=str(cohort.folder.resolve()), layout="restored")
+    return Cohort.create(out, rows, root=".", name=title, source=str(real_path(cohort.folder)), layout="restored")
 
 
 def _restore_study(cohort: Cohort, name: str, transforms: Path, out: Path, like: str | None) -> dict[str, Any]:
