@@ -155,8 +155,8 @@ class CheckCohort:
 class SplitCohort:
     """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
 
-    Patients whom the source sets aside for testing (imagesTs, or "test" in a column "split"), or whom --test names, do so
-    in every fold.
+    Patients whom the source sets aside for testing (imagesTs, or "test" in a column "split") test in every fold, as do
+    those whom --test names.
     """
 
     cohort: Positional[Path]
@@ -240,6 +240,7 @@ class ShowCohort:
     def run(self) -> int:
         """Print counts and a table of the images that are there."""
         from scanweave import wording
+        from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.cohort_splits import part_lines
         from scanweave.studies.label_values import summarise_label
@@ -262,8 +263,11 @@ class ShowCohort:
             )
             print(f"files in {cohort.root}")
             _print_presence(cohort, list(shown), self.studies)
-        for line in part_lines(cohort) or ["  not split yet: scanweave cohort split, or the first fit does it"]:
-            print(line)
+        try:
+            parts = part_lines(cohort) or ["  not split yet: scanweave cohort split does it, or the first fit"]
+        except ScanweaveError as error:  # splits of other patients hinder no look
+            parts = [f"  {error}"]
+        print("\n".join(parts))
         if cohort.names("boxes"):
             from scanweave.studies.box_counts import count_boxes
 

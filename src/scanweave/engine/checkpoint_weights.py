@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,8 +49,7 @@ def at_checkpoint(run: Run, which: Checkpoint) -> Run:
     made = {**groups.get("network", {}), **groups.get("ema", {})}
     begun: dict[str, Tensor] = load_file(run.checkpoints / START) if is_plain(run.checkpoints / START) else {}
     frozen = {name.removeprefix(OBJECTIVE): value for name, value in begun.items() if name.startswith(OBJECTIVE)}
-    found = copy.copy(run)
-    found.weights = run.folder / f"weights-{which}.safetensors"
+    found = run.with_weights(run.folder / f"weights-{which}.safetensors")
     step = state.step if which == "newest" else state.best_step
     write_weights(found.weights, {**frozen, **made}, {"weights": which, "step": step})
     return found

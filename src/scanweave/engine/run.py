@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -207,9 +208,11 @@ class Run:
         """The exported weights; those of a checkpoint, where `engine.checkpoint_weights` opened the run at one."""
         return self._weights
 
-    @weights.setter
-    def weights(self, path: Path) -> None:
-        self._weights = path
+    def with_weights(self, path: Path) -> Self:
+        """Return the same run with the weights of another file."""
+        other = copy.copy(self)
+        other._weights = path
+        return other
 
     @property
     def inputs(self) -> dict[str, ImageStates] | None:

@@ -25,7 +25,7 @@ DARK, BRIGHT = 0.5, 99.5
 
 
 def scan_preview(scan: Scan) -> str:
-    """Return a scan as HTML: its middle axial slice, in the proportions of the patient; words where it cannot be read."""
+    """Return a scan as HTML: its middle axial slice in true proportions, or why it cannot be read."""
     try:
         picture = _encoded(middle_slice(scan))
     except ScanweaveError as error:

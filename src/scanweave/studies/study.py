@@ -67,8 +67,8 @@ class Study:
     def save(self, folder: str | Path) -> Path:
         """Write all that it holds into a new folder, whole or not at all; return the folder.
 
-        Images are NIfTI, boxes JSON, the report text, embeddings `.npy`, sinograms HDF5; labels and clinical variables go
-        to `study.json`, which names the files. What a model made says so in the names of its files.
+        Images are NIfTI, boxes JSON, the report text, embeddings `.npy`, sinograms HDF5; labels and clinical variables
+        go to `study.json`, which names the files. What a model made says so in the names of its files.
 
         Raises:
             ScanweaveError: The folder is there and not empty, or the disk refuses.
