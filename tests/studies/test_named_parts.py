@@ -32,9 +32,9 @@ def test_a_part_that_is_none_is_refused(cohort: Cohort, part: str) -> None:
 
 
 def test_a_trial_of_a_part_that_is_none_is_refused(cohort: Cohort, tmp_path: Path) -> None:
-    with Run.start(tmp_path / "run", "any", {"fold": 0}) as run:
-        with pytest.raises(ScanweaveError, match="there is no part 'tset'"):
-            select_studies(run, cohort, "tset", print)  # type: ignore[arg-type]
+    refused = pytest.raises(ScanweaveError, match="there is no part 'tset'")
+    with Run.start(tmp_path / "run", "any", {"fold": 0}) as run, refused:
+        select_studies(run, cohort, "tset", print)  # type: ignore[arg-type]
 
 
 def test_named_patients_test_in_every_fold(cohort: Cohort, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,7 +54,7 @@ def test_named_patients_test_in_every_fold(cohort: Cohort, capsys: pytest.Captur
 
 
 def test_a_test_patient_must_be_in_the_cohort(cohort: Cohort) -> None:
-    with pytest.raises(ScanweaveError, match="test: the cohort has no patient 'P0'.*p0"):
+    with pytest.raises(ScanweaveError, match=r"test: the cohort has no patient 'P0'.*p0"):
         SplitCohort(cohort.folder, folds=3, test=("P0",)).run()
     assert cohort.splits() is None
 

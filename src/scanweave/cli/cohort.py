@@ -215,7 +215,7 @@ class SplitCohort:
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
         print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
-        for line in (*part_lines(cohort), *fold_lines(cohort, splits)):
+        for line in fold_lines(cohort, splits):
             print(line)
         if self.validation and sizes["train"] < FEW:
             more = sizes["train"] + sizes["validation"]
@@ -225,6 +225,7 @@ class SplitCohort:
             print(f"{wording.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
         if self.test:
             print(f"{wording.count(len(splits.test), 'patient')} test in every fold, as --test says")
+        print("\n".join(part_lines(cohort)))
         return 0
 
 

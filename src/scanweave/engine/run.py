@@ -23,6 +23,7 @@ import scanweave
 from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.files import atomic_write, is_plain, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
@@ -307,9 +308,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show facts and the curve of the validation in a notebook."""
-        from scanweave.engine.run_preview import run_preview
-
-        return run_preview(self)
+        html: str = resolve("scanweave.engine.run_preview:run_preview")(self)
+        return html
 
     def __enter__(self) -> Self:
         return self

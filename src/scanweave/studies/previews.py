@@ -33,6 +33,11 @@ def scan_preview(scan: Scan) -> str:
     return f'<img alt="middle slice" src="data:image/png;base64,{picture}">'
 
 
+def scan_page(scan: Scan) -> str:
+    """Return a scan as HTML: its picture below what it is."""
+    return titled(repr(scan)[1:-1], {}, [("", scan_preview(scan))])
+
+
 def middle_slice(scan: Scan) -> Image.Image:
     """Return the middle axial slice of a scan as a grey or colour picture, the first frame of a series.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.studies.findings import Finding
 from scanweave.studies.geometry import Geometry, Space
 
@@ -92,9 +93,8 @@ class Scan:
 
     def _repr_html_(self) -> str:
         """Show the middle slice in a notebook."""
-        from scanweave.studies.previews import scan_preview, titled
-
-        return titled(repr(self)[1:-1], {}, [("", scan_preview(self))])
+        html: str = resolve("scanweave.studies.previews:scan_page")(self)
+        return html
 
     def save(self, path: str | Path) -> Path:
         """Write it as NIfTI, `.nii` or `.nii.gz`, whole or not at all; return the path.
@@ -102,9 +102,8 @@ class Scan:
         Raises:
             ScanweaveError: It is named otherwise, its voxels cannot be read, or the disk refuses.
         """
-        from scanweave.studies.formats.image_writer import write_scan
-
-        return write_scan(path, self)
+        written: Path = resolve("scanweave.studies.formats.image_writer:write_scan")(path, self)
+        return written
 
     @property
     def size(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.reports import Report
 from scanweave.studies.scan import Scan
@@ -73,9 +74,8 @@ class Study:
         Raises:
             ScanweaveError: The folder is there and not empty, or the disk refuses.
         """
-        from scanweave.studies.formats.study_writer import save_study
-
-        return save_study(Path(folder), self)
+        saved: Path = resolve("scanweave.studies.formats.study_writer:save_study")(Path(folder), self)
+        return saved
 
     def __getitem__(self, name: str) -> Scan:
         """Return the scan of that name."""
