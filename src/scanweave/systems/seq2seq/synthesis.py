@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scanweave.engine.progress import in_parts, tell_share
+from scanweave.nets.sizes import window_count
 from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
 from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 Volume = NDArray[np.float32]
+OVERLAP = 0.25
+"""Share of a window of a 3D network that the next one covers too."""
 
 
 ALL, MEAN = "all", "mean"
@@ -139,7 +142,12 @@ class Synthesizer:
 
         window = (self.sampling.depth, *self.sampling.crop)
 
+        number, seen = window_count(slices.shape, window, OVERLAP), 0
+
         def translate(batch: Tensor) -> tuple[Tensor, ...]:
+            nonlocal seen
+            seen += len(batch)
+            tell_share(min(1.0, seen / number))
             latent = self.network.encode(batch.unsqueeze(1), source)
             return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
 
@@ -148,7 +156,7 @@ class Synthesizer:
             window,
             1,
             translate,
-            overlap=0.25,
+            overlap=OVERLAP,
             mode="gaussian",
             cval=around,
             padding_mode="constant",
