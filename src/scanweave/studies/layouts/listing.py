@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
@@ -169,12 +170,12 @@ class Listing:
                 f"no study with an image that is known by its name was found in the {self.layout} layout{self._hint()}",
                 "Map your names by --rename WORD=name, or name the layout by --layout",
             )
-        root = str(self.root.resolve())
+        root = str(real_path(self.root))
         return Cohort.create(
             out,
             rows,
             root=root,
-            name=name or self.root.resolve().name,
+            name=name or real_path(out).name,
             source=root,
             layout=self.layout,
             structures=self.structures,
@@ -314,10 +315,10 @@ def joined(listings: Sequence[Listing]) -> Listing:
     Raises:
         ScanweaveError: Two of them name the same study.
     """
-    root = Path(os.path.commonpath([listing.root.resolve() for listing in listings]))
+    root = Path(os.path.commonpath([real_path(listing.root) for listing in listings]))
     whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
     for listing in listings:
-        prefix = listing.root.resolve().relative_to(root).as_posix() + "/"
+        prefix = real_path(listing.root).relative_to(root).as_posix() + "/"
         for name, row in listing.studies.items():
             if name in whole.studies:
                 raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
