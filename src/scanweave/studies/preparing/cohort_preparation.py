@@ -21,6 +21,7 @@ from scanweave.external import require
 from scanweave.files import atomic_folder, atomic_write, make_folder, read_json, sweep, write_json, writing
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.json_boxes import write_box_json
 from scanweave.studies.preparing.registration_picture import write_picture
 from scanweave.studies.preparing.study_preparation import PreparedStudy, PrepareSettings, prepare_study
 from scanweave.studies.study import Study
@@ -28,7 +29,7 @@ from scanweave.wording import nearest
 from scanweave.wording import studies as counted
 
 STUDIES, TRANSFORMS, PICTURES = "studies", "transforms", "pictures"
-REQUEST, RECORD, TABLE = "preparation.json", "prepared.json", "prepared.csv"
+REQUEST, RECORD, TABLE, BOXES = "preparation.json", "prepared.json", "prepared.csv", "boxes.json"
 KEPT_FILES = ("splits.json", "table.json")
 """What lies beside a manifest and holds for the prepared cohort too."""
 _ELSEWHERE = "Choose another --out, or remove it"
@@ -68,8 +69,8 @@ def prepare_cohort(
 
     The files of the cohort are only read. `out` holds `studies/<study>/` (NIfTI), `transforms/<study>/<scan>.json` and
     `.tfm`, `pictures/<study>.png`, `prepared.csv` and the manifest with the same patients, splits, labels, tables,
-    reports. A study that fails is said and the rest goes on; the same call goes on where an earlier one was stopped,
-    and tries again what failed.
+    reports; boxes are moved with the scan that they lie on. A study that fails is said and the rest goes on; the same
+    call goes on where an earlier one was stopped, and tries again what failed.
 
     Args:
         cohort: The studies, or the cohort's folder.
@@ -101,6 +102,8 @@ def prepare_cohort(
             records[name] = result
             for row in result["table"]:
                 say(f"{name} · {row['scan']}: {row['what']}")
+            if result.get("boxes"):
+                say(f"{name} · boxes: {result['boxes']}")
         progress(number, len(rows))
     if not records:
         raise ScanweaveError(out, f"none of {counted(len(rows))} could be prepared", "See the lines above")
@@ -229,7 +232,11 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
                 write_scan(folder / file, image)
                 files[f"{kind}:{name}"] = f"{STUDIES}/{study.id}/{file}"
         brain = made.brain.why if made.brain else None
-        write_json(folder / RECORD, {"files": files, "table": made.table, "brain": brain})
+        if made.boxes is not None and made.boxes.moved and made.boxes.boxes is not None:
+            write_box_json(folder / BOXES, made.boxes.boxes)
+            files["boxes"] = f"{STUDIES}/{study.id}/{BOXES}"
+        told = {"boxes": made.boxes.told, "boxes_kept": made.boxes.boxes is not None} if made.boxes else {}
+        write_json(folder / RECORD, {"files": files, "table": made.table, "brain": brain, **told})
 
 
 def _write_table(out: Path, records: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
@@ -249,7 +256,10 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
         for name in kept:
             if name in _LINKED or name.startswith("sinogram:"):
                 kept[name] = os.path.relpath((cohort.root / str(kept[name])).resolve(), out.resolve())
-        made.append({**kept, **records[str(row["study"])]["files"]})
+        record = records[str(row["study"])]
+        if not record.get("boxes_kept", True):
+            kept.pop("boxes", None)
+        made.append({**kept, **record["files"]})
     with writing(out):
         (out / ABOUT).unlink(missing_ok=True)
     name = f"{cohort.about.get('name', cohort.folder.name)} (prepared)"
