@@ -22,6 +22,7 @@ from scanweave.files import atomic_folder, atomic_write, make_folder, read_json,
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.formats.json_boxes import write_box_json
+from scanweave.studies.formats.pet_units import pet_facts
 from scanweave.studies.preparing.registration_picture import write_picture
 from scanweave.studies.preparing.study_preparation import PreparedStudy, PrepareSettings, prepare_study
 from scanweave.studies.study import Study
@@ -230,6 +231,8 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
             for name, image in images.items():
                 file = f"{name}.nii.gz" if kind == "scan" else f"mask_{name}.nii.gz"
                 write_scan(folder / file, image)
+                if kind == "scan" and (facts := pet_facts(study[name].path)):
+                    write_json(folder / f"{name}.json", facts)  # its numbers are still of that unit
                 files[f"{kind}:{name}"] = f"{STUDIES}/{study.id}/{file}"
         brain = made.brain.why if made.brain else None
         if made.boxes is not None and made.boxes.moved and made.boxes.boxes is not None:
