@@ -96,10 +96,15 @@ class Geometry:
         return None
 
     @property
+    def skew(self) -> float:
+        """Largest cosine between two of the three axes: 0 at right angles."""
+        axes = self.affine[:3, :3] / np.array(self.spacing)
+        return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+    @property
     def is_orthogonal(self) -> bool:
         """Tell whether the three axes stand at right angles."""
-        axes = self.affine[:3, :3] / np.array(self.spacing)
-        return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= ORTHOGONAL_TOLERANCE)
+        return self.skew <= ORTHOGONAL_TOLERANCE
 
     def positions(self, indices: ArrayLike) -> FloatArray:
         """Return RAS positions `(N, 3)` [mm] of voxel indices `(N, 3)`."""
@@ -144,6 +149,21 @@ class Geometry:
         shape = np.empty(3, dtype=int)
         shape[flips[:, 0].astype(int)] = self.shape
         return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
+
+    def straightened(self) -> Geometry:
+        """The smallest grid of the same spacing at right angles that holds this one, with its axes as near as can be.
+
+        Its directions are the nearest rotation in the sense of Frobenius (polar decomposition).
+        """
+        spacing = np.array(self.spacing)
+        left, _, right = np.linalg.svd(self.affine[:3, :3] / spacing)
+        axes = (left @ right) * spacing
+        inside = np.linalg.solve(axes, self.corners().T)
+        lowest, highest = inside.min(axis=1), inside.max(axis=1)
+        affine = np.eye(4)
+        affine[:3, :3], affine[:3, 3] = axes, axes @ lowest
+        shape = np.ceil(highest - lowest - EDGE).astype(int) + 1
+        return Geometry.of(shape, affine, self.space)
 
     def crop(self, start: ArrayLike, stop: ArrayLike) -> Geometry:
         """Return the box of voxels from `start` to `stop` (exclusive); may reach beyond the grid."""

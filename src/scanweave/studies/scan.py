@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
-from scanweave.studies.geometry import Geometry, Space
+from scanweave.studies.geometry import Geometry, Space, resample
 
 COLOURS = ("red", "green", "blue")
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -132,6 +132,18 @@ class Scan:
     def released(self) -> Scan:
         """Return the same scan with nothing held in memory."""
         return replace(self)
+
+    def straightened(self) -> Scan:
+        """The scan resampled to a grid at right angles that holds its own: label maps (whole numbers) by the nearest.
+
+        What the sheared grid does not cover holds the lowest value, of a label map 0.
+        """
+        grid, data = self.geometry.straightened(), np.asarray(self.data)
+        whole = data.dtype.kind in "iub"
+        values = data if whole else data.astype(np.float32, copy=False)
+        outside = 0.0 if whole else float(np.nanmin(values))
+        made = resample(values, self.geometry, grid, "nearest" if whole else "linear", outside)
+        return replace(self, geometry=grid, load=lambda: made)
 
     def channel(self, number: int) -> Scan:
         """Return one channel of an image whose fourth axis holds scans or colours, not time, as a scan of its own.

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import atomic_write
-from scanweave.studies.checks.grid_check import grid_findings, mask_fault
+from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
 from scanweave.studies.checks.last_check import VERDICTS as FILE
 from scanweave.studies.checks.last_check import LastCheck, cohort_files, keep_last_check
 from scanweave.studies.checks.report_check import examine_report, repeated_reports, report_verdicts
@@ -36,6 +36,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import KINDS, Column, cells, file_cells
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.formats.placed_volume import UNPLACED
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
@@ -215,7 +216,8 @@ def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], gr
     findings = [fault.of(name) for name, fault in faults if fault]
     compared = {name: one for name, one in grids.items() if name not in masks}
     reference = next((name for name, scan in sorted(images.items()) if scan.geometry is grid), None)
-    return findings + grid_findings(compared, reference)
+    unplaced = {c.shown for c, scan in opened.items() if any(note.kind == UNPLACED for note in scan.notes)}
+    return findings + grid_findings(compared, reference) + unplaced_findings(compared, unplaced & set(compared))
 
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:

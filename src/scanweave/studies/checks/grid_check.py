@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +40,22 @@ def grid_findings(grids: Mapping[str, Geometry], reference: str | None) -> list[
     return findings
 
 
+def unplaced_findings(grids: Mapping[str, Geometry], unplaced: Collection[str]) -> list[Finding]:
+    """Refuse images that do not say where they lie and do not fall on the grids of the others.
+
+    Args:
+        grids: Grid of each image of a study, as for `grid_findings`.
+        unplaced: Names of those whose position is not known and was put at 0.
+    """
+    findings = []
+    for name in sorted(unplaced):
+        other = next((o for o in grids if o != name and grids[o].is_placed and not grids[o].matches(grids[name])), None)
+        if other is not None:
+            words = f"does not say where it lies, and {other} lies elsewhere than at 0"
+            findings.append(Finding("position", "refused", words, "Convert it anew, with the position kept", name))
+    return findings
+
+
 def mask_fault(grid: Geometry, films: Sequence[Geometry]) -> Finding | None:
     """Say why a label map cannot be laid on any of a study's films; None if it can."""
     if any(grid.matches(film) for film in films):
@@ -69,7 +85,8 @@ def _own(grid: Geometry) -> list[Finding]:
         findings.append(Finding("units", "refused", words, "Write a copy with the affine in millimetres"))
     if not grid.is_orthogonal:
         words = "its axes do not stand at right angles (gantry tilt or a sheared affine)"
-        findings.append(Finding("sheared", "repaired", words, "every voxel is placed by the affine as it is"))
+        step = "every voxel is placed as it says; what is made of it is written at right angles"
+        findings.append(Finding("sheared", "repaired", words, step))
     return findings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scanweave.studies.formats.image_names import split_part
+from scanweave.studies.formats.image_pairs import companions
 
 CLASS_NAMES = "classes.txt"
 """Names of YOLO's classes, in the folder of its boxes or one of the two above it."""
@@ -13,11 +14,13 @@ CLASS_NAMES = "classes.txt"
 def file_state(path: Path) -> list[int]:
     """Return size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]`: it is absent.
 
-    Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow.
+    Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow, of an image in two files those of the
+    other file.
     """
     file, part = split_part(path)
     names = find_class_names(file.parent) if part and file.suffix.lower() == ".txt" else None
-    return _state(file) + ([] if names is None else _state(names))
+    others = [*([] if names is None else [names]), *companions(file)]
+    return [number for one in (file, *others) for number in _state(one)]
 
 
 def find_class_names(folder: Path) -> Path | None:

@@ -38,13 +38,16 @@ BOMB_RATIO, BOMB_BYTES = 500, 2**28
 MAX_VOXELS_PER_AXIS = 2**15 - 1
 """What a NIfTI-1 header can say; a longer axis is a damaged header."""
 
+MOST_AXES = 7
+"""Axes that a NIfTI header can have; all beyond the fourth must be of length 1."""
+
 ADVICE = "Copy the file again from its source, or convert it anew"
 ANEW = "Orientation is never guessed: convert it anew from the DICOM files, with the position kept"
 
 
 @contextmanager
 def faults_of(path: Path) -> Iterator[None]:
-    """Translate what nibabel, numpy, zlib and ITK raise on damaged files."""
+    """Translate what nibabel, numpy and zlib raise on damaged files."""
     try:
         yield
     except (EOFError, zlib.error) as error:
@@ -70,7 +73,7 @@ def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, he
     Raises:
         ScanweaveError: Not 3D or 4D, above the memory budget, or far more than the file can hold.
     """
-    if not 3 <= len(shape) <= 5 or min(shape) < 1 or any(n != 1 for n in shape[4:]):
+    if not 3 <= len(shape) <= MOST_AXES or min(shape) < 1 or any(n != 1 for n in shape[4:]):
         raise ScanweaveError(
             path, f"its header gives the shape {shape}, not a 3D volume or 4D series", "Export it as 3D or 4D"
         )

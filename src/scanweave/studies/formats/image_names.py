@@ -5,14 +5,26 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+NIFTI_SUFFIXES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".hdr.gz")
+MGH_SUFFIXES = (".mgh", ".mgz")
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+METAIMAGE_SUFFIXES = (".mha", ".mhd")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM_SUFFIXES = (".dcm", ".dicom")
 ARRAY_SUFFIXES = (".npz",)
-VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+VOLUME_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES + NRRD_SUFFIXES + METAIMAGE_SUFFIXES
 FILM_SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
 SUFFIXES = VOLUME_SUFFIXES + FILM_SUFFIXES + ARRAY_SUFFIXES
+UNREAD: dict[str, str] = {
+    ".mnc": "MINC, which readers place mirrored to each other",
+    ".brik": "AFNI's BRIK",
+    ".rec": "Philips PAR/REC",
+    ".ima": "a single slice of DICOM",
+    ".gipl": "GIPL",
+    ".vti": "VTK",
+}
+"""Images that are not read, by suffix, in words."""
+_PACKED = re.compile(r"(.+\.(?:nii|nrrd|mha|mgh|mgz|hdr|img))\.(bz2|xz|zst|zip|gz|lzma|7z)", re.IGNORECASE)
 _LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
 """A file of boxes of many images, and one of these."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
@@ -22,6 +34,17 @@ def suffix(path: str | Path) -> str | None:
     """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
     name = str(path).lower()
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
+
+
+def unread_format(path: str | Path) -> str | None:
+    """Return, in words, the format of an image that is not read; None where it is read, or no image by its name."""
+    name = str(path).lower()
+    if suffix(name):
+        return None
+    packed = _PACKED.fullmatch(name)
+    if packed:
+        return f"an image packed as .{packed[2]}"
+    return next((words for kind, words in UNREAD.items() if name.removesuffix(".gz").endswith(kind)), None)
 
 
 def is_film(path: str | Path) -> bool:

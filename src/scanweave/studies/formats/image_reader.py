@@ -10,18 +10,24 @@ from scanweave.external import resolve
 from scanweave.studies.formats.image_names import (
     ARRAY_SUFFIXES,
     DICOM_SUFFIXES,
-    ITK_SUFFIXES,
+    METAIMAGE_SUFFIXES,
+    MGH_SUFFIXES,
     NIFTI_SUFFIXES,
+    NRRD_SUFFIXES,
     PICTURE_SUFFIXES,
     SUFFIXES,
     split_part,
     suffix,
+    unread_format,
 )
+from scanweave.studies.formats.pointer_files import refuse_pointer
 from scanweave.studies.scan import Scan
 
 _READERS: dict[str, str] = {
     **dict.fromkeys(NIFTI_SUFFIXES, "scanweave.studies.formats.nifti:read_nifti"),
-    **dict.fromkeys(ITK_SUFFIXES, "scanweave.studies.formats.itk_images:read_itk"),
+    **dict.fromkeys(MGH_SUFFIXES, "scanweave.studies.formats.mgh:read_mgh"),
+    **dict.fromkeys(NRRD_SUFFIXES, "scanweave.studies.formats.nrrd:read_nrrd"),
+    **dict.fromkeys(METAIMAGE_SUFFIXES, "scanweave.studies.formats.metaimage:read_metaimage"),
     **dict.fromkeys(PICTURE_SUFFIXES, "scanweave.studies.formats.film_images:read_picture"),
     **dict.fromkeys(DICOM_SUFFIXES, "scanweave.studies.formats.film_dicom:read_dicom_film"),
 }
@@ -31,7 +37,7 @@ _READERS: dict[str, str] = {
 def read_scan(path: str | Path) -> Scan:
     """Open an image file; the header is read now, the voxels on first use.
 
-    NIfTI, NRRD and MetaImage volumes; PNG, JPEG, TIFF and DICOM films, one voxel deep. `FILE#k` names channel k
+    NIfTI, MGH, NRRD and MetaImage volumes; PNG, JPEG, TIFF and DICOM films, one voxel deep. `FILE#k` names channel k
     (from 0) of a 4D file whose fourth axis holds scans, not time; `FILE.npz#ARRAY/k` item k of an array of images.
 
     Raises:
@@ -39,8 +45,12 @@ def read_scan(path: str | Path) -> Scan:
     """
     path, part = split_part(path)
     kind = suffix(path)
+    unread = unread_format(path)
+    if unread:
+        raise ScanweaveError(path, f"{unread}, is not read", "Convert it to NIfTI, and check left and right")
     if kind is None:
         raise ScanweaveError(path, "not an image format that is read here", f"Use one of {', '.join(SUFFIXES)}")
+    refuse_pointer(path)
     if "\0" in str(path) or not path.is_file():
         raise ScanweaveError(path, "no such file", "Check the path, or import the cohort again")
     if kind in ARRAY_SUFFIXES:
@@ -61,6 +71,7 @@ def read_mask(path: str | Path) -> Scan:
     from scanweave.studies.formats.film_images import read_picture
 
     file, part = split_part(path)
+    refuse_pointer(file)
     if part is not None or suffix(file) not in PICTURE_SUFFIXES or not file.is_file():
         return read_scan(path)
     scan = read_picture(file, labels=True)
