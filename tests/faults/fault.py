@@ -17,7 +17,8 @@ class Fault:
     """One malformed input.
 
     `make` writes it into an empty folder; `exercise` uses it as a user would and returns `"repair"` or `"ok"`, or
-    raises `ScanweaveError`; `expected` is `"error"`, `"repair"` or `"ok"` (harmless by the file format's own rules).
+    raises `ScanweaveError`; `expected` is `"error"`, `"repair"` or `"ok"` (harmless by the file format's own rules), or
+    `"any"` of these, where chance made the fault.
     """
 
     kind: str

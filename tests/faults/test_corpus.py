@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CORPORA = ("corpus_nifti", "corpus_manifests", "corpus_runs", "corpus_sinograms")
+CORPORA = ("corpus_nifti", "corpus_headers", "corpus_manifests", "corpus_runs", "corpus_sinograms")
 BUDGET = 256 * 2**20
 
 
@@ -43,9 +43,17 @@ def test_every_fault_ends_as_expected(outcomes):
     wrong = [
         f"{f['kind']} {f['name']}: {f['result']} {f['told'][-500:]}"
         for f in outcomes[1:]
-        if f["result"] != f["expected"]
+        if f["result"] != f["expected"] and not (f["expected"] == "any" and f["result"] in ("error", "repair", "ok"))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_most_damaged_headers_are_told(outcomes):
+    """Chance hits a comment or the last digit of an origin at times; a reader that takes most of it reads nothing."""
+    made = [f for f in outcomes[1:] if f["expected"] == "any"]
+    told = [f for f in made if f["result"] in ("error", "repair")]
+    assert len(made) >= 300
+    assert len(told) >= 0.6 * len(made)
 
 
 def test_every_error_is_one_line_with_place_reason_and_next_step(outcomes):

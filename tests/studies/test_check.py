@@ -286,3 +286,11 @@ def test_slices_that_show_little_are_no_copies_of_each_other():
     one[30, 30], other[31, 32] = 1, 2
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one) == fingerprint(one.copy())
+
+
+def test_a_position_far_from_any_scanner_is_suspect(tmp_path):
+    away = GRID.copy()
+    away[1, 3] = 20_000
+    verdict = study(tmp_path, t1=(image("t1", 0), away))
+    assert [(f.kind, f.status) for f in verdict.findings] == [("position", "suspect")]
+    assert "20.08 m from the zero" in str(verdict.findings[0])

@@ -167,3 +167,12 @@ def test_a_series_comes_back_frame_by_frame(tmp_path):
     channel = read_scan(tmp_path / "dce.nii.gz#2")
     assert channel.frames is None
     np.testing.assert_array_equal(channel.data, data[..., 2])
+
+
+@pytest.mark.parametrize(("entry", "value"), [((2, 0), 3.6e16), ((0, 1), -1.7e38), ((1, 3), 1e12), ((0, 0), 1e308)])
+def test_an_affine_that_damage_made_is_no_place(entry, value):
+    affine = np.diag([10.0, 10.0, 10.0, 1.0])
+    affine[entry] = value
+    assert "no length in a patient" in str(Geometry.of((9, 9, 9), affine).fault)
+    affine[entry] = 1e8 if entry[0] != entry[1] else 0.0
+    assert Geometry.of((9, 9, 9), affine).fault or entry == (1, 3)

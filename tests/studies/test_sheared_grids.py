@@ -1,4 +1,4 @@
-"""A sheared image (gantry tilt) is read as it lies, and what is written of it lies at right angles, in the same place."""
+"""A sheared image (gantry tilt) is read as it lies, and what is written of it lies at right angles, there too."""
 
 from __future__ import annotations
 

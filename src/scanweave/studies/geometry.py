@@ -16,6 +16,12 @@ SAME_GRID_MM = 1e-2
 ORTHOGONAL_TOLERANCE = 1e-3
 """Largest cosine between two axes of a grid that still counts as orthogonal (0.06 degrees)."""
 
+LARGEST_ENTRY_MM = 1e9
+"""Largest number in an affine that can be told from damage; what is merely far is told by the check of grids."""
+
+LEAST_VOLUME = 1e-6
+"""Volume of the box of three unit vectors along the axes below which two of them coincide."""
+
 EDGE = 1e-3
 """Share of a voxel by which a point may lie outside of a grid and still count as in it: rounding."""
 
@@ -91,7 +97,9 @@ class Geometry:
         """Say why this grid cannot be placed in a patient; None if it can."""
         if not np.isfinite(self.affine).all():
             return "the affine holds NaN or Inf"
-        if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3])) < 1e-12:
+        if float(np.abs(self.affine).max()) > LARGEST_ENTRY_MM:
+            return f"the affine holds {np.abs(self.affine).max():.3g}, which is no length in a patient"
+        if min(self.spacing) < 1e-6 or abs(np.linalg.det(self.affine[:3, :3] / self.spacing)) < LEAST_VOLUME:
             return "the affine is singular: some axis has no length or two axes coincide"
         return None
 

@@ -208,6 +208,7 @@ def test_a_bad_file_of_freesurfer_is_refused(tmp_path):
         "shape": content[:4] + struct.pack(">i", -5) + content[8:],
         "budget": content[:4] + struct.pack(">3i", 30000, 30000, 30000) + content[16:],
         "fewer than a header": content[:100],
+        "unknown type 128": content[:20] + struct.pack(">i", 128) + content[24:],
     }
     for words, edited in edits.items():
         path.write_bytes(gzip.compress(edited))

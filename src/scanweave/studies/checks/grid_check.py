@@ -12,6 +12,8 @@ from scanweave.studies.geometry import Geometry
 LEAST_OVERLAP = 0.5
 """Share of the smaller of two boxes that must lie within the other."""
 LEAST_SLICES = 3
+FARTHEST_MM = 1e4
+"""Distance of a grid's centre from the zero of the scanner above which its position is in doubt."""
 SMALLEST_MM, LARGEST_MM = 20.0, 3000.0
 """Longest side of a body part in a scanner; outside of it the affine is not in millimetres. Whole-body PET is 2 m."""
 
@@ -83,6 +85,10 @@ def _own(grid: Geometry) -> list[Finding]:
         unit = "metres or centimetres" if longest < SMALLEST_MM else "micrometres"
         words = f"its longest side is {longest:.4g} mm: the affine seems to be in {unit}"
         findings.append(Finding("units", "refused", words, "Write a copy with the affine in millimetres"))
+    centre = float(np.linalg.norm(grid.positions([(np.array(grid.shape) - 1) / 2])))
+    if grid.is_placed and centre > FARTHEST_MM:
+        words = f"its centre lies {centre / 1000:.4g} m from the zero of its scanner"
+        findings.append(Finding("position", "suspect", words, "Check the position in its header"))
     if not grid.is_orthogonal:
         words = "its axes do not stand at right angles (gantry tilt or a sheared affine)"
         step = "every voxel is placed as it says; what is made of it is written at right angles"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def faults_of(path: Path) -> Iterator[None]:
     """Translate what nibabel, numpy and zlib raise on damaged files."""
     try:
         yield
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ScanweaveError(path, f"truncated or damaged ({_words(error)})", ADVICE) from error
     except _image_faults() as error:
         raise ScanweaveError(path, f"not a valid image file ({_words(error)})", ADVICE) from error

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from nibabel.freesurfer.mghformat import MGHHeader
+from nibabel.freesurfer.mghformat import MGHHeader, data_type_codes
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.header_limits import ADVICE, ANEW, check_size, faults_of
@@ -37,6 +37,8 @@ def read_mgh(path: Path) -> Scan:
         if block[RAS_FLAG_AT : RAS_FLAG_AT + 2] == bytes(2):  # nibabel fills in a position of its own
             raise ScanweaveError(path, "its header says nothing about orientation (goodRASFlag is 0)", ANEW)
         affine = np.array(header.get_affine(), dtype=np.float64)
+        if int(header["type"]) not in data_type_codes.value_set("code"):
+            raise ScanweaveError(path, f"holds voxels of the unknown type {int(header['type'])}", ADVICE)
         dtype = np.dtype(header.get_data_dtype()).newbyteorder(">")
         check_size(path, shape, dtype.itemsize, path.stat().st_size)
         count = int(np.prod([*shape], dtype=object))
