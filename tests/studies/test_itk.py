@@ -107,3 +107,33 @@ def test_a_space_that_is_not_that_of_a_patient_is_refused(tmp_path):
         read_scan(path)
     path.write_text(path.read_text().replace("scanner-xyz", "RAS"))
     np.testing.assert_allclose(read_scan(path).geometry.positions([[0, 0, 0]]), [[10, -20, 30]])
+
+
+KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float32", "float64")
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd", ".mhd", ".nhdr"])
+def test_every_voxel_of_every_type_lies_where_itk_puts_it(tmp_path, suffix):
+    turn = np.deg2rad(17)
+    direction = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, -1]])
+    for kind in KINDS:
+        for compressed in (False, True):
+            image = itk.GetImageFromArray((VOXELS[:9, :8, :7].T * 40).astype(kind))
+            image.SetOrigin((10.0, -20.0, 30.0)), image.SetSpacing((3.0, 4.0, 5.0))
+            image.SetDirection(direction.ravel())
+            path = tmp_path / f"{kind}{compressed}{suffix}"
+            itk.WriteImage(image, str(path), compressed)
+            scan = read_scan(path)
+            np.testing.assert_array_equal(scan.data, itk.GetArrayFromImage(image).T.astype(np.float32))
+            place = np.array(image.TransformIndexToPhysicalPoint((5, 6, 3))) * (-1, -1, 1)
+            np.testing.assert_allclose(scan.geometry.positions([[5, 6, 3]])[0], place, atol=1e-6)
+            assert not scan.notes
+
+
+def test_a_series_of_itk_keeps_its_times(tmp_path):
+    frames = [itk.GetImageFromArray(VOXELS[:9, :8, :7].T + number) for number in range(3)]
+    series = itk.JoinSeries(frames, 4.0, 2.5)
+    itk.WriteImage(series, str(tmp_path / "a.mha"), True)
+    scan = read_scan(tmp_path / "a.mha")
+    np.testing.assert_allclose(scan.times, [4.0, 6.5, 9.0])
+    np.testing.assert_array_equal(scan.data, np.stack([VOXELS[:9, :8, :7] + n for n in range(3)], axis=3))

@@ -159,10 +159,12 @@ class Geometry:
         return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
 
     def straightened(self) -> Geometry:
-        """The smallest grid of the same spacing at right angles that holds this one, with its axes as near as can be.
+        """The smallest grid of the same spacing at right angles that holds this one; itself where it is one already.
 
         Its directions are the nearest rotation in the sense of Frobenius (polar decomposition).
         """
+        if self.is_orthogonal:
+            return self
         spacing = np.array(self.spacing)
         left, _, right = np.linalg.svd(self.affine[:3, :3] / spacing)
         axes = (left @ right) * spacing

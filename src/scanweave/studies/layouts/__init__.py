@@ -9,7 +9,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts.box_folders import annotations_in
 from scanweave.studies.layouts.detect import LAYOUTS, detect
-from scanweave.studies.layouts.listing import Listing, joined, unread_images
+from scanweave.studies.layouts.listing import Listing, joined
 from scanweave.studies.layouts.names import Names, parse_rename
 from scanweave.studies.layouts.table import names_images
 from scanweave.studies.tables.reading import is_table
@@ -65,10 +65,7 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
         raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
     if not src.exists():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
-    listing = LAYOUTS[layout.lower() if layout else detect(src)](src, names)
-    for parts, words in unread_images(src) if src.is_dir() else ():
-        listing.skipped[f"{words}, is not read"].append(ascii("/".join(parts)).strip("'"))
-    return listing
+    return LAYOUTS[layout.lower() if layout else detect(src)](src, names)
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:

@@ -14,7 +14,7 @@ from scanweave.studies.layouts.class_folders import classes_in, list_classes
 from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
 from scanweave.studies.layouts.folder_pairs import list_pairs, pairs_in
 from scanweave.studies.layouts.folders import list_flat, list_folders
-from scanweave.studies.layouts.listing import Listing, images, stem, unread_images
+from scanweave.studies.layouts.listing import Listing, images, stem
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.report_folders import holds_reports, list_reports
 from scanweave.studies.layouts.table import list_table, table_in
@@ -58,10 +58,6 @@ def detect(src: Path) -> str:
     found = list(_special(src)) or list(_plain(src))
     if len(found) == 1:
         return found[0]
-    unread = next(unread_images(src), None) if not found else None
-    if unread is not None:
-        reason = f"no image that is read was found in it; {'/'.join(unread[0])}, {unread[1]}, is not"
-        raise ScanweaveError(src, reason, "Convert such images to NIfTI, and check left and right")
     if not found:
         raise ScanweaveError(src, "no images were found in it", "Name the folder that holds the studies, or a table")
     raise ScanweaveError(

@@ -15,7 +15,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
-from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix, unread_format
+from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
 from scanweave.studies.formats.image_pairs import is_second_half
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.wording import count, studies
@@ -246,20 +246,15 @@ def images(folder: Path) -> Iterator[tuple[str, ...]]:
     yield from volumes or found
 
 
-def unread_images(folder: Path) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Paths of the images below a folder that are not read, as their parts, and what they are in words."""
-    for parts in _files(folder):
-        unread = unread_format(parts[-1])
-        if unread:
-            yield parts, unread
-
-
 def _images(folder: Path) -> Iterator[tuple[str, ...]]:
-    return (parts for parts in _files(folder) if suffix(parts[-1]))
+    return (parts for parts in files_in(folder) if suffix(parts[-1]))
 
 
-def _files(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the files below a folder, sorted; of an image in two files that of its voxels stands for both."""
+def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Paths of the files below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+
+    Of an image in two files that of its voxels stands for both.
+    """
     seen: set[tuple[int, int]] = set()
 
     def walk(path: str, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

@@ -168,22 +168,9 @@ def _judged(
 def working_volume(scan: Scan, spacing_mm: float) -> tuple[NDArray[np.float32], Geometry]:
     """Return a scan on an isotropic grid with axes at right angles, which its header need not have."""
     volume = still(scan)
-    grid = orthogonal(scan.geometry).with_spacing(np.full(3, spacing_mm))
+    grid = scan.geometry.straightened().with_spacing(np.full(3, spacing_mm))
     fill = float(volume.min())
     return resample(volume, scan.geometry, grid, outside=fill).astype(np.float32), grid
-
-
-def orthogonal(geometry: Geometry) -> Geometry:
-    """Return the grid itself, or one without shear over the same middle, which ITK can hold."""
-    if geometry.is_orthogonal:
-        return geometry
-    axes = geometry.affine[:3, :3] / np.array(geometry.spacing)
-    left, _, right = np.linalg.svd(axes)
-    affine = np.eye(4)
-    affine[:3, :3] = left @ right * np.array(geometry.spacing)
-    middle = (np.array(geometry.shape) - 1) / 2
-    affine[:3, 3] = geometry.positions([middle])[0] - affine[:3, :3] @ middle
-    return Geometry.of(geometry.shape, affine)
 
 
 def to_itk(volume: NDArray[Any], grid: Geometry) -> Any:

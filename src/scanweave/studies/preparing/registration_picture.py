@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scanweave.files import atomic_write
 from scanweave.studies.geometry import Geometry, resample
-from scanweave.studies.preparing.registration import orthogonal, still
+from scanweave.studies.preparing.registration import still
 from scanweave.studies.preparing.study_preparation import PreparedStudy
 from scanweave.studies.scan import Scan
 
@@ -58,7 +58,7 @@ def write_picture(path: Path, made: PreparedStudy, reference: Scan) -> Path:
 
 
 def _grid(scan: Scan) -> Geometry:
-    return orthogonal(scan.geometry).oriented("RAS").with_spacing(np.full(3, PICTURE_MM))
+    return scan.geometry.straightened().oriented("RAS").with_spacing(np.full(3, PICTURE_MM))
 
 
 def _shown(scan: Scan, place: Geometry, grid: Geometry) -> Image:
