@@ -159,7 +159,7 @@ class Geometry:
         return Geometry.of(shape, self.affine @ orientations.inv_ornt_aff(flips, self.shape), self.space)
 
     def straightened(self) -> Geometry:
-        """The smallest grid of the same spacing at right angles that holds this one; itself where it is one already.
+        """Return the smallest grid at right angles and of the same spacing that holds this one; itself if it is one.
 
         Its directions are the nearest rotation in the sense of Frobenius (polar decomposition).
         """

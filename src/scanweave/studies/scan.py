@@ -134,7 +134,7 @@ class Scan:
         return replace(self)
 
     def straightened(self) -> Scan:
-        """The scan resampled to a grid at right angles that holds its own: label maps (whole numbers) by the nearest.
+        """Return the scan on a grid at right angles that holds its own: label maps (whole numbers) by the nearest.
 
         What the sheared grid does not cover holds the lowest value, of a label map 0.
         """
