@@ -20,12 +20,12 @@ from scanweave.studies.findings import ORDER
 
 NAN, INF = float("nan"), float("inf")
 MHA = (
-    b"ObjectType = Image\nNDims = 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nElementSpacing = 5 5 5\nDimSize = 9 9 9\n"
-    b"ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    b"ObjectType = Image\nNDims = 3\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 5 5 5\n"
+    b"DimSize = 9 9 9\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
 )
 NRRD = (
-    b"NRRD0004\ntype: uint8\ndimension: 3\nspace: RAS\nspace directions: (5,0,0) (0,5,0) (0,0,5)\nsizes: 9 9 9\n"
-    b"encoding: raw\n\n"
+    b"NRRD0004\ntype: uint8\ndimension: 3\nspace: RAS\nspace directions: (5,0,0) (0,5,0) (0,0,5)\n"
+    b"space origin: (0,0,0)\nsizes: 9 9 9\nencoding: raw\n\n"
 )
 # field: offset, struct code, {value: expected}
 HEADER: dict[str, tuple[int, str, dict[float, str]]] = {
@@ -58,7 +58,7 @@ HEADER: dict[str, tuple[int, str, dict[float, str]]] = {
     "scl_inter": (116, "f", {NAN: "error", INF: "error", -INF: "error", 3e38: "error"}),
     "sform_code": (254, "h", {0: "ok", -1: "repair", 32767: "repair"}),
     "qform_code": (252, "h", {-1: "repair", 32767: "repair"}),
-    "srow_x": (280, "f", {0: "repair", NAN: "repair", INF: "repair", 1e30: "error", 1e-30: "repair", 0.01: "error"}),
+    "srow_x": (280, "f", {0: "repair", NAN: "repair", INF: "repair", 1e30: "repair", 1e-30: "repair", 0.01: "error"}),
     "qoffset_x": (268, "f", {NAN: "repair", INF: "repair", 1e30: "error", 5000.0: "error", -78.0: "repair"}),
     "quatern_b": (256, "f", {NAN: "repair", 5.0: "repair", INF: "repair", 0.9: "error"}),
     "magic": (344, "4s", {b"\0\0\0\0": "error", b"abcd": "error", b"ni1\0": "error", b"n+2\0": "error"}),

@@ -22,7 +22,7 @@ from scanweave.studies.formats.header_limits import ADVICE
 Coding = Literal["raw", "gzip", "zlib", "bzip2", "text"]
 """How numbers are packed; `text`: written out, with white space between them."""
 
-SLAB = 2**20
+SLAB = 2**18
 """Voxels that are decoded at once, so that little more is held than the float32 array."""
 
 MAX_TAIL = 2**20
