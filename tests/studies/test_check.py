@@ -288,6 +288,16 @@ def test_slices_that_show_little_are_no_copies_of_each_other():
     assert fingerprint(one) == fingerprint(one.copy())
 
 
+def test_a_label_map_of_several_frames_is_refused(tmp_path):
+    write(tmp_path / "t1.nii", image("t1", 0))
+    write(tmp_path / "m.nii", np.stack([anatomy(0), anatomy(1)], axis=3).astype(np.uint8))
+    row = {"study": "s", "patient": "p", "scan:t1": "t1.nii", "mask:lesion": "m.nii"}
+    assert [(f.kind, f.status, f.scan) for f in check_study(row, tmp_path).findings] == [
+        ("series", "refused", "mask:lesion")
+    ]
+    assert not check_study(row | {"mask:lesion": "m.nii#1"}, tmp_path).findings
+
+
 def test_a_position_far_from_any_scanner_is_suspect(tmp_path):
     away = GRID.copy()
     away[1, 3] = 20_000

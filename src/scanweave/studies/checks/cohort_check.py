@@ -265,6 +265,9 @@ def _examine_voxels(
             continue
         if column.kind is KINDS["mask"]:
             findings += [finding.of(column.shown) for finding in mask_findings(data)]
+            if scan.frames:
+                words, step = f"a label map of {scan.frames} frames", "Name one by FILE#k in a table"
+                findings.append(Finding("series", "refused", words, step, column.shown))
             seen.values[column.name] = mask_values(data)
             continue
         data, found = scan_findings(data)

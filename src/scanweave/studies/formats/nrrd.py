@@ -135,7 +135,7 @@ def _voxels(fields: Fields, count: int) -> Voxels:
 
 
 class _Place:
-    """How the axes of the file lie in the patient and in time."""
+    """Place of the axes of the file in the patient and in time."""
 
     def __init__(self, fields: Fields, sizes: tuple[int, ...]) -> None:
         self.fields, space = fields, fields.values.get("space", "").lower()

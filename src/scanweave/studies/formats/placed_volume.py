@@ -23,7 +23,7 @@ LARGEST_VOXEL_MM = 100.0
 
 @dataclass(frozen=True)
 class Volume:
-    """What a header says.
+    """One volume or series, as its header describes it.
 
     Attributes:
         voxels: Where the numbers are.

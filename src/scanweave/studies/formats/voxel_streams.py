@@ -39,7 +39,7 @@ class _Readable(Protocol):
 
 
 class _ZlibStream(io.RawIOBase):
-    """What a zlib stream holds, read in parts; its checksum and its end are insisted on."""
+    """Content of a zlib stream, read in parts; its checksum and its end are insisted on."""
 
     def __init__(self, packed: _Readable) -> None:
         self._packed, self._inflate, self._rest = packed, zlib.decompressobj(wbits=47), b""
@@ -74,7 +74,7 @@ def opened(path: Path) -> gzip.GzipFile | BinaryIO:
 
 @dataclass(frozen=True)
 class Voxels:
-    """Where the numbers of an image are and how they are coded.
+    """The numbers of an image as they are stored: in which files, from where on, in which coding.
 
     Attributes:
         path: The file that speaks for the image, which errors name.
