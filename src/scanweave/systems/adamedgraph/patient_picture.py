@@ -102,7 +102,10 @@ def _draw_shares(axes: Axes, label: str, shares: Mapping[str, float]) -> None:
     axes.set_yticks(places, list(shares))
     axes.set(xlim=(0, 1), xlabel="probability", title=f"{label}: the answer")
     for place, value in zip(places, shares.values(), strict=True):
-        axes.text(min(value + 0.02, 0.88), place, f"{value:.2f}", va="center", fontsize=8.5, color=INK)
+        beside = (
+            {"x": value + 0.02, "color": INK} if value < 0.85 else {"x": value - 0.02, "color": "white", "ha": "right"}
+        )
+        axes.text(y=place, s=f"{value:.2f}", va="center", fontsize=8.5, **beside)
 
 
 def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
@@ -122,6 +125,7 @@ def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
     axes.set_yticks(places, [ends[0], *(words[:34] for words, _ in drawn), ends[1]])
     low, high = min(before.min(), steps.start), max(before.max(), steps.end)
     axes.set_xlim(max(low - 0.05, -0.02), high + 0.12)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 1 and low - 0.05 <= tick <= high + 0.12])
     axes.set(xlabel=f"probability of {answered}", title="Its own values: what each adds")
 
 
