@@ -38,6 +38,7 @@ class ImportCohort:
             "decathlon",
             "bids",
             "folders",
+            "sequences",
             "flat",
             "boxes",
             "pairs",

@@ -10,7 +10,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, is_there, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 from scanweave.studies.mask_targets import parse_structures
 
@@ -29,6 +29,32 @@ def read_about(src: Path) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ScanweaveError(src / ABOUT, "not a JSON object", _ADVICE)
     return about
+
+
+def dataset_layout(src: Path) -> str | None:
+    """Return whether `dataset.json` describes an nnU-Net or a Decathlon folder; None: neither.
+
+    What its list says decides: files that it lists and that are there as they are listed are whole cases, whatever
+    they are called. Only without such a list does `_0000` say that a file is a channel, and not where a label map has
+    that name too.
+
+    Raises:
+        ScanweaveError: It is not a JSON object.
+    """
+    about = read_about(src)
+    entries = about.get("training")
+    listed = [entry.get("image") if isinstance(entry, dict) else entry for entry in _list(entries)]
+    if any(isinstance(path, str) and path and "\0" not in path and is_there(src / path) for path in listed):
+        return "decathlon"
+    cases = {stem(parts[-1]) for parts in images(src / "labelsTr")} if (src / "labelsTr").is_dir() else set()
+    numbered = {stem(parts[-1]) for parts in images(src / "imagesTr") if CHANNEL.fullmatch(stem(parts[-1]))}
+    if numbered and not numbered & cases:
+        return "nnunet"
+    return "decathlon" if "training" in about else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int, Named]:
@@ -95,7 +121,7 @@ def list_decathlon(src: Path, names: Names) -> Listing:
         for number, entry in enumerate(entries):
             entry = {"image": entry} if isinstance(entry, str) else entry
             image = _path(src, entry, "image", f"{key}[{number}]")
-            if not (src / image).is_file():
+            if not is_there(src / image):
                 listing.skipped["listed but absent"].append(image)
                 continue
             row = listing.study(stem(PurePosixPath(image).name), split=split)
@@ -107,7 +133,7 @@ def list_decathlon(src: Path, names: Names) -> Listing:
 
 
 def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> None:
-    if (src / label).is_file():
+    if is_there(src / label):
         listing.add(row, Named("mask:label", "labelsTr"), label)
     else:
         listing.skipped["listed but absent"].append(label)

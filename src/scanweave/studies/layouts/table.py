@@ -13,7 +13,7 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
 from scanweave.studies.formats.image_reader import PICTURE_SUFFIXES, split_part, suffix
 from scanweave.studies.layouts.folder_pairs import ONLY
-from scanweave.studies.layouts.listing import Listing, stem
+from scanweave.studies.layouts.listing import Listing, is_there, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 
 STUDY = ("study", "case", "case_id", "study_id", "id", "subject", "subject_id", "participant_id", "patient")
@@ -123,6 +123,7 @@ def list_table(src: Path, names: Names) -> Listing:
     meant.update(dict.fromkeys(several, Named(None, "several findings")))
     known = {column: sorted({one for row in rows for one in _listed(row[column])}) for column in several}
     study, patient = _who(table, header, meant)
+    listing.patients_told = study != patient
     study = next((column for column, role in roles.items() if role == "study"), study)
     patient = next((column for column, role in roles.items() if role == "patient"), patient)
     for column in {study, patient}.difference(c for c, named in meant.items() if _is_files(named)):
@@ -289,8 +290,8 @@ def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
 
 def _there(src: Path, line: int, column: str, value: str) -> str:
     own = value.strip()
-    is_there = "\0" not in own and (src.parent / split_part(own)[0]).is_file()
-    path = own if is_there else _beside(own, src.parent)
+    exists = "\0" not in own and is_there(src.parent / split_part(own)[0])
+    path = own if exists else _beside(own, src.parent)
     if path is None:
         raise ScanweaveError(
             src,
