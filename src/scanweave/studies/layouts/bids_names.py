@@ -8,84 +8,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scanweave.studies.layouts.further_words import changed
+from scanweave.studies.layouts.further_words import changed, word_set
 from scanweave.studies.layouts.names import UNKNOWN, Named, Names
 
-OTHER_SUFFIXES = frozenset(
-    [
-        "angio",
-        "chimap",
-        "colfa",
-        "defacemask",
-        "expadc",
-        "fa",
-        "flash",
-        "inplanet1",
-        "inplanet2",
-        "irt1",
-        "m0map",
-        "megre",
-        "mese",
-        "mp2rage",
-        "mpm",
-        "mtr",
-        "mtrmap",
-        "mts",
-        "mtsat",
-        "mtvmap",
-        "mwfmap",
-        "pdmap",
-        "pdt2",
-        "pdt2map",
-        "r1map",
-        "r2map",
-        "r2starmap",
-        "s0map",
-        "t1map",
-        "t1rho",
-        "t2map",
-        "t2starmap",
-        "trace",
-        "unit1",
-        "vfa",
-        "cbv",
-        "tb1map",
-        "tb1dam",
-        "tb1epi",
-        "tb1afi",
-        "tb1tfl",
-        "tb1rfm",
-        "tb1srge",
-        "rb1cor",
-        "rb1map",
-    ]
+OTHER_SUFFIXES = word_set(
+    "angio chimap colfa defacemask expadc fa flash inplanet1 inplanet2 irt1 m0map megre mese mp2rage mpm mtr "
+    "mtrmap mts mtsat mtvmap mwfmap pdmap pdt2 pdt2map r1map r2map r2starmap s0map t1map t1rho t2map "
+    "t2starmap trace unit1 vfa cbv tb1map tb1dam tb1epi tb1afi tb1tfl tb1rfm tb1srge rb1cor rb1map"
 )
 """Suffixes of images that the standard knows and that have no other name here: they are their own name."""
 MASK_SUFFIXES = {"dseg": "seg", "mask": "mask", "roi": "roi", "label": "label", "seg": "seg", "defacemask": "deface"}
 HELPERS = {
-    **dict.fromkeys(
-        ["phasediff", "phase1", "phase2", "magnitude", "magnitude1", "magnitude2", "fieldmap", "epi"], "a field map"
-    ),
-    **dict.fromkeys(["sbref", "boldref", "m0scan", "noRF"], "a reference"),
+    **dict.fromkeys(word_set("phasediff phase1 phase2 magnitude magnitude1 magnitude2 fieldmap epi"), "a field map"),
+    **dict.fromkeys(word_set("sbref boldref m0scan noRF"), "a reference"),
     "probseg": "a map of probabilities",
 }
 """Suffixes of images that serve to correct others, or were made of them."""
-DECIDING = (
-    "task",
-    "inv",
-    "echo",
-    "flip",
-    "mt",
-    "chunk",
-    "hemi",
-    "stat",
-    "param",
-    "space",
-    "den",
-    "label",
-    "atlas",
-    "seg",
-)
+DECIDING = word_set("task inv echo flip mt chunk hemi stat param space den label atlas seg")
 """Entities that always make another picture: they are part of the name."""
 TELLING = ("acq", "rec", "dir", "res", "desc", "proc")
 """Entities that make another picture where a data set uses them to tell images of one session apart."""
@@ -120,10 +59,9 @@ class BidsName:
         pairs = (part.partition("-") for part in parts)
         return cls("_".join(parts), {key: value for key, dash, value in pairs if dash}, parts[-1] if parts else "")
 
-    @property
-    def shown(self) -> str:
-        """The name without the number of the run, which says nothing of what it shows."""
-        return "_".join(part for part in self.text.split("_") if not part.startswith("run-"))
+    def shown(self, keys: Iterable[str] = ()) -> str:
+        """Return the name, but without the number of the run, which says nothing of what it shows, if not in `keys`."""
+        return self.text if "run" in keys else re.sub(r"run-[^_]*_", "", self.text)
 
 
 def meaning(name: BidsName, names: Names, telling: Iterable[str] = ()) -> Named | str:
@@ -141,16 +79,17 @@ def meaning(name: BidsName, names: Names, telling: Iterable[str] = ()) -> Named 
     if name.suffix in HELPERS:
         return f"{HELPERS[name.suffix]}, not what is to be seen"
     if name.suffix in MASK_SUFFIXES:
-        what = next((v for k in ("label", "desc") if (v := name.entities.get(k, "")).isalnum()), None)
-        others = [k for k in name.entities if k not in ("run", "label" if "label" in name.entities else "desc")]
-        column = _column(what.lower() if what else MASK_SUFFIXES[name.suffix], name.entities, others)
-        return Named(f"mask:{column}", name.shown)
+        own = "label" if "label" in name.entities else "desc"
+        what = name.entities.get(own, "").lower() or MASK_SUFFIXES[name.suffix]
+        others = [key for key in name.entities if key not in (own, "run") or key in telling]
+        column = _column(what, name.entities, others)
+        return Named(f"mask:{column}", name.shown())
     try:
         found = _scan(name, names)
     except ValueError as error:
         return str(error)
     keys = [key for key in name.entities if key in DECIDING or key in telling]
-    return Named(f"scan:{_column(found, name.entities, keys)}", name.shown)
+    return Named(f"scan:{_column(found, name.entities, keys)}", name.shown(keys))
 
 
 def telling_entities(

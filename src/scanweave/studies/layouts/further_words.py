@@ -5,240 +5,55 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-CONTRAST = frozenset(
-    [
-        "gd",
-        "gad",
-        "gado",
-        "gadolinium",
-        "gadovist",
-        "gadavist",
-        "gadobutrol",
-        "dotarem",
-        "magnevist",
-        "multihance",
-        "prohance",
-        "km",
-        "kontrast",
-        "kontrastmittel",
-        "contrast",
-        "mdc",
-        "ce",
-        "enhanced",
-        "postcontrast",
-        "postgd",
-        "postgad",
-        "postgado",
-        "postce",
-        "postkm",
-        "c+",
-        "+c",
-        "+gd",
-        "+km",
-        "+ce",
-        "afterkm",
-        "mitkm",
-    ]
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+CONTRAST = word_set(
+    "gd gad gado gadolinium gadovist gadavist gadobutrol dotarem magnevist multihance prohance km kontrast "
+    "kontrastmittel contrast mdc ce enhanced postcontrast postgd postgad postgado postce postkm c+ +c +gd +km "
+    "+ce afterkm mitkm"
 )
 """Words that say that a contrast agent was given."""
-ENHANCED = {"t1": "t1c", "t2": "t2_c", "flair": "flair_c", "pd": "pd_c", "ct": "ct_c", "dwi": "dwi_c", "swi": "swi_c"}
-"""Names with and without contrast."""
+ENHANCED = {"t1": "t1c"} | {name: f"{name}_c" for name in ("t2", "flair", "pd", "t2s", "swi", "ct", "angio")}
+"""Names without and with contrast."""
 ALWAYS_ENHANCED = frozenset({"t1c", "cta", "dce", "dsc"})
-TREATMENT = frozenset(
-    [
-        "op",
-        "operation",
-        "operative",
-        "surgery",
-        "surgical",
-        "rt",
-        "radiation",
-        "treatment",
-        "therapy",
-        "chemo",
-        "biopsy",
-    ]
-)
+TREATMENT = word_set("op operation operative surgery surgical rt radiation treatment therapy chemo biopsy")
 """Words after `post` or `pre` that make them say when, not that a contrast agent was given."""
-NEGATIONS = frozenset(["pre", "no", "non", "not", "without", "wo", "ohne", "sans", "senza", "before", "vor", "minus"])
-PLAIN = frozenset({"precontrast", "noncontrast", "postop", "preop"})
-"""Words that change nothing, such as what two words are put together to."""
-VARIANTS = frozenset(
-    [
-        "phase",
-        "real",
-        "imag",
-        "imaginary",
-        "arterial",
-        "venous",
-        "portal",
-        "portovenous",
-        "portalvenous",
-        "delayed",
-        "nephrographic",
-        "excretory",
-        "equilibrium",
-        "hepatobiliary",
-        "stir",
-        "tirm",
-        "ir",
-        "dir",
-        "fat",
-        "water",
-        "inphase",
-        "outphase",
-        "trace",
-        "tracew",
-    ]
+NEGATIONS = word_set("pre no non not without wo ohne sans senza before vor minus")
+PLAIN = frozenset({"precontrast", "noncontrast"})
+"""Words that say that no contrast agent was given."""
+VARIANTS = word_set(
+    "phase real imag imaginary arterial venous portal portovenous portalvenous delayed nephrographic "
+    "excretory equilibrium hepatobiliary stir tirm ir dir fat water inphase outphase trace tracew"
 )
 """Words of a picture that was measured too, but shows something else: they become part of the name."""
-TRACERS = frozenset(
-    [
-        "pib",
-        "florbetapir",
-        "florbetaben",
-        "flutemetamol",
-        "av45",
-        "av1451",
-        "flortaucipir",
-        "amyloid",
-        "tau",
-        "mk6240",
-        "psma",
-        "dotatate",
-        "dotatoc",
-        "fet",
-        "flt",
-        "fmiso",
-        "faza",
-        "choline",
-        "met",
-        "methionine",
-        "naf",
-        "fluoride",
-        "fdopa",
-        "dopa",
-        "raclopride",
-        "ucbj",
-        "fapi",
-        "acetate",
-        "pbr28",
-        "dpa714",
-    ]
+TRACERS = word_set(
+    "pib florbetapir florbetaben flutemetamol av45 av1451 flortaucipir amyloid tau mk6240 psma dotatate "
+    "dotatoc fet flt fmiso faza choline met methionine naf fluoride fdopa dopa raclopride ucbj fapi acetate "
+    "pbr28 dpa714"
 )
-DERIVED = frozenset(
-    [
-        "map",
-        "maps",
-        "mapping",
-        "quantitative",
-        "parametric",
-        "phasecontrast",
-        "mip",
-        "minip",
-        "minp",
-        "projection",
-        "warp",
-        "inversewarp",
-        "warpfield",
-        "deformation",
-        "displacement",
-        "field",
-        "fieldmap",
-        "jacobian",
-        "jac",
-        "xfm",
-        "transform",
-        "biasfield",
-        "bias",
-        "biasmap",
-        "diff",
-        "difference",
-        "subtraction",
-        "subtracted",
-        "ratio",
-        "std",
-        "stdev",
-        "var",
-        "variance",
-        "sigma",
-        "noise",
-        "mean",
-        "median",
-        "snr",
-        "tsnr",
-        "residual",
-        "residuals",
-        "error",
-        "uncertainty",
-        "entropy",
-        "prob",
-        "probability",
-        "probabilities",
-        "probseg",
-        "pve",
-        "pveseg",
-        "gm",
-        "wm",
-        "csf",
-        "thickness",
-        "curvature",
-        "distance",
-        "sdf",
-        "edge",
-        "edges",
-        "gradient",
-        "heatmap",
-        "saliency",
-        "attention",
-        "gradcam",
-        "overlay",
-        "screenshot",
-        "thumbnail",
-        "preview",
-        "localizer",
-        "localiser",
-        "scout",
-        "survey",
-        "calib",
-        "calibration",
-        "sbref",
-        "ref",
-        "reference",
-        "template",
-        "atlas",
-        "synth",
-        "synthetic",
-        "synthesized",
-        "synthesised",
-        "synthesis",
-        "pred",
-        "predicted",
-        "prediction",
-        "predictions",
-        "fake",
-        "generated",
-        "simulated",
-        "dtseries",
-        "dscalar",
-        "dlabel",
-        "ptseries",
-        "pscalar",
-        "pconn",
-        "dconn",
-    ]
+DERIVED = word_set(
+    "map maps mapping quantitative parametric phasecontrast mip minip minp projection warp inversewarp "
+    "warpfield deformation displacement field fieldmap jacobian jac xfm transform biasfield bias biasmap diff "
+    "difference subtraction subtracted ratio std stdev var variance sigma noise mean median snr tsnr residual "
+    "residuals error uncertainty entropy prob probability probabilities probseg pve pveseg gm wm csf "
+    "thickness curvature distance sdf edge edges gradient heatmap saliency attention gradcam overlay "
+    "screenshot thumbnail preview localizer localiser scout survey calib calibration sbref ref reference "
+    "template atlas synth synthetic synthesized synthesised synthesis pred predicted prediction predictions "
+    "fake generated simulated dtseries dscalar dlabel ptseries pscalar pconn dconn"
 )
 """Words of a picture that was computed from another one, or serves to make it: such files are left out and told."""
 DERIVED_OF = {
-    "dwi": frozenset(
-        ["fa", "md", "rd", "ad", "mk", "ak", "rk", "colfa", "tensor", "s0", "m0", "exp", "eadc", "expadc", "kurtosis"]
-    ),
-    "dsc": frozenset(["rcbv", "cbv", "cbf", "rcbf", "mtt", "rmtt", "tmax", "ttp", "k2", "leakage", "bat", "auc"]),
-    "dce": frozenset(["ktrans", "ve", "vp", "kep", "auc", "iauc", "pei", "ttp", "washin", "washout"]),
-    "asl": frozenset(["cbf", "cbv", "att", "bat", "m0", "m0scan", "control"]),
-    "bold": frozenset(["alff", "falff", "reho", "zstat", "tstat", "cope", "varcope", "beta"]),
-    "t2s": frozenset(["r2", "r2s", "r2star", "qsm", "chi"]),
-    "swi": frozenset(["qsm", "chi", "mip", "minip"]),
+    "dwi": word_set("fa md rd ad mk ak rk colfa tensor s0 m0 exp eadc expadc kurtosis"),
+    "dsc": word_set("rcbv cbv cbf rcbf mtt rmtt tmax ttp k2 leakage bat auc"),
+    "dce": word_set("ktrans ve vp kep auc iauc pei ttp washin washout"),
+    "asl": word_set("cbf cbv att bat m0 m0scan control"),
+    "bold": word_set("alff falff reho zstat tstat cope varcope beta"),
+    "t2s": word_set("r2 r2s r2star qsm chi"),
+    "swi": word_set("qsm chi"),
 }
 CORRECTED = frozenset({"eq", "tilt"})
 """Words of dcm2niix's for what it wrote once more, with equal spacing or without the gantry's tilt."""

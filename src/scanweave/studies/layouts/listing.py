@@ -233,23 +233,19 @@ class Listing:
 
     def find_visits(self) -> None:
         """Put studies of one patient together whose names end with the visit, unless the source says whose they are."""
-        found = (
-            {} if self.patients_told else {row["patient"]: patient_in(row["patient"]) for row in self.studies.values()}
-        )
+        patients = [] if self.patients_told else dict.fromkeys(row["patient"] for row in self.studies.values())
+        found = {visit: patient for visit in patients if (patient := patient_in(visit))}
         together: dict[str, list[str]] = defaultdict(list)
         for visit, patient in found.items():
-            if patient:
-                together[patient].append(visit)
+            together[patient].append(visit)
         for row in self.studies.values():
-            row["patient"] = found.get(row["patient"]) or row["patient"]
+            row["patient"] = found.get(row["patient"], row["patient"])
         several = {patient: visits for patient, visits in together.items() if len(visits) > 1}
         if several:
             patient, visits = next(iter(several.items()))
-            also = f", and so {count(len(several) - 1, 'more patient')}" if len(several) > 1 else ""
-            words = (
-                f"{' and '.join(visits[:2])} are taken for visits of one patient, {patient}{also}: say --patient if not"
-            )
-            self.remarks.append(words)
+            also = f", and so for {count(len(several) - 1, 'more patient')}" if len(several) > 1 else ""
+            words = f"{' and '.join(visits[:2])} are taken for visits of one patient, {patient}{also}"
+            self.remarks.append(f"{words}: say --patient if they are not")
 
     def _hint(self) -> str:
         files = [file for files in self.skipped.values() for file in files][:3]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.layouts.further_words import CORRECTED, CUT, changed, changes, compound, rank
+from scanweave.studies.layouts.further_words import CORRECTED, CUT, TRACERS, changed, changes, compound, rank
 
 SPELLINGS: dict[str, str] = {
     "t1": "t1, t1n, t1w, t1 native, t1 pre, t1pre, mprage, t1 mprage",
@@ -37,7 +37,9 @@ GENERIC = {
     "seg": "seg",
     "segmentation": "seg",
     "dseg": "seg",
+    "segmentations": "seg",
     "mask": "mask",
+    "masks": "mask",
     "label": "label",
     "labels": "label",
     "gt": "label",
@@ -150,8 +152,7 @@ class Names:
         ends = [len(found)]
         while ends[-1] > 1 and _goes_after(found[ends[-1] - 1].text, found[ends[-1] - 2].text):
             ends.append(ends[-1] - 1)
-        for stop, n in ((stop, n) for stop in ends for n in range(min(4, stop - 1), 0, -1)):
-            start = stop - n
+        for stop, start in ((end, end - n) for end in ends for n in range(min(4, end - 1), 0, -1)):
             spelling = tuple(w.text for w in found[start:stop])
             if spelling in self._own and stop == len(found):
                 self._idle.pop(spelling, None)
@@ -172,7 +173,7 @@ class Names:
         )
 
     def split_folder(self, text: str) -> tuple[str, Named] | None:
-        """Split the name of a folder (`IXI-T1`) into what it is of and what lies in it; None if it does not say that."""
+        """Split the name of a folder (`IXI-T1`) into whose it is and what lies in it; None: it does not say."""
         named, texts = self.of(text, folder=True), _merged(words(text))
         if not isinstance(named, Named):
             return None
@@ -197,8 +198,13 @@ def display_order(column: str) -> tuple[int, str]:
     """Sort key: known sequences as in the rules table, then the others by name."""
     known = list(SPELLINGS)
     name = column.partition(":")[2]
-    kind = name if name in known else name.partition("_")[0]
+    kind = name if name in known else sequence_of(name)
     return (known.index(kind) if kind in known else len(known), column)
+
+
+def sequence_of(name: str) -> str:
+    """Return the sequence that a scan is a variant of: `bold_rest` → `bold`, `flair_c` → `flair`, `t1` → `t1`."""
+    return name.lower().partition("_")[0]
 
 
 def parse_rename(text: str | None) -> dict[str, str]:
@@ -258,8 +264,8 @@ def _merged(found: list[Word]) -> tuple[str, ...]:
 
 def _goes_before(word: str, following: str, name: str) -> bool:
     """Whether a word before those of a sequence belongs to them and not to the subject."""
-    if re.fullmatch(r"[a-z]+\d+", word):
-        return False  # `e1` and the like, which subjects are called as well
+    if re.fullmatch(r"[a-z]+\d+", word) or (word in TRACERS and name != "pet"):
+        return False  # subjects are called so as well
     return (
         changes(word) or compound(word, following) is not None or word == "fluid" or (word == "post" and name == "t1")
     )

@@ -1,4 +1,4 @@
-"""What lies in a source and is not taken in: image formats that are not read, DICOM series, everything else by number."""
+"""What lies in a source and is not taken in: formats that are not read, DICOM series, everything else by number."""
 
 from __future__ import annotations
 
@@ -9,40 +9,16 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.image_reader import DICOM_SUFFIXES, VOLUME_SUFFIXES, suffix
+from scanweave.studies.layouts.further_words import word_set
 from scanweave.studies.layouts.listing import files_in, is_text
 from scanweave.wording import count
 
 OTHER_FORMATS = tuple(
     f".{kind}"
-    for kind in [
-        "img",
-        "hdr",
-        "mgz",
-        "mgh",
-        "mnc",
-        "mif",
-        "brik",
-        "par",
-        "rec",
-        "ima",
-        "gipl",
-        "vtk",
-        "vti",
-        "vol",
-        "v",
-        "npy",
-        "bmp",
-        "gif",
-        "webp",
-        "svs",
-        "ndpi",
-        "jp2",
-        "ecat",
-        "nii",
-        "nrrd",
-        "mha",
-        "nii.gz",
-    ]
+    for kind in word_set(
+        "img hdr mgz mgh mnc mif brik par rec ima gipl vtk vti vol v npy bmp gif webp svs ndpi jp2 ecat nii nrrd "
+        "mha nii.gz"
+    )
 )
 """Ends of names of images, of which some are not read, and none once it is packed a second time."""
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".lzma")
@@ -125,17 +101,14 @@ def refuse_series(src: Path) -> None:
     """
     from scanweave.studies.formats.film_dicom import NO_FILMS
 
-    seen = 0
-    for parts in files_in(src):
-        kind = suffix(parts[-1])
-        if kind in VOLUME_SUFFIXES or seen >= MOST_OPENED:
-            return
-        if kind not in (None, *DICOM_SUFFIXES):
-            continue
-        seen += 1
-        path = src / "/".join(parts)
+    there = list(files_in(src))
+    if any(suffix(parts[-1]) in VOLUME_SUFFIXES for parts in there):
+        return
+    unknown = [parts for parts in there if suffix(parts[-1]) in (None, *DICOM_SUFFIXES)]
+    for parts in unknown[:MOST_OPENED]:
+        path = src.joinpath(*parts)
         modality = _modality(path) if _has_preamble(path) else None
-        if modality in NO_FILMS or (modality == "" and kind is None):
+        if modality in NO_FILMS or (modality == "" and suffix(parts[-1]) is None):
             said = f"holds DICOM series ({modality}), such as" if modality else "holds DICOM files, such as"
             raise ScanweaveError(src, f"{said} {'/'.join(parts)}", _CONVERT)
 

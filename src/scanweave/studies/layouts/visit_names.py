@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 SESSION = r"(?:study|ses|session|visit|tp|timepoint|time|followup|fu)[-_]?\d+"
 """How people write that a file or folder is of a session."""
@@ -39,7 +39,7 @@ def longer_names(patients: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, other
 
 
-def brothers(patients: Mapping[str, str]) -> list[Sequence[str]]:
+def brothers(patients: Mapping[str, str]) -> list[list[str]]:
     """Return groups of studies of several patients whose names differ in their last part: `P7-0` and `P7-1`.
 
     What they share must hold a digit, as the names of patients do: `case-1` and `case-2` are none.
