@@ -72,13 +72,13 @@ def test_a_name_says_what_is_seen(name, column):
 @pytest.mark.parametrize(
     "name",
     [
-        "acq-FLAIR_T2w",
-        "rec-ADC_dwi",
+        "acq-FLAIR_T1w",
+        "acq-map_T1w",
         "task-rest_sbref",
         "label-GM_probseg",
         "task-rest_bold.dtseries",
         "scout",
-        "x_foo",
+        "foo",
     ],
 )
 def test_what_is_no_picture_of_its_own_is_left_out(name):

@@ -1,4 +1,4 @@
-"""Words beside that of a sequence are heeded: they change its name, or leave the file out, and whole names are shown."""
+"""Words beside that of a sequence are heeded: they change its name, or leave the file out; whole names are shown."""
 
 from __future__ import annotations
 
@@ -116,23 +116,7 @@ def test_whole_names_are_shown(tmp_path):
 
 
 def test_many_names_are_counted(tmp_path):
-    words = [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-    ]
-    tree(tmp_path, *(f"P{i}/t1_{word}.nii.gz" for i, word in enumerate(words)))
+    tree(tmp_path, *(f"P{i}/t1_{letter}.nii.gz" for i, letter in enumerate("qrstuvwxyzabde")))
     told = "\n".join(list_studies(tmp_path).report())
     assert "and 2 more names" in told
 
