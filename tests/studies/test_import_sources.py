@@ -229,6 +229,12 @@ def test_dicom_beside_volumes_is_told(tmp_path):
     assert "1 DICOM file not read (P1/flair/IM1" in told(tmp_path)
 
 
+def test_label_maps_alone_say_so(tmp_path):
+    source = tree(tmp_path / "src", "P1/seg.nii.gz")
+    with pytest.raises(ScanweaveError, match="label maps alone are no study"):
+        import_cohort(source, tmp_path / "out")
+
+
 def test_a_byte_order_mark(tmp_path):
     dataset(tmp_path, ["a_0000"], {"channel_names": {"0": "T1"}}, labels=False)
     text = (tmp_path / "dataset.json").read_text()

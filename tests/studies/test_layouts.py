@@ -50,6 +50,8 @@ def rows(src, **options) -> dict[str, dict]:
         ("brain_mask", "mask:brain"),
         ("seg", "mask:seg"),
         ("CT_mask", "mask:ct"),
+        ("ct_seg117", "mask:ct_seg117"),
+        ("T1_label2", "mask:t1_label2"),
         ("Segmentation", "mask:seg"),
         ("labels", "mask:label"),
         ("tumor_segmentation", "mask:tumor"),

@@ -254,7 +254,9 @@ class Listing:
             for study, columns in self.clashes.items()
             for column, pair in columns.items()
         ]
-        return (f" (not understood: {', '.join(files)} …)" if files else "") + "".join(several[:1])
+        words = [f" (not understood: {', '.join(files)} …)"] if files else []
+        words += ["; label maps alone are no study"] if any(map(columns_of, self.studies.values())) else []
+        return "".join([*words, *several[:1], *(f"; {remark}" for remark in self.remarks[:1])])
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:

@@ -59,6 +59,7 @@ REFINED = {
     frozenset({"ct", "cta"}): "cta",
 }
 """Two names in one file name of which one says more: a `t2 space flair` is a FLAIR."""
+_DIGITS = "0123456789"
 UNKNOWN = "not a name that is known"
 
 
@@ -242,7 +243,7 @@ def _column(key: str, value: str) -> str | None:
 
 def _mask(found: list[Word]) -> str | None:
     texts = [w.text for w in found]
-    if not any(t in GENERIC or t in OBJECTS for t in texts):
+    if not any(t in OBJECTS or t.rstrip(_DIGITS) in GENERIC for t in texts):  # also seg117, label2
         return None
     named = [OBJECTS.get(t, t) for t in texts if t not in GENERIC]
     return slug("_".join(named)) or GENERIC[next(t for t in texts if t in GENERIC)]
