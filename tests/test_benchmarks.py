@@ -15,6 +15,7 @@ SCRIPTS = [
     "adamedgraph_planted",
     "adamedgraph_speed",
     "adamedgraph_tables",
+    "bids_examples",
     "manifest_scale",
     "seq2seq_throughput",
     "seq2seq_truth",

@@ -221,7 +221,7 @@ def read_json(path: str | Path, next_step: str) -> Any:
     if plain_size(path, next_step) > MAX_JSON_BYTES:
         raise ScanweaveError(path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # Windows programs put a byte-order mark first
     except OSError as error:
         raise ScanweaveError(path, f"cannot be read ({error.strerror})", next_step) from error
     except ValueError as error:

@@ -260,7 +260,7 @@ def _sources() -> Iterator[Fault]:
         "no image": ("a.txt",),
         "ambiguous layout": ("p/t1.nii.gz", "q_t1.nii.gz"),
         "only label maps": ("p/seg.nii.gz",),
-        "BIDS two runs": ("sub-1/anat/sub-1_run-1_T1w.nii.gz", "sub-1/anat/sub-1_run-2_T1w.nii.gz"),
+        "BIDS one image twice": ("sub-1/anat/sub-1_T1w.nii.gz", "sub-1/anat/sub-1_T1w.nii"),
     }
     for name, files in trees.items():
         yield Fault("folder", name, partial(_tree, files=files), take_in)

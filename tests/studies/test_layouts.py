@@ -40,7 +40,6 @@ def rows(src, **options) -> dict[str, dict]:
         ("t2f", "scan:flair"),
         ("T2_FLAIR", "scan:flair"),
         ("fla", "scan:flair"),
-        ("FLAIR_bias", "scan:flair"),
         ("t2w", "scan:t2"),
         ("MR_T1_image", "scan:t1"),
         ("ADC", "scan:adc"),
@@ -51,6 +50,8 @@ def rows(src, **options) -> dict[str, dict]:
         ("brain_mask", "mask:brain"),
         ("seg", "mask:seg"),
         ("CT_mask", "mask:ct"),
+        ("ct_seg117", "mask:ct_seg117"),
+        ("T1_label2", "mask:t1_label2"),
         ("Segmentation", "mask:seg"),
         ("labels", "mask:label"),
         ("tumor_segmentation", "mask:tumor"),
@@ -195,12 +196,22 @@ def test_bids(tmp_path):
     assert "table:age" not in found["sub-02"]
 
 
-def test_two_runs_are_told_apart_by_rename(tmp_path):
-    tree(tmp_path, "sub-1/anat/sub-1_run-1_T1w.nii.gz", "sub-1/anat/sub-1_run-2_T1w.nii.gz")
-    with pytest.raises(ScanweaveError, match=r"run-1_T1w\.nii\.gz.*run-2_T1w\.nii\.gz"):
-        rows(tmp_path)
-    found = rows(tmp_path, rename={"run-2_T1w": "-"})
-    assert found["sub-1"]["scan:t1"].endswith("run-1_T1w.nii.gz")
+def test_two_files_of_one_name_are_left_out_and_told_apart_by_rename(tmp_path):
+    tree(tmp_path, "P1/a_T1w.nii.gz", "P1/b_T1w.nii.gz", "P1/c_T1w.nii.gz", "P1/t2.nii.gz", "P2/a_T1w.nii.gz")
+    found = rows(tmp_path)
+    assert "scan:t1" not in found["P1"]
+    assert found["P1"]["scan:t2"] == "P1/t2.nii.gz"
+    assert found["P2"]["scan:t1"] == "P2/a_T1w.nii.gz"
+    told = "\n".join(list_studies(tmp_path).report())
+    assert "several of one study are t1: P1 has a_T1w.nii.gz, b_T1w.nii.gz and 1 more" in told
+    found = rows(tmp_path, rename={"a_T1w": "t1", "T1w": "-"})
+    assert found["P1"]["scan:t1"] == "P1/a_T1w.nii.gz"
+
+
+def test_where_nothing_else_is_there_the_pair_is_named(tmp_path):
+    tree(tmp_path / "src", "P1/a_T1w.nii.gz", "P1/b_T1w.nii.gz")
+    with pytest.raises(ScanweaveError, match=r"P1: both 'P1/a_T1w\.nii\.gz' and 'P1/b_T1w\.nii\.gz' are t1"):
+        import_cohort(tmp_path / "src", tmp_path / "out")
 
 
 def test_a_table(tmp_path):
@@ -293,8 +304,8 @@ def test_a_study_that_is_left_out_blocks_nothing(tmp_path):
     tree(tmp_path / "two", "P3/t1.nii.gz")
     assert set(rows(tmp_path / "one", leave_out=["P1", "P2", "P*2"])) == set()
     assert set(rows([tmp_path / "one", tmp_path / "two"], leave_out=["P1"])) == {"P2", "P22", "P3"}
-    with pytest.raises(ScanweaveError, match="P1: both"):
-        rows(tmp_path / "one", leave_out=["P2"])
+    told = "\n".join(list_studies(tmp_path / "one", leave_out=["P2"]).report())
+    assert "left out, several of one study are t1: P1 has" in told
 
 
 def test_many_namesakes_are_a_few_lines(tmp_path):

@@ -41,12 +41,13 @@ from scanweave.studies.findings import Finding, Verdict, parse_findings
 from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.formats.placed_volume import UNPLACED
 from scanweave.studies.geometry import Geometry
+from scanweave.studies.layouts.names import sequence_of
 from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
 SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
-"""Sequences that may be a series; any other may be one only if it is in most studies of its cohort."""
+"""Sequences that may be a series, in all variants; any other may be one only if it is in most studies of its cohort."""
 FORMAT = "1"
 """Format of the kept verdicts; another is checked anew."""
 RULES = 2
@@ -310,7 +311,7 @@ def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
         for name, frames in e.frames.items():
             usual = len(evidence) > 1 and as_series[name] > have[name] / 2
             words = f"a series of {frames} frames"
-            if name in SERIES or usual:
+            if sequence_of(name) in SERIES or usual:
                 found[e.study].append(Finding("series", "ok", words, "left out where volumes are needed", name))
             else:
                 words, step = f"{words} where a volume is expected", "Name one by FILE#k in a table"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.studies.findings import Finding
+from scanweave.studies.layouts.names import sequence_of
 
 NAMES = frozenset({"ct", "cta"})
 """Scans that are expected in Hounsfield units."""
@@ -23,7 +24,7 @@ _STEP = "Convert it anew with rescale slope and intercept; a fixed window would 
 
 def is_ct(name: str) -> bool:
     """Tell whether a scan of this name is expected in Hounsfield units: `ct`, `cta`, `ct_late`."""
-    return name in NAMES or name.split("_")[0] in NAMES
+    return sequence_of(name) in NAMES
 
 
 def hounsfield_findings(data: NDArray[np.generic]) -> list[Finding]:

@@ -15,16 +15,28 @@ ARRAY_SUFFIXES = (".npz",)
 VOLUME_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES + NRRD_SUFFIXES + METAIMAGE_SUFFIXES
 FILM_SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
 SUFFIXES = VOLUME_SUFFIXES + FILM_SUFFIXES + ARRAY_SUFFIXES
+PACKINGS = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".lzma")
 UNREAD: dict[str, str] = {
     ".mnc": "MINC, which readers place mirrored to each other",
+    ".mif": "MRtrix's MIF",
     ".brik": "AFNI's BRIK",
     ".rec": "Philips PAR/REC",
     ".ima": "a single slice of DICOM",
     ".gipl": "GIPL",
+    ".vtk": "VTK",
     ".vti": "VTK",
+    ".ecat": "ECAT",
+    ".v": "ECAT",
+    ".vol": "a volume without a header",
+    ".npy": "an array without a position",
+    ".jp2": "JPEG 2000",
+    ".bmp": "a bitmap",
+    ".gif": "GIF",
+    ".webp": "WebP",
+    ".svs": "a slide of a microscope",
+    ".ndpi": "a slide of a microscope",
 }
 """Images that are not read, by suffix, in words."""
-_PACKED = re.compile(r"(.+\.(?:nii|nrrd|mha|mgh|mgz|hdr|img))\.(bz2|xz|zst|zip|gz|lzma|7z)", re.IGNORECASE)
 _LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
 """A file of boxes of many images, and one of these."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
@@ -41,10 +53,10 @@ def unread_format(path: str | Path) -> str | None:
     name = str(path).lower()
     if suffix(name):
         return None
-    packed = _PACKED.fullmatch(name)
-    if packed:
-        return f"an image packed as .{packed[2]}"
-    return next((words for kind, words in UNREAD.items() if name.removesuffix(".gz").endswith(kind)), None)
+    packing = next((end for end in PACKINGS if name.endswith(end)), "")
+    bare = name.removesuffix(packing)
+    words = next((words for kind, words in UNREAD.items() if bare.endswith(kind)), None)
+    return words or (f"an image packed as {packing}" if packing and suffix(bare) else None)
 
 
 def is_film(path: str | Path) -> bool:

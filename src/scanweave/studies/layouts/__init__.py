@@ -9,14 +9,21 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts.box_folders import annotations_in
 from scanweave.studies.layouts.detect import LAYOUTS, detect
-from scanweave.studies.layouts.listing import Listing, joined
+from scanweave.studies.layouts.joined_sources import joined
+from scanweave.studies.layouts.listing import Listing
 from scanweave.studies.layouts.names import Names, parse_rename
 from scanweave.studies.layouts.table import names_images
+from scanweave.studies.layouts.unread_files import find_unread
 from scanweave.studies.tables.reading import is_table
 from scanweave.studies.tables.schema import Said
 
 RECORDS = "records"
 """What `--layout` calls a clinical table, which is no listing of files."""
+
+WITHOUT_IMAGES = ("reports", "boxes", "arrays", "table")
+"""Layouts whose files are not all images, and which name those that they use."""
+USED = frozenset({"dataset.json", "participants.tsv"})
+"""Files of a source that layouts read beside its images."""
 
 __all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename"]
 
@@ -65,7 +72,11 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
         raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
     if not src.exists():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
-    return LAYOUTS[layout.lower() if layout else detect(src)](src, names)
+    listing = LAYOUTS[layout.lower() if layout else detect(src, names)](src, names)
+    listing.find_visits()
+    if src.is_dir() and listing.layout not in WITHOUT_IMAGES:
+        listing.remarks += find_unread(src, listing.files() | USED).lines()
+    return listing
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
@@ -101,7 +112,7 @@ def import_cohort(
     out, and what is doubtful.
 
     Raises:
-        ScanweaveError: No layout fits, two files of a study have one name, or `out` holds a cohort already.
+        ScanweaveError: No layout fits, no study is found, or `out` holds a cohort already.
     """
     if _is_clinical(src, layout):
         from scanweave.studies.tables.table_import import import_table

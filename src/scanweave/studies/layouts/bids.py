@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
+from scanweave.studies.layouts.bids_names import TELLING, BidsName, meaning, telling_entities
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem
-from scanweave.studies.layouts.names import Named, Names
+from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.participants import join_participants
 
 DATATYPES = ("anat", "dwi", "perf", "pet", "func", "ct", "swi", "dce")
-_CONTRAST_FREE = ("none", "no", "pre")
+UNASKED = "fmap"
+"""Folder of images that are taken in if there are no others, or by `--rename`."""
+
+
+def subjects_in(src: Path) -> list[Path]:
+    """Return the folders of subjects, or of templates; pages about them that lie beside (`sub-01.html`) are none."""
+    return sorted(path for kind in ("sub-*", "tpl-*") for path in src.glob(kind) if path.is_dir())
+
+
+def is_bids(src: Path) -> bool:
+    """Tell whether a folder of a subject, or of its sessions, holds a folder of a BIDS data type."""
+    return any(
+        (folder / kind).is_dir()
+        for subject in subjects_in(src)
+        for folder in (subject, *subject.glob("ses-*"), *subject.glob("cohort-*"))
+        for kind in (*DATATYPES, UNASKED)
+    )
 
 
 def list_bids(src: Path, names: Names) -> Listing:
-    """List the studies of a BIDS dataset: one a subject, or one a session; derivatives are not read."""
-    listing = Listing("BIDS", src)
-    for folder in sorted(src.glob("sub-*")):
-        for parts in images(folder):
-            path = "/".join((folder.name, *parts))
-            if not is_text(path):
-                listing.skipped["its name is not valid UTF-8"].append(ascii(path))
-            elif len(parts) in (2, 3) and parts[-2] in DATATYPES:
-                session = parts[0] if len(parts) == 3 else None
-                row = listing.study(f"{folder.name}_{session}" if session else folder.name, folder.name)
-                listing.add(row, _meaning(stem(parts[-1]), names), path)
-            else:
-                listing.skipped["not in a folder of BIDS images"].append(path)
+    """List the studies of a BIDS data set: one a subject, or one a session; derivatives are not read.
+
+    Runs of one kind are left out, as which is meant is not known, and so are field maps; but where nothing else is
+    there, runs are told apart by their numbers and maps of the transmitted field are taken in.
+    """
+    listing = _listed(src, names, DATATYPES, TELLING)
+    if not listing.rows():
+        listing = _listed(src, names, (*DATATYPES, UNASKED), (*TELLING, "run"))
     join_participants(listing, src)
     return listing
 
 
-def _meaning(text: str, names: Names) -> Named | str:
-    """Return what `sub-01_ce-gadolinium_T1w` means: by its last word; contrast-enhanced if `ce-` says so."""
-    rest = "_".join(part for part in text.split("_") if not part.startswith(("sub-", "ses-")))
-    kinds = rest.rpartition("_")[2]
-    named = names.of(rest) if names.is_own(rest) else names.of(kinds)
-    entities = dict(_entities(rest))
-    contrast = entities.get("ce", "none").lower() not in _CONTRAST_FREE
-    if isinstance(named, Named) and named.column == "scan:t1" and contrast:
-        return Named("scan:t1c", f"ce-{entities['ce']}_{kinds}")
-    if isinstance(named, Named) and named.column in ("mask:seg", "mask:mask", "mask:roi", "mask:label"):
-        what = entities.get("label") or entities.get("desc")
-        return Named(f"mask:{what.lower()}", rest) if what and what.isalnum() else named
-    return named
-
-
-def _entities(text: str) -> Iterator[tuple[str, str]]:
-    for part in text.split("_"):
-        key, dash, value = part.partition("-")
-        if dash:
-            yield key, value
+def _listed(src: Path, names: Names, datatypes: Sequence[str], keys: Sequence[str]) -> Listing:
+    listing = Listing("BIDS", src, patients_told=True)
+    sessions: dict[str, dict[str, BidsName]] = defaultdict(dict)
+    for folder in subjects_in(src):
+        for parts in images(folder):
+            path = "/".join((folder.name, *parts))
+            name = BidsName.of(stem(parts[-1]))
+            if not is_text(path):
+                listing.skipped["its name is not valid UTF-8"].append(ascii(path))
+            elif len(parts) in (2, 3) and (parts[-2] in datatypes or names.is_own(name.text)):
+                session = parts[0] if len(parts) == 3 else None
+                row = listing.study(f"{folder.name}_{session}" if session else folder.name, folder.name)
+                sessions[row["study"]][path] = name
+            else:
+                where = "/".join(parts[-2:-1]) or "none"
+                listing.skip(f"in a folder that is not read unasked ({where})", path, folder.name)
+    telling = telling_entities((files.values() for files in sessions.values()), names, keys)
+    for study, files in sessions.items():
+        for path, name in files.items():
+            found = meaning(name, names)
+            more = () if isinstance(found, str) else telling.get(found.column, ())
+            listing.add(listing.studies[study], meaning(name, names, more) if more else found, path)
+    return listing

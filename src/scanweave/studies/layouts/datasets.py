@@ -10,7 +10,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, is_there, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 from scanweave.studies.mask_targets import parse_structures
 from scanweave.studies.split_words import part_of_word
@@ -32,6 +32,32 @@ def read_about(src: Path) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ScanweaveError(src / ABOUT, "not a JSON object", _ADVICE)
     return about
+
+
+def dataset_layout(src: Path) -> str | None:
+    """Return whether `dataset.json` describes an nnU-Net or a Decathlon folder; None: neither.
+
+    What its list says decides: files that it lists and that are there as they are listed are whole cases, whatever
+    they are called. Only without such a list does `_0000` say that a file is a channel, and not where a label map has
+    that name too.
+
+    Raises:
+        ScanweaveError: It is not a JSON object.
+    """
+    about = read_about(src)
+    entries = [entry for key, value in about.items() if part_of_word(key) is not None for entry in _list(value)]
+    listed = [entry.get("image") if isinstance(entry, dict) else entry for entry in entries]
+    if any(isinstance(path, str) and path and "\0" not in path and is_there(src / path) for path in listed):
+        return "decathlon"
+    cases = {stem(parts[-1]) for parts in images(src / "labelsTr")} if (src / "labelsTr").is_dir() else set()
+    numbered = {stem(parts[-1]) for parts in images(src / "imagesTr") if CHANNEL.fullmatch(stem(parts[-1]))}
+    if numbered and not numbered & cases:
+        return "nnunet"
+    return "decathlon" if entries or "training" in about else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def channel_names(src: Path, about: Mapping[str, Any], names: Names) -> dict[int, Named]:
@@ -97,7 +123,7 @@ def list_decathlon(src: Path, names: Names) -> Listing:
             folds |= isinstance(entry, dict) and "fold" in entry
             entry = {"image": entry} if isinstance(entry, str) else entry
             image = _path(src, entry, "image", f"{key}[{number}]")
-            if not (src / image).is_file():
+            if not is_there(src / image):
                 listing.skipped["listed but absent"].append(image)
                 continue
             row = listing.study(stem(PurePosixPath(image).name), split=split)
@@ -112,12 +138,12 @@ def list_decathlon(src: Path, names: Names) -> Listing:
 
 
 def part_folders(src: Path, kind: str, listing: Listing) -> dict[str, Part]:
-    """Return the folders of `src` that are named for a part, such as `imagesVa`, with it; of others a remark is kept.
+    """Return the folders of `src` that are named for a part, such as `imagesVa`, with it; others are left out.
 
     Args:
         src: The dataset.
         kind: `images` or `labels`.
-        listing: Whose remarks tell what is passed over.
+        listing: What notes the files that are left out.
     """
     found: dict[str, Part] = {}
     for folder in sorted(path.name for path in src.iterdir() if path.is_dir() and path.name.startswith(kind)):
@@ -125,7 +151,10 @@ def part_folders(src: Path, kind: str, listing: Listing) -> dict[str, Part]:
         if part is not None:
             found[folder] = part
         else:
-            listing.remarks.append(f"the folder {folder} is passed over: its name says no part (Tr, Va, Ts)")
+            paths = ("/".join((folder, *parts)) for parts in images(src / folder))
+            listing.skipped["its folder is called as no part is (Tr, Va, Ts)"] += [
+                path if is_text(path) else ascii(path) for path in paths
+            ]
     return dict(sorted(found.items(), key=lambda pair: _ORDER.index(pair[1])))
 
 
@@ -154,7 +183,7 @@ def _tell_unlisted(listing: Listing, src: Path) -> None:
 
 
 def _add_label(listing: Listing, row: dict[str, Any], src: Path, label: str) -> None:
-    if (src / label).is_file():
+    if is_there(src / label):
         listing.add(row, Named("mask:label", "labelsTr"), label)
     else:
         listing.skipped["listed but absent"].append(label)

@@ -8,16 +8,18 @@ from pathlib import Path
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.image_names import ARRAY_SUFFIXES, FILM_SUFFIXES, VOLUME_SUFFIXES, suffix
 from scanweave.studies.layouts.array_archive import list_arrays
-from scanweave.studies.layouts.bids import DATATYPES, list_bids
+from scanweave.studies.layouts.bids import is_bids, list_bids
 from scanweave.studies.layouts.box_folders import annotations_in, list_boxes
 from scanweave.studies.layouts.class_folders import classes_in, list_classes
-from scanweave.studies.layouts.datasets import ABOUT, CHANNEL, list_decathlon, list_nnunet, read_about
+from scanweave.studies.layouts.datasets import ABOUT, dataset_layout, list_decathlon, list_nnunet
 from scanweave.studies.layouts.folder_pairs import list_pairs, pairs_in
 from scanweave.studies.layouts.folders import list_flat, list_folders
-from scanweave.studies.layouts.listing import Listing, images, stem
+from scanweave.studies.layouts.listing import Listing, images
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.report_folders import holds_reports, list_reports
+from scanweave.studies.layouts.sequence_folders import list_sequences, sequences_in
 from scanweave.studies.layouts.table import list_table, table_in
+from scanweave.studies.layouts.unread_files import find_unread, refuse_series
 from scanweave.studies.tables.reading import is_table
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
@@ -25,6 +27,7 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "decathlon": list_decathlon,
     "bids": list_bids,
     "folders": list_folders,
+    "sequences": list_sequences,
     "flat": list_flat,
     "boxes": list_boxes,
     "pairs": list_pairs,
@@ -36,8 +39,12 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
 """Every layout by the name that `--layout` takes."""
 
 
-def detect(src: Path) -> str:
+def detect(src: Path, names: Names | None = None) -> str:
     """Return the one layout that `src` has.
+
+    Args:
+        src: A folder or file.
+        names: What names of files and folders mean; the rules table if not given.
 
     Raises:
         ScanweaveError: It has none or several.
@@ -56,31 +63,31 @@ def detect(src: Path) -> str:
         )
     if not src.is_dir():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
-    found = list(_special(src)) or list(_plain(src))
+    found = list(_special(src))
+    if not found:
+        refuse_series(src)
+        found = list(_plain(src, names))
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ScanweaveError(src, "no images were found in it", "Name the folder that holds the studies, or a table")
+        there = "".join(f"; {line}" for line in list(find_unread(src, ()).lines())[:1])
+        raise ScanweaveError(
+            src, f"no images were found in it{there}", "Name the folder that holds the studies, or a table"
+        )
     raise ScanweaveError(
         src, f"could be in the layout {' or '.join(found)}", f"Choose by --layout {found[0]} (or {found[1]})"
     )
 
 
 def _special(src: Path) -> Iterator[str]:
-    if (src / ABOUT).is_file() and (src / "imagesTr").is_dir():
-        numbered = any(CHANNEL.fullmatch(stem(parts[-1])) for parts in images(src / "imagesTr"))
-        if numbered:
-            yield "nnunet"
-        elif "training" in read_about(src):
-            yield "decathlon"
-    subjects = [path for path in src.glob("sub-*") if path.is_dir()]
-    if any((subject / kind).is_dir() for subject in subjects for kind in DATATYPES) or any(
-        path.is_dir() for subject in subjects for kind in DATATYPES for path in subject.glob(f"ses-*/{kind}")
-    ):
+    stated = dataset_layout(src) if (src / ABOUT).is_file() and (src / "imagesTr").is_dir() else None
+    if stated:
+        yield stated
+    if is_bids(src):
         yield "bids"
 
 
-def _plain(src: Path) -> Iterator[str]:
+def _plain(src: Path, names: Names | None) -> Iterator[str]:
     files = [path for path in src.iterdir() if path.is_file() and not path.name.startswith(".")]
     if annotations_in(src):
         yield "boxes"
@@ -93,6 +100,9 @@ def _plain(src: Path) -> Iterator[str]:
         return
     if classes_in(src):
         yield "classes"
+        return
+    if sequences_in(src, names or Names()):
+        yield "sequences"
         return
     if [suffix(path.name) for path in files if suffix(path.name)] == list(ARRAY_SUFFIXES):
         yield "arrays"

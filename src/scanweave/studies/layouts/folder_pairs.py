@@ -49,12 +49,14 @@ def list_pairs(src: Path, names: Names) -> Listing:
     scan = named if isinstance(named, Named) else Named(f"scan:{ONLY}", "the images")
     for part, image, mask in pairs_in(src):
         by_stem: dict[str, str] = {}
-        for path in _files(listing, src, image):
-            name = stem(path.rpartition("/")[2]).removesuffix("_0000")  # nnU-Net's only channel
+        paths = list(_files(listing, src, image))
+        channel = "_0000" if all(stem(path).endswith("_0000") for path in paths) else ""  # nnU-Net's only channel
+        for path in paths:
+            own = name = stem(path.rpartition("/")[2]).removesuffix(channel)
             fields = {"split": part} if part else {}
             if safe_id(name) in listing.studies:
                 name = f"{part or image}-{name}"
-            by_stem[stem(path.rpartition("/")[2]).removesuffix("_0000")] = name
+            by_stem[own] = name
             listing.add(listing.study(name, **fields), scan, path)
         for path in _files(listing, src, mask) if mask.rpartition("/")[2] else ():
             own = stem(path.rpartition("/")[2])

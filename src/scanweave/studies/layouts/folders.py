@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.studies.layouts.listing import Listing, images, is_text, stem, without_prefix
-from scanweave.studies.layouts.names import Named, Names, words
+from scanweave.studies.layouts.names import UNKNOWN, Named, Names, words
+from scanweave.studies.layouts.visit_names import SESSION
 
-_SESSION = re.compile(
-    r"(?:study|ses|session|visit|tp|timepoint|time|followup|fu)[-_]?\d+(?![A-Za-z0-9])", re.IGNORECASE
-)
+_SESSION = re.compile(SESSION + r"(?![A-Za-z0-9])", re.IGNORECASE)
 _LIKELY = re.compile(
     r"(?:study|ses|session|visit|exam|scan|tp|time|timepoint|followup|fu|day|week|month|year)(?:[-_ ].*|\d.*)"
     r"|[vtdwmy][-_ ]?\d.*|\d{1,2}|\d{4}|\d{6}|\d{8,}|\d+[._-][\d._-]+"
@@ -75,20 +74,26 @@ def _list_subject(listing: Listing, names: Names, subject: str, files: list[tupl
 
 
 def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> Named | str:
-    """Return what a file is by its own name without the subject's, or else by the folder it lies in."""
+    """Return what a file is by its own name without the subject's, or else by the folder it lies in.
+
+    Folders between the subject's and the file can change it: `P1/post_contrast/t1.nii.gz`.
+    """
     text = stem(parts[-1])
     for prefix in (*parts[:-1], *prefixes):
         text = without_prefix(text, prefix)
-    named = names.of(text)
-    if isinstance(named, str) and named.startswith("not") and len(parts) > 2:
-        by_folder = names.of(parts[-2], folder=True)
-        return named if isinstance(by_folder, str) else by_folder
-    return named
+    said = [folder for folder in parts[1:-1] if folder.lower() not in _CATEGORIES and folder not in prefixes]
+    named = names.of(text, beside=" ".join(said))
+    if named != UNKNOWN or not said:
+        return named
+    by_folder = names.of(said[-1], folder=True, beside=" ".join((*said[:-1], text)))
+    if isinstance(by_folder, Named):
+        return Named(by_folder.column, f"{said[-1]}/{text}", by_folder.rank)
+    return named if by_folder == UNKNOWN else by_folder
 
 
 def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
     """Return the session that a file belongs to, by the folder below its subject or the first words of its name."""
-    if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and isinstance(names.of(parts[1], folder=True), str):
+    if len(parts) > 2 and parts[1].lower() not in _CATEGORIES and not names.is_kind(parts[1]):
         return parts[1]
     match = _SESSION.match(without_prefix(stem(parts[-1]), subject))
     return match[0] if match else None

@@ -15,15 +15,24 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import real_path
 from scanweave.studies.cohort import Cohort, safe_id
-from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of, parse_column
-from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, suffix
+from scanweave.studies.columns import KINDS, WHO, cells, columns_of
+from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, split_part, suffix
 from scanweave.studies.formats.image_pairs import is_second_half
+from scanweave.studies.layouts.import_report import (
+    SHOWN,
+    clash_lines,
+    left_out_lines,
+    mapping_lines,
+    may_be_renamed,
+    patient_lines,
+    split_lines,
+)
 from scanweave.studies.layouts.names import Named, display_order
+from scanweave.studies.layouts.visit_names import patient_in
 from scanweave.studies.tables.missing_words import is_absent
 from scanweave.wording import count, studies
 
-SHOWN = 5
-"""How many file names of a kind are named when files are left out."""
+WRITTEN_AGAIN = "taken from another file that dcm2niix wrote of the same slices (Eq, Tilt, or not cropped)"
 
 
 @dataclass
@@ -36,7 +45,7 @@ class Listing:
         studies: Rows by study name.
         mapping: Column → spellings that were taken for it, with how often.
         skipped: Reason → files left out for it, relative to the root.
-        clashes: Study → pairs of its files that have one name.
+        clashes: Study → column → its files that have that one name, all of which are left out.
         names: Study → its name in the source, before it was made safe, and
         owners: patient → his.
         called: File that was left out → its name without that of its study.
@@ -44,6 +53,8 @@ class Listing:
         idle: Spellings of `--rename` that fit no name.
         structures: Mask → what it shows → its numbers, where the source says so.
         remarks: What else the user should know.
+        ranks: Study and column → rank of the name that was taken for it.
+        patients_told: Whether the source says whose each study is, so that no name is searched for it.
     """
 
     layout: str
@@ -51,7 +62,7 @@ class Listing:
     studies: dict[str, dict[str, Any]] = field(default_factory=dict)
     mapping: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    clashes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    clashes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
@@ -59,6 +70,8 @@ class Listing:
     idle: list[str] = field(default_factory=list)
     structures: dict[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    ranks: dict[tuple[str, str], int] = field(default_factory=dict)
+    patients_told: bool = False
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """Return the row of a study; it is made on first use."""
@@ -76,19 +89,52 @@ class Listing:
     def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
         """Enter a file under what its name means, or note why it is left out."""
         if isinstance(named, str):
-            self.skipped[named].append(path)
-            *folders, name = PurePosixPath(path).parts
-            self.called[path] = stem(name)
-            for prefix in (*folders, self.names.get(row["study"], "")):
-                self.called[path] = without_prefix(self.called[path], prefix)
+            self.skip(named, path, row["study"])
         elif named.column is None:
             self.skipped["left out by --rename"].append(path)
-        elif named.column in row:
-            words = f"{row['study']}: both '{row[named.column]}' and '{path}' are {named.column.partition(':')[2]}"
-            self.clashes[row["study"]].append(words)
         else:
-            row[named.column] = path
-            self.mapping[named.column][named.spelling] += 1
+            self._enter(row, named, named.column, path)
+
+    def skip(self, reason: str, path: str, study: str = "") -> None:
+        """Note that a file is left out, and what it is called but for the name of its study."""
+        self.skipped[reason].append(path)
+        *folders, name = PurePosixPath(path).parts
+        self.called[path] = stem(name)
+        for prefix in (*folders, self.names.get(study, "")):
+            self.called[path] = without_prefix(self.called[path], prefix)
+
+    def _enter(self, row: dict[str, Any], named: Named, column: str, path: str) -> None:
+        """Enter a file, or leave it and all others out that have its name in the study: which is meant is not known."""
+        study, place = row["study"], (row["study"], column)
+        files = self.clashes.get(study, {}).get(column)
+        before = self.ranks.get(place, named.rank)
+        if (files or column in row) and named.rank < before:
+            self.skip(WRITTEN_AGAIN, path, study)
+            return
+        if named.rank > before:
+            for lower in files or [row.pop(column)]:
+                self.skip(WRITTEN_AGAIN, lower, study)
+            self.clashes.get(study, {}).pop(column, None)
+            files = None
+        if files:
+            files.append(path)
+        elif column in row:
+            self.clashes.setdefault(study, {})[column] = [row.pop(column), path]
+        else:
+            row[column] = path
+        self.ranks[place] = named.rank
+        self.mapping[column][named.spelling] += 1
+
+    def files(self) -> set[str]:
+        """Return all files that the listing holds or says that it left out, relative to the root."""
+        held = {
+            str(split_part(cell)[0])
+            for row in self.studies.values()
+            for column, cell in cells(row)
+            if column.kind.files
+        }
+        clashed = {file for columns in self.clashes.values() for files in columns.values() for file in files}
+        return held | clashed | {file for files in self.skipped.values() for file in files}
 
     def leave_out(self, patterns: Sequence[str]) -> None:
         """Drop the studies whose name fits one of the patterns of a shell (`*_native`).
@@ -126,20 +172,8 @@ class Listing:
         self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return rows in order of their names, columns in order of display, all columns in all rows.
-
-        Raises:
-            ScanweaveError: Two files of a study have one name, or there is no study with an image.
-        """
-        clashes = [words for pairs in self.clashes.values() for words in pairs]
-        if clashes:
-            more = f" (and {len(clashes) - 1} more such pairs)" if len(clashes) > 1 else ""
-            raise ScanweaveError(
-                self.root,
-                f"{clashes[0]}{more}",
-                "Tell them apart by --rename 'WORDS OF THE FILE NAME=name', or '…=-' to leave one out",
-            )
-        rows = [row for _, row in sorted(self.studies.items()) if _is_study(row)]
+        """Return rows in order of their names, columns in order of display, all columns in all rows."""
+        rows = [dict(row) for _, row in sorted(self.studies.items()) if _is_study(row)]
         for own, known in (("study", self.names), ("patient", self.owners)):
             if any(known.get(row[own], row[own]) != row[own] for row in rows):
                 for row in rows:
@@ -199,58 +233,48 @@ class Listing:
         variables = sum(column.kind.name == "table" for column in shown)
         parts += [count(variables, "variable")] if variables and self.layout == "table" else []
         lines = [" · ".join(parts)]
-        for column in sorted(self.mapping, key=lambda c: (c.startswith("mask:"), display_order(c))):
-            spellings = [s for s, _ in self.mapping[column].most_common(SHOWN)]
-            more = ", …" if len(self.mapping[column]) > SHOWN else ""
-            lines.append(f"  {column} ← {', '.join(spellings)}{more}")
-        parted = Counter(row["split"] for row in rows if row.get("split"))
-        if parted:
-            shown_parts = " · ".join(f"{part} {number}" for part, number in parted.most_common())
-            lines.append(f"  split, as the source has it: {shown_parts}")
-        lines += [f"  left out, {reason}: {self._grouped(files)}" for reason, files in sorted(self.skipped.items())]
+        lines += mapping_lines(self.mapping, {column.heading for column in there})
+        lines += split_lines(row.get("split") for row in rows)
+        lines += [*left_out_lines(self.skipped, self.called), *clash_lines(self.clashes)]
         bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
             some = ", ".join(bare[:SHOWN])
             lines.append(f"  left out, without any image that is known by its name: {studies(len(bare))} ({some})")
-        namesakes = list(self._namesakes())
-        lines += [
-            f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
-            for name, patient in namesakes[:SHOWN]
-        ]
-        if len(namesakes) > SHOWN:
-            lines.append(f"  note: the same question for {count(len(namesakes) - SHOWN, 'more study', 'more studies')}")
-        for patient, sessions in list(self.doubts.items())[:SHOWN]:
-            some = ", ".join(sessions[:3]) + (" …" if len(sessions) > 3 else "")
-            lines.append(
-                f"  note: {some} are taken for sessions of one patient, {patient}. If they are patients, import the "
-                f"folder {patient} itself, or say who is who by --patient REGEX"
-            )
+        lines += patient_lines({name: row["patient"] for name, row in self.studies.items()}, self.doubts)
         lines += [f"  note: {remark}" for remark in self.remarks]
         lines += [f"  note: --rename {spelling} fits no name" for spelling in self.idle]
-        if any(reason.startswith(("not a name", "could be")) for reason in self.skipped):
+        if may_be_renamed(list(self.skipped)):
             lines.append("  take such files in by --rename WORD=name (or WORD=mask:name)")
         return lines
 
-    def _grouped(self, files: Sequence[str]) -> str:
-        """Group files that were left out: those with the same name in many studies are one."""
-        groups: dict[str, list[str]] = defaultdict(list)
-        for file in files:
-            groups[self.called.get(file, file)].append(file)
-        shown = [f"{name} ({len(group)} files)" if len(group) > 1 else group[0] for name, group in groups.items()]
-        return ", ".join(shown[:SHOWN]) + (f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else "")
-
-    def _namesakes(self) -> Iterator[tuple[str, str]]:
-        """List studies whose name goes on from that of another patient."""
-        patients = {row["patient"] for row in self.studies.values()}
-        for name, row in sorted(self.studies.items()):
-            ends = [match.start() for match in re.finditer(r"[_.-]", name)]
-            other = next((name[:end] for end in reversed(ends) if name[:end] in patients), None)
-            if other is not None and row["patient"] != other:
-                yield name, other
+    def find_visits(self) -> None:
+        """Put studies of one patient together whose names end with the visit, unless the source says whose they are."""
+        patients = [] if self.patients_told else dict.fromkeys(row["patient"] for row in self.studies.values())
+        names = {patient: self.owners.get(patient, patient) for patient in patients}
+        found = {visit: patient for visit, name in names.items() if (patient := patient_in(name))}
+        together: dict[str, list[str]] = defaultdict(list)
+        for visit, patient in found.items():
+            together[patient].append(names[visit])
+        for row in self.studies.values():
+            if row["patient"] in found:
+                row["patient"] = self.owner(found[row["patient"]])
+        several = {patient: visits for patient, visits in together.items() if len(visits) > 1}
+        if several:
+            patient, visits = next(iter(several.items()))
+            also = f", and so for {count(len(several) - 1, 'more patient')}" if len(several) > 1 else ""
+            words = f"{' and '.join(visits[:2])} are taken for visits of one patient, {patient}{also}"
+            self.remarks.append(f"{words}: say --patient if they are not")
 
     def _hint(self) -> str:
         files = [file for files in self.skipped.values() for file in files][:3]
-        return f" (not understood: {', '.join(files)} …)" if files else ""
+        several = [
+            f"; {study}: both '{pair[0]}' and '{pair[1]}' are {column.partition(':')[2]}"
+            for study, columns in self.clashes.items()
+            for column, pair in columns.items()
+        ]
+        words = [f" (not understood: {', '.join(files)} …)"] if files else []
+        words += ["; label maps alone are no study"] if any(map(columns_of, self.studies.values())) else []
+        return "".join([*words, *several[:1], *(f"; {remark}" for remark in self.remarks[:1])])
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -258,17 +282,13 @@ def images(folder: Path) -> Iterator[tuple[str, ...]]:
 
     Where there are volumes, pictures beside them are previews and no images.
     """
-    found = list(_images(folder))
+    found = [parts for parts in files_in(folder) if suffix(parts[-1])]
     volumes = [parts for parts in found if suffix(parts[-1]) in VOLUME_SUFFIXES]
     yield from volumes or found
 
 
-def _images(folder: Path) -> Iterator[tuple[str, ...]]:
-    return (parts for parts in files_in(folder) if suffix(parts[-1]))
-
-
 def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the files below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+    """Yield paths of the files below a folder, as their parts, sorted, without hidden ones and loops of links.
 
     Of an image in two files that of its voxels stands for both.
     """
@@ -295,6 +315,11 @@ def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
     yield from walk(str(folder), ())
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether a file is there, or a link that stands for one whose content may not have been fetched."""
+    return path.is_file() or path.is_symlink()
+
+
 def stem(name: str) -> str:
     """Return a file name without its image suffix."""
     return name[: len(name) - len(suffix(name) or "")]
@@ -309,43 +334,9 @@ def without_prefix(text: str, prefix: str) -> str:
     return text
 
 
-def joined(listings: Sequence[Listing]) -> Listing:
-    """Join listings to one, relative to the folder that holds all their roots.
-
-    Raises:
-        ScanweaveError: Two of them name the same study.
-    """
-    root = Path(os.path.commonpath([real_path(listing.root) for listing in listings]))
-    whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
-    for listing in listings:
-        prefix = real_path(listing.root).relative_to(root).as_posix() + "/"
-        for name, row in listing.studies.items():
-            if name in whole.studies:
-                raise ScanweaveError(listing.root, f"study '{name}' is in another source too", "Rename its folder")
-            whole.studies[name] = {
-                c: prefix + v if _is_path(parse_column(c)) and not v.startswith("/") else v for c, v in row.items()
-            }
-        for column, spellings in listing.mapping.items():
-            whole.mapping[column].update(spellings)
-        for reason, files in listing.skipped.items():
-            whole.skipped[reason] += [prefix + file for file in files]
-        whole.called |= {prefix + file: name for file, name in listing.called.items()}
-        whole.clashes.update(listing.clashes)
-        whole.names.update(listing.names)
-        whole.owners.update(listing.owners)
-        whole.doubts.update(listing.doubts)
-        whole.structures.update(listing.structures)
-        whole.remarks += listing.remarks
-    return whole
-
-
 def _is_study(row: Mapping[str, Any]) -> bool:
     """Tell whether a row holds anything that a study is worth having for."""
     return any(column.kind.shows for column, _ in cells(row))
-
-
-def _is_path(column: Column | None) -> bool:
-    return column is not None and column.kind.files
 
 
 def _as_numbers(rows: list[dict[str, Any]], column: str) -> None:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.layouts.further_words import CORRECTED, CUT, TRACERS, changed, changes, compound, rank
 
 SPELLINGS: dict[str, str] = {
     "t1": "t1, t1n, t1w, t1 native, t1 pre, t1pre, mprage, t1 mprage",
@@ -28,7 +28,8 @@ SPELLINGS: dict[str, str] = {
     "bold": "bold",
     "ct": "ct, ncct",
     "cta": "cta",
-    "pet": "pet, fdg, fdg pet, suv",
+    "pet": "pet, suv, pet suv",
+    "pet_fdg": "fdg, fdg pet, pet fdg, fdg suv",
 }
 """Names of sequences and how people spell them, word by word, in any case; the order is the order of display."""
 
@@ -36,7 +37,9 @@ GENERIC = {
     "seg": "seg",
     "segmentation": "seg",
     "dseg": "seg",
+    "segmentations": "seg",
     "mask": "mask",
+    "masks": "mask",
     "label": "label",
     "labels": "label",
     "gt": "label",
@@ -49,7 +52,15 @@ OBJECTS = {"lesion": "lesion", "lesions": "lesion", "brainmask": "brain", "tumor
 WHOLE = {"brain", "tissue"}
 """Words that do so if the file's name is nothing else: `T1_brain` is a T1 without its skull, `brain` alone a mask."""
 
-Kind = Literal["scan", "mask", "skip"]
+REFINED = {
+    frozenset({"t2", "flair"}): "flair",
+    frozenset({"dwi", "adc"}): "adc",
+    frozenset({"pet", "pet_fdg"}): "pet_fdg",
+    frozenset({"ct", "cta"}): "cta",
+}
+"""Two names in one file name of which one says more: a `t2 space flair` is a FLAIR."""
+_DIGITS = "0123456789"
+UNKNOWN = "not a name that is known"
 
 
 @dataclass(frozen=True)
@@ -63,10 +74,17 @@ class Word:
 
 @dataclass(frozen=True)
 class Named:
-    """Meaning of a name: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out."""
+    """Meaning of a name: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out.
+
+    Attributes:
+        column: Heading of the manifest.
+        spelling: The name as it stands in the source.
+        rank: Of files of one study and column the one with the highest is taken, if it is one.
+    """
 
     column: str | None
     spelling: str
+    rank: int = 0
 
 
 def words(text: str) -> list[Word]:
@@ -95,8 +113,14 @@ class Names:
         """The user's spellings that fitted no name so far, as `SPELLING=name`."""
         return list(self._idle.values())
 
-    def of(self, text: str, *, folder: bool = False) -> Named | str:
-        """Return what a name without subject and suffix means, or why it cannot be told; some names are no folder's."""
+    def of(self, text: str, *, folder: bool = False, beside: str = "") -> Named | str:
+        """Return what a name without subject and suffix means, or why that cannot be told.
+
+        Args:
+            text: The name.
+            folder: Whether it is that of a folder, which some names cannot be.
+            beside: What else is said of the file, such as by its folders: it can change what `text` means.
+        """
         found = words(text)
         own = [n for n in range(len(found), 0, -1) if self._own_within(found, n)]
         if own:
@@ -106,26 +130,60 @@ class Names:
         mask = found[0].text if len(found) == 1 and found[0].text in WHOLE and not folder else _mask(found)
         if mask:
             return Named(f"mask:{mask}", text)
-        matches = _longest(tuple(w.text for w in found))
-        if len({name for name, _, _ in matches}) > 1:
-            return "could be " + " or ".join(sorted({name for name, _, _ in matches}))
-        if not matches:
-            return "not a name that is known"
-        name, start, stop = matches[0]
-        return Named(f"scan:{name}", text[found[start].start : found[stop - 1].stop])
+        texts, others = _merged(found), _merged(words(beside))
+        matches = _longest(texts)
+        named = {name for name, _, _ in matches} | ({name for name, _, _ in _longest(others)} if matches else set())
+        name = REFINED.get(frozenset(named)) or (next(iter(named)) if len(named) == 1 else None)
+        if name is None:
+            return "could be " + " or ".join(sorted(named)) if named else UNKNOWN
+        spans = [(start, stop) for _, start, stop in matches]
+        further = [t for i, t in enumerate(texts) if not any(start <= i < stop for start, stop in spans)]
+        further += [t for t in others if not _longest((t,))]
+        try:
+            return Named(f"scan:{changed(name, further)}", text, rank(further))
+        except ValueError as error:
+            return str(error)
 
-    def tail(self, text: str) -> tuple[str, Named] | None:
-        """Split `SUBJECT_t1` into the subject and what the last words mean; None where they mean nothing."""
+    def tail(self, text: str) -> tuple[str, Named | str] | None:
+        """Split `SUBJECT_t1` into the subject and what the last words mean; None where they mean nothing.
+
+        Words before them that change what the picture is, as in `SUBJECT_phase_swi`, are no part of the subject.
+        """
         found = words(text)
-        for n in range(min(4, len(found) - 1), 0, -1):
-            rest = text[found[-n].start :]
-            spelling = tuple(w.text for w in found[-n:])
-            if spelling in self._own:
+        ends = [len(found)]
+        while ends[-1] > 1 and _goes_after(found[ends[-1] - 1].text, found[ends[-1] - 2].text):
+            ends.append(ends[-1] - 1)
+        for stop, start in ((end, end - n) for end in ends for n in range(min(4, end - 1), 0, -1)):
+            spelling = tuple(w.text for w in found[start:stop])
+            if spelling in self._own and stop == len(found):
                 self._idle.pop(spelling, None)
-                return text[: found[-n - 1].stop], Named(self._own[spelling], rest)
+                return text[: found[start - 1].stop], Named(self._own[spelling], text[found[start].start :])
             if spelling in _table():
-                return text[: found[-n - 1].stop], Named(f"scan:{_table()[spelling]}", rest)
+                while start > 1 and _goes_before(found[start - 1].text, found[start].text, _table()[spelling]):
+                    start -= 1
+                return text[: found[start - 1].stop], self.of(text[found[start].start :])
         return None
+
+    def is_kind(self, text: str) -> bool:
+        """Return whether the name of a folder says what lies in it: a sequence, label maps, or variants of such."""
+        found = words(text)
+        return (
+            isinstance(self.of(text, folder=True), Named)
+            or bool(_longest(_merged(found)))
+            or (bool(found) and all(changes(t) for t in _merged(found)))
+        )
+
+    def split_folder(self, text: str) -> tuple[str, Named] | None:
+        """Split the name of a folder (`IXI-T1`) into whose it is and what lies in it; None: it does not say."""
+        named, texts = self.of(text, folder=True), _merged(words(text))
+        if not isinstance(named, Named):
+            return None
+        inside = {i for _, start, stop in _longest(texts) for i in range(start, stop)}
+        masks = GENERIC.keys() | OBJECTS.keys()
+        if all(i in inside or t in masks or changes(t) for i, t in enumerate(texts)):
+            return "", named
+        tail = self.tail(text)
+        return (tail[0], tail[1]) if tail and isinstance(tail[1], Named) else None
 
     def is_own(self, text: str) -> bool:
         """Tell whether one of the user's spellings is in `text`."""
@@ -141,7 +199,13 @@ def display_order(column: str) -> tuple[int, str]:
     """Sort key: known sequences as in the rules table, then the others by name."""
     known = list(SPELLINGS)
     name = column.partition(":")[2]
-    return (known.index(name) if name in known else len(known), column)
+    kind = name if name in known else sequence_of(name)
+    return (known.index(kind) if kind in known else len(known), column)
+
+
+def sequence_of(name: str) -> str:
+    """Return the sequence that a scan is a variant of: `bold_rest` → `bold`, `flair_c` → `flair`, `t1` → `t1`."""
+    return name.lower().partition("_")[0]
 
 
 def parse_rename(text: str | None) -> dict[str, str]:
@@ -179,10 +243,39 @@ def _column(key: str, value: str) -> str | None:
 
 def _mask(found: list[Word]) -> str | None:
     texts = [w.text for w in found]
-    if not any(t in GENERIC or t in OBJECTS for t in texts):
+    if not any(t in OBJECTS or t.rstrip(_DIGITS) in GENERIC for t in texts):  # also seg117, label2
         return None
     named = [OBJECTS.get(t, t) for t in texts if t not in GENERIC]
     return slug("_".join(named)) or GENERIC[next(t for t in texts if t in GENERIC)]
+
+
+def _merged(found: list[Word]) -> tuple[str, ...]:
+    """The words with those as one that belong together: `dark fluid`, `pre contrast`."""
+    texts = [word.text for word in found]
+    whole: list[str] = []
+    while texts:
+        first = texts.pop(0)
+        both = compound(first, texts[0]) if texts else None
+        if both:
+            texts[0] = both
+        else:
+            whole.append(first)
+    return tuple(whole)
+
+
+def _goes_before(word: str, following: str, name: str) -> bool:
+    """Whether a word before those of a sequence belongs to them and not to the subject."""
+    if re.fullmatch(r"[a-z]+\d+", word) or (word in TRACERS and name != "pet"):
+        return False  # subjects are called so as well
+    return (
+        changes(word) or compound(word, following) is not None or word == "fluid" or (word == "post" and name == "t1")
+    )
+
+
+def _goes_after(word: str, before: str) -> bool:
+    """Whether a word after those of a sequence is known, such as `_ph`, `_e1` or `_Eq_1` of dcm2niix's."""
+    repeated = CORRECTED | CUT
+    return changes(word) or word in repeated or (word.isdecimal() and before in repeated)
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
 from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, split_part, suffix, unread_format
 from scanweave.studies.layouts.folder_pairs import ONLY
-from scanweave.studies.layouts.listing import Listing, stem
+from scanweave.studies.layouts.listing import Listing, is_there, stem
 from scanweave.studies.layouts.names import Named, Names, slug
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
 from scanweave.studies.splits import Part
@@ -97,6 +97,7 @@ def list_table(src: Path, names: Names) -> Listing:
     study, patient = _who(table, header, meant)
     study = next((column for column, role in roles.items() if role == "study"), study)
     patient = next((column for column, role in roles.items() if role == "patient"), patient)
+    listing.patients_told = study != patient
     for column in {study, patient}.difference(c for c, named in meant.items() if _is_files(named)):
         meant[column] = None
     parts = _parts(table, rows, {c: named for c, named in meant.items() if c not in (study, patient)})
@@ -258,7 +259,7 @@ def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
 def _are_images(cells: list[str], folder: Path) -> bool:
     """Tell whether a cell is a path of an image, or the first ones are names of images beside the table."""
     files = [split_part(cell)[0] for cell in cells if "\0" not in cell]
-    if any(suffix(file) or unread_format(file) for file in files):
+    if any(map(suffix, files)) or (files and all(map(unread_format, files))):
         return True
     return bool(cells) and all(_beside(cell, folder) for cell in cells[:3])
 
@@ -302,8 +303,8 @@ def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
 
 def _there(src: Path, line: int, column: str, value: str) -> str:
     own = value.strip()
-    is_there = "\0" not in own and (src.parent / split_part(own)[0]).is_file()
-    path = own if is_there else _beside(own, src.parent)
+    exists = "\0" not in own and is_there(src.parent / split_part(own)[0])
+    path = own if exists else _beside(own, src.parent)
     if path is None:
         raise ScanweaveError(
             src,

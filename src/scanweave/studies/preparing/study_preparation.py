@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.geometry import Geometry
+from scanweave.studies.layouts.names import sequence_of
 from scanweave.studies.preparing.bias_field import NOT_MR, correct_bias
 from scanweave.studies.preparing.brain_mask import BrainMask, find_brain
 from scanweave.studies.preparing.foreground import removed_background
@@ -182,7 +183,7 @@ def _made(
     name: str, scan: Scan, made: PreparedStudy, home: Geometry, settings: PrepareSettings
 ) -> tuple[Scan, float | None]:
     spread = None
-    if settings.bias and name.lower() not in NOT_MR:
+    if settings.bias and sequence_of(name) not in NOT_MR and not sequence_of(name).endswith("map"):
         scan, spread = correct_bias(name, scan, _mask_on(name, scan, made))
     place = made.transforms[name]
     if settings.grid == "own":
