@@ -15,7 +15,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
-from scanweave.studies.formats.image_reader import suffix
+from scanweave.studies.formats.image_names import suffix
 from scanweave.studies.scan import Scan
 
 PET_WORDS = {"pet", "fdg", "suv"}

@@ -102,10 +102,9 @@ def _draw_shares(axes: Axes, label: str, shares: Mapping[str, float]) -> None:
     axes.set_yticks(places, list(shares))
     axes.set(xlim=(0, 1), xlabel="probability", title=f"{label}: the answer")
     for place, value in zip(places, shares.values(), strict=True):
-        beside = (
-            {"x": value + 0.02, "color": INK} if value < 0.85 else {"x": value - 0.02, "color": "white", "ha": "right"}
-        )
-        axes.text(y=place, s=f"{value:.2f}", va="center", fontsize=8.5, **beside)
+        beside = value < 0.85
+        x, color, end = (value + 0.02, INK, "left") if beside else (value - 0.02, "white", "right")
+        axes.text(x, place, f"{value:.2f}", color=color, ha=end, va="center", fontsize=8.5)
 
 
 def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
