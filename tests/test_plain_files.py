@@ -1,4 +1,4 @@
-"""What is no plain file is refused before it is opened; what killed calls left half-written goes with the next one."""
+"""All but plain files are refused before they are opened; leftovers of killed calls go with the next one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of BIDS shows: by its suffix, and by those entities of its name that make another picture of it."""
+"""Meaning of a BIDS file name: its suffix, and those entities that make another picture of it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def list_sequences(src: Path, names: Names) -> Listing:
 
 
 def _subject(parts: tuple[str, ...], folder: Named, names: Names) -> tuple[str, Named | str]:
-    """Whose a file is, and what it is: what its folder says, unless its own name says another thing."""
+    """Return whose a file is, and what it is: what its folder says, unless its own name says another thing."""
     text = without_prefix(stem(parts[-1]), parts[0])
     named = names.of(without_prefix(text, parts[1]) if len(parts) > len(("folder", "file")) else text)
     tail = names.tail(text)

@@ -178,7 +178,7 @@ def learn_plan(
 
 
 class _Survey:
-    """What a plan is learnt from, collected study by study.
+    """Facts that a plan is learnt from, collected study by study.
 
     Attributes:
         spacings: Of the grid that each study is brought to; of each scan's own grid in `own`.

@@ -98,7 +98,7 @@ class PreparedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Where all scans lie; see `shared_frame`."""
+        """Return the frame in which all scans lie; see `shared_frame`."""
         return shared_frame(self.id, self.frames)
 
 

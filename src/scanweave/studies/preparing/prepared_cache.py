@@ -61,7 +61,7 @@ class CachedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Where all scans lie.
+        """Return the frame in which all scans lie.
 
         Raises:
             ScanweaveError: They lie on grids of their own.
