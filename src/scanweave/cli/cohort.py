@@ -28,7 +28,7 @@ class ImportCohort:
     """
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
-    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject, a sequence or a class, images beside labels or
+    """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject, sequence or class, images beside labels or
     boxes, reports, all in one), a table, an .npz of arrays, or an archive of Open-I's reports."""
     out: Path
     """Folder that the cohort is written to."""

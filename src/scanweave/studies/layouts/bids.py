@@ -33,7 +33,7 @@ def is_bids(src: Path) -> bool:
 
 
 def list_bids(src: Path, names: Names) -> Listing:
-    """Studies of a BIDS data set: one a subject, or one a session; derivatives are not read.
+    """List the studies of a BIDS data set: one a subject, or one a session; derivatives are not read.
 
     Runs of one kind are left out, as which is meant is not known, and so are field maps; but where nothing else is
     there, runs are told apart by their numbers and maps of the transmitted field are taken in.

@@ -1,4 +1,4 @@
-"""Which layout a source has."""
+"""Detection of the layout of a source."""
 
 from __future__ import annotations
 

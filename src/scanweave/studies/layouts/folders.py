@@ -43,7 +43,7 @@ _CATEGORIES = {
 
 
 def list_folders(src: Path, names: Names) -> Listing:
-    """Studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
+    """List studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
     listing = Listing("folders", src)
     by_subject: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for parts in images(src):
@@ -74,7 +74,7 @@ def _list_subject(listing: Listing, names: Names, subject: str, files: list[tupl
 
 
 def meaning(names: Names, parts: tuple[str, ...], prefixes: tuple[str, ...]) -> Named | str:
-    """What a file is by its own name without the subject's, or else by the folder it lies in.
+    """Return what a file is by its own name without the subject's, or else by the folder it lies in.
 
     Folders between the subject's and the file can change it: `P1/post_contrast/t1.nii.gz`.
     """
@@ -100,7 +100,7 @@ def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
 
 
 def list_flat(src: Path, names: Names) -> Listing:
-    """Studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
+    """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
     listing = Listing("flat", src)
     files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
     subjects: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""What a layout found: rows of a manifest, how names were understood, and what was left out."""
+"""Listing of what a layout found: rows of a manifest, how names were understood, and what was left out."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Listing:
     patients_told: bool = False
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
-        """The row of a study, made on first use."""
+        """Return the row of a study; it is made on first use."""
         study = safe_id(name)
         self.names.setdefault(study, unicodedata.normalize("NFC", name))
         row = self.studies.setdefault(study, {"study": study, "patient": safe_id(patient or name)})
@@ -161,7 +161,7 @@ class Listing:
         self.doubts.clear()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows in order of their names, columns in order of display, all columns in all rows."""
+        """Return rows in order of their names, columns in order of display, all columns in all rows."""
         rows = [row for _, row in sorted(self.studies.items()) if _is_study(row)]
         order = list(KINDS)
         columns = sorted(
@@ -201,7 +201,7 @@ class Listing:
         )
 
     def report(self) -> list[str]:
-        """The listing in words: counts, how names were understood, what was left out, and what is doubtful."""
+        """Describe the listing: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
         there = Counter(column for row in rows for column, _ in cells(row))
         scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
@@ -260,7 +260,7 @@ class Listing:
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the images below a folder, as their parts, sorted; hidden ones and loops of links are passed over.
+    """Yield paths of the images below a folder, as their parts, sorted, without hidden ones and loops of links.
 
     Where there are volumes, pictures beside them are previews and no images.
     """
@@ -270,7 +270,7 @@ def images(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Paths of the files below a folder, as their parts, sorted; hidden ones and loops of links are passed over."""
+    """Yield paths of the files below a folder, as their parts, sorted, without hidden ones and loops of links."""
     seen: set[tuple[int, int]] = set()
 
     def walk(path: str, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -299,12 +299,12 @@ def is_there(path: Path) -> bool:
 
 
 def stem(name: str) -> str:
-    """A file name without its image suffix."""
+    """Return a file name without its image suffix."""
     return name[: len(name) - len(suffix(name) or "")]
 
 
 def without_prefix(text: str, prefix: str) -> str:
-    """`text` without `prefix` and the separator after it, unless nothing would be left."""
+    """Return `text` without `prefix` and the separator after it, unless nothing would be left."""
     if prefix and text.lower().startswith(prefix.lower()):
         rest = text[len(prefix) :]
         if rest and not rest[0].isalnum() and rest.strip("_-. "):
@@ -339,7 +339,7 @@ def _is_written(text: str, kind: type[int] | type[float]) -> bool:
 
 
 def is_text(path: str) -> bool:
-    """Whether a path can be written as UTF-8."""
+    """Tell whether a path can be written as UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:

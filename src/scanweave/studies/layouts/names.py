@@ -1,4 +1,4 @@
-"""What an image is, told by its file name."""
+"""Meaning of an image, told by its file name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Named:
-    """What a name means: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out.
+    """Meaning of a name: `column` such as `"scan:t1"` or `"mask:lesion"`, or None where it is to be left out.
 
     Attributes:
         column: Heading of the manifest.
@@ -88,7 +88,7 @@ class Named:
 
 
 def words(text: str) -> list[Word]:
-    """The words of a file name, in lower case: runs of letters, digits and `+`."""
+    """Return the words of a file name, in lower case: runs of letters, digits and `+`."""
     return [Word(m[0].lower(), m.start(), m.end()) for m in re.finditer(r"(?:[^\W_]|\+)+", text)]
 
 
@@ -186,7 +186,7 @@ class Names:
         return (tail[0], tail[1]) if tail and isinstance(tail[1], Named) else None
 
     def is_own(self, text: str) -> bool:
-        """Whether one of the user's spellings is in `text`."""
+        """Tell whether one of the user's spellings is in `text`."""
         found = words(text)
         return any(self._own_within(found, n) for n in range(len(found), 0, -1))
 

@@ -27,7 +27,7 @@ def sequences_in(src: Path, names: Names) -> dict[str, Named]:
 
 
 def list_sequences(src: Path, names: Names) -> Listing:
-    """Studies of `SEQUENCE/SUBJECT.nii.gz` or `SEQUENCE/SUBJECT/….nii.gz`, brought together by the subject's name."""
+    """List studies of `SEQUENCE/SUBJECT.nii.gz` or `SEQUENCE/SUBJECT/….nii.gz`, put together by the subject."""
     listing, folders = Listing("sequences", src), sequences_in(src, names)
     for parts in images(src):
         path = "/".join(parts)

@@ -136,7 +136,7 @@ def _has_preamble(path: Path) -> bool:
 
 
 def ending(name: str) -> str:
-    """The suffix of a file name in lower case, with that before a packing one: `.tar.gz`."""
+    """Return the suffix of a file name in lower case, with that before a packing one: `.tar.gz`."""
     parts = name.lower().split(".")
     if len(parts) < 2:
         return ""
