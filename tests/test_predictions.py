@@ -269,7 +269,7 @@ def test_what_is_known_against_a_target_is_told_and_kept_in_its_images(tmp_path,
     )  # nothing is left to do, and it is told anew
     assert again.cautions == {"flair": words}
     monkeypatch.setattr(api, "open_run", lambda *_: system)
-    monkeypatch.setattr(api, "_known", lambda _: (system.run, system.plan))
+    monkeypatch.setattr(api, "_known", lambda *_: (system.run, system.plan))
     command = ["predict", str(tmp_path / "run"), "--cohort", str(cohort.folder), "--out", str(tmp_path / "more")]
     assert main(command) == 0
     printed = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Who tests, as a source says it, is heeded: in tables of images and clinical ones, in lists, folders and manifests."""
+"""Test patients that a source names are heeded: in tables of images and clinical ones, lists, folders, manifests."""
 
 import json
 
