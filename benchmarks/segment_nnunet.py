@@ -45,7 +45,8 @@ def main(job: dict) -> None:
     plans = json.loads((ready / f"{plans_name}.json").read_text())
 
     def trainer(epochs: int, iterations: int) -> nnUNetTrainer:
-        made = nnUNetTrainer(plans, "3d_fullres", "all", about, device=torch.device("cpu"))
+        own = {**plans, "continue_training": False}  # as its run_training does since 2.8; the trainer takes it out
+        made = nnUNetTrainer(own, "3d_fullres", "all", about, device=torch.device("cpu"))
         made.num_epochs, made.num_iterations_per_epoch, made.num_val_iterations_per_epoch = epochs, iterations, 1
         made.save_every = epochs + 1
         return made
