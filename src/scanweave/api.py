@@ -13,6 +13,7 @@ from scanweave.systems import registry
 from scanweave.wording import nearest
 
 if TYPE_CHECKING:
+    from scanweave.engine.checkpoint_weights import Checkpoint
     from scanweave.engine.run import Run
     from scanweave.framework.study_selection import Choice
     from scanweave.framework.system import System
@@ -64,23 +65,28 @@ def fit(
     return found
 
 
-def open_run(run: str | Path, device: str = "auto", verb: str | None = None) -> System[Any]:
-    """Open the folder of a finished fit with the system that made it.
+def open_run(
+    run: str | Path, device: str = "auto", verb: str | None = None, *, checkpoint: Checkpoint | None = None
+) -> System[Any]:
+    """Open the folder of a fit with the system that made it.
 
     Args:
         run: The run folder.
         device: Where to compute: "auto", "cpu", "cuda" or "mps".
         verb: What it will be asked to do.
+        checkpoint: Of a fit that was stopped or goes on, the "newest" weights or the "best"; None: the fit is finished.
 
     Raises:
-        ScanweaveError: The folder holds no finished run of a known system, or the system does not offer `verb`.
+        ScanweaveError: The folder holds no such run of a known system, or the system does not offer `verb`.
     """
-    found: System[Any] = _found(run, verb)[1].load().open(run, device)
+    opened, entry = _found(run, verb, checkpoint)
+    found: System[Any] = entry.load().open(opened, device)
     return found
 
 
-def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
-    """Return a finished run and its system, which is not loaded."""
+def _found(folder: str | Path, verb: str | None, checkpoint: Checkpoint | None = None) -> tuple[Run, registry.Entry]:
+    """Return a finished run, or one at a checkpoint, and its system, which is not loaded."""
+    from scanweave.engine.checkpoint_weights import at_checkpoint
     from scanweave.engine.run import Run
 
     run = Run.open(folder)
@@ -90,20 +96,21 @@ def _found(folder: str | Path, verb: str | None) -> tuple[Run, registry.Entry]:
     entry = registry.entry(name)
     if verb is not None and verb not in entry.verbs:
         raise ScanweaveError(folder, f"{name} does not offer '{verb}'", f"It offers {', '.join(entry.verbs)}")
-    return run.fitted(), entry
+    return run.fitted() if checkpoint is None else at_checkpoint(run, checkpoint), entry
 
 
-def system_of(folder: str | Path, verb: str | None = None) -> registry.Entry:
+def system_of(folder: str | Path, verb: str | None = None, *, checkpoint: Checkpoint | None = None) -> registry.Entry:
     """Return what is known of the system of a finished run, without loading it.
 
     Args:
         folder: The run folder.
         verb: What it will be asked to do.
+        checkpoint: As in `open_run`.
 
     Raises:
-        ScanweaveError: The folder holds no finished run of a known system, or the system does not offer `verb`.
+        ScanweaveError: The folder holds no such run of a known system, or the system does not offer `verb`.
     """
-    return _found(folder, verb)[1]
+    return _found(folder, verb, checkpoint)[1]
 
 
 @dataclass
@@ -133,6 +140,7 @@ def predict(
     targets: Sequence[str] | None = None,
     studies: Sequence[str] | None = None,
     device: str = "auto",
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Say = print,
 ) -> Predictions:
@@ -152,8 +160,9 @@ def predict(
             that a study lacks, the reconstruction of what was measured, the label.
         studies: Names of the studies or patients to predict; None: all of the cohort.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
+        checkpoint: Of a run folder whose fit is not finished, as in `open_run`.
         progress: Called with the number of studies done and of all, at the start and after each.
-        say: Takes one line for each study that fails.
+        say: Takes a line that names the device, and one for each study that fails.
 
     Raises:
         ScanweaveError: `out` holds something else, or a target or study is unknown.
@@ -161,11 +170,16 @@ def predict(
     from scanweave.predictions import PredictionFolder
 
     chosen = named_studies(_opened(cohort), studies)
-    fitted, plan = _known(run)
+    fitted, plan = _known(run, checkpoint)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded
-    system = open_run(run, device, "predict") if isinstance(run, str | Path) else run
+    if isinstance(run, str | Path):
+        system: System[Any] = registry.entry(str(fitted.record["system"])).load().open(fitted, device)
+    else:
+        system = run
+    if system.computes_on:
+        say(f"device: {system.computes_on}")
     done = Predictions(Path(out))
     with folder.claimed(asked):
         before, known = set(folder.answers), system.cautions()
@@ -246,11 +260,11 @@ def audit_stability(
     return Audited(page, failed)
 
 
-def _known(run: System[Any] | str | Path) -> tuple[Run, Plan]:
+def _known(run: System[Any] | str | Path, checkpoint: Checkpoint | None) -> tuple[Run, Plan]:
     """Return a run and what it makes of what, without loading its system."""
     if not isinstance(run, str | Path):
         return run.run, run.plan
-    found, entry = _found(run, "predict")
+    found, entry = _found(run, "predict", checkpoint)
     return found, entry.plan(found.folder)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ from scanweave.errors import ScanweaveError
 
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
+_PARTIAL = ".partial-"
+"""What the names of files and folders begin with while they are written."""
+_SWEPT: set[str] = set()
+"""Folders that this process has swept."""
 
 
 def sync(path: Path) -> None:
@@ -62,11 +68,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
-    with writing(path):
-        suffix = "".join(path.suffixes)
-        descriptor, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
-        os.close(descriptor)
-        temporary = Path(name)
+    with writing(path), _partial(path.parent, "".join(path.suffixes)) as temporary:
         try:
             yield temporary
             temporary.chmod(0o666 & ~_umask())
@@ -91,8 +93,7 @@ def atomic_folder(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
-    with writing(path):
-        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+    with writing(path), _partial(path.parent) as temporary:
         try:
             yield temporary
             for file in temporary.rglob("*"):
@@ -108,23 +109,118 @@ def atomic_folder(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written in `folder`; only for whoever alone writes there."""
-    with writing(folder):
-        for path in folder.glob(".partial-*"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    """Remove what killed processes left half-written in `folder`; what a live one is writing stays.
+
+    Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`.
+    """
+    for path in folder.glob(f"{_PARTIAL}*"):
+        descriptor = _hold(path)
+        if descriptor is not None:
+            with suppress(OSError):  # whoever may not remove it may still write beside it
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+@contextmanager
+def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
+    """Yield a new file with that suffix in `folder`, or a new folder, that no `sweep` removes meanwhile."""
+    key = os.path.realpath(folder)
+    if key not in _SWEPT:
+        sweep(folder)
+        _SWEPT.add(key)
+    while True:
+        if suffix is None:
+            name = tempfile.mkdtemp(prefix=_PARTIAL, dir=folder)
+        else:
+            opened, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=suffix, dir=folder)
+            os.close(opened)
+        descriptor = _hold(Path(name))
+        try:
+            if os.path.lexists(name):  # else another process swept it before it could be held
+                yield Path(name)
+                return
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _hold(path: Path) -> int | None:
+    """Return a descriptor that holds a file or folder until it is closed; None where that cannot be."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:  # gone by now, or none of ours
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # a live process holds it, or the file system has no locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def plain_size(path: str | Path, next_step: str = "Check the path") -> int:
+    """Return the size [bytes] of a plain file, links followed.
+
+    Ask before a file from outside is opened: to open a pipe waits for ever, and a device has no end.
+
+    Raises:
+        ScanweaveError: There is none of that name, or it is a folder, a pipe, a device or a loop of links.
+    """
+    try:
+        about = Path(path).stat()
+    except FileNotFoundError as error:
+        raise ScanweaveError(path, "no such file", next_step) from error
+    except (OSError, ValueError) as error:
+        reason = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise ScanweaveError(path, reason, next_step) from error
+    if not stat.S_ISREG(about.st_mode):
+        kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or device"
+        raise ScanweaveError(path, f"is {kind}, not a plain file", next_step)
+    return about.st_size
+
+
+def real_path(path: str | Path) -> Path:
+    """Return an absolute path with links followed; a loop of links stays as it is, where pathlib may raise."""
+    return Path(os.path.realpath(path))
+
+
+def is_plain(path: str | Path) -> bool:
+    """Return whether a plain file of that name is there; a name that no file can have is none."""
+    try:
+        return stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def within(folder: str | Path, name: str | Path) -> Path:
+    """Return the path of a file or folder that lies in `folder`, which need not be there.
+
+    Ask where `name` comes from a file: what someone else wrote must not lead to other files of this machine.
+
+    Raises:
+        ScanweaveError: Followed through `..` and links it lies elsewhere, or the links are a loop.
+    """
+    path = Path(folder) / name
+    try:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except (OSError, ValueError) as error:
+        reason = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise ScanweaveError(path, reason, "Check the path") from error
+    if not inside:
+        raise ScanweaveError(path, f"lies outside of {folder}", "Put the file itself there, not a link or path to it")
+    return path
 
 
 def read_json(path: str | Path, next_step: str) -> Any:
     """Read a JSON file; a fault names the file, the line and `next_step`."""
     path = Path(path)
+    if plain_size(path, next_step) > MAX_JSON_BYTES:
+        raise ScanweaveError(path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step)
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ScanweaveError(
-                path, f"larger than {MAX_JSON_BYTES // 2**20} MiB, so not a JSON file of ours", next_step
-            )
         return json.loads(path.read_text(encoding="utf-8-sig"))  # Windows programs put a byte-order mark first
     except OSError as error:
         raise ScanweaveError(path, f"cannot be read ({error.strerror})", next_step) from error

@@ -16,7 +16,7 @@ import scanweave
 from scanweave.engine.image_states import image_states
 from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json, writing
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import WHO, columns_of
 
@@ -178,7 +178,7 @@ class PredictionFolder:
             with writing(self.out):
                 (self.out / ABOUT).unlink(missing_ok=True)  # of an earlier call, in which studies failed
             self._write_table(cohort)
-            name, source = f"{self.out.name} (synthetic)", str(self.run.folder.resolve())
+            name, source = f"{self.out.name} (synthetic)", str(real_path(self.run.folder))
             about: dict[str, Any] = {"source": source, "layout": "predictions", "structures": structures}
             CohortClass.create(self.out, rows, root=".", name=name, **about)
         columns = [str(column).partition(":")[0] for row in rows for column in row if column not in WHO]

@@ -187,10 +187,12 @@ def test_runs_open_without_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_longer_schedule_is_told_to_be_another_run(tmp_path: Path) -> None:
+def test_steps_of_a_training_that_is_not_finished_may_change(tmp_path: Path) -> None:
     Run.start(tmp_path, "tiny", CONFIG).close()
-    with pytest.raises(ScanweaveError, match="another run folder, which starts anew: a schedule cannot be made longer"):
-        Run.start(tmp_path, "tiny", {**CONFIG, "training": {"steps": 20, "workers": 2}})
+    Run.start(tmp_path, "tiny", {**CONFIG, "training": {"steps": 20, "workers": 2}}).close()
+    run = Run.open(tmp_path)
+    assert run.config["training"]["steps"] == 20
+    assert run.record["steps_before"] == [10]
 
 
 def test_a_run_without_weights_says_how_far_it_is(tmp_path: Path) -> None:

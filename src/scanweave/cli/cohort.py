@@ -71,7 +71,7 @@ class ImportCohort:
     sheet: str | None = None
     """Which sheet of an Excel file."""
     name: str | None = None
-    """Name of the cohort; that of the source's folder if not given."""
+    """Name of the cohort; that of its folder if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
@@ -163,7 +163,8 @@ class CheckCohort:
 class SplitCohort:
     """Divide the patients of a cohort into folds; the same seed gives the same folds everywhere.
 
-    Patients that the source sets aside for testing (imagesTs, or "test" in a column of parts) do so in every fold.
+    Patients whom the source sets aside for testing (imagesTs, or "test" in a column of parts) test in every fold, as do
+    those whom --test names.
     """
 
     cohort: Positional[Path]
@@ -180,6 +181,8 @@ class SplitCohort:
     """Columns whose values each fold has in like shares: a label, "label" for the only one, "table:sex", a scan."""
     group: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
     """Columns of which patients with one value stay in one fold, such as "table:hospital"."""
+    test: Annotated[tuple[str, ...], arg(metavar="PATIENT …", help_behavior_hint="")] = ()
+    """Patients who test in every fold and never train, such as P02 P05."""
     again: bool = False
     """Replace folds that are there already."""
 
@@ -191,15 +194,21 @@ class SplitCohort:
         """
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.cohort_splits import fold_lines, split_cohort
+        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
         from scanweave.studies.splits import Part, write_splits
 
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
-        patients = sorted(set(cohort.patients).difference(held))
+        patients = sorted(set(cohort.patients).difference(held, self.test))
         folds = len(patients) if self.leave_one_out else self.folds
         splits = split_cohort(
-            cohort, folds, seed=self.seed, validation=self.validation, stratify=self.stratify, group=self.group
+            cohort,
+            folds,
+            seed=self.seed,
+            validation=self.validation,
+            stratify=self.stratify,
+            group=self.group,
+            test=self.test,
         )
         before = cohort.splits()
         if before not in (None, splits) and not self.again:
@@ -221,6 +230,9 @@ class SplitCohort:
         if held:
             stay = "stays" if len(held) == 1 else "stay"
             print(f"{wording.count(len(held), 'patient')} {stay} the test part of every fold, as the source says")
+        if self.test:
+            print(f"{wording.count(len(splits.test), 'patient')} test in every fold, as --test says")
+        print("\n".join(part_lines(cohort)))
         return 0
 
 
@@ -236,7 +248,9 @@ class ShowCohort:
     def run(self) -> int:
         """Print counts and a table of the images that are there."""
         from scanweave import wording
+        from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
+        from scanweave.studies.cohort_splits import part_lines
         from scanweave.studies.label_values import summarise_label
         from scanweave.studies.tables.schema import read_schema
 
@@ -257,6 +271,11 @@ class ShowCohort:
             )
             print(f"files in {cohort.root}")
             _print_presence(cohort, list(shown), self.studies)
+        try:
+            parts = part_lines(cohort) or ["  not split yet: scanweave cohort split does it, or the first fit"]
+        except ScanweaveError as error:  # splits of other patients hinder no look
+            parts = [f"  {error}"]
+        print("\n".join(parts))
         if cohort.names("boxes"):
             from scanweave.studies.box_counts import count_boxes
 

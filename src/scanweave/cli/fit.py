@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -38,6 +38,8 @@ class Fit:
     """TOML file of settings on top of the preset."""
     start: Annotated[str | None, arg(name="from", metavar="RUN|FILE|builtin:NAME")] = None
     """Weights to begin from: the setting start.source."""
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, arg(help_behavior_hint="(default: auto)")] = None
+    """Where to compute: the setting training.device; auto takes the fastest that is there."""
     fold: int = 0
     """Which fold of the cohort's splits trains."""
     workers: int = 1
@@ -59,6 +61,8 @@ def main(program: str, arguments: list[str]) -> int:
     if options.start is not None:
         _refuse_start(about)
         layers.append({"start.source": options.start})
+    if options.device is not None:
+        layers.append(_device(about, options.device))
     settings = configure(options.system, options.preset, layers)
     if options.preset is None:
         say(_reason(about, settings.preset))
@@ -76,6 +80,13 @@ def _refuse_start(about: Entry) -> None:
     if not hasattr(about.preset(about.presets[0]), "start"):
         others = [name for name, other in systems().items() if hasattr(other.preset(other.presets[0]), "start")]
         raise ScanweaveError("--from", f"{about.name} begins at random only", f"These take it: {', '.join(others)}")
+
+
+def _device(about: Entry, device: str) -> dict[str, Any]:
+    """Return the setting of a device; of a system that trains no network there is none."""
+    if not hasattr(about.preset(about.presets[0]), "training"):
+        raise ScanweaveError("--device", f"{about.name} computes on the CPU only", "Leave it out")
+    return {"training.device": device}
 
 
 def _reason(about: Entry, preset: str) -> str:
@@ -98,5 +109,5 @@ def _help(program: str, arguments: list[str]) -> int:
         if system is not None:
             about = entry(system)
             print(f"Settings of {system}, with the values of the preset {about.presets[0]}, the default:")
-            show_help(about.preset(about.presets[0]), f"{program} {system}")
+            show_help(about.preset(about.presets[0]), f"{program} {system}", without=("preset",))
     return 0

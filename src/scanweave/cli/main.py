@@ -34,11 +34,11 @@ USAGE, REFUSED, INTERRUPTED = 2, 1, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status: 0, or see `USAGE`, `REFUSED`, `INTERRUPTED`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII alone must not end a command
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
     try:
-        return run_command(list(sys.argv[1:] if arguments is None else arguments))
+        status = run_command(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return status
     except ScanweaveError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -46,8 +46,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted. What is whole is kept; the same command goes on.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:  # what the system refuses of a name that a user gave, or of the output
+        where = error.filename or "scanweave"
+        if error.filename is None:
+            _discard_output()
+        reason = f"cannot be used ({error.strerror or error})"
+        print(f"error: {ScanweaveError(where, reason, 'Check the path, and the room on the disk')}", file=sys.stderr)
+        return USAGE
+
+
+def _open_streams() -> None:
+    """Let output be written wherever it goes: a closed stream leads nowhere, an ASCII terminal gets escapes."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: else the next file that is opened would take its number, and what is printed
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import difflib
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields, replace
 from pathlib import Path
@@ -111,8 +111,14 @@ def parse(command: type[T], program: str, arguments: list[str], *, extra: bool =
         raise ScanweaveError(program, _one_line(words.getvalue()), f"See {program} --help") from None
 
 
-def show_help(settings: Any, program: str) -> None:
-    """Print every field of `settings`, its meaning and its value."""
+def show_help(settings: Any, program: str, without: Collection[str] = ()) -> None:
+    """Print every field of `settings`, its meaning and its value.
+
+    Args:
+        settings: Their values are shown.
+        program: What the user typed before the arguments.
+        without: Fields that the verb's own help tells already.
+    """
     words = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding, errors=sys.stdout.errors, write_through=True)
     try:
         with _PLAIN, redirect_stdout(words):
@@ -125,7 +131,21 @@ def show_help(settings: Any, program: str) -> None:
             )
     except SystemExit:
         words.seek(0)
-        print(words.read().split("\n\n", 2)[-1], end="")  # without the usage and the docstring for programmers
+        told = words.read().split("\n\n", 2)[-1]  # without the usage and the docstring for programmers
+        print(_without_options(told, {"help", *without}), end="")
+
+
+def _without_options(text: str, names: Collection[str]) -> str:
+    """Return help as tyro draws it without the rows of some options."""
+    kept, dropped = [], False
+    for line in text.splitlines(keepends=True):
+        option = re.match(r"\W? (?:-h, )?--([\w.-]+)", line)
+        if option:
+            dropped = option[1] in names
+        elif not re.match(r"\W? {4,}\S", line):
+            dropped = False
+        kept += [] if dropped else [line]
+    return "".join(kept)
 
 
 def parse_fields(arguments: list[str], *, flags: bool = False) -> dict[str, Any]:

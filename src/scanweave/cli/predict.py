@@ -38,6 +38,8 @@ class Predict:
     """Which part of the run's fold; all studies if not given."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the fastest that is there."""
+    checkpoint: Literal["newest", "best"] | None = None
+    """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
 
     def run(self) -> int:
         """Predict; exit status 1 if a study could not be predicted."""
@@ -60,6 +62,7 @@ class Predict:
                 targets=targets,
                 studies=self.studies or None,
                 device=self.device,
+                checkpoint=self.checkpoint,
                 progress=progress,
                 say=lambda line: print(line, file=sys.stderr),
             )

@@ -17,12 +17,14 @@ class Report:
     """Folder of the run."""
     out: Path | None = None
     """File to write; RUN/report.html if not given."""
+    results: Annotated[tuple[Path, ...], arg(metavar="FOLDER …", help_behavior_hint="")] = ()
+    """Folders outside of the run with results to show, such as those of evaluate --out."""
 
     def run(self) -> int:
         """Write the page, and say where it is."""
         from scanweave import api
 
-        print(f"wrote {api.open_run(self.folder, verb='report').report(self.out)}")
+        print(f"wrote {api.open_run(self.folder, verb='report').report(self.out, results=self.results)}")
         return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -32,8 +34,12 @@ class Trial:
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies or patients in place of a part, such as P02 P05."""
+    slices: Annotated[tuple[str, ...], arg(metavar="every N", help_behavior_hint="")] = ()
+    """For a first look, some axial slices of each volume: every 3rd takes about a third of the time."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the fastest that is there."""
+    checkpoint: Literal["newest", "best"] | None = None
+    """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
 
     def selected(self) -> Cohort:
         """Return the cohort, or the named studies of it.
@@ -50,6 +56,20 @@ class Trial:
         if self.part is not None:
             raise ScanweaveError("--studies", "is in place of --part", "Leave one of them out")
         return api.named_studies(cohort, self.studies)
+
+    def every(self) -> int:
+        """Return n of "every n-th slice"; 1 for all.
+
+        Raises:
+            ScanweaveError: The words say no number.
+        """
+        if not self.slices:
+            return 1
+        words = " ".join(self.slices)
+        said = re.fullmatch(r"(?:every )?([1-9]\d{0,3})(?:st|nd|rd|th)?", words)
+        if said is None:
+            raise ScanweaveError("--slices", f"'{words}' names no slices", "Write --slices every 3rd")
+        return int(said[1])
 
 
 class Evaluate(Trial):
@@ -78,15 +98,20 @@ def main(program: str, arguments: list[str]) -> int:
     from scanweave.framework.options import chosen_options
 
     options = parse_fields(rest, flags=True)
-    kind = api.system_of(given.folder, verb).options(verb)
+    kind = api.system_of(given.folder, verb, checkpoint=given.checkpoint).options(verb)
     if given.studies and "pictures" in kind.model_fields:
         options = {"pictures": len(given.studies), **options}
     chosen = chosen_options(kind, options, verb)
     cohort, part = given.selected(), "all" if given.studies else given.part
-    system = api.open_run(given.folder, given.device, verb)
-    out = given.out or given.folder / f"{KINDS[verb]}{'-named' if given.studies else ''}"
-    getattr(system, verb)(cohort, out, part=part, options=chosen)
-    print(f"wrote {out} · next: scanweave report {given.folder}")
+    slices = given.every()
+    system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
+    if system.computes_on:
+        print(f"device: {system.computes_on}", flush=True)
+    kept = f"{KINDS[verb]}{'-named' if given.studies else ''}{'-look' if slices > 1 else ''}"
+    out = given.out or given.folder / kept
+    getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
+    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(given.folder))
+    print(f"wrote {out} · next: scanweave report {given.folder}{'' if inside else f' --results {out}'}")
     return 0
 
 

@@ -34,4 +34,7 @@ def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
 def splits_digest(cohort: Cohort) -> str:
     """Hash of the written splits, empty where there are none (the manifest then says who trains)."""
     splits = cohort.splits()
-    return "" if splits is None else hashlib.sha256(repr(splits).encode()).hexdigest()[:16]
+    if splits is None:
+        return ""
+    told = repr(splits) + (repr(splits.test) if splits.test else "")  # of runs without it the hash stays
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

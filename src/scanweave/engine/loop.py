@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,13 +33,14 @@ from scanweave.engine.feed import Batch, Feed
 from scanweave.engine.frozen_weights import FrozenWeights
 from scanweave.engine.interrupt import StopRequest
 from scanweave.engine.progress import TrainingProgress
-from scanweave.engine.run import Run
+from scanweave.engine.run import STEPS_BEFORE, Run
 from scanweave.engine.schedule import learning_rate
 from scanweave.engine.settings import TrainingSettings
 from scanweave.engine.snapshot import Snapshot
 from scanweave.engine.task import Task
 from scanweave.engine.updates import Updater, seed_layers
 from scanweave.errors import ScanweaveError
+from scanweave.wording import count
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 PATIENCE_HOURS = 12
@@ -76,6 +78,7 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
         reason = "would change the loss, which compares the samples of a batch with each other"
         raise ScanweaveError("training.accumulate", reason, "Set it to 1, and batch_size as high as memory allows")
     accelerator = open_accelerator(settings)
+    progress.say(f"device: {device_words(accelerator.device)}, {settings.precision}")
     with StopRequest() as request, _enough_memory(accelerator.device):
         session = _Session(task, settings, run, progress, accelerator)
         session.resume()
@@ -121,11 +124,20 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
         raise ScanweaveError("precision", str(error), "Use --precision fp32 or bf16") from error
     if accelerator.num_processes < int(os.environ.get("WORLD_SIZE", "1")):
         reason = f"{accelerator.device.type} cannot be shared by the processes of torchrun"
-        raise ScanweaveError("device", reason, "Start without torchrun, or use --training.device cpu")
+        raise ScanweaveError("device", reason, "Start without torchrun, or use --device cpu")
     if settings.precision != "fp32" and not accelerator.native_amp:  # accelerate would train in fp32 without a word.
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
     return accelerator
+
+
+def device_words(device: torch.device) -> str:
+    """Return a device in words, such as "cpu, 2 threads" or "cuda, NVIDIA H200"."""
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        return f"cpu, {count(torch.get_num_threads(), 'thread')}"
+    return device.type
 
 
 @contextmanager
@@ -183,15 +195,21 @@ class _Session:
 
     def _load(self, path: Path) -> None:
         state = read_state(path)
-        if state.fingerprint != self.state.fingerprint:
+        before = self.run.record.get(STEPS_BEFORE, [])
+        if state.fingerprint not in {
+            self.settings.with_steps(steps).fingerprint for steps in (self.settings.steps, *before)
+        }:
             raise ScanweaveError(path, "was made with other training settings", "Choose another run folder")
         if state.samples_per_step != self.state.samples_per_step:
             reason = f"was made with {state.samples_per_step} samples per step, now {self.state.samples_per_step}"
             raise ScanweaveError(path, reason, "Use as many processes as before, or another batch_size or accumulate")
+        if before and state.fingerprint != self.state.fingerprint:
+            length = f"{before[-1]} steps were planned, now {self.settings.steps}"
+            self.progress.say(f"schedule: {length}; the learning rate follows the new length from step {state.step} on")
         self.snapshot.restore(path, state)
         if self.accelerator.scaler is not None and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
-        self.state, self._kept = state, state.step
+        self.state, self._kept = replace(state, fingerprint=self.state.fingerprint), state.step
 
     def loop_or_stop(self, request: StopRequest) -> bool:
         """Do as `loop`; end the process if the stop was sent to the reading processes too and took them."""

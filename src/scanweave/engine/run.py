@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -22,7 +23,8 @@ import scanweave
 from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, make_folder, read_json, sweep, write_json, writing
+from scanweave.external import resolve
+from scanweave.files import atomic_write, is_plain, make_folder, read_json, sweep, write_json, writing
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -30,9 +32,12 @@ if TYPE_CHECKING:
 ABSENT = "absent"
 """Stands for the value of a field that only one of two configurations has."""
 INPUTS = "inputs.json"
+STEPS_BEFORE = "steps_before"
+"""Field of `run.json`: the steps that the training was to have before it was made longer or shorter."""
 ImageStates = Mapping[str, Mapping[str, list[int]]]
 """Size and change time of a patient's images, by study and name."""
 _ADVICE = "Restore the file or fit again"
+_UNFINISHED = "The same fit command goes on; --checkpoint newest or best takes what is learnt so far"
 
 
 class _Checked(BaseModel):
@@ -54,6 +59,7 @@ class Record(_Checked):
     versions: dict[str, str] = {}
     stage: str | None = None
     stages: dict[str, dict[str, Any]] = {}
+    steps_before: list[int] = []
 
 
 class Inputs(RootModel[dict[str, dict[str, dict[str, list[int]]]]]):
@@ -80,6 +86,7 @@ class Run:
         self.record = record
         self._lock = lock
         self._writer: SummaryWriter | None = None
+        self._weights = folder / "weights.safetensors"
         self._since = time.monotonic()
         self._earlier = float(record.get("seconds", 0.0))
 
@@ -94,7 +101,8 @@ class Run:
     ) -> Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
-        Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand.
+        Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand, and so may the steps of
+        a training that is not finished; `run.json` then tells the earlier numbers as "steps_before".
 
         Args:
             folder: The run folder; need not exist.
@@ -134,9 +142,11 @@ class Run:
         sweep(folder)
         if (folder / "config.json").exists():
             old = cls.open(folder)
-            _refuse_difference(folder, old.record, record, old.config, config)
-            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights")
+            _refuse_difference(folder, old.record, record, old.config, config, bend=not old.finished)
+            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights", STEPS_BEFORE)
             record |= {name: old.record[name] for name in kept if name in old.record}
+            if (steps := _steps(old.config)) != _steps(config):
+                record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
         elif any(not path.name.startswith(".") for path in folder.iterdir()):
             raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
         run = cls(folder, config, record, lock)
@@ -157,10 +167,10 @@ class Run:
             ScanweaveError: The folder holds no run, or a damaged one.
         """
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
+        if not is_plain(folder / "config.json"):
             raise ScanweaveError(folder, "is not a run folder (it has no config.json)", "Name the folder of a fit")
         config = _read(folder / "config.json", Configuration)
-        record = _read(folder / "run.json", Record) if (folder / "run.json").is_file() else {}
+        record = _read(folder / "run.json", Record) if is_plain(folder / "run.json") else {}
         return cls(folder, config, record, None)
 
     @property
@@ -174,7 +184,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Tell whether the training came to its end."""
-        return self.record.get("state") == "finished" and self.weights.is_file()
+        return self.record.get("state") == "finished" and is_plain(self.weights)
 
     def fitted(self) -> Self:
         """Return the run itself, if its weights are there.
@@ -182,12 +192,12 @@ class Run:
         Raises:
             ScanweaveError: The training has not come to its end, or the weights were lost.
         """
-        if self.weights.is_file():
+        if is_plain(self.weights):
             return self
         if self.record.get("state") == "finished":
             raise ScanweaveError(self.weights, "is absent", _ADVICE)
         state = "is not finished" if self.state == "stopped" else "is being fitted"
-        raise ScanweaveError(self.folder, f"{state}: {_progress(self)} is kept", "The same fit command goes on")
+        raise ScanweaveError(self.folder, f"{state}: {_progress(self)} is kept", _UNFINISHED)
 
     @property
     def main(self) -> bool:
@@ -196,8 +206,14 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """The exported weights."""
-        return self.folder / "weights.safetensors"
+        """The exported weights; those of a checkpoint, where `engine.checkpoint_weights` opened the run at one."""
+        return self._weights
+
+    def with_weights(self, path: Path) -> Self:
+        """Return the same run with the weights of another file."""
+        other = copy.copy(self)
+        other._weights = path
+        return other
 
     @property
     def inputs(self) -> dict[str, ImageStates] | None:
@@ -207,7 +223,7 @@ class Run:
             ScanweaveError: `inputs.json` is damaged.
         """
         path = self.folder / INPUTS
-        return _read(path, Inputs) if path.is_file() else None
+        return _read(path, Inputs) if is_plain(path) else None
 
     @property
     def checkpoints(self) -> Path:
@@ -221,7 +237,7 @@ class Run:
             ScanweaveError: Another line is damaged.
         """
         path = self.folder / "metrics.jsonl"
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if is_plain(path) else ""
         whole = text.split("\n")[:-1]  # what follows the last line break was never finished
         return [_metrics_row(path, number, line) for number, line in enumerate(whole, 1)]
 
@@ -289,6 +305,11 @@ class Run:
             with writing(self.folder / "tensorboard"):
                 self._writer.close()
             self._writer = None
+
+    def _repr_html_(self) -> str:
+        """Show facts and the curve of the validation in a notebook."""
+        html: str = resolve("scanweave.engine.run_preview:run_preview")(self)
+        return html
 
     def __enter__(self) -> Self:
         return self
@@ -365,7 +386,11 @@ def _refuse_difference(
     new_record: dict[str, Any],
     old_config: dict[str, Any],
     new_config: dict[str, Any],
+    *,
+    bend: bool,
 ) -> None:
+    if bend and _steps(old_config) is not None and _steps(new_config) is not None:
+        new_config = {**new_config, "training": {**new_config["training"], "steps": _steps(old_config)}}
     old = {"system": old_record.get("system", new_record["system"]), **old_config}
     new = {"system": new_record["system"], **new_config}
     hashes = [(record.get("cohort") or {}).get("sha256") for record in (old_record, new_record)]
@@ -374,12 +399,19 @@ def _refuse_difference(
     difference = _first_difference(old, new)
     if difference:
         field, before, after = difference
-        longer = ", which starts anew: a schedule cannot be made longer" if field.endswith(".steps") else ""
+        longer = ", which starts anew: this training is finished" if field.endswith(".steps") else ""
         raise ScanweaveError(
             folder,
             f"holds a run with another configuration: {field} was {before}, now {after}",
             f"Use the old value, or choose another run folder{longer}",
         )
+
+
+def _steps(config: Mapping[str, Any]) -> int | None:
+    """Return the steps of a training in a configuration; None where it has none."""
+    training = config.get("training")
+    steps = training.get("steps") if isinstance(training, dict) else None
+    return steps if isinstance(steps, int) else None
 
 
 def _refuse_changed(run: Run, inputs: Mapping[str, ImageStates]) -> None:

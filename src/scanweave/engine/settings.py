@@ -149,6 +149,10 @@ class TrainingSettings(Settings):
             raise ValueError("milestones belong to the step schedule, and it to them")
         return self
 
+    def with_steps(self, steps: int) -> Self:
+        """Return the same settings for a training of that length."""
+        return self.model_copy(update={"steps": steps})
+
     @property
     def schedule_length(self) -> int:
         """Length of the schedule [steps]."""

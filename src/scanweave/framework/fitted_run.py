@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from scanweave.engine.loop import open_accelerator
+from scanweave.engine.loop import device_words, open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings, checked
 from scanweave.engine.weights import with_weights
@@ -57,6 +57,10 @@ class FittedRun(Generic[C]):
         """What the numbers of each mask that it makes mean, by name, for the cohort of its predictions."""
         return {}
 
+    def _repr_html_(self) -> str:
+        """Show the run in a notebook."""
+        return self.run._repr_html_()
+
     def loaded(self, network: N, training: TrainingSettings) -> N:
         """Return a network with the fitted weights on the device, ready to predict and not to train.
 
@@ -75,6 +79,12 @@ class FittedRun(Generic[C]):
     def cautions(self) -> dict[str, str]:
         """Return what is known against a target, by name and in words; its predictions carry it. Nothing by default."""
         return {}
+
+    @property
+    def computes_on(self) -> str:
+        """The device in words, such as "cpu, 2 threads"; empty where no network is loaded."""
+        device = getattr(self, "device", None)
+        return "" if device is None else device_words(device)
 
     def wanted(self, targets: Sequence[str] | None, unasked: Sequence[str]) -> list[str]:
         """Return the targets that are asked for, or those that are made unasked.

@@ -1,26 +1,40 @@
-"""Results of a run on disk: where the newest evaluation, ranking or explanation lies, for the report."""
+"""Results of a run on disk: where the newest evaluation, ranking or explanation lies, and their files, for the report.
+
+A run may come from someone else, and its report is made to be sent. So what a run's files name is looked for in the run
+alone, and results that lie elsewhere are read only where the user names their folder.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from scanweave.engine.run import Run
-from scanweave.files import read_json, write_json
+from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain, plain_size, read_json, within, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["evaluation", "ranking", "explanation"]
 OUTPUTS = "outputs.json"
+MAX_RESULT_BYTES = 2**28
+"""Largest table or picture of results that is read [bytes]."""
+AGAIN = "Make it again, or restore the file"
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:
     """Record in the run where the newest results of a kind lie, for the report."""
-    folder, home = folder.resolve(), run.folder.resolve()
-    place = folder.relative_to(home) if folder.is_relative_to(home) else folder
-    write_json(run.folder / OUTPUTS, {**_outputs(run), kind: str(place)})
+    place, home = (Path(os.path.realpath(path)) for path in (folder, run.folder))
+    shown = place.relative_to(home) if place.is_relative_to(home) else place
+    write_json(run.folder / OUTPUTS, {**_outputs(run), kind: str(shown)})
 
 
-def find_output(run: Run, kind: Kind) -> Path | None:
-    """Return the folder of the newest results of a kind, if there are any."""
+def newest_output(run: Run, kind: Kind) -> Path | None:
+    """Return the folder of the newest results of a kind, wherever it lies, if there are any."""
     folder = run.folder / str(_outputs(run).get(kind, kind))
     try:
         return folder if folder.is_dir() else None
@@ -28,7 +42,89 @@ def find_output(run: Run, kind: Kind) -> Path | None:
         return None
 
 
+def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path | None:
+    """Return the folder of the newest results of a kind that lies in the run, or is one of those `named` by the user.
+
+    A named folder counts for the kind that the run notes for it.
+    """
+    newest = newest_output(run, kind)
+    if newest is None:
+        return None
+    place = os.path.realpath(newest)
+    if Path(place).is_relative_to(os.path.realpath(run.folder)) or place in map(os.path.realpath, named):
+        return newest
+    own = run.folder / kind  # of an earlier call
+    try:
+        return own if within(run.folder, kind).is_dir() else None
+    except ScanweaveError:
+        return None
+
+
+def result_file(folder: Path, name: str | Path) -> Path | None:
+    """Return a file of results; None where it is absent.
+
+    Raises:
+        ScanweaveError: It lies outside of `folder`, or is no plain file of sensible size.
+    """
+    path = within(folder, name)
+    if not os.path.lexists(path):
+        return None
+    size = plain_size(path, AGAIN)
+    if size > MAX_RESULT_BYTES:
+        budget = f"over the budget of {MAX_RESULT_BYTES / 2**20:.0f} MiB"
+        raise ScanweaveError(path, f"{size / 2**20:.0f} MiB, {budget}", AGAIN)
+    return path
+
+
+def result_picture(folder: Path, name: str | Path) -> bytes | None:
+    """Return the bytes of a picture of results; None where it is absent.
+
+    Raises:
+        ScanweaveError: As in `result_file`.
+    """
+    path = result_file(folder, name)
+    return None if path is None else path.read_bytes()
+
+
+def result_table(folder: Path, name: str | Path, **how: Any) -> pd.DataFrame:
+    """Return a table of results.
+
+    Args:
+        folder: Of the results.
+        name: The CSV file.
+        how: Arguments of `pandas.read_csv`.
+
+    Raises:
+        ScanweaveError: It is absent or no table, or as in `result_file`.
+    """
+    from scanweave.spreadsheet_cells import read_csv
+
+    path = result_file(folder, name)
+    if path is None:
+        raise ScanweaveError(folder / name, "is absent", AGAIN)
+    with shape_faults(path):
+        return read_csv(path, **how)
+
+
+@contextmanager
+def shape_faults(path: Path, step: str = AGAIN) -> Iterator[None]:
+    """Turn what goes wrong in the block over the content of a file into an error that names the file.
+
+    JSON and tables of results are valid and yet not what is expected where another version wrote them, or a person
+    changed them.
+
+    Raises:
+        ScanweaveError: A value is absent or of another kind than this version writes.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        fault = f"{error} is absent" if isinstance(error, KeyError) else str(error)[:160]
+        reason = f"is not what this version writes ({fault})"
+        raise ScanweaveError(path, reason, step) from error
+
+
 def _outputs(run: Run) -> dict[str, Any]:
     path = run.folder / OUTPUTS
-    found = read_json(path, "Remove it, and evaluate again") if path.exists() else {}
+    found = read_json(path, "Remove it, and evaluate again") if is_plain(path) else {}
     return found if isinstance(found, dict) else {}

@@ -10,15 +10,23 @@ from typing import Any
 import pandas as pd
 
 from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.framework.cohort_fit import COHORT
-from scanweave.framework.run_outputs import Kind, find_output
+from scanweave.framework.run_outputs import (
+    Kind,
+    find_output,
+    newest_output,
+    result_file,
+    result_picture,
+    shape_faults,
+)
 from scanweave.measures.summary import row_of, sureness
 from scanweave.report.blocks import Block, Figure, Section, Table
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
-from scanweave.report.saving import SUMMARY
+from scanweave.report.saving import SUMMARY, is_summary
 
 VERBS: dict[Kind, str] = {"evaluation": "evaluate", "ranking": "rank", "explanation": "explain"}
 Build = Callable[[Path, dict[str, Any]], Section | list[Section]]
@@ -30,16 +38,26 @@ class RunPage:
 
     Attributes:
         run: The run.
+        named: Folders outside of the run whose results the user wants on the page.
     """
 
     run: Run
+    named: Sequence[str | Path] = ()
+
+    def folder(self, kind: Kind) -> Path | None:
+        """Return the folder of the newest results of a kind that may be shown; None where there is none."""
+        return find_output(self.run, kind, self.named)
 
     def record(self, kind: Kind, name: str = f"{SUMMARY}.json") -> dict[str, Any] | None:
         """Return the record of the newest results of a kind; None where there is none."""
-        folder = find_output(self.run, kind)
-        if folder is None or not (folder / name).is_file():
+        folder = self.folder(kind)
+        path = None if folder is None else result_file(folder, name)
+        if path is None:
             return None
-        found: dict[str, Any] = read_json(folder / name, f"Remove {folder}, and make it again")
+        step = f"Remove {folder}, and make it again"
+        found = read_json(path, step)
+        if not isinstance(found, dict) or (name == f"{SUMMARY}.json" and not is_summary(found)):
+            raise ScanweaveError(path, "is no record of results of this version", step)
         return found
 
     def results(self, title: str, kind: Kind, build: Build, name: str = f"{SUMMARY}.json") -> list[Section]:
@@ -51,20 +69,33 @@ class RunPage:
             build: Makes the sections from the folder and the record of the results.
             name: File of the record.
         """
-        folder, record = find_output(self.run, kind), self.record(kind, name)
+        folder, record = self.folder(kind), self.record(kind, name)
         if folder is None or record is None:
-            return [not_made(title, VERBS[kind], self.run.folder, self.run.record)]
-        made = build(folder, record)
+            elsewhere = newest_output(self.run, kind) if folder is None else None
+            return [not_made(title, VERBS[kind], self.run.folder, self.run.record, elsewhere)]
+        with shape_faults(folder / name, f"Remove {folder}, and make it again"):
+            made = build(folder, record)
         return made if isinstance(made, list) else [made]
 
     def learning(self, described: Mapping[str, tuple[str, str]]) -> Section:
         """Return how the run learnt; see `report.runs.learning`."""
-        return learning(self.run.metrics(), self.run.record, described)
+        with shape_faults(self.run.folder / "metrics.jsonl", "Restore it, or fit again"):
+            return learning(self.run.metrics(), self.run.record, described)
 
     def parts(self) -> list[Block]:
         """Return the table of the parts of the cohort of the fit, if the run keeps it."""
-        path = self.run.folder / COHORT
-        return [parts_table(read_json(path, "Remove it"))] if path.is_file() else []
+        about = self.cohort()
+        return [] if about is None else [parts_table(about)]
+
+    def cohort(self) -> dict[str, Any] | None:
+        """Return what the run keeps of the cohort of the fit; None where it keeps nothing."""
+        path = result_file(self.run.folder, COHORT)
+        if path is None:
+            return None
+        about: dict[str, Any] = read_json(path, "Remove it")
+        with shape_faults(path, "Remove it"):
+            parts_table(about)
+        return about
 
     def measured(
         self,
@@ -167,5 +198,6 @@ def summary_rows(summary: pd.DataFrame, measures: Mapping[str, tuple[str, str]])
 def figures(folder: Path, captions: Mapping[str, str]) -> Iterator[Figure]:
     """Yield the pictures of a folder that are there, each with its caption."""
     for name, caption in captions.items():
-        if (folder / name).is_file():
-            yield Figure((folder / name).read_bytes(), caption, caption)
+        picture = result_picture(folder, name)
+        if picture is not None:
+            yield Figure(picture, caption, caption)

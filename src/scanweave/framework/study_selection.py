@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from scanweave.engine.cohort_parts import is_own, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import check_part
 
 Choice = Literal["train", "validation", "test", "all", "unseen"]
 """A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
@@ -44,8 +45,10 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         say: Takes lines that name the choice.
 
     Raises:
-        ScanweaveError: No study is left.
+        ScanweaveError: There is no such part, or no study is left.
     """
+    if part is not None:
+        check_part(part, get_args(Choice))
     own, fold = is_own(run, cohort), int(run.config.get("fold", 0))
     known = run.inputs  # of the training and the validation part
     chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")

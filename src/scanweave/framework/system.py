@@ -15,6 +15,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
+from scanweave.framework.run_outputs import shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
 from scanweave.framework.trial import Trial
@@ -103,9 +104,9 @@ class System(FittedRun[C], Generic[C]):
         return cls.open(run, training.device if training is not None else "auto")
 
     @classmethod
-    def open(cls, run: str | Path, device: str = "auto") -> Self:
-        """Open the run folder of a finished fit."""
-        return cls(Run.open(run), device)
+    def open(cls, run: Run | str | Path, device: str = "auto") -> Self:
+        """Open the run folder of a finished fit, or a run that is opened already."""
+        return cls(run if isinstance(run, Run) else Run.open(run), device)
 
     @classmethod
     def material(cls, cohort: Cohort, config: C, fold: int, say: Say) -> Material:
@@ -165,6 +166,7 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> pd.DataFrame:
         """Measure predictions against what was acquired, or what became of patients.
@@ -174,6 +176,8 @@ class System(FittedRun[C], Generic[C]):
             out: Folder of the results; None: `evaluation` in the run.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
             options: Those of this system, by name.
+            slices: Of every study each n-th axial slice counts, for a first look; 1: all. The results then go to a
+                folder of their own, such as `evaluation-look`.
             say: Takes lines about choices and results.
 
         Returns:
@@ -183,7 +187,9 @@ class System(FittedRun[C], Generic[C]):
             ScanweaveError: An option is unknown, or no study could be measured.
         """
         chosen = self.chosen("evaluate", options)
-        return self.measure(Trial.of(self.run, cohort, "evaluation", out=out, part=part, say=say), chosen)
+        return self.measure(
+            Trial.of(self.run, cohort, "evaluation", out=out, part=part, slices=slices, say=say), chosen
+        )
 
     def rank(
         self,
@@ -192,11 +198,13 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> Any:
         """Order what a study is made of by what each carries; the arguments are those of `evaluate`."""
         chosen = self.chosen("rank", options)
-        return self.order(Trial.of(self.run, cohort, "ranking", out=out, part=part, say=say), chosen)
+        trial = Trial.of(self.run, cohort, "ranking", out=out, part=part, slices=slices, say=say)
+        return self.order(trial, chosen)
 
     def explain(
         self,
@@ -205,15 +213,27 @@ class System(FittedRun[C], Generic[C]):
         *,
         part: Choice | None = None,
         options: Options = None,
+        slices: int = 1,
         say: Say = print,
     ) -> pd.DataFrame:
         """Say why: maps of what each image alone shows, or patients who are alike; arguments as in `evaluate`."""
         chosen = self.chosen("explain", options)
-        return self.account(Trial.of(self.run, cohort, "explanation", out=out, part=part, say=say), chosen)
+        return self.account(
+            Trial.of(self.run, cohort, "explanation", out=out, part=part, slices=slices, say=say), chosen
+        )
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write all that the run folder knows as one HTML page, `report.html` in it unless `path` is given."""
-        return self.write_page(RunPage(self.run), path)
+    def report(self, path: str | Path | None = None, *, results: Sequence[str | Path] = ()) -> Path:
+        """Write all that the run folder knows as one HTML page.
+
+        Args:
+            path: The file; None: `report.html` in the run.
+            results: Folders outside of the run whose results belong on the page, such as one given as `out` before.
+
+        Raises:
+            ScanweaveError: A file is not what this version writes, or leads out of the run.
+        """
+        with shape_faults(self.run.folder, "Make its results again: evaluate, rank, explain"):
+            return self.write_page(RunPage(self.run, tuple(results)), path)
 
     def measure(self, trial: Trial, options: Any) -> pd.DataFrame:
         """Measure the studies of a trial, write tables and pictures into its folder, and conclude it."""

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from pydantic import BaseModel
 
+import scanweave
+from scanweave.engine.image_states import image_states
+from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.framework.run_outputs import Kind, note_output
+from scanweave.framework.run_outputs import Kind, newest_output, note_output
 from scanweave.framework.study_selection import Choice, select_studies
+from scanweave.framework.unfinished import Unfinished, remove_unfinished
 from scanweave.measures.summary import summarise
 from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
+from scanweave.studies.thinning import thinned
+from scanweave.wording import count
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -35,6 +43,7 @@ class Trial:
         about: Which they are and of which run, as plain values; equal for equal choices.
         say: Takes lines about choices and results.
         left_out: The reason for each study that could not be used.
+        slices: Of every study each n-th axial slice counts; 1: all.
     """
 
     run: Run
@@ -44,6 +53,7 @@ class Trial:
     about: dict[str, Any]
     say: Say = print
     left_out: dict[str, str] = field(default_factory=dict)
+    slices: int = 1
 
     @classmethod
     def of(
@@ -54,6 +64,7 @@ class Trial:
         *,
         out: str | Path | None = None,
         part: Choice | None = None,
+        slices: int = 1,
         say: Say = print,
     ) -> Trial:
         """Choose the studies of a trial.
@@ -64,35 +75,87 @@ class Trial:
             kind: What is done.
             out: Folder of the results; None: `kind` in the run.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
+            slices: Of every study each n-th axial slice counts, for a first look; 1: all.
             say: Takes lines about choices and results.
 
         Raises:
-            ScanweaveError: No study is left.
+            ScanweaveError: No study is left, or `slices` is below 1.
         """
+        if slices < 1:
+            raise ScanweaveError("slices", f"{slices} is no distance of slices", "Write every 3rd")
         chosen = select_studies(run, cohort, part, say)
-        folder = Path(out) if out is not None else run.folder / kind
-        return cls(run, kind, folder, chosen.cohort, chosen.about, say)
+        about = chosen.about if slices == 1 else {**chosen.about, "slices": slices}
+        folder = Path(out) if out is not None else run.folder / f"{kind}{'-look' if slices > 1 else ''}"
+        return cls(run, kind, folder, chosen.cohort, about, say, slices=slices)
 
-    def each(self, measure: Callable[[Study], T]) -> Iterator[tuple[str, T]]:
+    def study(self, name: str) -> Study:
+        """Return a study as it is tried: all of it, or every n-th slice.
+
+        Raises:
+            ScanweaveError: It cannot be read, or has no slices to choose from.
+        """
+        return thinned(self.cohort[name], self.slices)
+
+    def each(
+        self, measure: Callable[[Study], T], asked: Mapping[str, Any] | BaseModel | None = None
+    ) -> Iterator[tuple[str, T]]:
         """Measure the studies one by one, a study in memory at a time; leave out and name those that fail.
+
+        Args:
+            measure: What is done with a study.
+            asked: Options that the findings depend on. If they are given, findings are plain values, as JSON has them,
+                and each is kept when it is made: the same call goes on where one was stopped.
 
         Yields:
             The name of a study and what was found.
 
         Raises:
-            ScanweaveError: None could be measured.
+            ScanweaveError: None could be measured, or another process writes to the folder.
         """
-        done = 0
-        for name in self.cohort.studies:
+        with counted(f"studies {DONE[self.kind]}", shown=self.say is print) as progress:
+            if asked is None:
+                yield from self._measured(measure, {}, progress)
+                return
+            options = asked.model_dump(mode="json") if isinstance(asked, BaseModel) else dict(asked)
+            with Unfinished.open(self.folder, self._request(options)) as kept:
+                if kept.found:
+                    self.say(f"goes on: {count(len(kept.found), 'study', 'studies')} of an earlier call are done")
+                before = dict(kept.found)
+                for name, found in self._measured(measure, before, progress):
+                    yield name, found if name in before else kept.add(name, found)
+
+    def _measured(
+        self, measure: Callable[[Study], T], before: Mapping[str, T], progress: Callable[[int, int], None]
+    ) -> Iterator[tuple[str, T]]:
+        names, found = self.cohort.studies, 0
+        progress(len(before), len(names))
+        for number, name in enumerate(names, 1):
+            if name in before:
+                yield name, before[name]
+                found += 1
+                continue
             try:
-                found = measure(self.cohort[name])
+                made = measure(self.study(name))
             except ScanweaveError as error:
                 self.leave_out(name, error)
             else:
-                done += 1
-                yield name, found
-        if not done:
+                found += 1
+                yield name, made
+            progress(number + sum(later in before for later in names[number:]), len(names))
+        if not found:
             raise ScanweaveError(self.cohort.folder, f"no study could be {DONE[self.kind]}", "See the lines above")
+
+    def _request(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what findings depend on, as plain values."""
+        files = [one.heading for one in self.cohort.present() if one.kind.files]
+        states = hashlib.sha256(repr(image_states(self.cohort, files)).encode()).hexdigest()
+        return {
+            "scanweave": scanweave.__version__,
+            "about": self.about,
+            "studies": self.cohort.studies,
+            "files": states,
+            "options": options,
+        }
 
     def leave_out(self, study: str, error: ScanweaveError) -> None:
         """Note a study that cannot be used, and say why."""
@@ -134,5 +197,9 @@ class Trial:
         self.note()
 
     def note(self) -> None:
-        """Record in the run where the results lie, for the report."""
+        """Record in the run where the results lie, for the report; a first look takes no place of a whole result."""
+        remove_unfinished(self.folder)
+        if self.slices > 1 and newest_output(self.run, self.kind) not in (None, self.folder):
+            self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
+            return
         note_output(self.run, self.kind, self.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -36,3 +37,18 @@ def fitted(x: Tensor, sizes: Sequence[int]) -> Tensor:
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trained parameters."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+
+
+def window_count(shape: Sequence[int], window: Sequence[int], overlap: float) -> int:
+    """Return how many overlapping windows cover an image, as MONAI's sliding window lays them.
+
+    Args:
+        shape: Of the image, along each axis.
+        window: Of a window.
+        overlap: Share of a window that the next one covers too, below 1.
+    """
+    number = 1
+    for size, side in zip(shape, window, strict=True):
+        step = max(1, int(side * (1 - overlap))) if side < size else max(size, side)
+        number *= max(0, math.ceil((size - side) / step)) + 1
+    return number

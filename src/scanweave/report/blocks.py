@@ -14,7 +14,7 @@ class Figure:
     """A picture with its caption.
 
     Attributes:
-        picture: A matplotlib figure, or the bytes of a PNG, JPEG or SVG.
+        picture: A matplotlib figure, or the bytes of a PNG or JPEG.
         caption: What is to be seen and what it means.
         alt: The same for those who cannot see it; required.
         vector: Whether a matplotlib figure is drawn as SVG (lines and text) rather than PNG (scans and maps).

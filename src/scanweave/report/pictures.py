@@ -58,15 +58,15 @@ class Picture:
 
 
 def picture(source: matplotlib.figure.Figure | bytes, vector: bool) -> Picture:
-    """Encode a matplotlib figure, or take over the bytes of a PNG, JPEG or SVG.
+    """Encode a matplotlib figure, or take over the bytes of a PNG or JPEG.
+
+    XML is not taken over, for it can hold any text and refer to any place.
 
     Raises:
         ScanweaveError: The bytes are none of these, or hold too many pixels.
     """
     if not isinstance(source, bytes):
         return _drawn(source, vector)
-    if source.lstrip()[:5] in (b"<?xml", b"<svg "):
-        return Picture("image/svg+xml", source, 0, 0)
     kind = next((kind for start, kind in KINDS.items() if source.startswith(start)), None)
     try:
         with warnings.catch_warnings():
@@ -75,9 +75,7 @@ def picture(source: matplotlib.figure.Figure | bytes, vector: bool) -> Picture:
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
         kind, width, height = None, 0, 0
     if kind is None or width * height > MAX_PIXELS:
-        raise ScanweaveError(
-            "picture", "it is no PNG, JPEG or SVG of sensible size", "Give one, or a matplotlib figure"
-        )
+        raise ScanweaveError("picture", "it is no PNG or JPEG of sensible size", "Give one, or a matplotlib figure")
     return Picture(kind, source, width // 2, height // 2)
 
 

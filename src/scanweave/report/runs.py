@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.provenance import shown_path
@@ -32,7 +33,7 @@ SOFTWARE = """\
 
 def titled(title: str, folder: Path) -> str:
     """Return a title with the name of the run's folder, where that tells a reader something."""
-    name = folder.resolve().name
+    name = real_path(folder).name
     return title if name in UNTELLING else f"{title}: {name}"
 
 
@@ -78,8 +79,11 @@ def learning(
     return Section("How it learnt", "", [numbers, Figure(figure, caption, alt, vector=True)])
 
 
-def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any]) -> Section:
-    """Return a section that tells the command by which its contents are made."""
+def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any], elsewhere: Path | None = None) -> Section:
+    """Return a section that tells the command by which its contents are made, or shown if they lie `elsewhere`."""
+    if elsewhere is not None:
+        command = f"scanweave report {shown_path(folder)} --results {shown_path(elsewhere)}"
+        return Section(title, "", [Text(f"Made, but outside of the run's folder. This shows it: {command}")])
     cohort = str((record.get("cohort") or {}).get("path", ""))
     given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
     command = f"scanweave {verb} {shown_path(folder)} --cohort {given}"
@@ -102,5 +106,7 @@ def tried_on(record: Mapping[str, Any]) -> str:
     seen = {None: " Whether the fit saw them is not known.", 0: ""}.get(
         about["seen"], f" The fit saw {about['seen']} of them."
     )
+    if about.get("slices", 1) > 1:
+        seen += f" A first look: one of {about['slices']} slices of each."
     left = f" Left out: {len(about['left_out'])}." if about["left_out"] else ""
     return f"{count(studies, 'study', 'studies')}, {part} of {name}.{seen}{left}"

@@ -34,6 +34,14 @@ def save_summary(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) ->
     write_json(folder / f"{SUMMARY}.json", {"format": 1, "about": dict(about), "rows": rows})
 
 
+def is_summary(content: object) -> bool:
+    """Tell whether JSON is of the shape that `save_summary` writes."""
+    if not isinstance(content, dict) or not isinstance(content.get("about"), dict):
+        return False
+    rows = content.get("rows")
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+
+
 def read_summary(folder: Path | None) -> dict[str, Any] | None:
     """Read what `save_summary` wrote: `about` and `rows`; None where there is none."""
     if folder is None or not (folder / f"{SUMMARY}.json").is_file():

@@ -8,21 +8,23 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, read_json, write_json
+from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import is_film
 from scanweave.studies.formats.report_cells import study_report
-from scanweave.studies.splits import Part, Splits, read_splits
+from scanweave.studies.splits import PARTS, Part, Splits, check_part, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
 
@@ -58,7 +60,7 @@ class Cohort:
             ScanweaveError: The folder is not a cohort, or its manifest is damaged.
         """
         folder = Path(folder)
-        if not (folder / ABOUT).is_file():
+        if not is_plain(folder / ABOUT):
             raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
         about = read_json(folder / ABOUT, _ADVICE)
         if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("root"), str):
@@ -110,6 +112,17 @@ class Cohort:
         parts += [count(variables, "variable")] if variables else []
         return f"<Cohort {self.about.get('name', self.folder.name)}: {sizes}; {', '.join(parts)}>"
 
+    def _repr_html_(self) -> str:
+        """Show the first study in a notebook, and how many there are of what."""
+        from scanweave.studies.previews import titled
+
+        facts = {column.shown: number for column, number in self.present().items() if column.kind.name != "table"}
+        try:
+            first = next(iter(self))._repr_html_() if len(self) else ""
+        except ScanweaveError as error:
+            first = escape(str(error))
+        return titled(repr(self)[1:-1], facts) + first
+
     def __len__(self) -> int:
         return len(self.frame)
 
@@ -155,6 +168,16 @@ class Cohort:
         named = [column for column in OWN_NAMES if column in self.frame]
         rows = self.frame[["study", *named]].astype(object).to_dict("records") if named else []
         return {str(row["study"]): {c: str(row[c]) for c in named if isinstance(row[c], str)} for row in rows}
+
+    def part_names(self, fold: int = 0) -> dict[Part, list[str]]:
+        """Return the patients of each part of a fold, sorted; empty where nothing divides the cohort.
+
+        Raises:
+            ScanweaveError: There is no such fold, or a patient is assigned to none.
+        """
+        if self.splits() is None and "split" not in self.frame:
+            return {}
+        return {part: self.part(part, fold).patients for part in PARTS}
 
     def names(self, kind: str = "scan") -> list[str]:
         """Return names of the scans, or of the columns of another kind such as "mask", that at least one study has.
@@ -235,11 +258,12 @@ class Cohort:
         Patients that are held out test in every fold; a patient is never in two parts.
 
         Raises:
-            ScanweaveError: There is no such fold, a patient is assigned to none, or nothing divides the cohort.
+            ScanweaveError: There is no such part or fold, a patient is assigned to none, or nothing divides the cohort.
         """
+        check_part(part)
         splits = self.splits()
         if splits is not None:
-            held = self.frame["patient"].isin(self.held_out).to_numpy(dtype=bool)
+            held = self.frame["patient"].isin([*self.held_out, *splits.test]).to_numpy(dtype=bool)
             parts = np.full(len(self), "test", dtype=object)
             parts[~held] = splits.parts(_texts(self.frame["patient"][~held]), fold, self.folder)
             return self.where(parts == part)
@@ -279,11 +303,16 @@ def safe_id(text: str) -> str:
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
+    plain_size(path, _ADVICE)
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ScanweaveError(path, f"not a readable Parquet file ({str(error).splitlines()[0]})", _ADVICE) from error
     _check_columns(path, table.schema)
+    _check_dates(path, table)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):  # which pandas does not compare or hash
+            table = table.set_column(number, field.name, table[field.name].cast(pa.large_string()))
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)
     return frame.assign(split=_split_of_patients(frame)) if "split" in frame else frame
@@ -313,6 +342,8 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         files = column is not None and column.kind.files
         if (files or field.name in WHO) and not _is_text(field.type):
             raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not text", _ADVICE)
+        if pa.types.is_nested(field.type) or _is_binary(field.type):
+            raise ScanweaveError(path, f"column '{field.name}' holds {field.type}, not a value a study", _ADVICE)
         if column is not None and files and column.name and not re.fullmatch(_SAFE_NAME, column.name):
             raise ScanweaveError(
                 path,
@@ -321,11 +352,31 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
             )
 
 
+def _check_dates(path: Path, table: pa.Table) -> None:
+    """Refuse dates and times that Python cannot hold, such as of the year 12000, and intervals of months."""
+    for field in table.schema:
+        if not pa.types.is_temporal(field.type):
+            continue
+        try:
+            pc.min_max(table[field.name]).as_py()
+        except (pa.ArrowException, OverflowError, ValueError) as error:
+            reason = f"column '{field.name}' holds no dates or times that can be used ({error})"
+            raise ScanweaveError(path, reason, _ADVICE) from error
+
+
 def _is_text(kind: pa.DataType) -> bool:
     types = pa.types
     if types.is_dictionary(kind):
         return _is_text(kind.value_type)
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        return types.is_nested(kind.value_type) or _is_binary(kind.value_type)
+    plain = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
+    return any(holds(kind) for holds in plain)
 
 
 def _check_manifest(path: Path, frame: pd.DataFrame) -> None:

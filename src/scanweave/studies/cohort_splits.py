@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.patient_strata import patient_values
 from scanweave.studies.splits import Splits, make_splits
+from scanweave.wording import nearest
+
+NAMED_PATIENTS, SHOWN_FOLDS = 6, 10
+"""Patients of a part, and folds, that are told: a line each on a terminal."""
 
 
 def split_cohort(
@@ -18,8 +23,9 @@ def split_cohort(
     validation: bool = True,
     stratify: Sequence[str] = (),
     group: Sequence[str] = (),
+    test: Sequence[str] = (),
 ) -> Splits:
-    """Return splits of the patients that the source does not hold out.
+    """Return splits of the patients whom neither the source nor the user sets aside for testing.
 
     Args:
         cohort: Whose patients.
@@ -28,17 +34,44 @@ def split_cohort(
         validation: Whether a fold is set aside for validation.
         stratify: Columns, such as `label:grade`, `grade` or `table:age`, spread evenly over the folds.
         group: Columns of which patients with one value stay in one fold.
+        test: Patients who test in every fold.
 
     Raises:
-        ScanweaveError: There is no such column, or the folds cannot be made.
+        ScanweaveError: There is no such column or patient, or the folds cannot be made.
     """
-    held = set(cohort.held_out)
+    for name in test:
+        if name not in cohort.patients:
+            raise ScanweaveError("test", f"the cohort has no patient '{name}'", nearest(name, cohort.patients))
+    held = {*cohort.held_out, *test}
     frame = cohort.frame[~cohort.frame["patient"].isin(list(held))] if held else cohort.frame
     strata = patient_values(frame, stratify, coarse=True) if stratify else None
     groups = patient_values(frame, group, coarse=False) if group else None
     patients = sorted(set(cohort.patients) - held)
     made = make_splits(patients, folds, seed=seed, validation=validation, stratify=strata, group=groups)
-    return replace(made, stratify=tuple(stratify), group=tuple(group))
+    return replace(made, stratify=tuple(stratify), group=tuple(group), test=tuple(sorted(set(test))))
+
+
+def part_lines(cohort: Cohort, named: int = NAMED_PATIENTS) -> list[str]:
+    """Return who trains, validates and tests, a line a fold; none where nothing divides the cohort.
+
+    Args:
+        cohort: As it is on disk.
+        named: Patients of a part that are named; of more, the others are counted.
+    """
+    splits = cohort.splits()
+    lines = []
+    for fold in range(min(splits.folds if splits else 1, SHOWN_FOLDS)):
+        parts = cohort.part_names(fold)
+        told = [f"{part} {_named(patients, named)}" for part, patients in parts.items() if patients]
+        lines += [f"  {f'fold {fold}: ' if splits else ''}{' · '.join(told)}"] if told else []
+    if splits and splits.folds > SHOWN_FOLDS:
+        lines.append(f"  … and {splits.folds - SHOWN_FOLDS} more folds")
+    return lines
+
+
+def _named(patients: Sequence[str], most: int) -> str:
+    more = f" and {len(patients) - most} more" if len(patients) > most else ""
+    return f"{len(patients)}: {' '.join(patients[:most])}{more}"
 
 
 def fold_lines(cohort: Cohort, splits: Splits) -> list[str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Status = Literal["ok", "repaired", "suspect", "refused"]
 """`ok`: usable; `repaired`: usable, after a change that is named and exact or harmless; `suspect`: usable as it is, but
@@ -37,6 +41,22 @@ class Finding:
     def __str__(self) -> str:
         where = f"{self.scan}: " if self.scan else ""
         return f"{where}{self.words} → {self.step}"
+
+
+def parse_findings(values: object) -> tuple[Finding, ...]:
+    """Return findings from plain values, such as JSON.
+
+    Raises:
+        ValueError: They are no findings.
+    """
+    return _findings_adapter().validate_python(values)
+
+
+@cache
+def _findings_adapter() -> TypeAdapter[tuple[Finding, ...]]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(tuple[Finding, ...])
 
 
 @dataclass(frozen=True)

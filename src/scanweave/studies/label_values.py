@@ -69,7 +69,9 @@ def summarise_label(frame: pd.DataFrame, name: str) -> LabelSummary:
     kind: LabelKind = "none" if not classes else "one class" if len(classes) == 1 else "classes"
     if len(classes) == 2:
         kind = "binary"
-    elif number and (len(classes) > MOST_CLASSES or any(value != int(value) for value in classes)):
+    elif number and (
+        len(classes) > MOST_CLASSES or any(isinstance(value, float) and not value.is_integer() for value in classes)
+    ):
         kind = "numbers"
     shown = () if kind == "numbers" else tuple(classes)
     uncertain = int(values.notna().sum() - len(known))
@@ -85,6 +87,10 @@ def certain(values: pd.Series) -> pd.Series:
     if not is_finding(plain):
         return plain
     return plain.where(plain.notna() & (plain != UNCERTAIN), None)
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, float) and not value.is_integer()
 
 
 def _whole(value: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.studies.findings import Finding
 from scanweave.studies.geometry import Geometry, Space, resample
 
@@ -89,6 +90,20 @@ class Scan:
         made = ", synthetic" if self.synthetic else ""
         where = f", {self.path}" if self.path else ""
         return f"<Scan {self.size} {spacing}, {place}{made}{where}>"
+
+    def _repr_html_(self) -> str:
+        """Show the middle slice in a notebook."""
+        html: str = resolve("scanweave.studies.previews:scan_page")(self)
+        return html
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as NIfTI, `.nii` or `.nii.gz`, whole or not at all; return the path.
+
+        Raises:
+            ScanweaveError: It is named otherwise, its voxels cannot be read, or the disk refuses.
+        """
+        written: Path = resolve("scanweave.studies.formats.image_writer:write_scan")(path, self)
+        return written
 
     @property
     def size(self) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
+from scanweave.wording import nearest
 
 Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 FILE = "splits.json"
 _ADVICE = "Make it again with: scanweave cohort split COHORT"
 
@@ -36,6 +38,7 @@ class Splits:
         assignment: Fold number of each patient.
         stratify: Columns whose values are spread evenly over the folds, and
         group: columns whose values are kept together in one fold, as they were named.
+        test: Patients whom the user sets aside: they test in every fold, and are assigned to none.
     """
 
     folds: int
@@ -44,13 +47,15 @@ class Splits:
     assignment: Mapping[str, int]
     stratify: tuple[str, ...] = field(default=(), repr=False)  # a run knows its splits by their repr: who is where
     group: tuple[str, ...] = field(default=(), repr=False)
+    test: tuple[str, ...] = field(default=(), repr=False)
 
     def patients(self, part: Part, fold: int) -> list[str]:
         """Return patients of one part of one fold, sorted.
 
         Raises:
-            ScanweaveError: There is no such fold.
+            ScanweaveError: There is no such part or fold.
         """
+        check_part(part)
         parts = self._part_of(fold)
         return sorted(patient for patient, number in self.assignment.items() if parts[number] == part)
 
@@ -77,6 +82,16 @@ class Splits:
             parts[(fold + 1) % self.folds] = "validation"
         parts[fold] = "test"
         return parts
+
+
+def check_part(part: str, known: Sequence[str] = PARTS) -> None:
+    """Refuse the name of a part that is none.
+
+    Raises:
+        ScanweaveError: It is none of those `known`.
+    """
+    if part not in known:
+        raise ScanweaveError("part", f"there is no part '{part}'", nearest(part, known))
 
 
 def make_splits(
@@ -143,7 +158,7 @@ def _grouped(order: Sequence[str], folds: int, stratify: Mapping[str, str], grou
 def write_splits(folder: Path, splits: Splits) -> None:
     """Write `splits.json` into a cohort folder."""
     content: dict[str, object] = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
-    content |= {name: list(columns) for name in ("stratify", "group") if (columns := getattr(splits, name))}
+    content |= {name: list(named) for name in ("stratify", "group", "test") if (named := getattr(splits, name))}
     text = json.dumps({**content, "assignment": dict(splits.assignment)})  # one line: indenting 10^6 patients is slow
     with atomic_write(folder / FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -162,7 +177,7 @@ def read_splits(folder: Path) -> Splits | None:
     try:
         assignment = {str(patient): _whole(fold) for patient, fold in content["assignment"].items()}
         folds, validation, seed = _whole(content["folds"]), content["validation"], _whole(content["seed"])
-        by = [tuple(str(column) for column in content.get(name, ())) for name in ("stratify", "group")]
+        by = [tuple(str(named) for named in content.get(name, ())) for name in ("stratify", "group", "test")]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScanweaveError(path, f"not a description of splits ({error!r})", _ADVICE) from error
     if not isinstance(validation, bool):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.external import resolve
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.reports import Report
 from scanweave.studies.scan import Scan
@@ -49,6 +51,31 @@ class Study:
         images += [f"mask {name} {scan.size}" for name, scan in self.masks.items()]
         images += [f"sinogram {name}" for name in self.sinograms]
         return f"<Study {self.id} of patient {self.patient}: {', '.join(images) or 'no image'}>"
+
+    def _repr_html_(self) -> str:
+        """Show the middle slice of every image in a notebook, and what else there is."""
+        from scanweave.studies.previews import scan_preview, titled
+
+        images = [*self.scans.items(), *((f"mask {name}", mask) for name, mask in self.masks.items())]
+        facts: dict[str, object] = {"patient": self.patient, "sinograms": ", ".join(self.sinograms)}
+        facts |= {"boxes": "" if self.boxes is None else len(self.boxes.labels)}
+        facts |= {"report": "" if self.report is None else self.report.text[:400]}
+        facts |= {f"label {name}": value for name, value in self.labels.items()}
+        facts |= dict(self.table)
+        pictures = [(f"{name} {scan.size}", scan_preview(scan)) for name, scan in images]
+        return titled(f"Study {self.id}", facts, pictures)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write all that it holds into a new folder, whole or not at all; return the folder.
+
+        Images are NIfTI, boxes JSON, the report text, embeddings `.npy`, sinograms HDF5; labels and clinical variables
+        go to `study.json`, which names the files. What a model made says so in the names of its files.
+
+        Raises:
+            ScanweaveError: The folder is there and not empty, or the disk refuses.
+        """
+        saved: Path = resolve("scanweave.studies.formats.study_writer:save_study")(Path(folder), self)
+        return saved
 
     def __getitem__(self, name: str) -> Scan:
         """Return the scan of that name."""

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
-from scanweave.files import atomic_write
+from scanweave.files import atomic_write, plain_size
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
 from scanweave.studies.checks.hounsfield_check import hounsfield_findings, is_ct
 from scanweave.studies.checks.last_check import VERDICTS as FILE
@@ -35,7 +37,7 @@ from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sa
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import KINDS, Column, cells, file_cells
-from scanweave.studies.findings import Finding, Verdict
+from scanweave.studies.findings import Finding, Verdict, parse_findings
 from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.formats.placed_volume import UNPLACED
 from scanweave.studies.geometry import Geometry
@@ -350,8 +352,10 @@ def _check(
     todo = [row for study, row in rows.items() if known.get(study) != files[study]]
     if not todo:
         findings = _column(kept, path, "findings")
-        return [Verdict(study, _parsed(findings[study], path, _findings)) for study in rows], files
+        return [Verdict(study, _parsed(findings[study], path, parse_findings)) for study in rows], files
     population = {study: _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items()}
+    if any(one.study != study for study, one in population.items()):
+        raise ScanweaveError(path, "damaged (the verdict of one study stands at another)", _CLEARED)
     progress(0, len(todo))
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
@@ -417,6 +421,7 @@ def _keep(
 
 def _opened(path: Path) -> pq.ParquetFile | None:
     """Open the last verdicts; None where another version of scanweave wrote them in its way: then all is read anew."""
+    plain_size(path, _CLEARED)
     try:
         kept = pq.ParquetFile(path)
     except (OSError, pa.ArrowException, ValueError) as error:
@@ -424,7 +429,11 @@ def _opened(path: Path) -> pq.ParquetFile | None:
     written = (kept.schema_arrow.metadata or {}).get(b"format")
     if written is None:
         raise ScanweaveError(path, "holds no verdicts of scanweave", _CLEARED)
-    return kept if written == FORMAT.encode() else None
+    if written != FORMAT.encode():
+        return None
+    if any(not pa.types.is_string(field.type) for field in kept.schema_arrow):
+        raise ScanweaveError(path, "damaged (a column holds no text)", _CLEARED)
+    return kept
 
 
 def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str]:
@@ -434,7 +443,7 @@ def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str
     try:
         table = kept.read(columns=["study", name])
         return dict(zip(table["study"].to_pylist(), table[name].to_pylist(), strict=True))
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError, OverflowError) as error:
         raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
 
 
@@ -445,12 +454,13 @@ def _parsed(text: str, path: Path, of: Callable[[Any], _T]) -> _T:
         raise ScanweaveError(path, f"damaged ({error!r})", _CLEARED) from error
 
 
-def _findings(values: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
-    return tuple(Finding(**value) for value in values)
+@cache
+def _evidence_adapter() -> TypeAdapter[Evidence]:
+    return TypeAdapter(Evidence)
 
 
-def _evidence(value: Mapping[str, Any]) -> Evidence:
-    return Evidence(**{**value, "findings": _findings(value["findings"]), "profile": Profile(**value["profile"])})
+def _evidence(value: object) -> Evidence:
+    return _evidence_adapter().validate_python(value)
 
 
 def sound_studies(cohort: Cohort, workers: int, say: Say, progress: Progress = lambda done, total: None) -> Cohort:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, read_json
-from scanweave.studies.findings import Finding, Verdict
+from scanweave.files import atomic_write, is_plain, read_json
+from scanweave.studies.findings import Verdict, parse_findings
 from scanweave.studies.formats.file_states import file_state
 
 FILE, FORMAT = "check.jsonl", 2
@@ -22,6 +22,8 @@ VERDICTS = "check.parquet"
 """Where the verdicts on studies are kept with what they were drawn from, for a check that compares."""
 MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json", VERDICTS)
 """Files of a cohort's folder that a verdict depends on, beside the images."""
+DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What content of another shape raises where it is read."""
 _ADVICE = "Remove it; it is made again by: scanweave cohort check COHORT"
 FileState = list[Any]
 """Path of a file, relative to the root of the cohort, and its `file_state`."""
@@ -73,6 +75,8 @@ def keep_last_check(
 
 def last_check(folder: Path) -> LastCheck | None:
     """Return what the last check of all of the cohort said; None if there was none, or anything changed since."""
+    if not is_plain(folder / FILE):
+        return None
     try:
         with (folder / FILE).open(encoding="utf-8") as file:
             about = json.loads(next(file, ""))
@@ -83,7 +87,7 @@ def last_check(folder: Path) -> LastCheck | None:
         columns = [_verdict(one) for one in about["columns"]]
         whole = len(studies) == about["studies"]
         return LastCheck(studies, columns, about["has_table"], about["has_label"]) if whole else None
-    except (ScanweaveError, OSError, LookupError, TypeError, ValueError, RecursionError):
+    except (ScanweaveError, OSError, *DAMAGED):
         return None  # absent or damaged: whatever is wrong is told, or mended, by a check that reads
 
 
@@ -102,4 +106,4 @@ def _unchanged(lines: Iterable[str], root: Path) -> Iterator[Verdict]:
 
 
 def _verdict(kept: Mapping[str, Any]) -> Verdict:
-    return Verdict(kept["study"], tuple(Finding(**value) for value in kept["findings"]))
+    return Verdict(kept["study"], parse_findings(kept["findings"]))

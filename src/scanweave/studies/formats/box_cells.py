@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import plain_size
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.box_annotations import BoxAnnotations
@@ -51,6 +52,7 @@ def judge_boxes(path: Path) -> tuple[Boxes | None, tuple[Finding, ...]]:
         ScanweaveError: The file cannot be read at all.
     """
     file, part = split_part(path)
+    plain_size(file)
     if file.suffix.lower() == ".txt":
         size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", part or "")
         if size is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write
+from scanweave.files import atomic_write, plain_size
 from scanweave.studies.formats.header_limits import faults_of
 
 
@@ -18,6 +18,7 @@ def read_embedding(path: Path) -> NDArray[np.floating]:
     Raises:
         ScanweaveError: It is no array of one axis.
     """
+    plain_size(path)
     with faults_of(path), path.open("rb") as stream:
         values = np.lib.format.read_array(stream, allow_pickle=False)
     if values.ndim != 1 or values.dtype.kind != "f":

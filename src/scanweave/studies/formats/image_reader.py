@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
+from scanweave.files import plain_size
 from scanweave.studies.formats.image_names import (
     ARRAY_SUFFIXES,
     DICOM_SUFFIXES,
@@ -51,8 +52,7 @@ def read_scan(path: str | Path) -> Scan:
     if kind is None:
         raise ScanweaveError(path, "not an image format that is read here", f"Use one of {', '.join(SUFFIXES)}")
     refuse_pointer(path)
-    if "\0" in str(path) or not path.is_file():
-        raise ScanweaveError(path, "no such file", "Check the path, or import the cohort again")
+    plain_size(path, "Check the path, or import the cohort again")
     if kind in ARRAY_SUFFIXES:
         from scanweave.studies.formats.array_files import read_item
 
@@ -72,8 +72,9 @@ def read_mask(path: str | Path) -> Scan:
 
     file, part = split_part(path)
     refuse_pointer(file)
-    if part is not None or suffix(file) not in PICTURE_SUFFIXES or not file.is_file():
+    if part is not None or suffix(file) not in PICTURE_SUFFIXES:
         return read_scan(path)
+    plain_size(file, "Check the path, or import the cohort again")
     scan = read_picture(file, labels=True)
     if scan.channels is not None:
         raise ScanweaveError(file, "a label map in colour", "Write one number a pixel, 0 for the background")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write
+from scanweave.files import atomic_write, plain_size
 from scanweave.studies.formats.report_files import read_open_i, read_report
 from scanweave.studies.report_languages import ENGLISH
 from scanweave.studies.reports import Report, parse_report, report_of_sections
@@ -32,6 +32,7 @@ def read_report_cell(path: Path) -> Report:
     Raises:
         ScanweaveError: It cannot be read.
     """
+    plain_size(path)
     if path.suffix.lower() != ".xml":
         return read_report(path)
     found = read_open_i(path)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.files import atomic_write
+from scanweave.files import atomic_write, plain_size
 from scanweave.studies.formats import header_limits
 from scanweave.studies.sinogram import KINDS, Dead, Sinogram
 
@@ -105,8 +105,7 @@ def read_sinogram(path: str | Path, *, dead: Dead = "refuse") -> Sinogram:
     """
     path = Path(path)
     h5py = require("h5py", GROUP)
-    if not path.is_file():
-        raise ScanweaveError(path, "no such file", "Check the path")
+    plain_size(path)
     with header_limits.faults_of(path), h5py.File(path, "r") as file:
         kind = _check_root(path, file.attrs)
         parts = {name: _real(_load(h5py, path, file, at)) for name, at in _OPTIONAL.items() if at in file}

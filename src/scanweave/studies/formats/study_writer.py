@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from scanweave.external import resolve
+from scanweave.files import atomic_folder
 from scanweave.studies.columns import KINDS
 from scanweave.studies.study import Study
 
 About = Mapping[str, Any]
+
+
+STUDY = "study.json"
+MADE = ("_synthetic", "_predicted")
+"""What the names of files say of what a model made."""
+
+
+def save_study(folder: Path, study: Study) -> Path:
+    """Write a study into a new folder, whole or not at all; see `Study.save`.
+
+    Raises:
+        ScanweaveError: The folder is there and not empty, or the disk refuses.
+    """
+    from scanweave.studies.formats.sinogram_hdf5 import write_sinogram
+
+    images = {**study.scans, **study.masks}
+    with atomic_folder(folder) as partial:
+        files = write_study(partial, study, lambda name: {})
+        for column, file in files.items():
+            name = column.partition(":")[2]
+            if name in images and not images[name].synthetic:
+                plain = file
+                for mark in MADE:
+                    plain = plain.replace(f"{mark}.", ".")
+                if column.startswith("mask:"):
+                    plain = plain.replace(f"{study.id}_", f"{study.id}_mask-", 1)
+                files[column] = (partial / file).rename(partial / plain).name
+        for name in study.sinograms:
+            files[f"sinogram:{name}"] = f"{study.id}_{name}_sinogram.h5"
+            write_sinogram(partial / files[f"sinogram:{name}"], study.sinogram(name))
+        told = {"study": study.id, "patient": study.patient, "files": files}
+        told |= {"labels": dict(study.labels), "table": dict(study.table)}
+        (partial / STUDY).write_text(
+            json.dumps(told, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+        )
+    return folder
 
 
 def write_study(folder: Path, made: Study, about: Callable[[str], About]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import defusedxml
 from defusedxml.ElementTree import DefusedXMLParser
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import plain_size
 
 MAX_TEXT_BYTES = 2**20
 """Largest text or XML file of one image or study [bytes]; a report of 10,000 words takes 70,000."""
@@ -24,15 +25,12 @@ UTF_8 = "utf-8-sig"
 
 
 def check_bytes(path: Path, most: int) -> None:
-    """Refuse a file that is absent or larger than `most` bytes before it is read.
+    """Refuse what is no plain file, or larger than `most` bytes, before it is read.
 
     Raises:
         ScanweaveError: It is.
     """
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise ScanweaveError(path, f"cannot be read ({error.strerror})", "Check the path") from error
+    size = plain_size(path)
     if size > most:
         raise ScanweaveError(
             path, f"{size / 2**20:.1f} MiB, over the budget of {most / 2**20:.0f} MiB", "Divide it, or check what it is"

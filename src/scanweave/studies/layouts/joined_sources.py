@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.studies.columns import parse_column
 from scanweave.studies.layouts.listing import Listing
 from scanweave.wording import studies
@@ -24,11 +25,11 @@ def joined(listings: Sequence[Listing]) -> Listing:
     Raises:
         ScanweaveError: Two sources say different things of a study.
     """
-    root = Path(os.path.commonpath([listing.root.resolve() for listing in listings]))
+    root = Path(os.path.commonpath([real_path(listing.root) for listing in listings]))
     whole = Listing("+".join(dict.fromkeys(listing.layout for listing in listings)), root)
     shared: dict[str, None] = {}
     for listing in listings:
-        prefix = (listing.root.resolve().relative_to(root).as_posix() + "/").removeprefix("./")
+        prefix = (real_path(listing.root).relative_to(root).as_posix() + "/").removeprefix("./")
         for name, row in listing.studies.items():
             moved = {column: _moved(column, value, prefix) for column, value in row.items()}
             if name in whole.studies:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, cells, columns_of
 from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, split_part, suffix
@@ -203,12 +204,12 @@ class Listing:
                 f"no study with an image that is known by its name was found in the {self.layout} layout{self._hint()}",
                 "Map your names by --rename WORD=name, or name the layout by --layout",
             )
-        root = str(self.root.resolve())
+        root = str(real_path(self.root))
         return Cohort.create(
             out,
             rows,
             root=root,
-            name=name or self.root.resolve().name,
+            name=name or real_path(out).name,
             source=root,
             layout=self.layout,
             structures=self.structures,

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json, writing
+from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json, writing
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
@@ -147,11 +147,11 @@ def _named(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:
 
 def _claim(out: Path, cohort: Cohort, asked: PrepareSettings) -> None:
     """Make sure that `out` is ours: new, empty, or begun by the same call; clear what was half-written."""
-    inside = out.resolve().is_relative_to(cohort.root.resolve()) and out.resolve() == cohort.root.resolve()
+    inside = real_path(out).is_relative_to(real_path(cohort.root)) and real_path(out) == real_path(cohort.root)
     request = {
         "format": 1,
         "cohort": cohort.digest,
-        "root": str(cohort.root.resolve()),
+        "root": str(real_path(cohort.root)),
         **asked.model_dump(mode="json"),
     }
     known = out / REQUEST
@@ -248,7 +248,7 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
         }
         for name in kept:
             if name in _LINKED or name.startswith("sinogram:"):
-                kept[name] = os.path.relpath((cohort.root / str(kept[name])).resolve(), out.resolve())
+                kept[name] = os.path.relpath(real_path(cohort.root / str(kept[name])), real_path(out))
         made.append({**kept, **records[str(row["study"])]["files"]})
     with writing(out):
         (out / ABOUT).unlink(missing_ok=True)
@@ -258,7 +258,7 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
         made,
         root=".",
         name=name,
-        source=str(cohort.folder.resolve()),
+        source=str(real_path(cohort.folder)),
         layout="prepared",
         structures=cohort.about.get("structures"),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, sweep, write_json
+from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.geometry import Geometry
@@ -73,7 +73,7 @@ def restore_cohort(
         rows,
         root=".",
         name=title,
-        source=str(cohort.folder.resolve()),
+        source=str(real_path(cohort.folder)),
         layout="restored",
         structures=cohort.about.get("structures"),
     )

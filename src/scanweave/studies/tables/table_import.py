@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import real_path
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
@@ -124,12 +125,12 @@ def import_table(
         raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown} …)", step)
     if features:
         described += _joined(src, rows, described, features, say)
-    root = str(src.resolve().parent)
+    root = str(real_path(src).parent)
     if not any(
         (Path(out) / name).exists() for name in (ABOUT, "run.json")
     ):  # else the next line refuses; cohort.json comes last, when all is there
         Schema(rows=len(frame), columns=tuple(described)).save(Path(out))
-    cohort = Cohort.create(out, rows, root=root, name=name or _stem(src), source=src.name, layout="records")
+    cohort = Cohort.create(out, rows, root=root, name=name or real_path(out).name, source=src.name, layout="records")
     _tell(cohort, described, table.notes, say)
     if not like:
         _ask(described, say)

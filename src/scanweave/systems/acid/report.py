@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.summary import row_of, sureness
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table
@@ -129,9 +130,8 @@ def _quality(folder: Path, record: dict[str, Any]) -> Section:
         "as the loop."
     )
     blocks: list[Block] = [Table(rows, "Against the true images.", {"PSNR [dB]": "{:.2f}"})]
-    if (folder / SHEET).is_file():
+    picture = result_picture(folder, SHEET)
+    if picture is not None:
         caption = "True images, reconstructions, and their absolute errors on one scale a case."
-        blocks.append(
-            Figure((folder / SHEET).read_bytes(), caption, "Reconstructions by every method and their errors.")
-        )
+        blocks.append(Figure(picture, caption, "Reconstructions by every method and their errors."))
     return Section("How good it is", lead, blocks)

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from scanweave.files import read_json, write_json
-from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_outputs import newest_output
 from scanweave.framework.trial import Trial
 from scanweave.report.saving import save_figure, save_table
 from scanweave.systems.adamedgraph import similar
@@ -69,7 +69,7 @@ def explain(fitted: FittedAdaMedGraph, trial: Trial, options: ExplainOptions) ->
     of_run = _of_run(fitted, answer)
     names = [f"{answer.samples.studies[number]}.png" for number in chosen]  # typical and extreme ones in turn
     write_json(trial.folder / FILE, {"about": trial.about, "pages": names, "chosen": pages, **of_run})
-    if of_run["importance"] or find_output(trial.run, "explanation") is None:  # few patients take no other's place
+    if of_run["importance"] or newest_output(trial.run, "explanation") is None:  # few patients take no other's place
         trial.note()
     trial.say(f"explained {studies(len(answer.matrix))}, {len(pages)} with a page")
     return table

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.files import read_json
-from scanweave.framework.run_outputs import find_output
+from scanweave.framework.run_outputs import result_file, result_picture, result_table, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -21,7 +21,6 @@ from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.curves import learning_curve
 from scanweave.report.decision_plot import decision_plot
 from scanweave.report.runs import not_made, tried_on
-from scanweave.spreadsheet_cells import read_csv
 from scanweave.systems.adamedgraph.evaluation import CLASSES, MODELS, PREDICTIONS, TOLD, cautions
 from scanweave.systems.adamedgraph.explanation import ADVICE, EFFECTS, FILE, NAMED, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph, patient_network
@@ -72,7 +71,7 @@ def write(fitted: FittedAdaMedGraph, page: RunPage, path: str | Path | None = No
             _learnt(fitted),
             *page.results("How good it is", "evaluation", lambda folder, found: _quality(fitted, folder, found)),
             *page.results(REASONS, "explanation", lambda _, found: _reasons(found), FILE),
-            _patients(fitted),
+            _patients(fitted, page),
         ],
         paper=PAPER,
         provenance={"Seed": fitted.config.boosting.random_state},
@@ -175,7 +174,7 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
         {"measure": row["measure"], "value": estimate(row, row["patients"], "value"), "patients": row["patients"]}
         for row in found["rows"]
     ]
-    table = _read(folder / PREDICTIONS, "truth", "predicted", "study", "patient", "set")
+    table = _read(folder, PREDICTIONS, "truth", "predicted", "study", "patient", "set")
     table = table[table["truth"] != ""]
     blocks: list[Block] = [
         Table(
@@ -224,9 +223,9 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
 
 def _models(folder: Path) -> list[Block]:
     """Show whether a plain model does better."""
-    if not (folder / MODELS).is_file():
+    if result_file(folder, MODELS) is None:
         return []
-    table = _read(folder / MODELS, "model", "measure")
+    table = _read(folder, MODELS, "model", "measure")
     rows: list[dict[str, Any]] = []
     for model, group in table.groupby("model", sort=False):
         row: dict[str, Any] = {"model": model}
@@ -248,10 +247,10 @@ def _models(folder: Path) -> list[Block]:
 
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:
     """Show how well each class is told, and what is taken for what."""
-    if not (folder / CLASSES).is_file():
+    if result_file(folder, CLASSES) is None:
         return []
     rows = []
-    for row in _read(folder / CLASSES, "class").to_dict("records"):
+    for row in _read(folder, CLASSES, "class").to_dict("records"):
         told = {name: row[name] for name in ("class", "studies", "called so")}
         for name in TOLD:
             told[name] = Interval(row[name], row[f"{name} low"], row[f"{name} high"], int(row["studies"]))
@@ -288,14 +287,15 @@ def _reasons(found: dict[str, Any]) -> Section:
     return Section(REASONS, words, [Table(rows, caption, limit=20)])
 
 
-def _read(path: Path, *texts: str) -> pd.DataFrame:
+def _read(folder: Path, name: str, *texts: str) -> pd.DataFrame:
     """Read a table whose columns of text are as they were written: a class may be called None or NA."""
-    table = read_csv(path, dtype=str, keep_default_na=False)
-    return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
+    table = result_table(folder, name, dtype=str, keep_default_na=False)
+    with shape_faults(folder / name):
+        return table.assign(**{name: pd.to_numeric(table[name]) for name in table if name not in texts})
 
 
-def _patients(fitted: FittedAdaMedGraph) -> Section:
-    title, newest = "Patients, one by one", find_output(fitted.run, "explanation")
+def _patients(fitted: FittedAdaMedGraph, page: RunPage) -> Section:
+    title, newest = "Patients, one by one", page.folder("explanation")
     folders = dict.fromkeys(folder for folder in (newest, fitted.run.folder / NAMED) if folder is not None)
     blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
@@ -305,18 +305,20 @@ def _patients(fitted: FittedAdaMedGraph) -> Section:
 
 def _pages(folder: Path, label: str) -> list[Block]:
     """Return the pages of one explanation; none where there is none."""
-    if not (folder / FILE).is_file():
+    path = result_file(folder, FILE)
+    if path is None:
         return []
-    record = read_json(folder / FILE, ADVICE)
-    table = _read(folder / TABLE, "study", "similar", "outcome", "by")
-    effects = _read(folder / EFFECTS, "study", "variable", "value") if (folder / EFFECTS).is_file() else None
+    record = read_json(path, ADVICE)
+    table = _read(folder, TABLE, "study", "similar", "outcome", "by")
+    effects = _read(folder, EFFECTS, "study", "variable", "value") if result_file(folder, EFFECTS) else None
     blocks: list[Block] = []
     for page in (folder / Path(name).name for name in record.get("pages", ())):
-        if not page.is_file():
+        picture = result_picture(folder, page.name)
+        if picture is None:
             continue
         mine, why = table[table["study"] == page.stem], record.get("chosen", {}).get(page.stem, "")
         caption = f"{page.stem}{f', {why}' if why else ''}. {label}: the answer, and what it is made of."
-        blocks.append(Figure(page.read_bytes(), caption, f"Explanation of {page.stem}."))
+        blocks.append(Figure(picture, caption, f"Explanation of {page.stem}."))
         if effects is not None and (effects["study"] == page.stem).sum() > STEPS:
             rows = effects[effects["study"] == page.stem].drop(columns="study").to_dict("records")
             caption = f"All values of {page.stem}, and what each adds to the probability of its answer."

@@ -24,6 +24,7 @@ from scanweave.measures.outcomes import (
     measure_told,
 )
 from scanweave.report.saving import save_table
+from scanweave.studies.study import Study
 from scanweave.systems.classify.config import EvaluateOptions
 from scanweave.systems.classify.fitted import DIGITS, FittedClassify
 from scanweave.systems.classify.task import binary_truths
@@ -91,17 +92,17 @@ def _tried(fitted: FittedClassify, trial: Trial) -> Tried:
     frame = frame.assign(**{f"label:{name}": None for name in absent})
     answers = dict(zip(trial.cohort.studies, question.answers(frame), strict=True))
 
-    def told(study: Any) -> tuple[str, NDArray[np.float64]]:
+    def told(study: Study) -> tuple[str, list[float]]:
         if np.isnan(answers[study.id]).all():
             raise ScanweaveError(study.id, "no label of the run is known", "Predict it instead")
-        return study.patient, fitted.probabilities(study)
+        return study.patient, fitted.probabilities(study).tolist()
 
-    found = dict(trial.each(told))
+    found = dict(trial.each(told, {}))
     return Tried(
         list(found),
         [patient for patient, _ in found.values()],
         np.stack([answers[name] for name in found]),
-        np.stack([shares for _, shares in found.values()]),
+        np.array([shares for _, shares in found.values()], dtype=np.float64),
     )
 
 

@@ -97,7 +97,7 @@ def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd
     chosen = _surest(told, options, outputs)
     rows = []
     for name, number in chosen.items():
-        made = explained(fitted, trial.cohort[name], number, options)
+        made = explained(fitted, trial.study(name), number, options)
         rows.append(_written(made, trial, options, told[name][number]))
         trial.say(f"{name}: {METHODS[options.method]} of {outputs[number]}, probability {told[name][number]:.2f}")
     table = pd.DataFrame(rows)

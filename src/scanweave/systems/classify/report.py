@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scanweave.framework.run_outputs import result_picture, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -19,7 +20,6 @@ from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.confusion import confusion_plot
 from scanweave.report.roc import roc_plot
 from scanweave.report.runs import tried_on
-from scanweave.spreadsheet_cells import read_csv
 from scanweave.systems.classify.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
 from scanweave.systems.classify.explanation import FILE, METHODS
 from scanweave.systems.classify.fitted import FittedClassify
@@ -118,7 +118,8 @@ def _quality(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Se
 def _curves(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Iterator[Block]:
     """Show ROC and reliability of the classes or findings that have studies of both sides."""
     plan = fitted.plan
-    table = read_csv(folder / PREDICTIONS, dtype={"truth": str, "study": str, "patient": str}, keep_default_na=False)
+    names = {"truth": str, "study": str, "patient": str}
+    table = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     shown = plan.outputs[1:] if plan.kind == "classes" and len(plan.outputs) == 2 else plan.outputs
     for name in shown:
@@ -150,11 +151,11 @@ def _is_area(row: dict[str, Any]) -> bool:
 
 def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
     """Show what is taken for what, and how well each class is told."""
-    counts = read_csv(folder / CONFUSION, dtype={"truth": str}, keep_default_na=False).set_index("truth")
+    counts = result_table(folder, CONFUSION, dtype={"truth": str}, keep_default_na=False).set_index("truth")
     figure = confusion_plot(counts.to_numpy(), fitted.plan.outputs)
     yield Figure(figure, "Studies by what they are and what is most probable.", "Confusion matrix.", vector=True)
     rows = []
-    for row in read_csv(folder / CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
+    for row in result_table(folder, CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
         told: dict[str, Any] = {name: row[name] for name in ("class", "studies", "called so")}
         for name in TOLD:
             value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))
@@ -174,11 +175,11 @@ def _number(text: Any) -> float:
 def _maps(folder: Path, record: dict[str, Any]) -> Section:
     blocks: list[Block] = []
     for row in record["rows"]:
-        picture = folder / row["picture"]
-        if picture.is_file():
+        picture = result_picture(folder, row["picture"])
+        if picture is not None:
             where = f" in {row['scan']}" if "scan" in row else ""  # earlier builds did not say
             caption = f"{row['study']}: what speaks for {row['of']}{where} (probability {row['probability']:.2f})."
-            blocks.append(Figure(picture.read_bytes(), caption, caption))
+            blocks.append(Figure(picture, caption, caption))
     method = METHODS[record["about"]["method"]]
     lead = f"{method}: brighter parts speak more for it. A map shows what moved the network, not where a disease is."
     return Section("Where it looked", lead, blocks)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.trial import Trial
@@ -43,11 +44,18 @@ def evaluate(fitted: FittedSegment, trial: Trial, options: EvaluateOptions) -> p
     tables: list[pd.DataFrame] = []
     lesions: list[LesionCounts] = []
     patients: list[str] = []
-    for name, (table, counts) in trial.each(lambda study: measured(fitted, study, options)):
-        tables.append(table)
+    kept = TypeAdapter(LesionCounts | None)
+
+    def told(study: Study) -> dict[str, Any]:
+        table, counts = measured(fitted, study, options)
+        return {"rows": table.to_dict("records"), "lesions": kept.dump_python(counts, mode="json")}
+
+    for name, found in trial.each(told, options):
+        tables.append(pd.DataFrame(found["rows"]))
+        counts = kept.validate_python(found["lesions"])
         lesions += [] if counts is None else [counts]
-        patients.append(str(table["patient"].iloc[0]))
-        means = ", ".join(f"{row['structure']} {row['Dice']:.3f}" for row in table.to_dict("records"))
+        patients.append(str(tables[-1]["patient"].iloc[0]))
+        means = ", ".join(f"{row['structure']} {row['Dice']:.3f}" for row in found["rows"])
         trial.say(f"{name}: Dice {means}")
     table = pd.concat(tables, ignore_index=True)
     summary = summarise_structures(table, MEASURES, options.seed)
@@ -104,7 +112,7 @@ def _draw(fitted: FittedSegment, trial: Trial, table: pd.DataFrame, count: int) 
     told = {}
     for place in places:
         name, dice = str(order.index[place]), float(order.iloc[place])
-        study = trial.cohort[name]
+        study = trial.study(name)
         *sides, grid = compared(fitted, study)
         scan = next(study.scans[one] for one in fitted.scans if one in study.scans)
         image = orient(to_grid(scan, grid), grid)

@@ -11,7 +11,9 @@ from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scanweave.engine.progress import in_parts, tell_share
 from scanweave.nets.segmentation_network import SegmentationNetwork
+from scanweave.nets.sizes import window_count
 from scanweave.studies.mask_targets import Structure
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, Volume, to_native
@@ -61,27 +63,34 @@ class Segmenter:
         flat = self.plan.dimensions == 2
         batch = image[0].permute(3, 0, 1, 2) if flat else image  # slices are samples of their own
         with torch.inference_mode():
-            parts = [self._mirrored(one.to(device), present).cpu() for one in torch.split(batch, 1)]
+            samples = in_parts(torch.split(batch, 1), len(batch))
+            parts = [self._mirrored(one.to(device), present).cpu() for one in samples]
         made = torch.cat(parts)
         return (made.permute(1, 2, 3, 0) if flat else made[0]).numpy()
 
     def _mirrored(self, image: Tensor, present: Tensor) -> Tensor:
         axes = [2 + axis for axis in self.plan.mirrored if self.settings.mirror]
         views = [*chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1))]
-        found = [self._windows(image.flip(view), present).flip(view) for view in views]
+        found = [self._windows(image.flip(view), present).flip(view) for view in in_parts(views, len(views))]
         return torch.stack(found).mean(dim=0)
 
     def _windows(self, image: Tensor, present: Tensor) -> Tensor:
+        patch, overlap = self.plan.patch[: self.plan.dimensions], self.settings.overlap
+        number, seen = window_count(image.shape[2:], patch, overlap), 0
+
         def predict(patches: Tensor) -> Tensor:
+            nonlocal seen
+            seen += len(patches)
+            tell_share(min(1.0, seen / number))
             logits: Tensor = self.network(patches, present.expand(len(patches), -1))
             return logits.float().softmax(dim=1) if self.exclusive else logits.float().sigmoid()
 
         made: Tensor = sliding_window_inference(
             image,
-            self.plan.patch[: self.plan.dimensions],
+            patch,
             self.settings.batch,
             predict,
-            overlap=self.settings.overlap,
+            overlap=overlap,
             mode="gaussian",
         )
         return made

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.progress import in_parts
 from scanweave.files import write_json
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import bootstrap
@@ -50,7 +51,9 @@ def differentiation(
     """
     means: defaultdict[str, CoveredMean] = defaultdict(lambda: CoveredMean(next(iter(volumes.values())).shape))
     sources: dict[str, list[str]] = {}
-    for made in predictions(synthesizer, volumes, list(volumes), include_self=include_self):
+    number = len(volumes) * (len(volumes) + include_self)
+    made_by_network = predictions(synthesizer, volumes, list(volumes), include_self=include_self)
+    for made in in_parts(made_by_network, number):
         if made.kind != "all":
             error = np.abs(made.volume - volumes[made.target])
             covered = ~np.isnan(error) & ~np.isnan(volumes[made.source])
@@ -77,16 +80,23 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
     rows: list[dict[str, Any]] = []
     drawn: list[str] = []
     masked, self_too = True, options.include_self
-    for case, (native, maps, sources) in trial.each(lambda study: _maps(fitted, study, self_too)):
-        masked = masked and native.masked
+
+    def mapped(study: Study) -> dict[str, Any]:
+        native, maps, sources = _maps(fitted, study, self_too)
         for name, values in maps.items():
-            _write_map(trial.folder / case, native, name, values, sources[name], self_too)
+            _write_map(trial.folder / study.id, native, name, values, sources[name], self_too)
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
-        rows += found
-        if len(drawn) < options.pictures:
-            _draw(trial.folder / case, native, maps, found)
-            drawn.append(case)
-        trial.say(f"{case}: " + ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found) + " (mean M_d)")
+        draw = len(drawn) < options.pictures
+        if draw:
+            _draw(trial.folder / study.id, native, maps, found)
+        return {"rows": found, "masked": native.masked, "drawn": draw}
+
+    for case, found in trial.each(mapped, options):
+        masked = masked and found["masked"]
+        rows += found["rows"]
+        drawn += [case] * found["drawn"]
+        words = ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found["rows"])
+        trial.say(f"{case}: {words} (mean M_d)")
     table = pd.DataFrame(rows)
     about = {**trial.about, "include_self": self_too, "left_out": trial.left_out, "pictures": drawn}
     about["brain"] = "mask" if masked else "foreground"

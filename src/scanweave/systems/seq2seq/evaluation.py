@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.errors import ScanweaveError
-from scanweave.framework.run_outputs import find_output
+from scanweave.engine.progress import in_parts
+from scanweave.framework.run_outputs import newest_output, result_table
 from scanweave.framework.trial import Trial
 from scanweave.measures.image import image_quality
 from scanweave.measures.summary import summarise as summary_of
 from scanweave.report.grids import synthesis_grid
 from scanweave.report.saving import read_summary, save_figure, save_table
 from scanweave.report.slices import telling_slice
-from scanweave.spreadsheet_cells import read_csv
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.study import Study
@@ -93,12 +93,11 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
     drawn = _fullest(trial.cohort, fitted.sequences)
     rows: list[dict[str, Any]] = []
     masked = True
-    for name, (native, found, picture) in trial.each(lambda study: _measured(fitted, study, options, drawn)):
-        rows += found
-        masked = masked and native.masked
-        if picture is not None:
-            picture.save(trial.folder / GRID)
-        trial.say(f"{name}: {_psnr_in_words(found, native)}")
+    measure = partial(_measured, fitted=fitted, options=options, drawn=drawn, folder=trial.folder)
+    for name, found in trial.each(measure, options):
+        rows += found["rows"]
+        masked = masked and found["masked"]
+        trial.say(f"{name}: {found['in words']}")
     pairs = pd.DataFrame(rows)
     below = count_below(pairs)
     for line in (f"{_against_control(pairs)}; {below_in_words(below)}", *notes(pairs, fitted.sequences)):
@@ -169,11 +168,12 @@ def evaluated(
         include_self: Whether reconstructions of a sequence from itself are needed.
         fresh: Folder for a new evaluation.
     """
-    folder = find_output(trial.run, "evaluation")
+    folder = newest_output(trial.run, "evaluation")
     record = read_summary(folder)
     if folder is not None and (folder / PAIRS).is_file() and record is not None:
         known = record["about"]
         same = all(known.get(name) == value for name, value in trial.about.items())
+        same = same and known.get("slices", 1) == trial.slices
         if same and (known["include_self"] or not include_self):
             trial.say(f"evaluation: that in {folder} is used")
             pairs = read_pairs(folder)
@@ -187,19 +187,20 @@ def evaluated(
 
 def read_pairs(folder: Path) -> pd.DataFrame:
     """Read the table that `evaluate` wrote."""
-    try:
-        return read_csv(folder / PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
-    except (OSError, ValueError) as error:
-        raise ScanweaveError(folder / PAIRS, f"cannot be read ({error})", "Evaluate again") from error
+    return result_table(folder, PAIRS, dtype=dict.fromkeys(["study", "patient", *KEYS], str), na_filter=True)
 
 
 def _measured(
-    fitted: FittedSeq2Seq, study: Study, options: EvaluateOptions, drawn: str
-) -> tuple[NativeStudy, list[dict[str, Any]], _Picture | None]:
+    study: Study, fitted: FittedSeq2Seq, *, options: EvaluateOptions, drawn: str, folder: Path
+) -> dict[str, Any]:
+    """Return the rows of a study as plain values, and draw it if it is the one that is drawn."""
     prepared = fitted.prepare_several(study)
     native = native_study(study, prepared, fitted.plan)
     picture = _Picture.of(native) if study.id == drawn else None
-    return native, list(_rows(fitted, prepared, native, options, picture)), picture
+    rows = list(_rows(fitted, prepared, native, options, picture))
+    if picture is not None:
+        picture.save(folder / GRID)
+    return {"rows": rows, "masked": native.masked, "in words": _psnr_in_words(rows, native)}
 
 
 def _rows(
@@ -213,7 +214,9 @@ def _rows(
     regions = {name: native.ras(region) for name, region in native.regions.items()}
     targets = list(native.real)
     made_by_network = predictions(fitted.synthesizer, volumes, targets, include_self=options.include_self)
-    for made in chain(made_by_network, means_of_others(volumes, targets)):
+    sources, several = len(volumes), len(volumes) > 1
+    number = sources * (sources - 1 + options.include_self) + 2 * sources * several
+    for made in in_parts(chain(made_by_network, means_of_others(volumes, targets)), number):
         volume = np.asarray(fitted.native(made.volume, prepared, made.target).data)
         real = native.real[made.target]
         # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not

@@ -13,8 +13,8 @@ import pandas as pd
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import read_json
-from scanweave.framework.cohort_fit import COHORT, describe_cohort
+from scanweave.framework.cohort_fit import describe_cohort
+from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.summary import ENOUGH, estimate, sureness
 from scanweave.report.availability import availability_plot
@@ -229,10 +229,11 @@ def _preparation(plan: Plan) -> Section:
 def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
     summary = pd.DataFrame(record["rows"])
     blocks: list[Block] = []
-    if (folder / GRID).is_file():
+    picture = result_picture(folder, GRID)
+    if picture is not None:
         blocks.append(
             Figure(
-                (folder / GRID).read_bytes(),
+                picture,
                 f"{record['about']['picture']}: the real scans, and below them what each source makes of every target, "
                 f"with the absolute error in shares of the target's range; at most {DRAWN} sources, and all others "
                 f"together. The figures are the PSNR in the {results.where} of the whole volume."
@@ -326,16 +327,17 @@ def _maps(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
     table = _map_table(record, where)
     blocks: list[Block] = [*results.caution]
     for case in record["about"]["pictures"][:1]:
-        if (folder / case / SHEET).is_file():
+        sheet = result_picture(folder, f"{case}/{SHEET}")
+        if sheet is not None:
             blocks.append(
                 Figure(
-                    (folder / case / SHEET).read_bytes(),
+                    sheet,
                     f"{case}: real scans, and below them M_d in the {where}, on one scale; a line is the edge of a "
                     "lesion.",
                     f"Slices of all sequences of {case} with their imaging-differentiation maps.",
                 )
             )
-        blocks += _overlays(folder / case, case, record, where)
+        blocks += _overlays(folder, case, record, where)
     lead = (
         "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
         "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
@@ -375,11 +377,11 @@ def _overlays(folder: Path, case: str, record: dict[str, Any], where: str) -> li
     rows.sort(key=lambda row: (max(_aurocs(row), default=0.0), row["mean"]), reverse=True)
     blocks: list[Block] = []
     for row in rows[:MAPS]:
-        path = folder / f"{case}_{row['sequence']}_differentiation.png"
-        if path.is_file():
+        picture = result_picture(folder, f"{case}/{case}_{row['sequence']}_differentiation.png")
+        if picture is not None:
             over = f"M_d in the {where} over {count(row['sources'], 'source')}"
             text = f"{case}, {row['sequence']}: the real scan, and {over}; a line is the edge of a lesion."
-            blocks.append(Figure(path.read_bytes(), text, f"{text} Three planes."))
+            blocks.append(Figure(picture, text, f"{text} Three planes."))
     return blocks
 
 
@@ -388,9 +390,9 @@ def _aurocs(row: dict[str, Any]) -> list[float]:
 
 
 def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
-    known = run.folder / COHORT
-    if known.is_file():
-        return read_json(known, "Remove it; the report then opens the cohort")
+    known = RunPage(run).cohort()
+    if known is not None:
+        return known
     folder = Path((run.record.get("cohort") or {}).get("path", ""))
     try:
         return describe_cohort(Cohort.open(folder), plan.sequences, int(run.config.get("fold", 0)))

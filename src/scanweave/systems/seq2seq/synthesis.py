@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from scanweave.engine.progress import in_parts, tell_share
+from scanweave.nets.sizes import window_count
 from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
 from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 Volume = NDArray[np.float32]
+OVERLAP = 0.25
+"""Share of a window of a 3D network that the next one covers too."""
 
 
 ALL, MEAN = "all", "mean"
@@ -95,7 +99,9 @@ class Synthesizer:
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
         """Return every target from all sources but itself, averaged in image space (spec a.4)."""
-        return {made.target: made.volume for made in predictions(self, volumes, targets) if made.kind == "all"}
+        number = sum(source != target for source in volumes for target in targets) + len(targets)
+        made_by_network = in_parts(predictions(self, volumes, targets), number)
+        return {made.target: made.volume for made in made_by_network if made.kind == "all"}
 
     def _number(self, sequence: str) -> Tensor:
         return torch.tensor([self.sequences.index(sequence)], device=self.device)
@@ -114,6 +120,7 @@ class Synthesizer:
         )
         sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in targets]
         for start in range(0, depth, self.settings.batch_size):
+            tell_share(start / depth)
             rows = range(start, min(depth, start + self.settings.batch_size))
             batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
             latent = self.network.encode(batch, source)
@@ -135,7 +142,12 @@ class Synthesizer:
 
         window = (self.sampling.depth, *self.sampling.crop)
 
+        number, seen = window_count(slices.shape, window, OVERLAP), 0
+
         def translate(batch: Tensor) -> tuple[Tensor, ...]:
+            nonlocal seen
+            seen += len(batch)
+            tell_share(min(1.0, seen / number))
             latent = self.network.encode(batch.unsqueeze(1), source)
             return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
 
@@ -144,7 +156,7 @@ class Synthesizer:
             window,
             1,
             translate,
-            overlap=0.25,
+            overlap=OVERLAP,
             mode="gaussian",
             cval=around,
             padding_mode="constant",

@@ -55,13 +55,18 @@ def evaluate(fitted: FittedUltra, trial: Trial, seed: int = 0) -> pd.DataFrame:
         ScanweaveError: No study could be measured.
     """
     rows: list[dict[str, Any]] = []
-    drawn = ""
-    for name, (found, pictures) in trial.each(lambda study: measured(fitted, study)):
-        rows += found
+    drawn: list[str] = []
+
+    def told(study: Study) -> dict[str, Any]:
+        found, pictures = measured(fitted, study)
         if not drawn:
-            drawn = name
             _draw(trial.folder, pictures, fitted)
-    table, summary = trial.tabulate(rows, ("method", "image"), MEASURES, IMAGES, seed=seed, picture=drawn)
+        return {"rows": found, "drawn": not drawn}
+
+    for name, found in trial.each(told, {}):
+        rows += found["rows"]
+        drawn += [name] * found["drawn"]
+    table, summary = trial.tabulate(rows, ("method", "image"), MEASURES, IMAGES, seed=seed, picture=drawn[0])
     for line in (_in_short(summary), *notes(summary)):
         trial.say(line)
     return table
