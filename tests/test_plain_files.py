@@ -1,4 +1,4 @@
-"""What is no plain file is refused before it is opened; what killed calls left half-written goes with the next one."""
+"""A file that is not plain is refused before it is opened; what killed calls left half-written goes with the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is equal on paper stays equal: thresholds are reached, ranks shared, intervals end in range."""
+"""Numbers that are equal on paper stay equal: thresholds are reached, ranks shared, intervals end in range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is who, what a list says, folders of sequences, several sources, and what is not read."""
+"""Patients of studies, lists of datasets, folders of sequences, several sources, and what is not read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who trains and who tests is told by name, can be said by name, and a part that is none is refused."""
+"""Parts of training and test are told by name, can be said by name, and a part that is none is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who tests, as a source says it, is heeded: in tables of images and clinical ones, in lists, folders and manifests."""
+"""The part that a source gives a patient is heeded: in tables of images, clinical ones, lists, folders, manifests."""
 
 import json
 

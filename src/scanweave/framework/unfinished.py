@@ -1,4 +1,4 @@
-"""What a trial has found so far, a line a study, so that the same call goes on where one was stopped."""
+"""Results of a trial so far, a line a study, so that the same call goes on where one was stopped."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """How probabilities would have to be changed to be right.
+    """Change that would make probabilities right.
 
     Attributes:
         slope: Of the logits; 1 is right.

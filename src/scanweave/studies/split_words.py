@@ -1,4 +1,4 @@
-"""Who trains, validates and tests, as people write it: words in cells, names of folders, headings of columns."""
+"""Training, validation and test as people write them: words in cells, names of folders, headings of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before decimals is decided for a whole table, never cell by cell, and asked for where nothing tells."""
+"""The mark before decimals is decided for a whole table, never cell by cell, and asked for where nothing tells."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""How large a table is is judged before it fills the memory, whatever packs it."""
+"""The size of a table is judged before it fills the memory, whatever packs it."""
 
 import gzip
 import io

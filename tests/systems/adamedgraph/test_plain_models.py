@@ -29,7 +29,7 @@ def few_trees(monkeypatch):
 
 
 def learnt(n=200, seed=0, classes=2):
-    """What an ensemble keeps of its training patients: a number that decides, a category that helps, gaps."""
+    """Return what an ensemble keeps of its training patients: a number that decides, a category that helps, gaps."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({"x": rng.normal(size=n), "kind": rng.choice(["a", "b"], n), "noise": rng.normal(size=n)})
     score = 2 * table["x"] + 2 * (table["kind"] == "a")

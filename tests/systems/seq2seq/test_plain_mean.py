@@ -1,4 +1,4 @@
-"""Where the network is below the plain mean of the others is told by target, wherever its images go."""
+"""A network that is below the plain mean of the others is told by target, wherever its images go."""
 
 from __future__ import annotations
 

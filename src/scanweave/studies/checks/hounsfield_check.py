@@ -1,4 +1,4 @@
-"""Whether the voxels of a CT are Hounsfield units, by which air is −1000 and water 0."""
+"""Check of whether the voxels of a CT are Hounsfield units, by which air is −1000 and water 0."""
 
 from __future__ import annotations
 

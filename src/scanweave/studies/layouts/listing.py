@@ -82,7 +82,7 @@ class Listing:
         return row
 
     def owner(self, name: str) -> str:
-        """The name of a patient that can be a file name; what it was is kept."""
+        """Return a name of a patient that can be a file name; what it was is kept."""
         self.owners.setdefault(safe_id(name), unicodedata.normalize("NFC", name))
         return safe_id(name)
 

@@ -264,7 +264,7 @@ def _merged(found: list[Word]) -> tuple[str, ...]:
 
 
 def _goes_before(word: str, following: str, name: str) -> bool:
-    """Whether a word before those of a sequence belongs to them and not to the subject."""
+    """Tell whether a word before those of a sequence belongs to them and not to the subject."""
     if re.fullmatch(r"[a-z]+\d+", word) or (word in TRACERS and name != "pet"):
         return False  # subjects are called so as well
     return (
@@ -273,7 +273,7 @@ def _goes_before(word: str, following: str, name: str) -> bool:
 
 
 def _goes_after(word: str, before: str) -> bool:
-    """Whether a word after those of a sequence is known, such as `_ph`, `_e1` or `_Eq_1` of dcm2niix's."""
+    """Tell whether a word after those of a sequence is known, such as `_ph`, `_e1` or `_Eq_1` of dcm2niix's."""
     repeated = CORRECTED | CUT
     return changes(word) or word in repeated or (word.isdecimal() and before in repeated)
 

@@ -1,4 +1,4 @@
-"""What `participants.tsv` says of the patients of a BIDS dataset, joined to their studies."""
+"""Variables of `participants.tsv` on the patients of a BIDS dataset, joined to their studies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.layouts.listing import SHOWN, Listing
+from scanweave.studies.layouts.import_report import SHOWN
+from scanweave.studies.layouts.listing import Listing
 from scanweave.studies.layouts.table import clinical
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
 from scanweave.studies.splits import Part

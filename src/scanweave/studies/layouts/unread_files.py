@@ -1,4 +1,4 @@
-"""What lies in a source and is not taken in: formats that are not read, DICOM series, everything else by number."""
+"""Files of a source that are not taken in: formats that are not read, DICOM series, everything else by number."""
 
 from __future__ import annotations
 

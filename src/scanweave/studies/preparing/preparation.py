@@ -97,7 +97,7 @@ class PreparedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Where all scans lie; see `shared_frame`."""
+        """Place of all scans; see `shared_frame`."""
         return shared_frame(self.id, self.frames)
 
 

@@ -60,7 +60,7 @@ class CachedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Where all scans lie.
+        """Place of all scans.
 
         Raises:
             ScanweaveError: They lie on grids of their own.

@@ -1,4 +1,4 @@
-"""What stands before decimals, decided for a whole table: `1,037` is one or a thousand, and `20,5` beside it tells."""
+"""Decimal marks, decided for a whole table: `1,037` is one or a thousand, and `20,5` beside it tells."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FORMS = re.compile(
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the cells of one column tell.
+    """Hints that the cells of one column give.
 
     Attributes:
         marks: What must stand before decimals in some cell.

@@ -1,4 +1,4 @@
-"""How much memory a table may take: judged before it is read, or while it is.
+"""Limit of the memory that a table may take: judged before it is read, or while it is.
 
 What is judged is what the reading and understanding of a table holds at its peak, as measured on tables of text and of
 numbers; a file that is small when packed is refused before it fills the memory.
@@ -20,7 +20,7 @@ BYTES_A_CHARACTER = 8
 
 
 class Budget:
-    """What the table of one file has taken so far.
+    """Memory that the table of one file has taken so far.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""What an answer is made of: each graph's share, each patient's weight, and what the patient's own values do to it."""
+"""Parts of an answer: each graph's share, each patient's weight, and what the patient's own values do to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWS = 32
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """What one learner says of a patient, and whom it heard.
+    """Vote of one learner on a patient, and whom it heard.
 
     Attributes:
         share: What it counts in the answer; of all learners 1 in sum.
@@ -85,7 +85,7 @@ def _degrees(choice: Choice, nodes: Nodes) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """How a patient's own values lead from the mean answer to its answer.
+    """Steps by which a patient's own values lead from the mean answer to its answer.
 
     Attributes:
         start: Mean probability over the training patients that were drawn.

@@ -199,7 +199,7 @@ class Ensemble:
 
     @cached_property
     def vote_shares(self) -> Floats:
-        """What each learner counts in the answer `(T,)`, 1 in sum: its vote, or what the running mean leaves of it."""
+        """Weight of each learner in the answer `(T,)`, 1 in sum: its vote, or what the running mean leaves of it."""
         kept = self.votes
         if self.settings.voting == "running":  # P_t = (P_{t-1} + α_t h_t) / A_t: what came first is divided most often
             kept = kept / np.cumprod(np.cumsum(kept)[::-1])[::-1]

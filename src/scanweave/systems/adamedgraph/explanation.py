@@ -97,7 +97,7 @@ def own_rows(fitted: FittedAdaMedGraph, patient: str) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Reason:
-    """What the answer for one study is made of.
+    """Parts of the answer for one study.
 
     Attributes:
         voices: What each learner says.

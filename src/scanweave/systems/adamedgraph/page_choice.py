@@ -1,4 +1,4 @@
-"""Which patients get a page: typical ones and extreme ones."""
+"""Choice of the patients that get a page: typical ones and extreme ones."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LINE_INCHES = 0.27
 
 @dataclass(frozen=True)
 class Steps:
-    """How a patient's own values lead from the mean answer to its own.
+    """Steps by which a patient's own values lead from the mean answer to its own.
 
     Attributes:
         start: Mean probability over training patients.
@@ -41,7 +41,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class GraphLine:
-    """What one graph says.
+    """Words of one graph.
 
     Attributes:
         words: What joins its neighbours.

@@ -1,4 +1,4 @@
-"""What a run outlines: structures by name, of one label map or several masks; apart from each other or overlapping."""
+"""Target of a run: structures by name, of one label map or several masks; apart from each other or overlapping."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def numbered_target(masks: Mapping[str, Sequence[int]]) -> SegmentTarget:
 
 
 class _Seen(NamedTuple):
-    """How often structures occur in a study: voxels of each `(K,)`, and of each pair `(K, K)`."""
+    """Frequency of structures in a study: voxels of each `(K,)`, and of each pair `(K, K)`."""
 
     voxels: NDArray[np.int64]
     shared: NDArray[np.int64]
@@ -132,7 +132,7 @@ def learn_target(
 
 
 def _relation(names: Sequence[str], shared: NDArray[np.int64]) -> tuple[bool, str]:
-    """Whether structures exclude each other, and why; `shared` are voxels of pairs in each study `(N, K, K)`."""
+    """Tell whether structures exclude each other, and why; `shared` are voxels of pairs in each study `(N, K, K)`."""
     listed = ", ".join(names)
     pairs = {(a, b): shared[:, a, b] for a, b in combinations(range(len(names)), 2)}
     worst = max(pairs, key=lambda pair: int(pairs[pair].sum()), default=None)
