@@ -197,7 +197,7 @@ def test_bids(tmp_path):
 
 
 def test_two_files_of_one_name_are_left_out_and_told_apart_by_rename(tmp_path):
-    tree(tmp_path, "P1/a_T1w.nii.gz", "P1/b_T1w.nii.gz", "P1/c_T1w.nii.gz", "P1/t2.nii.gz", "P2/a_T1w.nii.gz")
+    tree(tmp_path, "P1/a_T1w.nii.gz", "P1/b_T1w.nii.gz", "P1/d_T1w.nii.gz", "P1/t2.nii.gz", "P2/a_T1w.nii.gz")
     found = rows(tmp_path)
     assert "scan:t1" not in found["P1"]
     assert found["P1"]["scan:t2"] == "P1/t2.nii.gz"

@@ -106,7 +106,8 @@ def changed(name: str, further: Sequence[str]) -> str:
     """
     texts = [SAME.get(word, word) for word in further]
     for text, own in zip(texts, further, strict=True):
-        if text in DERIVED or text in DERIVED_OF.get(name, ()) or _MAP.fullmatch(text):
+        diffusion = text == "diff" and name in ("dwi", "adc")  # as in `ep2d_diff`
+        if (text in DERIVED and not diffusion) or text in DERIVED_OF.get(name, ()) or _MAP.fullmatch(text):
             raise ValueError(f"'{own}' beside {name} may be another picture than {name}")
     if "darkfluid" in texts and name != "flair":
         name = _dark_fluid(name)
@@ -116,6 +117,10 @@ def changed(name: str, further: Sequence[str]) -> str:
         name = ENHANCED[name]
     elif "post" in texts and name in ENHANCED:
         raise ValueError(f"'post' beside {name} may mean after contrast or at a later visit")
+    elif "c" in texts and name in ("t1", "ct"):
+        raise ValueError(f"'c' beside {name} may mean with contrast")
+    elif name == "t1c" and TREATMENT.intersection(texts):
+        raise ValueError("'post' beside t1 may mean after contrast or at a later visit")
     return "_".join(dict.fromkeys([name, *(text for text in texts if _is_variant(name, text))]))
 
 
