@@ -1,4 +1,4 @@
-"""Count the BIDS data sets of a folder that import, such as of bids-standard/bids-examples (`--folder PATH`).
+"""Count the layouts of a folder of BIDS data sets that import, such as bids-standard/bids-examples (`--folder PATH`).
 
 Counted are the data sets that hold a NIfTI file. Files may be empty: an import opens no image. The smoke tier makes a
 few small data sets itself, of the kinds that are hard to take in.

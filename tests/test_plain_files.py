@@ -1,4 +1,4 @@
-"""A file that is not plain is refused before it is opened; what killed calls left half-written goes with the next."""
+"""All but plain files are refused before they are opened; leftovers of killed calls go with the next one."""
 
 from __future__ import annotations
 

@@ -143,6 +143,7 @@ def predict(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Say = print,
+    note: Say = lambda line: None,
 ) -> Predictions:
     """Write what a run makes of studies.
 
@@ -162,7 +163,8 @@ def predict(
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         checkpoint: Of a run folder whose fit is not finished, as in `open_run`.
         progress: Called with the number of studies done and of all, at the start and after each.
-        say: Takes a line that names the device, and one for each study that fails.
+        say: Takes one line for each study that fails.
+        note: Takes a line that names the device.
 
     Raises:
         ScanweaveError: `out` holds something else, or a target or study is unknown.
@@ -179,7 +181,7 @@ def predict(
     else:
         system = run
     if system.computes_on:
-        say(f"device: {system.computes_on}")
+        note(f"device: {system.computes_on}")
     done = Predictions(Path(out))
     with folder.claimed(asked):
         before, known = set(folder.answers), system.cautions()

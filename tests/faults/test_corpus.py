@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CORPORA = ("corpus_nifti", "corpus_headers", "corpus_manifests", "corpus_runs", "corpus_sinograms")
+CORPORA = ("corpus_nifti", "corpus_headers", "corpus_values", "corpus_manifests", "corpus_runs", "corpus_sinograms")
 BUDGET = 256 * 2**20
 
 

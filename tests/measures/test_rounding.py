@@ -1,4 +1,4 @@
-"""Numbers that are equal on paper stay equal: thresholds are reached, ranks shared, intervals end in range."""
+"""Equal on paper stays equal: thresholds are reached, ranks shared, intervals end in range."""
 
 from __future__ import annotations
 

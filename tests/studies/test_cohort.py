@@ -147,7 +147,7 @@ def test_the_way_from_a_folder_to_folds(tmp_path, capsys):
     assert "3 studies of 3 patients" in said
     assert said.splitlines()[3].split() == ["study", "patient", "t1", "flair", "mask:lesion"]
     assert all(line == line.rstrip() for line in said.splitlines())
-    assert repr(Cohort.open(out)) == "<Cohort src: 3 studies of 3 patients; t1 3, flair 3, mask:lesion 3>"
+    assert repr(Cohort.open(out)) == "<Cohort cohort: 3 studies of 3 patients; t1 3, flair 3, mask:lesion 3>"
     shown = "t1 12×12×12, flair 12×12×12, mask lesion 12×12×12"
     study = Cohort.open(out)["A"]
     assert repr(study) == f"<Study A of patient A: {shown}>"

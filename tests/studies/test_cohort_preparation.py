@@ -8,8 +8,10 @@ import pytest
 import scanweave as sw
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
+from scanweave.studies.boxes import Boxes
 from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.json_boxes import write_box_json
 from scanweave.studies.preparing.transforms import RigidTransform, displacement_mm
 from scanweave.studies.scan import Scan
 
@@ -134,14 +136,24 @@ def test_own_grids_are_moved_by_their_header_alone(source, tmp_path):
 def test_visits_are_brought_to_the_first(source, tmp_path):
     frame = source.frame.iloc[[1]].to_dict("records")
     later = {**frame[0], "study": "later", "scan:t1": frame[0]["scan:t2"], "scan:t2": None, "mask:t2": None}
+    box = Boxes([[[-10.0, -20.0, 0.0], [15.0, 5.0, 12.0]]], ("lesion",), "mm")
+    write_box_json(source.root / "later_boxes.json", box)
+    later["boxes"] = "later_boxes.json"
     rows = [{**frame[0], "scan:t2": None, "mask:t2": None}, later]
     cohort = sw.Cohort.create(
         tmp_path / "c", rows, root=str(source.root.resolve()), name="v", source="v", layout="table"
     )
-    done = sw.prepare_cohort(cohort, tmp_path / "new", across_visits=True, registration=FAST, say=str)
+    lines = []
+    done = sw.prepare_cohort(cohort, tmp_path / "new", across_visits=True, registration=FAST, say=lines.append)
     place = RigidTransform.load(done.folder / "transforms" / "later" / "t1.json")
     assert place.fixed == "sub-000001/t1"
     assert place.matrix[:3, 3] == pytest.approx(-SHIFT, abs=1.0)
+    made = sw.Cohort.open(done.folder)["later"].boxes
+    np.testing.assert_allclose(made.corners, box.moved(place.matrix).corners, atol=1e-6)
+    assert any(line.startswith("later · boxes: 1 box moved with t1, turned by") for line in lines)
+    back = sw.restore_cohort(done.folder, done.folder, tmp_path / "back")["later"].boxes.corners[0]
+    assert (back[0] <= box.corners[0, 0] + 1e-6).all()  # what was drawn lies in what comes back
+    assert (back[1] >= box.corners[0, 1] - 1e-6).all()
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_damaged_verdicts_are_said_and_made_again(cohort, capsys, spoil, read):
 
 
 def test_a_file_that_changed_while_it_was_checked_is_read_again(cohort, monkeypatch, capsys):
-    """The state that is kept is that before an image was read, not what it has become meanwhile."""
+    """The kept state is that before an image was read, not what it has become meanwhile."""
     path, real = cohort.folder / "p1" / "t1.nii", image_reader.read_scan
     monkeypatch.setattr(image_reader, "read_scan", lambda one: (real(one), os.utime(path, ns=(1, 1)))[0])
     checked(cohort, capsys)

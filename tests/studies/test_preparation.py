@@ -176,13 +176,14 @@ def test_scans_keep_grids_of_their_own_where_that_is_asked():
     ct[5:30, 5:30], pet[2:8, 2:8] = 9, 9
     scans = {"ct": Scan.of(ct, np.diag([1.0, 1.0, 2.0, 1.0])), "pet": Scan.of(pet, np.diag([4.0, 4.0, 4.0, 1.0]))}
     study = Study("s", "p", scans)
-    plan = learn_plan([study], ["ct", "pet"], PreparationSettings(crop=False, grid="own"), standard=True)
+    plan = learn_plan([study], ["ct", "pet"], PreparationSettings(crop=False, grid="own", suv=["pet"]), standard=True)
     shapes = {name: volume.shape for name, volume in prepare(study, plan).volumes.items()}
     assert shapes == {"ct": (40, 40, 20), "pet": (10, 10, 10)}
     finer = plan.model_copy(update={"spacings": {"ct": (2.0, 2.0, 2.0), "pet": None}})
     assert prepare(study, finer).volumes["ct"].shape == (20, 20, 20)
     assert prepare(study, finer).volumes["pet"].shape == (10, 10, 10)
-    shared = prepare(study, learn_plan([study], ["ct", "pet"], PreparationSettings(crop=False), standard=True))
+    together = PreparationSettings(crop=False, suv="pet")
+    shared = prepare(study, learn_plan([study], ["ct", "pet"], together, standard=True))
     assert {volume.shape for volume in shared.volumes.values()} == {(40, 40, 20)}
 
 

@@ -65,6 +65,7 @@ class Predict:
                 checkpoint=self.checkpoint,
                 progress=progress,
                 say=lambda line: print(line, file=sys.stderr),
+                note=print,
             )
         complete = f" · nothing absent in {wording.studies(len(done.complete))}" if done.complete else ""
         failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""

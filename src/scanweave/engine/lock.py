@@ -11,6 +11,8 @@ from typing import IO
 
 from scanweave.errors import ScanweaveError
 
+LOCK = ".lock"
+"""Name of the file by which a folder is held."""
 _HELD: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
@@ -22,7 +24,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = folder / ".lock"
+        path = folder / LOCK
         try:
             self._file: IO[str] = path.open("a+", encoding="utf-8")
         except OSError as error:
@@ -53,7 +55,7 @@ class FolderLock:
 def is_locked(folder: Path) -> bool:
     """Return whether a live process holds the lock of `folder`."""
     try:
-        with (folder / ".lock").open(encoding="utf-8") as file:
+        with (folder / LOCK).open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -81,7 +81,7 @@ def counted(what: str, *, shown: bool = True, console: Console | None = None) ->
 
 
 class _Count:
-    """Count of what is done, of how many, and how far the next one is."""
+    """Count of what is done, and how far the next one is."""
 
     def __init__(self, what: str, console: Console, bar: Progress) -> None:
         self.what, self.console, self.bar = what, console, bar

@@ -54,7 +54,7 @@ class FittedRun(Generic[C]):
 
     @property
     def structures(self) -> Mapping[str, Mapping[str, Sequence[int]]]:
-        """Meaning of the numbers of each mask that it makes, by name, for the cohort of its predictions."""
+        """Return the meaning of the numbers of each mask that it makes, by name, for the cohort of its predictions."""
         return {}
 
     def _repr_html_(self) -> str:

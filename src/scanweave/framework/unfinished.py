@@ -1,4 +1,4 @@
-"""Results of a trial so far, a line a study, so that the same call goes on where one was stopped."""
+"""Findings of a trial so far, a line a study, so that the same call goes on where one was stopped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from scanweave.engine.lock import FolderLock
+from scanweave.engine.lock import LOCK, FolderLock
 from scanweave.files import atomic_write, is_plain, make_folder, writing
 
 FILE = "unfinished.jsonl"
@@ -22,13 +22,17 @@ class Unfinished:
         found: What was found of each study that is done.
     """
 
-    def __init__(self, found: dict[str, Any], file: IO[str]) -> None:
-        self.found, self._file = found, file
+    def __init__(self, path: Path, asked: Mapping[str, Any]) -> None:
+        self._path, self._asked = path, asked
+        self.found = _read(path, asked)
+        self._begun = False
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path, asked: Mapping[str, Any]) -> Iterator[Unfinished]:
         """Hold the folder of a trial, and read what an earlier call for the same had found.
+
+        Where nothing is found nothing is left behind.
 
         Args:
             folder: Of the results.
@@ -40,22 +44,24 @@ class Unfinished:
         make_folder(folder)
         lock = FolderLock(folder)
         try:
-            path = folder / FILE
-            found = _read(path, asked)
-            rows = [dict(asked), *({"study": study, "found": value} for study, value in found.items())]
-            with atomic_write(path) as temporary:  # without a line that a kill tore
-                temporary.write_text("".join(_line(row) for row in rows), encoding="utf-8")
-            with writing(path), path.open("a", encoding="utf-8") as file:
-                yield cls(found, file)
+            yield cls(folder / FILE, asked)
         finally:
+            if [path.name for path in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
             lock.release()
 
     def add(self, study: str, found: Any) -> Any:
         """Keep what was found of a study; return it as the next call will read it."""
+        if not self._begun:  # without a line that a kill tore
+            rows = [dict(self._asked), *({"study": name, "found": value} for name, value in self.found.items())]
+            with atomic_write(self._path) as temporary:
+                temporary.write_text("".join(map(_line, rows)), encoding="utf-8")
+            self._begun = True
         line = _line({"study": study, "found": found})
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
         self.found[study] = json.loads(line)["found"]
         return self.found[study]
 

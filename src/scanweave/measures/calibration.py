@@ -48,7 +48,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Change that would make probabilities right.
+    """Change of the probabilities that would make them right.
 
     Attributes:
         slope: Of the logits; 1 is right.

@@ -198,6 +198,16 @@ class Boxes:
             raise _fault(f"boxes in {self.unit} lie on a grid already", "Use regrid")
         return self._mapped(_edges(np.linalg.inv(geometry.affine), from_grid=False), unit="voxel", size=geometry.shape)
 
+    def moved(self, matrix: ArrayLike) -> Boxes:
+        """Return boxes in mm after the map `matrix` `(4, 4)` of RAS points: the smallest upright boxes around them.
+
+        Raises:
+            ScanweaveError: The boxes are not in mm.
+        """
+        if self.unit != "mm":
+            raise _fault(f"boxes in {self.unit} are moved with their grid", "Use to_patient first")
+        return self._mapped(np.asarray(matrix, dtype=np.float64))
+
     def _mapped(self, matrix: NDArray[np.float64], **changes: Any) -> Boxes:
         """Return the boxes that enclose these after the affine map `matrix` `(4, 4)` (centre and half extent)."""
         axes = self.dimensions

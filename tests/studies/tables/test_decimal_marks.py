@@ -1,4 +1,4 @@
-"""The mark before decimals is decided for a whole table, never cell by cell, and asked for where nothing tells."""
+"""Decimal marks are decided for a whole table, never cell by cell, and asked for where nothing tells."""
 
 import pandas as pd
 import pytest

@@ -46,7 +46,7 @@ def write_tables(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return the folder where all commands of the page were run."""
+    """Return the folder in which all commands of the page were run."""
     made = tmp_path_factory.mktemp("features")
     write_tables(made)
     with pytest.MonkeyPatch.context() as patch:

@@ -361,7 +361,8 @@ def test_each_class_is_measured_against_the_others():
 
 
 def test_neighbours_are_those_of_the_graph(whole):
-    from scanweave.systems.adamedgraph.similar import homophily, joined
+    from scanweave.systems.adamedgraph.attribution import joined
+    from scanweave.systems.adamedgraph.similar import homophily
 
     system = whole[1]
     nodes, choice = system.ensemble.nodes, system.ensemble.learners[0].choice

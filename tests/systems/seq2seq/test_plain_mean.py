@@ -1,4 +1,4 @@
-"""A network that is below the plain mean of the others is told by target, wherever its images go."""
+"""Targets for which the network is below the plain mean of the others are told, wherever the images go."""
 
 from __future__ import annotations
 

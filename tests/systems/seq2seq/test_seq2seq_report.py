@@ -41,9 +41,10 @@ def change(path, edit):
 
 
 def set_mean(psnr, ssim):
-    """An edit of a summary that sets what the mean of the others reaches."""
+    """An edit of a summary that sets what the mean of the others reaches, and that no study is below it."""
 
     def edit(summary):
+        summary["about"]["below"] = {name: [0, 3] for name in summary["about"]["below"]}
         for row in summary["rows"]:
             if row["kind"] == "mean" and row["measure"] in ("psnr", "ssim"):
                 row["mean"] = psnr if row["measure"] == "psnr" else ssim

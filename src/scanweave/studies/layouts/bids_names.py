@@ -1,4 +1,4 @@
-"""Meaning of a file of BIDS: by its suffix, and by those entities of its name that make another picture of it."""
+"""Meaning of a BIDS file name: its suffix, and those entities that make another picture of it."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _scan(name: BidsName, names: Names) -> str:
 
 
 def _column(name: str, entities: Mapping[str, str], keys: Iterable[str]) -> str:
-    """Return a name with entities that belong to it; too long a one is cut and told from others by a hash."""
+    """A name with entities that belong to it; too long a one is cut and told from others by a hash."""
     parts = [name]
     for key in keys:
         value = entities[key].lower()

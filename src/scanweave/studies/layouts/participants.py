@@ -1,4 +1,4 @@
-"""Variables of `participants.tsv` on the patients of a BIDS dataset, joined to their studies."""
+"""`participants.tsv` of a BIDS dataset, joined to the studies of its patients."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from scanweave.files import atomic_folder, make_folder, read_json, real_path, sw
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.json_boxes import write_box_json
+from scanweave.studies.formats.pet_units import pet_facts
 from scanweave.studies.preparing.registration_picture import write_picture
 from scanweave.studies.preparing.study_preparation import PreparedStudy, PrepareSettings, prepare_study
 from scanweave.studies.study import Study
@@ -29,7 +31,7 @@ from scanweave.wording import nearest
 from scanweave.wording import studies as counted
 
 STUDIES, TRANSFORMS, PICTURES = "studies", "transforms", "pictures"
-REQUEST, RECORD, TABLE = "preparation.json", "prepared.json", "prepared.csv"
+REQUEST, RECORD, TABLE, BOXES = "preparation.json", "prepared.json", "prepared.csv", "boxes.json"
 KEPT_FILES = ("splits.json", "table.json")
 """What lies beside a manifest and holds for the prepared cohort too."""
 _ELSEWHERE = "Choose another --out, or remove it"
@@ -69,8 +71,8 @@ def prepare_cohort(
 
     The files of the cohort are only read. `out` holds `studies/<study>/` (NIfTI), `transforms/<study>/<scan>.json` and
     `.tfm`, `pictures/<study>.png`, `prepared.csv` and the manifest with the same patients, splits, labels, tables,
-    reports. A study that fails is said and the rest goes on; the same call goes on where an earlier one was stopped,
-    and tries again what failed.
+    reports; boxes are moved with the scan that they lie on. A study that fails is said and the rest goes on; the same
+    call goes on where an earlier one was stopped, and tries again what failed.
 
     Args:
         cohort: The studies, or the cohort's folder.
@@ -102,6 +104,8 @@ def prepare_cohort(
             records[name] = result
             for row in result["table"]:
                 say(f"{name} · {row['scan']}: {row['what']}")
+            if result.get("boxes"):
+                say(f"{name} · boxes: {result['boxes']}")
         progress(number, len(rows))
     if not records:
         raise ScanweaveError(out, f"none of {counted(len(rows))} could be prepared", "See the lines above")
@@ -228,9 +232,15 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
             for name, image in images.items():
                 file = f"{name}.nii.gz" if kind == "scan" else f"mask_{name}.nii.gz"
                 write_scan(folder / file, image)
+                if kind == "scan" and (facts := pet_facts(study[name].path)):
+                    write_json(folder / f"{name}.json", facts)  # its numbers are still of that unit
                 files[f"{kind}:{name}"] = f"{STUDIES}/{study.id}/{file}"
         brain = made.brain.why if made.brain else None
-        write_json(folder / RECORD, {"files": files, "table": made.table, "brain": brain})
+        if made.boxes is not None and made.boxes.moved and made.boxes.boxes is not None:
+            write_box_json(folder / BOXES, made.boxes.boxes)
+            files["boxes"] = f"{STUDIES}/{study.id}/{BOXES}"
+        told = {"boxes": made.boxes.told, "boxes_kept": made.boxes.boxes is not None} if made.boxes else {}
+        write_json(folder / RECORD, {"files": files, "table": made.table, "brain": brain, **told})
 
 
 def _write_table(out: Path, records: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
@@ -249,7 +259,10 @@ def _write_manifest(out: Path, cohort: Cohort, rows: list[dict[str, Any]], recor
         for name in kept:
             if name in _LINKED or name.startswith("sinogram:"):
                 kept[name] = os.path.relpath(real_path(cohort.root / str(kept[name])), real_path(out))
-        made.append({**kept, **records[str(row["study"])]["files"]})
+        record = records[str(row["study"])]
+        if not record.get("boxes_kept", True):
+            kept.pop("boxes", None)
+        made.append({**kept, **record["files"]})
     with writing(out):
         (out / ABOUT).unlink(missing_ok=True)
     name = f"{cohort.about.get('name', cohort.folder.name)} (prepared)"

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
+from scanweave.studies.formats.pet_units import is_pet, suv_factor
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.preparing.foreground import foreground, removed_background
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.preparing.settings import Millimetres, PreparationSettings
+from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
 LEAST_DEVIATION = 1e-6
@@ -30,13 +32,14 @@ class IntensityRule(BaseModel):
     """Say how one scan's voxels become numbers.
 
     `magnitude`: 0 → -1 and `headroom` × the image's own percentile → +1; `window`: the fixed [low, high] → [-1, 1];
-    `zscore`: the image's own mean → 0 and its deviation → 1; `standard`: clipped to [low, high], then the mean of the
-    training studies → 0 and their deviation → 1 (nnU-Net's rule for CT: Isensee et al., Nature Methods 18, 2021).
+    `suv`: 0 to `high` SUV → [-1, 1], whatever the unit of the image; `zscore`: the image's own mean → 0 and its
+    deviation → 1; `standard`: clipped to [low, high], then the mean of the training studies → 0 and their deviation → 1
+    (nnU-Net's rule for CT: Isensee et al., Nature Methods 18, 2021).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Literal["magnitude", "window", "zscore", "standard"]
+    kind: Literal["magnitude", "window", "suv", "zscore", "standard"]
     low: float
     high: float
     """For `magnitude` the median over the training studies, which stands in where a target image is absent."""
@@ -142,53 +145,127 @@ def learn_plan(
             than a range of [-1, 1].
 
     Raises:
-        ScanweaveError: A sequence is in none of them.
+        ScanweaveError: A sequence is in none of them, or is PET in a unit that nothing says.
     """
-    spacings: list[Spacing] = []
-    own: dict[str, list[Spacing]] = {name: [] for name in sequences}
-    apart = settings.grid == "own"
-    values: dict[str, list[tuple[float, ...]]] = {name: [] for name in sequences}
-    labels: dict[str, set[int]] = {name: set() for name in masks}
-    for study in (repaired(study.only(sequences)) for study in studies):
-        for name in (name for name in masks if name in study.masks):
-            labels[name] |= {int(value) for value in np.unique(study.masks[name].released().data)} - {0}
-        if study.scans:
-            groups = grid_groups(study, settings.grid)
-            apart |= len(groups) > 1
-            spacings.append(reference_grid(study, settings.reference).oriented(settings.orientation).spacing)
-            for group in groups:
-                grid = reference_grid(study.only(group), settings.reference).oriented(settings.orientation)
-                for name in group:
-                    own[name].append(grid.spacing)
-        for name, scan in study.scans.items():
-            volume = np.asarray(scan.released().data, dtype=np.float32)
-            lowest, removed = float(np.nanmin(volume)), removed_background(volume)
-            levels = image_levels(volume)
-            values[name].append((lowest, *_range(volume, settings), lowest if removed is None else removed, *levels))
-    for name, ranges in values.items():
+    unknown = [name for name in settings.suv or () if name not in sequences]
+    if unknown:
+        raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
+    seen = _Survey(settings, sequences, masks)
+    for study in studies:
+        seen.add(repaired(study.only(sequences)))
+    for name, ranges in seen.values.items():
         if not ranges:
             raise ScanweaveError(
                 name,
                 "in none of the training studies as a volume (a series is left out)",
                 "Leave it out, or choose another split",
             )
-    spacing, why = _spacing(np.array(spacings), settings)
-    each = {name: _spacing(np.array(found), settings) for name, found in own.items()} if apart else {}
-    grids = [f"{name}: {words}" for name, (_, words) in each.items()]
-    words = "as asked" if settings.grid == "own" else "since films are in no common space"
-    shared = [f"grid of a study: that of its {settings.reference} scan", why]
+    spacing, spacings, grids = _grids(seen)
     reasons = [
         f"orientation {settings.orientation}: slices are taken along its third axis",
-        *([f"grid: each scan on its own, {words}", *grids] if apart else shared),
+        *grids,
         f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
     ]
     rules = {}
-    for name, ranges in values.items():
-        rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
+    for name, ranges in seen.values.items():
+        if name in seen.pet:
+            rules[name], why = _suv_rule(name, seen.pet[name], settings)
+        else:
+            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
         reasons.append(why)
-    found = {name: tuple(sorted(there)) for name, there in labels.items()}
-    steps = {name: one for name, (one, _) in each.items()}
-    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found, spacings=steps)
+    found = {name: tuple(sorted(there)) for name, there in seen.labels.items()}
+    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found, spacings=spacings)
+
+
+class _Survey:
+    """Facts that a plan is learnt from, collected study by study.
+
+    Attributes:
+        spacings: Of the grid that each study is brought to; of each scan's own grid in `own`.
+        apart: Whether scans of a study lie on grids of their own.
+        values: Levels of the images of each scan.
+        labels: Values of each mask.
+        pet: Factors to SUV of the images of each scan that is PET, None where the unit is not known.
+    """
+
+    def __init__(self, settings: PreparationSettings, sequences: Sequence[str], masks: Sequence[str]) -> None:
+        self.settings, self.apart = settings, settings.grid == "own"
+        self.spacings: list[Spacing] = []
+        self.own: dict[str, list[Spacing]] = {name: [] for name in sequences}
+        self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in sequences}
+        self.labels: dict[str, set[int]] = {name: set() for name in masks}
+        self.pet = {name: list[float | None]() for name in sequences if is_suv(name, settings) is not False}
+
+    def add(self, study: Study) -> None:
+        """Read a study, one image after the other."""
+        for name in (name for name in self.labels if name in study.masks):
+            self.labels[name] |= {int(value) for value in np.unique(study.masks[name].released().data)} - {0}
+        if study.scans:
+            self._add_grids(study)
+        for name, scan in study.scans.items():
+            if name in self.pet:
+                self.pet[name].append(suv_factor(scan))
+            volume = np.asarray(scan.released().data, dtype=np.float32)
+            lowest, removed = float(np.nanmin(volume)), removed_background(volume)
+            background = lowest if removed is None else removed
+            self.values[name].append((lowest, *_range(volume, self.settings), background, *image_levels(volume)))
+
+    def _add_grids(self, study: Study) -> None:
+        reference, axes = self.settings.reference, self.settings.orientation
+        self.spacings.append(reference_grid(study, reference).oriented(axes).spacing)
+        groups = grid_groups(study, self.settings.grid)
+        self.apart |= len(groups) > 1
+        for group in groups:
+            spacing = reference_grid(study.only(group), reference).oriented(axes).spacing
+            for name in group:
+                self.own[name].append(spacing)
+
+
+def _grids(seen: _Survey) -> tuple[Spacing | None, dict[str, Spacing | None], list[str]]:
+    """The spacing of the shared grid, that of each scan where they share none, and why."""
+    settings = seen.settings
+    spacing, why = _spacing(np.array(seen.spacings), settings)
+    if not seen.apart:
+        return spacing, {}, [f"grid of a study: that of its {settings.reference} scan", why]
+    each = {name: _spacing(np.array(found), settings) for name, found in seen.own.items()}
+    words = "as asked" if settings.grid == "own" else "since films are in no common space"
+    reasons = [f"grid: each scan on its own, {words}", *(f"{name}: {why}" for name, (_, why) in each.items())]
+    return spacing, {name: one for name, (one, _) in each.items()}, reasons
+
+
+def is_suv(name: str, settings: PreparationSettings) -> bool | None:
+    """Tell whether a scan is SUV, as the user said; None: it is called PET, so it is if its unit is known."""
+    if settings.suv is not None:
+        return name in settings.suv
+    return None if is_pet(name) else False
+
+
+def known_suv_factor(study: str, name: str, scan: Scan, settings: PreparationSettings) -> float:
+    """Return what a PET scan is multiplied by to be SUV.
+
+    Raises:
+        ScanweaveError: Neither the user nor a file says its unit.
+    """
+    factor = suv_factor(scan)
+    if factor is None and not is_suv(name, settings):
+        raise _unknown_unit(f"{study}: {name}")
+    return 1.0 if factor is None else factor
+
+
+def _unknown_unit(where: str) -> ScanweaveError:
+    words = "is called PET, and nothing says its unit: no JSON beside it names Units"
+    step = "If it holds SUV: --preparation.suv NAME; to take it as any other image: --preparation.suv none"
+    return ScanweaveError(where, words, step)
+
+
+def _suv_rule(name: str, factors: Sequence[float | None], settings: PreparationSettings) -> tuple[IntensityRule, str]:
+    said = is_suv(name, settings)
+    if any(factor is None for factor in factors) and not said:
+        raise _unknown_unit(name)
+    made = sum(factor not in (None, 1.0) for factor in factors)
+    whence = f"made of Bq/mL, weight and dose in {made} of {len(factors)} images" if made else "as it is"
+    rule = IntensityRule(kind="suv", low=0.0, high=settings.suv_high, background=0.0)
+    return rule, f"{name}: SUV, {whence}; 0 to {settings.suv_high:g} → [-1, 1] in every study"
 
 
 def grid_groups(study: Study, grid: Literal["shared", "own"] = "shared") -> list[list[str]]:

@@ -19,6 +19,7 @@ from scanweave.studies.preparing.plan import (
     grid_groups,
     image_levels,
     intensity_scale,
+    known_suv_factor,
     reference_grid,
 )
 from scanweave.studies.preparing.repairs import repaired
@@ -39,7 +40,7 @@ class Frame:
         working: The same box, reoriented and resampled as the plan says.
         start: First voxel of the crop in `working`, `(3,)`.
         shape: Shape of the crop.
-        scales: Intensity scale of each present magnitude scan, in its own units.
+        scales: Intensity scale of each present magnitude scan, in its own units; of PET, what makes its numbers SUV.
         levels: Mean and deviation of each present scan whose rule is a z-score, in its own units.
     """
 
@@ -97,7 +98,7 @@ class PreparedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Place of all scans; see `shared_frame`."""
+        """Return the frame in which all scans lie; see `shared_frame`."""
         return shared_frame(self.id, self.frames)
 
 
@@ -148,6 +149,11 @@ def _on_one_grid(study: Study, plan: Plan) -> tuple[Frame, dict[str, Volume]]:
         name: intensity_scale(volume, plan.settings)
         for name, volume in raw.items()
         if plan.rule(name).kind == "magnitude"
+    }
+    scales |= {
+        name: known_suv_factor(study.id, name, study.scans[name], plan.settings)
+        for name in raw
+        if plan.rule(name).kind == "suv"
     }
     levels = {name: image_levels(volume) for name, volume in raw.items() if plan.rule(name).kind == "zscore"}
     volumes = {
@@ -203,7 +209,7 @@ def normalise(
         volume: In units of the image.
         plan: The rules.
         name: Of the scan.
-        scale: The image's own where the rule is `magnitude`; None: the typical one.
+        scale: The image's own where the rule is `magnitude`, or `suv`; None: the typical one, or SUV.
         levels: The image's own mean and deviation where the rule is `zscore`; None: the typical ones.
     """
     rule = plan.rule(name)
@@ -275,5 +281,7 @@ def _limits(plan: Plan, name: str, scale: float | None) -> tuple[float, float]:
     rule = plan.rule(name)
     if rule.kind == "window":
         return rule.low, rule.high
+    if rule.kind == "suv":
+        return 0.0, rule.high / (scale or 1.0)
     high = plan.settings.headroom * (rule.high if scale is None else scale)
     return 0.0, high if high > 0 else 1.0

@@ -22,6 +22,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, json_text, make_folder, read_json, sweep
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.formats.pet_units import find_sidecar
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare, shared_frame
 
@@ -60,7 +61,7 @@ class CachedStudy:
 
     @property
     def frame(self) -> Frame:
-        """Place of all scans.
+        """Return the frame in which all scans lie.
 
         Raises:
             ScanweaveError: They lie on grids of their own.
@@ -138,6 +139,10 @@ class PreparedCohort:
         paths = {column.removeprefix("scan:"): row.get(column) for column in self._columns}
         root = self.cohort.root
         files = [(name, path, *file_state(root / path)) for name, path in paths.items() if isinstance(path, str)]
+        for name, path in paths.items():  # the JSON beside a PET scan says its unit
+            if name in self.plan.rules and self.plan.rule(name).kind == "suv" and isinstance(path, str):
+                sidecar = find_sidecar(root / path)
+                files += [] if sidecar is None else [(f"{name}.json", "", *file_state(sidecar))]
         state = repr((FORMAT, files, *(["cubes"] if self.cubes else []))).encode()
         return self.folder / str(row["study"]) / hashlib.sha256(state).hexdigest()[:16]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,16 @@ import numpy as np
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json
+from scanweave.studies.boxes import Boxes
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.json_boxes import write_box_json
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.preparing.cohort_preparation import REQUEST, STUDIES, TRANSFORMS
+from scanweave.studies.preparing.cohort_preparation import BOXES, REQUEST, STUDIES, TRANSFORMS
+from scanweave.studies.preparing.placed_boxes import owner_of
 from scanweave.studies.preparing.transforms import RigidTransform
 from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
 
 MARK = "restoration.json"
 _AGAIN = "Choose another --out, or remove it"
@@ -30,11 +34,12 @@ def restore_cohort(
     like: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Cohort:
-    """Bring the scans and masks of `predictions` back through the transforms that `prepared` kept.
+    """Bring the scans, masks and boxes of `predictions` back through the transforms that `prepared` kept.
 
     A scan goes to the place and grid of the native scan of its name, or of `like`, or else of the reference, in each
     study; a mask to those of `like`, else of the scan of its name, else of the reference. Scans are interpolated
-    linearly, masks to the nearest voxel.
+    linearly, masks to the nearest voxel. Boxes go where the scan of `like`, or else the reference, came; in RAS mm, and
+    upright around what was turned.
 
     Args:
         predictions: A cohort whose studies are named as those of `prepared`.
@@ -44,7 +49,7 @@ def restore_cohort(
         progress: Called with the number of studies done and of all.
 
     Raises:
-        ScanweaveError: A study has no transforms, or `out` holds something else.
+        ScanweaveError: A study has no transforms, `out` holds something else, or boxes in voxels are of no image.
     """
     cohort = Cohort.open(predictions) if isinstance(predictions, str | Path) else predictions
     prepared, out = Path(prepared), Path(out)
@@ -85,22 +90,43 @@ def _restore_study(cohort: Cohort, name: str, transforms: Path, out: Path, like:
     row: dict[str, Any] = {"study": name, "patient": study.patient}
     images = [("scan", one, scan) for one, scan in study.scans.items()]
     images += [("mask", one, mask) for one, mask in study.masks.items()]
-    files = {(kind, one): f"{one}.nii.gz" if kind == "scan" else f"mask_{one}.nii.gz" for kind, one, _ in images}
+    names = {(kind, one): f"{one}.nii.gz" if kind == "scan" else f"mask_{one}.nii.gz" for kind, one, _ in images}
     if not (out / STUDIES / name).exists():
         with atomic_folder(out / STUDIES / name) as folder:
             for kind, one, image in images:
-                write_scan(folder / files[kind, one], _native(image, one, transforms, like, labels=kind == "mask"))
-    return row | {f"{kind}:{one}": f"{STUDIES}/{name}/{file}" for (kind, one), file in files.items()}
+                write_scan(folder / names[kind, one], _native(image, one, transforms, like, labels=kind == "mask"))
+            if study.boxes is not None:
+                write_box_json(folder / BOXES, _native_boxes(study, transforms, like))
+    files = {f"{kind}:{one}": file for (kind, one), file in names.items()}
+    files |= {} if study.boxes is None else {"boxes": BOXES}
+    return row | {column: f"{STUDIES}/{name}/{file}" for column, file in files.items()}
+
+
+def _native_boxes(study: Study, transforms: Path, like: str | None) -> Boxes:
+    boxes = study.boxes
+    assert boxes is not None  # noqa: S101 - asked for by the caller
+    if boxes.unit == "pixel":
+        return boxes
+    grids = {name: image.geometry for name, image in {**study.masks, **study.scans}.items()}
+    owner = None if boxes.unit == "mm" else owner_of(boxes, grids, like or "")
+    if boxes.unit == "voxel" and owner is None:
+        raise ScanweaveError(f"{study.id}: boxes", "are in voxels of no image here", "Write them in RAS mm")
+    place, _ = _place(transforms, [like])
+    return (boxes if owner is None else boxes.to_patient(grids[owner])).moved(place.inverse.matrix)
 
 
 def _native(scan: Scan, name: str, transforms: Path, like: str | None, *, labels: bool) -> Scan:
-    wanted = [like, name] if labels or like else [name]
-    path = next((p for one in wanted if one and (p := transforms / f"{one}.json").is_file()), None)
-    path = path or transforms / f"{_reference(transforms)}.json"
-    place, native = RigidTransform.load(path), _facts(path)["native"]
-    grid = Geometry.of(native["shape"], np.array(native["affine"]))
+    place, grid = _place(transforms, [like, name] if labels or like else [name])
     made = place.inverse.resample(scan, grid, "nearest" if labels else "linear")
     return replace(made, synthetic=scan.synthetic)
+
+
+def _place(transforms: Path, wanted: Sequence[str | None]) -> tuple[RigidTransform, Geometry]:
+    """The transform of the first of these scans that has one, else of the reference; and the grid it came on."""
+    path = next((p for one in wanted if one and (p := transforms / f"{one}.json").is_file()), None)
+    path = path or transforms / f"{_reference(transforms)}.json"
+    native = _facts(path)["native"]
+    return RigidTransform.load(path), Geometry.of(native["shape"], np.array(native["affine"]))
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -37,8 +37,21 @@ class PreparationSettings(BaseModel):
         "foreground", description="Where that percentile is taken: in the patient, or over all voxels."
     )
     headroom: float = Field(1.25, ge=1, description="The scale times this maps to +1; brighter voxels are clipped.")
+    suv: tuple[str, ...] | None = Field(
+        None,
+        description="Scans that are PET in SUV, or none; not given: those called PET, if their JSON or file name says "
+        "the unit.",
+    )
+    suv_high: float = Field(20.0, gt=0, description="SUV that is shown brightest; 0 is shown darkest, in every study.")
     crop: bool = Field(True, description="Crop volumes to the box of the foreground.")
     margin: int = Field(4, ge=0, description="Voxels kept around that box.")
+
+    @field_validator("suv", mode="before")
+    @classmethod
+    def _apart(cls, names: object) -> object:
+        """Names in one word, `pet,suv`, as a command line gives them; the word `none` for no name."""
+        words = names.split(",") if isinstance(names, str) else names
+        return [] if words == ["none"] else words
 
     @field_validator("orientation")
     @classmethod

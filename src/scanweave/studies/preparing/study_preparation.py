@@ -16,6 +16,7 @@ from scanweave.studies.layouts.names import sequence_of
 from scanweave.studies.preparing.bias_field import NOT_MR, correct_bias
 from scanweave.studies.preparing.brain_mask import BrainMask, find_brain
 from scanweave.studies.preparing.foreground import removed_background
+from scanweave.studies.preparing.placed_boxes import PlacedBoxes, place_boxes
 from scanweave.studies.preparing.registration import (
     Registration,
     RegistrationSettings,
@@ -66,7 +67,7 @@ class PreparedStudy:
     """A prepared study.
 
     Attributes:
-        study: Its scans and masks, placed.
+        study: Its scans, masks and boxes, placed.
         reference: Name of the scan that the others were brought to.
         transforms: From each scan to where it lies now.
         native: The grid that each scan came on.
@@ -74,6 +75,7 @@ class PreparedStudy:
         brain: The brain mask, on the grid of the reference, if asked for.
         found: What the registration within the study found, by scan.
         pairs: All that were registered, that to the first visit included.
+        boxes: What became of the boxes, if it has any.
     """
 
     study: Study
@@ -84,6 +86,7 @@ class PreparedStudy:
     brain: BrainMask | None = None
     found: dict[str, Registration] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
+    boxes: PlacedBoxes | None = None
 
 
 def choose_reference(study: Study, named: str | None = None) -> tuple[str, str]:
@@ -145,7 +148,9 @@ def prepare_study(study: Study, settings: PrepareSettings, first: Study | None =
     masks = {name: _placed_mask(mask, name, made, home, settings) for name, mask in study.masks.items()}
     if stripped is not None:
         masks[BRAIN] = stripped
-    made.study = replace(study, scans=scans, masks=masks)
+    if study.boxes is not None:
+        made.boxes = place_boxes(study.boxes, places, native, reference)
+    made.study = replace(study, scans=scans, masks=masks, boxes=made.boxes.boxes if made.boxes else None)
     return made
 
 

@@ -89,6 +89,10 @@ class RigidTransform:
         joined[:3, :3] = left @ right
         return RigidTransform(joined, self.moving, other.fixed)
 
+    def is_like(self, other: RigidTransform) -> bool:
+        """Tell whether both move points alike, to within rounding."""
+        return bool(np.allclose(self.matrix, other.matrix, rtol=0, atol=RIGID_TOLERANCE))
+
     def apply(self, points: ArrayLike) -> FloatArray:
         """Move points `(N, 3)` of `moving` to `fixed` [RAS mm]."""
         return apply_affine(self.matrix, np.asarray(points, dtype=np.float64))

@@ -33,7 +33,7 @@ _FORMS = re.compile(
 
 @dataclass(frozen=True)
 class Evidence:
-    """Hints that the cells of one column give.
+    """Evidence of the cells of one column.
 
     Attributes:
         marks: What must stand before decimals in some cell.

@@ -1,4 +1,4 @@
-"""Limit of the memory that a table may take: judged before it is read, or while it is.
+"""Memory that a table may take: judged before it is read, or while it is.
 
 What is judged is what the reading and understanding of a table holds at its peak, as measured on tables of text and of
 numbers; a file that is small when packed is refused before it fills the memory.

@@ -1,4 +1,4 @@
-"""Parts of an answer: each graph's share, each patient's weight, and what the patient's own values do to it."""
+"""Parts of an answer: each graph's share, each patient's weight, and the effect of the patient's own values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWS = 32
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """Vote of one learner on a patient, and whom it heard.
+    """Answer of one learner for a patient, and whom it heard.
 
     Attributes:
         share: What it counts in the answer; of all learners 1 in sum.

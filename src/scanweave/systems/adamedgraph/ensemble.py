@@ -199,7 +199,7 @@ class Ensemble:
 
     @cached_property
     def vote_shares(self) -> Floats:
-        """Weight of each learner in the answer `(T,)`, 1 in sum: its vote, or what the running mean leaves of it."""
+        """Return the weight of each learner in an answer `(T,)`, 1 in sum: its vote, or what a running mean leaves."""
         kept = self.votes
         if self.settings.voting == "running":  # P_t = (P_{t-1} + α_t h_t) / A_t: what came first is divided most often
             kept = kept / np.cumprod(np.cumsum(kept)[::-1])[::-1]

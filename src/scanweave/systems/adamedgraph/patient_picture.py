@@ -41,7 +41,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class GraphLine:
-    """Words of one graph.
+    """Answer of one graph.
 
     Attributes:
         words: What joins its neighbours.
@@ -102,7 +102,9 @@ def _draw_shares(axes: Axes, label: str, shares: Mapping[str, float]) -> None:
     axes.set_yticks(places, list(shares))
     axes.set(xlim=(0, 1), xlabel="probability", title=f"{label}: the answer")
     for place, value in zip(places, shares.values(), strict=True):
-        axes.text(min(value + 0.02, 0.88), place, f"{value:.2f}", va="center", fontsize=8.5, color=INK)
+        beside = value < 0.85
+        x, color, end = (value + 0.02, INK, "left") if beside else (value - 0.02, "white", "right")
+        axes.text(x, place, f"{value:.2f}", color=color, ha=end, va="center", fontsize=8.5)
 
 
 def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
@@ -122,6 +124,7 @@ def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
     axes.set_yticks(places, [ends[0], *(words[:34] for words, _ in drawn), ends[1]])
     low, high = min(before.min(), steps.start), max(before.max(), steps.end)
     axes.set_xlim(max(low - 0.05, -0.02), high + 0.12)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 1 and low - 0.05 <= tick <= high + 0.12])
     axes.set(xlabel=f"probability of {answered}", title="Its own values: what each adds")
 
 

@@ -12,12 +12,12 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 
 from scanweave.measures.bootstrap import paired_difference
-from scanweave.measures.outcomes import LOG_LOSS, measure_told, row_losses
+from scanweave.measures.outcomes import CLASS_MEASURES, LOG_LOSS, measure_classes, row_losses
 from scanweave.systems.adamedgraph.ensemble import Ensemble
 from scanweave.systems.adamedgraph.intervals import Floats, Indices
 
 OURS, LOGISTIC, TREES = "AdaMedGraph", "logistic regression", "boosted trees"
-SHOWN = ("AUROC", LOG_LOSS, "Brier score", "balanced accuracy")
+SHOWN = {name: CLASS_MEASURES[name] for name in ("AUROC", LOG_LOSS, "Brier score")}
 JUDGED_BY = LOG_LOSS
 """The measure by which one model is called better than another; lower is better."""
 STRENGTHS = tuple(np.logspace(-3, 2, 8).tolist())
@@ -112,9 +112,8 @@ def compare_models(
     for number, (model, shares) in enumerate(answers.items()):
         theirs = row_losses(classes, shares)[JUDGED_BY]
         ahead = paired_difference(theirs, ours, patients, seed=seed, repeats=repeats)
-        found = measure_told(classes, shares, patients, seed=seed, repeats=repeats)
-        for name in (one for one in SHOWN if one in found):
-            one, told = found[name], number and name == JUDGED_BY
+        for name, one in measure_classes(classes, shares, patients, SHOWN, seed=seed, repeats=repeats).items():
+            told = number and name == JUDGED_BY
             ends = (ahead.value, ahead.low, ahead.high) if told else (np.nan,) * 3
             row = {"model": model, "measure": name, "value": one.value, "low": one.low, "high": one.high}
             more = dict(zip(("ahead", "ahead_low", "ahead_high"), ends, strict=True))

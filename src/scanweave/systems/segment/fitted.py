@@ -42,7 +42,7 @@ class FittedSegment(FittedRun[SegmentConfig]):
 
     @property
     def structures(self) -> dict[str, dict[str, list[int]]]:
-        """Meaning of the numbers of each mask that it makes."""
+        """Return the meaning of the numbers of each mask that it makes."""
         made: dict[str, dict[str, list[int]]] = {mask: {} for mask in self.target.masks}
         for structure in self.target.structures:
             made[structure.mask][structure.name] = list(structure.numbers)

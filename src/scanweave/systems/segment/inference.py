@@ -133,7 +133,7 @@ def native_masks(
 def _called(
     shares: NDArray[np.float32], place: int, apart: NDArray[np.int16] | None, frame: Frame, plan: Plan
 ) -> NDArray[np.bool_]:
-    """Return where a structure is, on the native grid."""
+    """Return the voxels of a structure on the native grid."""
     if apart is not None:
         return np.asarray(apart == place + 1)
     own = shares[place]

@@ -70,7 +70,7 @@ def _plan(fitted: FittedSegment, page: RunPage) -> Section:
 
 
 def _kind(fitted: FittedSegment) -> str:
-    """Return what a voxel can belong to."""
+    """Say how many structures a voxel can belong to."""
     return "of which a voxel has one at most" if fitted.target.exclusive else "of which a voxel may have several"
 
 

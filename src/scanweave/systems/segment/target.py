@@ -1,4 +1,4 @@
-"""Target of a run: structures by name, of one label map or several masks; apart from each other or overlapping."""
+"""Structures that a run outlines, by name, of one label map or several masks; apart or overlapping."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def numbered_target(masks: Mapping[str, Sequence[int]]) -> SegmentTarget:
 
 
 class _Seen(NamedTuple):
-    """Frequency of structures in a study: voxels of each `(K,)`, and of each pair `(K, K)`."""
+    """Occurrence of structures in a study: voxels of each `(K,)`, and of each pair `(K, K)`."""
 
     voxels: NDArray[np.int64]
     shared: NDArray[np.int64]
