@@ -230,7 +230,7 @@ def test_what_is_asked_wrongly_is_told_without_torch(cohort, tmp_path):
     )
     write_splits(cohort.folder, make_splits(cohort.patients, 3))
     lines = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=tmp_path).splitlines()
-    assert lines[0].endswith("is not finished: step 22 of 90 is kept. The same fit command goes on.")
+    assert "is not finished: step 22 of 90 is kept. The same fit command goes on; --checkpoint newest" in lines[0]
     assert lines[1].startswith("targets: the run does not know 't9'. Choose from t1, t2, flair")
     assert lines[2].endswith("holds other files and no predictions. Choose another folder for the predictions.")
     assert lines[3] == "fold: 7 is not one of 0 to 2. Choose one of those."

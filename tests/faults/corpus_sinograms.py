@@ -176,7 +176,7 @@ def _geometries() -> Iterator[Fault]:
         "negative-grid": {"shape": [-4, 16]},
         "negative-pitch": {"pitch": -1.0},
         "radians": {"angles": np.deg2rad(GEOMETRY["angles"]).tolist()},
-        "half-fan": {"offset": 25.0},
+        "axis-off-the-detector": {"offset": 60.0},
         "third-of-a-turn": {"angles": np.arange(0.0, 120, 10).tolist()},
         "no-angles": {"angles": None},
     }

@@ -296,8 +296,8 @@ def test_a_mask_must_lie_on_its_film(tmp_path):
 def test_films_of_two_views_and_a_volume_are_judged_each_alone(tmp_path):
     Image.fromarray(RANDOM.integers(0, 256, (30, 40), dtype=np.uint8)).save(tmp_path / "pa.png")
     Image.fromarray(RANDOM.integers(0, 256, (50, 20), dtype=np.uint8)).save(tmp_path / "lateral.png")
-    nib.save(nib.Nifti1Image(RANDOM.normal(size=(12, 12, 12)), np.diag([9, 9, 9, 1])), tmp_path / "ct.nii.gz")
-    row = {"study": "s", "patient": "p", "scan:pa": "pa.png", "scan:lateral": "lateral.png", "scan:ct": "ct.nii.gz"}
+    nib.save(nib.Nifti1Image(RANDOM.normal(size=(12, 12, 12)), np.diag([9, 9, 9, 1])), tmp_path / "t1.nii.gz")
+    row = {"study": "s", "patient": "p", "scan:pa": "pa.png", "scan:lateral": "lateral.png", "scan:t1": "t1.nii.gz"}
     assert check_study(row, tmp_path).status == "ok"
 
 

@@ -14,7 +14,7 @@ _VISITS = (
     re.compile(r"(OAS\d{5})_.*d\d{4}", re.IGNORECASE),
     re.compile(r"(.*\d.*?)[-_ ]+(?:ses|session|visit|tp|timepoint|followup|fu)[-_]?\d+[a-z]?", re.IGNORECASE),
 )
-"""Names that end with the visit: BraTS since 2023, UPENN-GBM and OASIS-3 as their pages say, and words of sessions."""
+"""Names that end with the visit: BraTS since 2023, UPENN-GBM, OASIS-3, and words of sessions."""
 _LAST_PART = re.compile(r"(.+)[-_. ]([^-_. ]+)")
 BROTHERS = r"^(.+)[-_. ][^-_. ]+$"
 """What --patient takes where names of one patient differ in their last part."""

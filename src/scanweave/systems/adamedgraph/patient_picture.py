@@ -102,9 +102,10 @@ def _draw_shares(axes: Axes, label: str, shares: Mapping[str, float]) -> None:
     axes.set_yticks(places, list(shares))
     axes.set(xlim=(0, 1), xlabel="probability", title=f"{label}: the answer")
     for place, value in zip(places, shares.values(), strict=True):
-        beside = value < 0.85
-        x, color, end = (value + 0.02, INK, "left") if beside else (value - 0.02, "white", "right")
-        axes.text(x, place, f"{value:.2f}", color=color, ha=end, va="center", fontsize=8.5)
+        within = value >= 0.85
+        at, colour = (value - 0.02, "white") if within else (value + 0.02, INK)
+        side = "right" if within else "left"
+        axes.text(at, place, f"{value:.2f}", va="center", ha=side, fontsize=8.5, color=colour)
 
 
 def _draw_steps(axes: Axes, answered: str, steps: Steps, colour: str) -> None:
