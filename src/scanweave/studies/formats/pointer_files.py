@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain
 
 LONGEST_POINTER = 1024
 """Bytes of the longest file that stands for another."""
@@ -19,14 +21,12 @@ def refuse_pointer(path: Path) -> None:
     Raises:
         ScanweaveError: It is such a one; says how its content is fetched.
     """
-    if "\0" in str(path):
-        return
-    if path.is_symlink() and not path.exists():
+    if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - pathlib raises on odd names
         target = str(path.readlink())
         if _ANNEX in target.replace("\\", "/"):
             raise _unfetched(path)
         raise ScanweaveError(path, f"a link to '{target}', which is not there", "Fetch the file that it stands for")
-    if not path.is_file() or path.stat().st_size > LONGEST_POINTER:
+    if not is_plain(path) or path.stat().st_size > LONGEST_POINTER:
         return
     with path.open("rb") as stream:
         content = stream.read(LONGEST_POINTER)
