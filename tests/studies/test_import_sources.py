@@ -11,6 +11,7 @@ from scanweave.files import read_json
 from scanweave.studies.cohort_splits import split_cohort
 from scanweave.studies.formats.image_names import unread_format
 from scanweave.studies.layouts import import_cohort, list_studies
+from scanweave.studies.layouts.table import names_images
 from scanweave.studies.layouts.visit_names import brothers, patient_in
 from scanweave.studies.tables.schema import Said
 
@@ -325,3 +326,16 @@ def test_links_whose_content_was_not_fetched_are_taken_in(tmp_path):
     about = {"modality": {"0": "T1"}, "training": ["imagesTr/a.nii.gz", "imagesTr/b.nii.gz"]}
     (source / "dataset.json").write_text(json.dumps(about))
     assert set(rows(source, layout="decathlon")) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "影" * 200, "a/" * 3000])
+def test_a_name_that_no_file_can_have_is_told(tmp_path, name):
+    tree(tmp_path, "a.nii.gz", "imagesTr/a.nii.gz")
+    (tmp_path / "s.csv").write_text(f"study,t1\nP1,a.nii.gz\nP2,{name}.nii.gz\n")
+    with pytest.raises(ScanweaveError, match="line 3, column t1: no such file"):
+        list_studies(tmp_path / "s.csv")
+    (tmp_path / "s.csv").write_text(f"study,image\nP1,{name}\n")
+    assert not names_images(tmp_path / "s.csv")
+    about = {"modality": {"0": "T1"}, "training": ["imagesTr/a.nii.gz", f"{name}.nii.gz"]}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    assert set(rows(tmp_path, layout="decathlon")) == {"a"}

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
 from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, UNREAD_VOLUMES, split_part, suffix, unread_format
@@ -274,7 +275,7 @@ def _beside(cell: str, folder: Path) -> str | None:
             place + cell + ending
             for place in BESIDE
             for ending in endings
-            if (folder / split_part(place + cell + ending)[0]).is_file()
+            if is_plain(folder / split_part(place + cell + ending)[0])
         ),
         None,
     )
