@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -268,8 +269,9 @@ def test_what_is_known_against_a_target_is_told_and_kept_in_its_images(tmp_path,
         system, cohort, tmp_path / "out", say=lines.append
     )  # nothing is left to do, and it is told anew
     assert again.cautions == {"flair": words}
-    monkeypatch.setattr(api, "open_run", lambda *_: system)
-    monkeypatch.setattr(api, "_known", lambda _: (system.run, system.plan))
+    monkeypatch.setattr(api, "_known", lambda *_: (system.run, system.plan))
+    opened = SimpleNamespace(open=lambda *_: system)
+    monkeypatch.setattr(api.registry, "entry", lambda _: SimpleNamespace(load=lambda: opened))
     command = ["predict", str(tmp_path / "run"), "--cohort", str(cohort.folder), "--out", str(tmp_path / "more")]
     assert main(command) == 0
     printed = capsys.readouterr()

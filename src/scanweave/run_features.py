@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.errors import ScanweaveError
-from scanweave.framework.fitted_run import EMBEDDING
 from scanweave.studies.cohort import Cohort
 from scanweave.wording import count
 

@@ -1,4 +1,4 @@
-"""Patients of studies, lists of datasets, folders of sequences, several sources, and what is not read."""
+"""Patients, lists, folders of sequences, several sources, and what is not read."""
 
 from __future__ import annotations
 
@@ -244,6 +244,14 @@ def test_a_few_words_that_end_as_a_suffix_make_no_images_of_a_column(tmp_path):
     cohort = import_cohort(tmp_path / "s.csv", tmp_path / "out", say=str)
     assert cohort.names("scan") == []
     assert len(cohort) == 3
+
+
+def test_slides_beside_a_clinical_table_make_no_images_of_it(tmp_path):
+    tree(tmp_path, "a.svs", "b.svs")
+    (tmp_path / "s.csv").write_text("patient,slide,age\nA,a.svs,40\nB,b.svs,50\n")
+    cohort = import_cohort(tmp_path / "s.csv", tmp_path / "out", say=str)
+    assert cohort.names("scan") == []
+    assert cohort["A"].table == {"age": 40}
 
 
 def test_folders_of_nnunet_that_say_no_part_are_left_out_once(tmp_path):

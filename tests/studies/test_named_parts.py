@@ -1,4 +1,4 @@
-"""Parts of training and test are told by name, can be said by name, and a part that is none is refused."""
+"""Patients who train and test are told by name, can be said by name, and a part that is none is refused."""
 
 from __future__ import annotations
 

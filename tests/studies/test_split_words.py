@@ -1,4 +1,4 @@
-"""The part that a source gives a patient is heeded: in tables of images, clinical ones, lists, folders, manifests."""
+"""Test patients that a source names are heeded: in tables of images and clinical ones, lists, folders, manifests."""
 
 import json
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from scanweave.engine.settings import checked
 from scanweave.files import read_json, write_json
 
+EMBEDDING = "embedding"
+"""Target by which a system is asked for what its network makes of a study, where it offers that."""
+
 
 class SavedPlan(BaseModel):
     """A plan that is learnt once and the same for every study of a run."""

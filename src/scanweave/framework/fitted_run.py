@@ -20,9 +20,6 @@ from scanweave.framework.cohort_fit import PLAN
 C = TypeVar("C", bound=BaseModel)
 N = TypeVar("N", bound=nn.Module)
 
-EMBEDDING = "embedding"
-"""Target by which a system is asked for what its network makes of a study, where it offers that."""
-
 
 class FittedRun(Generic[C]):
     """A finished run.

@@ -1,4 +1,4 @@
-"""Training, validation and test as people write them: words in cells, names of folders, headings of columns."""
+"""Words for training, validation and test as people write them: in cells, names of folders, headings of columns."""
 
 from __future__ import annotations
 

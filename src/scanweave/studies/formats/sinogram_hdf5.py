@@ -77,7 +77,7 @@ def write_sinogram(path: str | Path, sinogram: Sinogram) -> None:
     h5py = require("h5py", GROUP)
     sinogram.check(path)
     geometry = {name: _plain(path, name, value) for name, value in sinogram.geometry.items()}
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "kind": sinogram.kind})
         _store(file, "values", _real(sinogram.values), compression="gzip", compression_opts=1, shuffle=True)
         for name, dataset in _OPTIONAL.items():

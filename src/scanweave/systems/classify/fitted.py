@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
+from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import PLAN
-from scanweave.framework.fitted_run import EMBEDDING, FittedRun
+from scanweave.framework.fitted_run import FittedRun
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
 from scanweave.studies.study import Study

@@ -7,9 +7,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from scanweave.engine.saved_plan import SavedPlan
+from scanweave.engine.saved_plan import EMBEDDING, SavedPlan
 from scanweave.errors import ScanweaveError
-from scanweave.framework.fitted_run import EMBEDDING
 from scanweave.studies.preparing.preparation import Frame
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.question import Kind, Question
