@@ -9,8 +9,11 @@ import pytest
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.studies.cohort_splits import split_cohort
+from scanweave.studies.formats.image_names import unread_format
 from scanweave.studies.layouts import import_cohort, list_studies
+from scanweave.studies.layouts.table import names_images
 from scanweave.studies.layouts.visit_names import brothers, patient_in
+from scanweave.studies.tables.schema import Said
 
 
 def tree(folder, *files):
@@ -101,6 +104,24 @@ def test_visits_of_a_patient_stay_together(tmp_path, form):
     assert {row["patient"] for row in rows(source, patient="(.+)").values()} == set(names)
 
 
+def test_visits_of_a_patient_keep_his_own_name(tmp_path):
+    tree(tmp_path, "Müller 7_visit1/t1.nii.gz", "Müller 7_visit2/t1.nii.gz", "Ann 3/t1.nii.gz")
+    listing = list_studies(tmp_path)
+    found = listing.rows()
+    assert sorted(row["patient_name"] for row in found) == ["Ann 3", "Müller 7", "Müller 7"]
+    assert len({row["patient"] for row in found}) == 2
+    assert "Müller 7_visit1 and Müller 7_visit2 are taken for visits of one patient, Müller 7" in told(tmp_path)
+    listing.assign_patients("^[^ ]+")
+    assert {row["patient_name"] for row in listing.rows()} == {"Ann", "Müller"}
+
+
+def test_a_column_said_to_be_the_patients_holds(tmp_path):
+    tree(tmp_path, "a.nii.gz", "b.nii.gz")
+    (tmp_path / "s.csv").write_text("study,who,t1\nP1_visit1,A1_visit1,a.nii.gz\nP1_visit2,A1_visit2,b.nii.gz\n")
+    found = rows(tmp_path / "s.csv", columns={"who": Said(role="patient")})
+    assert [row["patient"] for row in found.values()] == ["A1_visit1", "A1_visit2"]
+
+
 def test_brothers_are_asked_about(tmp_path):
     source = tree(tmp_path, *(f"S{patient}-{visit}/t1.nii.gz" for patient in range(3) for visit in "ab"))
     notes = [line for line in told(source).splitlines() if "note: are" in line]
@@ -188,6 +209,66 @@ def test_what_is_not_read_is_named(tmp_path):
     assert "no images by their names: .json 1, no suffix 1" in words
 
 
+def test_files_of_voxels_belong_to_their_headers(tmp_path):
+    tree(
+        tmp_path, "P1/t1.mhd", "P1/t1.raw", "P1/t2.img", "P1/t2.hdr", "P1/flair.nhdr", "P1/flair.raw.gz", "P1/alone.raw"
+    )
+    found = rows(tmp_path)
+    assert {found["P1"][f"scan:{name}"] for name in ("t1", "t2", "flair")} == {
+        "P1/t1.mhd",
+        "P1/t2.img",
+        "P1/flair.nhdr",
+    }
+    assert "no images by their names: .raw 1" in told(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["t1.nii.gz.bz2", "t1.mnc.xz", "t1.MNC", "t1.hdr.bz2", "t1.mif.gz", "t1.v", "t1.vol", "slide.svs", "a.png.zip"],
+)
+def test_every_format_that_is_not_read_is_known_by_its_name(tmp_path, name):
+    tree(tmp_path, "P1/flair.nii.gz", f"P1/{name}")
+    assert unread_format(name)
+    assert f"a format that is not read: P1/{name}" in told(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["t1.nii.gz", "t1.HDR.GZ", "moco.par", "t1.json", "t1.tar.gz", "notes.txt.zip", "a.raw"]
+)
+def test_other_files_are_no_images_that_are_not_read(name):
+    assert unread_format(name) is None
+
+
+def test_a_few_words_that_end_as_a_suffix_make_no_images_of_a_column(tmp_path):
+    (tmp_path / "s.csv").write_text("patient,dose,age\nA,200 mg i.v,40\nB,none so far,50\nC,100 mg orally,61\n")
+    cohort = import_cohort(tmp_path / "s.csv", tmp_path / "out", say=str)
+    assert cohort.names("scan") == []
+    assert len(cohort) == 3
+
+
+def test_slides_beside_a_clinical_table_make_no_images_of_it(tmp_path):
+    tree(tmp_path, "a.svs", "b.svs")
+    (tmp_path / "s.csv").write_text("patient,slide,age\nA,a.svs,40\nB,b.svs,50\n")
+    cohort = import_cohort(tmp_path / "s.csv", tmp_path / "out", say=str)
+    assert cohort.names("scan") == []
+    assert cohort["A"].table == {"age": 40}
+
+
+def test_folders_of_nnunet_that_say_no_part_are_left_out_once(tmp_path):
+    dataset(tmp_path, ["a_0000"], {"channel_names": {"0": "T1"}}, labels=False)
+    tree(tmp_path, "imagesOld/b_0000.nii.gz")
+    words = told(tmp_path)
+    assert "its folder is called as no part is (Tr, Va, Ts): imagesOld/b_0000.nii.gz" in words
+    assert words.count("imagesOld") == 1
+
+
+@pytest.mark.parametrize("key", ["training", "train", "validation"])
+def test_any_list_of_a_part_says_that_its_files_are_cases(tmp_path, key):
+    entries = [{"image": f"imagesTr/{case}.nii.gz"} for case in CASES]
+    dataset(tmp_path, CASES, {"modality": TWO, key: entries}, labels=False)
+    assert list_studies(tmp_path).layout == "decathlon"
+
+
 def test_images_where_a_layout_does_not_look_are_told(tmp_path):
     tree(tmp_path, "S1_t1.nii.gz", "S2_t1.nii.gz", "old/S1_flair.nii.gz", "old/S1.png")
     words = told(tmp_path, layout="flat")
@@ -253,3 +334,16 @@ def test_links_whose_content_was_not_fetched_are_taken_in(tmp_path):
     about = {"modality": {"0": "T1"}, "training": ["imagesTr/a.nii.gz", "imagesTr/b.nii.gz"]}
     (source / "dataset.json").write_text(json.dumps(about))
     assert set(rows(source, layout="decathlon")) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "影" * 200, "a/" * 3000])
+def test_a_name_that_no_file_can_have_is_told(tmp_path, name):
+    tree(tmp_path, "a.nii.gz", "imagesTr/a.nii.gz")
+    (tmp_path / "s.csv").write_text(f"study,t1\nP1,a.nii.gz\nP2,{name}.nii.gz\n")
+    with pytest.raises(ScanweaveError, match="line 3, column t1: no such file"):
+        list_studies(tmp_path / "s.csv")
+    (tmp_path / "s.csv").write_text(f"study,image\nP1,{name}\n")
+    assert not names_images(tmp_path / "s.csv")
+    about = {"modality": {"0": "T1"}, "training": ["imagesTr/a.nii.gz", f"{name}.nii.gz"]}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    assert set(rows(tmp_path, layout="decathlon")) == {"a"}

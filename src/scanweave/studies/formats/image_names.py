@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".hdr.gz")
@@ -16,7 +17,7 @@ VOLUME_SUFFIXES = NIFTI_SUFFIXES + MGH_SUFFIXES + NRRD_SUFFIXES + METAIMAGE_SUFF
 FILM_SUFFIXES = PICTURE_SUFFIXES + DICOM_SUFFIXES
 SUFFIXES = VOLUME_SUFFIXES + FILM_SUFFIXES + ARRAY_SUFFIXES
 PACKINGS = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".lzma")
-UNREAD: dict[str, str] = {
+UNREAD_VOLUMES: dict[str, str] = {
     ".mnc": "MINC, which readers place mirrored to each other",
     ".mif": "MRtrix's MIF",
     ".brik": "AFNI's BRIK",
@@ -28,6 +29,9 @@ UNREAD: dict[str, str] = {
     ".ecat": "ECAT",
     ".v": "ECAT",
     ".vol": "a volume without a header",
+}
+"""Volumes that are not read, by suffix, in words."""
+UNREAD = UNREAD_VOLUMES | {
     ".npy": "an array without a position",
     ".jp2": "JPEG 2000",
     ".bmp": "a bitmap",
@@ -36,7 +40,7 @@ UNREAD: dict[str, str] = {
     ".svs": "a slide of a microscope",
     ".ndpi": "a slide of a microscope",
 }
-"""Images that are not read, by suffix, in words."""
+"""All images that are not read; of the others a table may name some beside its variables, such as slides."""
 _LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
 """A file of boxes of many images, and one of these."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
@@ -48,14 +52,14 @@ def suffix(path: str | Path) -> str | None:
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
 
 
-def unread_format(path: str | Path) -> str | None:
+def unread_format(path: str | Path, formats: Mapping[str, str] = UNREAD) -> str | None:
     """Return, in words, the format of an image that is not read; None where it is read, or no image by its name."""
     name = str(path).lower()
     if suffix(name):
         return None
     packing = next((end for end in PACKINGS if name.endswith(end)), "")
     bare = name.removesuffix(packing)
-    words = next((words for kind, words in UNREAD.items() if bare.endswith(kind)), None)
+    words = next((words for kind, words in formats.items() if bare.endswith(kind)), None)
     return words or (f"an image packed as {packing}" if packing and suffix(bare) else None)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import real_path
+from scanweave.files import is_plain, real_path
 from scanweave.studies.cohort import Cohort, safe_id
 from scanweave.studies.columns import KINDS, WHO, cells, columns_of
 from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, split_part, suffix
@@ -82,7 +82,7 @@ class Listing:
         return row
 
     def owner(self, name: str) -> str:
-        """The name of a patient that can be a file name; what it was is kept."""
+        """Return a name of a patient that can be a file name; what it was is kept."""
         self.owners.setdefault(safe_id(name), unicodedata.normalize("NFC", name))
         return safe_id(name)
 
@@ -317,7 +317,7 @@ def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
 
 def is_there(path: Path) -> bool:
     """Tell whether a file is there, or a link that stands for one whose content may not have been fetched."""
-    return path.is_file() or path.is_symlink()
+    return is_plain(path) or os.path.islink(path)  # noqa: PTH114 - pathlib raises on odd names
 
 
 def stem(name: str) -> str:

@@ -58,7 +58,7 @@ def _subject(parts: tuple[str, ...], folder: Named, names: Names) -> tuple[str, 
 
 
 def _bare(text: str, folder: Named, names: Names) -> str:
-    """The name of a file without the words before or after it that say what its folder says: `T1_P01`, `P01_seg`."""
+    """Return a file name without the words before or after it that say what its folder says: `T1_P01`, `P01_seg`."""
     for one, other in ((text.partition("_")[0], text.partition("_")[2]), text.rpartition("_")[::-2]):
         said = names.of(one)
         if other and isinstance(said, Named) and said.column and said.column[:5] == str(folder.column)[:5]:

@@ -10,7 +10,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
-from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, split_part, suffix, unread_format
+from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, UNREAD_VOLUMES, split_part, suffix, unread_format
 from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing, is_there, stem
 from scanweave.studies.layouts.names import Named, Names, slug
@@ -260,7 +260,7 @@ def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
 def _are_images(cells: list[str], folder: Path) -> bool:
     """Tell whether a cell is a path of an image, or the first ones are names of images beside the table."""
     files = [split_part(cell)[0] for cell in cells if "\0" not in cell]
-    if any(map(suffix, files)) or (files and all(unread_format(file) and is_plain(folder / file) for file in files)):
+    if any(map(suffix, files)) or (files and all(unread_format(file, UNREAD_VOLUMES) for file in files)):
         return True
     return bool(cells) and all(_beside(cell, folder) for cell in cells[:3])
 
@@ -275,7 +275,7 @@ def _beside(cell: str, folder: Path) -> str | None:
             place + cell + ending
             for place in BESIDE
             for ending in endings
-            if (folder / split_part(place + cell + ending)[0]).is_file()
+            if is_plain(folder / split_part(place + cell + ending)[0])
         ),
         None,
     )
