@@ -1,6 +1,7 @@
-"""Take the picture of the README from a report: `python docs/make_images.py demo/run/report.html`.
+"""Take the pictures of the README: `python docs/make_images.py demo/run/report.html --outlines PICTURE`.
 
-Needs Chromium. Takes the parts of the page that show what each sequence makes of each other, and the ranking.
+Of the report it takes the parts that show what each sequence makes of each other, and the ranking; that needs Chromium.
+PICTURE is one that `scanweave evaluate` drew of a run of Segment on `mr_hippocampus`, which may be shown (CC BY-SA 4.0).
 """
 
 import argparse
@@ -12,6 +13,9 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 OUT = Path(__file__).parent / "images" / "report.png"
+OUTLINES = OUT.with_name("hippocampus.png")
+WIDTH = 1200
+"""Of the picture of outlines [pixels]."""
 PARTS = ("from-each-sequence-to-each-other", "which-sequence-matters")
 SECTION = re.compile(r'<section id="([^"]+)".*?</section>', re.DOTALL)
 NAVIGATION = re.compile(r"<nav\b.*?</nav>", re.DOTALL)
@@ -21,13 +25,24 @@ MARGIN = 24
 
 
 def main() -> None:
-    """Save the chosen parts of a report as one picture."""
+    """Save the pictures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("report", type=Path)
+    parser.add_argument("report", type=Path, nargs="?")
+    parser.add_argument("--outlines", type=Path, help="a picture of `scanweave evaluate`")
     parser.add_argument("--parts", nargs="+", default=PARTS, help="ends of the ids of sections")
     parser.add_argument("--height", type=int, default=1500, help="largest height [pixels]")
     parser.add_argument("--chromium", default="chromium")
     given = parser.parse_args()
+    if given.outlines:
+        picture = Image.open(given.outlines).convert("RGB")
+        picture.thumbnail((WIDTH, WIDTH))
+        picture.save(OUTLINES, optimize=True)
+    if given.report:
+        take_report(given)
+
+
+def take_report(given: argparse.Namespace) -> None:
+    """Save the chosen parts of a report as one picture."""
     page = given.report.read_text(encoding="utf-8")
     ends = tuple(given.parts)
     page = SECTION.sub(lambda found: found[0] if found[1].endswith(ends) else "", NAVIGATION.sub("", page)).replace(
