@@ -1,7 +1,7 @@
 """Take the pictures of the README: `python docs/make_images.py demo/run/report.html --outlines PICTURE`.
 
 Of the report it takes the parts that show what each sequence makes of each other, and the ranking; that needs Chromium.
-PICTURE is one that `scanweave evaluate` drew of a run of Segment on `mr_hippocampus`, which may be shown (CC BY-SA 4.0).
+PICTURE is one that `scanweave evaluate` drew of a run of Segment on the hippocampi, which may be shown (CC BY-SA 4.0).
 """
 
 import argparse
