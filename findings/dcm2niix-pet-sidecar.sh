@@ -5,16 +5,16 @@
 # DICOM files, and PET-BIDS asks for `InjectionStart`. dcm2niix writes activity, dose and the time of correction.
 # `PatientWeight` comes only with `-ba n`, which also writes the patient's name and date of birth; that is documented.
 # The time of the injection comes in neither case, under no name: since 1.0.20260416 `InjectionStart` is left out, as some
-# scanners give the time at which the dose was measured (dcm2niix's issue 983). PET-BIDS has no field for the
-# weight in this file at all.
+# scanners give the time at which the dose was measured (dcm2niix's issue 983).
 #
-# By hand: 1000 Bq/mL, 70 kg, 350 MBq of F-18 at 10:00, corrected to 11:00: 2^(-3600 / 6586.2) = 0.685 of the dose is left;
-# SUV = 1000 × 70000 / (350e6 × 0.685) = 0.292. Whoever takes the dose as it is, for want of the time, gets 0.200.
+# By hand: 1000 Bq/mL, 70 kg, 350 MBq of F-18 at 10:00, corrected to 11:00: 2^(-3600 / 6586.2) = 0.685 of the dose is
+# left; SUV = 1000 × 70000 / (350e6 × 0.685) = 0.292. Whoever takes the dose as it is, for want of the time, gets 0.200.
 #
 # Seen (Python 3.11, pydicom 3.0.2):
 #   default: Units Bq/mL, InjectedRadioactivity 350 MBq, ImageDecayCorrectionTime 0, PatientWeight None
 #   -ba n: Units Bq/mL, InjectedRadioactivity 350 MBq, ImageDecayCorrectionTime 0, PatientWeight 70
 #   fields that hold 10:00 or name the injection's time: default [], -ba n []
+#   the nuclide, by its code's meaning ^18^Fluorine: 18Fluorine
 #
 # What helps: take weight and RadiopharmaceuticalStartTime from the DICOM files and write them into the JSON.
 set -euo pipefail
@@ -93,6 +93,7 @@ for options, facts in written.items():
     print(f"{options}: {line}, PatientWeight {weight}")
 times = [[field for field, value in facts.items() if names_the_injection(field, value)] for facts in written.values()]
 print("fields that hold 10:00 or name the injection's time: default {}, -ba n {}".format(*times))
+print("the nuclide, by its code's meaning ^18^Fluorine:", written["default"]["TracerRadionuclide"])
 weights = [facts.get("PatientWeight") for facts in written.values()]
 if (times, weights) != ([[], []], [None, 70]):
     sys.exit("the behaviour changed")

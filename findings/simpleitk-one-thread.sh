@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SimpleITK 2.5.7: a registration with `SetNumberOfThreads(1)` is not the same twice; with `SetNumberOfWorkUnits(1)` it is.
+# SimpleITK 2.5.7: a registration with `SetNumberOfThreads(1)` is not the same twice, with one work unit it is.
 #
 # `ImageRegistrationMethod.SetNumberOfThreads(1)` sounds like one thread, so sums in one order and equal transforms for
 # equal scans and a fixed seed of the samples; `GetNumberOfThreads()` then says 1. But the work units stay as many as the
@@ -9,7 +9,7 @@
 #
 # By hand: six runs of one registration of one pair, one seed, are one transform.
 #
-# Seen (Python 3.11; 2 cores, 4 threads by default; the millimetres of the first two lines vary from call to call, 1e-07 to 0.003):
+# Seen (Python 3.11; 2 cores, 4 threads by default; in the first two lines the millimetres vary, 1e-07 to 0.003):
 #   SetNumberOfThreads(1): 6 transforms of 6 runs, shifts differ by up to 0.003 mm
 #   SetNumberOfThreads(1), SetNumberOfWorkUnits(4): 6 transforms of 6 runs, shifts differ by up to 0.003 mm
 #   SetNumberOfWorkUnits(1): 1 transforms of 6 runs, shifts differ by up to 0 mm
