@@ -62,7 +62,15 @@ def main() -> None:
     nan, films = float("nan"), len(found[0].truth)
     claims = [
         Claim(
-            "AUROC of the test films, mean of the seeds", np.mean(areas), nan, nan, "", films, BAR, "higher", control
+            "AUROC of the test films, mean of the seeds",
+            float(np.mean(areas)),
+            nan,
+            nan,
+            "",
+            films,
+            BAR,
+            "higher",
+            control,
         ),
         Claim("the same, standard deviation over the seeds", spread, nan, nan, "", len(areas), None, "lower"),
         Claim("AUROC of the mean probability", interval.value, interval.low, interval.high, "", films, None, "higher"),
