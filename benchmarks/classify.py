@@ -55,7 +55,6 @@ def main() -> None:
     )
     control = controls(read_films(tier["films"]), tier["trees"])
     areas = [auroc(one.truth, one.scores) for one in found]
-    area = float(np.mean(areas))
     spread = float(np.std(areas, ddof=1)) if len(areas) > 1 else float("nan")
     interval = auroc_interval(found[0].truth, np.mean([one.scores for one in found], axis=0))
     minutes = max(one.minutes for one in found)
