@@ -46,7 +46,8 @@ def test_distances_equal_monai_and_medpy(data):
     tensors = batches(predicted, truth)
     for percentile in (95, 100):
         monai = compute_hausdorff_distance(*tensors, include_background=True, percentile=percentile, spacing=SPACING)
-        assert found.hausdorff(percentile) == pytest.approx(monai.item(), rel=1e-5)
+        # float32 there, the place of the percentile among up to 216 distances included: 216 × 2⁻²³ of a step of one voxel
+        assert found.hausdorff(percentile) == pytest.approx(monai.item(), rel=1e-5, abs=1e-4)
     assert found.hausdorff(95, pooled=True) == pytest.approx(binary.hd95(predicted, truth, SPACING))
     assert found.hausdorff() == pytest.approx(binary.hd(predicted, truth, SPACING))
     assert found.mean() == pytest.approx(binary.assd(predicted, truth, SPACING))
