@@ -46,7 +46,7 @@ def test_distances_equal_monai_and_medpy(data):
     tensors = batches(predicted, truth)
     for percentile in (95, 100):
         monai = compute_hausdorff_distance(*tensors, include_background=True, percentile=percentile, spacing=SPACING)
-        # float32 there, the place of the percentile among up to 216 distances included: 216 × 2⁻²³ of a step of one voxel
+        # MONAI finds the place of a percentile among up to 216 distances in float32: 216 × 2⁻²³ of a voxel
         assert found.hausdorff(percentile) == pytest.approx(monai.item(), rel=1e-5, abs=1e-4)
     assert found.hausdorff(95, pooled=True) == pytest.approx(binary.hd95(predicted, truth, SPACING))
     assert found.hausdorff() == pytest.approx(binary.hd(predicted, truth, SPACING))
