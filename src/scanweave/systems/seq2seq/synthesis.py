@@ -123,9 +123,9 @@ class Synthesizer:
             tell_share(start / depth)
             rows = range(start, min(depth, start + self.settings.batch_size))
             batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
-            latent = self.network.encode(batch, source)
+            latent = self.network.unroll(self.network.encode(batch, source))
             for total, own in zip(sums, targets, strict=True):
-                made = self.network.decode(latent, own)[:, 0].float().cpu()
+                made = self.network.decode_frames(latent, own)[:, 0].float().cpu()
                 for row, stack in zip(rows, made, strict=True):
                     total[row : row + size] += stack
         count = torch.zeros(depth + size - 1, 1, 1)
@@ -148,8 +148,8 @@ class Synthesizer:
             nonlocal seen
             seen += len(batch)
             tell_share(min(1.0, seen / number))
-            latent = self.network.encode(batch.unsqueeze(1), source)
-            return tuple(self.network.decode(latent, own)[:, 0] for own in targets)
+            latent = self.network.unroll(self.network.encode(batch.unsqueeze(1), source))
+            return tuple(self.network.decode_frames(latent, own)[:, 0] for own in targets)
 
         made = sliding_window_inference(
             slices[None, None],
