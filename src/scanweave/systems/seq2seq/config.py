@@ -93,7 +93,11 @@ class SamplingSettings(Settings):
 class SynthesisSettings(Settings):
     """Settings of synthesising whole volumes."""
 
-    batch_size: int = Field(8, gt=0, description="Stacks of slices in one forward pass; memory grows with it.")
+    batch_size: int = Field(
+        8,
+        gt=0,
+        description="Stacks of slices in one forward pass, fewer of large slices on a CPU; memory grows with it.",
+    )
     validation_slices: int = Field(16, gt=0, description="Middle slices of a study that a validation looks at.")
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
 
