@@ -98,6 +98,7 @@ class Run:
         config: Mapping[str, Any],
         cohort: Mapping[str, str] | None = None,
         inputs: Mapping[str, ImageStates] | None = None,
+        kind: type[BaseModel] | None = None,
     ) -> Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
@@ -110,6 +111,7 @@ class Run:
             config: Every setting as JSON values.
             cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
             inputs: What tells that an image changed, by patient; see `engine.image_states`.
+            kind: Of the settings; what an older version's configuration lacks counts as at its default.
 
         Raises:
             ScanweaveError: The folder is in use, holds a run of another configuration or of images that changed since,
@@ -125,7 +127,7 @@ class Run:
         lock = FolderLock(folder)
         try:
             with writing(folder):
-                return cls._start_locked(folder, settings, record, inputs, lock)
+                return cls._start_locked(folder, settings, record, inputs, lock, kind)
         except ScanweaveError:
             lock.release()
             raise
@@ -138,11 +140,13 @@ class Run:
         record: dict[str, Any],
         inputs: Mapping[str, ImageStates] | None,
         lock: FolderLock,
+        kind: type[BaseModel] | None,
     ) -> Run:
         sweep(folder)
         if (folder / "config.json").exists():
             old = cls.open(folder)
-            _refuse_difference(folder, old.record, record, old.config, config, bend=not old.finished)
+            before = old.config if kind is None else _completed(old.config, kind)
+            _refuse_difference(folder, old.record, record, before, config, bend=not old.finished)
             kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights", STEPS_BEFORE)
             record |= {name: old.record[name] for name in kept if name in old.record}
             if (steps := _steps(old.config)) != _steps(config):
@@ -378,6 +382,15 @@ def _new_record(system: str, cohort: Mapping[str, str] | None) -> dict[str, Any]
         "started": _now(),
         "seconds": 0.0,
     }
+
+
+def _completed(config: dict[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
+    """Add the settings that a configuration of an older version lacks, as whoever opens its run reads them."""
+    try:
+        known = kind.model_validate({name: value for name, value in config.items() if name in kind.model_fields})
+    except ValidationError:  # it has some that are gone: told as a difference
+        return config
+    return {**config, **known.model_dump(mode="json")}
 
 
 def _refuse_difference(

@@ -143,7 +143,8 @@ def start_fit(
     settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
     parts = [cohort.part(part, fold) for part in SEEN]
     inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}
-    return Run.start(folder, system, settings, {"path": str(cohort.folder), "sha256": cohort.digest}, inputs)
+    about = {"path": str(cohort.folder), "sha256": cohort.digest}
+    return Run.start(folder, system, settings, about, inputs, type(config))
 
 
 def divide(cohort: Cohort, fold: int, say: Say) -> tuple[Cohort, Cohort]:
