@@ -9,7 +9,9 @@ from square_films import SMALL, make_cohort
 
 import scanweave as sw
 from scanweave.cli.main import main
+from scanweave.configuration import configure
 from scanweave.studies.formats.image_reader import read_scan
+from scanweave.systems.classify.question import ask
 
 
 def quiet(line):
@@ -156,6 +158,13 @@ def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):
 
 
 def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, tmp_path):
+    rows = films.frame.rename(columns={"label:ill": "table:ill"}).to_dict("records")
+    bare = sw.Cohort.create(tmp_path / "bare", rows, root=films.root, name="c", source="films.csv", layout="table")
+    command = f'scanweave cohort import films.csv --out {bare.folder}-labelled --columns "ill=label category"'
+    for labels, words in (([], "has no label. Its variables are ill."), (["ill"], "'ill' is a variable, no label.")):
+        with pytest.raises(sw.ScanweaveError, match=words) as error:
+            ask(bare, bare, configure("classify", None, {"labels": labels}))
+        assert str(error.value).endswith(f"{command}.")
     with pytest.raises(sw.ScanweaveError, match="labels: 'il' is not in the cohort"):
         sw.fit("classify", films, tmp_path / "a", config={**SMALL, "labels": ["il"]}, say=quiet)
     with pytest.raises(sw.ScanweaveError, match=r"network.size: has 3 axes for studies of 2"):
