@@ -121,6 +121,7 @@ def _learn(
         classes=tuple(map(str, model.classes_)),
         studies=tuple(np.array(both.studies)[nodes]),
         patients=tuple(np.array(both.patients)[nodes]),
+        validated=len(set(np.array(both.patients)[nodes & aside])),
         conformal=conformal_limit(model.validation_scores_, config.coverage),
         coverage=config.coverage,
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
