@@ -44,6 +44,19 @@ def test_the_way_by_the_command_line(fitted, films, tmp_path, capsys):
     assert "Not made yet" not in page
 
 
+def test_answers_that_are_guesses_are_told_at_the_top_of_the_page(fitted, films, tmp_path):
+    fitted.evaluate(films, tmp_path / "e", part="all", say=quiet)
+    words = "Plainly not learnt: AUROC of ill 0.51, where 0.5 is chance."
+    assert "Plainly not learnt" not in fitted.report(tmp_path / "good.html", results=[tmp_path / "e"]).read_text()
+    path = tmp_path / "e" / "summary.json"
+    record = json.loads(path.read_text())
+    for row in record["rows"]:
+        row["value"] = 0.51 if row["measure"] == "AUROC" else row["value"]
+    path.write_text(json.dumps(record))
+    page = fitted.report(tmp_path / "page.html", results=[tmp_path / "e"]).read_text()
+    assert page.index(words) < page.index('id="s2-how-it-learnt"')
+
+
 def test_embedding_is_what_the_last_layer_reads(fitted, films):
     study = films["s01"]
     made = fitted.predict(study, ["embedding"])
