@@ -14,7 +14,7 @@ from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
 from scanweave.studies.checks.cohort_check import check_cohort
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.label_values import how_to_label
+from scanweave.studies.label_import import how_to_label
 from scanweave.studies.layouts import import_cohort, list_studies
 from scanweave.studies.tables.schema import parse_columns
 

@@ -6,10 +6,9 @@ An empty cell is absent: nobody said.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,9 +17,6 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.studies.columns import columns_of
 from scanweave.wording import listed, nearest
-
-if TYPE_CHECKING:
-    from scanweave.studies.cohort import Cohort
 
 UNCERTAIN = -1
 """What stands for an uncertain finding."""
@@ -143,25 +139,6 @@ def class_numbers(frame: pd.DataFrame, name: str, classes: Sequence[Any]) -> NDA
     if strange is not None:
         raise ScanweaveError(f"label:{name}", f"has the class {strange!r}", f"Known are {listed(map(str, classes))}")
     return np.array([known[value] if is_there else -1 for value, is_there in zip(values, there, strict=True)])
-
-
-def how_to_label(cohort: Cohort, name: str | None = None) -> str:
-    """Return the import that makes a variable of a cohort a label, as a next step in words.
-
-    Args:
-        cohort: It has a table beside its images.
-        name: Of the variable; None: the one of fewest values, of the others the names are told.
-    """
-    source, folder = cohort.about.get("source"), cohort.folder
-    table = source if cohort.about.get("layout") in ("table", "BIDS") and source else "TABLE"
-    kinds = {one: int(cohort.frame[f"table:{one}"].nunique()) for one in cohort.names("table")}
-    fits = [one for one, number in kinds.items() if 2 <= number <= MOST_CLASSES]
-    told = sorted(fits, key=lambda one: (kinds[one], pd.api.types.is_numeric_dtype(cohort.frame[f"table:{one}"])))
-    heading = name or next(iter(told), "HEADING")
-    begin = f"Its variables are {listed(kinds)}. " if kinds and name is None else ""
-    begin += "Import it again, with whatever else you gave --columns: "
-    command = shlex.join(["scanweave", "cohort", "import", str(table), "--out", f"{folder}-labelled"])
-    return f'{begin}{command} --columns "{heading}=label category"'
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:

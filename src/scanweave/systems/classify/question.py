@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.label_values import Uncertain, findings_matrix, how_to_label, is_finding, summarise_label
+from scanweave.studies.label_import import how_to_label
+from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
 from scanweave.systems.classify.config import ClassifyConfig
 from scanweave.wording import listed, nearest
 
