@@ -237,7 +237,18 @@ def test_what_may_give_the_outcome_away_is_told_by_fit_and_report(tmp_path):
     system = api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, say=said.append)
     assert set(system.record.suspects) >= {"time", "status", "code"}
     assert any(line.startswith("caution: code alone tells stage") for line in said)
-    assert "known only at the end of a study" in system.report().read_text()
+    assert "The variable “time” is, by its name, known only at the end of a study." in system.report().read_text()
+
+
+def test_the_page_tells_who_trained_and_who_validated(whole, tmp_path):
+    cohort, system = whole
+    record = system.record
+    trained, validated = (set(cohort.part(part, 0).patients) & set(record.patients) for part in ("train", "validation"))
+    assert record.validated == len(validated) > 0
+    words = f"{len(trained)} trained on; {len(validated)} validated on, then learnt from too"
+    assert words in system.report(tmp_path / "page.html").read_text()
+    about = record.model_dump(mode="json", exclude={"validated"})  # as earlier versions wrote it
+    assert type(record).model_validate(about).validated is None
 
 
 def test_columns_go_by_their_headings_too(tmp_path):

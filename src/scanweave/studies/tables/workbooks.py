@@ -14,6 +14,7 @@ import pandas as pd
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.studies.tables.size_budget import Budget
+from scanweave.wording import nearest
 
 GROUP = "tables"
 """Optional group of scanweave that installs the readers."""
@@ -145,7 +146,7 @@ def _chosen(path: Path, names: Sequence[str], sheet: str | None) -> str:
     if sheet is None and len(names) > 1:
         raise ScanweaveError(path, f"has the sheets {', '.join(names)}", "Name one by --sheet")
     if sheet is not None and sheet not in names:
-        raise ScanweaveError(path, f"has no sheet '{sheet}'", f"Choose one of {', '.join(names)}")
+        raise ScanweaveError(path, f"has no sheet '{sheet}'", nearest(sheet, names))
     if not names:
         raise ScanweaveError(path, "has no sheet", _FORMATS)
     return sheet or names[0]

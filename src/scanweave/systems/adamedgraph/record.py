@@ -30,6 +30,8 @@ class Record(BaseModel):
         classes: Names of the classes, in the order of the probabilities.
         studies: The training patients' studies, in the order of the nodes.
         patients: Whose they are.
+        validated: How many of these patients chose the rounds before the learners were fitted again on all; None: not
+            known, of a run of an earlier version.
         conformal: A class belongs to a patient's set if its probability is at least this; None without validation.
         coverage: Share of patients whose set is to hold the truth.
         units: Units of variables, where they are known.
@@ -46,6 +48,7 @@ class Record(BaseModel):
     classes: tuple[str, ...]
     studies: tuple[str, ...]
     patients: tuple[str, ...]
+    validated: int | None = None
     conformal: float | None
     coverage: float
     units: dict[str, str] = {}

@@ -192,7 +192,9 @@ class EvaluateOptions(VerbOptions):
 class RankOptions(VerbOptions):
     """The conventions that the paper leaves open (spec b)."""
 
-    region: Literal["brain", "box", "volume"] = Field("brain", description="Where quality was measured.")
+    region: Literal["brain", "box", "volume"] = Field(
+        "brain", description="Where quality was measured: in the mask brain, or the foreground where there is none."
+    )
     diagonal: Literal["exclude", "in_norm", "include"] = Field(
         "exclude",
         description="Reconstructions of a sequence from itself: left out, only in mean and spread of the z-scores, or "
