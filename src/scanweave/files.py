@@ -183,6 +183,14 @@ def is_plain(path: str | Path) -> bool:
         return False
 
 
+def is_folder(path: str | Path) -> bool:
+    """Return whether a folder of that name is there; a name that no folder can have is none."""
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def within(folder: str | Path, name: str | Path) -> Path:
     """Return the path of a file or folder that lies in `folder`, which need not be there.
 

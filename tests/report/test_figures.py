@@ -139,8 +139,7 @@ def test_ranking_of_one_patient_shows_no_probabilities():
 
 
 def test_availability_counts_combinations():
-    studies = [["t1", "t2"]] * 5 + [["t1"]] * 2 + [[]]
-    found = words(availability_plot(studies, ["t1", "t2"]))
+    found = words(availability_plot([(["t1", "t2"], 5), (["t1"], 1), (["t1", "x"], 1), ([], 1)], ["t1", "t2"]))
     assert {"5", "2", "1", "7 (88%)", "5 (62%)"} <= set(found)
     with pytest.raises(ScanweaveError, match="studies"):
         availability_plot([], ["t1"])

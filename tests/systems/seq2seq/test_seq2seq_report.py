@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from changed_results import faults_at_report
 
 from scanweave.engine.run import Run
 from scanweave.framework.cohort_fit import describe_cohort
@@ -145,3 +146,9 @@ def test_combinations_add_up(fitted):
     assert sum(part["studies"] for part in about["parts"].values()) == about["studies"] == 9
     alone = replace(fitted.cohort, frame=fitted.cohort.frame.drop(columns=["scan:t1"]))
     assert describe_cohort(alone, fitted.system.sequences, 0)["studies"] == 9
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(results_folder, tmp_path):
+    tried, faults = faults_at_report(results_folder, tmp_path, seeds=4)
+    assert tried >= 40
+    assert not faults, "\n".join(faults)

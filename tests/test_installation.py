@@ -1,4 +1,4 @@
-"""The Dockerfile copies what there is, on a Python that is supported, and runs the command as an ordinary user.
+"""The wheel is whole; the Dockerfile copies what there is, and runs the command as an ordinary user.
 
 No test builds the image: that needs Docker and the network.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,17 @@ def test_it_installs_the_wheel_with_groups_that_there_are(steps: list[tuple[str,
     (group,) = re.findall(rf"{copied[2]}/\*\.whl\)\[(\w+)\]", runs)
     assert group in PROJECT["optional-dependencies"]
     assert runs.count("--torch-backend cpu") == 2
+
+
+def test_the_wheel_holds_all_that_the_package_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        there = set(content.namelist())
+    files = (path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {str(path.relative_to(ROOT / "src")) for path in files} <= there
+    assert {Path(name).name for name in there} >= {"LICENSE", "entry_points.txt"}
 
 
 def test_it_runs_the_command_as_an_ordinary_user(steps: list[tuple[str, str]]) -> None:
