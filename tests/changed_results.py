@@ -39,7 +39,7 @@ def faults_at_report(run: Path, folder: Path, seeds: int) -> tuple[int, list[str
     Args:
         run: A finished run with its results; it is not changed.
         folder: An empty folder.
-        seeds: Changes of each file; `SCANWEAVE_FAULTS` multiplies them. The figures of every fourth page are rendered,
+        seeds: Changes of each file; `SCANWEAVE_FAULTS` multiplies them. The figures of every third page are rendered,
             which takes most of the time; those of the others are made, and left so.
 
     Returns:
@@ -51,7 +51,7 @@ def faults_at_report(run: Path, folder: Path, seeds: int) -> tuple[int, list[str
         good, name = path.read_text(encoding="utf-8"), str(path.relative_to(own))
         for seed in range(seeds * TIMES):
             path.write_text(changed_text(good, np.random.default_rng([21, seed])), encoding="utf-8")
-            with mock.patch("scanweave.report.page.picture", picture if seed % 4 == 0 else _not_rendered):
+            with mock.patch("scanweave.report.page.picture", picture if seed % 3 == 0 else _not_rendered):
                 fault = _fault(lambda: api.open_run(own, "cpu", "report").report(folder / "page.html"))
             tried += 1
             if fault:

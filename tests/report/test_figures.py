@@ -145,6 +145,11 @@ def test_availability_counts_combinations():
         availability_plot([], ["t1"])
 
 
+def test_a_name_is_no_formula():
+    costs = {"$5^$ a day": "higher"}
+    picture(learning_curve([{"step": n, "split": "train", "$5^$ a day": n} for n in (1, 2)], costs), vector=True)
+
+
 def test_metric_table_names_units_and_patients():
     rows = {
         ("t1",): {"psnr": Interval(28, 27, 29, 12)},

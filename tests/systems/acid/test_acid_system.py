@@ -251,6 +251,6 @@ def test_all_studies_that_cannot_be_learnt_from_are_told_at_once(acid_run, tmp_p
 def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(acid_run, tmp_path):
     run = shutil.copytree(acid_run.system.run.folder, tmp_path / "sound")
     AcidSystem.open(run, "cpu").evaluate(acid_run.cohort, say=lambda line: None)
-    tried, faults = faults_at_report(run, tmp_path, seeds=4)
-    assert tried >= 24
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 27
     assert not faults, "\n".join(faults)

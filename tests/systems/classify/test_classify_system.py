@@ -175,6 +175,6 @@ def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, films
     system = api.open_run(run, "cpu")
     system.evaluate(films, part="all", say=quiet)
     system.explain(films, part="all", options={"maps": 1}, say=quiet)
-    tried, faults = faults_at_report(run, tmp_path, seeds=4)
-    assert tried >= 32
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 30
     assert not faults, "\n".join(faults)
