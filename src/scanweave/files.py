@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.locks import hold
 
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
@@ -25,7 +26,10 @@ _SWEPT: set[str] = set()
 
 def sync(path: Path) -> None:
     """Flush a file or folder to disk, so that a rename after it survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    windows = sys.platform == "win32"  # it flushes only what is open for writing, which no folder is
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -111,10 +115,11 @@ def atomic_folder(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`; what a live one is writing stays.
 
-    Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`.
+    Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`. On Windows
+    nothing tells the two apart, see `locks.hold`, so all stays.
     """
     for path in folder.glob(f"{_PARTIAL}*"):
-        descriptor = _hold(path)
+        descriptor = hold(path)
         if descriptor is not None:
             with suppress(OSError):  # whoever may not remove it may still write beside it
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -134,7 +139,7 @@ def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
         else:
             opened, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=suffix, dir=folder)
             os.close(opened)
-        descriptor = _hold(Path(name))
+        descriptor = hold(Path(name))
         try:
             if os.path.lexists(name):  # else another process swept it before it could be held
                 yield Path(name)
@@ -142,24 +147,6 @@ def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-
-
-def _hold(path: Path) -> int | None:
-    """Return a descriptor that holds a file or folder until it is closed; None where that cannot be."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:  # gone by now, or none of ours
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # a live process holds it, or the file system has no locks
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def plain_size(path: str | Path, next_step: str = "Check the path") -> int:
@@ -192,6 +179,14 @@ def is_plain(path: str | Path) -> bool:
     """Return whether a plain file of that name is there; a name that no file can have is none."""
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """Return whether a folder of that name is there; a name that no folder can have is none."""
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
     except (OSError, ValueError):
         return False
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
 from scanweave.engine.image_states import image_states
-from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json, writing
+from scanweave.locks import FolderLock
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import WHO, columns_of
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 import scanweave
-from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import atomic_write, is_plain, make_folder, read_json, sweep, write_json, writing
+from scanweave.locks import FolderLock, is_locked
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

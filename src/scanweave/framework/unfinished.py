@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scanweave.engine.lock import LOCK, FolderLock
 from scanweave.files import atomic_write, is_plain, make_folder, writing
+from scanweave.locks import LOCK, FolderLock
 
 FILE = "unfinished.jsonl"
 
@@ -47,7 +47,8 @@ class Unfinished:
             yield cls(folder / FILE, asked)
         finally:
             if [path.name for path in folder.iterdir()] == [LOCK]:
-                (folder / LOCK).unlink()
+                with suppress(PermissionError):  # Windows keeps what is open
+                    (folder / LOCK).unlink()
             lock.release()
 
     def add(self, study: str, found: Any) -> Any:

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from changed_results import faults_at_report
 
 from scanweave import api
 from scanweave.cli.main import main
@@ -528,3 +530,15 @@ def test_study_without_any_variable_is_refused(whole):
 
     with pytest.raises(ScanweaveError, match="holds no variable of this run"):
         whole[1].predict(Study("x", "x"))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(whole, tmp_path, monkeypatch):
+    cohort, system = whole
+    monkeypatch.setattr(evaluation, "REPEATS", 20)
+    run = shutil.copytree(system.run.folder, tmp_path / "sound")
+    made = api.open_run(run, "cpu")
+    made.evaluate(cohort, say=lambda line: None)
+    made.explain(cohort, options={"pictures": 1}, say=lambda line: None)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 27
+    assert not faults, "\n".join(faults)

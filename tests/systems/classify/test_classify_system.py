@@ -1,13 +1,16 @@
 """Classify from a cohort to a report, by classes and by findings, films and volumes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from changed_results import faults_at_report
 from PIL import Image
 from square_films import SMALL, make_cohort
 
 import scanweave as sw
+from scanweave import api
 from scanweave.cli.main import main
 from scanweave.configuration import configure
 from scanweave.studies.formats.image_reader import read_scan
@@ -187,3 +190,13 @@ def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, t
     volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))
     with pytest.raises(sw.ScanweaveError, match="a volume of 9×9×9 voxels for a run on films"):
         fitted.predict(sw.Study("x", "x", {"film": volume}))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, films, tmp_path):
+    run = shutil.copytree(fitted.run.folder, tmp_path / "sound")
+    system = api.open_run(run, "cpu")
+    system.evaluate(films, part="all", say=quiet)
+    system.explain(films, part="all", options={"maps": 1}, say=quiet)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 30
+    assert not faults, "\n".join(faults)

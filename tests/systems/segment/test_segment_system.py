@@ -7,6 +7,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from changed_results import faults_at_report
 
 import scanweave as sw
 from scanweave import api
@@ -145,3 +146,12 @@ def test_several_masks_that_overlap(several, tmp_path, capsys):
 def test_study_without_scans_of_the_run_is_refused(fitted):
     with pytest.raises(sw.ScanweaveError, match="holds no scan of this run"):
         fitted[1].predict(sw.Study("x", "x"))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, tmp_path):
+    cohort, system, _ = fitted
+    run = shutil.copytree(system.run.folder, tmp_path / "sound")
+    api.open_run(run, "cpu").evaluate(cohort, say=str)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 30
+    assert not faults, "\n".join(faults)

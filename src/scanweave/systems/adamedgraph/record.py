@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.systems.adamedgraph.course_settings import CourseSettings
 from scanweave.systems.adamedgraph.patient_course import Course
 from scanweave.systems.adamedgraph.samples import Question
 
@@ -44,7 +42,7 @@ class Record(BaseModel):
     label: str
     field: str | None
     features: tuple[str, ...]
-    course: dict[str, Any] | None
+    course: Course | None
     classes: tuple[str, ...]
     studies: tuple[str, ...]
     patients: tuple[str, ...]
@@ -57,12 +55,7 @@ class Record(BaseModel):
     @property
     def question(self) -> Question:
         """The question in its own words."""
-        course = None
-        if self.course is not None:
-            course = Course(
-                CourseSettings(**self.course["settings"]), *(self.course[n] for n in ("low", "high", "controls"))
-            )
-        return Question(self.label, self.field, self.features, course)
+        return Question(self.label, self.field, self.features, self.course)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -90,8 +83,3 @@ class Record(BaseModel):
     def save(self, folder: Path) -> None:
         """Write it into a run."""
         write_json(folder / FILE, self.model_dump(mode="json"))
-
-
-def told(course: Course | None) -> dict[str, Any] | None:
-    """Return a rule as plain values."""
-    return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}

@@ -26,7 +26,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
-from scanweave.systems.adamedgraph.record import Record, told
+from scanweave.systems.adamedgraph.record import Record
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
 from scanweave.wording import count, listed
 
@@ -117,7 +117,7 @@ def _learn(
         label=question.label,
         field=question.field,
         features=question.features,
-        course=told(question.course),
+        course=question.course,
         classes=tuple(map(str, model.classes_)),
         studies=tuple(np.array(both.studies)[nodes]),
         patients=tuple(np.array(both.patients)[nodes]),
