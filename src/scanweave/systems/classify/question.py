@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
 from scanweave.systems.classify.config import ClassifyConfig
-from scanweave.wording import nearest
 
 Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
@@ -89,10 +89,7 @@ def text_of(value: Any) -> str:
 
 def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
     there = cohort.names("label")
-    for name in config.labels:
-        if name not in there:
-            raise ScanweaveError("labels", f"'{name}' is not in the cohort", nearest(name, there))
-    names = tuple(config.labels)
+    names = tuple(chosen_names(config.labels, there, "labels"))
     if not names and len(there) != 1:
         words = "has no label" if not there else f"has several labels ({', '.join(there)})"
         raise ScanweaveError(cohort.folder, words, "Name one, or several findings, by --labels")

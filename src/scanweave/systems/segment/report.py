@@ -57,14 +57,10 @@ def write(fitted: FittedSegment, page: RunPage, path: str | Path | None = None) 
 def _plan(fitted: FittedSegment, page: RunPage) -> Section:
     target = fitted.target
     reasons = [*fitted.plan.reasons, *target.reasons, *fitted.segmenter.plan.reasons]
-    rows = []
-    for reason in reasons:
-        what, _, why = reason.partition(": ")
-        rows.append({"what": what, "how and why": why})
     blocks: list[Block] = [
         KeyNumbers([("Structures", len(target.names), _kind(fitted)), ("Scans", len(fitted.scans), "")]),
         *page.parts(),
-        Table(rows, "Planned from the training studies.", folded=True),
+        page.planned(reasons),
     ]
     return Section("What was learnt from", "", blocks)
 
