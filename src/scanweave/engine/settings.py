@@ -66,7 +66,7 @@ class StartSettings(Settings):
 
     @property
     def rename(self) -> dict[str, str]:
-        """What names in the file begin with → what those of the network begin with."""
+        """The beginning of names in the file → that of names in the network."""
         return {self.prefix: f"{self.part}."} if self.part else {}
 
     @field_validator("source")
