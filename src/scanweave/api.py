@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from scanweave.engine.run import Run
     from scanweave.framework.study_selection import Choice
     from scanweave.framework.system import System
-    from scanweave.predictions import Plan
+    from scanweave.predictions import Plan, PredictionFolder
     from scanweave.studies.cohort import Cohort
 
 Say = Callable[[str], None]
@@ -62,6 +63,24 @@ def fit(
     if splits is not None:
         splits.patients("train", fold)  # names a fold that is not there before torch is loaded
     found: System[Any] = registry.load(system).fit(studies, run, settings, fold=fold, workers=workers, say=say)
+    return found
+
+
+def import_weights(system: str, file: str | Path, out: str | Path) -> Path:
+    """Take over published weights of a system as a run, and return its folder.
+
+    Args:
+        system: Whose weights they are.
+        file: The file as its authors give it; it is unpickled in a process with limits.
+        out: The run folder to make.
+
+    Raises:
+        ScanweaveError: There is no such system, it has no published weights, or the file is not what they are.
+    """
+    about = registry.entry(system)
+    if "import-weights" not in about.verbs:
+        raise ScanweaveError(system, "has no published weights that can be imported", "Fit it instead")
+    found: Path = import_module(f"{about.module}.reference_weights").import_weights(Path(file), Path(out))
     return found
 
 
@@ -186,25 +205,38 @@ def predict(
         system = run
     if system.computes_on:
         note(f"device: {system.computes_on}")
-    done = Predictions(Path(out))
     with folder.claimed(asked):
-        before, known = set(folder.answers), system.cautions()
-        done.kept = [name for name in chosen.studies if name in before]
-        progress(len(before), len(chosen))
-        made = system.predictions(chosen, targets, done=before, say=say)
-        for number, one in enumerate(made, start=len(before) + 1):
-            if one.error is not None:
-                done.failed[one.name] = str(one.error).replace(f"{chosen.root}/", "")  # as the manifest has it
-                say(f"error: {one.name}: {done.failed[one.name].removeprefix(f'{one.name}: ')}")
-            elif one.made is None or one.study is None or one.made.is_empty:
-                done.complete.append(one.name)
-            else:
-                folder.write(one.study, one.made, known)
-            progress(number, len(chosen))
+        known = system.cautions()
+        done = _write_predictions(system, chosen, targets, folder, known, progress, say)
         done.made, done.again = folder.finish(chosen, system.structures), folder.again
     done.cautions = {name: words for name, words in known.items() if name in folder.names}
     for name, words in done.cautions.items():
         say(f"caution: {name}: {words}")
+    return done
+
+
+def _write_predictions(
+    system: System[Any],
+    cohort: Cohort,
+    targets: Sequence[str] | None,
+    folder: PredictionFolder,
+    cautions: Mapping[str, str],
+    progress: Callable[[int, int], None],
+    say: Say,
+) -> Predictions:
+    """Write what a run makes of the studies that the folder has no answer for, and return how each went."""
+    done, before = Predictions(folder.out), set(folder.answers)
+    progress(len(before), len(cohort))
+    made = system.predictions(cohort, targets, done=before, say=say)
+    for number, one in enumerate(made, start=len(before) + 1):
+        if one.error is not None:
+            done.failed[one.name] = str(one.error).replace(f"{cohort.root}/", "")  # as the manifest has it
+            say(f"error: {one.name}: {done.failed[one.name].removeprefix(f'{one.name}: ')}")
+        elif one.made is None or one.study is None or one.made.is_empty:
+            done.complete.append(one.name)
+        else:
+            folder.write(one.study, one.made, cautions)
+        progress(number, len(cohort))
     return done
 
 

@@ -17,6 +17,9 @@ Layer = str | Path | Mapping[str, Any] | BaseModel
 """Settings on top of others: a TOML file, or a mapping nested (`{"training": {"steps": 9}}`) or dotted
 (`{"training.steps": 9}`)."""
 
+_SHORT = {"--from": "start.source", "--device": "training.device"}
+"""Settings that options of `fit` stand for."""
+
 
 def configure(system: str, preset: str | None = None, config: Layer | Sequence[Layer] = ()) -> Any:
     """Return the settings of a system: a preset, and what is laid on top of it; imports no torch.
@@ -32,6 +35,21 @@ def configure(system: str, preset: str | None = None, config: Layer | Sequence[L
     for place, values in read:
         settings = overlaid(settings, values, place, f"scanweave fit {system} --help")
     return settings
+
+
+def option_layer(system: str, option: str, value: str) -> dict[str, str]:
+    """Return the setting that a short option of `fit` stands for: `--from` or `--device`.
+
+    Raises:
+        ScanweaveError: The system has no such setting.
+    """
+    setting = _SHORT[option]
+    group = setting.partition(".")[0]
+    able = [name for name, about in registry.systems().items() if hasattr(about.preset(about.presets[0]), group)]
+    if system not in able:
+        reason = f"{system} has no setting {setting}"
+        raise ScanweaveError(option, reason, f"Leave it out; these take it: {', '.join(able)}")
+    return {setting: value}
 
 
 def _place(layer: Layer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -191,6 +192,15 @@ def is_folder(path: str | Path) -> bool:
         return False
 
 
+def lies_within(folder: str | Path, path: str | Path) -> bool:
+    """Tell whether a file or folder lies in `folder`, or is it, links followed; neither need be there.
+
+    Raises:
+        OSError, ValueError: No file can have such a name, or the links are a loop.
+    """
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def within(folder: str | Path, name: str | Path) -> Path:
     """Return the path of a file or folder that lies in `folder`, which need not be there.
 
@@ -201,13 +211,19 @@ def within(folder: str | Path, name: str | Path) -> Path:
     """
     path = Path(folder) / name
     try:
-        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+        inside = lies_within(folder, path)
     except (OSError, ValueError) as error:
         reason = f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise ScanweaveError(path, reason, "Check the path") from error
     if not inside:
         raise ScanweaveError(path, f"lies outside of {folder}", "Put the file itself there, not a link or path to it")
     return path
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal; raises OSError where it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: str | Path, next_step: str) -> Any:

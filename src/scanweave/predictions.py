@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
-from scanweave.engine.image_states import image_states
+from scanweave.engine.image_states import states_digest
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json, writing
+from scanweave.files import atomic_folder, file_sha256, make_folder, read_json, real_path, sweep, write_json, writing
 from scanweave.locks import FolderLock
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import WHO, columns_of
@@ -72,7 +71,7 @@ class PredictionFolder:
         asked = {
             "weights": self._weights,
             "cohort": cohort.digest,
-            "images": hashlib.sha256(repr(image_states(cohort, there)).encode()).hexdigest(),
+            "images": states_digest(cohort, there),
             "targets": None if targets is None else sorted(set(targets)),
         }
         if self.out.exists() and not self.out.is_dir():
@@ -204,8 +203,7 @@ class PredictionFolder:
 
     @cached_property
     def _weights(self) -> str:
-        with self.run.weights.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self.run.weights)
 
 
 def _row(answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def cross_fitted_features(runs: Sequence[System[Any]], cohort: Cohort | None = N
     seen_by_all: set[str] = set()
     anchors = _anchors(runs) if len(runs) > 1 else None
     for system in runs:
-        images, seen = cohort if cohort is not None else _own_cohort(system), _seen(system)
+        images, seen = cohort if cohort is not None else _own_cohort(system), system.learnt_from()
         patients = {*images.patients}
         seen_by_all = (seen_by_all if system is not runs[0] else patients) & seen
         if patients <= seen and len(runs) == 1:
@@ -68,14 +68,6 @@ def cross_fitted_features(runs: Sequence[System[Any]], cohort: Cohort | None = N
     if seen_by_all:
         say(f"note: {count(len(seen_by_all), 'patient')} not described: every run learnt from them. {_ALL_FOLDS}")
     return found
-
-
-def _seen(system: System[Any]) -> set[str]:
-    """Return the patients that a run learnt from, in training or validation."""
-    seen = system.run.inputs
-    if seen is None:
-        raise ScanweaveError(system.run.folder, "does not tell whom it learnt from", "Fit it again with this version")
-    return {*seen}
 
 
 def _anchors(runs: Sequence[System[Any]]) -> tuple[Cohort, list[str]]:

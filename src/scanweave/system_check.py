@@ -19,6 +19,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.json_boxes import box_list
 from scanweave.studies.study import Study
+from scanweave.systems import registry
 
 if TYPE_CHECKING:
     from scanweave.framework.system import System
@@ -51,6 +52,7 @@ def check_system(
         "the same command gives the same weights": _same_weights,
         "a fit that was stopped goes on to the same weights": _resumes,
         "a finished fit is left alone, and another question refused": _goes_on,
+        "the registry names what its runs make, and of what": _registered,
         "a prediction does not depend on its truth": _blind,
         "a prediction lies on the grid of the study": _on_grid,
         "predictions go on in their folder, and another question is refused": _predicts,
@@ -146,6 +148,11 @@ def _goes_on(case: _Case) -> None:
     _claim(any("is finished" in line for line in lines), "the same command does not say that the run is finished")
     other = case.cohort.select(case.cohort.studies[:-1])
     _refused(lambda: api.fit(case.system, other, case.fitted.run.folder, preset=case.preset, config=layers, say=_quiet))
+
+
+def _registered(case: _Case) -> None:
+    told, own = registry.entry(case.system).plan(case.fitted.run.folder), case.fitted.plan
+    _claim(type(told) is type(own), f"its Entry loads a {type(told).__name__} where the run has a {type(own).__name__}")
 
 
 def _blind(case: _Case) -> None:

@@ -150,8 +150,10 @@ if accelerator.is_main_process:
     print("found", accelerator.num_processes, hours)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
+with open_accelerator(settings).main_process_first():
+    print("one after the other")
 """
-"""What each of two processes does: open the accelerator twice, and train the tiny task."""
+"""What each of two processes does: open the accelerator twice, train the tiny task, and wait for the other again."""
 
 
 def test_two_processes_find_each_other_wait_hours_and_learn_as_a_larger_batch(tmp_path: Path) -> None:
@@ -164,6 +166,7 @@ def test_two_processes_find_each_other_wait_hours_and_learn_as_a_larger_batch(tm
     assert int(processes) == 2
     assert float(hours) >= 12
     assert len(re.findall("Finished", told)) == 1
+    assert told.count("one after the other") == 2
     pair = Run.open(tmp_path / "pair")
     assert pair.record["processes"] == 2
     assert largest_difference(doubled, pair) <= SAME_WEIGHT

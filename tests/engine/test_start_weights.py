@@ -15,7 +15,7 @@ from torch import nn
 from scanweave.engine import weight_sources
 from scanweave.engine.loop import train
 from scanweave.engine.run import Run
-from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.settings import StartSettings, TrainingSettings
 from scanweave.engine.start_weights import begin_from, load_start_weights
 from scanweave.engine.weight_shapes import with_channels, with_positions
 from scanweave.errors import ScanweaveError
@@ -204,7 +204,7 @@ def test_a_run_records_its_start_and_goes_on_without_it(tmp_path: Path) -> None:
     def begun(folder: Path, task: TinyTask) -> Run:
         config = {"training": Run.open(tmp_path / "source").config["training"], "from": str(source)}
         with Run.start(folder, "tiny", config) as run:
-            begin_from(run, task.network, source, said.append)
+            begin_from(run, task.network, StartSettings(source=str(source), part=""), said.append)
         return fit_in(folder, task, config)
 
     whole = begun(tmp_path / "whole", TinyTask())
@@ -221,6 +221,20 @@ def test_a_run_records_its_start_and_goes_on_without_it(tmp_path: Path) -> None:
     assert whole.weights.read_bytes() == parts.weights.read_bytes()
     unlike = load_file(fit(tmp_path / "plain").weights)
     assert not torch.equal(load_file(whole.weights)["0.weight"], unlike["0.weight"])
+
+
+def test_a_part_that_the_network_has_not_is_refused_with_those_that_it_has(tmp_path: Path) -> None:
+    with Run.start(tmp_path / "run", "tiny", {}) as run, pytest.raises(ScanweaveError, match=r"start\.part: .*'tail'"):
+        begin_from(run, TinyTask().network, StartSettings(source="x", part="tail"), str)
+
+
+def test_a_run_that_was_begun_before_start_weights_were_settings_goes_on(tmp_path: Path) -> None:
+    training = {"training": {"steps": 10}}
+    Run.start(tmp_path, "tiny", training).close()
+    started = {**training, "start": StartSettings(part="").model_dump()}
+    Run.start(tmp_path, "tiny", started).close()
+    with pytest.raises(ScanweaveError, match="another configuration: start"):
+        Run.start(tmp_path, "tiny", {**training, "start": StartSettings(source="other").model_dump()})
 
 
 def fit_in(folder: Path, task: TinyTask, config: dict[str, Any]) -> Run:

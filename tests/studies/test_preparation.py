@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -147,6 +148,25 @@ def film(shape, seed=0, space="pixels", spacing=1.0):
 
 
 FLAT = PreparationSettings(crop=False, orientation="LPS")
+
+
+def test_plan_of_an_earlier_run_loads(tmp_path):
+    """As runs of 0.1.0 wrote it, before masks and grids of scans' own were in it."""
+    settings = {"orientation": "RAS", "spacing": None, "reference": "finest", "crop": True, "margin": 4}
+    rule = {"kind": "magnitude", "low": 0.0, "high": 900.0}
+    window = {"kind": "window", "low": -1000.0, "high": 600.0, "background": -1000.0}
+    old = {
+        "settings": settings,
+        "spacing": [1.0, 1.0, 3.0],
+        "rules": {"t1": rule, "ct": window},
+        "reasons": ["no crop"],
+    }
+    (tmp_path / "plan.json").write_text(json.dumps(old))
+    plan = Plan.load(tmp_path / "plan.json")
+    assert plan.scans == ["t1", "ct"]
+    assert plan.sources == ("scan:t1", "scan:ct")
+    plan.save(tmp_path / "again.json")
+    assert Plan.load(tmp_path / "again.json") == plan
 
 
 def test_films_of_different_views_lie_on_grids_of_their_own():

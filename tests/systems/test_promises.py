@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 import scanweave as sw
+from scanweave.engine.settings import StartSettings
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.ct import simulate_ct
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.tables.schema import parse_columns
+from scanweave.systems import registry
 
 FEW_STEPS = {"training": {"steps": 4, "warm_up": 0, "validate_every": 2, "batch_size": 1, "log_every": 1}}
 
@@ -84,6 +86,12 @@ def test_acid(slices, tmp_path):
 def test_adamedgraph(patients, tmp_path):
     settings = {"boosting.epochs": 8, "boosting.hidden": 4, "boosting.rounds": 3, "boosting.finalists": 2}
     sw.check_system("adamedgraph", patients, tmp_path / "runs", settings)
+
+
+def test_every_system_that_trains_a_network_begins_from_weights_in_the_same_words():
+    for about in registry.OURS.values():
+        settings = about.preset(about.presets[0])
+        assert hasattr(settings, "training") == isinstance(getattr(settings, "start", None), StartSettings), about.name
 
 
 def test_prediction_that_looks_at_its_truth_is_found(brains, tmp_path, monkeypatch):

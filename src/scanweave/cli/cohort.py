@@ -194,8 +194,8 @@ class SplitCohort:
         """
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
-        from scanweave.studies.splits import Part, write_splits
+        from scanweave.studies.cohort_splits import fold_lines, keep_splits, part_lines, split_cohort
+        from scanweave.studies.splits import Part
 
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
@@ -209,14 +209,7 @@ class SplitCohort:
             group=self.group,
             test=self.test,
         )
-        before = cohort.splits()
-        if before not in (None, splits) and not self.again:
-            raise ScanweaveError(
-                cohort.folder,
-                f"is split already, into {before.folds} folds from seed {before.seed}",
-                "Give --again to split it anew; runs of the old folds then no longer know who tests",
-            )
-        write_splits(cohort.folder, splits)
+        keep_splits(cohort, splits, again=self.again)
         parts: list[Part] = ["train", "validation", "test"] if splits.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())

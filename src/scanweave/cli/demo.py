@@ -71,19 +71,20 @@ class Stage:
 
 def stages(out: Path) -> list[Stage]:
     """Return the commands of the demo in `out`."""
+    from scanweave.framework.run_outputs import KINDS
+
     cohort, run, made = (out / name for name in ("cohort", "run", "predictions"))
     simulate = f"simulate brain --subjects {SUBJECTS} --seed {SEED} --spacing {SPACING} --protocol random"
     simulate += f" --missing {MISSING} --keep-removed"
     given = ["--cohort", str(cohort)]
     fit = ["fit", "seq2seq", *given, "--run", str(run), "--preset", "small", "--fold", "0", *SETTINGS]
-    results = {"evaluate": "evaluation", "rank": "ranking", "explain": "explanation"}
     predict = ["predict", str(run), *given, "--out", str(made), "--part", "test"]
     return [
         Stage([*simulate.split(), "--out", str(cohort)], cohort / "cohort.json"),
         Stage(["cohort", "split", str(cohort), "--folds", str(FOLDS)], cohort / "splits.json"),
         Stage(fit, run / "run.json", "weights"),
         Stage(predict, made / "cohort.json"),
-        *(Stage([verb, str(run), *given], run / "outputs.json", kind) for verb, kind in results.items()),
+        *(Stage([verb, str(run), *given], run / "outputs.json", kind) for verb, kind in KINDS.items()),
         Stage(["report", str(run)], run / "report.html"),
     ]
 

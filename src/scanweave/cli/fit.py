@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
-from scanweave.errors import ScanweaveError
 from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
@@ -54,14 +53,12 @@ def main(program: str, arguments: list[str]) -> int:
     options, rest = parse(Fit, program, arguments, extra=True)
     about, overrides = entry(options.system), parse_fields(rest)
     say = _voice()
-    from scanweave.configuration import Layer, configure
+    from scanweave.configuration import Layer, configure, option_layer
 
     layers: list[Layer] = [options.config, overrides] if options.config else [overrides]
-    if options.start is not None:
-        _refuse_start(about)
-        layers.append({"start.source": options.start})
-    if options.device is not None:
-        layers.append(_device(about, options.device))
+    for option, value in (("--from", options.start), ("--device", options.device)):
+        if value is not None:
+            layers.append(option_layer(about.name, option, value))
     settings = configure(options.system, options.preset, layers)
     device = settings.training.device if hasattr(settings, "training") else "cpu"
     say(f"{first_line(options, f'{program} {about.name}')} · device {device}")  # what follows takes seconds to load
@@ -76,19 +73,6 @@ def main(program: str, arguments: list[str]) -> int:
     )
     say(f"wrote {options.folder} · next: scanweave evaluate {options.folder} --cohort {options.cohort}")
     return 0
-
-
-def _refuse_start(about: Entry) -> None:
-    if not hasattr(about.preset(about.presets[0]), "start"):
-        others = [name for name, other in systems().items() if hasattr(other.preset(other.presets[0]), "start")]
-        raise ScanweaveError("--from", f"{about.name} begins at random only", f"These take it: {', '.join(others)}")
-
-
-def _device(about: Entry, device: str) -> dict[str, Any]:
-    """Return the setting of a device; of a system that trains no network there is none."""
-    if not hasattr(about.preset(about.presets[0]), "training"):
-        raise ScanweaveError("--device", f"{about.name} computes on the CPU only", "Leave it out")
-    return {"training.device": device}
 
 
 def _reason(about: Entry, preset: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -22,13 +21,9 @@ class ImportWeights:
 
     def run(self) -> int:
         """Convert, and say where the weights are."""
-        from scanweave.errors import ScanweaveError
-        from scanweave.systems.registry import entry
+        from scanweave import api
 
-        about = entry(self.system)
-        if "import-weights" not in about.verbs:
-            raise ScanweaveError(self.system, "has no published weights that can be imported", "Fit it instead")
-        print(f"wrote {import_module(f'{about.module}.reference_weights').import_weights(self.file, self.out)}")
+        print(f"wrote {api.import_weights(self.system, self.file, self.out)}")
         return 0
 
 

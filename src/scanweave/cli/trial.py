@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,6 @@ from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
     from scanweave.studies.cohort import Cohort
-
-KINDS = {"evaluate": "evaluation", "rank": "ranking", "explain": "explanation"}
-"""Folder of the results of each verb in the run."""
 
 
 @dataclass
@@ -95,7 +91,9 @@ def main(program: str, arguments: list[str]) -> int:
     given, rest = parse(COMMANDS[verb], program, arguments, extra=True)
     print(first_line(given, program), flush=True)
     from scanweave import api
+    from scanweave.files import lies_within
     from scanweave.framework.options import chosen_options
+    from scanweave.framework.run_outputs import KINDS, output_folder
 
     options = parse_fields(rest, flags=True)
     kind = api.system_of(given.folder, verb, checkpoint=given.checkpoint).options(verb)
@@ -107,11 +105,10 @@ def main(program: str, arguments: list[str]) -> int:
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
         print(f"device: {system.computes_on}", flush=True)
-    kept = f"{KINDS[verb]}{'-named' if given.studies else ''}{'-look' if slices > 1 else ''}"
-    out = given.out or given.folder / kept
+    out = given.out or output_folder(given.folder, KINDS[verb], named=bool(given.studies), look=slices > 1)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
-    inside = Path(os.path.realpath(out)).is_relative_to(os.path.realpath(given.folder))
-    print(f"wrote {out} · next: scanweave report {given.folder}{'' if inside else f' --results {out}'}")
+    shown = "" if lies_within(given.folder, out) else f" --results {out}"
+    print(f"wrote {out} · next: scanweave report {given.folder}{shown}")
     return 0
 
 

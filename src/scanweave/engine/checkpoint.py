@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, atomic_write, read_json, sweep, writing
+from scanweave.files import atomic_folder, atomic_write, file_sha256, read_json, sweep, writing
 
 FORMAT = 1
 START = "start.safetensors"
@@ -137,7 +137,7 @@ class Checkpoints:
             for name, group in tensors.items():
                 file = partial / f"{name}.safetensors"
                 _save(group, file)
-                sums[file.name] = _checksum(file)
+                sums[file.name] = file_sha256(file)
             content = {"format": FORMAT, **asdict(state), "files": sums}
             text = json.dumps({"content": content, "sha256": _digest(content)}, indent=1)
             (partial / "state.json").write_text(text, encoding="utf-8")
@@ -164,7 +164,7 @@ def damage(path: Path, *, tensors: bool = True) -> str | None:
         if document["sha256"] != _digest(content):
             return "state.json: checksum differs"
         for name, expected in content["files"].items() if tensors else ():
-            if _checksum(path / name) != expected:
+            if file_sha256(path / name) != expected:
                 return f"{name}: checksum differs"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name}: missing"
@@ -220,11 +220,6 @@ def _remove(path: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
     path.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(content: Any) -> str:

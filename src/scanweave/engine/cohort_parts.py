@@ -15,6 +15,16 @@ def is_own(run: Run, cohort: Cohort) -> bool:
     return cohort.digest == (run.record.get("cohort") or {}).get("sha256")
 
 
+def known_patients(run: Run) -> frozenset[str] | None:
+    """Return the patients that a run learnt from, in training or validation; None where an early run tells none.
+
+    Raises:
+        ScanweaveError: `inputs.json` is damaged.
+    """
+    inputs = run.inputs
+    return None if inputs is None else frozenset(inputs)
+
+
 def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
     """Return a part of the run's fold.
 

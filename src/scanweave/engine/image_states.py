@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from scanweave.studies.cohort import Cohort
@@ -25,3 +26,8 @@ def image_states(cohort: Cohort, columns: Sequence[str]) -> dict[str, dict[str, 
         states = {name: file_state(cohort.root / path) for name, path in paths.items()}
         found.setdefault(str(row["patient"]), {})[str(row["study"])] = states
     return found
+
+
+def states_digest(cohort: Cohort, columns: Sequence[str]) -> str:
+    """Return a hash of what `image_states` tells: another one means that an image changed."""
+    return hashlib.sha256(repr(image_states(cohort, columns)).encode()).hexdigest()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scanweave.errors import ScanweaveError
+from scanweave.wording import nearest
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,6 +35,23 @@ Levels = Annotated[int, Field(gt=0, le=12)]
 """Sizes that a network works at: each is half the one before, and the last is 1/2048 of the image."""
 
 
+def chosen_names(asked: Sequence[str], there: Sequence[str], field: str) -> list[str]:
+    """Return the names that a setting asks for, each once.
+
+    Args:
+        asked: Names of scans, masks or labels, see `Names`.
+        there: Those of the cohort.
+        field: The setting that asks.
+
+    Raises:
+        ScanweaveError: The cohort has none of a name.
+    """
+    for name in asked:
+        if name not in there:
+            raise ScanweaveError(field, f"'{name}' is not in the cohort", nearest(name, there))
+    return list(dict.fromkeys(asked))
+
+
 class Settings(BaseModel):
     """A group of settings: data only, frozen; a field that is not there is refused."""
 
@@ -46,10 +64,18 @@ class StartSettings(Settings):
     source: str = Field(
         "", description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); empty: at random."
     )
+    part: str = Field("encoder", description="Part of the network that begins from them; empty: all of it.")
     prefix: str = Field(
-        "encoder.", description="Beginning of the encoder's names in the file; empty where it holds an encoder alone."
+        "encoder.",
+        description="Beginning of that part's names in the file; empty where it holds that part alone. Of no effect "
+        "where all of the network begins from the file.",
     )
-    partial: bool = Field(False, description="Whether less than 80 % of the encoder may be found there.")
+    partial: bool = Field(False, description="Whether less than 80 % of that part may be found there.")
+
+    @property
+    def rename(self) -> dict[str, str]:
+        """The beginning of names in the file → that of names in the network."""
+        return {self.prefix: f"{self.part}."} if self.part else {}
 
     @field_validator("source")
     @classmethod

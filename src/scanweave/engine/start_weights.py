@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,9 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scanweave.engine.run import Run, kept_steps
+from scanweave.engine.settings import StartSettings
 from scanweave.engine.weight_shapes import Grids, is_positions, stem_of, with_channels, with_positions
 from scanweave.engine.weight_sources import find_weights
 from scanweave.errors import ScanweaveError
+from scanweave.files import file_sha256
 
 LEAST_MATCHED_FRACTION = 0.8
 """Of the parameters' numbers: below, the weights are hardly those of this network."""
@@ -117,7 +118,7 @@ def load_start_weights(
         for name, value in network.state_dict().items()
         if not prefixes or any(map(name.startswith, prefixes))
     }
-    audit = StartAudit(str(source), str(path), _sha256(path), parts=list(parts))
+    audit = StartAudit(str(source), str(path), file_sha256(path), parts=list(parts))
     fitting = _Fitting(network, parts, grids, audit)
     filled = {name: found for name, value in wanted.items() if (found := fitting.fit(name, value, weights)) is not None}
     audit.unused = sorted(weights.keys() - wanted.keys())
@@ -131,24 +132,28 @@ def load_start_weights(
     return audit
 
 
-def begin_from(run: Run, network: nn.Module, source: str | Path, say: Callable[[str], None], **options: Any) -> None:
+def begin_from(run: Run, network: nn.Module, start: StartSettings, say: Callable[[str], None]) -> None:
     """Fill the network of a run that has not begun, record and tell what fits; do nothing where it has begun.
 
     A run that has begun has all it needs in its checkpoints: the source may be gone by then.
 
     Args:
         run: The run, or its stage.
-        network: As in `load_start_weights`, with its `options`.
-        source: RUN folder, FILE.safetensors or builtin:NAME.
+        network: What is filled, in place.
+        start: Which weights, for which part of it; no source: nothing is done.
         say: Takes the audit in a line.
-        options: See `load_start_weights`.
 
     Raises:
-        ScanweaveError: As `load_start_weights`.
+        ScanweaveError: The network has no such part, or as `load_start_weights`.
     """
-    if run.finished or kept_steps(run.checkpoints):
+    if not start.source or run.finished or kept_steps(run.checkpoints):
         return
-    audit = load_start_weights(network, source, **options)
+    if start.part and start.part not in dict(network.named_modules()):
+        known = ", ".join(name for name, _ in network.named_children())
+        reason = f"the network has no part '{start.part}'"
+        raise ScanweaveError("start.part", reason, f"Choose from {known}, or leave it empty for all of the network")
+    parts = [start.part] if start.part else []
+    audit = load_start_weights(network, start.source, parts=parts, rename=start.rename, allow_partial=start.partial)
     run.note_training(start_weights=audit.record)
     if run.main:
         say(audit.line)
@@ -226,8 +231,3 @@ def _listed(names: Sequence[str], what: str) -> str:
 
 def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "scalar"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

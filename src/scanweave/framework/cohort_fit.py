@@ -16,7 +16,8 @@ from scanweave.engine.image_states import image_states
 from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.settings import StartSettings, TrainingSettings
+from scanweave.engine.start_weights import begin_from
 from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
@@ -45,23 +46,17 @@ P = TypeVar("P", bound=LearntPlan)
 
 
 @dataclass(frozen=True, eq=False)
-class CohortFit(Generic[C]):
-    """One fit of a system to a cohort, while its run is held.
+class NetworkFit(Generic[C]):
+    """One fit of a network, while its run is held.
 
     Attributes:
         run: The started run.
-        cohort: What is learnt from.
         config: Every setting.
-        fold: Which fold of the cohort's splits trains.
-        workers: Processes or threads that check and prepare studies.
         say: Takes a line for each choice made, and why.
     """
 
     run: Run
-    cohort: Cohort
     config: C
-    fold: int
-    workers: int
     say: Say
 
     @property
@@ -75,17 +70,57 @@ class CohortFit(Generic[C]):
         ready: AbstractContextManager[Any] = open_accelerator(self.training).main_process_first()
         return ready
 
-    def train(self, task: Task, kind: str = "") -> None:
-        """Tell how large the network is, and train it into the run.
+    def plan(self, load: Callable[[Path], P], learn: Callable[[], P], file: str = PLAN) -> P:
+        """Return a plan of the run, read if it is there, else learnt and kept; say its reasons.
+
+        Args:
+            load: Reads it.
+            learn: Makes it; called where the run has none yet.
+            file: Its name in the run.
+        """
+        path = self.run.folder / file
+        known = path.exists()
+        plan = load(path) if known else learn()
+        for reason in getattr(plan, "reasons", ()):
+            self.say(reason)
+        if self.run.main and not known:
+            plan.save(path)
+        return plan
+
+    def train(self, task: Task, kind: str = "", *, training: TrainingSettings | None = None) -> None:
+        """Begin from the weights that the settings name, tell how large the network is, and train it into the run.
 
         Args:
             task: Network, objective, samples and validation.
             kind: Which network it is, where a system has several.
+            training: Settings in place of those that the user gave, such as with a planned batch.
+
+        Raises:
+            ScanweaveError: The start weights are at fault, see `engine.start_weights`, or the training fails.
         """
+        begin_from(self.run, task.network, getattr(self.config, "start", StartSettings()), self.say)
         size = parameter_count(task.network) / 1e6
         preset = getattr(self.config, "preset", "none")
         self.say(f"network: {kind + ', ' if kind else ''}{size:.2f} million parameters, preset {preset}")
-        train(task, self.training, self.run)
+        train(task, training or self.training, self.run)
+
+
+@dataclass(frozen=True, eq=False)
+class CohortFit(NetworkFit[C]):
+    """One fit of a system to a cohort, while its run is held.
+
+    Attributes:
+        run: The started run.
+        config: Every setting.
+        say: Takes a line for each choice made, and why.
+        cohort: What is learnt from.
+        fold: Which fold of the cohort's splits trains.
+        workers: Processes or threads that check and prepare studies.
+    """
+
+    cohort: Cohort
+    fold: int
+    workers: int
 
     def sound(self) -> Cohort:
         """Return the studies that the check does not refuse."""
@@ -99,16 +134,6 @@ class CohortFit(Generic[C]):
             ScanweaveError: No study trains.
         """
         return divide(cohort, self.fold, self.say)
-
-    def plan(self, load: Callable[[Path], P], learn: Callable[[], P]) -> P:
-        """Return the plan of the run: read if it is there, else learnt and kept."""
-        path = self.run.folder / PLAN
-        if path.exists():
-            return load(path)
-        plan = learn()
-        if self.run.main:
-            plan.save(path)
-        return plan
 
     def note_cohort(self, names: Sequence[str]) -> None:
         """Keep in the run what its report says of the cohort and of the scans of these names."""

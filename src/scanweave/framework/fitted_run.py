@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from scanweave.engine.cohort_parts import known_patients
 from scanweave.engine.loop import device_words, open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings, checked
@@ -77,6 +78,18 @@ class FittedRun(Generic[C]):
     def cautions(self) -> dict[str, str]:
         """Return what is known against a target, by name and in words; its predictions carry it. Nothing by default."""
         return {}
+
+    def learnt_from(self) -> frozenset[str]:
+        """Return the patients that shaped the run, in training or validation: whoever is tried on it is none of them.
+
+        Raises:
+            ScanweaveError: A run of an early version does not tell.
+        """
+        known = known_patients(self.run)
+        if known is None:
+            reason = "does not tell whom it learnt from"
+            raise ScanweaveError(self.run.folder, reason, "Fit it again with this version")
+        return known
 
     @property
     def computes_on(self) -> str:

@@ -64,6 +64,21 @@ def sample_chance(seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1, index])
 
 
+def some_scans(there: Sequence[bool], rng: np.random.Generator, share: float) -> list[bool]:
+    """Draw which of the scans that are there a sample shows, one at least.
+
+    Args:
+        there: Whether each scan of the run was acquired.
+        rng: The sample's own source of chance.
+        share: Share of samples that lose scans.
+    """
+    if sum(there) < 2 or rng.random() >= share:
+        return list(there)
+    count = int(rng.integers(1, sum(there)))
+    chosen = rng.permutation(np.flatnonzero(there))[:count]
+    return [number in chosen for number in range(len(there))]
+
+
 def draw_study(studies: Sequence[T], seed: int, index: int) -> tuple[T, np.random.Generator]:
     """Return the study that training sample `index` is of, and the source of chance of all else about the sample."""
     return studies[shuffled_place(seed, index, len(studies))], sample_chance(seed, index)

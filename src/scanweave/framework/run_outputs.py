@@ -14,16 +14,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_folder, is_plain, plain_size, read_json, within, write_json
+from scanweave.files import is_folder, is_plain, lies_within, plain_size, read_json, within, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["evaluation", "ranking", "explanation"]
+KINDS: dict[str, Kind] = {"evaluate": "evaluation", "rank": "ranking", "explain": "explanation"}
+"""Results of each verb."""
 OUTPUTS = "outputs.json"
 MAX_RESULT_BYTES = 2**28
 """Largest table or picture of results that is read [bytes]."""
 AGAIN = "Make it again, or restore the file"
+
+
+def output_folder(run: Path, kind: Kind, *, named: bool = False, look: bool = False) -> Path:
+    """Return the folder in a run that results go to where the user names none.
+
+    Args:
+        run: The run folder.
+        kind: What is done.
+        named: Whether studies are named: what is found of all stays, and these lie beside it.
+        look: Whether it is a first look, at some slices, which lies beside it too.
+    """
+    return run / f"{kind}{'-named' if named else ''}{'-look' if look else ''}"
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:
@@ -47,8 +61,7 @@ def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path 
     newest = newest_output(run, kind)
     if newest is None:
         return None
-    place = os.path.realpath(newest)
-    if Path(place).is_relative_to(os.path.realpath(run.folder)) or place in map(os.path.realpath, named):
+    if lies_within(run.folder, newest) or os.path.realpath(newest) in map(os.path.realpath, named):
         return newest
     own = run.folder / kind  # of an earlier call
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.framework.cohort_fit import COHORT
 from scanweave.framework.run_outputs import (
+    KINDS,
     Kind,
     find_output,
     newest_output,
@@ -28,7 +29,7 @@ from scanweave.report.provenance import run_provenance
 from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
 from scanweave.report.saving import SUMMARY, is_summary
 
-VERBS: dict[Kind, str] = {"evaluation": "evaluate", "ranking": "rank", "explanation": "explain"}
+VERBS: dict[Kind, str] = {kind: verb for verb, kind in KINDS.items()}
 Build = Callable[[Path, dict[str, Any]], Section | list[Section]]
 
 
@@ -86,6 +87,11 @@ class RunPage:
         """Return the table of the parts of the cohort of the fit, if the run keeps it."""
         about = self.cohort()
         return [] if about is None else [parts_table(about)]
+
+    def planned(self, reasons: Iterable[str], caption: str = "Planned from the training studies.") -> Table:
+        """Return the reasons of plans, each "what: how and why", as a folded table."""
+        parted = (reason.partition(": ") for reason in reasons)
+        return Table([{"what": what, "how and why": why} for what, _, why in parted], caption, folded=True)
 
     def cohort(self) -> dict[str, Any] | None:
         """Return what the run keeps of the cohort of the fit; None where it keeps nothing."""

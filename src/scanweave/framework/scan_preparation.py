@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scanweave.augment.crops import Crop
+from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.studies.cohort import Cohort
@@ -16,6 +17,7 @@ from scanweave.studies.preparing.preparation import PreparedStudy, Volume, resto
 from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
+from scanweave.studies.study import Study
 from scanweave.wording import studies
 
 PLAN_STUDIES = 32
@@ -74,8 +76,6 @@ def prepare_parts(
         return learn_plan(chosen, names, settings, masks=masks, standard=standard)
 
     plan = fit.plan(Plan.load, learn)
-    for reason in plan.reasons:
-        fit.say(reason)
     prepared: list[list[CachedStudy]] = []
     for part in (training, validation):
         with fit.progress("studies prepared") as progress:
@@ -103,7 +103,7 @@ def scan_columns(names: Sequence[str]) -> list[str]:
     return [f"scan:{name}" for name in names]
 
 
-def chosen_scans(cohort: Cohort, asked: Sequence[str], field: str) -> list[str]:
+def chosen_scans(cohort: Cohort, asked: Sequence[str], field: str = "scans") -> list[str]:
     """Return the names of the scans to learn from: those that are asked for, else all of the cohort.
 
     Args:
@@ -112,13 +112,28 @@ def chosen_scans(cohort: Cohort, asked: Sequence[str], field: str) -> list[str]:
         field: The setting that asks.
 
     Raises:
-        ScanweaveError: The cohort has no scan of a name.
+        ScanweaveError: The cohort has no scan, or none of a name.
     """
     there = cohort.names("scan")
-    absent = next((name for name in asked if name not in there), None)
-    if absent is not None:
-        raise ScanweaveError(field, f"'{absent}' is not in the cohort ({', '.join(there)})", "Name those that are")
-    return list(asked) or there
+    if not there:
+        raise ScanweaveError(cohort.folder, "has no scan", "Import the images of its studies")
+    return chosen_names(asked, there, field) or there
+
+
+def known_scans(study: Study, names: Sequence[str]) -> Study:
+    """Return a study with the scans that a run knows, and nothing else.
+
+    Args:
+        study: Any study.
+        names: The scans of the run.
+
+    Raises:
+        ScanweaveError: It holds none of them.
+    """
+    known = study.only(names).scans
+    if not known:
+        raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {', '.join(names)}")
+    return study.answer(scans=known)
 
 
 def read_crop(study: CachedStudy, name: str, crop: Crop) -> Volume:

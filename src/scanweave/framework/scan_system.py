@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel
 
 from scanweave.engine.task import Task
-from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
@@ -41,10 +40,7 @@ class ScanSystem(System[C], Generic[C]):
         Raises:
             ScanweaveError: There are none, or not those that are asked for.
         """
-        names = chosen_scans(cohort, getattr(config, "scans"), "scans")  # noqa: B009 - all such systems have it
-        if not names:
-            raise ScanweaveError(cohort.folder, "has no scan", "Import images")
-        return names
+        return chosen_scans(cohort, getattr(config, "scans"))  # noqa: B009 - all such systems have it
 
     @classmethod
     def material(cls, cohort: Cohort, config: C, fold: int, say: Callable[[str], None]) -> Material:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from scanweave.engine.cohort_parts import is_own, part_of
+from scanweave.engine.cohort_parts import is_own, known_patients, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import file_sha256
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import check_part
@@ -50,7 +49,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     if part is not None:
         check_part(part, get_args(Choice))
     own, fold = is_own(run, cohort), int(run.config.get("fold", 0))
-    known = run.inputs  # of the training and the validation part
+    known = known_patients(run)
     chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")
     if chosen == "all":
         studies, where = cohort, "all"
@@ -73,7 +72,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     if seen:
         say(f"note: the fit saw {seen} of them")
     about = {
-        "run": _digest(run.weights),
+        "run": file_sha256(run.weights),
         "cohort": cohort.digest,
         "name": str(cohort.about.get("name", "")),
         "part": chosen,
@@ -81,8 +80,3 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         "seen": seen,
     }
     return Selection(studies, about)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -99,7 +99,8 @@ class System(FittedRun[C], Generic[C]):
             if cls.is_done(started):
                 say(f"{started.folder} is finished: nothing to do")
             else:
-                cls.learn(CohortFit(started, material.cohort, config, fold, workers, say))
+                fit = CohortFit(started, config, say, cohort=material.cohort, fold=fold, workers=workers)
+                cls.learn(fit)
         training = getattr(config, "training", None)
         return cls.open(run, training.device if training is not None else "auto")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ import pandas as pd
 from pydantic import BaseModel
 
 import scanweave
-from scanweave.engine.image_states import image_states
+from scanweave.engine.image_states import states_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.framework.run_outputs import Kind, newest_output, note_output
+from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder
 from scanweave.framework.study_selection import Choice, select_studies
 from scanweave.framework.unfinished import Unfinished, remove_unfinished
 from scanweave.measures.summary import summarise
@@ -85,7 +84,7 @@ class Trial:
             raise ScanweaveError("slices", f"{slices} is no distance of slices", "Write every 3rd")
         chosen = select_studies(run, cohort, part, say)
         about = chosen.about if slices == 1 else {**chosen.about, "slices": slices}
-        folder = Path(out) if out is not None else run.folder / f"{kind}{'-look' if slices > 1 else ''}"
+        folder = Path(out) if out is not None else output_folder(run.folder, kind, look=slices > 1)
         return cls(run, kind, folder, chosen.cohort, about, say, slices=slices)
 
     def study(self, name: str) -> Study:
@@ -148,12 +147,11 @@ class Trial:
     def _request(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return what findings depend on, as plain values."""
         files = [one.heading for one in self.cohort.present() if one.kind.files]
-        states = hashlib.sha256(repr(image_states(self.cohort, files)).encode()).hexdigest()
         return {
             "scanweave": scanweave.__version__,
             "about": self.about,
             "studies": self.cohort.studies,
-            "files": states,
+            "files": states_digest(self.cohort, files),
             "options": options,
         }
 

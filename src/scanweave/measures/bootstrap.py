@@ -205,10 +205,7 @@ def bootstrap_measure(
         raise ScanweaveError("method", f"{method} is unknown", "Choose bca or percentile")
     checked_fraction("confidence", confidence)
     _check_repeats(repeats)
-    arrays = [np.asarray(column) for column in columns]
-    if any(len(array) != len(patients) for array in arrays):
-        lengths = ", ".join(str(len(array)) for array in arrays)
-        raise ScanweaveError("columns", f"{lengths} rows for {len(patients)} patients", "Give one entry a row in each")
+    arrays = _checked_columns(columns, len(patients))
     groups = _groups(np.ones(len(patients), dtype=bool), patients)
     value = float(measure(*arrays))
     parts = _strata(groups, strata)
@@ -251,6 +248,14 @@ def interval(value: float, draws: FloatArray, n: int, confidence: float = 0.95) 
 def _tail(n: int, confidence: float) -> float:
     """Return the share of resamples beyond either end, for `n` patients (Hesterberg 2015, §5.3)."""
     return float(norm.cdf(-np.sqrt(n / (n - 1)) * student.ppf((1 + confidence) / 2, n - 1)))
+
+
+def _checked_columns(columns: Sequence[ArrayLike], rows: int) -> list[NDArray[Any]]:
+    arrays = [np.asarray(column) for column in columns]
+    if any(len(array) != rows for array in arrays):
+        lengths = ", ".join(str(len(array)) for array in arrays)
+        raise ScanweaveError("columns", f"{lengths} rows for {rows} patients", "Give one entry a row in each")
+    return arrays
 
 
 def _of_patients(

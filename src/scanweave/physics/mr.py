@@ -60,11 +60,6 @@ def spoiled_gradient_echo(
     return np.asarray(pd * np.sin(angle) * (1 - e1) / (1 - np.cos(angle) * e1) * np.exp(-te / t2_star))
 
 
-def ernst_angle(t1: ArrayLike, *, tr: float) -> Array:
-    """Return the flip angle [°] of the largest spoiled gradient echo: cos α = exp(−TR/T1) (Ernst and Anderson 1966)."""
-    return np.asarray(np.rad2deg(np.arccos(np.exp(-tr / np.asarray(t1)))))
-
-
 def inversion_recovery(pd: ArrayLike, t1: ArrayLike, t2: ArrayLike, *, tr: float, te: float, ti: float) -> Array:
     """Return the magnitude signal of an inversion-recovery spin echo, of which FLAIR is the case that nulls fluid.
 
@@ -82,12 +77,6 @@ def inversion_recovery(pd: ArrayLike, t1: ArrayLike, t2: ArrayLike, *, tr: float
     pd, t1, t2 = np.asarray(pd), np.asarray(t1), np.asarray(t2)
     recovered = np.abs(1 - 2 * np.exp(-ti / t1) + np.exp(-tr / t1))
     return np.asarray(pd * recovered * np.exp(-te / t2))
-
-
-def nulling_inversion_time(t1: ArrayLike, *, tr: float) -> Array:
-    """Return the inversion time [ms] that nulls a tissue: TI = T1 ln(2 / (1 + exp(−TR/T1)))."""
-    t1 = np.asarray(t1)
-    return np.asarray(t1 * np.log(2 / (1 + np.exp(-tr / t1))))
 
 
 def relaxed_by_contrast(time: ArrayLike, concentration: ArrayLike, *, relaxivity: float) -> Array:

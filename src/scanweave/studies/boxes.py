@@ -225,12 +225,6 @@ class Boxes:
         return np.array(self.size, dtype=np.float64)
 
 
-def is_parallel(source: Geometry, target: Geometry) -> bool:
-    """Return whether each axis of one grid is parallel to one of the other, so that boxes pass between them exactly."""
-    steps = np.abs((np.linalg.inv(target.affine) @ source.affine)[:3, :3])
-    return bool((steps.sum(axis=0) - steps.max(axis=0) <= PARALLEL_TOLERANCE * steps.max(axis=0)).all())
-
-
 def join(parts: Sequence[Boxes]) -> Boxes:
     """Return the boxes of one image that were found in parts, in order; unit and size are those of the first.
 

@@ -89,10 +89,6 @@ def certain(values: pd.Series) -> pd.Series:
     return plain.where(plain.notna() & (plain != UNCERTAIN), None)
 
 
-def _is_broken(value: Any) -> bool:
-    return isinstance(value, float) and not value.is_integer()
-
-
 def _whole(value: Any) -> Any:
     """Return a whole number as such, so that CheXpert's 1.0 reads 1."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -4,7 +4,7 @@ import pytest
 from scanweave.errors import ScanweaveError
 from scanweave.physics.spectral.decomposition import hounsfield, monoenergetic_image
 from scanweave.physics.spectral.materials import density
-from scanweave.simulate.ct.anatomy import MAX_HU, REFERENCE, anchors, axial_map, densities_of_hounsfield, with_agent
+from scanweave.simulate.ct.anatomy import MAX_HU, REFERENCE, anchors, axial_map, densities_of_hounsfield
 from scanweave.simulate.ct.maps import MATERIALS
 from scanweave.simulate.ct.plane import Plane
 from scanweave.studies.formats.image_reader import read_scan
@@ -45,16 +45,6 @@ def test_slice_lies_as_radiologists_look_at_it():
     assert columns.mean() > 26  # the patient's left is on the right
     flipped = Scan.of(data[::-1, ::-1], np.diag([-2.0, -2.0, 3.0, 1.0]))
     np.testing.assert_allclose(axial_map(flipped, 1, Plane(60, 40, 1.0)).densities, body.densities, atol=1e-5)
-
-
-def test_agent_is_added_inside_the_mask():
-    body = axial_map(Scan.of(np.zeros((10, 10, 2)), AFFINE), 0, Plane.square(10, 20.0))
-    mask = np.zeros((10, 10), bool)
-    mask[4, 5] = True
-    added = with_agent(body, mask, "iodine", 8.0)
-    assert added["iodine"][4, 5] == pytest.approx(0.008)
-    assert added["iodine"].sum() == pytest.approx(0.008)
-    assert not body["iodine"].any()
 
 
 @pytest.mark.parametrize("index", [-1, 4])

@@ -11,6 +11,7 @@ import torch
 from changed_results import faults_at_report
 
 from scanweave.cli.main import main
+from scanweave.engine.settings import StartSettings
 from scanweave.errors import ScanweaveError
 from scanweave.physics.ct.geometry import ParallelGeometry, even_angles
 from scanweave.physics.ct.operators import CtPhysics
@@ -42,6 +43,16 @@ def test_same_fit_again_changes_nothing(acid_run):
     weights = acid_run.system.run.weights.read_bytes()
     again = AcidSystem.fit(acid_run.cohort, acid_run.system.run.folder, acid_run.config, say=lambda line: None)
     assert again.run.weights.read_bytes() == weights
+
+
+def test_fit_begins_from_another_run(acid_run, tmp_path):
+    start = StartSettings(source=str(acid_run.system.run.folder), part="")
+    training = acid_run.config.training.model_copy(update={"steps": 1, "validate_every": 1})
+    config = acid_run.config.model_copy(update={"start": start, "training": training})
+    lines = []
+    run = AcidSystem.fit(acid_run.cohort, tmp_path / "run", config, say=lines.append).run
+    assert run.record["start_weights"]["fraction"] == 1
+    assert any(line.startswith("start weights: 100.0 % (") for line in lines)
 
 
 def test_prediction_is_a_study_with_the_workflow_s_image(acid_run):

@@ -169,8 +169,9 @@ def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):
     assert "start weights: 100.0 % of encoder" in capsys.readouterr().out
     begun = sw.open_run(tmp_path / "run")
     assert begun.config.start.source == str(fitted.run.folder)
-    assert main(["fit", "seq2seq", "--cohort", str(films.folder), "--from", "x", "--run", str(tmp_path / "no")]) == 2
-    assert "seq2seq begins at random only" in capsys.readouterr().err
+    no_network = ["fit", "adamedgraph", "--cohort", str(films.folder), "--run", str(tmp_path / "no")]
+    assert main([*no_network, "--from", "x"]) == 2
+    assert "--from: adamedgraph has no setting start.source. Leave it out; these" in capsys.readouterr().err
 
 
 def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, tmp_path):

@@ -1,5 +1,6 @@
 """Segment from a cohort to a report."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from changed_results import faults_at_report
+from safetensors.numpy import load_file
 
 import scanweave as sw
 from scanweave import api
@@ -15,6 +17,7 @@ from scanweave.cli.main import main
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.studies.mask_targets import structures_of
 from scanweave.studies.splits import make_splits, write_splits
+from scanweave.systems.segment.task import SegmentTask
 
 TINY = {
     "mask": "brain",
@@ -93,6 +96,61 @@ def test_run_of_an_earlier_build_opens_with_its_numbers_as_names(fitted, tmp_pat
     study = cohort[cohort.studies[0]]
     masks = [run.predict(study).masks["brain"].data for run in (system, opened)]
     np.testing.assert_array_equal(*masks)
+
+
+def begun(fitted, folder, say=str, **more):
+    """Fit some steps, too small to be seen, from the weights of the fitted run."""
+    steps = {"steps": 3, "validate_every": 2, "checkpoint_every": 1, "ema_decay": None}
+    training = {**TINY["training"], **steps, "learning_rate": 1e-9, "final_learning_rate": 0.0}
+    start = {"source": str(fitted[1].run.folder), **more.pop("start", {})}
+    return api.fit("segment", fitted[0], folder, config={**TINY, "training": training, "start": start, **more}, say=say)
+
+
+def same(one, other):
+    """Return the parts of two networks whose weights are the same but for the smallest steps."""
+    weights, others = (load_file(run.weights) for run in (one, other))
+    unlike = {name.split(".")[0] for name in weights if not np.allclose(weights[name], others[name], atol=1e-5)}
+    return {name.split(".")[0] for name in weights} - unlike
+
+
+def test_fit_begins_from_another_run_and_keeps_its_account(fitted, tmp_path):
+    lines = []
+    run = begun(fitted, tmp_path / "run", lines.append).run
+    assert any(line.startswith("start weights: 100.0 % of encoder") for line in lines)
+    about = run.record["start_weights"]
+    assert about["sha256"] == hashlib.sha256(fitted[1].run.weights.read_bytes()).hexdigest()
+    assert (about["source"], about["parts"], about["fraction"]) == (str(fitted[1].run.folder), ["encoder"], 1.0)
+    assert same(fitted[1].run, run) == {"encoder"}
+    whole = begun(fitted, tmp_path / "whole", lines.append, start={"part": ""}).run
+    assert any(line.startswith("start weights: 100.0 % (") for line in lines)
+    assert same(fitted[1].run, whole) == {"encoder", "decoder", "head"}
+
+
+def test_weights_of_another_network_are_refused_unless_told(fitted, tmp_path):
+    wider = {"network": {**TINY["network"], "first_channels": 8}}
+    with pytest.raises(sw.ScanweaveError, match=r"fits only .* % of the network's parameters"):
+        begun(fitted, tmp_path / "no", **wider)
+    run = begun(fitted, tmp_path / "yes", start={"partial": True}, **wider).run
+    assert run.record["start_weights"]["fraction"] < 0.8
+    with pytest.raises(sw.ScanweaveError, match=r"start.part: the network has no part 'tail'\. Choose from encoder"):
+        begun(fitted, tmp_path / "tail", start={"part": "tail"})
+
+
+def test_fit_from_weights_that_was_stopped_goes_on_without_them(fitted, tmp_path, monkeypatch):
+    whole = begun(fitted, tmp_path / "whole").run
+    source = shutil.copytree(fitted[1].run.folder, tmp_path / "source")
+    original = SegmentTask.validate
+
+    def stopped(task, network):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SegmentTask, "validate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        begun(fitted, tmp_path / "parts", start={"source": str(source)})
+    monkeypatch.setattr(SegmentTask, "validate", original)
+    shutil.rmtree(source)
+    parts = begun(fitted, tmp_path / "parts", start={"source": str(source)}).run
+    assert parts.weights.read_bytes() == whole.weights.read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from scanweave.engine.run import Run
+from scanweave.engine.settings import StartSettings
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import make_splits, write_splits
@@ -66,6 +67,13 @@ def test_a_stopped_fit_goes_on_to_the_same_weights(fitted, cohort, tmp_path, mon
     first, second = weights(whole), weights(stopped)
     assert first.keys() == second.keys()
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_fit_begins_from_another_run(fitted, cohort, tmp_path):
+    start = StartSettings(source=str(fitted.system.run.folder), part="")
+    config = settings(fitted, steps=1, validate_every=1).model_copy(update={"start": start})
+    run = Seq2Seq.fit(cohort, tmp_path / "run", config, say=lambda line: None).run
+    assert run.record["start_weights"]["fraction"] == 1
 
 
 def test_a_finished_run_is_only_opened(fitted, cohort, tmp_path, monkeypatch):

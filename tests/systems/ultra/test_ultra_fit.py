@@ -59,6 +59,15 @@ def test_prediction_is_a_study_of_bins_and_materials(cohort, fitted):
     assert 0.01 < slice_image(derived["mono60"]).max() < 0.2  # bone and contrast agent in 1/mm
 
 
+def test_fit_begins_from_another_run_with_the_scale_of_its_own_bins(cohort, fitted, tmp_path):
+    about = {**TINY, "training.steps": 1, "start.source": str(fitted.run.folder)}
+    begun = sw.fit("ultra", cohort, tmp_path / "run", config=about, fold=1, say=_quiet)
+    found = begun.run.record["start_weights"]
+    assert (found["parts"], found["fraction"]) == (["body"], 1.0)
+    assert begun.plan.offset != fitted.plan.offset
+    np.testing.assert_array_equal(begun.network.offset[:, 0, 0], np.float32(begun.plan.offset))
+
+
 def test_truth_does_not_shape_its_prediction(cohort, fitted):
     study = cohort.part("test")[cohort.part("test").studies[0]]
     alone = fitted.predict(study.with_scans({}))

@@ -162,12 +162,6 @@ def projected(perturbation: Tensor, radius: Tensor) -> Tensor:
     return perturbation * _like((radius / size).clamp_max(1.0), perturbation)
 
 
-def change_of(target: Target, perturbation: Tensor) -> Tensor:
-    """Return ‖f(p + e) − f(p)‖ of given perturbations, without derivatives, `(B,)`."""
-    with torch.no_grad():
-        return norms(target.perturbed(perturbation) - target.reconstruct(target.measurement))
-
-
 def _ascend(
     target: Target, reference: Tensor, start: Tensor, radius: Tensor, settings: AttackSettings
 ) -> tuple[Tensor, Tensor, Tensor]:

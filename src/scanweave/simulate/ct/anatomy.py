@@ -25,7 +25,7 @@ from scipy import ndimage
 from scanweave.errors import ScanweaveError
 from scanweave.physics.spectral.decomposition import hounsfield
 from scanweave.physics.spectral.materials import density, linear_attenuation
-from scanweave.simulate.ct.maps import MATERIALS, MG_PER_ML, MaterialMap
+from scanweave.simulate.ct.maps import MATERIALS, MaterialMap
 from scanweave.simulate.ct.plane import Plane
 from scanweave.studies.geometry import orient
 from scanweave.studies.scan import Scan
@@ -103,20 +103,6 @@ def axial_map(
     numbers = _sample(scan, index, plane, order=1, outside=AIR)
     mask = False if enhanced is None else _sample(enhanced, index, plane, order=0, outside=0.0) > 0
     return MaterialMap(MATERIALS, densities_of_hounsfield(numbers, energy, mask), plane)
-
-
-def with_agent(body: MaterialMap, mask: NDArray[np.bool_], material: str, concentration: float) -> MaterialMap:
-    """Return the map with a contrast agent added inside a mask.
-
-    Args:
-        body: The map.
-        mask: Where, `(H, W)`.
-        material: `"iodine"` or `"gadolinium"`.
-        concentration: How much is added [mg/mL].
-    """
-    densities = body.densities.copy()
-    densities[body.materials.index(material)][mask] += np.float32(concentration * MG_PER_ML)
-    return MaterialMap(body.materials, densities, body.plane)
 
 
 def _share(hu: NDArray[np.float64], full: float) -> NDArray[np.float64]:

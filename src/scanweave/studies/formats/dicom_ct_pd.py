@@ -99,11 +99,6 @@ class Projections:
     water: float = 0.0
     hardening: str = ""
 
-    def focal_spots(self) -> Array:
-        """Return where the focal spot stands in each view, (x, y, z) [mm] in coordinates of the format, `(V, 3)`."""
-        phi, rho = self.azimuth + self.shift[:, 0], self.radius + self.shift[:, 2]
-        return np.stack([-rho * np.sin(phi), rho * np.cos(phi), self.height + self.shift[:, 1]], axis=1)
-
     def fan_angles(self) -> Array:
         """Return the angle of each detector column to the central ray [rad], `(C,)`; negative for the first ones.
 

@@ -37,7 +37,6 @@ KEPT_FILES = ("splits.json", "table.json")
 _ELSEWHERE = "Choose another --out, or remove it"
 _LINKED = ("report", "boxes")
 Say = Callable[[str], None]
-Row = Mapping[str, Any]
 
 
 @dataclass

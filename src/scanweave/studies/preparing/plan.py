@@ -73,7 +73,7 @@ class Plan(BaseModel):
     """Where scans lie on grids of their own: the spacing of each, in place of `spacing`."""
 
     @property
-    def sequences(self) -> list[str]:
+    def scans(self) -> list[str]:
         """Names of the scans that the plan knows, in order."""
         return list(self.rules)
 
@@ -94,14 +94,14 @@ class Plan(BaseModel):
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def rule(self, name: str) -> IntensityRule:
-        """Return the intensity rule of one sequence.
+        """Return the intensity rule of one scan.
 
         Raises:
-            ScanweaveError: The plan was not learnt with this sequence.
+            ScanweaveError: The plan was not learnt with this scan.
         """
         if name not in self.rules:
             raise ScanweaveError(
-                name, f"not one of the sequences of this run ({', '.join(self.rules)})", "Choose one of them"
+                name, f"not one of the scans of this run ({', '.join(self.rules)})", "Choose one of them"
             )
         return self.rules[name]
 
@@ -128,7 +128,7 @@ class Plan(BaseModel):
 
 def learn_plan(
     studies: Iterable[Study],
-    sequences: Sequence[str],
+    scans: Sequence[str],
     settings: PreparationSettings,
     *,
     masks: Sequence[str] = (),
@@ -138,21 +138,21 @@ def learn_plan(
 
     Args:
         studies: The studies; each is read once.
-        sequences: Names of the scans.
+        scans: Names of the scans.
         settings: What the user decided.
         masks: Names of the label maps that are learnt.
         standard: Whether intensities have mean 0 and deviation 1, as segmentation and classification want them, rather
             than a range of [-1, 1].
 
     Raises:
-        ScanweaveError: A sequence is in none of them, or is PET in a unit that nothing says.
+        ScanweaveError: A scan is in none of them, or is PET in a unit that nothing says.
     """
-    unknown = [name for name in settings.suv or () if name not in sequences]
+    unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
-    seen = _Survey(settings, sequences, masks)
+    seen = _Survey(settings, scans, masks)
     for study in studies:
-        seen.add(repaired(study.only(sequences)))
+        seen.add(repaired(study.only(scans)))
     for name, ranges in seen.values.items():
         if not ranges:
             raise ScanweaveError(
@@ -188,13 +188,13 @@ class _Survey:
         pet: Factors to SUV of the images of each scan that is PET, None where the unit is not known.
     """
 
-    def __init__(self, settings: PreparationSettings, sequences: Sequence[str], masks: Sequence[str]) -> None:
+    def __init__(self, settings: PreparationSettings, scans: Sequence[str], masks: Sequence[str]) -> None:
         self.settings, self.apart = settings, settings.grid == "own"
         self.spacings: list[Spacing] = []
-        self.own: dict[str, list[Spacing]] = {name: [] for name in sequences}
-        self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in sequences}
+        self.own: dict[str, list[Spacing]] = {name: [] for name in scans}
+        self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in scans}
         self.labels: dict[str, set[int]] = {name: set() for name in masks}
-        self.pet = {name: list[float | None]() for name in sequences if is_suv(name, settings) is not False}
+        self.pet = {name: list[float | None]() for name in scans if is_suv(name, settings) is not False}
 
     def add(self, study: Study) -> None:
         """Read a study, one image after the other."""

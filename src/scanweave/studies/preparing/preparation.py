@@ -28,7 +28,7 @@ from scanweave.studies.study import Study
 
 Volume = NDArray[np.float32]
 BACKGROUND = -1.0
-"""The lowest of [-1, 1]: the background of a sequence whose plan says no other."""
+"""The lowest of [-1, 1]: the background of a scan whose plan says no other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,11 @@ class Frame:
     shape: tuple[int, int, int]
     scales: Mapping[str, float]
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def box(self) -> tuple[slice, ...]:
+        """The crop in arrays on `working`."""
+        return tuple(slice(first, first + count) for first, count in zip(self.start, self.shape, strict=True))
 
     @property
     def grid(self) -> Geometry:
@@ -121,7 +126,7 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
     Raises:
         ScanweaveError: There is none, one covers nothing of the grid, or is a series where a volume is needed.
     """
-    study = repaired(study.only(plan.sequences))
+    study = repaired(study.only(plan.scans))
     if not study.scans:
         raise ScanweaveError(study.id, "has no scan", "Leave it out, or add its images")
     frames: dict[str, Frame] = {}
@@ -180,8 +185,7 @@ def _prepared_mask(study: Study, name: str, frames: Mapping[str, Frame], plan: P
             words = "does not lie on the grid of its film"
             raise ScanweaveError(f"{study.id}: mask:{name}", words, "See why: scanweave cohort check COHORT")
         mask = replace(mask, geometry=frame.native)
-    box = tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))
-    return labels_on(mask, frame.working)[box]
+    return labels_on(mask, frame.working)[frame.box]
 
 
 def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
@@ -222,19 +226,18 @@ def normalise(
 
 
 def background(plan: Plan, name: str) -> float:
-    """Return the background of a sequence in [-1, 1]."""
+    """Return the background of a scan in [-1, 1]."""
     return float(normalise(np.full(1, plan.rule(name).background, dtype=np.float32), plan, name, None)[0])
 
 
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
     """Invert the preparation: [-1, 1] on the prepared grid → intensities on the native grid `frame.native.shape`.
 
-    A sequence that the study lacks gets the typical scale of the training studies.
+    A scan that the study lacks gets the typical scale of the training studies.
     """
     low, high = _limits(plan, name, frame.scales.get(name))
-    box = tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))
     full = np.full(frame.working.shape, plan.rule(name).background, dtype=np.float32)
-    full[box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
+    full[frame.box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
     return to_native(full, frame, plan)
 
 
@@ -257,7 +260,7 @@ def _covering(study: Study, name: str, grid: Geometry) -> Volume:
         raise ScanweaveError(
             f"{study.id}: {name}",
             f"a series of {scan.frames} frames where one volume is needed",
-            "Leave it out of the sequences, or import one frame of it",
+            "Leave it out of the scans, or import one frame of it",
         )
     volume = to_grid(scan, grid)
     if np.isnan(volume).all():

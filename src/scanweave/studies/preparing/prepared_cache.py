@@ -127,12 +127,12 @@ class PreparedCohort:
             for done, job in enumerate(jobs, 1):
                 _prepare_one(job)
                 progress(done, len(jobs))
-        backgrounds = {name: background(self.plan, name) for name in self.plan.sequences}
+        backgrounds = {name: background(self.plan, name) for name in self.plan.scans}
         return [_read(name, folder, backgrounds) for name, folder in folders.items()]
 
     @property
     def _columns(self) -> list[str]:
-        return [*(f"scan:{name}" for name in self.plan.sequences), *(f"mask:{name}" for name in self.plan.masks)]
+        return [*(f"scan:{name}" for name in self.plan.scans), *(f"mask:{name}" for name in self.plan.masks)]
 
     def _folder(self, row: Mapping[Hashable, Any]) -> Path:
         """Return where a study lies: under a hash of the format and of its images' paths, sizes and change times."""

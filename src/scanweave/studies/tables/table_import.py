@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import real_path
+from scanweave.files import file_sha256, real_path
 from scanweave.studies.cohort import ABOUT, Cohort, safe_id
 from scanweave.studies.layouts.names import slug
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
@@ -68,6 +67,8 @@ TIMES = (
     "period",
 )
 LABELS = ("label", "outcome", "target", "class")
+MARK = 4
+"""Characters of a file's hash in the names of its rows, by which those of two files are told apart."""
 Say = Callable[[str], None]
 
 
@@ -102,12 +103,7 @@ def import_table(
     frame = table.frame
     joined = {name for own in (features or {}).values() for name in own}
     taken = said_like(Path(like), say, [*frame.columns, *joined]) if like else {}
-    said = {heading: told for heading, told in taken.items() if heading not in joined - {*frame.columns}}
-    for heading, told in (columns or {}).items():
-        said[heading] = said.get(heading, Said()).model_copy(update=told.model_dump(exclude_defaults=True))
-    unknown = next((heading for heading in said if heading not in frame.columns), None)
-    if unknown is not None:
-        raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, frame.columns))
+    said = _said(list(frame.columns), taken, columns or {}, joined)
     known = with_decimals(frame, said, table.separator)
     values = {heading: understood(heading, frame[heading], known[heading]) for heading in frame.columns}
     useless = _no_variables(values)
@@ -119,12 +115,10 @@ def import_table(
     if spoilt is not None:
         raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
     rows = _rows(src, frame, values, described)
-    if not features and not any(column.role in ("feature", "label") for column in described):
-        shown = listed((column.source for column in described), 3)
-        step = "Check the separator and the headings, or say what a column is: --columns 'HEADING=feature'"
-        raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown})", step)
     if features:
         described += _joined(src, rows, described, features, say)
+    else:
+        _refuse_no_variable(src, described)
     root = str(real_path(src).parent)
     if not any(
         (Path(out) / name).exists() for name in (ABOUT, "run.json")
@@ -135,6 +129,30 @@ def import_table(
     if not like:
         _ask(described, say)
     return cohort
+
+
+def _said(
+    headings: Sequence[str], taken: Mapping[str, Said], columns: Mapping[str, Said], joined: set[str]
+) -> dict[str, Said]:
+    """Return what is said of columns, by the user on top of what is taken over; those that are joined later left out.
+
+    Raises:
+        ScanweaveError: The table has no column of a heading.
+    """
+    said = {heading: told for heading, told in taken.items() if heading not in joined - {*headings}}
+    for heading, told in columns.items():
+        said[heading] = said.get(heading, Said()).model_copy(update=told.model_dump(exclude_defaults=True))
+    unknown = next((heading for heading in said if heading not in headings), None)
+    if unknown is not None:
+        raise ScanweaveError("--columns", f"the table has no column '{unknown}'", nearest(unknown, headings))
+    return said
+
+
+def _refuse_no_variable(src: Path, described: Sequence[Column]) -> None:
+    if not any(column.role in ("feature", "label") for column in described):
+        shown = listed((column.source for column in described), 3)
+        step = "Check the separator and the headings, or say what a column is: --columns 'HEADING=feature'"
+        raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown})", step)
 
 
 def _joined(
@@ -160,10 +178,6 @@ def _joined(
     say(f"features: {len(names)} of each of {len(there)} of {count(len(patients), 'patient')}")
     missing = {name: sum(row[f"table:{name}"] is None for row in rows) for name in names}
     return [Column(source=name, name=name, role="feature", kind="number", missing=missing[name]) for name in names]
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0]
 
 
 def _no_variables(values: Mapping[str, Values]) -> dict[str, str]:
@@ -285,7 +299,7 @@ def _rows(
     owner = (
         _named(values[patient].values)
         if patient
-        else pd.Series([f"row-{_mark(src)}-{i:0{len(str(number))}d}" for i in range(1, number + 1)])
+        else pd.Series([f"row-{file_sha256(src)[:MARK]}-{i:0{len(str(number))}d}" for i in range(1, number + 1)])
     )
     nobody = owner.isna()
     if nobody.any():
@@ -313,12 +327,6 @@ def _rows(
         if own is not None and not own.equals(own.map(safe_id)):
             fields[f"{whose}_name"] = own
     return pd.concat([table, pd.DataFrame(fields)], axis=1).pipe(_plain)
-
-
-def _mark(src: Path) -> str:
-    """Return four characters by which the rows of two files are told apart."""
-    with src.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:4]
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from scanweave.engine.settings import Channels, Levels, Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Levels, Settings, StartSettings, TrainingSettings
 
 
 class NetworkSettings(Settings):
@@ -80,6 +80,7 @@ class AcidConfig(Settings):
     """All of it. The paper's own values could not be established: see CARD.md."""
 
     preset: str = Field("small", description="Where the values started from; kept for the record.")
+    start: StartSettings = StartSettings(part="")
     network: NetworkSettings = NetworkSettings()
     sampling: SamplingSettings = SamplingSettings()
     loop: LoopSettings = LoopSettings()

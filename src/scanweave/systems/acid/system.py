@@ -11,19 +11,18 @@ import numpy as np
 import pandas as pd
 from deepinv.physics import LinearPhysics
 
-from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import ImageStates, Run
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import PLAN, CohortFit
+from scanweave.framework.cohort_fit import CohortFit, NetworkFit
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.measures.stability.audit_setup import Setup
-from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.measured_slices import thresholds_of, true_bins, with_truth
 from scanweave.systems.acid import evaluation, report
@@ -64,7 +63,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
             held = load_pairs(validation, bins, physics=physics, thresholds=told)[1] if len(validation) else None
             fit.note_cohort(bins)
         plan = AcidPlan(physics=describe(physics), channels=tuple(bins), thresholds=told)
-        _train(fit.run, plan, physics, pairs, held, fit.config, fit.say)
+        _train(fit, plan, physics, pairs, held)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:
@@ -108,7 +107,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
         # No file that could change, but the patients are known: none of them is to test the run.
         inputs: dict[str, ImageStates] = {p: {} for part in filter(None, (training, validation)) for p in part.patients}
         with Run.start(run, cls.name, config.model_dump(mode="json"), about, inputs, type(config)) as started:
-            _train(started, plan, physics, training, validation, config, say)
+            _train(NetworkFit(started, config, say), plan, physics, training, validation)
         return cls.open(run, config.training.device)
 
     def measure(self, trial: Trial, options: VerbOptions) -> pd.DataFrame:
@@ -125,35 +124,27 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
 
 
 def _train(
-    run: Run,
-    plan: AcidPlan,
-    physics: LinearPhysics,
-    training: Pairs,
-    validation: Pairs | None,
-    config: AcidConfig,
-    say: Say,
+    fit: NetworkFit[AcidConfig], plan: AcidPlan, physics: LinearPhysics, training: Pairs, validation: Pairs | None
 ) -> None:
     """Train, and choose what the loop needs; what is done already is not done again."""
-    accelerator = open_accelerator(config.training)
-    physics = physics.to(accelerator.device)
+    run, config = fit.run, fit.config
+    device = open_accelerator(config.training).device
+    physics = physics.to(device)
     data_range = float(training.truth.max() - training.truth.min())
-    task = AcidTask(config, physics, training, validation, data_range)
     if run.finished:
-        say(f"{run.folder} is finished: nothing to train")
+        fit.say(f"{run.folder} is finished: nothing to train")
     else:
-        say(f"network: {parameter_count(task.network) / 1e6:.2f} million parameters, preset {config.preset}")
-        if run.main:
-            plan.save(run.folder / PLAN)
-        train(task, config.training, run)
-    with accelerator.main_process_first():
+        plan = fit.plan(AcidPlan.load, lambda: plan)
+        fit.train(AcidTask(config, physics, training, validation, data_range))
+    with fit.one_first():
         if not (run.folder / CHOICES).is_file():
             network = with_weights(make_network(len(plan.channels), config.network), run.weights)
-            network = network.to(accelerator.device).eval().requires_grad_(False)
+            network = network.to(device).eval().requires_grad_(False)
             pairs, part = (training, "training") if validation is None else (validation, "validation")
             if validation is None:
-                say("note: without a validation part, the loop is chosen on images that the network has learnt")
+                fit.say("note: without a validation part, the loop is chosen on images that the network has learnt")
             phi = Reconstruction(network, physics)
-            choose(phi, physics, pairs.to(accelerator.device), config, data_range, say, part).save(run.folder)
+            choose(phi, physics, pairs.to(device), config, data_range, fit.say, part).save(run.folder)
 
 
 def _digest(*parts: Pairs | None) -> str:

@@ -32,8 +32,6 @@ FEWEST = 20
 """Patients with a known outcome below which no importance is measured."""
 ADVICE = "Remove it, and make it again"
 FILE, TABLE, EFFECTS = "explanation.json", "explanation.csv", "effects.csv"
-NAMED = "explanation-named"
-"""Folder in a run of the explanations of named studies, which take no other's place."""
 
 
 def explain(fitted: FittedAdaMedGraph, trial: Trial, options: ExplainOptions) -> pd.DataFrame:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from scanweave.errors import ScanweaveError
-from scanweave.files import read_json, write_json
+from scanweave.engine.saved_plan import SavedPlan
 from scanweave.systems.adamedgraph.patient_course import Course
 from scanweave.systems.adamedgraph.samples import Question
 
 FILE = "question.json"
-_ADVICE = "Restore the file, or fit again"
 
 
-class Record(BaseModel):
+class Record(SavedPlan):
     """`question.json`.
 
     Attributes:
@@ -36,8 +31,6 @@ class Record(BaseModel):
         suspects: Variables that may give the outcome away, and why.
     """
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
     format: int = 1
     label: str
     field: str | None
@@ -49,8 +42,8 @@ class Record(BaseModel):
     validated: int | None = None
     conformal: float | None
     coverage: float
-    units: dict[str, str] = {}
-    suspects: dict[str, str] = {}
+    units: dict[str, str] = Field(default_factory=dict)
+    suspects: dict[str, str] = Field(default_factory=dict)
 
     @property
     def question(self) -> Question:
@@ -66,20 +59,3 @@ class Record(BaseModel):
     def sources(self) -> tuple[str, ...]:
         """Columns of the manifest that it is predicted from."""
         return tuple(f"table:{name}" for name in self.features)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read `question.json` of a run.
-
-        Raises:
-            ScanweaveError: It is absent or damaged.
-        """
-        try:
-            return cls.model_validate(read_json(path, _ADVICE))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise ScanweaveError(path, f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}", _ADVICE) from None
-
-    def save(self, folder: Path) -> None:
-        """Write it into a run."""
-        write_json(folder / FILE, self.model_dump(mode="json"))

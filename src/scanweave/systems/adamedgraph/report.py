@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.files import read_json
-from scanweave.framework.run_outputs import result_file, result_picture, result_table, shape_faults
+from scanweave.framework.run_outputs import output_folder, result_file, result_picture, result_table, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -22,7 +22,7 @@ from scanweave.report.curves import learning_curve
 from scanweave.report.decision_plot import decision_plot
 from scanweave.report.runs import not_made, tried_on
 from scanweave.systems.adamedgraph.evaluation import CLASSES, MODELS, PREDICTIONS, TOLD, cautions
-from scanweave.systems.adamedgraph.explanation import ADVICE, EFFECTS, FILE, NAMED, SHOWN, TABLE, graph_words
+from scanweave.systems.adamedgraph.explanation import ADVICE, EFFECTS, FILE, SHOWN, TABLE, graph_words
 from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph, patient_network
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
 from scanweave.systems.adamedgraph.patient_picture import STEPS
@@ -306,7 +306,8 @@ def _read(folder: Path, name: str, *texts: str) -> pd.DataFrame:
 
 def _patients(fitted: FittedAdaMedGraph, page: RunPage) -> Section:
     title, newest = "Patients, one by one", page.folder("explanation")
-    folders = dict.fromkeys(folder for folder in (newest, fitted.run.folder / NAMED) if folder is not None)
+    named = output_folder(fitted.run.folder, "explanation", named=True)
+    folders = dict.fromkeys(folder for folder in (newest, named) if folder is not None)
     blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
         return not_made(title, "explain", fitted.run.folder, fitted.run.record)

@@ -26,7 +26,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
-from scanweave.systems.adamedgraph.record import Record
+from scanweave.systems.adamedgraph.record import FILE, Record
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
 from scanweave.wording import count, listed
 
@@ -126,7 +126,7 @@ def _learn(
         coverage=config.coverage,
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},
         suspects=suspects,
-    ).save(run.folder)
+    ).save(run.folder / FILE)
     if schema is not None:
         schema.bare().save(run.folder)  # for tables of new patients
     storage.save(run.weights, model.ensemble_)

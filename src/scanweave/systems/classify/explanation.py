@@ -180,7 +180,7 @@ def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) ->
     grown = F.interpolate(middle[None, None], size=sizes, mode=mode, align_corners=False)[0, 0].numpy().T
     prepared = grown if plan.thin is None else np.expand_dims(grown, plan.thin)
     full = np.zeros(frame.working.shape, np.float32)
-    full[tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))] = prepared
+    full[frame.box] = prepared
     return np.maximum(to_native(full, frame, fitted.preparation), 0)
 
 

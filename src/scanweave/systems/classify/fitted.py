@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
 from scanweave.engine.saved_plan import EMBEDDING
-from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.network_task import seeded_network
+from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
 from scanweave.studies.study import Study
@@ -45,7 +46,7 @@ class FittedClassify(FittedRun[ClassifyConfig]):
         super().__init__(run, device)
         self.preparation = Plan.load(run.folder / PLAN)
         self.points = load_points(run.folder)
-        network = make_network(self.plan, self.config.network)
+        network = seeded_network(0, lambda: make_network(self.plan, self.config.network))
         self.classifier = Classifier(self.loaded(network, self.config.training), self.plan, self.config.sampling.crop)
 
     def prepared(self, study: Study) -> PreparedStudy:
@@ -54,11 +55,7 @@ class FittedClassify(FittedRun[ClassifyConfig]):
         Raises:
             ScanweaveError: It holds no scan of the run.
         """
-        known = study.only(self.plan.scans)
-        if not known.scans:
-            names = ", ".join(self.plan.scans)
-            raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {names}")
-        return prepare(known.answer(scans=known.scans), self.preparation)
+        return prepare(known_scans(study, self.plan.scans), self.preparation)
 
     def probabilities(self, study: Study) -> NDArray[np.float64]:
         """Return the probability of each class, or of each finding `(K,)`.

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import torch
-
 from scanweave.nets.classification_network import ClassificationNetwork
 from scanweave.nets.encoders import make_encoder
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.planning import ClassifyPlan
 
 
-def make_network(plan: ClassifyPlan, settings: NetworkSettings, seed: int = 0) -> ClassificationNetwork:
+def make_network(plan: ClassifyPlan, settings: NetworkSettings) -> ClassificationNetwork:
     """Return the network `(B, C, [Z,] Y, X) → (B, K)` with random weights.
 
     Args:
         plan: Scans C, dimensions, outputs K.
         settings: Encoder and head.
-        seed: Of the weights.
 
     Raises:
         ScanweaveError: There is no such encoder, or not in so many dimensions.
     """
     is_resnet = settings.encoder.startswith("resnet")
     options = {"small_images": plan.small_images, "width": settings.width} if is_resnet else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = make_encoder(settings.encoder, 1 if plan.views else len(plan.scans), plan.dimensions, **options)
-        return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling, plan.views)
+    encoder = make_encoder(settings.encoder, 1 if plan.views else len(plan.scans), plan.dimensions, **options)
+    return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling, plan.views)

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.label_import import how_to_label
 from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
 from scanweave.systems.classify.config import ClassifyConfig
-from scanweave.wording import listed, nearest
+from scanweave.wording import listed
 
 Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
@@ -91,11 +92,9 @@ def text_of(value: Any) -> str:
 def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
     there = cohort.names("label")
     for name in config.labels:
-        if name not in there:
-            if name in cohort.names("table"):
-                raise ScanweaveError("labels", f"'{name}' is a variable, no label", how_to_label(cohort, name))
-            raise ScanweaveError("labels", f"'{name}' is not in the cohort", nearest(name, there))
-    names = tuple(config.labels)
+        if name not in there and name in cohort.names("table"):
+            raise ScanweaveError("labels", f"'{name}' is a variable, no label", how_to_label(cohort, name))
+    names = tuple(chosen_names(config.labels, there, "labels"))
     if not names and not there:
         raise ScanweaveError(cohort.folder, "has no label", how_to_label(cohort))
     if not names and len(there) > 1:

@@ -92,10 +92,6 @@ def _not_learnt(page: RunPage) -> Iterator[Caution]:
 
 
 def _plan(fitted: FittedClassify, page: RunPage) -> Section:
-    rows = []
-    for reason in (*fitted.plan.reasons, *fitted.preparation.reasons):
-        what, _, why = reason.partition(": ")
-        rows.append({"what": what, "how and why": why})
     shares = [
         {"class or finding": name, "share of training studies": share}
         for name, share in zip(fitted.plan.outputs, fitted.plan.shares, strict=True)
@@ -105,7 +101,7 @@ def _plan(fitted: FittedClassify, page: RunPage) -> Section:
         KeyNumbers([("Classes or findings", len(fitted.plan.outputs), ""), ("Scans", len(fitted.plan.scans), "")]),
         *page.parts(),
         Table(shares, "What one would say without any image.", {"share of training studies": "{:.3f}"}),
-        Table(rows, "Planned from the training studies.", folded=True),
+        page.planned((*fitted.plan.reasons, *fitted.preparation.reasons)),
     ]
     return Section("What was learnt from", "", blocks)
 

@@ -15,12 +15,11 @@ from scanweave.augment.crops import Crop, central_crop, uniform_crop
 from scanweave.augment.resizing import resized
 from scanweave.augment.settings import FILM, AugmentationSettings
 from scanweave.errors import ScanweaveError
+from scanweave.framework.network_task import draw_study, some_scans
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.classify.config import SamplingSettings
 from scanweave.systems.classify.planning import ClassifyPlan
 
-ORDER, PLACE = 0, 1
-"""Streams of a seed: the order of studies; place and scans of a sample."""
 MOST_BYTES_IN_MEMORY = 2**29
 """Of resized studies that a reader keeps, so that small films are read once."""
 
@@ -102,11 +101,10 @@ class StudySamples:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return sample number `index`."""
-        number = self._number(index)
+        number, rng = draw_study(range(len(self.studies)), self.seed, index)
         image, there = self._whole(number)
-        rng = np.random.default_rng([self.seed, PLACE, index])
         crop = uniform_crop(rng, image.shape[1:], self.plan.size)
-        present = _kept(there, rng, self.sampling.drop_scans)
+        present = some_scans(there, rng, self.sampling.drop_scans)
         answer = torch.tensor(self.answers[number], dtype=torch.float32)
         # NaN means that a number went wrong: what is not known travels as a mask of its own
         sample = {"present": torch.tensor(present), "answer": answer.nan_to_num(0.0), "known": ~answer.isnan()}
@@ -114,7 +112,7 @@ class StudySamples:
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
-        return self.studies[self._number(index)].id
+        return draw_study(self.studies, self.seed, index)[0].id
 
     def _varied(self, image: Tensor, crop: Crop, index: int, present: list[bool]) -> Tensor:
         if self.augmentation is None:
@@ -132,18 +130,6 @@ class StudySamples:
             self._kept[number] = found
             self._room -= size
         return found
-
-    def _number(self, index: int) -> int:
-        epoch, place = divmod(index, len(self.studies))
-        return int(np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.studies))[place])
-
-
-def _kept(there: list[bool], rng: np.random.Generator, share: float) -> list[bool]:
-    """Draw which of the scans that are there a sample shows, one at least."""
-    if sum(there) < 2 or rng.random() >= share:
-        return there
-    chosen = rng.permutation(np.flatnonzero(there))[: int(rng.integers(1, sum(there)))]
-    return [number in chosen for number in range(len(there))]
 
 
 def _chosen(sampling: SamplingSettings, plan: ClassifyPlan) -> AugmentationSettings | None:

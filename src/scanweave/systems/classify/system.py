@@ -10,17 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.run import Run
-from scanweave.engine.start_weights import begin_from
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, prepare_parts
+from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
-from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.classify import evaluation, explanation, operating_points, report
@@ -30,7 +27,7 @@ from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
 from scanweave.systems.classify.question import Question, ask, counted, known_rows, shares_of
 from scanweave.systems.classify.task import ClassifyTask
-from scanweave.wording import count, nearest, studies
+from scanweave.wording import count, studies
 
 Say = Callable[[str], None]
 Known = tuple[list[CachedStudy], NDArray[np.float64]]
@@ -46,7 +43,7 @@ class Classify(FittedClassify, System[ClassifyConfig]):
     def material(cls, cohort: Cohort, config: ClassifyConfig, fold: int, say: Say) -> Material:
         """Choose the studies with any of the scans of which any of the labels is known."""
         ensure_splits(cohort, say)
-        scans = [f"scan:{name}" for name in _scans(cohort, config)]
+        scans = scan_columns(chosen_scans(cohort, config.scans))
         question = ask(cohort, cohort.part("train", fold), config)
         labelled = cohort.frame[[f"label:{name}" for name in question.labels]].notna().any(axis=1)
         holding = cohort.where(cohort.frame[scans].notna().any(axis=1) & labelled)
@@ -57,31 +54,19 @@ class Classify(FittedClassify, System[ClassifyConfig]):
     @classmethod
     def learn(cls, fit: CohortFit[ClassifyConfig]) -> None:
         """Learn to tell classes or findings."""
-        config, scans = fit.config, _scans(fit.cohort, fit.config)
-        accelerator = open_accelerator(config.training)
-        with accelerator.main_process_first():
+        config, scans = fit.config, chosen_scans(fit.cohort, fit.config.scans)
+        with fit.one_first():
             question = ask(fit.cohort, fit.cohort.part("train", fit.fold), config)
             seed = config.training.seed
             parts = prepare_parts(fit, fit.sound(), scans, config.preparation, seed, standard=True, own_grids=True)
             training, validation = (_known(part, fit.cohort, question) for part in (parts.training, parts.validation))
             if not training[0]:
                 raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
-            plan = _plan(fit, parts, question, training, scans)
+            plan = fit.plan(ClassifyPlan.load, lambda: _plan(config, parts, question, training, scans), FILE)
             fit.note_cohort(scans)
         task = ClassifyTask(config, plan, training, validation)
-        if config.start.source:
-            begin_from(
-                fit.run,
-                task.network,
-                config.start.source,
-                fit.say,
-                parts=["encoder"],
-                rename={config.start.prefix: "encoder."},
-                allow_partial=config.start.partial,
-            )
-        fit.say(f"network: {parameter_count(task.network) / 1e6:.2f} million parameters, preset {config.preset}")
-        train(task, config.training, fit.run)
-        with accelerator.main_process_first():
+        fit.train(task)
+        with fit.one_first():
             _freeze_points(fit, task, plan, validation)
 
     @classmethod
@@ -102,17 +87,6 @@ class Classify(FittedClassify, System[ClassifyConfig]):
         return report.write(self, page, path)
 
 
-def _scans(cohort: Cohort, config: ClassifyConfig) -> list[str]:
-    there = cohort.names()
-    for name in config.scans:
-        if name not in there:
-            raise ScanweaveError("scans", f"'{name}' is not in the cohort", nearest(name, there))
-    names = list(config.scans) or there
-    if not names:
-        raise ScanweaveError(cohort.folder, "has no scan", "Import images with labels")
-    return names
-
-
 def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> Known:
     """Return the prepared studies of which an answer is known, and the answers."""
     rows = cohort.frame.set_index("study").loc[[study.id for study in part]]
@@ -122,20 +96,17 @@ def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> K
 
 
 def _plan(
-    fit: CohortFit[ClassifyConfig], parts: PreparedParts, question: Question, training: Known, scans: Sequence[str]
+    config: ClassifyConfig, parts: PreparedParts, question: Question, training: Known, scans: Sequence[str]
 ) -> ClassifyPlan:
-    """Return the question and the input of the run: read if they are there, else settled by the training studies."""
-    path = fit.run.folder / FILE
-    if path.exists():
-        return ClassifyPlan.load(path)
+    """Return the question and the input that the training studies settle."""
     chosen = training[0]
     grids = [study.grids for study in chosen]
-    views, why = plan_views(grids, scans, fit.config.network)
+    views, why = plan_views(grids, scans, config.network)
     spacing = parts.plan.spacing or grids[0][0].working.spacing
-    shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, fit.config.network)
+    shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
     what = "label" if question.kind == "classes" else "findings"
     asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(training[1], question)}"
-    plan = ClassifyPlan(
+    return ClassifyPlan(
         kind=question.kind,
         labels=question.labels,
         outputs=question.outputs,
@@ -145,11 +116,6 @@ def _plan(
         views=views,
         **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},
     )
-    for reason in plan.reasons:
-        fit.say(reason)
-    if fit.run.main:
-        plan.save(path)
-    return plan
 
 
 def _freeze_points(fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: ClassifyPlan, validation: Known) -> None:

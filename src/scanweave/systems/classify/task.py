@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import default_collate
 
+from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.classification import auroc
 from scanweave.nets.classification_network import ClassificationNetwork
 from scanweave.studies.preparing.prepared_cache import CachedStudy
@@ -24,7 +23,7 @@ LEAST_PROBABILITY = 1e-7
 """Of what is true, in the log loss of a validation."""
 
 
-class ClassifyTask:
+class ClassifyTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -35,7 +34,6 @@ class ClassifyTask:
     """
 
     monitor = "auroc"
-    higher_is_better = True
 
     def __init__(
         self,
@@ -45,16 +43,11 @@ class ClassifyTask:
         validation: tuple[Sequence[CachedStudy], NDArray[np.float64]],
     ) -> None:
         self.plan, self.config, self.validation = plan, config, validation
-        self.network = make_network(plan, config.network, config.training.seed)
+        self.network = seeded_network(config.training.seed, lambda: make_network(plan, config.network))
         self.objective = ClassifyObjective(self.network, plan.kind, plan.shares, config.loss)
         self.samples = StudySamples(*training, plan, config.sampling, config.training.seed)
         if not any(len(set(known.tolist())) > 1 for known in binary_truths(validation[1], plan)):
             self.monitor, self.higher_is_better = "log loss", False  # there is no AUROC of one class
-
-    @staticmethod
-    def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Join samples to a batch with a leading axis B."""
-        return default_collate(samples)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return log loss and mean AUROC, of each class against the others or of each finding."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from scanweave.augment.settings import AugmentationSettings
-from scanweave.engine.settings import Channels, Names, Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -72,6 +72,7 @@ class SegmentConfig(Settings):
     preset: str = Field("nnunet", description="Name of these values, kept for the record.")
     scans: Names = Field((), description="Scans to read; none named: all that the cohort has.")
     mask: Names = Field((), description="Mask to learn, or several; may be left out where the cohort has one.")
+    start: StartSettings = StartSettings()
     network: NetworkSettings = NetworkSettings()
     sampling: SamplingSettings = SamplingSettings()
     augmentation: AugmentationSettings = AugmentationSettings()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from scanweave.engine.run import Run
-from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import prepare
 from scanweave.studies.scan import Scan
@@ -34,7 +34,7 @@ class FittedSegment(FittedRun[SegmentConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         self.target = open_target(run.folder, self.plan.masks)
-        self.scans = self.plan.sequences
+        self.scans = self.plan.scans
         design = NetworkPlan.load(run.folder / FILE)
         network = make_network(design, len(self.scans), self.target.outputs, self.config.network.first_channels)
         loaded = self.loaded(network, self.config.training)
@@ -64,11 +64,7 @@ class FittedSegment(FittedRun[SegmentConfig]):
         wanted = self.wanted(targets, self.target.masks)
         if not wanted:
             return study.answer()
-        known = study.only(self.scans)
-        if not known.scans:
-            names = ", ".join(self.scans)
-            raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {names}")
-        prepared = prepare(known.answer(scans=known.scans), self.plan)
+        prepared = prepare(known_scans(study, self.scans), self.plan)
         frame, native = prepared.frame, prepared.frame.native
         shares = self.segmenter.probabilities(dict(prepared.volumes))
         made = native_masks(shares, self.target, wanted, frame, self.plan)

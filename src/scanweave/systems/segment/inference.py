@@ -175,13 +175,12 @@ def native_labels(shares: NDArray[np.float32], values: Sequence[int], frame: Fra
         frame: How the prepared grid lies in the native one.
         plan: How the study was made ready.
     """
-    box = tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))
     best = np.full(frame.native.shape, 0.0, np.float32)
     labels = np.zeros(frame.native.shape, np.int16)
     whole: Callable[[float], Volume] = lambda fill: np.full(frame.working.shape, fill, np.float32)  # noqa: E731
     for number, value in enumerate((0, *values)):
         full = whole(float(number == 0))  # what lies outside of the prepared box is background
-        full[box] = shares[number]
+        full[frame.box] = shares[number]
         share = to_native(full, frame, plan)
         better = share > best
         labels[better], best[better] = value, share[better]

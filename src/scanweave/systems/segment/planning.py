@@ -8,7 +8,6 @@ than the finest one; an axis much coarser than the finest has kernels of 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -47,10 +46,6 @@ class NetworkPlan(SavedPlan):
     batch: int
     mirrored: tuple[int, ...] = (0, 1, 2)
     reasons: tuple[str, ...]
-
-    def keep(self, run: Path) -> None:
-        """Write it into a run."""
-        self.save(run / FILE)
 
 
 def plan_network(

@@ -84,15 +84,11 @@ def _not_learnt(page: RunPage) -> Iterator[Caution]:
 def _plan(fitted: FittedSegment, page: RunPage) -> Section:
     target = fitted.target
     reasons = [*fitted.plan.reasons, *target.reasons, *fitted.segmenter.plan.reasons]
-    rows = []
-    for reason in reasons:
-        what, _, why = reason.partition(": ")
-        rows.append({"what": what, "how and why": why})
     blocks: list[Block] = [
         *_not_learnt(page),
         KeyNumbers([("Structures", len(target.names), _kind(fitted)), ("Scans", len(fitted.scans), "")]),
         *page.parts(),
-        Table(rows, "Planned from the training studies.", folded=True),
+        page.planned(reasons),
     ]
     return Section("What was learnt from", "", blocks)
 

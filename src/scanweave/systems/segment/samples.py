@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scanweave.augment.augmentation import augmented
 from scanweave.augment.crops import Crop, Voxels, label_crop, label_voxels
 from scanweave.augment.settings import AugmentationSettings
-from scanweave.framework.network_task import draw_study
+from scanweave.framework.network_task import draw_study, some_scans
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.segment.config import SamplingSettings
 from scanweave.systems.segment.planning import NetworkPlan
@@ -56,7 +56,7 @@ class PatchSamples:
         """Return sample number `index`."""
         study, rng = draw_study(self.studies, self.seed, index)
         crop = label_crop(rng, study.shape, self.plan.patch, self._voxels[study.id], self.sampling.foreground)
-        present = self._present(study, rng)
+        present = some_scans([name in study.names for name in self.scans], rng, self.sampling.drop_scans)
         scans = [study.volume(name) if name in study.names else None for name in self.scans]
         order = shown_order(self.plan)
         masks = [study.mask(name) for name in self.target.masks]
@@ -83,14 +83,6 @@ class PatchSamples:
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
         return draw_study(self.studies, self.seed, index)[0].id
-
-    def _present(self, study: CachedStudy, rng: np.random.Generator) -> list[bool]:
-        there = [name in study.names for name in self.scans]
-        if sum(there) > 1 and rng.random() < self.sampling.drop_scans:
-            kept = int(rng.integers(1, sum(there)))
-            chosen = rng.permutation(np.flatnonzero(there))[:kept]
-            there = [number in chosen for number in range(len(there))]
-        return there
 
     @cached_property
     def _voxels(self) -> dict[str, dict[int, Voxels]]:

@@ -8,14 +8,13 @@ from typing import ClassVar
 
 import pandas as pd
 
-from scanweave.engine.loop import open_accelerator, train
+from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
-from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.mask_targets import one_hot_channels, structures_of
 from scanweave.systems.segment import evaluation, report
@@ -25,7 +24,7 @@ from scanweave.systems.segment.planning import FILE, NetworkPlan, plan_network
 from scanweave.systems.segment.target import FILE as TARGET_FILE
 from scanweave.systems.segment.target import SegmentTarget, learn_target
 from scanweave.systems.segment.task import SegmentTask
-from scanweave.wording import nearest, studies
+from scanweave.wording import studies
 
 Say = Callable[[str], None]
 
@@ -43,7 +42,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
         One that lacks a mask teaches nothing of the other masks either: where nobody looked for one structure, a voxel
         that is called it would count as an error of the others.
         """
-        scans, masks = _scans(cohort, config), _masks(cohort, config)
+        scans, masks = chosen_scans(cohort, config.scans), _masks(cohort, config)
         drawn = [f"mask:{name}" for name in masks]
         has_masks = cohort.frame[drawn].notna().all(axis=1)
         holding = cohort.where(has_masks & cohort.frame[scan_columns(scans)].notna().any(axis=1))
@@ -55,8 +54,8 @@ class Segment(FittedSegment, System[SegmentConfig]):
     @classmethod
     def learn(cls, fit: CohortFit[SegmentConfig]) -> None:
         """Learn to outline the structures of the masks."""
-        config, scans = fit.config, _scans(fit.cohort, fit.config)
-        with open_accelerator(config.training).main_process_first():
+        config, scans = fit.config, chosen_scans(fit.cohort, fit.config.scans)
+        with fit.one_first():
             sound, masks = fit.sound(), _masks(fit.cohort, config)
             parts = prepare_parts(
                 fit, sound, scans, config.preparation, config.training.seed, masks=masks, standard=True, cubes=True
@@ -66,9 +65,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
             fit.note_cohort(scans)
         training = config.training.model_copy(update={"batch_size": design.batch})
         task = SegmentTask(config, parts.plan, target, design, parts.training, parts.validation)
-        count = parameter_count(task.network) / 1e6
-        fit.say(f"network: {count:.2f} million parameters, preset {config.preset}")
-        train(task, training, fit.run)
+        fit.train(task, training=training)
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Compare predicted with drawn structures; see `evaluation.evaluate`."""
@@ -79,54 +76,32 @@ class Segment(FittedSegment, System[SegmentConfig]):
         return report.write(self, page, path)
 
 
-def _scans(cohort: Cohort, config: SegmentConfig) -> list[str]:
-    names = chosen_scans(cohort, config.scans, "scans")
-    if not names:
-        raise ScanweaveError(cohort.folder, "has no scan", "Import images and label maps")
-    return names
-
-
 def _masks(cohort: Cohort, config: SegmentConfig) -> list[str]:
     there = cohort.names("mask")
-    for name in config.mask:
-        if name not in there:
-            raise ScanweaveError("mask", f"'{name}' is not in the cohort", nearest(name, there))
-    if not config.mask and len(there) != 1:
+    named = chosen_names(config.mask, there, "mask")
+    if not named and len(there) != 1:
         words = "has no mask" if not there else f"has several masks ({', '.join(there)})"
         raise ScanweaveError(cohort.folder, words, "Name one or more by --mask")
-    return list(dict.fromkeys(config.mask)) or there
+    return named or there
 
 
 def _target(fit: CohortFit[SegmentConfig], cohort: Cohort, parts: PreparedParts) -> SegmentTarget:
-    """The structures of the run: read if they are there, else found in the training studies."""
-    path = fit.run.folder / TARGET_FILE
-    if path.exists():
-        return SegmentTarget.load(path)
+    """The structures of the run, found in the training studies."""
     masks = list(parts.plan.masks)
-    target = learn_target(structures_of(cohort, masks), parts.training, one_hot_channels(cohort, masks))
-    for reason in target.reasons:
-        fit.say(reason)
-    if fit.run.main:
-        target.save(path)
-    return target
+
+    def learn() -> SegmentTarget:
+        return learn_target(structures_of(cohort, masks), parts.training, one_hot_channels(cohort, masks))
+
+    return fit.plan(SegmentTarget.load, learn, TARGET_FILE)
 
 
 def _design(fit: CohortFit[SegmentConfig], parts: PreparedParts) -> NetworkPlan:
-    """Return the network of the run: read if it is there, else planned from the training studies."""
-    path = fit.run.folder / FILE
-    if path.exists():
-        return NetworkPlan.load(path)
-    grid = parts.training[0].frame.working
-    spacing = parts.plan.spacing or grid.spacing
-    design = plan_network(
-        [study.shape for study in parts.training],
-        spacing,
-        fit.config.network,
-        fit.config.sampling.mirror,
-        fit.config.preparation.orientation,
-    )
-    for reason in design.reasons:
-        fit.say(reason)
-    if fit.run.main:
-        design.keep(fit.run.folder)
-    return design
+    """Return the network of the run, planned from the training studies."""
+
+    def learn() -> NetworkPlan:
+        shapes = [study.shape for study in parts.training]
+        spacing = parts.plan.spacing or parts.training[0].frame.working.spacing
+        config = fit.config
+        return plan_network(shapes, spacing, config.network, config.sampling.mirror, config.preparation.orientation)
+
+    return fit.plan(NetworkPlan.load, learn, FILE)

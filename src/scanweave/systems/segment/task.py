@@ -45,7 +45,7 @@ class SegmentTask(NetworkTask):
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        self.scans, self.target, self.config, self.design = plan.sequences, target, config, design
+        self.scans, self.target, self.config, self.design = plan.scans, target, config, design
         sizes = len(self.scans), target.outputs, config.network.first_channels
         self.network = seeded_network(seed, lambda: make_network(design, *sizes))
         self.objective = SegmentObjective(self.network, target.exclusive)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from scanweave.engine.settings import Channels, Layers, Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Layers, Settings, StartSettings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -108,6 +108,7 @@ class Seq2SeqConfig(Settings):
 
     preset: str = Field("paper", description="Name of these values, kept for the record.")
     sequences: tuple[str, ...] = Field((), description="Sequences to learn; none named: all that the cohort has.")
+    start: StartSettings = StartSettings(part="")
     network: NetworkSettings = NetworkSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()

@@ -117,7 +117,7 @@ def _maps(
 
 def _native_map(values: Volume, frame: Frame, plan: Plan) -> Volume:
     full = np.zeros(frame.working.shape, dtype=np.float32)
-    full[tuple(slice(a, a + n) for a, n in zip(frame.start, frame.shape, strict=True))] = values
+    full[frame.box] = values
     return to_native(full, frame, plan)
 
 

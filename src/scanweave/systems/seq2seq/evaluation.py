@@ -35,7 +35,6 @@ from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others
 ANY = "any"
 """In summaries, the mean over single sources or targets."""
 MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
-REGIONS = ("brain", "box", "volume")
 PAIRS, MATRIX, GRID = "pairs.csv", "matrix.png", "grid.png"
 DRAWN = 4
 """Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""

@@ -11,7 +11,7 @@ from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.run_outputs import find_output
-from scanweave.framework.scan_preparation import native_scan
+from scanweave.framework.scan_preparation import known_scans, native_scan
 from scanweave.report.saving import read_summary
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, shared_frame
@@ -37,7 +37,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
-        self.sequences = tuple(self.plan.sequences)
+        self.sequences = tuple(self.plan.scans)
         self.synthesizer = Synthesizer(
             self.loaded(Seq2SeqNetwork(self.config.network), self.config.training),
             self.sequences,
@@ -89,11 +89,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         Raises:
             ScanweaveError: It holds no sequence of the run, or they lie on grids of their own.
         """
-        known = study.only(self.sequences)
-        if not known.scans:
-            names = ", ".join(self.sequences)
-            raise ScanweaveError(study.id, "holds no sequence of this run", f"Give at least one of {names}")
-        made = prepare(known, self.plan)
+        made = prepare(known_scans(study, self.sequences), self.plan)
         shared_frame(study.id, made.frames)
         return made
 

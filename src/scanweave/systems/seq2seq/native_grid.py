@@ -73,7 +73,7 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
         ScanweaveError: A scan is constant in the mask `brain`, or in the foreground where there is none.
     """
     known, grid = repaired(study), prepared.frame.native
-    seen = {name: to_grid(known.scans[name], grid) for name in plan.sequences if name in prepared.volumes}
+    seen = {name: to_grid(known.scans[name], grid) for name in plan.scans if name in prepared.volumes}
     brain, lesion = _label(known, "brain", grid), _label(known, "lesion", grid)
     covered = np.logical_and.reduce([~np.isnan(volume) for volume in seen.values()])
     masked = brain is not None and bool(brain.any())

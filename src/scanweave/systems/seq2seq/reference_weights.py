@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -19,7 +18,7 @@ from torch import Tensor
 from scanweave.engine.checkpoint import write_weights
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder
+from scanweave.files import atomic_folder, file_sha256
 from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.systems.seq2seq.config import PAPER, NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -133,8 +132,7 @@ def _read(source: Path, settings: NetworkSettings) -> dict[str, Tensor]:
 
 def _write_run(folder: Path, tensors: Mapping[str, Tensor], settings: NetworkSettings, source: Path) -> None:
     config = PAPER.model_copy(update={"network": settings, "sequences": BRATS_ORDER})
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(source)
     with Run.start(folder, "seq2seq", config.model_dump(mode="json")) as run:
         _plan().save(folder / "plan.json")
         write_weights(run.weights, tensors, {"weights": "imported", "source": "fiy2W/mri_seq2seq, MIT"})

@@ -136,7 +136,7 @@ class _Results:
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
         """Say of sequences that were learnt that no study showed them."""
         known = set(there)
-        names = [name for name in self.plan.sequences if name not in known]
+        names = [name for name in self.plan.scans if name not in known]
         return [Text(f"{', '.join(names)}: in no study here, so not measured.")] if names else []
 
 
@@ -152,8 +152,7 @@ def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
     return page.write(
         path,
         "Each sequence made from the others",
-        f"Seq2Seq fitted to {', '.join(plan.sequences)}: how well each is made from the others, and what each alone "
-        "shows.",
+        f"Seq2Seq fitted to {', '.join(plan.scans)}: how well each is made from the others, and what each alone shows.",
         [
             Section("In short", "", [*results.caution, *results.by_target, _key_numbers(results)]),
             _cohort(page.run, plan),
@@ -175,7 +174,7 @@ def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
 
 
 def _key_numbers(results: _Results) -> KeyNumbers:
-    items: list[tuple[str, Any, str]] = [("Sequences", len(results.plan.sequences), "learnt together by one network")]
+    items: list[tuple[str, Any, str]] = [("Sequences", len(results.plan.scans), "learnt together by one network")]
     about = _cohort_facts(results.run, results.plan)
     if about is not None:
         parts = about["parts"]
@@ -200,7 +199,7 @@ def _cohort(run: Run, plan: Plan) -> Section:
     if about is None:
         return Section("The cohort", "", [Text("The cohort of the fit no longer lies where it was.")])
     combinations = [(row["sequences"], row["studies"]) for row in about["combinations"]]
-    counts = {name: sum(n for present, n in combinations if name in present) for name in plan.sequences}
+    counts = {name: sum(n for present, n in combinations if name in present) for name in plan.scans}
     described = ", ".join(f"{name} in {number}" for name, number in counts.items())
     table = parts_table(about)
     lead = f"{count(about['studies'], 'study', 'studies')} of {count(about['patients'], 'patient')}"
@@ -208,7 +207,7 @@ def _cohort(run: Run, plan: Plan) -> Section:
         names = ", ".join(combinations[0][0])
         return Section("The cohort", f"{lead}; the sequences are the same in all: {names}.", [table])
     figure = Figure(
-        availability_plot(combinations, plan.sequences),
+        availability_plot(combinations, plan.scans),
         "Each column is a combination of sequences and the number of studies that hold it; each row is a sequence.",
         f"Availability of the sequences over {about['studies']} studies: {described}.",
         vector=True,
@@ -242,7 +241,7 @@ def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Secti
         )
     caption = "Mean over studies; darker is better. The last rows are made from all other sequences together."
     alt = f"Mean PSNR and SSIM in the {results.where} by source and target; the figures stand in the tables below."
-    matrix = quality_matrix(summary, results.plan.sequences, results.where)
+    matrix = quality_matrix(summary, results.plan.scans, results.where)
     drawn = Figure(matrix, caption, alt, vector=True)
     return Section(SYNTHESIS, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
 
@@ -256,7 +255,7 @@ def _quality(results: _Results) -> Section:
     where, there = results.where, () if results.summary is None else results.summary["target"]
     by_target: dict[tuple[str, ...], dict[str, Estimate]] = {
         (results.named(target), words): estimates
-        for target in [*results.plan.sequences, ANY]
+        for target in [*results.plan.scans, ANY]
         for kind, source, words in MADE
         if (estimates := results.estimates(kind, source, target, "brain"))
     }
@@ -394,7 +393,7 @@ def _cohort_facts(run: Run, plan: Plan) -> dict[str, Any] | None:
         return known
     folder = Path((run.record.get("cohort") or {}).get("path", ""))
     try:
-        return describe_cohort(Cohort.open(folder), plan.sequences, int(run.config.get("fold", 0)))
+        return describe_cohort(Cohort.open(folder), plan.scans, int(run.config.get("fold", 0)))
     except ScanweaveError:
         return None
 

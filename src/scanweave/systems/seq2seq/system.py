@@ -51,7 +51,7 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
     @classmethod
     def task(cls, config: Seq2SeqConfig, parts: PreparedParts) -> Seq2SeqTask:
         """Return the task of learning all sequences of a cohort from each other."""
-        return Seq2SeqTask(config, parts.plan.sequences, parts.training, parts.validation)
+        return Seq2SeqTask(config, parts.plan.scans, parts.training, parts.validation)
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Predict every present sequence from the others and compare; see `evaluation.evaluate`."""

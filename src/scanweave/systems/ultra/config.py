@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from scanweave.engine.settings import Channels, Layers, Levels, Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Layers, Levels, Settings, StartSettings, TrainingSettings
 
 Architecture = Literal["ultra", "fbpconvnet", "fbpconvnet-per-bin", "red-cnn", "lpd"]
 
@@ -78,6 +78,7 @@ class UltraConfig(Settings):
         ("water", "bone", "iodine", "gadolinium"), min_length=1, description="Basis of the material maps."
     )
     energies: tuple[PositiveInt, ...] = Field((40, 60, 80), description="Virtual monoenergetic images [keV].")
+    start: StartSettings = StartSettings(part="body", prefix="body.")
     network: NetworkSettings = NetworkSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()
