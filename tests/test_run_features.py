@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.system import Predicted
 from scanweave.run_features import cross_fitted_features
 from scanweave.studies.cohort import Cohort
@@ -16,7 +17,7 @@ from scanweave.studies.layouts import import_cohort
 PATIENTS = ("p0", "p1", "p2", "p3")
 
 
-class Describer:
+class Describer(FittedRun):
     """Describes a patient by his number and its square, on axes of its own: turned, shifted and stretched."""
 
     name = "describer"

@@ -64,18 +64,24 @@ def sample_chance(seed: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1, index])
 
 
-def some_scans(there: Sequence[bool], rng: np.random.Generator, share: float) -> list[bool]:
+def some_scans(
+    there: Sequence[bool], rng: np.random.Generator, share: float, *, order_first: bool = False
+) -> list[bool]:
     """Draw which of the scans that are there a sample shows, one at least.
 
     Args:
         there: Whether each scan of the run was acquired.
         rng: The sample's own source of chance.
         share: Share of samples that lose scans.
+        order_first: Whether the order of scans is drawn before their number. Either is as good; a system keeps to one,
+            so that its earlier runs go on with the samples that they began with.
     """
     if sum(there) < 2 or rng.random() >= share:
         return list(there)
-    count = int(rng.integers(1, sum(there)))
-    chosen = rng.permutation(np.flatnonzero(there))[:count]
+    places = np.flatnonzero(there)
+    order = rng.permutation(places) if order_first else None
+    count = int(rng.integers(1, len(places)))
+    chosen = (rng.permutation(places) if order is None else order)[:count]
     return [number in chosen for number in range(len(there))]
 
 

@@ -104,7 +104,7 @@ class StudySamples:
         number, rng = draw_study(range(len(self.studies)), self.seed, index)
         image, there = self._whole(number)
         crop = uniform_crop(rng, image.shape[1:], self.plan.size)
-        present = some_scans(there, rng, self.sampling.drop_scans)
+        present = some_scans(there, rng, self.sampling.drop_scans, order_first=True)
         answer = torch.tensor(self.answers[number], dtype=torch.float32)
         # NaN means that a number went wrong: what is not known travels as a mask of its own
         sample = {"present": torch.tensor(present), "answer": answer.nan_to_num(0.0), "known": ~answer.isnan()}
