@@ -17,7 +17,7 @@ from scanweave.errors import ScanweaveError
 
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
 """What the names of files and folders begin with while they are written."""
 _SWEPT: set[str] = set()
 """Folders that this process has swept."""
@@ -47,14 +47,20 @@ def writing(path: str | Path) -> Iterator[None]:
         raise ScanweaveError(path, reason, step) from error
 
 
-def make_folder(path: str | Path) -> None:
+def make_folder(path: str | Path) -> list[Path]:
     """Make a folder and those that it lies in, where they are not there yet.
+
+    Returns:
+        Those that were made, the innermost first.
 
     Raises:
         ScanweaveError: It cannot be made.
     """
+    path = Path(path)
     with writing(path):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        absent = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+        path.mkdir(parents=True, exist_ok=True)
+    return absent
 
 
 @contextmanager
@@ -113,7 +119,7 @@ def sweep(folder: Path) -> None:
 
     Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`.
     """
-    for path in folder.glob(f"{_PARTIAL}*"):
+    for path in folder.glob(f"{PARTIAL}*"):
         descriptor = _hold(path)
         if descriptor is not None:
             with suppress(OSError):  # whoever may not remove it may still write beside it
@@ -130,9 +136,9 @@ def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
         _SWEPT.add(key)
     while True:
         if suffix is None:
-            name = tempfile.mkdtemp(prefix=_PARTIAL, dir=folder)
+            name = tempfile.mkdtemp(prefix=PARTIAL, dir=folder)
         else:
-            opened, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=suffix, dir=folder)
+            opened, name = tempfile.mkstemp(prefix=PARTIAL, suffix=suffix, dir=folder)
             os.close(opened)
         descriptor = _hold(Path(name))
         try:

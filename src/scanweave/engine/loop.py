@@ -105,7 +105,9 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(settings.device, True):
-        raise ScanweaveError("device", f"no {settings.device} device is available here", "Use --device auto or cpu")
+        found = " and ".join([*(name for name, is_there in there.items() if is_there), "cpu"])
+        reason = f"no {settings.device} device is available here, only {found}"
+        raise ScanweaveError("device", reason, f"Use --device auto, or {found.replace(' and ', ' or ')}")
     # accelerate keeps the device and precision of the first accelerator for the life of the process; a second
     # training in the same process may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -189,21 +191,29 @@ class _Session:
             self.checkpoint()
         else:
             self._load(path)
-            self.progress.say(f"Continuing from step {self.state.step}")
+            self.progress.say(f"Continuing from step {self.state.step}{self._moved()}")
         self.run.rewind(self.state.step, self.state.seconds)
         self.run.note(device=str(self.accelerator.device), processes=self.accelerator.num_processes)
+
+    def _moved(self) -> str:
+        """Say so if earlier steps were made on another device."""
+        before, now = self.run.record.get("device"), self.accelerator.device
+        return (
+            ""
+            if before in (None, str(now))
+            else f" on {now}; those before were made on {before}, so bit-equality ends here"
+        )
 
     def _load(self, path: Path) -> None:
         state = read_state(path)
         before = self.run.record.get(STEPS_BEFORE, [])
-        if state.fingerprint not in {
-            self.settings.with_steps(steps).fingerprint for steps in (self.settings.steps, *before)
-        }:
+        lengths = [self.settings.with_steps(steps) for steps in (self.settings.steps, *before)]
+        if not any(state.fingerprint in one.fingerprints for one in lengths):
             raise ScanweaveError(path, "was made with other training settings", "Choose another run folder")
         if state.samples_per_step != self.state.samples_per_step:
             reason = f"was made with {state.samples_per_step} samples per step, now {self.state.samples_per_step}"
             raise ScanweaveError(path, reason, "Use as many processes as before, or another batch_size or accumulate")
-        if before and state.fingerprint != self.state.fingerprint:
+        if before and state.fingerprint not in self.settings.fingerprints:
             length = f"{before[-1]} steps were planned, now {self.settings.steps}"
             self.progress.say(f"schedule: {length}; the learning rate follows the new length from step {state.step} on")
         self.snapshot.restore(path, state)

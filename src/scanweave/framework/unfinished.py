@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.engine.lock import LOCK, FolderLock
-from scanweave.files import atomic_write, is_plain, make_folder, writing
+from scanweave.files import atomic_write, is_plain, writing
 
 FILE = "unfinished.jsonl"
 
@@ -41,13 +41,12 @@ class Unfinished:
         Raises:
             ScanweaveError: Another process writes to the folder, or it cannot be written to.
         """
-        make_folder(folder)
         lock = FolderLock(folder)
         try:
             yield cls(folder / FILE, asked)
         finally:
             if [path.name for path in folder.iterdir()] == [LOCK]:
-                (folder / LOCK).unlink()
+                lock.discard()
             lock.release()
 
     def add(self, study: str, found: Any) -> Any:
