@@ -14,6 +14,8 @@ from scanweave.errors import ScanweaveError
 if TYPE_CHECKING:
     from scanweave.studies.checks.last_check import LastCheck
 
+FOLDS = 5
+"""Folds, unless a number is said."""
 FEW = 4
 """Training patients below which a split without a validation part is offered."""
 MANY = 200
@@ -169,7 +171,7 @@ class SplitCohort:
 
     cohort: Positional[Path]
     """Folder of the cohort."""
-    folds: int = 5
+    folds: Annotated[int | None, arg(help_behavior_hint="(default: 5)")] = None
     """Number of folds; in each, one is the test part and the next one the validation part."""
     leave_one_out: bool = False
     """One fold per patient."""
@@ -190,17 +192,22 @@ class SplitCohort:
         """Write `splits.json`.
 
         Raises:
-            ScanweaveError: There are other splits already, and `again` is not set.
+            ScanweaveError: There are other splits already, and `again` is not set; or an option has no effect.
         """
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
         from scanweave.studies.splits import Part, write_splits
 
+        if self.leave_one_out and (self.folds is not None or self.stratify):
+            option = "--folds" if self.folds is not None else "--stratify"
+            raise ScanweaveError(
+                option, "has no effect with --leave-one-out: a patient is a fold", "Leave one of them out"
+            )
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held, self.test))
-        folds = len(patients) if self.leave_one_out else self.folds
+        folds = len(patients) if self.leave_one_out else FOLDS if self.folds is None else self.folds
         splits = split_cohort(
             cohort,
             folds,
@@ -210,14 +217,7 @@ class SplitCohort:
             group=self.group,
             test=self.test,
         )
-        before = cohort.splits()
-        if before not in (None, splits) and not self.again:
-            raise ScanweaveError(
-                cohort.folder,
-                f"is split already, into {before.folds} folds from seed {before.seed}",
-                "Give --again to split it anew; runs of the old folds then no longer know who tests",
-            )
-        write_splits(cohort.folder, splits)
+        write_splits(cohort.folder, splits, again=self.again)
         parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
