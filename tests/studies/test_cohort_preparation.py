@@ -161,6 +161,9 @@ def test_visits_are_brought_to_the_first(source, tmp_path):
     [
         ({}, "nothing is asked for"),
         ({"strip": True, "bias": True}, "needs the brain mask"),
+        ({"bias": True, "registration": {"spacing_mm": 3.0}}, "--spacing: has no effect: nothing is registered"),
+        ({"bias": True, "registration": {"seed": 3}}, "--seed: has no effect: nothing is drawn"),
+        ({"bias": True, "grid": "own", "reference": "t1"}, "--reference: has no effect: each scan keeps"),
         ({"bias": True, "reference": "t9"}, "no study has"),
         ({"bias": True, "grid": "x"}, "grid"),
         ({"bias": True, "studies": ["nobody"]}, "no study or patient"),

@@ -85,7 +85,7 @@ def _refuse_start(about: Entry) -> None:
 def _device(about: Entry, device: str) -> dict[str, Any]:
     """Return the setting of a device; of a system that trains no network there is none."""
     if not hasattr(about.preset(about.presets[0]), "training"):
-        raise ScanweaveError("--device", f"{about.name} computes on the CPU only", "Leave it out")
+        raise ScanweaveError("--device", f"has no effect: {about.name} computes on the CPU only", "Leave it out")
     return {"training.device": device}
 
 

@@ -137,9 +137,13 @@ def start_fit(
         say: Takes a line if the cohort is split.
 
     Raises:
-        ScanweaveError: The folder is in use, or holds a run of another configuration or of images that changed since.
+        ScanweaveError: There is no such fold, or the folder is in use, or holds a run of another configuration or of
+            images that changed since.
     """
     ensure_splits(cohort, say)
+    if fold and cohort.splits() is None:
+        step = "Leave it out, or make folds: scanweave cohort split COHORT"
+        raise ScanweaveError("fold", f"there is no fold {fold}: the source divides the cohort, and once only", step)
     settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
     parts = [cohort.part(part, fold) for part in SEEN]
     inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}

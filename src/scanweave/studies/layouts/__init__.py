@@ -49,8 +49,14 @@ def list_studies(
             or `-`.
 
     Raises:
-        ScanweaveError: No layout fits, or several do; a pattern fits nothing.
+        ScanweaveError: No layout fits, or several do; a pattern fits nothing; more than its role is said of a column.
     """
+    for heading, told in (columns or {}).items():
+        if told.model_dump(exclude_defaults=True, exclude={"role"}):
+            reason = (
+                f"what is said of '{heading}' beside its role has no effect: kinds and units are of clinical tables"
+            )
+            raise ScanweaveError("--columns", reason, "Say patient, study, split, label, feature or - alone")
     roles = {heading: str(told.role) for heading, told in (columns or {}).items() if told.role is not None}
     sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles)
     if not sources:

@@ -145,12 +145,14 @@ def learn_plan(
             than a range of [-1, 1].
 
     Raises:
-        ScanweaveError: A sequence is in none of them, or is PET in a unit that nothing says.
+        ScanweaveError: A sequence is in none of them, or is PET in a unit that nothing says; a setting is of PET alone.
     """
     unknown = [name for name in settings.suv or () if name not in sequences]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
     seen = _Survey(settings, sequences, masks)
+    if not seen.pet and settings.suv_high != PreparationSettings.model_fields["suv_high"].default:
+        raise ScanweaveError("preparation.suv_high", "has no effect: no scan is PET", "Leave it out")
     for study in studies:
         seen.add(repaired(study.only(sequences)))
     for name, ranges in seen.values.items():
