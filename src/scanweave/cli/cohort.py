@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 """Folds, unless a number is said."""
-FEW = 4
+FEW_TRAINING_PATIENTS = 4
 """Training patients below which a split without a validation part is offered."""
-MANY = 200
+MOST_LISTED_STUDIES = 200
 """Studies above which those that are ok are counted, not listed."""
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
@@ -224,7 +224,7 @@ class SplitCohort:
         print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
         for line in fold_lines(cohort, splits):
             print(line)
-        if self.validation and sizes["train"] < FEW:
+        if self.validation and sizes["train"] < FEW_TRAINING_PATIENTS:
             more = sizes["train"] + sizes["validation"]
             print(f"{wording.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
         if held:
@@ -305,7 +305,7 @@ def _print_verdicts(verdicts: list[Any], what: str) -> None:
     from rich.table import Table
 
     table = Table(what, "verdict", "found → done, or what to do", box=None, pad_edge=False, header_style="bold")
-    many = len(verdicts) > MANY
+    many = len(verdicts) > MOST_LISTED_STUDIES
     for verdict in (one for one in verdicts if not many or one.status != "ok"):
         style = _STYLES[verdict.status]
         words = "\n".join(escape(str(finding)) for finding in verdict.findings)

@@ -50,7 +50,7 @@ SEVERAL = ("finding labels", "findings labels", "labels", "findings")
 """Headings whose cells may list several findings with | between them, as ChestX-ray14 does."""
 BESIDE = ("", "images/", "imgs/", "image/")
 """Where images lie beside their table."""
-SEEN = 50
+JUDGED_ROWS = 50
 """Rows by which a table of images is told from a clinical one."""
 LEAST_WORDS = 3
 """Words that most cells of a report's column have."""
@@ -61,7 +61,7 @@ LONGEST_NAME = 250
 def names_images(path: Path) -> bool:
     """Tell whether the first rows of a table name images or hold reports, or its headings say that they will."""
     try:
-        rows, _, _ = read_rows(path, SEEN)
+        rows, _, _ = read_rows(path, JUDGED_ROWS)
     except ScanweaveError:
         return False
     return any(_holds_more(column, rows, path.parent) for column in rows[0])
@@ -254,7 +254,7 @@ def _is_box_file(cell: str) -> bool:
 
 
 def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
-    return [row[column].strip() for row in rows[:SEEN] if not is_absent(row.get(column))]
+    return [row[column].strip() for row in rows[:JUDGED_ROWS] if not is_absent(row.get(column))]
 
 
 def _are_images(cells: list[str], folder: Path) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats import header_limits
 
-SHARE = 6
-"""A table may take this part of the memory budget, 0.7 of 4 GiB: the rest of the program comes to 0.3 GiB."""
+BUDGET_DIVISOR = 6
+"""Of so many parts of the memory budget a table may take one, 0.7 of 4 GiB: the rest of the program needs 0.3 GiB."""
 BYTES_A_CELL = 220
 """Held for a cell at most: its value, what it is converted to, and its place in rows [bytes]."""
 BYTES_A_CHARACTER = 8
@@ -28,7 +28,7 @@ class Budget:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.most = header_limits.MEMORY_BUDGET // SHARE
+        self.most = header_limits.MEMORY_BUDGET // BUDGET_DIVISOR
         self.taken = 0
 
     def take(self, cells: int, characters: int = 0) -> None:

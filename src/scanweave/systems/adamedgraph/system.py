@@ -13,7 +13,7 @@ import pandas as pd
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import SEEN, CohortFit, ensure_splits
+from scanweave.framework.cohort_fit import FITTED_PARTS, CohortFit, ensure_splits
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.system import Material, System
@@ -57,7 +57,7 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
         cohort, config, say = fit.cohort, fit.config, fit.say
         if fit.workers != 1:
             raise ScanweaveError("workers", "have no effect: a table has no studies to prepare", "Leave them out")
-        parts = [cohort.part(part, fit.fold) for part in SEEN]
+        parts = [cohort.part(part, fit.fold) for part in FITTED_PARTS]
         question = ask(cohort, parts[0], config, say)
         training, validation = (gather(part, question, config).known() for part in parts)
         if len(validation.studies):
