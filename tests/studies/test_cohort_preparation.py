@@ -97,7 +97,7 @@ def test_the_same_call_goes_on_and_another_is_refused(source, prepared):
     assert file.stat().st_mtime_ns == before
     assert again.made == prepared[0].made
     with pytest.raises(ScanweaveError, match="prepared in another way"):
-        sw.prepare_cohort(source, folder, bias=True, registration=FAST)
+        sw.prepare_cohort(source, folder, register_scans=True, bias=True, registration=FAST)
 
 
 def test_processes_change_nothing(source, prepared, tmp_path):

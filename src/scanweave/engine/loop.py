@@ -103,18 +103,14 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
     Raises:
         ScanweaveError: The device is not there, cannot compute in the precision, or not in several processes.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(settings.device, True):
-        found = " and ".join([*(name for name, is_there in there.items() if is_there), "cpu"])
-        reason = f"no {settings.device} device is available here, only {found}"
-        raise ScanweaveError("device", reason, f"Use --device auto, or {found.replace(' and ', ' or ')}")
+    there = check_device(settings.device)
     # accelerate keeps the device and precision of the first accelerator for the life of the process; a second
     # training in the same process may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     try:
         accelerator = Accelerator(
-            cpu=settings.device == "cpu" or not any(there.values()),  # else processes on CPUs would train apart
+            cpu=settings.device == "cpu" or there == ["cpu"],  # else processes on CPUs would train apart
             mixed_precision=PRECISIONS[settings.precision],
             kwargs_handlers=[
                 # A batch may leave parts of the network unused: a head whose label or sequence is absent in it.
@@ -131,6 +127,22 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
     return accelerator
+
+
+def check_device(device: str) -> list[str]:
+    """Return the devices of this machine, the CPU last; refuse one that is none of them.
+
+    Raises:
+        ScanweaveError: There is no such device, or not here.
+    """
+    known = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [name for name, is_there in known.items() if is_there]
+    if device not in ("auto", *known):
+        raise ScanweaveError("device", f"there is no '{device}'", f"Choose one of {', '.join(['auto', *there])}")
+    if device not in ("auto", *there):
+        reason = f"no {device} device is available here, only {' and '.join(there)}"
+        raise ScanweaveError("device", reason, f"Use --device auto, or {' or '.join(there)}")
+    return there
 
 
 def device_words(device: torch.device) -> str:
