@@ -11,7 +11,8 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "scanweave"
 LEVELS = (
     ("errors",),
-    ("external", "files", "wording"),
+    ("external", "locks", "wording"),
+    ("files",),
     ("spreadsheet_cells",),
     ("studies", "physics", "nets", "augment"),
     ("engine", "measures", "report"),
@@ -42,6 +43,10 @@ HEAVY = {
 }
 LIGHT = ("scanweave", "scanweave.api", "scanweave.cli", "scanweave.systems.registry")
 """Modules, and packages with all that is in them, that must load without a heavy library."""
+
+
+UNIX_ONLY = {"crypt", "fcntl", "grp", "nis", "posix", "pty", "pwd", "resource", "spwd", "syslog", "termios", "tty"}
+"""Modules of Python that Windows does not have."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,16 @@ def test_imports_run_downwards(modules):
 
 def test_command_line_is_light(modules):
     assert heavy(modules) == []
+
+
+def unix_only(modules):
+    """Every import of a module that Windows does not have, as `module imports target`."""
+    return [f"{name} imports {one.target}" for name in modules for one in modules[name] if one.target in UNIX_ONLY]
+
+
+def test_nothing_is_imported_that_windows_lacks(modules, tmp_path):
+    assert unix_only(modules) == []
+    assert len(unix_only(_tree(tmp_path, {"files.py": "def lock():\n    import fcntl"}))) == 1
 
 
 def _tree(tmp_path, files):

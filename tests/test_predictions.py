@@ -12,6 +12,7 @@ import pytest
 
 from scanweave import api
 from scanweave.cli.main import main
+from scanweave.cli.predict import Predict
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework import system as systems
@@ -91,6 +92,7 @@ def test_the_same_call_goes_on_after_a_stop(tmp_path: Path, system: System, coho
     before = (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns
     done = api.predict(system, cohort, out)  # type: ignore[arg-type]
     assert (done.made, done.complete, done.failed) == ({"scan": 6}, ["P03"], {})
+    assert (done.kept, done.again) == (["P01"], [])
     assert system.asked == ["P02", "P03", "P04"]
     assert (out / "P01" / "P01_t2_synthetic.nii.gz").stat().st_mtime_ns == before
     assert contents(out) == contents(whole)
@@ -128,6 +130,21 @@ def test_a_call_that_is_refused_as_a_whole_leaves_nothing(
         api.predict(system, cohort, out)  # type: ignore[arg-type]
     assert (tmp_path / "deep").exists() == before
     assert (out / "P01").exists() == before
+
+
+def test_a_study_that_was_written_and_not_noted_is_written_again_and_told(
+    tmp_path: Path, system: System, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    stopped(system, cohort, out)
+    (out / "P02").mkdir()
+    (out / "P02" / "P02_t2_synthetic.nii.gz").touch()
+    predict = api.predict
+    monkeypatch.setattr(api, "predict", lambda run, *rest, **named: predict(system, *rest, **named))
+    assert Predict(system.run.folder, cohort.folder, out).run() == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-2] == "of an earlier call: 1 study kept, 1 written again"
+    assert told[-1].startswith("wrote 6 synthetic images to ")
 
 
 def test_a_failed_study_is_tried_again(tmp_path: Path, system: System, cohort: Cohort) -> None:

@@ -121,6 +121,8 @@ class Predictions:
     Attributes:
         folder: Where the predictions are; a cohort, if any was made.
         made: How many of each kind are in the folder: `{"scan": 6}`.
+        kept: Studies that an earlier call had predicted, and that stand as they were.
+        again: Studies that an earlier call had written, but not noted, and that were written again.
         complete: Studies in which nothing was absent.
         failed: The one-line reason for each study that could not be predicted.
         cautions: What is known against an image that was made, by its name.
@@ -128,6 +130,8 @@ class Predictions:
 
     folder: Path
     made: dict[str, int] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
     complete: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     cautions: dict[str, str] = field(default_factory=dict)
@@ -190,6 +194,7 @@ def predict(
     done = Predictions(Path(out))
     with folder.claimed(asked):
         before, known = set(folder.answers), system.cautions()
+        done.kept = [name for name in chosen.studies if name in before]
         progress(len(before), len(chosen))
         made = system.predictions(chosen, targets, done=before, say=say)
         for number, one in enumerate(made, start=len(before) + 1):
@@ -201,7 +206,7 @@ def predict(
             else:
                 folder.write(one.study, one.made, known)
             progress(number, len(chosen))
-        done.made = folder.finish(chosen, system.structures)
+        done.made, done.again = folder.finish(chosen, system.structures), folder.again
     done.cautions = {name: words for name, words in known.items() if name in folder.names}
     for name, words in done.cautions.items():
         say(f"caution: {name}: {words}")

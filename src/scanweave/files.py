@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
+from scanweave.locks import LOCK, FolderLock, hold
 
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
-PARTIAL = ".partial-"
+_PARTIAL = ".partial-"
 """What the names of files and folders begin with while they are written."""
 _SWEPT: set[str] = set()
 """Folders that this process has swept."""
@@ -25,7 +26,10 @@ _SWEPT: set[str] = set()
 
 def sync(path: Path) -> None:
     """Flush a file or folder to disk, so that a rename after it survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    windows = sys.platform == "win32"  # it flushes only what is open for writing, which no folder is
+    if windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -61,6 +65,54 @@ def make_folder(path: str | Path) -> list[Path]:
         absent = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
         path.mkdir(parents=True, exist_ok=True)
     return absent
+
+
+class HeldFolder(FolderLock):
+    """A lock on a folder that is made where it is not there, and that a refused call leaves as it found it.
+
+    Attributes:
+        bare: Whether the folder was not there, or held nothing but hidden files.
+
+    Raises:
+        ScanweaveError: As `FolderLock`; or the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._made = folder, make_folder(folder)
+        self._is_new = not (folder / LOCK).exists()
+        try:
+            super().__init__(folder)
+        except ScanweaveError:
+            with suppress(OSError):
+                if (folder / LOCK).stat().st_size == 0:  # of a process that holds it, it tells the number
+                    self._clear()
+            raise
+        self.bare = all(path.name.startswith(".") for path in folder.iterdir())
+
+    def discard(self) -> None:
+        """Let the lock go and leave the folder as it was found: what was written to a bare one is removed."""
+        for path in filter(_is_written, self._folder.iterdir()) if self.bare else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if sys.platform == "win32":  # it removes no file that is open
+            self.release()
+        self._clear()
+        self.release()
+
+    def _clear(self) -> None:
+        """Remove the file of the lock and the folders that were made for it, unless they hold something else."""
+        with suppress(OSError):  # what may not be removed is no reason to hide why the call was refused
+            if self._is_new:
+                (self._folder / LOCK).unlink(missing_ok=True)
+            for folder in self._made:
+                folder.rmdir()
+
+
+def _is_written(path: Path) -> bool:
+    """Tell whether a file or folder is none of those hidden ones that a bare folder may have held before."""
+    return not path.name.startswith(".") or path.name.startswith(_PARTIAL)
 
 
 @contextmanager
@@ -117,10 +169,11 @@ def atomic_folder(path: str | Path, *, lasting: bool = True) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`; what a live one is writing stays.
 
-    Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`.
+    Every folder is swept before this process first writes to it by `atomic_write` or `atomic_folder`. On Windows
+    nothing tells the two apart, see `locks.hold`, so all stays.
     """
-    for path in folder.glob(f"{PARTIAL}*"):
-        descriptor = _hold(path)
+    for path in folder.glob(f"{_PARTIAL}*"):
+        descriptor = hold(path)
         if descriptor is not None:
             with suppress(OSError):  # whoever may not remove it may still write beside it
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -136,11 +189,11 @@ def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
         _SWEPT.add(key)
     while True:
         if suffix is None:
-            name = tempfile.mkdtemp(prefix=PARTIAL, dir=folder)
+            name = tempfile.mkdtemp(prefix=_PARTIAL, dir=folder)
         else:
-            opened, name = tempfile.mkstemp(prefix=PARTIAL, suffix=suffix, dir=folder)
+            opened, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=suffix, dir=folder)
             os.close(opened)
-        descriptor = _hold(Path(name))
+        descriptor = hold(Path(name))
         try:
             if os.path.lexists(name):  # else another process swept it before it could be held
                 yield Path(name)
@@ -148,24 +201,6 @@ def _partial(folder: Path, suffix: str | None = None) -> Iterator[Path]:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-
-
-def _hold(path: Path) -> int | None:
-    """Return a descriptor that holds a file or folder until it is closed; None where that cannot be."""
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:  # gone by now, or none of ours
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # a live process holds it, or the file system has no locks
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def plain_size(path: str | Path, next_step: str = "Check the path") -> int:
@@ -198,6 +233,14 @@ def is_plain(path: str | Path) -> bool:
     """Return whether a plain file of that name is there; a name that no file can have is none."""
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """Return whether a folder of that name is there; a name that no folder can have is none."""
+    try:
+        return stat.S_ISDIR(Path(path).stat().st_mode)
     except (OSError, ValueError):
         return False
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import scanweave
 from scanweave.engine.image_states import image_states
-from scanweave.engine.lock import FolderLock
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, read_json, real_path, sweep, write_json, writing
+from scanweave.files import HeldFolder, atomic_folder, read_json, real_path, sweep, write_json, writing
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import WHO, columns_of
 
@@ -59,6 +58,8 @@ class PredictionFolder:
 
     def __init__(self, out: Path, run: Run, plan: Plan) -> None:
         self.out, self.run, self.plan = out, run, plan
+        self.again: list[str] = []
+        """Studies whose files lay there, of a call that was killed before it noted them, and were written again."""
 
     def request(self, cohort: Cohort, targets: Sequence[str] | None) -> dict[str, Any]:
         """Return what is asked for, in the terms of `predictions.json`; change nothing.
@@ -88,7 +89,7 @@ class PredictionFolder:
         Raises:
             ScanweaveError: Another process writes to it.
         """
-        lock = FolderLock(self.out)
+        lock = HeldFolder(self.out)
         try:
             sweep(self.out)
             write_json(self.out / MARK, asked)
@@ -145,8 +146,9 @@ class PredictionFolder:
         told = {name: {"caution": words} for name, words in (cautions or {}).items()}
         files: dict[str, str] = {}
         if made.scans or made.masks or made.embeddings or made.boxes is not None or made.report is not None:
-            if (self.out / study.id).exists():  # of a call that was killed before it noted the study
+            if (self.out / study.id).exists():
                 shutil.rmtree(self.out / study.id)
+                self.again.append(study.id)
             with atomic_folder(self.out / study.id) as folder:
                 files = write_study(
                     folder,

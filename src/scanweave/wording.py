@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 SHOWN = 8
 """Names that an error lists, at most."""
@@ -19,8 +19,21 @@ def studies(number: int) -> str:
     return count(number, "study", "studies")
 
 
+def listed(names: Iterable[str], most: int = SHOWN) -> str:
+    """Return `"t1, t2 and 3 more"`: each name once, `most` of them, and how many others there are."""
+    there = list(dict.fromkeys(names))
+    more = f" and {len(there) - most} more" if len(there) > most else ""
+    return ", ".join(there[:most]) + more
+
+
+def choice(name: str, known: Collection[str]) -> str:
+    """Return `"Did you mean fit?"` of a name that is nearly one of few, else `"Choose one of …"` with all of them."""
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Choose one of {', '.join(known)}"
+
+
 def nearest(name: str, known: Collection[str]) -> str:
     """Return `"Choose from t1, t1c …"`: what may have been meant by a name, else the first of what there is."""
-    there = list(known)
+    there = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name, there, n=SHOWN) or there[:SHOWN]
     return f"Choose from {', '.join(near)}{' …' if len(near) < len(there) else ''}" if near else "There is none"

@@ -69,12 +69,16 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fitt"], "there is no verb 'fitt'. Choose one of cohort,"),
+        (["fitt"], "there is no verb 'fitt'. Did you mean fit?"),
+        (["evalute", "r"], "there is no verb 'evalute'. Did you mean evaluate?"),
+        (["zzz"], "there is no verb 'zzz'. Choose one of cohort, simulate, fit,"),
+        (["cohort", "splitt"], "scanweave cohort: there is no 'splitt'. Did you mean split?"),
         (
-            ["cohort", "splitt"],
-            "scanweave cohort: there is no 'splitt'. Choose one of import, check, split, show, prepare, restore.",
+            ["cohort", "zzz"],
+            "scanweave cohort: there is no 'zzz'. Choose one of import, check, split, show, prepare, restore.",
         ),
-        (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Choose one of seq2seq"),
+        (["simulate", "brian"], "scanweave simulate: there is no 'brian'. Did you mean brain?"),
+        (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Did you mean seq2seq?"),
         (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run. See scanweave fit --help."),
         (["fit", "seq2seq", "--cohrt", "c", "--run", "r"], "there is no option --cohrt. Did you mean --cohort."),
         ([*FIT, "--steps", "70"], "steps: there is no such setting. Did you mean training.steps?"),
@@ -121,8 +125,8 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
             "--columns: 'age': what is said beside it has no effect, since the column is left out.",
         ),
         (
-            ["cohort", "import", "images.csv", "--columns", "grade=label category", "--out", "o"],
-            "--columns: what is said of 'grade' beside its role has no effect",
+            ["cohort", "import", "images.csv", "--columns", "grade=label number", "--out", "o"],
+            "--columns: of 'grade' only its role can be said in a table of images.",
         ),
         ([*FIT, "--preset", "large"], "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
         ([*FIT, "--config", "absent.toml"], "absent.toml: cannot be read (No such file or directory)."),
@@ -161,6 +165,18 @@ def test_mistake_is_one_line_and_status_2(arguments, words, tmp_path, monkeypatc
     assert told.startswith("error: ")
     assert words in told
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("system", "device"), [("classify", "auto"), ("adamedgraph", "cpu")])
+def test_a_fit_says_what_starts_before_anything_slow_is_loaded(system, device, monkeypatch, capsys):
+    def loaded(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scanweave.studies.cohort.Cohort.open", loaded)
+    main(["fit", system, "--cohort", "films", "--run", "runs/films"])
+    assert capsys.readouterr().out.splitlines()[0] == f"fit {system}: cohort films · run runs/films · device {device}"
+    assert main(["fit", "classify", "--cohort", "films", "--run", "r", "--training.device", "cpu"]) == 130
+    assert capsys.readouterr().out.splitlines()[0].endswith("device cpu")
 
 
 def test_interrupt_is_one_line_and_status_130(monkeypatch, capsys):

@@ -65,5 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
     main()

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-CORPORA = ("corpus_nifti", "corpus_headers", "corpus_values", "corpus_manifests", "corpus_runs", "corpus_sinograms")
+CORPORA = (
+    *("corpus_nifti", "corpus_headers", "corpus_values", "corpus_bytes", "corpus_manifests", "corpus_runs"),
+    "corpus_sinograms",
+)
 BUDGET = 256 * 2**20
 
 
@@ -21,7 +24,7 @@ def outcomes() -> list[dict]:
     """Return what came of every fault, from one process that meets them all under a limit of memory."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2); import runpy, sys; "
-        f"sys.path.insert(0, {str(HERE)!r}); sys.argv = ['runner', *{CORPORA!r}]; "
+        f"sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]; sys.argv = ['runner', *{CORPORA!r}]; "
         f"runpy.run_path({str(HERE / 'runner.py')!r}, run_name='__main__')"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1", "SCANWEAVE_MEMORY_BUDGET": str(BUDGET)}

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from scanweave.engine.lock import FolderLock
 from scanweave.engine.progress import counted, in_parts, tell_share
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.run_outputs import newest_output
 from scanweave.framework.trial import Trial
 from scanweave.framework.unfinished import FILE
+from scanweave.locks import FolderLock
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.scan import Scan

@@ -139,11 +139,15 @@ def test_ranking_of_one_patient_shows_no_probabilities():
 
 
 def test_availability_counts_combinations():
-    studies = [["t1", "t2"]] * 5 + [["t1"]] * 2 + [[]]
-    found = words(availability_plot(studies, ["t1", "t2"]))
+    found = words(availability_plot([(["t1", "t2"], 5), (["t1"], 1), (["t1", "x"], 1), ([], 1)], ["t1", "t2"]))
     assert {"5", "2", "1", "7 (88%)", "5 (62%)"} <= set(found)
     with pytest.raises(ScanweaveError, match="studies"):
         availability_plot([], ["t1"])
+
+
+def test_a_name_is_no_formula():
+    costs = {"$5^$ a day": "higher"}
+    picture(learning_curve([{"step": n, "split": "train", "$5^$ a day": n} for n in (1, 2)], costs), vector=True)
 
 
 def test_metric_table_names_units_and_patients():

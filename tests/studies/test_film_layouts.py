@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from PIL import Image
 
 from scanweave.cli.cohort import CheckCohort, ImportCohort
+from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
 from scanweave.studies.checks.cohort_check import check_cohort
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.label_import import how_to_label
 from scanweave.studies.layouts import import_cohort, list_studies
+from scanweave.studies.tables.schema import parse_columns
 
 
 def film(path, seed=0, size=(30, 40), mode="L"):
@@ -72,13 +76,50 @@ def test_columns_of_a_table_of_images_are_what_the_user_says(tmp_path):
     film(tmp_path / "a.png")
     film(tmp_path / "b.png", 1)
     (tmp_path / "t.csv").write_text("Path,who,Effusion,junk\na.png,x,1,7\nb.png,x,-1,8\n")
-    from scanweave.studies.tables.schema import parse_columns
-
     columns = parse_columns("Effusion=label,who=patient,junk=-")
     found = rows(tmp_path / "t.csv", columns=columns)
     assert found["a"] == {"study": "a", "patient": "x", "scan:image": "a.png", "label:effusion": 1}
     with pytest.raises(ScanweaveError, match="no table here has a column 'wo'"):
         list_studies(tmp_path / "t.csv", columns=parse_columns("wo=patient"))
+
+
+def test_an_import_says_what_became_of_each_column_and_how_to_name_a_label(tmp_path):
+    film(tmp_path / "a.png")
+    film(tmp_path / "b.png", 1)
+    (tmp_path / "t.csv").write_text("Path,who,Sex,age,junk,fold\na.png,x,F,40,7,0\nb.png,y,M,50,8,1\n")
+    said = []
+    columns = parse_columns("who=patient,junk=-")
+    made = import_cohort(tmp_path / "t.csv", tmp_path / "films", columns=columns, say=said.append)
+    became = "Path → scan:image and study, who → patient, Sex → variable, age → variable"
+    assert f"  columns: {became}, junk → left out, fold → left out" in said
+    assert "  no label: to learn to tell one, such as Sex, say --columns 'Sex=label'" in said
+    step = how_to_label(made)
+    assert step.startswith("Its variables are age, sex. Import it again, with")
+    arguments = shlex.split(step.partition(": scanweave ")[2])
+    assert main(arguments) == 0
+    labelled = Cohort.open(f"{made.folder}-labelled")
+    assert [study.labels for study in labelled] == [{"sex": "F"}, {"sex": "M"}]
+
+
+@pytest.mark.parametrize("said", ["age=number", "age=category", "age=feature missing:-9"])
+def test_of_a_table_of_images_only_roles_can_be_said(tmp_path, said):
+    film(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("Path,age\na.png,40\n")
+    with pytest.raises(ScanweaveError, match=r"only its role can be said in a table of images\. Say one of label"):
+        list_studies(tmp_path / "t.csv", columns=parse_columns(said))
+
+
+@pytest.mark.parametrize(("heading", "layout"), [("age", "records"), ("image", "table"), ("image_id", "table")])
+def test_numbers_that_images_happen_to_be_called_by_are_files_where_the_heading_says_so(tmp_path, heading, layout):
+    for number in (30, 40, 50):
+        film(tmp_path / "images" / f"{number}.png", number)
+    (tmp_path / "t.csv").write_text(f"case,{heading},label\na,30,0\nb,40,1\nc,50,1\n")
+    made = import_cohort(tmp_path / "t.csv", tmp_path / "out", say=lambda line: None)
+    assert made.about["layout"] == layout
+    if layout == "records":
+        assert [study.table["age"] for study in made] == [30, 40, 50]
+    else:
+        assert made["b"]["image"].path.name == "40.png"
 
 
 def test_several_findings_as_public_collections_write_them(tmp_path):

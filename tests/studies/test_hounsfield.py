@@ -53,6 +53,18 @@ def test_hounsfield_units_are_not(name):
     assert hounsfield_findings(RIGHT[name](body())) == []
 
 
+@pytest.mark.parametrize("background", [0, -1000, -1024, -3024, None])
+def test_a_brain_without_its_skull_is_not_suspected(background):
+    rng = np.random.default_rng(1)
+    brain = rng.choice([8, 28, 38], (24, 24, 24), p=[0.1, 0.4, 0.5]) + rng.normal(0, 5, (24, 24, 24))
+    brain[10:12, 10:12, 10:12] = 300  # a calcification
+    radius = np.linalg.norm(np.indices(brain.shape) - 11.5, axis=0)
+    image = brain if background is None else np.where(radius < 9, brain, background)
+    assert [finding.status for finding in hounsfield_findings(image.round())] in ([], ["ok"])
+    window = np.clip(image / 80 * 255, 0, 255).round()  # the same in a window of 8 bits is not in Hounsfield units
+    assert [finding.status for finding in hounsfield_findings(window)] == ["suspect"]
+
+
 def test_names_of_ct():
     assert all(map(is_ct, ("ct", "cta", "ct_late")))
     assert not any(map(is_ct, ("t1", "ctdi", "pet", "dct")))

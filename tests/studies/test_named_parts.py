@@ -11,6 +11,7 @@ from scanweave.cli.cohort import ShowCohort, SplitCohort
 from scanweave.engine.cohort_parts import splits_digest
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import ensure_splits
 from scanweave.framework.study_selection import select_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import PARTS, make_splits, read_splits, write_splits
@@ -108,6 +109,26 @@ def test_show_and_split_name_who_is_where(cohort: Cohort, capsys: pytest.Capture
             line = next(line for line in split.splitlines() if line.startswith(f"  fold {fold}:"))
             assert f"{part} {len(patients)}: {' '.join(patients)}" in line
             assert line in show
+
+
+@pytest.mark.parametrize("patients", [2, 4, 5, 6])
+def test_of_few_patients_each_is_a_fold_unless_folds_are_asked_for(
+    patients: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"study": f"s{i}", "patient": f"p{i}", "label:x": 1} for i in range(patients)]
+    split, fitted = (
+        Cohort.create(tmp_path / name, rows, root=".", name="c", source="x", layout="records") for name in "ab"
+    )
+    assert SplitCohort(split.folder).run() == 0
+    said = capsys.readouterr().out
+    ensure_splits(fitted, print)
+    assert read_splits(split.folder) == read_splits(fitted.folder)
+    few = f"{patients} patients only: one a fold, and none set aside for validation"
+    assert (few in said) == (patients <= 5)
+    assert (f"--folds {patients} sets one aside" in said) == (3 <= patients <= 5)
+    if patients < 5:
+        with pytest.raises(ScanweaveError, match=f"folds: 5 folds of {patients} patients cannot be made"):
+            SplitCohort(split.folder, folds=5, again=True).run()
 
 
 def test_of_many_patients_some_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.layouts import list_studies
+from scanweave.studies.tables.schema import parse_columns
 
 
 def bids(folder, content, name="participants.tsv"):
@@ -43,6 +44,15 @@ def test_windows_letters_and_words_for_missing_are_read(tmp_path):
     rows, told = bids(tmp_path, text.encode("cp1252"))
     assert [(row["table:age"], row["table:place"]) for row in rows] == [(30, "München"), (None, None)]
     assert "Windows-1252" in told
+
+
+def test_a_variable_becomes_a_label_where_the_user_says_so(tmp_path):
+    bids(tmp_path, "participant_id\tSex\tage\tjunk\nsub-01\tF\t30\t1\nsub-02\tM\t40\t2\n")
+    rows = list_studies(tmp_path, columns=parse_columns("sex=label category,junk=-")).rows()
+    assert [(row["label:sex"], row["table:age"]) for row in rows] == [("F", 30), ("M", 40)]
+    assert {"table:sex", "table:junk"}.isdisjoint(rows[0])
+    with pytest.raises(ScanweaveError, match=r"'age' of participants\.tsv cannot be 'patient'"):
+        list_studies(tmp_path, columns=parse_columns("age=patient"))
 
 
 def test_names_without_sub_are_joined(tmp_path):

@@ -64,9 +64,47 @@ def test_what_holds_suv_stays_and_what_says_nothing_is_unknown(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "named", ["F18", "18F", "F-18", "18-F", "^18^Fluorine", "18Fluorine", "Fluorine-18", "FLUORINE 18", "[18F]"]
+)
+def test_a_nuclide_is_known_however_it_is_written(tmp_path, named):
+    assert suv_factor(write(tmp_path, **FACTS | {"TracerRadionuclide": named})) == pytest.approx(FACTOR)
+
+
+def test_the_half_life_that_the_file_states_goes_first(tmp_path):
+    carbon = {"TracerRadionuclide": "11Carbon", "RadionuclideHalfLife": 1220.04}  # of a Philips scanner
+    left = 2 ** (-3600 / 1220.04)
+    assert suv_factor(write(tmp_path, "a", **FACTS | carbon)) == pytest.approx(70_000 / 350e6 / left, rel=1e-6)
+    unknown = {"TracerRadionuclide": "Yttrium-86", "RadionuclideHalfLife": 53064}
+    left = 2 ** (-3600 / 53064)
+    assert suv_factor(write(tmp_path, "b", **FACTS | unknown)) == pytest.approx(70_000 / 350e6 / left)
+    unnamed = {"TracerRadionuclide": "n/a", "RadionuclideHalfLife": 6586.2}
+    assert suv_factor(write(tmp_path, "c", **FACTS | unnamed)) == pytest.approx(FACTOR)
+
+
+def test_what_dcm2niix_leaves_out_is_named_with_where_to_take_it_from(tmp_path):
+    written = {name: FACTS[name] for name in FACTS if name not in ("PatientWeight", "InjectionStart")}
+    with pytest.raises(ScanweaveError) as told:
+        suv_factor(write(tmp_path, **written | {"TracerRadionuclide": "18Fluorine", "ImageDecayCorrectionTime": 0}))
+    assert "pet.json: PatientWeight and InjectionStart are absent. Write into it PatientWeight [kg]" in str(told.value)
+    assert "dcm2niix -ba n" in told.value.next_step
+    assert "RadiopharmaceuticalStartTime in DICOM" in told.value.next_step
+    assert "--preparation.suv NAME" in told.value.next_step
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"PatientWeight": None}, "PatientWeight is absent"),
+        ({"PatientWeight": 70_000}, "PatientWeight is 70000"),
+        ({"PatientWeight": 10**400}, "PatientWeight is 1000"),
+        ({"InjectionStart": "n/a"}, "InjectionStart is absent"),
+        ({"InjectionStart": [0]}, r"InjectionStart is \[0\]"),
+        ({"InjectionStart": -1e9}, "InjectionStart and ImageDecayCorrectionTime lie 1.52e\\+05 half-lives apart"),
+        ({"InjectedRadioactivity": 350e6}, r"InjectedRadioactivity is 3.5e\+14 Bq"),
+        ({"RadionuclideHalfLife": 109.77}, "RadionuclideHalfLife is 109.77 s, that of 'F18' 6586.2 s"),
+        ({"RadionuclideHalfLife": 0}, "RadionuclideHalfLife is 0"),
+        ({"TracerRadionuclide": "[18F]FDG"}, r"TracerRadionuclide is '\[18F\]FDG', whose half-life is not known"),
+        ({"TracerRadionuclide": "x" * 999}, f"TracerRadionuclide is '{'x' * 39}…, whose"),
         ({"PatientWeight": "70"}, "PatientWeight is '70'"),
         ({"InjectedRadioactivity": 0}, "InjectedRadioactivity is 0"),
         ({"InjectedRadioactivityUnits": "mCi"}, "InjectedRadioactivityUnits is 'mCi'"),

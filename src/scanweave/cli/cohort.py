@@ -14,8 +14,6 @@ from scanweave.errors import ScanweaveError
 if TYPE_CHECKING:
     from scanweave.studies.checks.last_check import LastCheck
 
-FOLDS = 5
-"""Folds, unless a number is said."""
 FEW_TRAINING_PATIENTS = 4
 """Training patients below which a split without a validation part is offered."""
 MOST_LISTED_STUDIES = 200
@@ -171,7 +169,7 @@ class SplitCohort:
 
     cohort: Positional[Path]
     """Folder of the cohort."""
-    folds: Annotated[int | None, arg(help_behavior_hint="(default: 5)")] = None
+    folds: Annotated[int | None, arg(help_behavior_hint="(default: 5; of five patients or fewer, one each)")] = None
     """Number of folds; in each, one is the test part and the next one the validation part."""
     leave_one_out: bool = False
     """One fold per patient."""
@@ -207,10 +205,9 @@ class SplitCohort:
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held, self.test))
-        folds = len(patients) if self.leave_one_out else FOLDS if self.folds is None else self.folds
         splits = split_cohort(
             cohort,
-            folds,
+            len(patients) if self.leave_one_out else self.folds,
             seed=self.seed,
             validation=self.validation,
             stratify=self.stratify,
@@ -218,13 +215,16 @@ class SplitCohort:
             test=self.test,
         )
         write_splits(cohort.folder, splits, again=self.again)
-        parts: list[Part] = ["train", "validation", "test"] if self.validation else ["train", "test"]
+        parts: list[Part] = ["train", "validation", "test"] if splits.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
-        print(f"{wording.count(len(patients), 'patient')} in {folds} folds from seed {self.seed}; fold 0: {shown}")
+        who = wording.count(len(patients), "patient")
+        print(f"{who} in {splits.folds} folds from seed {self.seed}; fold 0: {shown}")
         for line in fold_lines(cohort, splits):
             print(line)
-        if self.validation and sizes["train"] < FEW_TRAINING_PATIENTS:
+        if self.validation and not splits.validation:
+            print(self._of_few(splits.folds))
+        if splits.validation and sizes["train"] < FEW_TRAINING_PATIENTS:
             more = sizes["train"] + sizes["validation"]
             print(f"{wording.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
         if held:
@@ -234,6 +234,14 @@ class SplitCohort:
             print(f"{wording.count(len(splits.test), 'patient')} test in every fold, as --test says")
         print("\n".join(part_lines(cohort)))
         return 0
+
+    def _of_few(self, folds: int) -> str:
+        """Return that none is set aside for validation, and what would change it."""
+        from scanweave.wording import count
+
+        overruled = f"; --folds {folds} sets one aside" if folds > 2 else ""
+        who = count(folds, "group" if self.group else "patient")
+        return f"{who} only: one a fold, and none set aside for validation{overruled}"
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -53,8 +54,6 @@ def main(program: str, arguments: list[str]) -> int:
     options, rest = parse(Fit, program, arguments, extra=True)
     about, overrides = entry(options.system), parse_fields(rest)
     say = _voice()
-    say(first_line(options, program))
-    from scanweave import api
     from scanweave.configuration import Layer, configure
 
     layers: list[Layer] = [options.config, overrides] if options.config else [overrides]
@@ -64,8 +63,11 @@ def main(program: str, arguments: list[str]) -> int:
     if options.device is not None:
         layers.append(_device(about, options.device))
     settings = configure(options.system, options.preset, layers)
+    device = settings.training.device if hasattr(settings, "training") else "cpu"
+    say(f"{first_line(options, f'{program} {about.name}')} · device {device}")  # what follows takes seconds to load
     if options.preset is None:
         say(_reason(about, settings.preset))
+    from scanweave import api
     from scanweave.studies.cohort import Cohort
 
     cohort = Cohort.open(options.cohort)
@@ -98,7 +100,7 @@ def _reason(about: Entry, preset: str) -> str:
 
 def _voice() -> Callable[[str], None]:
     """Return what prints a line: under torchrun only the first process does."""
-    return print if os.environ.get("RANK", "0") == "0" else lambda line: None
+    return partial(print, flush=True) if os.environ.get("RANK", "0") == "0" else lambda line: None
 
 
 def _help(program: str, arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 import scanweave
 from scanweave.errors import ScanweaveError
+from scanweave.wording import choice
 
 VERBS = {
     "cohort": "take studies in, check, split, show, prepare: cohort import | check | split | show | prepare | restore",
@@ -89,7 +90,7 @@ def run_command(arguments: list[str]) -> int:
         print(f"scanweave {scanweave.__version__}")
         return 0
     if verb not in VERBS:
-        raise ScanweaveError("scanweave", f"there is no verb '{verb}'", f"Choose one of {', '.join(VERBS)}")
+        raise ScanweaveError("scanweave", f"there is no verb '{verb}'", choice(verb, VERBS))
     from scanweave.cli.parsing import run_verb
 
     home = HOMES.get(verb, verb.replace("-", "_"))

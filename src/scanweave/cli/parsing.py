@@ -18,6 +18,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from scanweave.errors import ScanweaveError
+from scanweave.wording import choice
 
 
 class Command(Protocol):
@@ -65,7 +66,7 @@ def run_verb(module: ModuleType, program: str, arguments: list[str]) -> int:
         print("\n".join([f"usage: {program} {{{','.join(commands)}}} [OPTIONS]", "", *lines]))
         return 0
     if name not in commands:
-        raise ScanweaveError(program, f"there is no '{name}'", f"Choose one of {', '.join(commands)}")
+        raise ScanweaveError(program, f"there is no '{name}'", choice(name, commands))
     return _started(parse(commands[name], f"{program} {name}", rest)[0], f"{program} {name}")
 
 

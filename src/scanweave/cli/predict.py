@@ -62,6 +62,8 @@ class Predict:
                 say=lambda line: print(line, file=sys.stderr),
                 note=print,
             )
+        if done.kept or done.again:
+            print(f"of an earlier call: {wording.studies(len(done.kept))} kept, {len(done.again)} written again")
         complete = f" · nothing absent in {wording.studies(len(done.complete))}" if done.complete else ""
         failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""
         made = [wording.count(number, NAMES[kind]) for kind, number in done.made.items() if kind in NAMES]

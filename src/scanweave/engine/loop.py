@@ -210,11 +210,9 @@ class _Session:
     def _moved(self) -> str:
         """Say so if earlier steps were made on another device."""
         before, now = self.run.record.get("device"), self.accelerator.device
-        return (
-            ""
-            if before in (None, str(now))
-            else f" on {now}; those before were made on {before}, so bit-equality ends here"
-        )
+        if before in (None, str(now)):
+            return ""
+        return f" on {now}; those before were made on {before}, so bit-equality ends here"
 
     def _load(self, path: Path) -> None:
         state = read_state(path)

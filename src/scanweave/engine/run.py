@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 import scanweave
-from scanweave.engine.lock import FolderLock, is_locked
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
-from scanweave.files import atomic_write, is_plain, read_json, sweep, write_json, writing
+from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, sweep, write_json, writing
+from scanweave.locks import is_locked
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -82,7 +82,7 @@ class Run:
 
     stage: str | None = None
 
-    def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock | None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: HeldFolder | None) -> None:
         self.folder = folder
         self.config = config
         self.record = record
@@ -100,6 +100,7 @@ class Run:
         config: Mapping[str, Any],
         cohort: Mapping[str, str] | None = None,
         inputs: Mapping[str, ImageStates] | None = None,
+        kind: type[BaseModel] | None = None,
     ) -> Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
@@ -113,6 +114,7 @@ class Run:
             config: Every setting as JSON values.
             cohort: "path" and "sha256" of the cohort; another hash counts as another configuration.
             inputs: What tells that an image changed, by patient; see `engine.image_states`.
+            kind: Of the settings; what an older version's configuration lacks counts as at its default.
 
         Raises:
             ScanweaveError: The folder is in use, holds a run of another configuration or of images that changed since,
@@ -124,10 +126,10 @@ class Run:
         if _rank():
             finished = (folder / "config.json").exists() and cls.open(folder).finished
             return cls.open(folder) if finished else cls(folder, settings, record, None)
-        lock = FolderLock(folder)
+        lock = HeldFolder(folder)
         try:
             with writing(folder):
-                return cls._start_locked(folder, settings, record, inputs, lock)
+                return cls._start_locked(folder, settings, record, inputs, lock, kind)
         except ScanweaveError:
             lock.discard()
             raise
@@ -139,12 +141,14 @@ class Run:
         config: dict[str, Any],
         record: dict[str, Any],
         inputs: Mapping[str, ImageStates] | None,
-        lock: FolderLock,
+        lock: HeldFolder,
+        kind: type[BaseModel] | None,
     ) -> Run:
         sweep(folder)
         if (folder / "config.json").exists():
             old = cls.open(folder)
-            _refuse_difference(folder, old.record, record, old.config, config, bend=not old.finished)
+            before = old.config if kind is None else _completed(old.config, kind)
+            _refuse_difference(folder, old.record, record, before, config, bend=not old.finished)
             record |= {name: old.record[name] for name in _KEPT if name in old.record}
             if (steps := _steps(old.config)) != _steps(config):
                 record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
@@ -390,6 +394,15 @@ def _new_record(system: str, cohort: Mapping[str, str] | None) -> dict[str, Any]
         "started": _now(),
         "seconds": 0.0,
     }
+
+
+def _completed(config: dict[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
+    """Add the settings that a configuration of an older version lacks, as whoever opens its run reads them."""
+    try:
+        known = kind.model_validate({name: value for name, value in config.items() if name in kind.model_fields})
+    except ValidationError:  # it has some that are gone: told as a difference
+        return config
+    return {**config, **known.model_dump(mode="json")}
 
 
 def _refuse_difference(

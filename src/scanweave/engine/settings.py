@@ -28,6 +28,14 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_apart)]
 """Names of scans or labels: several, one, or one word of several."""
 
 
+Layers = Annotated[int, Field(gt=0, le=1000)]
+"""Layers, blocks or rounds of a network; a file that asks for more is damaged, and would be built for ever."""
+Channels = Annotated[int, Field(gt=0, le=2**14)]
+"""Channels of a layer, likewise."""
+Levels = Annotated[int, Field(gt=0, le=12)]
+"""Sizes that a network works at: each is half the one before, and the last is 1/2048 of the image."""
+
+
 class Settings(BaseModel):
     """A group of settings: data only, frozen; a field that is not there is refused."""
 

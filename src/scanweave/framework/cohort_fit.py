@@ -23,11 +23,9 @@ from scanweave.files import write_json
 from scanweave.nets.sizes import parameter_count
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.splits import Part, make_splits, write_splits
+from scanweave.studies.splits import Part, make_splits, usual_folds, write_splits
 from scanweave.wording import studies
 
-FOLDS = 5
-"""Folds of a cohort that nobody has split."""
 COHORT, PLAN = "cohort.json", "plan.json"
 FITTED_PARTS: tuple[Part, ...] = ("train", "validation")
 """Parts that shape the weights."""
@@ -147,7 +145,8 @@ def start_fit(
     settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
     parts = [cohort.part(part, fold) for part in FITTED_PARTS]
     inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}
-    return Run.start(folder, system, settings, {"path": str(cohort.folder), "sha256": cohort.digest}, inputs)
+    about = {"path": str(cohort.folder), "sha256": cohort.digest}
+    return Run.start(folder, system, settings, about, inputs, type(config))
 
 
 def divide(cohort: Cohort, fold: int, say: Say) -> tuple[Cohort, Cohort]:
@@ -171,7 +170,8 @@ def ensure_splits(cohort: Cohort, say: Say) -> None:
     if cohort.splits() is not None or "split" in cohort.frame:
         return
     patients = Cohort.open(cohort.folder).patients
-    splits = make_splits(patients, min(FOLDS, len(patients)), validation=len(patients) > FOLDS)
+    folds, validation = usual_folds(len(patients))
+    splits = make_splits(patients, folds, validation=validation)
     write_splits(cohort.folder, splits)
     say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
 

@@ -16,6 +16,7 @@ from scanweave.engine.settings import TrainingSettings, checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import PLAN
+from scanweave.wording import nearest
 
 C = TypeVar("C", bound=BaseModel)
 N = TypeVar("N", bound=nn.Module)
@@ -92,8 +93,7 @@ class FittedRun(Generic[C]):
         """
         for name in targets or ():
             if name not in self.plan.targets:
-                known = ", ".join(self.plan.targets)
-                raise ScanweaveError("targets", f"the run does not know '{name}'", f"Choose from {known}")
+                raise ScanweaveError("targets", f"the run does not know '{name}'", nearest(name, self.plan.targets))
         return list(unasked if targets is None else targets)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_plain, plain_size, read_json, within, write_json
+from scanweave.files import is_folder, is_plain, plain_size, read_json, within, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,7 @@ def note_output(run: Run, kind: Kind, folder: Path) -> None:
 def newest_output(run: Run, kind: Kind) -> Path | None:
     """Return the folder of the newest results of a kind, wherever it lies, if there are any."""
     folder = run.folder / str(_outputs(run).get(kind, kind))
-    try:
-        return folder if folder.is_dir() else None
-    except (OSError, ValueError):  # a name that no folder can have
-        return None
+    return folder if is_folder(folder) else None
 
 
 def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path | None:
@@ -55,7 +52,7 @@ def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path 
         return newest
     own = run.folder / kind  # of an earlier call
     try:
-        return own if within(run.folder, kind).is_dir() else None
+        return own if is_folder(within(run.folder, kind)) else None
     except ScanweaveError:
         return None
 
@@ -118,7 +115,7 @@ def shape_faults(path: Path, step: str = AGAIN) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         fault = f"{error} is absent" if isinstance(error, KeyError) else str(error)[:160]
         reason = f"is not what this version writes ({fault})"
         raise ScanweaveError(path, reason, step) from error

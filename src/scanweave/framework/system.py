@@ -110,7 +110,9 @@ class System(FittedRun[C], Generic[C]):
     @classmethod
     def open(cls, run: Run | str | Path, device: str = "auto") -> Self:
         """Open the run folder of a finished fit, or a run that is opened already."""
-        return cls(run if isinstance(run, Run) else Run.open(run), device)
+        opened = run if isinstance(run, Run) else Run.open(run)
+        with shape_faults(opened.folder, "Restore its files, or fit again"):
+            return cls(opened, device)
 
     @classmethod
     def material(cls, cohort: Cohort, config: C, fold: int, say: Say) -> Material:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scanweave.engine.lock import LOCK, FolderLock
-from scanweave.files import atomic_write, is_plain, writing
+from scanweave.files import HeldFolder, atomic_write, is_plain, writing
+from scanweave.locks import LOCK
 
 FILE = "unfinished.jsonl"
 
@@ -41,7 +41,7 @@ class Unfinished:
         Raises:
             ScanweaveError: Another process writes to the folder, or it cannot be written to.
         """
-        lock = FolderLock(folder)
+        lock = HeldFolder(folder)
         try:
             yield cls(folder / FILE, asked)
         finally:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scanweave.measures.threads import in_threads
+
 FloatArray = NDArray[np.float64]
 
 STABILITY = 170 / 255**2
@@ -37,7 +39,7 @@ def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: f
     Returns:
         Map `(⌈X/2⌉, ⌈Y/2⌉, Z)`.
     """
-    predicted, real = _gradient(prediction), _gradient(reference)
+    predicted, real = in_threads(_gradient, (prediction, reference))
     c = STABILITY * data_range**2
     similarity: FloatArray = (2 * predicted * real + c) / (predicted**2 + real**2 + c)
     return similarity

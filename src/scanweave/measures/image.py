@@ -11,6 +11,7 @@ from skimage.metrics import structural_similarity
 from scanweave.errors import ScanweaveError
 from scanweave.measures.gradient_similarity import deviation, similarity_maps
 from scanweave.measures.regions import BoolArray, checked_region
+from scanweave.measures.threads import in_threads
 
 FloatArray = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ SSIM_WINDOW = 7
 """Side of the cubic uniform SSIM window [voxels], as in the Seq2Seq paper's evaluation."""
 
 SLAB = 32
-"""Planes of a volume whose SSIM is computed at once: its ten volumes of float64 would else fill the memory."""
+"""Planes of a volume whose SSIM a core computes at once: its ten volumes of float64 would else fill the memory."""
 
 
 def image_quality(
@@ -46,15 +47,16 @@ def image_quality(
     masks = {name: checked_region(name, region, reference.shape) for name, region in regions.items()}
     structure = _ssim_map(prediction, reference, data_range)
     edges = similarity_maps(prediction, reference, data_range)
-    return {
-        name: {
+
+    def measured(region: BoolArray) -> dict[str, float]:
+        return {
             "psnr": _psnr(prediction, reference, region, data_range),
             "ssim": _ssim(structure, region),
             "nmse": _nmse(prediction, reference, region),
             "gmsd": deviation(edges, region),
         }
-        for name, region in masks.items()
-    }
+
+    return dict(zip(masks, in_threads(measured, masks.values()), strict=True))
 
 
 def psnr(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
@@ -125,7 +127,8 @@ def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) 
         )
     edge, depth = SSIM_WINDOW // 2, len(reference)
     structure = np.empty(reference.shape)
-    for start in range(0, depth, SLAB):
+
+    def compute(start: int) -> None:
         stop = min(start + SLAB, depth)
         low, high = max(start - edge, 0), min(stop + edge, depth)
         if high - low < SSIM_WINDOW:  # of a last slab that is thinner than the window
@@ -133,6 +136,8 @@ def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) 
         pair = (volume[low:high] for volume in (prediction, reference))
         found = structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=data_range, full=True)[1]
         structure[start:stop] = found[start - low : stop - low]
+
+    in_threads(compute, range(0, depth, SLAB))
     return structure
 
 

@@ -18,21 +18,23 @@ MAX_COMBINATIONS = 20
 
 
 @styled
-def availability_plot(studies: Iterable[Iterable[str]], sequences: Sequence[str]) -> Figure:
+def availability_plot(combinations: Iterable[tuple[Iterable[str], int]], sequences: Sequence[str]) -> Figure:
     """Draw how many studies hold each combination of sequences, the commonest first.
 
     Args:
-        studies: The names of the sequences that are present, for each study.
+        combinations: The names of sequences, each time with the number of studies that hold them and no others.
         sequences: All sequences, top to bottom.
 
     Raises:
         ScanweaveError: There is no study.
     """
-    counts = Counter(frozenset(present) & frozenset(sequences) for present in studies)
-    if not counts:
+    counts: Counter[frozenset[str]] = Counter()
+    for present, number in combinations:
+        counts[frozenset(present) & frozenset(sequences)] += number
+    if counts.total() < 1:
         raise ScanweaveError("studies", "there is none", "Give a cohort with at least one study")
-    combinations = sorted(counts.items(), key=lambda item: (-item[1], -len(item[0]), sorted(item[0])))
-    shown, rest = combinations[:MAX_COMBINATIONS], combinations[MAX_COMBINATIONS:]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], -len(item[0]), sorted(item[0])))
+    shown, rest = ordered[:MAX_COMBINATIONS], ordered[MAX_COMBINATIONS:]
     figure = Figure(figsize=(WIDTH, 2.2 + 0.34 * len(sequences)), layout="constrained")
     grid: Any = figure.subplots(
         2, 2, width_ratios=[max(len(shown), 6), 5], height_ratios=[1.8, 0.34 * len(sequences)], sharex="col"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import real_path
+from scanweave.files import is_folder, real_path
 from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.provenance import shown_path
@@ -85,7 +85,7 @@ def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any], els
         command = f"scanweave report {shown_path(folder)} --results {shown_path(elsewhere)}"
         return Section(title, "", [Text(f"Made, but outside of the run's folder. This shows it: {command}")])
     cohort = str((record.get("cohort") or {}).get("path", ""))
-    given = shown_path(cohort) if cohort and Path(cohort).is_dir() else "COHORT"
+    given = shown_path(cohort) if cohort and is_folder(cohort) else "COHORT"
     command = f"scanweave {verb} {shown_path(folder)} --cohort {given}"
     return Section(title, "", [Text(f"Not made yet. This makes it: {command}")])
 

@@ -50,6 +50,7 @@ STYLE = {
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "text.color": INK,
+    "text.parse_math": False,
     "lines.linewidth": 1.6,
     "hatch.color": "#c3cacf",
     "hatch.linewidth": 0.8,

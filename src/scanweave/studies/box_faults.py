@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scanweave.wording import listed
+
 FaultKind = Literal[
     "non-finite", "swapped", "empty", "normalised", "outside", "overhang", "duplicate", "class", "class-case", "score"
 ]
@@ -116,7 +118,7 @@ def _class_fault(label: str, known: list[str] | None) -> tuple[FaultKind, str] |
     alike = [name for name in known if name.strip().casefold() == label.strip().casefold()]
     if len(alike) == 1:
         return "class-case", f"class '{label}' is written '{alike[0]}' elsewhere"
-    return "class", f"class '{label}' is unknown (known: {', '.join(known[:8]) or 'none'})"
+    return "class", f"class '{label}' is unknown (known: {listed(known) or 'none'})"
 
 
 def _corner_words(start: NDArray[np.float64], stop: NDArray[np.float64]) -> str:

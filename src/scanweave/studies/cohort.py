@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scanweave.errors import ScanweaveError
+from scanweave.errors import ScanweaveError, first_line
 from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import is_film
+from scanweave.studies.formats.parquet_files import read_arrow
 from scanweave.studies.formats.report_cells import study_report
 from scanweave.studies.splits import PARTS, Part, Splits, check_part, read_splits
 from scanweave.studies.study import Study
@@ -305,14 +306,11 @@ def safe_id(text: str) -> str:
 def _read_manifest(path: Path) -> pd.DataFrame:
     plain_size(path, _ADVICE)
     try:
-        table = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise ScanweaveError(path, f"not a readable Parquet file ({str(error).splitlines()[0]})", _ADVICE) from error
-    _check_columns(path, table.schema)
+        _check_columns(path, pq.read_schema(path))
+        table = read_arrow(path)
+    except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
+        raise ScanweaveError(path, f"not a readable Parquet file ({first_line(error)})", _ADVICE) from error
     _check_dates(path, table)
-    for number, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type):  # which pandas does not compare or hash
-            table = table.set_column(number, field.name, table[field.name].cast(pa.large_string()))
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)
     return frame.assign(split=_split_of_patients(frame)) if "split" in frame else frame

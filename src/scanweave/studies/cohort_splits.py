@@ -8,7 +8,7 @@ from dataclasses import replace
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.patient_strata import patient_values
-from scanweave.studies.splits import Splits, make_splits
+from scanweave.studies.splits import Splits, make_splits, usual_folds
 from scanweave.wording import nearest
 
 NAMED_PATIENTS, SHOWN_FOLDS = 6, 10
@@ -17,7 +17,7 @@ NAMED_PATIENTS, SHOWN_FOLDS = 6, 10
 
 def split_cohort(
     cohort: Cohort,
-    folds: int = 5,
+    folds: int | None = None,
     *,
     seed: int = 0,
     validation: bool = True,
@@ -29,7 +29,7 @@ def split_cohort(
 
     Args:
         cohort: Whose patients.
-        folds: How many.
+        folds: How many; None: 5, or, of five patients or groups or fewer, one each and no validation part.
         seed: What they are drawn from.
         validation: Whether a fold is set aside for validation.
         stratify: Columns, such as `label:grade`, `grade` or `table:age`, spread evenly over the folds.
@@ -47,6 +47,9 @@ def split_cohort(
     strata = patient_values(frame, stratify, coarse=True) if stratify else None
     groups = patient_values(frame, group, coarse=False) if group else None
     patients = sorted(set(cohort.patients) - held)
+    if folds is None:
+        folds, enough = usual_folds(len({groups[name] for name in patients}) if groups else len(patients))
+        validation = validation and enough
     made = make_splits(patients, folds, seed=seed, validation=validation, stratify=strata, group=groups)
     return replace(made, stratify=tuple(stratify), group=tuple(group), test=tuple(sorted(set(test))))
 

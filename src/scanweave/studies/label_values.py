@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.columns import columns_of
-from scanweave.wording import nearest
+from scanweave.wording import listed, nearest
 
 UNCERTAIN = -1
 """What stands for an uncertain finding."""
@@ -137,7 +137,7 @@ def class_numbers(frame: pd.DataFrame, name: str, classes: Sequence[Any]) -> NDA
     there = values.notna().to_numpy()
     strange = next((value for value in values[there].unique() if value not in known), None)
     if strange is not None:
-        raise ScanweaveError(f"label:{name}", f"has the class {strange!r}", f"Known are {', '.join(map(str, classes))}")
+        raise ScanweaveError(f"label:{name}", f"has the class {strange!r}", f"Known are {listed(map(str, classes))}")
     return np.array([known[value] if is_there else -1 for value, is_there in zip(values, there, strict=True)])
 
 

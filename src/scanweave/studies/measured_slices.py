@@ -13,7 +13,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.scan import Scan
 from scanweave.studies.sinogram import Sinogram
-from scanweave.wording import studies
+from scanweave.wording import nearest, studies
 
 Say = Callable[[str], None]
 NAMED_STUDIES = 3
@@ -35,7 +35,7 @@ def true_bins(cohort: Cohort, bins: Sequence[str] = ()) -> tuple[str, ...]:
     known = cohort.names("scan")
     absent = [name for name in bins if name not in known]
     if absent:
-        raise ScanweaveError(cohort.folder, f"has no clean image '{absent[0]}'", f"Choose from {', '.join(known)}")
+        raise ScanweaveError(cohort.folder, f"has no clean image '{absent[0]}'", nearest(absent[0], known))
     found = tuple(bins) or tuple(sorted((name for name in known if re.fullmatch(r"bin\d+", name)), key=_number))
     if not found:
         raise ScanweaveError(cohort.folder, "has no true images of its bins (bin1, bin2 …)", "Add them as scans")

@@ -21,6 +21,8 @@ from scanweave.wording import nearest
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 FILE = "splits.json"
+FOLDS = 5
+"""Folds where nobody says how many."""
 _ADVICE = "Make it again with: scanweave cohort split COHORT --again"
 
 
@@ -84,6 +86,14 @@ class Splits:
         return parts
 
 
+def usual_folds(units: int) -> tuple[int, bool]:
+    """Return the folds that are made of so many patients, or groups of them, unasked, and whether one validates.
+
+    Of 5 or fewer it is one each and none validates, so that as many train as can.
+    """
+    return min(FOLDS, units), units > FOLDS
+
+
 def check_part(part: str, known: Sequence[str] = PARTS) -> None:
     """Refuse the name of a part that is none.
 
@@ -96,7 +106,7 @@ def check_part(part: str, known: Sequence[str] = PARTS) -> None:
 
 def make_splits(
     patients: Sequence[str],
-    folds: int = 5,
+    folds: int = FOLDS,
     *,
     seed: int = 0,
     validation: bool = True,

@@ -11,6 +11,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.options import VerbOptions
+from scanweave.wording import choice
 
 GROUP = "scanweave.systems"
 """Entry points by which another package offers a system."""
@@ -76,9 +77,7 @@ class Entry:
             ScanweaveError: There is no such preset.
         """
         if name not in self.presets:
-            raise ScanweaveError(
-                "preset", f"{self.name} has no preset '{name}'", f"Choose one of {', '.join(self.presets)}"
-            )
+            raise ScanweaveError("preset", f"{self.name} has no preset '{name}'", choice(name, self.presets))
         presets: Mapping[str, Any] = import_module(f"{self.module}.config").PRESETS
         return presets[name]
 
@@ -198,7 +197,7 @@ def entry(name: str) -> Entry:
         ScanweaveError: There is no such system.
     """
     if name not in systems():
-        raise ScanweaveError("system", f"there is no system '{name}'", f"Choose one of {', '.join(systems())}")
+        raise ScanweaveError("system", f"there is no system '{name}'", choice(name, systems()))
     return systems()[name]
 
 

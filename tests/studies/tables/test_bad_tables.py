@@ -117,6 +117,12 @@ REFUSED = {
         "sex=lable",
     ),
     "said: no words": ("t.csv", csv().encode(), "is not HEADING=WORDS", "id"),
+    "said: a strange word": (
+        "t.csv",
+        csv().encode(),
+        "'outcome' means nothing. Words are patient, study, time, label, split, feature, -, number, category,",
+        "sex=label outcome",
+    ),
     "said: quote not closed": ("t.csv", csv().encode(), "is not HEADING=WORDS", '"id=patient,age=number'),
 }
 MENDED = {

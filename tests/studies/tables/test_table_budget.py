@@ -11,7 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.checks.cohort_check import check_all
+from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats import header_limits
+from scanweave.studies.formats.parquet_files import read_arrow
+from scanweave.studies.tables import workbooks
 from scanweave.studies.tables.reading import read_any_table
 
 psutil = pytest.importorskip("psutil")
@@ -89,6 +93,48 @@ def test_a_small_file_of_a_large_table_is_refused(tmp_path, name):
     with pytest.raises(ScanweaveError, match=r"takes more than the 8 MiB|unpacks to"):
         read_any_table(tmp_path / file)
     assert process.memory_info().rss - before < 10 * BUDGET_BYTES
+
+
+def test_a_row_that_no_sheet_has_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 1000)
+    rows = '<row r="1"><c r="A1" t="n"><v>1</v></c></row><row r="2000000000"><c t="n"><v>1</v></c></row>'
+    sheet(tmp_path / "t.xlsx", f"{HEAD}<sheetData>{rows}</sheetData></worksheet>")
+    with pytest.raises(ScanweaveError, match="claims more than 1000 rows, which no sheet has"):
+        read_any_table(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("name", ["manifest.parquet", "check.parquet"])
+def test_what_a_cohort_unpacks_to_is_judged_before_it_is(tmp_path, name):
+    rows = [{"study": f"s{i}", "patient": f"p{i}", "label:x": "y"} for i in range(3)]
+    cohort = Cohort.create(tmp_path / "c", rows, root=".", name="c", source="s", layout="table")
+    check_all(cohort)
+    path = cohort.folder / name
+    metadata = pq.read_schema(path).metadata
+    whole = pq.read_table(path).take(pa.array([0] * 10**6)).append_column("x", pa.array(["x" * 200]).take([0] * 10**6))
+    pq.write_table(whole.replace_schema_metadata(metadata), path, use_dictionary=True)
+    assert path.stat().st_size < 2**21
+    process = psutil.Process()
+    before = process.memory_info().rss
+    said = []
+    if name == "manifest.parquet":
+        with pytest.raises(ScanweaveError, match="takes more than the 8 MiB"):
+            Cohort.open(cohort.folder)
+    else:
+        assert len(check_all(cohort, say=said.append).studies) == 3
+        assert any("takes more than the 8 MiB" in line for line in said)
+    assert process.memory_info().rss - before < 10 * BUDGET_BYTES
+
+
+def test_texts_of_all_kinds_of_a_parquet_file_are_read(tmp_path):
+    words = ["a", None, "a", "b"]
+    kinds = {"s": pa.string(), "l": pa.large_string(), "v": pa.string_view()}
+    made = {name: pa.array(words, kind) for name, kind in kinds.items()}
+    made |= {"d": pa.array(words).dictionary_encode(), "n": pa.array([1, 2, None, 4])}
+    pq.write_table(pa.table(made), tmp_path / "t.parquet")
+    read = read_arrow(tmp_path / "t.parquet")
+    assert read.to_pydict() == pa.table(made).to_pydict()
+    assert [read.schema.field(name).type for name in "slv"] == [pa.string(), pa.large_string(), pa.large_string()]
+    assert read_arrow(tmp_path / "t.parquet", ["s", "n"]).to_pydict() == {"s": words, "n": [1, 2, None, 4]}
 
 
 def test_what_a_sheet_claims_is_not_believed(tmp_path):

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from changed_results import faults_at_report
 
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
@@ -245,3 +246,11 @@ def test_all_studies_that_cannot_be_learnt_from_are_told_at_once(acid_run, tmp_p
     ) as caught:
         AcidSystem.fit(Cohort.open(own), tmp_path / "run", acid_run.config, say=lambda line: None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(acid_run, tmp_path):
+    run = shutil.copytree(acid_run.system.run.folder, tmp_path / "sound")
+    AcidSystem.open(run, "cpu").evaluate(acid_run.cohort, say=lambda line: None)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 27
+    assert not faults, "\n".join(faults)

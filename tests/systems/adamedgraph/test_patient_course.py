@@ -1,5 +1,7 @@
 """Better, stable, worse: which visits count, and what the limits are learnt from."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ from pydantic import ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.systems.adamedgraph.course_settings import CourseSettings
-from scanweave.systems.adamedgraph.patient_course import changes, learn_course
+from scanweave.systems.adamedgraph.patient_course import Course, changes, learn_course
+from scanweave.systems.adamedgraph.record import FILE, Record
 
 
 def visits(times=(0.0, 1.0, 2.0, 3.0), values=(5.0, 6.0, 8.0, 20.0), patient="a"):
@@ -61,3 +64,17 @@ def test_too_few_controls_are_refused():
 def test_impossible_settings_are_refused(values):
     with pytest.raises(ValidationError):
         CourseSettings(of="x", **values)
+
+
+def test_a_rule_is_kept_in_a_run_as_it_was(tmp_path):
+    rule = Course(CourseSettings(of="x", spread=2.0), -1.5, 2.5, 40)
+    told = {"label": "x", "field": None, "features": ["x"], "classes": ["better", "stable", "worse"]}
+    told |= {"studies": ["a"], "patients": ["p"], "conformal": None, "coverage": 0.9}
+    Record(course=rule, **told).save(tmp_path)
+    kept = json.loads((tmp_path / FILE).read_text())
+    assert kept["course"] == {"settings": rule.settings.model_dump(), "low": -1.5, "high": 2.5, "controls": 40}
+    assert Record.load(tmp_path / FILE).question.course == rule
+    for wrong in ({}, {**kept["course"], "low": "x"}, {**kept["course"], "settings": []}, []):
+        (tmp_path / FILE).write_text(json.dumps({**kept, "course": wrong}))
+        with pytest.raises(ScanweaveError, match=r"question\.json: course"):
+            Record.load(tmp_path / FILE)

@@ -86,6 +86,7 @@ def test_the_verdict_follows_from_the_paired_difference():
     words, doubt = verdict(behind)
     assert doubt
     assert words.startswith("A plain model does better: logistic regression")
+    assert "; ahead by 0." in words
     row = behind[(behind["model"] == LOGISTIC) & (behind["measure"] == "log loss")].iloc[0]
     losses = [-np.log(shares[np.arange(300), classes]) for shares in (good, poor)]
     assert row["value"] == pytest.approx(losses[0].mean())
@@ -93,6 +94,7 @@ def test_the_verdict_follows_from_the_paired_difference():
     assert row["ahead_low"] < row["ahead"] < row["ahead_high"] < 0
     ahead, doubt = verdict(compare_models(classes, {OURS: good, LOGISTIC: poor, TREES: poor}, patients, repeats=200))
     assert (ahead.split(" than")[0], doubt) == ("AdaMedGraph does better", False)
+    assert "; AdaMedGraph ahead by +0." in ahead
     level, doubt = verdict(
         compare_models(classes, {OURS: good, LOGISTIC: told(2.1), TREES: poor}, patients, repeats=200)
     )

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from changed_results import faults_at_report
 
 from scanweave import api
 from scanweave.cli.main import main
@@ -237,7 +239,18 @@ def test_what_may_give_the_outcome_away_is_told_by_fit_and_report(tmp_path):
     system = api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, say=said.append)
     assert set(system.record.suspects) >= {"time", "status", "code"}
     assert any(line.startswith("caution: code alone tells stage") for line in said)
-    assert "known only at the end of a study" in system.report().read_text()
+    assert "The variable “time” is, by its name, known only at the end of a study." in system.report().read_text()
+
+
+def test_the_page_tells_who_trained_and_who_validated(whole, tmp_path):
+    cohort, system = whole
+    record = system.record
+    trained, validated = (set(cohort.part(part, 0).patients) & set(record.patients) for part in ("train", "validation"))
+    assert record.validated == len(validated) > 0
+    words = f"{len(trained)} trained on; {len(validated)} validated on, then learnt from too"
+    assert words in system.report(tmp_path / "page.html").read_text()
+    about = record.model_dump(mode="json", exclude={"validated"})  # as earlier versions wrote it
+    assert type(record).model_validate(about).validated is None
 
 
 def test_columns_go_by_their_headings_too(tmp_path):
@@ -534,3 +547,15 @@ def test_study_without_any_variable_is_refused(whole):
 
     with pytest.raises(ScanweaveError, match="holds no variable of this run"):
         whole[1].predict(Study("x", "x"))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(whole, tmp_path, monkeypatch):
+    cohort, system = whole
+    monkeypatch.setattr(evaluation, "REPEATS", 20)
+    run = shutil.copytree(system.run.folder, tmp_path / "sound")
+    made = api.open_run(run, "cpu")
+    made.evaluate(cohort, say=lambda line: None)
+    made.explain(cohort, options={"pictures": 1}, say=lambda line: None)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 27
+    assert not faults, "\n".join(faults)

@@ -1,15 +1,20 @@
 """Classify from a cohort to a report, by classes and by findings, films and volumes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from changed_results import faults_at_report
 from PIL import Image
 from square_films import SMALL, make_cohort
 
 import scanweave as sw
+from scanweave import api
 from scanweave.cli.main import main
+from scanweave.configuration import configure
 from scanweave.studies.formats.image_reader import read_scan
+from scanweave.systems.classify.question import ask
 
 
 def quiet(line):
@@ -40,6 +45,19 @@ def test_the_way_by_the_command_line(fitted, films, tmp_path, capsys):
     page = fitted.report().read_text()
     assert "Where it looked" in page
     assert "Not made yet" not in page
+
+
+def test_answers_that_are_guesses_are_told_at_the_top_of_the_page(fitted, films, tmp_path):
+    fitted.evaluate(films, tmp_path / "e", part="all", say=quiet)
+    words = "Plainly not learnt: AUROC of ill 0.51, where 0.5 is chance."
+    assert "Plainly not learnt" not in fitted.report(tmp_path / "good.html", results=[tmp_path / "e"]).read_text()
+    path = tmp_path / "e" / "summary.json"
+    record = json.loads(path.read_text())
+    for row in record["rows"]:
+        row["value"] = 0.51 if row["measure"] == "AUROC" else row["value"]
+    path.write_text(json.dumps(record))
+    page = fitted.report(tmp_path / "page.html", results=[tmp_path / "e"]).read_text()
+    assert page.index(words) < page.index('id="s2-how-it-learnt"')
 
 
 def test_embedding_is_what_the_last_layer_reads(fitted, films):
@@ -156,6 +174,13 @@ def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):
 
 
 def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, tmp_path):
+    rows = films.frame.rename(columns={"label:ill": "table:ill"}).to_dict("records")
+    bare = sw.Cohort.create(tmp_path / "bare", rows, root=films.root, name="c", source="films.csv", layout="table")
+    command = f'scanweave cohort import films.csv --out {bare.folder}-labelled --columns "ill=label category"'
+    for labels, words in (([], "has no label. Its variables are ill."), (["ill"], "'ill' is a variable, no label.")):
+        with pytest.raises(sw.ScanweaveError, match=words) as error:
+            ask(bare, bare, configure("classify", None, {"labels": labels}))
+        assert str(error.value).endswith(f"{command}.")
     with pytest.raises(sw.ScanweaveError, match="labels: 'il' is not in the cohort"):
         sw.fit("classify", films, tmp_path / "a", config={**SMALL, "labels": ["il"]}, say=quiet)
     with pytest.raises(sw.ScanweaveError, match=r"network.size: has 3 axes for studies of 2"):
@@ -175,3 +200,13 @@ def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, t
     volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))
     with pytest.raises(sw.ScanweaveError, match="a volume of 9×9×9 voxels for a run on films"):
         fitted.predict(sw.Study("x", "x", {"film": volume}))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, films, tmp_path):
+    run = shutil.copytree(fitted.run.folder, tmp_path / "sound")
+    system = api.open_run(run, "cpu")
+    system.evaluate(films, part="all", say=quiet)
+    system.explain(films, part="all", options={"maps": 1}, say=quiet)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 30
+    assert not faults, "\n".join(faults)

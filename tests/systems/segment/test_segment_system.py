@@ -7,6 +7,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from changed_results import faults_at_report
 
 import scanweave as sw
 from scanweave import api
@@ -53,8 +54,24 @@ def test_the_way_by_the_command_line(fitted, tmp_path, capsys):
     assert record["about"]["tolerance"] == 8
     assert (system.run.folder / "evaluation" / "lesions.csv").is_file()
     page = system.report().read_text()
-    assert "Structures of brain" in page
+    assert "<h1>Segment: brain" in page
+    table = page[page.index("<table", page.index('id="s3-how-good-it-is"')) :].partition("</table>")[0]
+    assert table.count("<tr>") == 2  # the brain is in all studies, so its figures stand there once
     assert "surfaces within 8 mm" in page
+    assert "Plainly not learnt" not in page
+
+
+def test_a_fit_that_did_not_learn_is_told_at_the_top_of_its_page(fitted, tmp_path):
+    cohort, system, _ = fitted
+    system.evaluate(cohort, tmp_path / "e", say=str)
+    path = tmp_path / "e" / "summary.json"
+    record = json.loads(path.read_text())
+    for row in record["rows"]:
+        row["mean"] = 0.05 if row["measure"] == "Dice" else row["mean"]
+    path.write_text(json.dumps(record))
+    page = system.report(tmp_path / "page.html", results=[tmp_path / "e"]).read_text()
+    words = "Plainly not learnt: mean Dice of brain 0.05. Do not use these outlines"
+    assert page.index(words) < page.index('id="s2-how-it-learnt"')
 
 
 def test_mask_that_is_not_there_is_refused_in_one_line(fitted, tmp_path):
@@ -120,9 +137,21 @@ def test_several_masks_that_overlap(several, tmp_path, capsys):
         *((f"s{number}", name) for number in range(6) for name in ("tumour", "liver")),
         ("s6", "tumour"),  # nobody looked for its organ
     }
-    assert "Outlines tumour, liver from ct" in system.report().read_text()
+    page = system.report().read_text()
+    assert "<h1>Segment: tumour, liver" in page
+    assert "Outlines tumour, liver from ct" in page
+    assert "a voxel may belong to several" in page
 
 
 def test_study_without_scans_of_the_run_is_refused(fitted):
     with pytest.raises(sw.ScanweaveError, match="holds no scan of this run"):
         fitted[1].predict(sw.Study("x", "x"))
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, tmp_path):
+    cohort, system, _ = fitted
+    run = shutil.copytree(system.run.folder, tmp_path / "sound")
+    api.open_run(run, "cpu").evaluate(cohort, say=str)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 30
+    assert not faults, "\n".join(faults)

@@ -7,11 +7,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from changed_results import faults_at_report
 
 from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import describe_cohort
 from scanweave.framework.run_page import RunPage
 from scanweave.systems.seq2seq.report import write
+from scanweave.systems.seq2seq.system import Seq2Seq
 
 
 @pytest.fixture
@@ -58,6 +61,9 @@ def test_what_was_not_made_is_named_with_a_command_that_works_here(fitted, run, 
     text = page(write(RunPage(run), fitted.system.plan))
     for verb in ("evaluate", "rank", "explain"):
         assert f"scanweave {verb} myrun --cohort COHORT" in text
+    for never in ("x" * 3000, "a\0b"):
+        run.record["cohort"]["path"] = never
+        assert "scanweave explain myrun --cohort COHORT" in page(write(RunPage(run), fitted.system.plan))
     (run.folder.parent / "mine").mkdir()
     run.record["cohort"]["path"] = "mine"
     assert "scanweave explain myrun --cohort mine" in page(write(RunPage(run), fitted.system.plan))
@@ -137,6 +143,14 @@ def test_the_summary_in_the_run_stands_in_for_a_cohort_that_is_gone(fitted, run)
     assert "9 studies of 9 patients" in page(write(RunPage(run), fitted.system.plan))
 
 
+def test_a_number_that_cannot_be_is_not_waited_for(fitted, run):
+    change(run.folder / "cohort.json", lambda about: about["combinations"][0].update(studies=10**12))
+    write(RunPage(run), fitted.system.plan)
+    change(run.folder / "config.json", lambda config: config["network"].update(blocks=10**9))
+    with pytest.raises(ScanweaveError, match=r"config\.json: network\.blocks: Input should be less than"):
+        Seq2Seq.open(run.folder, "cpu")
+
+
 def test_combinations_add_up(fitted):
     about = describe_cohort(fitted.cohort, fitted.system.sequences, 0)
     counts = fitted.cohort.counts()
@@ -145,3 +159,9 @@ def test_combinations_add_up(fitted):
     assert sum(part["studies"] for part in about["parts"].values()) == about["studies"] == 9
     alone = replace(fitted.cohort, frame=fitted.cohort.frame.drop(columns=["scan:t1"]))
     assert describe_cohort(alone, fitted.system.sequences, 0)["studies"] == 9
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(results_folder, tmp_path):
+    tried, faults = faults_at_report(results_folder, tmp_path, seeds=3)
+    assert tried >= 30
+    assert not faults, "\n".join(faults)

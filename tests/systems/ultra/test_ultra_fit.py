@@ -7,9 +7,11 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+from changed_results import faults_at_report
 from safetensors.torch import load_file
 
 import scanweave as sw
+from scanweave import api
 from scanweave.errors import ScanweaveError
 from scanweave.simulate.ct.cohort import simulate_ct
 from scanweave.studies.cohort import Cohort
@@ -203,3 +205,11 @@ def test_scans_of_two_spectra_are_not_learnt_together(cohort, tmp_path):
     write_sinogram(own / "studies" / name / "ct.h5", replace(measured, photons=measured.photons[::-1].copy()))
     with pytest.raises(ScanweaveError, match=f"{name}: ct: its spectrum"):
         sw.fit("ultra", own, tmp_path / "run", config=TINY, say=_quiet)
+
+
+def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(cohort, fitted, tmp_path):
+    run = shutil.copytree(fitted.run.folder, tmp_path / "sound")
+    api.open_run(run, "cpu").evaluate(cohort, say=_quiet)
+    tried, faults = faults_at_report(run, tmp_path, seeds=3)
+    assert tried >= 24
+    assert not faults, "\n".join(faults)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from scanweave.errors import ScanweaveError
+from scanweave.errors import ScanweaveError, first_line
 from scanweave.external import resolve
 from scanweave.files import atomic_write, plain_size
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
@@ -39,6 +39,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import KINDS, Column, cells, file_cells
 from scanweave.studies.findings import Finding, Verdict, parse_findings
 from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.formats.parquet_files import read_arrow
 from scanweave.studies.formats.placed_volume import UNPLACED
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.layouts.names import sequence_of
@@ -425,7 +426,7 @@ def _opened(path: Path) -> pq.ParquetFile | None:
     try:
         kept = pq.ParquetFile(path)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
+        raise ScanweaveError(path, f"damaged ({first_line(error)})", _CLEARED) from error
     written = (kept.schema_arrow.metadata or {}).get(b"format")
     if written is None:
         raise ScanweaveError(path, "holds no verdicts of scanweave", _CLEARED)
@@ -441,10 +442,10 @@ def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str
     if kept is None:
         return {}
     try:
-        table = kept.read(columns=["study", name])
+        table = read_arrow(path, ["study", name])
         return dict(zip(table["study"].to_pylist(), table[name].to_pylist(), strict=True))
     except (OSError, pa.ArrowException, KeyError, ValueError, OverflowError) as error:
-        raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _CLEARED) from error
+        raise ScanweaveError(path, f"damaged ({first_line(error)})", _CLEARED) from error
 
 
 def _parsed(text: str, path: Path, of: Callable[[Any], _T]) -> _T:

@@ -19,6 +19,10 @@ INTERCEPT = 1024
 """What most scanners add to their values before they are stored [HU]."""
 AIR_WIDTH = 100
 """How far from its place the air of an image is looked for [HU]."""
+SOFT, MIDDLE = (-30, 110), (10, 70)
+"""Between the first lie the brain, its fluid, blood and fresh haemorrhage; between the second its median [HU]."""
+LEAST_SOFT = 0.95
+"""Share of the voxels of a brain without its skull that lie there: the rest is noise and calcifications."""
 _STEP = "Convert it anew with rescale slope and intercept; a fixed window would show something else here"
 
 
@@ -28,7 +32,10 @@ def is_ct(name: str) -> bool:
 
 
 def hounsfield_findings(data: NDArray[np.generic]) -> list[Finding]:
-    """Return a suspicion if the voxels of a CT, all finite, have no air, lung or fat, or nothing else."""
+    """Return a suspicion if the voxels of a CT, all finite, have no air, lung or fat, or nothing else.
+
+    Soft tissue alone, on a background of 0 or cropped, is a brain whose skull was taken off: that is only noted.
+    """
     sample = data.ravel(order="K")[:: max(1, data.size // 1_000_000)]
     values = np.asarray(sample, dtype=np.float32)
     shown = values[values > AIR_OR_FAT[0]]
@@ -38,6 +45,9 @@ def hounsfield_findings(data: NDArray[np.generic]) -> list[Finding]:
         return [_suspect("every voxel is below water, as if the intercept were taken off twice")]
     if np.mean(shown < AIR_OR_FAT[1]) >= LEAST_SHARE:
         return []
+    if _is_soft_tissue(shown[shown != 0]):
+        words = "no air, lung or fat, but soft tissue alone, as where the skull was taken off"
+        return [Finding("units", "ok", words, "values stay as they are")]
     low, high = float(shown.min()), float(shown.max())
     if high <= 1.5 or (low >= 0 and high <= BITS_8):
         return [_suspect(f"its values lie between {low:g} and {high:g}, as after a window or a rescaling")]
@@ -45,6 +55,13 @@ def hounsfield_findings(data: NDArray[np.generic]) -> list[Finding]:
     if low >= -AIR_WIDTH and near_zero >= LEAST_SHARE and high > INTERCEPT:
         return [_suspect(f"its air is near 0, not near −1000, as if {INTERCEPT} were added")]
     return [_suspect(f"no air, lung or fat: its values lie between {low:g} and {high:g}")]
+
+
+def _is_soft_tissue(values: NDArray[np.float32]) -> bool:
+    """Tell whether values, without those of a background of 0, are those of a brain in Hounsfield units."""
+    if not values.size or not MIDDLE[0] <= float(np.median(values)) <= MIDDLE[1]:
+        return False
+    return bool(np.mean((values >= SOFT[0]) & (values <= SOFT[1])) >= LEAST_SOFT)
 
 
 def _suspect(words: str) -> Finding:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,54 @@ FIELDS = (
     "ImageDecayCorrected",
     "ImageDecayCorrectionTime",
     "InjectionStart",
+    "RadionuclideHalfLife",
     "TracerRadionuclide",
 )
 """What is read of a sidecar."""
+NEEDED = {
+    "PatientWeight": "[kg] (dcm2niix -ba n writes it)",
+    "InjectedRadioactivity": "(RadionuclideTotalDose in DICOM)",
+    "InjectedRadioactivityUnits": "such as MBq",
+    "ImageDecayCorrected": "true",
+    "ImageDecayCorrectionTime": "[s after TimeZero]",
+    "InjectionStart": "[s after TimeZero, before it negative] (of RadiopharmaceuticalStartTime in DICOM)",
+}
+"""What makes an activity SUV; in words where to take it from."""
 SUV_UNITS = {"suv", "suvbw", "gml"}
 ACTIVITY_BQ_PER_ML = {"bqml": 1.0, "kbqml": 1e3, "mbqml": 1e6}
 DOSE_BQ = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}
 HALF_LIFE_SECONDS = {
-    "f18": 6586.2,
-    "c11": 1221.8,
-    "n13": 597.9,
-    "o15": 122.2,
-    "ga68": 4062.6,
-    "cu64": 45721.0,
-    "rb82": 76.4,
-    "zr89": 282276.0,
-    "i124": 360806.0,
+    ("fluorine", 18): 6586.2,
+    ("carbon", 11): 1221.8,
+    ("nitrogen", 13): 597.9,
+    ("oxygen", 15): 122.2,
+    ("gallium", 68): 4062.6,
+    ("copper", 64): 45721.0,
+    ("rubidium", 82): 76.4,
+    ("zirconium", 89): 282276.0,
+    ("iodine", 124): 360806.0,
 }
-"""Half-lives by mass number, to within 0.2 %; the tracers of almost all PET."""
+"""Half-lives to within 0.2 %; the tracers of almost all PET."""
+SYMBOLS = {
+    "f": "fluorine",
+    "c": "carbon",
+    "n": "nitrogen",
+    "o": "oxygen",
+    "ga": "gallium",
+    "cu": "copper",
+    "rb": "rubidium",
+    "zr": "zirconium",
+    "i": "iodine",
+}
+HALF_LIFE_TOLERANCE = 0.05
+"""Share by which a stated half-life may differ from the nuclide's: values in use differ by 1 % (Rb-82), not by more."""
+MOST_HALF_LIVES = 20
+"""Between injection and correction: a millionth of the dose is left, so a time or its unit is wrong."""
+HEAVIEST_KG = 700.0
+DOSE_RANGE_BQ = (1e4, 1e11)
+"""From a mouse's to far above a bolus of O-15 or Rb-82."""
+TOLD = 40
+"""Letters of a value that an error shows."""
 ADVICE = "Mend the file, or write the scan in SUV and say so: --preparation.suv NAME"
 
 
@@ -89,39 +120,82 @@ def suv_factor(scan: Scan) -> float | None:
     unit = _plain(facts["Units"])
     if unit in SUV_UNITS:
         return 1.0
-    where = find_sidecar(scan.path)
+    where = find_sidecar(scan.path) or Path("PET")
     if unit not in ACTIVITY_BQ_PER_ML:
-        raise ScanweaveError(where or "PET", f"its unit is {facts['Units']!r}, of which no SUV can be made", ADVICE)
-    dose_unit = _plain(facts.get("InjectedRadioactivityUnits"))
-    if dose_unit not in DOSE_BQ:
-        named = facts.get("InjectedRadioactivityUnits", "absent")
-        raise ScanweaveError(where or "PET", f"InjectedRadioactivityUnits is {named!r}", ADVICE)
-    dose = _number(facts, "InjectedRadioactivity", where) * DOSE_BQ[dose_unit] * _decay(facts, where)
-    return ACTIVITY_BQ_PER_ML[unit] * _number(facts, "PatientWeight", where) * 1000 / dose
+        raise ScanweaveError(where, f"its unit is {_told(facts['Units'])}, of which no SUV can be made", ADVICE)
+    absent = [name for name in NEEDED if facts.get(name) in (None, "", "n/a")]
+    if absent:
+        where_from = "; ".join(f"{name} {NEEDED[name]}" for name in absent)
+        step = f"Write into it {where_from}. Or write the scan in SUV and say so: --preparation.suv NAME"
+        raise ScanweaveError(where, f"{' and '.join(absent)} {'are' if absent[1:] else 'is'} absent", step)
+    weight = _number(facts, "PatientWeight", where, most=HEAVIEST_KG)
+    return ACTIVITY_BQ_PER_ML[unit] * weight * 1000 / (_dose(facts, where) * _left(facts, where))
 
 
-def _decay(facts: Mapping[str, Any], where: Path | None) -> float:
+def _dose(facts: Mapping[str, Any], where: Path) -> float:
+    """Injected dose [Bq]."""
+    unit, (least, most) = facts["InjectedRadioactivityUnits"], DOSE_RANGE_BQ
+    if _plain(unit) not in DOSE_BQ:
+        raise ScanweaveError(where, f"InjectedRadioactivityUnits is {_told(unit)}", ADVICE)
+    dose = _number(facts, "InjectedRadioactivity", where) * DOSE_BQ[_plain(unit)]
+    if not least <= dose <= most:
+        raise ScanweaveError(where, f"InjectedRadioactivity is {dose:.3g} Bq, which is no dose of PET", ADVICE)
+    return dose
+
+
+def _left(facts: Mapping[str, Any], where: Path) -> float:
     """Share of the injected dose that is left at the time that the image is corrected to."""
-    if facts.get("ImageDecayCorrected") is not True:
-        raise ScanweaveError(where or "PET", "ImageDecayCorrected is not true", ADVICE)
+    if facts["ImageDecayCorrected"] is not True:
+        raise ScanweaveError(where, "ImageDecayCorrected is not true", ADVICE)
     later = _number(facts, "ImageDecayCorrectionTime", where, least=-math.inf)
     seconds = later - _number(facts, "InjectionStart", where, least=-math.inf)
     if seconds == 0:
         return 1.0
-    nuclide = _plain(facts.get("TracerRadionuclide"))
-    swapped = re.sub(r"^(\d+)([a-z]+)$", r"\2\1", nuclide)  # 18F is F18
-    if swapped not in HALF_LIFE_SECONDS:
-        named = facts.get("TracerRadionuclide", "absent")
-        raise ScanweaveError(where or "PET", f"TracerRadionuclide is {named!r}, whose half-life is not known", ADVICE)
-    return float(2 ** (-seconds / HALF_LIFE_SECONDS[swapped]))
+    half_life = _half_life(facts, where)
+    if abs(seconds) > MOST_HALF_LIVES * half_life:
+        reason = f"InjectionStart and ImageDecayCorrectionTime lie {abs(seconds / half_life):.3g} half-lives apart"
+        raise ScanweaveError(where, reason, ADVICE)
+    return float(2 ** (-seconds / half_life))
 
 
-def _number(facts: Mapping[str, Any], name: str, where: Path | None, least: float = 0.0) -> float:
-    value = facts.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= least:
-        raise ScanweaveError(where or "PET", f"{name} is {'absent' if value is None else repr(value)}", ADVICE)
-    return float(value)
+def _half_life(facts: Mapping[str, Any], where: Path) -> float:
+    """Half-life [s] as the file states it, else that of the nuclide it names."""
+    named = facts.get("TracerRadionuclide", "absent")
+    known = HALF_LIFE_SECONDS.get(_nuclide(named))
+    if facts.get("RadionuclideHalfLife") in (None, "", "n/a"):
+        if known is None:
+            step = f"Write into it RadionuclideHalfLife [s], or mend the name. {ADVICE}"
+            raise ScanweaveError(where, f"TracerRadionuclide is {_told(named)}, whose half-life is not known", step)
+        return known
+    stated = _number(facts, "RadionuclideHalfLife", where)
+    if known is not None and abs(stated - known) > HALF_LIFE_TOLERANCE * known:
+        reason = f"RadionuclideHalfLife is {stated:g} s, that of {_told(named)} {known:g} s"
+        raise ScanweaveError(where, reason, ADVICE)
+    return stated
+
+
+def _nuclide(named: object) -> tuple[str, int]:
+    """Return element and mass number, however they are written: F18, 18F, F-18, Fluorine-18, ^18^Fluorine."""
+    found = re.fullmatch(r"([a-z]*)(\d{1,3})([a-z]*)", _plain(named))
+    before, mass, after = found.groups() if found else ("", "0", "")
+    element = before + after if not (before and after) else ""
+    return SYMBOLS.get(element, element), int(mass)
+
+
+def _number(facts: Mapping[str, Any], name: str, where: Path, least: float = 0.0, most: float = math.inf) -> float:
+    value, number = facts[name], math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number of 400 digits
+            number = float(value)
+    if not (math.isfinite(number) and least < number <= most):
+        raise ScanweaveError(where, f"{name} is {_told(value)}", ADVICE)
+    return number
 
 
 def _plain(text: object) -> str:
     return re.sub(r"[^a-z0-9]", "", str(text).lower())
+
+
+def _told(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= TOLD else f"{text[:TOLD]}…"

@@ -16,6 +16,7 @@ from scanweave.studies.layouts.table import names_images
 from scanweave.studies.layouts.unread_files import find_unread
 from scanweave.studies.tables.reading import is_table
 from scanweave.studies.tables.schema import Said
+from scanweave.wording import choice
 
 RECORDS = "records"
 """What `--layout` calls a clinical table, which is no listing of files."""
@@ -51,13 +52,7 @@ def list_studies(
     Raises:
         ScanweaveError: No layout fits, or several do; a pattern fits nothing; more than its role is said of a column.
     """
-    for heading, told in (columns or {}).items():
-        if told.model_dump(exclude_defaults=True, exclude={"role"}):
-            reason = (
-                f"what is said of '{heading}' beside its role has no effect: kinds and units are of clinical tables"
-            )
-            raise ScanweaveError("--columns", reason, "Say patient, study, split, label, feature or - alone")
-    roles = {heading: str(told.role) for heading, told in (columns or {}).items() if told.role is not None}
+    roles = {heading: _role(heading, told) for heading, told in (columns or {}).items()}
     sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles)
     if not sources:
         raise ScanweaveError("SRC", "no folder or table is named", "Such as: scanweave cohort import SRC --out COHORT")
@@ -73,9 +68,18 @@ def list_studies(
     return listing
 
 
+def _role(heading: str, said: Said) -> str:
+    """Return what a column of a table of images is for; its values stand as they are, so nothing else can be said."""
+    more = said.model_dump(exclude_defaults=True, exclude={"role"})
+    if said.role is None or more not in ({}, {"kind": "category"}):
+        reason = f"of '{heading}' only its role can be said in a table of images"
+        raise ScanweaveError("--columns", reason, "Say one of label, patient, study, split, feature, -")
+    return said.role
+
+
 def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     if layout is not None and layout.lower() not in LAYOUTS:
-        raise ScanweaveError("--layout", f"'{layout}' is not a layout", f"Choose one of {', '.join(LAYOUTS)}")
+        raise ScanweaveError("--layout", f"'{layout}' is not a layout", choice(layout, LAYOUTS))
     if not src.exists():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
     listing = LAYOUTS[layout.lower() if layout else detect(src, names)](src, names)

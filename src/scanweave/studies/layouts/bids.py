@@ -40,7 +40,7 @@ def list_bids(src: Path, names: Names) -> Listing:
     listing = _listed(src, names, DATATYPES, TELLING)
     if not listing.rows():
         listing = _listed(src, names, (*DATATYPES, UNASKED), (*TELLING, "run"))
-    join_participants(listing, src)
+    join_participants(listing, src, names)
     return listing
 
 

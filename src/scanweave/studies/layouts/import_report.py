@@ -9,12 +9,16 @@ from pathlib import PurePosixPath
 
 from scanweave.studies.layouts.names import UNKNOWN, display_order
 from scanweave.studies.layouts.visit_names import BROTHERS, brothers, longer_names
-from scanweave.wording import count
+from scanweave.wording import count, listed
 
 SHOWN = 5
 """How many files, studies or questions of a kind are named."""
 SPELLINGS_SHOWN = 12
 """How many names of a kind are shown as they stand in the source."""
+COLUMNS_SHOWN = 20
+"""Columns of a table of which is said what became of them."""
+VARIABLE = "variable"
+"""What a column of a table is called that is nothing else."""
 _RUNNING = re.compile(r"(?<![A-Za-z0-9])\d{3,}|\d{4,}(?![A-Za-z0-9])")
 """Numbers in names that go on from file to file, but for those of templates such as MNI152."""
 
@@ -28,6 +32,15 @@ def mapping_lines(mapping: Mapping[str, Counter[str]], there: set[str]) -> Itera
         shown = ", ".join(spelling for spelling, _ in alike.most_common(SPELLINGS_SHOWN))
         more = f" and {len(alike) - SPELLINGS_SHOWN} more names" if len(alike) > SPELLINGS_SHOWN else ""
         yield f"  {column} ← {shown}{more}"
+
+
+def column_lines(columns: Mapping[str, str]) -> Iterator[str]:
+    """Yield what became of the columns of a table, and how to name a label where none is."""
+    if columns:
+        yield f"  columns: {listed((f'{heading} → {what}' for heading, what in columns.items()), COLUMNS_SHOWN)}"
+    variables = [heading for heading, what in columns.items() if what == VARIABLE]
+    if variables and not any(what.startswith("label") for what in columns.values()):
+        yield f"  no label: to learn to tell one, such as {variables[0]}, say --columns '{variables[0]}=label'"
 
 
 def split_lines(parts: Iterable[str | None]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from scanweave.studies.formats.image_pairs import is_second_half
 from scanweave.studies.layouts.import_report import (
     SHOWN,
     clash_lines,
+    column_lines,
     left_out_lines,
     mapping_lines,
     may_be_renamed,
@@ -30,7 +31,7 @@ from scanweave.studies.layouts.import_report import (
 from scanweave.studies.layouts.names import Named, display_order
 from scanweave.studies.layouts.visit_names import patient_in
 from scanweave.studies.tables.missing_words import is_absent
-from scanweave.wording import count, studies
+from scanweave.wording import count, listed, studies
 
 WRITTEN_AGAIN = "taken from another file that dcm2niix wrote of the same slices (Eq, Tilt, or not cropped)"
 
@@ -55,6 +56,8 @@ class Listing:
         remarks: What else the user should know.
         ranks: Study and column → rank of the name that was taken for it.
         patients_told: Whether the source says whose each study is, so that no name is searched for it.
+        table: The table that the studies are listed in, and
+        columns: its headings → what became of each.
     """
 
     layout: str
@@ -72,6 +75,8 @@ class Listing:
     remarks: list[str] = field(default_factory=list)
     ranks: dict[tuple[str, str], int] = field(default_factory=dict)
     patients_told: bool = False
+    table: Path | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """Return the row of a study; it is made on first use."""
@@ -210,7 +215,7 @@ class Listing:
             rows,
             root=root,
             name=name or real_path(out).name,
-            source=root,
+            source=root if self.table is None else str(real_path(self.table)),
             layout=self.layout,
             structures=self.structures,
         )
@@ -234,11 +239,12 @@ class Listing:
         parts += [count(variables, "variable")] if variables and self.layout == "table" else []
         lines = [" · ".join(parts)]
         lines += mapping_lines(self.mapping, {column.heading for column in there})
+        lines += column_lines(self.columns)
         lines += split_lines(row.get("split") for row in rows)
         lines += [*left_out_lines(self.skipped, self.called), *clash_lines(self.clashes)]
         bare = [name for name, row in self.studies.items() if not _is_study(row)]
         if bare:
-            some = ", ".join(bare[:SHOWN])
+            some = listed(bare, SHOWN)
             lines.append(f"  left out, without any image that is known by its name: {studies(len(bare))} ({some})")
         lines += patient_lines({name: row["patient"] for name, row in self.studies.items()}, self.doubts)
         lines += [f"  note: {remark}" for remark in self.remarks]

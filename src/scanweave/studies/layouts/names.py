@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -107,6 +107,13 @@ class Names:
         self.roles = dict(roles or {})
         self._own = {tuple(w.text for w in words(key)): _column(key, value) for key, value in (rename or {}).items()}
         self._idle = {tuple(w.text for w in words(key)): f"{key}={value}" for key, value in (rename or {}).items()}
+
+    def said_of(self, headings: Sequence[str]) -> dict[str, str]:
+        """Take what the user says of columns, by heading, or by the name that a cohort has for one: `sex` for `Sex`."""
+        named = {heading: heading for heading in headings if heading in self.roles}
+        short = {slug(heading): heading for heading in reversed(headings) if heading not in named}
+        named |= {short[said]: said for said in self.roles if said not in headings and said in short}
+        return {heading: self.roles.pop(said) for heading, said in named.items()}
 
     @property
     def idle(self) -> list[str]:

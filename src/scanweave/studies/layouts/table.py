@@ -12,8 +12,9 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
 from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, UNREAD_VOLUMES, split_part, suffix, unread_format
 from scanweave.studies.layouts.folder_pairs import ONLY
+from scanweave.studies.layouts.import_report import VARIABLE
 from scanweave.studies.layouts.listing import Listing, is_there, stem
-from scanweave.studies.layouts.names import Named, Names, slug
+from scanweave.studies.layouts.names import Named, Names, slug, words
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
 from scanweave.studies.splits import Part
 from scanweave.studies.tables.decimal_marks import write_points
@@ -48,8 +49,13 @@ CHEXPERT = (
 """Headings of CheXpert's findings, which many collections share: labels where they hold 0, 1, −1 and nothing else."""
 SEVERAL = ("finding labels", "findings labels", "labels", "findings")
 """Headings whose cells may list several findings with | between them, as ChestX-ray14 does."""
+SEVERAL_FINDINGS = "several findings"
 BESIDE = ("", "images/", "imgs/", "image/")
 """Where images lie beside their table."""
+FILES = frozenset(
+    {"image", "images", "img", "film", "scan", "picture", "photo", "file", "filename", "path", "dicom", "slice"}
+)
+"""Words of a heading by which numbers below it name files: else they are an age or a count."""
 JUDGED_ROWS = 50
 """Rows by which a table of images is told from a clinical one."""
 LEAST_WORDS = 3
@@ -88,12 +94,12 @@ def list_table(src: Path, names: Names) -> Listing:
     if table is None:
         raise ScanweaveError(src, "holds no table that names its images, or several", "Name the table itself")
     rows, notes, separator = read_rows(table)
-    listing, header = Listing("table", table.parent, remarks=notes), list(rows[0])
-    roles = {column: names.roles.pop(column) for column in header if column in names.roles}
+    listing, header = Listing("table", table.parent, table=table, remarks=notes), list(rows[0])
+    roles = names.said_of(header)
     meant = {column: _meaning(column, rows, table.parent, names) for column in header}
     meant.update({column: _said(column, role, table) for column, role in roles.items()})
     several = {column for column in header if column not in roles and _lists_findings(column, rows)}
-    meant.update(dict.fromkeys(several, Named(None, "several findings")))
+    meant.update(dict.fromkeys(several, Named(None, SEVERAL_FINDINGS)))
     known = {column: sorted({one for row in rows for one in _listed(row[column])}) for column in several}
     study, patient = _who(table, header, meant)
     study = next((column for column, role in roles.items() if role == "study"), study)
@@ -109,6 +115,10 @@ def list_table(src: Path, names: Names) -> Listing:
         raise ScanweaveError(
             table, f"two columns are both {twice.partition(':')[2] or twice}", "Tell them apart by --rename"
         )
+    listing.columns = {
+        column: _became(column, meant[column], column == study, column == patient, column in parts[:1])
+        for column in header
+    }
     named_by = _study_names([(row[study] or "").strip() for row in rows], _is_scan(meant[study]))
     other = {
         study,
@@ -128,6 +138,17 @@ def list_table(src: Path, names: Names) -> Listing:
         made.update({"split": parts[1][line - 2]} if parts[1] else {})
         _enter(listing, made, row, meant, (table, line))
     return listing
+
+
+def _became(column: str, named: Named | str | None, study: bool, patient: bool, split: bool) -> str:
+    """Return what a column of the table is in the cohort, in a word or two."""
+    what = "split" if split else ""
+    if isinstance(named, Named):
+        what = what or named.column or ("labels" if named.spelling == SEVERAL_FINDINGS else "left out")
+    elif named is not None:
+        what = f"left out ({named})"
+    roles = [what, "study" if study else "", "patient" if patient else ""]
+    return " and ".join(filter(None, roles)) or (VARIABLE if slug(column) else "left out")
 
 
 def _parts(
@@ -227,7 +248,7 @@ def _meaning(column: str, rows: list[dict[str, str]], folder: Path, names: Names
     if column.lower() in WHO:
         return Named(column, column) if column in WHO[2:] else None
     lower, cells = column.lower().strip(), _filled(column, rows)
-    if _are_images(cells, folder):
+    if _are_images(column, cells, folder):
         named = names.of(column)
         return Named(f"scan:{ONLY}", column) if isinstance(named, str) and lower in PICTURE else named
     if lower in REPORTS:
@@ -246,7 +267,7 @@ def _holds_more(column: str, rows: list[dict[str, str]], folder: Path) -> bool:
     cells = _filled(column, rows)
     if column.lower().strip() in REPORTS and (_are_words(cells) or all(c.endswith((".txt", ".xml")) for c in cells)):
         return bool(cells)
-    return _are_images(cells, folder) or (column == "boxes" and any(map(_is_box_file, cells)))
+    return _are_images(column, cells, folder) or (column == "boxes" and any(map(_is_box_file, cells)))
 
 
 def _is_box_file(cell: str) -> bool:
@@ -257,11 +278,16 @@ def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
     return [row[column].strip() for row in rows[:JUDGED_ROWS] if not is_absent(row.get(column))]
 
 
-def _are_images(cells: list[str], folder: Path) -> bool:
-    """Tell whether a cell is a path of an image, or the first ones are names of images beside the table."""
+def _are_images(column: str, cells: list[str], folder: Path) -> bool:
+    """Tell whether a cell is a path of an image, or the first ones are names of images beside the table.
+
+    Numbers are such names only where the heading says so.
+    """
     files = [split_part(cell)[0] for cell in cells if "\0" not in cell]
     if any(map(suffix, files)) or (files and all(unread_format(file, UNREAD_VOLUMES) for file in files)):
         return True
+    if all(map(str.isdecimal, cells)) and FILES.isdisjoint(word.text for word in words(column)):
+        return False
     return bool(cells) and all(_beside(cell, folder) for cell in cells[:3])
 
 

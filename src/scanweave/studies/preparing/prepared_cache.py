@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, json_text, make_folder, read_json, sweep
+from scanweave.locks import hold
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.formats.pet_units import find_sidecar
@@ -192,18 +192,14 @@ def _where(prepared: PreparedStudy) -> dict[str, Any]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Make a folder and wait until no other fit writes in it; False where its file system gives no locks."""
+    """Make a folder and wait until no other fit writes in it; False where there are no locks."""
     make_folder(folder)
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = hold(folder, wait=True)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        locked = True
-    except OSError:
-        locked = False
-    try:
-        yield locked
+        yield descriptor is not None
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _prepare_one(job: tuple[Cohort, Path, Plan, bool]) -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scanweave.errors import ScanweaveError
+from scanweave.errors import ScanweaveError, first_line
+from scanweave.studies.formats.parquet_files import characters, is_text
 from scanweave.studies.tables.size_budget import Budget
 
 BATCH_ROWS = 2**16
@@ -51,11 +52,11 @@ def read_parquet_table(path: Path, notes: list[str], most_rows: int | None = Non
         _check_columns(path, schema)
         rows = claimed.num_rows if most_rows is None else min(claimed.num_rows, most_rows)
         budget.check(rows * len(schema))
-        texts = [field.name for field in schema if _is_text(field.type)]
+        texts = [field.name for field in schema if is_text(field.type)]
         file = pq.ParquetFile(path, read_dictionary=texts)  # repeated texts stand there once
         batches, seen = list[pa.RecordBatch](), 0
         for batch in file.iter_batches(BATCH_ROWS if most_rows is None else max(1, most_rows)):
-            budget.take(batch.num_rows * len(schema), sum(map(_characters, batch.columns)))
+            budget.take(batch.num_rows * len(schema), sum(map(characters, batch.columns)))
             batches.append(batch)
             seen += batch.num_rows
             if most_rows is not None and seen >= most_rows:
@@ -65,7 +66,7 @@ def read_parquet_table(path: Path, notes: list[str], most_rows: int | None = Non
         made = pa.Table.from_arrays(columns, names=table.column_names)
         return made.to_pandas(date_as_object=False, ignore_metadata=True)
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
-        words = str(error).splitlines()[0]
+        words = first_line(error)
         raise ScanweaveError(path, f"not a readable Parquet file ({words})", _FORMATS) from error
 
 
@@ -74,21 +75,8 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_nested(kind):
             raise ScanweaveError(path, f"column '{field.name}' holds lists or records", "Give one value a cell")
-        if not (_is_text(kind) or any(fits(kind) for fits in _PLAIN)):
+        if not (is_text(kind) or any(fits(kind) for fits in _PLAIN)):
             raise ScanweaveError(path, f"column '{field.name}' holds {kind}", "Give numbers, text or dates")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-
-
-def _characters(column: pa.Array) -> int:
-    """Bytes of the texts of a column, each as often as it stands there."""
-    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
-        return 0
-    lengths = pc.binary_length(column.dictionary.cast(pa.large_string())).cast(pa.int64())
-    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
 def _bounded(column: pa.ChunkedArray, field: pa.Field, notes: list[str]) -> Any:

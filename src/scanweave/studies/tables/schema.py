@@ -207,7 +207,7 @@ def parse_columns(text: str | None) -> dict[str, Said]:
 
     Words are roles (patient, study, time, label, split, feature, -), kinds (number, category, date, text), orders of
     dates (dmy, mdy, ymd), values that stand for none (missing:-999) and what stands before decimals (decimal:comma,
-    decimal:point); anything else is the unit. An item whose
+    decimal:point); of a number also its unit, `number mg/dl`. An item whose
     heading has a comma begins with a double quote: `'"Bilirubin, total"=number mg/dl'`.
 
     Raises:
@@ -237,10 +237,19 @@ def _said(words: Sequence[str]) -> Said:
     for word in (word for word in words if not word.lower().startswith("missing:")):
         kinds: Mapping[str, Sequence[str]] = {"role": ROLES, "kind": KINDS, "order": ORDERS}
         name = next((name for name, known in kinds.items() if word.lower() in known), "unit")
-        near = difflib.get_close_matches(word.lower(), [*ROLES, *KINDS], n=1, cutoff=0.8) if name == "unit" else []
-        if near:
-            raise ScanweaveError("--columns", f"'{word}' is no role or kind", f"Did you mean {near[0]}?")
+        if name == "unit":
+            _refuse_strange(word, words)
         fields[name] = f"{fields['unit']} {word}" if name == "unit" and "unit" in fields else word
         if name != "unit":
             fields[name] = word.lower()
     return Said.model_validate({**fields, "missing_values": missing})
+
+
+def _refuse_strange(word: str, words: Sequence[str]) -> None:
+    """Refuse a word that is no role, kind or order, unless it can be the unit of a number."""
+    near = difflib.get_close_matches(word.lower(), [*ROLES, *KINDS], n=1, cutoff=0.8)
+    if near:
+        raise ScanweaveError("--columns", f"'{word}' is no role or kind", f"Did you mean {near[0]}?")
+    if "number" not in map(str.lower, words):
+        known = ", ".join([*ROLES, *KINDS, *ORDERS, "missing:VALUE", *DECIMALS])
+        raise ScanweaveError("--columns", f"'{word}' means nothing", f"Words are {known}, and number UNIT")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats import header_limits
+from scanweave.studies.formats.parquet_files import BUDGET_DIVISOR
 
-BUDGET_DIVISOR = 6
-"""Of so many parts of the memory budget a table may take one, 0.7 of 4 GiB: the rest of the program needs 0.3 GiB."""
 BYTES_A_CELL = 220
 """Held for a cell at most: its value, what it is converted to, and its place in rows [bytes]."""
 BYTES_A_CHARACTER = 8

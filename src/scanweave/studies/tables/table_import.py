@@ -21,7 +21,7 @@ from scanweave.studies.tables.file_names import are_files
 from scanweave.studies.tables.missing_words import is_void
 from scanweave.studies.tables.reading import cell_text, read_any_table
 from scanweave.studies.tables.schema import HEADING, Column, Role, Said, Schema, said_like
-from scanweave.wording import count, nearest, studies
+from scanweave.wording import count, listed, nearest, studies
 
 PATIENTS = (
     "patient",
@@ -121,9 +121,9 @@ def import_table(
         raise ScanweaveError("--columns", f"'{spoilt}' names who a row is of, and misses nothing", "Leave out missing:")
     rows = _rows(src, frame, values, described)
     if not features and not any(column.role in ("feature", "label") for column in described):
-        shown = ", ".join(column.source for column in described[:3])
+        shown = listed((column.source for column in described), 3)
         step = "Check the separator and the headings, or say what a column is: --columns 'HEADING=feature'"
-        raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown} …)", step)
+        raise ScanweaveError(src, f"no column is a variable or a label (its columns: {shown})", step)
     if features:
         described += _joined(src, rows, described, features, say)
     root = str(real_path(src).parent)

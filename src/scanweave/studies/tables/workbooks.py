@@ -11,13 +11,16 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.errors import ScanweaveError
+from scanweave.errors import ScanweaveError, first_line
 from scanweave.external import require
 from scanweave.studies.tables.size_budget import Budget
+from scanweave.wording import nearest
 
 GROUP = "tables"
 """Optional group of scanweave that installs the readers."""
 NEW, OLD = (".xlsx", ".xlsm"), (".xls",)
+MOST_ROWS = 2**20
+"""Of a sheet in Excel."""
 _FORMATS = "Save it again, or give it as .csv or .parquet"
 _FAULTS = (
     ArithmeticError,
@@ -111,7 +114,10 @@ def _new(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
     try:
         page = book[_chosen(path, [one.title for one in book.worksheets], sheet)]
         page.reset_dimensions()  # they may claim more than there is
-        yield from page.iter_rows(values_only=True)
+        for number, row in enumerate(page.iter_rows(values_only=True), 1):
+            if number > MOST_ROWS:  # a row that says it is the two-thousand-millionth would be waited for
+                raise ScanweaveError(path, f"claims more than {MOST_ROWS} rows, which no sheet has", _FORMATS)
+            yield row
     finally:
         book.close()
 
@@ -145,12 +151,12 @@ def _chosen(path: Path, names: Sequence[str], sheet: str | None) -> str:
     if sheet is None and len(names) > 1:
         raise ScanweaveError(path, f"has the sheets {', '.join(names)}", "Name one by --sheet")
     if sheet is not None and sheet not in names:
-        raise ScanweaveError(path, f"has no sheet '{sheet}'", f"Choose one of {', '.join(names)}")
+        raise ScanweaveError(path, f"has no sheet '{sheet}'", nearest(sheet, names))
     if not names:
         raise ScanweaveError(path, "has no sheet", _FORMATS)
     return sheet or names[0]
 
 
 def _unreadable(path: Path, error: BaseException) -> ScanweaveError:
-    words = (str(error) or type(error).__name__).splitlines()[0]
+    words = first_line(error)
     return ScanweaveError(path, f"not a readable Excel file ({words})", _FORMATS)

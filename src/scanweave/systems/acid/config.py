@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Levels, Settings, TrainingSettings
 
 
 class NetworkSettings(Settings):
     """Sizes of the reconstruction network: FBPConvNet (Jin et al. 2017)."""
 
-    width: int = Field(32, gt=0, description="Channels at full size; twice as many each level down.")
-    levels: int = Field(4, gt=0, description="Sizes that it works at.")
+    width: Channels = Field(32, description="Channels at full size; twice as many each level down.")
+    levels: Levels = Field(4, description="Sizes that it works at.")
 
 
 class SamplingSettings(Settings):

@@ -108,7 +108,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
         plan = AcidPlan(physics=describe(physics), channels=channels)
         # No file that could change, but the patients are known: none of them is to test the run.
         inputs: dict[str, ImageStates] = {p: {} for part in filter(None, (training, validation)) for p in part.patients}
-        with Run.start(run, cls.name, config.model_dump(mode="json"), about, inputs) as started:
+        with Run.start(run, cls.name, config.model_dump(mode="json"), about, inputs, type(config)) as started:
             _train(started, plan, physics, training, validation, config, say)
         return cls.open(run, config.training.device)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from deepinv.physics import LinearPhysics
+from pydantic import TypeAdapter, ValidationError
 from torch import Generator, Tensor
 
 from scanweave.errors import ScanweaveError
@@ -73,9 +74,12 @@ class Choices:
         advice = "Call the same fit again: it goes on where it stopped"
         values: Any = read_json(folder / CHOICES, advice)
         try:
-            return cls(**{name: value for name, value in values.items() if name != "format"})
-        except (AttributeError, TypeError) as error:
-            raise ScanweaveError(folder / CHOICES, f"not the choices of a run ({error})", advice) from error
+            TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            reason = f"not the choices of a run ({'.'.join(map(str, fault['loc']))}: {fault['msg']})"
+            raise ScanweaveError(folder / CHOICES, reason, advice) from error
+        return cls(**{name: value for name, value in values.items() if name in cls.__dataclass_fields__})
 
 
 def choose(

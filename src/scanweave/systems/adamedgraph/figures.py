@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import networkx
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from scanweave.report.style import ACCENT, COLOURS, LINE, SOFT, WIDTH, bare, styled
+from scanweave.wording import count
 
 LOG_AXIS_RATIO = 10
 """Largest value over the median from which an axis is logarithmic."""
@@ -17,6 +19,14 @@ DRAWN = 400
 """Patients in the picture of a graph, at most."""
 NEAREST = 3
 """Lines that a patient of the network starts."""
+TIE = 1e-9
+"""Likeness by which equal ones are told apart at random, far below any vote."""
+SHAPE = 1.8
+"""Width of the network over its height."""
+ROOM = 0.42
+"""Half the width of a connected part over that of its square: the rest is the gap to others."""
+TAIL = 1
+"""Percent of the patients at each end of a column that may lie beyond the axis."""
 
 
 @styled
@@ -54,10 +64,51 @@ def patient_graph(
     axes.set_title(f"Patients joined by {name}: neighbours differ by at most {threshold:.3g}")
     if sorted_values[0] > 0 and sorted_values[-1] > LOG_AXIS_RATIO * middle:
         axes.set_xscale("log")
-    axes.set_xlabel(name)
+    beyond = _bound(axes, values[rows])
+    axes.set_xlabel(f"{name} ({count(beyond, 'patient')} beyond)" if beyond else name)
     axes.set_ylabel("neighbours")
     axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
     return figure
+
+
+def _bound(axes: Axes, values: np.ndarray) -> int:
+    """End the axis of a column where nearly all patients are, if a few stretch it; return how many lie beyond."""
+    low, high = np.percentile(values, (TAIL, 100 - TAIL))
+    wide = (high - low) / 4
+    if axes.get_xscale() == "log" or np.ptp(values) < 8 * wide:
+        return 0
+    axes.set_xlim(low - wide, high + wide)
+    return int(((values < low - wide) | (values > high + wide)).sum())
+
+
+def _places(graph: networkx.Graph, seed: int) -> np.ndarray:
+    """Return places `(n, 2)`: each connected part laid out by itself in a square of its size, squares packed in rows.
+
+    All in one layout would fly apart, and be drawn as dots with much white between.
+    """
+    parts = sorted(networkx.connected_components(graph), key=lambda part: (-len(part), min(part)))
+    sides = np.sqrt([len(part) for part in parts])
+    packed = [_in_rows(sides, width) for width in np.cumsum(sides)]
+    corners = min(packed, key=lambda at: max((at[:, 0] + sides).max() / SHAPE, (at[:, 1] + sides).max()))
+    places = np.zeros((len(graph), 2))
+    for part, side, corner in zip(parts, sides, corners, strict=True):
+        own = graph.subgraph(sorted(part))
+        middle = corner + side / 2
+        laid = networkx.spring_layout(own, k=1.5 / side, scale=ROOM * side, center=middle, seed=seed)
+        for node, place in laid.items():
+            places[node] = place
+    return places
+
+
+def _in_rows(sides: np.ndarray, width: float) -> np.ndarray:
+    """Return the corners `(n, 2)` of squares, the largest first, set side by side in rows of at most that width."""
+    corners, left, top, height = [], 0.0, 0.0, 0.0
+    for side in sides:
+        if left + side > width * (1 + 1e-9):
+            left, top, height = 0.0, top + height, 0.0
+        corners.append((left, top))
+        left, height = left + side, max(height, side)
+    return np.array(corners)
 
 
 @styled
@@ -70,22 +121,24 @@ def patient_network(likeness: np.ndarray, target: np.ndarray, classes: Sequence[
         classes: Their names.
         seed: Of the layout (Fruchterman and Reingold 1991: distances tell only roughly how alike patients are).
     """
-    others = likeness - 2 * np.eye(len(likeness))
+    ties = np.random.default_rng([seed, 1]).uniform(0, TIE, likeness.shape)  # else all who are alike join the first
+    others = likeness - 2 * np.eye(len(likeness)) + ties * (likeness > 0)
     nearest = np.argsort(-others, axis=1, kind="stable")[:, :NEAREST]
     edges = {(min(i, j), max(i, j)) for i, row in enumerate(nearest) for j in row if others[i, j] > 0}
     graph = networkx.Graph()
     graph.add_nodes_from(range(len(likeness)))
     graph.add_edges_from(sorted(edges))
-    places = np.array(list(networkx.spring_layout(graph, k=1.5 / np.sqrt(max(1, len(likeness))), seed=seed).values()))
+    places = _places(graph, seed)
     figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
     axes = figure.subplots()
     bare(axes)
     axes.spines[:].set_visible(False)
+    axes.set_aspect("equal", adjustable="datalim")
     lines = LineCollection([places[[i, j]] for i, j in sorted(edges)], colors=LINE, linewidths=0.6, zorder=0)
     axes.add_collection(lines)
     for number, label in enumerate(classes):
         mine = target == number
         x, y = places[mine].T
         axes.scatter(x, y, s=20, color=COLOURS[number % len(COLOURS)], label=label, linewidths=0)
-    axes.legend(frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
+    figure.legend(loc="outside upper right", frameon=False, fontsize=8, labelcolor=SOFT, ncols=min(5, len(classes)))
     return figure

@@ -20,7 +20,7 @@ from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.ensemble import Ensemble
 from scanweave.systems.adamedgraph.record import FILE, Record
 from scanweave.systems.adamedgraph.samples import Samples, differences, gather, outside, strangers
-from scanweave.wording import studies
+from scanweave.wording import listed, studies
 
 Say = Callable[[str], None]
 MOSTLY_MISSING = 0.5
@@ -114,8 +114,8 @@ class FittedAdaMedGraph(FittedRun[AdaMedGraphConfig]):
         self.wanted(targets, ())
         there = {name: study.table.get(name) for name in self.record.features}
         if all(value is None for value in there.values()):
-            names = ", ".join(self.record.features[:5])
-            raise ScanweaveError(study.id, "holds no variable of this run", f"Give some of {names}")
+            step = f"Give some of {listed(self.record.features)}"
+            raise ScanweaveError(study.id, "holds no variable of this run", step)
         frame = pd.DataFrame({name: [value] for name, value in there.items()})
         samples = Samples(frame, [study.id], [study.patient], pd.Series([None], dtype=object))
         [(_, made)] = self._told(self._answered(samples))

@@ -132,9 +132,10 @@ def verdict(table: pd.DataFrame) -> tuple[str, bool]:
         return "", False
     best = min(rows, key=lambda row: float(row["value"]))
     by = f"log loss {best['value']:.3f}, AdaMedGraph's {best['value'] - best['ahead']:.3f}"
-    ends = f"difference {best['ahead']:+.3f} [{best['ahead_low']:+.3f}, {best['ahead_high']:+.3f}]"
     if best["ahead_high"] < 0:
+        ends = f"ahead by {-best['ahead']:.3f} [{-best['ahead_high']:.3f}, {-best['ahead_low']:.3f}]"
         return f"A plain model does better: {best['model']} ({by}; {ends}). Take it", True
+    ends = f"AdaMedGraph ahead by {best['ahead']:+.3f} [{best['ahead_low']:+.3f}, {best['ahead_high']:+.3f}]"
     if all(row["ahead_low"] > 0 for row in rows):
         return f"AdaMedGraph does better than either plain model, also than {best['model']} ({by}; {ends})", False
     return f"It is not shown that AdaMedGraph does better than {best['model']} ({by}; {ends})", True

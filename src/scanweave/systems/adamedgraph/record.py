@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
-from scanweave.systems.adamedgraph.course_settings import CourseSettings
 from scanweave.systems.adamedgraph.patient_course import Course
 from scanweave.systems.adamedgraph.samples import Question
 
@@ -30,6 +28,8 @@ class Record(BaseModel):
         classes: Names of the classes, in the order of the probabilities.
         studies: The training patients' studies, in the order of the nodes.
         patients: Whose they are.
+        validated: How many of these patients chose the rounds before the learners were fitted again on all; None: not
+            known, of a run of an earlier version.
         conformal: A class belongs to a patient's set if its probability is at least this; None without validation.
         coverage: Share of patients whose set is to hold the truth.
         units: Units of variables, where they are known.
@@ -42,10 +42,11 @@ class Record(BaseModel):
     label: str
     field: str | None
     features: tuple[str, ...]
-    course: dict[str, Any] | None
+    course: Course | None
     classes: tuple[str, ...]
     studies: tuple[str, ...]
     patients: tuple[str, ...]
+    validated: int | None = None
     conformal: float | None
     coverage: float
     units: dict[str, str] = {}
@@ -54,12 +55,7 @@ class Record(BaseModel):
     @property
     def question(self) -> Question:
         """The question in its own words."""
-        course = None
-        if self.course is not None:
-            course = Course(
-                CourseSettings(**self.course["settings"]), *(self.course[n] for n in ("low", "high", "controls"))
-            )
-        return Question(self.label, self.field, self.features, course)
+        return Question(self.label, self.field, self.features, self.course)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -87,8 +83,3 @@ class Record(BaseModel):
     def save(self, folder: Path) -> None:
         """Write it into a run."""
         write_json(folder / FILE, self.model_dump(mode="json"))
-
-
-def told(course: Course | None) -> dict[str, Any] | None:
-    """Return a rule as plain values."""
-    return None if course is None else {**asdict(course), "settings": course.settings.model_dump(mode="json")}

@@ -27,6 +27,7 @@ from scanweave.systems.adamedgraph.figures import DRAWN, NEAREST, patient_graph,
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
 from scanweave.systems.adamedgraph.patient_picture import STEPS
 from scanweave.systems.adamedgraph.plain_models import JUDGED_BY, OURS, verdict
+from scanweave.systems.adamedgraph.record import Record
 from scanweave.systems.adamedgraph.similar import homophily, likeness_of
 from scanweave.wording import count
 
@@ -40,7 +41,7 @@ PAPER = """\
 THRESHOLDS = tuple(percent / 100 for percent in range(2, 80, 2))
 SHARES = {"level": "{:.4g}", "homophily": "{:.2f}"}
 REASONS = "Which variables matter"
-MORE = f"{JUDGED_BY} above ours"
+AHEAD = f"{OURS} ahead by ({JUDGED_BY})"
 HOW_TO_READ = (
     "Typical patients and extreme ones in turn. An answer is made of what graphs say, each by its share of the vote; "
     "what they add sums to the answer, before the temperature that validation patients gave it. A graph hears the "
@@ -83,14 +84,14 @@ def _learnt(fitted: FittedAdaMedGraph) -> Section:
     blocks: list[Block] = [
         KeyNumbers(
             [
-                ("patients learnt from", len(set(record.patients)), ""),
+                ("patients learnt from", len(set(record.patients)), _of_whom(record)),
                 ("graphs", len(fitted.ensemble.learners), "one column each"),
                 ("variables offered", len(record.features), ""),
             ]
         ),
         *_graphs(fitted),
     ]
-    blocks += [Caution(f"{name[0].upper()}{name[1:]} {words}.") for name, words in record.suspects.items()]
+    blocks += [Caution(f"The variable “{name}” {words}.") for name, words in record.suspects.items()]
     if record.question.course is not None:
         blocks.insert(0, Text(f"The outcome is the course of {record.question.course}."))
     metrics = fitted.run.metrics()
@@ -107,6 +108,14 @@ def _learnt(fitted: FittedAdaMedGraph) -> Section:
     return Section(
         "What was learnt", "Which patients count as alike, chosen by boosting.", [*blocks, *_pictures(fitted)]
     )
+
+
+def _of_whom(record: Record) -> str:
+    """Say how many of those who were learnt from trained from the start, and how many chose the rounds first."""
+    if not record.validated:
+        return ""
+    trained = len(set(record.patients)) - record.validated
+    return f"{trained} trained on; {record.validated} validated on, then learnt from too"
 
 
 def _graphs(fitted: FittedAdaMedGraph) -> list[Block]:
@@ -233,16 +242,17 @@ def _models(folder: Path) -> list[Block]:
             row[one["measure"]] = Interval(one["value"], one["low"], one["high"], int(one["patients"]))
             if one["measure"] == JUDGED_BY:
                 value, low, high = (one[f"ahead{end}"] for end in ("", "_low", "_high"))
-                row[MORE] = "–" if np.isnan(value) else Interval(value, low, high, int(one["patients"]))
+                row[AHEAD] = "–" if np.isnan(value) else Interval(value, low, high, int(one["patients"]))
         rows.append(row)
     words, doubt = verdict(table)
     caption = (
         "The run beside plain models that learnt from the same training patients and are tried on the same ones; folds "
-        "of the training patients chose the penalty and the number of trees. The last column is what a model's log "
-        f"loss is above {OURS}'s, with its interval over patients: below 0 the plain model is better."
+        "of the training patients chose the penalty and the number of trees. The last column is by how much the log "
+        f"loss of {OURS} is lower, with its interval over patients: + where it is better, − where the plain model is."
     )
+    formats = {**dict.fromkeys(table["measure"].unique(), "{:.3f}"), AHEAD: "{:+.3f}"}
     told: list[Block] = [(Caution if doubt else Text)(f"{words}.")] if words else []
-    return [*told, Table(rows, caption, dict.fromkeys([*table["measure"].unique(), MORE], "{:.3f}"))]
+    return [*told, Table(rows, caption, formats)]
 
 
 def _by_class(answers: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Block]:

@@ -17,7 +17,7 @@ from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_cat
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.intervals import Floats
 from scanweave.systems.adamedgraph.patient_course import Course, changes, learn_course
-from scanweave.wording import nearest
+from scanweave.wording import listed, nearest
 
 if TYPE_CHECKING:  # loads torch, which the question of a run does without
     from scanweave.systems.adamedgraph.ensemble import Ensemble
@@ -137,7 +137,7 @@ def _label(cohort: Cohort, config: AdaMedGraphConfig) -> str:
             raise ScanweaveError("label", f"'{config.label}' is no label or variable of the cohort", near)
         return found
     if len(labels) != 1:
-        named = ", ".join(labels or cohort.names("table")[:8]) or "none"
+        named = listed(labels or cohort.names("table")) or "none"
         words = "has no label" if not labels else "has several labels"
         raise ScanweaveError(cohort.folder, words, f"Name one by --label: {named}")
     return f"label:{labels[0]}"
@@ -211,7 +211,7 @@ def gather(cohort: Cohort, question: Question, config: AdaMedGraphConfig) -> Sam
     there = [f"table:{name}" for name in question.features if f"table:{name}" in cohort.frame]
     if not there:
         reason = "has no variable of this run"
-        raise ScanweaveError(cohort.folder, reason, f"Give some of {', '.join(question.features[:8])}")
+        raise ScanweaveError(cohort.folder, reason, f"Give some of {listed(question.features)}")
     table = plain(cohort, there).rename(columns=lambda field: field.partition(":")[2])
     table = table.reindex(columns=list(question.features))
     names = cohort.frame[["study", "patient"]].astype(str)

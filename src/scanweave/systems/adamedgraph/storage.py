@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from scanweave.errors import ScanweaveError
+from scanweave.errors import ScanweaveError, first_line
 from scanweave.files import atomic_write
 from scanweave.systems.adamedgraph.columns import Columns, Scaler
 from scanweave.systems.adamedgraph.config import BoostingSettings
@@ -74,8 +73,8 @@ def load(path: Path) -> Ensemble:
             about["classes"],
             about["temperature"],
         )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise ScanweaveError(path, f"damaged ({str(error).splitlines()[0]})", _ADVICE) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ScanweaveError(path, f"damaged ({first_line(error)})", _ADVICE) from error
 
 
 def learner_arrays(learner: Learner) -> dict[str, Any]:

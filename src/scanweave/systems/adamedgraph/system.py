@@ -26,9 +26,9 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
-from scanweave.systems.adamedgraph.record import Record, told
+from scanweave.systems.adamedgraph.record import Record
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
-from scanweave.wording import count
+from scanweave.wording import count, listed
 
 Say = Callable[[str], None]
 LEAST_TRAINING_PATIENTS = 10
@@ -92,7 +92,7 @@ def _introduce(question: Question, training: Samples, validation: Samples, fold:
     names, rows = question.features, count(len(training.studies), "row")
     say(f"label: {question.label}, {_counts(training.labels)}")
     say(f"split of fold {fold}: {rows} to train on, {len(validation.studies)} to choose the rounds on")
-    say(f"variables: {len(names)} ({', '.join(names[:8])}{' …' if len(names) > 8 else ''})")
+    say(f"variables: {len(names)} ({listed(names)})")
 
 
 def _learn(
@@ -128,10 +128,11 @@ def _learn(
         label=question.label,
         field=question.field,
         features=question.features,
-        course=told(question.course),
+        course=question.course,
         classes=tuple(map(str, model.classes_)),
         studies=tuple(np.array(both.studies)[nodes]),
         patients=tuple(np.array(both.patients)[nodes]),
+        validated=len(set(np.array(both.patients)[nodes & aside])),
         conformal=conformal_limit(model.validation_scores_, config.coverage),
         coverage=config.coverage,
         units={c.name: c.unit for c in schema.columns if c.unit} if schema else {},

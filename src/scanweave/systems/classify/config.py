@@ -17,7 +17,7 @@ class NetworkSettings(Settings):
     encoder: str = Field(
         "resnet18", description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films."
     )
-    width: float = Field(1.0, gt=0, description="Factor on the channels of a resnet.")
+    width: float = Field(1.0, gt=0, le=64, description="Factor on the channels of a resnet.")
     small_images: bool | None = Field(
         None, description="Whether a resnet begins without strides; None: where no edge of its input exceeds 64 voxels."
     )

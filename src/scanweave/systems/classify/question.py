@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.label_import import how_to_label
 from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
 from scanweave.systems.classify.config import ClassifyConfig
-from scanweave.wording import nearest
+from scanweave.wording import listed, nearest
 
 Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
@@ -50,7 +51,7 @@ class Question:
         strange = sorted(set(texts.dropna()) - set(numbers))
         if strange:
             reason = f"has the class '{strange[0]}', which was not learnt"
-            raise ScanweaveError(f"label {self.labels[0]}", reason, f"Known are {', '.join(self.outputs)}")
+            raise ScanweaveError(f"label {self.labels[0]}", reason, f"Known are {listed(self.outputs)}")
         return texts.map(numbers).to_numpy(dtype=float)[:, None]
 
 
@@ -101,10 +102,14 @@ def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
     there = cohort.names("label")
     for name in config.labels:
         if name not in there:
+            if name in cohort.names("table"):
+                raise ScanweaveError("labels", f"'{name}' is a variable, no label", how_to_label(cohort, name))
             raise ScanweaveError("labels", f"'{name}' is not in the cohort", nearest(name, there))
     names = tuple(config.labels)
-    if not names and len(there) != 1:
-        words = "has no label" if not there else f"has several labels ({', '.join(there)})"
+    if not names and not there:
+        raise ScanweaveError(cohort.folder, "has no label", how_to_label(cohort))
+    if not names and len(there) > 1:
+        words = f"has several labels ({', '.join(there)})"
         raise ScanweaveError(cohort.folder, words, "Name one, or several findings, by --labels")
     return names or tuple(there)
 

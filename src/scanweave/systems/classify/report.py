@@ -23,6 +23,7 @@ from scanweave.report.runs import tried_on
 from scanweave.systems.classify.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
 from scanweave.systems.classify.explanation import FILE, METHODS
 from scanweave.systems.classify.fitted import FittedClassify
+from scanweave.wording import listed
 
 PAPERS = {
     "small": """\
@@ -47,6 +48,8 @@ METRICS = {
     "log loss": ("lower", "of the truth, on validation studies"),
     "loss": ("lower", "cross-entropy of training samples"),
 }
+POOR_AUROC = 0.55
+"""Below it an answer is hardly more than a guess."""
 BINS, MOST_CURVES, FEW_PATIENTS = 10, 6, 100
 """Of the reliability diagram; lines in a figure; patients below which a page warns."""
 
@@ -75,6 +78,19 @@ def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None)
     )
 
 
+def _not_learnt(page: RunPage) -> Iterator[Caution]:
+    """Yield what a reader must know first: what the fit plainly has not learnt to tell."""
+    record = page.record("evaluation")
+    rows = record["rows"] if record else []
+    areas = {row["outcome"]: row["value"] for row in rows if row["measure"] == "AUROC" and row["value"] is not None}
+    poor = [f"{outcome} {value:.2f}" for outcome, value in areas.items() if value < POOR_AUROC]
+    if poor:
+        yield Caution(
+            f"Plainly not learnt: AUROC of {listed(poor)}, where 0.5 is chance. Do not use these answers; train for "
+            "more steps, or on more studies."
+        )
+
+
 def _plan(fitted: FittedClassify, page: RunPage) -> Section:
     rows = []
     for reason in (*fitted.plan.reasons, *fitted.preparation.reasons):
@@ -85,6 +101,7 @@ def _plan(fitted: FittedClassify, page: RunPage) -> Section:
         for name, share in zip(fitted.plan.outputs, fitted.plan.shares, strict=True)
     ]
     blocks: list[Block] = [
+        *_not_learnt(page),
         KeyNumbers([("Classes or findings", len(fitted.plan.outputs), ""), ("Scans", len(fitted.plan.scans), "")]),
         *page.parts(),
         Table(shares, "What one would say without any image.", {"share of training studies": "{:.3f}"}),

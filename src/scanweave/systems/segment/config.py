@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from scanweave.augment.settings import AugmentationSettings
-from scanweave.engine.settings import Names, Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Names, Settings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -32,7 +32,7 @@ class NetworkSettings(Settings):
     batch_voxels: PositiveInt = Field(
         2 * 128**3, description="Voxels of all patches of a batch: small patches make large batches, 2 at least."
     )
-    first_channels: PositiveInt = Field(32, description="Channels of the first stage, doubled each stage, as nnU-Net.")
+    first_channels: Channels = Field(32, description="Channels of the first stage, doubled each stage, as nnU-Net.")
     stages: PositiveInt = Field(6, le=8, description="Most stages; each halves the axes that are long enough.")
 
     def without_effect(self) -> dict[str, str]:

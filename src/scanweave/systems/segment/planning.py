@@ -138,7 +138,11 @@ def _mirrored(mirror: Mirror, orientation: str) -> tuple[int, ...]:
 def _sides(mirror: Mirror, axes: tuple[int, ...]) -> str:
     if not axes:
         return "nothing"
-    return "left and right, since no body has front and back exchanged" if mirror == "left-right" else "all axes"
+    return (
+        "left and right, since no body has front and back, or head and foot, exchanged"
+        if mirror == "left-right"
+        else "all axes"
+    )
 
 
 def _kernel(space: np.ndarray) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Layers, Settings, TrainingSettings
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -16,14 +16,17 @@ class NetworkSettings(Settings):
     """Sizes of the network."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
-    slices: int = Field(3, gt=0, description="Adjacent slices in a stack, with 2 dimensions.")
-    channels: tuple[PositiveInt, ...] = Field(
-        (64, 128, 256), min_length=1, description="Channels at full, half, quarter … size; the last is the latent's."
+    slices: Channels = Field(3, description="Adjacent slices in a stack, with 2 dimensions.")
+    channels: tuple[Channels, ...] = Field(
+        (64, 128, 256),
+        min_length=1,
+        max_length=12,
+        description="Channels at full, half, quarter … size; the last is the latent's.",
     )
-    blocks: int = Field(6, gt=0, description="Residual blocks in the encoder, and as many in the decoder.")
-    lstm_layers: int = Field(3, gt=0, description="Layers of each ConvLSTM.")
+    blocks: Layers = Field(6, description="Residual blocks in the encoder, and as many in the decoder.")
+    lstm_layers: Layers = Field(3, description="Layers of each ConvLSTM.")
     kernel_size: Literal[1, 3, 5, 7, 9, 11] = Field(7, description="Kernel size of the first and last convolution.")
-    rank: int = Field(16, gt=0, description="Kernels in the bank of each HyperConv (r).")
+    rank: Channels = Field(16, description="Kernels in the bank of each HyperConv (r).")
     norm: Literal["instance", "none"] = Field("instance", description="Normalisation after each convolution.")
     source_code: bool = Field(
         False, description="Tell the encoder which sequence it reads, by HyperConvs; the paper's is not told."
@@ -36,9 +39,7 @@ class NetworkSettings(Settings):
         False, description="Start all sequences from nearly the same HyperConv kernels; not in the paper."
     )
 
-    code_length: int = Field(
-        64, gt=0, description="Length of the target code; more sequences than this cannot be told."
-    )
+    code_length: Channels = Field(64, description="Length of the target code; more sequences than this cannot be told.")
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
@@ -104,7 +105,11 @@ class SamplingSettings(Settings):
 class SynthesisSettings(Settings):
     """Settings of synthesising whole volumes."""
 
-    batch_size: int = Field(8, gt=0, description="Stacks of slices in one forward pass; memory grows with it.")
+    batch_size: int = Field(
+        8,
+        gt=0,
+        description="Stacks of slices in one forward pass, fewer of large slices on a CPU; memory grows with it.",
+    )
     validation_slices: int = Field(16, gt=0, description="Middle slices of a study that a validation looks at.")
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
 
@@ -204,7 +209,9 @@ class EvaluateOptions(VerbOptions):
 class RankOptions(VerbOptions):
     """The conventions that the paper leaves open (spec b)."""
 
-    region: Literal["brain", "box", "volume"] = Field("brain", description="Where quality was measured.")
+    region: Literal["brain", "box", "volume"] = Field(
+        "brain", description="Where quality was measured: in the mask brain, or the foreground where there is none."
+    )
     diagonal: Literal["exclude", "in_norm", "include"] = Field(
         "exclude",
         description="Reconstructions of a sequence from itself: left out, only in mean and spread of the z-scores, or "

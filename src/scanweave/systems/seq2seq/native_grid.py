@@ -1,4 +1,4 @@
-"""A study's real scans on the native grid that predictions are restored to, and what belongs to the brain there."""
+"""A study's real scans on the native grid that predictions are restored to, and what is its foreground there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scanweave.studies.study import Study
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 BRIGHTEST = 99.5
-"""Percentile of a real scan in the brain that counts as its highest intensity: single bright voxels do not."""
+"""Percentile of a real scan in the foreground that counts as its highest intensity: single bright voxels do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
     """Bring the real scans of a study and its masks to the native grid of its reference scan.
 
     Raises:
-        ScanweaveError: A scan is constant in the brain.
+        ScanweaveError: A scan is constant in the mask `brain`, or in the foreground where there is none.
     """
     known, grid = repaired(study), prepared.frame.native
     seen = {name: to_grid(known.scans[name], grid) for name in plan.sequences if name in prepared.volumes}
@@ -80,7 +80,7 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
     shown = brain > 0 if brain is not None and masked else _union(map(foreground, seen.values()))
     inside = shown & covered
     real = {name: np.nan_to_num(volume, nan=plan.rule(name).background) for name, volume in seen.items()}
-    limits = {name: _limits(study.id, name, volume[inside], plan) for name, volume in real.items()}
+    limits = {name: _limits(study.id, name, volume[inside], plan, masked) for name, volume in real.items()}
     return NativeStudy(study.id, study.patient, grid, real, covered, inside, masked, limits, lesion)
 
 
@@ -96,10 +96,10 @@ def _union(masks: Iterable[Mask]) -> Mask:
     return cast(Mask, np.logical_or.reduce(list(masks)))
 
 
-def _limits(case: str, name: str, values: Volume, plan: Plan) -> tuple[float, float]:
+def _limits(case: str, name: str, values: Volume, plan: Plan, masked: bool) -> tuple[float, float]:
     high = float(np.percentile(values, BRIGHTEST)) if values.size else 0.0
     low = float(np.percentile(values, 100 - BRIGHTEST)) if plan.rule(name).kind == "window" else 0.0
     if high <= low:
-        reason = "shows nothing in the brain that all scans cover"
-        raise ScanweaveError(f"{case}: {name}", reason, "Check the scan and the brain mask")
+        where, step = ("mask 'brain'", "Check the scan and the mask") if masked else ("foreground", "Check the scan")
+        raise ScanweaveError(f"{case}: {name}", f"shows nothing in the {where} that all scans cover", step)
     return low, high

@@ -155,9 +155,17 @@ class Seq2SeqNetwork(nn.Module):
 
     def decode(self, latent: Tensor, kernels: Sequence[Kernel], frames: int = 1) -> Tensor:
         """Map a latent to `frames` frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
+        return self.decode_frames(self.unroll(latent, frames), kernels)
+
+    def unroll(self, latent: Tensor, frames: int = 1) -> Tensor:
+        """Map a latent to latents of frames `(B, frames, F, [d,] h, w)`: of all targets the same, so made once."""
         copies = latent.unsqueeze(1).expand(-1, frames, *[-1] * (latent.ndim - 1))
-        series = self.decoder_lstm(copies)
-        own = [_repeated(kernel, frames) for kernel in kernels]
+        series: Tensor = self.decoder_lstm(copies)
+        return series
+
+    def decode_frames(self, series: Tensor, kernels: Sequence[Kernel]) -> Tensor:
+        """Map latents of frames to frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
+        own = [_repeated(kernel, series.shape[1]) for kernel in kernels]
         return self.decoder(series.flatten(0, 1), own).unflatten(0, series.shape[:2])
 
     def forward(self, x: Tensor, source: Tensor, target: Tensor, frames: int = 1) -> Tensor:

@@ -199,19 +199,18 @@ def _cohort(run: Run, plan: Plan) -> Section:
     about = _cohort_facts(run, plan)
     if about is None:
         return Section("The cohort", "", [Text("The cohort of the fit no longer lies where it was.")])
-    combinations = about["combinations"]
-    studies = [row["sequences"] for row in combinations for _ in range(row["studies"])]
-    counts = {name: sum(name in present for present in studies) for name in plan.sequences}
+    combinations = [(row["sequences"], row["studies"]) for row in about["combinations"]]
+    counts = {name: sum(n for present, n in combinations if name in present) for name in plan.sequences}
     described = ", ".join(f"{name} in {number}" for name, number in counts.items())
     table = parts_table(about)
     lead = f"{count(about['studies'], 'study', 'studies')} of {count(about['patients'], 'patient')}"
     if len(combinations) == 1:
-        names = ", ".join(combinations[0]["sequences"])
+        names = ", ".join(combinations[0][0])
         return Section("The cohort", f"{lead}; the sequences are the same in all: {names}.", [table])
     figure = Figure(
-        availability_plot(studies, plan.sequences),
+        availability_plot(combinations, plan.sequences),
         "Each column is a combination of sequences and the number of studies that hold it; each row is a sequence.",
-        f"Availability of the sequences over {len(studies)} studies: {described}.",
+        f"Availability of the sequences over {about['studies']} studies: {described}.",
         vector=True,
     )
     return Section("The cohort", f"{lead}; what was not acquired is absent, not zero.", [figure, table])

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from scanweave.engine.settings import Settings, TrainingSettings
+from scanweave.engine.settings import Channels, Layers, Levels, Settings, TrainingSettings
 
 Architecture = Literal["ultra", "fbpconvnet", "fbpconvnet-per-bin", "red-cnn", "lpd"]
 
@@ -23,8 +23,8 @@ class NetworkSettings(Settings):
         description="ultra, or a control trained in the same frame: a U-Net over all bins or one for each, RED-CNN, "
         "learned primal–dual.",
     )
-    width: int = Field(32, ge=3, description="Channels at full size; not established by the abstract.")
-    levels: int = Field(4, gt=0, description="Sizes that it works at; not established by the abstract.")
+    width: Channels = Field(32, ge=3, description="Channels at full size; not established by the abstract.")
+    levels: Levels = Field(4, description="Sizes that it works at; not established by the abstract.")
     multibranch: bool = Field(
         True,
         description="Parallel 1 × 1, 3 × 3 and 5 × 5 filters ('multichannel filtering enhancement' in the abstract).",
@@ -33,7 +33,7 @@ class NetworkSettings(Settings):
         True, description="Each encoder level sees the input and all earlier levels ('denser connections', abstract)."
     )
     residual: bool = Field(True, description="Output = input + correction (residual learning, abstract).")
-    iterations: int = Field(5, gt=0, description="Unrolled iterations of learned primal–dual; 10 in its paper.")
+    iterations: Layers = Field(5, description="Unrolled iterations of learned primal–dual; 10 in its paper.")
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""

@@ -1,0 +1,71 @@
+"""Cohorts and runs that 0.1.0 wrote before it knew reports, boxes and stages: they open, and all verbs work on them.
+
+The archive holds simulated studies and tiny fits, made by commit 30cd77f; see `MADE`.
+"""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scanweave as sw
+from scanweave import api
+from scanweave.cli.main import main
+
+ARCHIVE = Path(__file__).parent / "folders-0.1.0.tar.xz"
+FEW = (
+    "--training.steps 2 --training.warm_up 0 --training.validate_every 1 --training.batch_size 1 "
+    "--training.log_every 1 --training.device cpu"
+)
+MADE = {
+    "seq2seq": (
+        "brain",
+        f"--preset small --network.channels [2] --network.rank 2 --network.code_length 4 --sampling.crop [8,8] {FEW}",
+    ),
+    "ultra": (
+        "ct",
+        "--preset small --network.architecture fbpconvnet --network.width 4 --network.levels 2 "
+        f"--sampling.crop [16,16] {FEW}",
+    ),
+    "acid": (
+        "ct",
+        "--preset small --network.width 2 --network.levels 2 --loop.iterations 2 --tuning.steps [0.3] "
+        f"--tuning.thresholds [0.01] --tuning.tv_weights [0.003] --tuning.images 1 {FEW}",
+    ),
+    "adamedgraph": ("patients", "--preset small --boosting.rounds 2"),
+}
+"""Cohort of each run, and what it was fitted by: `scanweave fit SYSTEM --cohort … --run …` and these words."""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")  # with its times: a run knows the images that it learnt from by them
+    return folder
+
+
+@pytest.mark.parametrize("system", MADE)
+def test_a_run_of_0_1_0_predicts_is_evaluated_and_reported(system, folders, tmp_path):
+    cohort = sw.Cohort.open(folders / MADE[system][0])
+    fitted = sw.open_run(folders / f"run-{system}", device="cpu")
+    api.predict(fitted, cohort, tmp_path / "made", targets=["flair"] if system == "seq2seq" else None, say=str)
+    assert {*sw.Cohort.open(tmp_path / "made").studies} == {*cohort.studies}
+    assert len(fitted.evaluate(cohort, say=str)) > 0
+    assert "<h2" in fitted.report().read_text()
+
+
+@pytest.mark.parametrize("system", MADE)
+def test_the_command_that_made_a_run_of_0_1_0_finds_it_finished(system, folders, capsys):
+    cohort, words = MADE[system]
+    run = folders / f"run-{system}"
+    before = (run / "config.json").read_bytes()
+    main(["fit", system, "--cohort", str(folders / cohort), "--run", str(run), *words.split()])
+    assert "finished" in capsys.readouterr().out.lower()
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_images_of_a_cohort_of_0_1_0_are_read(folders):
+    cohort = sw.Cohort.open(folders / "brain")
+    assert np.isfinite(cohort[cohort.studies[0]]["t1"].data).all()
