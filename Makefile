@@ -32,6 +32,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tools/shared_lines.py
 
 scoreboard: $(STAMP)
 	$(BIN)/python benchmarks/scoreboard.py

@@ -167,7 +167,7 @@ def fit(cohort: Cohort, run: Path, seed: int, tier: dict[str, Any], own: dict[st
     crop = min(48, tier["size"])
     shared = {
         "network.width": tier["width"],
-        "sampling.crop": [crop, crop],
+        **({} if kind == "lpd" else {"sampling.crop": [crop, crop]}),
         "training.steps": tier["steps"],
         "training.seed": seed,
         "training.warm_up": min(50, tier["steps"] // 4),

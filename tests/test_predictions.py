@@ -102,6 +102,36 @@ def test_the_same_call_goes_on_after_a_stop(tmp_path: Path, system: System, coho
     assert not list(out.glob(".partial-*"))
 
 
+def test_one_part_of_the_runs_fold_is_predicted(tmp_path: Path, system: System, cohort: Cohort) -> None:
+    with pytest.raises(ScanweaveError, match="has no splits"):
+        api.predict(system, cohort, tmp_path / "out", part="test")  # type: ignore[arg-type]
+    write_splits(cohort.folder, make_splits(cohort.patients, 4))
+    for part in ("train", "validation", "test"):
+        api.predict(system, cohort.folder, tmp_path / part, part=part)  # type: ignore[arg-type]
+        assert system.asked == cohort.part(part).studies  # type: ignore[arg-type]
+        system.asked.clear()
+    with pytest.raises(ScanweaveError, match="there is no part 'tset'"):
+        api.predict(system, cohort, tmp_path / "out", part="tset")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_call_that_is_refused_as_a_whole_leaves_nothing(
+    tmp_path: Path, system: System, cohort: Cohort, before: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ScanweaveError("cohort", "has no variable of the run", "Choose another")
+
+    out = tmp_path / "deep" / "out"
+    if before:
+        stopped(system, cohort, out)
+    system.predictions = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(ScanweaveError, match="no variable"):
+        api.predict(system, cohort, out)  # type: ignore[arg-type]
+    assert (tmp_path / "deep").exists() == before
+    assert (out / "P01").exists() == before
+
+
 def test_a_study_that_was_written_and_not_noted_is_written_again_and_told(
     tmp_path: Path, system: System, cohort: Cohort, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,8 @@
 """Count the lines that systems share, as pylint's duplicate-code checker finds them.
 
-`python tools/shared_lines.py` compares the systems with each other and with the plug-in of the tests, and fails where
-two share more than `MOST_SHARED_LINES`. Imports, docstrings, comments and signatures do not count, nor do runs of up to
-`SHORTEST_RUN` lines.
+`python tools/shared_lines.py`, which `make lint` runs, compares the systems with each other and with the plug-in of the
+tests, and fails where two share more than `MOST_SHARED_LINES`. Imports, docstrings, comments and signatures do not
+count, nor do runs of up to `SHORTEST_RUN` lines.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,9 +41,10 @@ def shared_lines(found: str) -> Counter[tuple[str, str]]:
     shared: Counter[tuple[str, str]] = Counter()
     for message in json.loads(found)["messages"]:
         places = PLACE.findall(message["message"])
-        one, *others = sorted({system_of(module) for module, _, _ in places})
-        for other in others:
-            shared[one, other] += max(int(stop) - int(start) for _, start, stop in places)
+        lines = max(int(stop) - int(start) for _, start, stop in places)
+        pairs = list(combinations(sorted({system_of(module) for module, _, _ in places}), 2))
+        shared.update(dict.fromkeys(pairs, lines))
+        if pairs:
             print(", ".join(f"{module}:{int(start) + 1}" for module, start, _ in places))
     return shared
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scanweave.framework.system import System
     from scanweave.predictions import Plan, PredictionFolder
     from scanweave.studies.cohort import Cohort
+    from scanweave.studies.splits import Part
 
 Say = Callable[[str], None]
 
@@ -162,6 +163,7 @@ def predict(
     *,
     targets: Sequence[str] | None = None,
     studies: Sequence[str] | None = None,
+    part: Part | None = None,
     device: str = "auto",
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -183,6 +185,7 @@ def predict(
         targets: What to make, each as if it were absent itself; None: what the system makes unasked: the sequences
             that a study lacks, the reconstruction of what was measured, the label.
         studies: Names of the studies or patients to predict; None: all of the cohort.
+        part: Which part of the run's fold: "train", "validation" or "test"; None: all studies.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         checkpoint: Of a run folder whose fit is not finished, as in `open_run`.
         progress: Called with the number of studies done and of all, at the start and after each.
@@ -190,12 +193,14 @@ def predict(
         note: Takes a line that names the device.
 
     Raises:
-        ScanweaveError: `out` holds something else, or a target or study is unknown.
+        ScanweaveError: `out` holds something else, a target or study is unknown, or the cohort has no such part.
     """
+    from scanweave.engine.cohort_parts import part_of
     from scanweave.predictions import PredictionFolder
 
-    chosen = named_studies(_opened(cohort), studies)
     fitted, plan = _known(run, checkpoint)
+    whole = _opened(cohort)
+    chosen = named_studies(whole if part is None else part_of(fitted, whole, part), studies)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded

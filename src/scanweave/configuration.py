@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scanweave.errors import ScanweaveError
-from scanweave.framework.setting_layers import nested, overlaid
+from scanweave.framework.setting_layers import nested, overlaid, refuse_without_effect
 from scanweave.systems import registry
 
 Layer = str | Path | Mapping[str, Any] | BaseModel
@@ -25,7 +25,8 @@ def configure(system: str, preset: str | None = None, config: Layer | Sequence[L
     """Return the settings of a system: a preset, and what is laid on top of it; imports no torch.
 
     Raises:
-        ScanweaveError: A system, preset or field that does not exist, a value that the field refuses, a broken file.
+        ScanweaveError: A system, preset or field that does not exist, a value that the field refuses or that has no
+            effect beside the others, a broken file.
     """
     entry = registry.entry(system)
     layers = [config] if isinstance(config, str | Path | Mapping | BaseModel) else list(config)
@@ -34,6 +35,9 @@ def configure(system: str, preset: str | None = None, config: Layer | Sequence[L
     settings = entry.preset(preset or str([entry.presets[0], *named][-1]))
     for place, values in read:
         settings = overlaid(settings, values, place, f"scanweave fit {system} --help")
+    for layer, (place, values) in zip(layers, read, strict=True):
+        if not isinstance(layer, BaseModel):  # which holds every setting, whether somebody gave it or not
+            refuse_without_effect(settings, values, place)
     return settings
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.locks import hold
+from scanweave.locks import LOCK, FolderLock, hold
 
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
@@ -52,14 +52,68 @@ def writing(path: str | Path) -> Iterator[None]:
         raise ScanweaveError(path, reason, step) from error
 
 
-def make_folder(path: str | Path) -> None:
+def make_folder(path: str | Path) -> list[Path]:
     """Make a folder and those that it lies in, where they are not there yet.
+
+    Returns:
+        Those that were made, the innermost first.
 
     Raises:
         ScanweaveError: It cannot be made.
     """
+    path = Path(path)
     with writing(path):
-        Path(path).mkdir(parents=True, exist_ok=True)
+        absent = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+        path.mkdir(parents=True, exist_ok=True)
+    return absent
+
+
+class HeldFolder(FolderLock):
+    """A lock on a folder that is made where it is not there, and that a refused call leaves as it found it.
+
+    Attributes:
+        bare: Whether the folder was not there, or held nothing but hidden files.
+
+    Raises:
+        ScanweaveError: As `FolderLock`; or the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._made = folder, make_folder(folder)
+        self._is_new = not (folder / LOCK).exists()
+        try:
+            super().__init__(folder)
+        except ScanweaveError:
+            with suppress(OSError):
+                if (folder / LOCK).stat().st_size == 0:  # of a process that holds it, it tells the number
+                    self._clear()
+            raise
+        self.bare = all(path.name.startswith(".") for path in folder.iterdir())
+
+    def discard(self) -> None:
+        """Let the lock go and leave the folder as it was found: what was written to a bare one is removed."""
+        for path in filter(_is_written, self._folder.iterdir()) if self.bare else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if sys.platform == "win32":  # it removes no file that is open
+            self.release()
+        self._clear()
+        self.release()
+
+    def _clear(self) -> None:
+        """Remove the file of the lock and the folders that were made for it, unless they hold something else."""
+        with suppress(OSError):  # what may not be removed is no reason to hide why the call was refused
+            if self._is_new:
+                (self._folder / LOCK).unlink(missing_ok=True)
+            for folder in self._made:
+                folder.rmdir()
+
+
+def _is_written(path: Path) -> bool:
+    """Tell whether a file or folder is none of those hidden ones that a bare folder may have held before."""
+    return not path.name.startswith(".") or path.name.startswith(_PARTIAL)
 
 
 @contextmanager

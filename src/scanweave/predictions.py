@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import scanweave
 from scanweave.engine.image_states import states_digest
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, file_sha256, make_folder, read_json, real_path, sweep, write_json, writing
-from scanweave.locks import FolderLock
+from scanweave.files import (
+    HeldFolder,
+    atomic_folder,
+    file_sha256,
+    read_json,
+    real_path,
+    sweep,
+    write_json,
+    writing,
+)
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import WHO, columns_of
 
@@ -84,15 +92,20 @@ class PredictionFolder:
     def claimed(self, asked: Mapping[str, Any]) -> Iterator[Self]:
         """Hold the folder for this process, for what `request` returned.
 
+        Where the block is refused before a study is done, nothing is left behind that was not there.
+
         Raises:
             ScanweaveError: Another process writes to it.
         """
-        make_folder(self.out)
-        lock = FolderLock(self.out)
+        lock = HeldFolder(self.out)
         try:
             sweep(self.out)
             write_json(self.out / MARK, asked)
             yield self
+        except ScanweaveError:
+            if not self.answers:
+                lock.discard()
+            raise
         finally:
             lock.release()
 

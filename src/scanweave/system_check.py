@@ -53,6 +53,7 @@ def check_system(
         "a fit that was stopped goes on to the same weights": _resumes,
         "a finished fit is left alone, and another question refused": _goes_on,
         "the registry names what its runs make, and of what": _registered,
+        "a refused fit leaves nothing behind": _leaves_nothing,
         "a prediction does not depend on its truth": _blind,
         "a prediction lies on the grid of the study": _on_grid,
         "predictions go on in their folder, and another question is refused": _predicts,
@@ -142,7 +143,7 @@ def _stopped_early() -> Iterator[list[bool]]:
 def _goes_on(case: _Case) -> None:
     before = _weights(case.fitted.run)
     lines: list[str] = []
-    layers = [case.settings]
+    layers = [case.settings, *([{"training.device": "cpu"}] if hasattr(case.fitted.config, "training") else [])]
     api.fit(case.system, case.cohort, case.fitted.run.folder, preset=case.preset, config=layers, say=lines.append)
     _claim(_weights(case.fitted.run) == before, "the same command changed a finished run")
     _claim(any("is finished" in line for line in lines), "the same command does not say that the run is finished")
@@ -153,6 +154,24 @@ def _goes_on(case: _Case) -> None:
 def _registered(case: _Case) -> None:
     told, own = registry.entry(case.system).plan(case.fitted.run.folder), case.fitted.plan
     _claim(type(told) is type(own), f"its Entry loads a {type(told).__name__} where the run has a {type(own).__name__}")
+
+
+def _leaves_nothing(case: _Case) -> None:
+    room = case.folder / "refused"
+    untaught = replace(case, cohort=case.cohort.part("test"))
+    _refused(lambda: untaught.fit("refused/run"))
+    _claim(not room.exists(), "a fit without a training study left its folder behind")
+    if hasattr(case.fitted.config, "training"):
+        _refused(lambda: case.fit("refused/run", **{"training.device": _absent_device()}))
+        _claim(not room.exists(), "a fit on a device that is not there left its folder behind")
+    _refused(lambda: api.open_run(case.fitted.run.folder, _absent_device()))
+
+
+def _absent_device() -> str:
+    """Return a device that this machine has not: none has both."""
+    import torch
+
+    return "mps" if torch.cuda.is_available() else "cuda"
 
 
 def _blind(case: _Case) -> None:
@@ -215,6 +234,9 @@ def _reports(case: _Case) -> None:
 def _refuses_unknown(case: _Case) -> None:
     _refused(lambda: configure(case.system, case.preset, {"training.no_such_setting": 1}))
     _refused(lambda: case.fitted.evaluate(case.cohort, case.folder / "no", options={"no_such_option": 1}, say=_quiet))
+    if not any(column.startswith("scan:") for column in case.fitted.plan.sources):
+        _refused(lambda: case.fitted.evaluate(case.cohort, case.folder / "no", slices=2, say=_quiet))
+    _claim(not (case.folder / "no").exists(), "a refused evaluation left its folder behind")
 
 
 def _refused(call: Callable[[], Any]) -> None:

@@ -91,6 +91,43 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
         ([*FIT, "--training.steps", "-3"], "training.steps: Input should be greater than 0, not -3"),
         ([*FIT, "--training.steps"], "--training.steps: has no value"),
         ([*FIT, "stray"], "stray: is not an option"),
+        ([*FIT, "--training.momentum", "0.5"], "training.momentum: has no effect with training.optimizer adam."),
+        (
+            ["fit", "adamedgraph", *FIT[2:], "--device", "cpu"],
+            "--device: has no effect: adamedgraph computes on the CPU",
+        ),
+        (
+            ["cohort", "split", "nowhere", "--leave-one-out", "--folds", "3"],
+            "--folds: has no effect with --leave-one-out",
+        ),
+        (
+            ["simulate", "brain", "--subjects", "1", "--missing", "0.2", "--out", "o"],
+            "missing: has no effect with protocol",
+        ),
+        (
+            ["simulate", "brain", "--subjects", "1", "--keep-removed", "--out", "o"],
+            "keep_removed: has no effect: no scan",
+        ),
+        (
+            ["cohort", "import", "table.csv", "--sheet", "one", "--out", "o"],
+            "--sheet: has no effect: table.csv is no Excel",
+        ),
+        (
+            ["cohort", "import", "table.csv", "--columns", "age=number dmy", "--out", "o"],
+            "--columns: 'age': dmy has no effect, since it holds no dates.",
+        ),
+        (
+            ["cohort", "import", "table.csv", "--columns", "sex=category decimal:comma", "--out", "o"],
+            "--columns: 'sex': decimal: has no effect, since it holds no numbers.",
+        ),
+        (
+            ["cohort", "import", "table.csv", "--columns", "age=- missing:9", "--out", "o"],
+            "--columns: 'age': what is said beside it has no effect, since the column is left out.",
+        ),
+        (
+            ["cohort", "import", "images.csv", "--columns", "grade=label number", "--out", "o"],
+            "--columns: of 'grade' only its role can be said in a table of images.",
+        ),
         ([*FIT, "--preset", "large"], "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
         ([*FIT, "--config", "absent.toml"], "absent.toml: cannot be read (No such file or directory)."),
         ([*FIT, "--config", "broken.toml"], "broken.toml: not valid TOML"),
@@ -115,6 +152,8 @@ def test_mistake_is_one_line_and_status_2(arguments, words, tmp_path, monkeypatc
     (tmp_path / "broken.toml").write_text("training = [")
     (tmp_path / "unknown.toml").write_text("[training]\nstepss = 4\n")
     (tmp_path / "afile").write_text("mine")
+    (tmp_path / "table.csv").write_text("id,age,sex\na,41,f\nb,52,m\nc,63,f\n")
+    (tmp_path / "images.csv").write_text("study,t1,grade\ns1,source/P01/t1.nii.gz,2\n")
     (tmp_path / "source" / "P01").mkdir(parents=True)
     for name in ("t1", "t2"):
         (tmp_path / "source" / "P01" / f"{name}.nii.gz").touch()

@@ -11,6 +11,7 @@ from tiny import TinyTask, fit, stop_after
 from scanweave.engine import loop
 from scanweave.engine.checkpoint import read_state
 from scanweave.engine.interrupt import StopRequest
+from scanweave.engine.loop import check_device
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
@@ -109,10 +110,13 @@ def test_without_validation_the_average_or_the_last_weights_are_exported(
 
 def test_devices_and_precisions_that_are_not_there_are_named(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
-        with pytest.raises(ScanweaveError, match="no cuda device"):
+        with pytest.raises(ScanweaveError, match=r"no cuda device is available here, only .*cpu\. Use --device auto"):
             fit(tmp_path / "device", device="cuda")
+    with pytest.raises(ScanweaveError, match=r"device: there is no 'gpu'\. .*auto"):
+        check_device("gpu")
     with pytest.raises(ScanweaveError, match="precision: fp16"):
         fit(tmp_path / "precision", device="cpu", precision="fp16")
+    assert not list(tmp_path.iterdir())
     fit(tmp_path / "bf16", device="cpu", precision="bf16", steps=2)
 
 

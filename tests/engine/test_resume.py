@@ -69,6 +69,20 @@ def without_times(run: Run) -> list[dict[str, object]]:
     return [{name: value for name, value in row.items() if name != "samples_per_second"} for row in run.metrics()]
 
 
+def test_a_training_goes_on_on_another_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same one by two names here, and one that earlier steps are said to come from."""
+    whole = fit(tmp_path / "whole")
+    with pytest.raises(SystemExit):
+        fit(tmp_path / "parts", stop_after(5), device="auto" if not torch.cuda.is_available() else "cpu")
+    record = tmp_path / "parts" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"device": "cuda:0"}))
+    capsys.readouterr()
+    parts = fit(tmp_path / "parts")
+    assert "on cpu; those before were made on cuda:0, so bit-equality ends here" in capsys.readouterr().out
+    assert parts.weights.read_bytes() == whole.weights.read_bytes()
+    assert parts.record["device"] == "cpu"
+
+
 @pytest.mark.parametrize("changes", [{}, {"ema_decay": None, "accumulate": 2, "clip_norm": 0.1}, {"patience": 1}])
 def test_a_stopped_training_continues_bit_by_bit(tmp_path: Path, changes: dict[str, object]) -> None:
     whole = fit(tmp_path / "whole", **changes)

@@ -12,6 +12,7 @@ from scanweave.errors import ScanweaveError
 
 CONFIG: dict[str, Any] = {"training": {"steps": 10, "workers": 2}, "network": {"width": 32}}
 COHORT = {"path": "glioma", "sha256": "ab"}
+IMAGES = {"A": {"P01": {"t1": [100, 5], "t2": [90, 5]}}, "B": {"P02": {"t1": [100, 6]}}}
 
 
 def test_a_run_records_what_made_it(tmp_path: Path) -> None:
@@ -51,6 +52,46 @@ def test_workers_may_change(tmp_path: Path) -> None:
     assert Run.open(tmp_path).config["training"]["workers"] == 0
 
 
+def test_the_device_may_change(tmp_path: Path) -> None:
+    for device in ("auto", "cuda", "cpu"):
+        Run.start(tmp_path, "tiny", {"training": {"steps": 10, "device": device}}).close()
+    assert Run.open(tmp_path).config["training"]["device"] == "cpu"
+
+
+def refuse(folder: Path, steps: int) -> None:
+    """Begin a run that is refused after so many steps."""
+    with Run.start(folder, "tiny", CONFIG, inputs=IMAGES) as run:
+        (run.folder / "plan.json").write_text("{}")
+        (run.checkpoints / "step-00000000").mkdir(parents=True)
+        for step in range(steps):
+            run.log(step + 1, "train", {"loss": 1.0})
+        raise ScanweaveError("label", "is not in the cohort", "Name another")
+
+
+@pytest.mark.parametrize("before", [None, ".", "deep/er"])
+def test_a_run_that_is_refused_before_its_first_step_leaves_nothing(tmp_path: Path, before: str | None) -> None:
+    room = tmp_path / "room"
+    folder = room / "runs" / "new"
+    if before is not None:
+        (folder / before).mkdir(parents=True)
+        (folder / ".keep").touch()
+    there = sorted(room.rglob("*"))
+    with pytest.raises(ScanweaveError):
+        refuse(folder, steps=0) if before != "deep/er" else Run.start(folder, "tiny", CONFIG)
+    assert sorted(room.rglob("*")) == there
+    assert room.exists() == (before is not None)
+
+
+def test_a_run_that_is_refused_later_or_that_was_there_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ScanweaveError):
+        refuse(tmp_path / "later", steps=1)
+    assert len(Run.open(tmp_path / "later").metrics()) == 1
+    Run.start(tmp_path / "earlier", "tiny", CONFIG, inputs=IMAGES).close()
+    with pytest.raises(ScanweaveError):
+        refuse(tmp_path / "earlier", steps=0)
+    assert Run.open(tmp_path / "earlier").state == "stopped"
+
+
 def test_a_run_in_use_names_the_process_and_a_killed_one_is_free(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom scanweave.engine.run import Run\n"
@@ -80,9 +121,6 @@ def test_a_forked_reader_does_not_keep_the_lock(tmp_path: Path) -> None:
     Run.start(tmp_path, "tiny", CONFIG).close()
     os.close(go)
     os.waitpid(child, 0)
-
-
-IMAGES = {"A": {"P01": {"t1": [100, 5], "t2": [90, 5]}}, "B": {"P02": {"t1": [100, 6]}}}
 
 
 @pytest.mark.parametrize(

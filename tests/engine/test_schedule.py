@@ -50,6 +50,7 @@ def test_the_step_schedule_is_torchs_own() -> None:
 def test_settings_that_came_later_leave_an_older_run_as_it_was() -> None:
     """The fingerprint that 0.1.0 wrote of its defaults."""
     assert TrainingSettings().fingerprint == FINGERPRINT_OF_0_1_0
+    assert FINGERPRINT_OF_0_1_0 in TrainingSettings(device="cpu").fingerprints
     assert TrainingSettings(gamma=0.2).fingerprint != FINGERPRINT_OF_0_1_0
     assert TrainingSettings(decay_norms_and_biases=False).fingerprint != FINGERPRINT_OF_0_1_0
 

@@ -66,6 +66,15 @@ def trial(run: Run, cohort: Cohort, lines: list[str] | None = None, **how: Any) 
     return Trial.of(run, cohort, "evaluation", part="all", say=[].append if lines is None else lines.append, **how)
 
 
+def test_a_trial_of_which_no_study_can_be_measured_leaves_no_folder(run: Run, cohort: Cohort) -> None:
+    def broken(study: Study) -> None:
+        raise ScanweaveError(study.id, "is broken", "Mend it")
+
+    with pytest.raises(ScanweaveError):
+        list(trial(run, cohort, out=run.folder.parent / "deep" / "er").each(broken, {}))
+    assert not (run.folder.parent / "deep").exists()
+
+
 def stopped(run: Run, cohort: Cohort, options: dict[str, Any]) -> None:
     """Evaluate anew, and stop before the third study."""
     (run.folder / "evaluation" / FILE).unlink(missing_ok=True)

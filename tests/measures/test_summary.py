@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scanweave.measures.summary import ENOUGH, estimate, row_of, summarise, sureness
+from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, estimate, row_of, summarise, sureness
 
 
 def _table(rows):
@@ -28,8 +28,8 @@ def test_what_was_not_measured_is_left_out():
 
 def test_few_patients_have_no_interval():
     row = {"mean": 1.0, "low": 0.5, "high": 1.5}
-    assert estimate(row, ENOUGH).low == 0.5
-    assert np.isnan(estimate(row, ENOUGH - 1).low)
-    assert "No intervals" in sureness([ENOUGH - 1])
-    assert sureness([ENOUGH]).startswith("In brackets")
-    assert "none of fewer" in sureness([ENOUGH, ENOUGH - 1])
+    assert estimate(row, LEAST_PATIENTS_FOR_INTERVAL).low == 0.5
+    assert np.isnan(estimate(row, LEAST_PATIENTS_FOR_INTERVAL - 1).low)
+    assert "No intervals" in sureness([LEAST_PATIENTS_FOR_INTERVAL - 1])
+    assert sureness([LEAST_PATIENTS_FOR_INTERVAL]).startswith("In brackets")
+    assert "none of fewer" in sureness([LEAST_PATIENTS_FOR_INTERVAL, LEAST_PATIENTS_FOR_INTERVAL - 1])

@@ -64,7 +64,7 @@ def test_a_given_test_part_never_trains(tmp_path, capsys):
         assert sorted(name for names in parts.values() for name in names) == made.patients
         assert {"p0", "p5"} <= set(parts["test"])
         assert len(parts["train"]) == 2
-    write_splits(made.folder, make_splits(made.patients, 3))
+    write_splits(made.folder, make_splits(made.patients, 3), again=True)
     assert not {"p0", "p5"} & {name for fold in range(3) for name in made.part("train", fold).patients}
 
 

@@ -97,7 +97,7 @@ def test_the_same_call_goes_on_and_another_is_refused(source, prepared):
     assert file.stat().st_mtime_ns == before
     assert again.made == prepared[0].made
     with pytest.raises(ScanweaveError, match="prepared in another way"):
-        sw.prepare_cohort(source, folder, bias=True, registration=FAST)
+        sw.prepare_cohort(source, folder, register_scans=True, bias=True, registration=FAST)
 
 
 def test_processes_change_nothing(source, prepared, tmp_path):
@@ -161,6 +161,9 @@ def test_visits_are_brought_to_the_first(source, tmp_path):
     [
         ({}, "nothing is asked for"),
         ({"strip": True, "bias": True}, "needs the brain mask"),
+        ({"bias": True, "registration": {"spacing_mm": 3.0}}, "--spacing: has no effect: nothing is registered"),
+        ({"bias": True, "registration": {"seed": 3}}, "--seed: has no effect: nothing is drawn"),
+        ({"bias": True, "grid": "own", "reference": "t1"}, "--reference: has no effect: each scan keeps"),
         ({"bias": True, "reference": "t9"}, "no study has"),
         ({"bias": True, "grid": "x"}, "grid"),
         ({"bias": True, "studies": ["nobody"]}, "no study or patient"),

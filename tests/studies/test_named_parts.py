@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,31 @@ def test_test_patients_are_part_of_what_a_run_remembers(cohort: Cohort) -> None:
     first = splits_digest(cohort)
     assert SplitCohort(cohort.folder, folds=3, test=("p2",), again=True).run() == 0
     assert len({before, first, splits_digest(cohort)}) == 3
+
+
+def test_other_splits_are_replaced_where_that_is_asked_for(cohort: Cohort) -> None:
+    first, second = (make_splits(cohort.patients, 3, seed=seed) for seed in (0, 1))
+    write_splits(str(cohort.folder), first)
+    write_splits(cohort.folder, first)
+    for write in (lambda: write_splits(cohort.folder, second), SplitCohort(cohort.folder, folds=4).run):
+        with pytest.raises(
+            ScanweaveError, match=r"is split already, into 3 folds from seed 0\. Give --again \(again=True"
+        ):
+            write()
+        assert cohort.splits() == first
+    write_splits(cohort.folder, second, again=True)
+    assert cohort.splits() == second
+    (cohort.folder / "splits.json").write_text("{")
+    with pytest.raises(ScanweaveError, match=r"not valid JSON.*cohort split COHORT --again"):
+        SplitCohort(cohort.folder, folds=4).run()
+    assert SplitCohort(cohort.folder, folds=4, again=True).run() == 0
+
+
+@pytest.mark.parametrize("option", [{"folds": 3}, {"stratify": ("label",)}])
+def test_options_of_several_folds_are_refused_where_a_patient_is_one(cohort: Cohort, option: dict[str, Any]) -> None:
+    with pytest.raises(ScanweaveError, match=f"--{next(iter(option))}: has no effect with --leave-one-out"):
+        SplitCohort(cohort.folder, leave_one_out=True, **option).run()
+    assert cohort.splits() is None
 
 
 def test_show_and_split_name_who_is_where(cohort: Cohort, capsys: pytest.CaptureFixture[str]) -> None:

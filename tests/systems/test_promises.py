@@ -61,7 +61,9 @@ def test_seq2seq(brains, tmp_path):
 
 def test_segment(brains, tmp_path):
     network = {"first_channels": 4, "stages": 3, "patch": [16, 16, 16]}
-    sw.check_system("segment", brains, tmp_path / "runs", {**FEW_STEPS, "mask": "brain", "network": network})
+    training = {name: value for name, value in FEW_STEPS["training"].items() if name != "batch_size"}
+    settings = {"training": training, "mask": "brain", "network": network}
+    sw.check_system("segment", brains, tmp_path / "runs", settings)
 
 
 def test_classify(films, tmp_path):

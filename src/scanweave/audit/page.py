@@ -16,7 +16,7 @@ from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.stability.audit_setup import Setup
 from scanweave.measures.stability.curve import NOISE, OWN, strongest, target_of
 from scanweave.measures.stability.validity import Check
-from scanweave.measures.summary import ENOUGH, sureness
+from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, sureness
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.runs import tried_on
@@ -225,7 +225,7 @@ def _estimate(rows: pd.DataFrame, measure: str) -> Interval:
     """Return the mean over images with its interval over patients; of few patients none, as in every report."""
     found = bootstrap(rows[measure], list(rows["patient"]), seed=0)
     nan = float("nan")
-    return found if found.n >= ENOUGH else Interval(found.value, nan, nan, found.n)
+    return found if found.n >= LEAST_PATIENTS_FOR_INTERVAL else Interval(found.value, nan, nan, found.n)
 
 
 def _known(value: float) -> float | None:

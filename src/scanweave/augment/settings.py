@@ -56,6 +56,15 @@ class AugmentationSettings(BaseModel):
         False, description="Whether voxels from beyond the image repeat its border (films) rather than being 0."
     )
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        varied = ["rotation", "scaling", "shift", "noise", "blur", "brightness", "contrast", "low_resolution"]
+        never = [name for name in varied if not getattr(self, f"{name}_share")]
+        fields = [(name, field) for name in never for field in (name, f"{name}_per_channel")]
+        found = {field: f"without {name}_share" for name, field in fields if field in type(self).model_fields}
+        gamma = self.gamma_share or self.inverted_gamma_share
+        return found if gamma else {**found, "gamma": "without gamma_share and inverted_gamma_share"}
+
 
 FILM = AugmentationSettings(
     rotation_share=0.5,

@@ -14,9 +14,9 @@ from scanweave.errors import ScanweaveError
 if TYPE_CHECKING:
     from scanweave.studies.checks.last_check import LastCheck
 
-FEW = 4
+FEW_TRAINING_PATIENTS = 4
 """Training patients below which a split without a validation part is offered."""
-MANY = 200
+MOST_LISTED_STUDIES = 200
 """Studies above which those that are ok are counted, not listed."""
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
@@ -190,13 +190,18 @@ class SplitCohort:
         """Write `splits.json`.
 
         Raises:
-            ScanweaveError: There are other splits already, and `again` is not set.
+            ScanweaveError: There are other splits already, and `again` is not set; or an option has no effect.
         """
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.cohort_splits import fold_lines, keep_splits, part_lines, split_cohort
-        from scanweave.studies.splits import Part
+        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
+        from scanweave.studies.splits import Part, write_splits
 
+        if self.leave_one_out and (self.folds is not None or self.stratify):
+            option = "--folds" if self.folds is not None else "--stratify"
+            raise ScanweaveError(
+                option, "has no effect with --leave-one-out: a patient is a fold", "Leave one of them out"
+            )
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held, self.test))
@@ -209,7 +214,7 @@ class SplitCohort:
             group=self.group,
             test=self.test,
         )
-        keep_splits(cohort, splits, again=self.again)
+        write_splits(cohort.folder, splits, again=self.again)
         parts: list[Part] = ["train", "validation", "test"] if splits.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
         shown = ", ".join(f"{size} {part}" for part, size in sizes.items())
@@ -219,7 +224,7 @@ class SplitCohort:
             print(line)
         if self.validation and not splits.validation:
             print(self._of_few(splits.folds))
-        if splits.validation and sizes["train"] < FEW:
+        if splits.validation and sizes["train"] < FEW_TRAINING_PATIENTS:
             more = sizes["train"] + sizes["validation"]
             print(f"{wording.count(sizes['train'], 'patient')} to train on is little: --no-validation leaves {more}")
         if held:
@@ -308,7 +313,7 @@ def _print_verdicts(verdicts: list[Any], what: str) -> None:
     from rich.table import Table
 
     table = Table(what, "verdict", "found → done, or what to do", box=None, pad_edge=False, header_style="bold")
-    many = len(verdicts) > MANY
+    many = len(verdicts) > MOST_LISTED_STUDIES
     for verdict in (one for one in verdicts if not many or one.status != "ok"):
         style = _STYLES[verdict.status]
         words = "\n".join(escape(str(finding)) for finding in verdict.findings)

@@ -36,9 +36,9 @@ class PrepareCohort:
     """Grid of what is written: that of the reference, or each scan's own, moved by its header alone."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies or patients to prepare; all if not given."""
-    spacing: float = 1.5
+    spacing: Annotated[float | None, arg(help_behavior_hint="(default: 1.5)")] = None
     """Edge of a voxel of the finest grid that the registration looks at [mm]; larger is faster."""
-    seed: int = 0
+    seed: Annotated[int | None, arg(help_behavior_hint="(default: 0)")] = None
     """What the samples of the metric are drawn from."""
     workers: int = 1
     """Studies that are prepared at once, each in a process."""
@@ -49,6 +49,7 @@ class PrepareCohort:
         from scanweave.engine.progress import counted
         from scanweave.studies.preparing.cohort_preparation import prepare_cohort
 
+        registration = {"spacing_mm": self.spacing, "seed": self.seed}
         with counted("studies prepared") as progress:
             done = prepare_cohort(
                 self.cohort,
@@ -63,7 +64,7 @@ class PrepareCohort:
                 bias=self.bias,
                 reference=self.reference,
                 grid=self.grid,
-                registration={"spacing_mm": self.spacing, "seed": self.seed},
+                registration={name: value for name, value in registration.items() if value is not None},
             )
         failed = f", {len(done.failed)} failed" if done.failed else ""
         print(f"wrote {self.out}: {wording.studies(len(done.made))}{failed} · look at {self.out / 'pictures'}")

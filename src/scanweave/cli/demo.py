@@ -13,7 +13,7 @@ MISSING = 0.15
 FOLDS = 6
 SETTINGS: tuple[str, ...] = ()
 """Options of the fit on top of the preset `small`."""
-LIT = 0.9
+LIT_AUROC = 0.9
 """AUROC from which a map counts as lit up where it should be."""
 MARK = "demo.json"
 
@@ -103,7 +103,7 @@ def findings(out: Path) -> list[str]:
         f"the unique sequence {unique} is the hardest": order[0] == unique,
         f"the redundant sequence {redundant} is the easiest": order[-1] == redundant,
         f"the map of {unique} lights up in the enhancing rim, which it alone shows: {shown}": area is not None
-        and area["mean"] >= LIT,
+        and area["mean"] >= LIT_AUROC,
     }
     return [
         f"Hard to make from the others (C_d), hardest first: {', '.join(order)}",

@@ -45,22 +45,17 @@ class Predict:
         """Predict; exit status 1 if a study could not be predicted."""
         from scanweave import api, wording
         from scanweave.cli.main import REFUSED
-        from scanweave.engine.cohort_parts import part_of
         from scanweave.engine.progress import counted
-        from scanweave.engine.run import Run
-        from scanweave.studies.cohort import Cohort
 
-        run, cohort = Run.open(self.folder), Cohort.open(self.cohort)
-        if self.part is not None:
-            cohort = part_of(run, cohort, self.part)
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
         with counted("studies predicted") as progress:
             done = api.predict(
                 self.folder,
-                cohort,
+                self.cohort,
                 self.out,
                 targets=targets,
                 studies=self.studies or None,
+                part=self.part,
                 device=self.device,
                 checkpoint=self.checkpoint,
                 progress=progress,

@@ -103,16 +103,14 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
     Raises:
         ScanweaveError: The device is not there, cannot compute in the precision, or not in several processes.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(settings.device, True):
-        raise ScanweaveError("device", f"no {settings.device} device is available here", "Use --device auto or cpu")
+    there = check_device(settings.device)
     # accelerate keeps the device and precision of the first accelerator for the life of the process; a second
     # training in the same process may want others.
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     try:
         accelerator = Accelerator(
-            cpu=settings.device == "cpu" or not any(there.values()),  # else processes on CPUs would train apart
+            cpu=settings.device == "cpu" or there == ["cpu"],  # else processes on CPUs would train apart
             mixed_precision=PRECISIONS[settings.precision],
             kwargs_handlers=[
                 # A batch may leave parts of the network unused: a head whose label or sequence is absent in it.
@@ -129,6 +127,22 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
     return accelerator
+
+
+def check_device(device: str) -> list[str]:
+    """Return the devices of this machine, the CPU last; refuse one that is none of them.
+
+    Raises:
+        ScanweaveError: There is no such device, or not here.
+    """
+    known = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [name for name, is_there in known.items() if is_there]
+    if device not in ("auto", *known):
+        raise ScanweaveError("device", f"there is no '{device}'", f"Choose one of {', '.join(['auto', *there])}")
+    if device not in ("auto", *there):
+        reason = f"no {device} device is available here, only {' and '.join(there)}"
+        raise ScanweaveError("device", reason, f"Use --device auto, or {' or '.join(there)}")
+    return there
 
 
 def device_words(device: torch.device) -> str:
@@ -189,21 +203,27 @@ class _Session:
             self.checkpoint()
         else:
             self._load(path)
-            self.progress.say(f"Continuing from step {self.state.step}")
+            self.progress.say(f"Continuing from step {self.state.step}{self._moved()}")
         self.run.rewind(self.state.step, self.state.seconds)
         self.run.note(device=str(self.accelerator.device), processes=self.accelerator.num_processes)
+
+    def _moved(self) -> str:
+        """Say so if earlier steps were made on another device."""
+        before, now = self.run.record.get("device"), self.accelerator.device
+        if before in (None, str(now)):
+            return ""
+        return f" on {now}; those before were made on {before}, so bit-equality ends here"
 
     def _load(self, path: Path) -> None:
         state = read_state(path)
         before = self.run.record.get(STEPS_BEFORE, [])
-        if state.fingerprint not in {
-            self.settings.with_steps(steps).fingerprint for steps in (self.settings.steps, *before)
-        }:
+        lengths = [self.settings.with_steps(steps) for steps in (self.settings.steps, *before)]
+        if not any(state.fingerprint in one.fingerprints for one in lengths):
             raise ScanweaveError(path, "was made with other training settings", "Choose another run folder")
         if state.samples_per_step != self.state.samples_per_step:
             reason = f"was made with {state.samples_per_step} samples per step, now {self.state.samples_per_step}"
             raise ScanweaveError(path, reason, "Use as many processes as before, or another batch_size or accumulate")
-        if before and state.fingerprint != self.state.fingerprint:
+        if before and state.fingerprint not in self.settings.fingerprints:
             length = f"{before[-1]} steps were planned, now {self.settings.steps}"
             self.progress.say(f"schedule: {length}; the learning rate follows the new length from step {state.step} on")
         self.snapshot.restore(path, state)

@@ -23,8 +23,8 @@ import scanweave
 from scanweave.engine.settings import StartSettings, TrainingSettings
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
-from scanweave.files import atomic_write, is_plain, make_folder, read_json, sweep, write_json, writing
-from scanweave.locks import FolderLock, is_locked
+from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, sweep, write_json, writing
+from scanweave.locks import is_locked
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -34,6 +34,8 @@ ABSENT = "absent"
 INPUTS = "inputs.json"
 STEPS_BEFORE = "steps_before"
 """Field of `run.json`: the steps that the training was to have before it was made longer or shorter."""
+_KEPT = ("started", "seconds", "state", "weights", "step", "stage", "stages", "device", "start_weights", STEPS_BEFORE)
+"""Fields of `run.json` that stay as they are where a run goes on."""
 ImageStates = Mapping[str, Mapping[str, list[int]]]
 """Size and change time of a patient's images, by study and name."""
 _ADVICE = "Restore the file or fit again"
@@ -80,7 +82,7 @@ class Run:
 
     stage: str | None = None
 
-    def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: FolderLock | None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: HeldFolder | None) -> None:
         self.folder = folder
         self.config = config
         self.record = record
@@ -103,7 +105,8 @@ class Run:
         """Create a run, or continue the one in `folder` if it has the same configuration.
 
         Fields of `TrainingSettings.free` may differ, wherever in the configuration they stand, and so may the steps of
-        a training that is not finished; `run.json` then tells the earlier numbers as "steps_before".
+        a training that is not finished; `run.json` then tells the earlier numbers as "steps_before". A call that is
+        refused leaves no folder behind that was not there.
 
         Args:
             folder: The run folder; need not exist.
@@ -123,13 +126,12 @@ class Run:
         if _rank():
             finished = (folder / "config.json").exists() and cls.open(folder).finished
             return cls.open(folder) if finished else cls(folder, settings, record, None)
-        make_folder(folder)
-        lock = FolderLock(folder)
+        lock = HeldFolder(folder)
         try:
             with writing(folder):
                 return cls._start_locked(folder, settings, record, inputs, lock, kind)
         except ScanweaveError:
-            lock.release()
+            lock.discard()
             raise
 
     @classmethod
@@ -139,7 +141,7 @@ class Run:
         config: dict[str, Any],
         record: dict[str, Any],
         inputs: Mapping[str, ImageStates] | None,
-        lock: FolderLock,
+        lock: HeldFolder,
         kind: type[BaseModel] | None,
     ) -> Run:
         sweep(folder)
@@ -147,8 +149,7 @@ class Run:
             old = cls.open(folder)
             before = old.config if kind is None else _completed(old.config, kind)
             _refuse_difference(folder, old.record, record, before, config, bend=not old.finished)
-            kept = ("started", "seconds", "state", "weights", "step", "stage", "stages", "start_weights", STEPS_BEFORE)
-            record |= {name: old.record[name] for name in kept if name in old.record}
+            record |= {name: old.record[name] for name in _KEPT if name in old.record}
             if (steps := _steps(old.config)) != _steps(config):
                 record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
         elif any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -321,6 +322,17 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the run; one that was refused before its first step leaves nothing behind."""
+        lock = self._lock
+        if (
+            isinstance(error, ScanweaveError)
+            and lock is not None
+            and lock.bare
+            and not (self.finished or self.metrics())
+        ):
+            self.close_tensorboard()
+            lock.discard()
+            self._lock = None
         self.close()
 
     def _tensorboard(self, step: int) -> SummaryWriter:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,8 @@ from scanweave.errors import ScanweaveError
 from scanweave.wording import nearest
 
 M = TypeVar("M", bound=BaseModel)
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""Where a network computes; auto takes the fastest that is there."""
 
 
 def _apart(names: Any) -> Any:
@@ -57,6 +59,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why; whoever gives one is refused."""
+        return {}
+
 
 class StartSettings(Settings):
     """Settings of the weights a network begins from; they mean the same in every system that has them."""
@@ -77,6 +83,10 @@ class StartSettings(Settings):
         """The beginning of names in the file → that of names in the network."""
         return {self.prefix: f"{self.part}."} if self.part else {}
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        return {} if self.source else dict.fromkeys(["prefix", "partial"], "without start.source (--from)")
+
     @field_validator("source")
     @classmethod
     def _absolute(cls, source: str) -> str:
@@ -93,9 +103,9 @@ class TrainingSettings(Settings):
     """
 
     free: ClassVar[frozenset[str]] = frozenset(
-        {"workers", "worker_timeout", "log_every", "checkpoint_every", "nonfinite_limit"}
+        {"device", "workers", "worker_timeout", "log_every", "checkpoint_every", "nonfinite_limit"}
     )
-    """Fields that do not change the weights: they may differ when a run is continued."""
+    """Fields that say where and how it is computed, not what: they may differ when a run is continued."""
     later: ClassVar[frozenset[str]] = frozenset(
         {"momentum", "nesterov", "decay_norms_and_biases", "milestones", "gamma"}
     )
@@ -148,9 +158,7 @@ class TrainingSettings(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Arithmetic of the forward pass; fp32 is exact everywhere, the others are faster on GPUs."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="Where to compute; auto takes the fastest that is there."
-    )
+    device: Device = Field("auto", description="Where to compute; auto takes the fastest that is there.")
     validate_every: int = Field(1_000, gt=0, description="Steps between validations; some tens of points in a curve.")
     checkpoint_every: int = Field(500, gt=0, description="Steps between checkpoints; minutes are lost to a power cut.")
     patience: int | None = Field(
@@ -187,6 +195,17 @@ class TrainingSettings(Settings):
         """Return the same settings for a training of that length."""
         return self.model_copy(update={"steps": steps})
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        sgd, falls = self.optimizer == "sgd", self.schedule in ("poly", "cosine")
+        optimizer, schedule = f"with training.optimizer {self.optimizer}", f"with training.schedule {self.schedule}"
+        found = dict.fromkeys(["betas"] if sgd else ["momentum", "nesterov"], optimizer)
+        found |= {} if falls else dict.fromkeys(["final_learning_rate", "schedule_every"], schedule)
+        found |= {} if falls or self.warm_up else {"schedule_steps": schedule}
+        found |= {} if self.schedule == "poly" else {"poly_power": schedule}
+        found |= {} if self.schedule == "step" else {"gamma": schedule}
+        return found | ({} if self.workers else {"worker_timeout": "without training.workers"})
+
     @property
     def schedule_length(self) -> int:
         """Length of the schedule [steps]."""
@@ -199,9 +218,17 @@ class TrainingSettings(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of every setting that changes the weights."""
+        """SHA-256 of every setting that decides what is learnt."""
+        return self._digest("auto")
+
+    @property
+    def fingerprints(self) -> set[str]:
+        """The fingerprint, and those that earlier builds wrote of the same settings: the device was one of them."""
+        return {self._digest(device) for device in get_args(Device)}
+
+    def _digest(self, device: str) -> str:
         unchanged = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
-        content = self.model_dump(mode="json", exclude={*self.free, *unchanged})
+        content = {**self.model_dump(mode="json", exclude={*self.free, *unchanged}), "device": device}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

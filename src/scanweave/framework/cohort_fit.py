@@ -28,7 +28,7 @@ from scanweave.studies.splits import Part, make_splits, usual_folds, write_split
 from scanweave.wording import studies
 
 COHORT, PLAN = "cohort.json", "plan.json"
-SEEN: tuple[Part, ...] = ("train", "validation")
+FITTED_PARTS: tuple[Part, ...] = ("train", "validation")
 """Parts that shape the weights."""
 C = TypeVar("C", bound=BaseModel)
 Say = Callable[[str], None]
@@ -160,11 +160,15 @@ def start_fit(
         say: Takes a line if the cohort is split.
 
     Raises:
-        ScanweaveError: The folder is in use, or holds a run of another configuration or of images that changed since.
+        ScanweaveError: There is no such fold, or the folder is in use, or holds a run of another configuration or of
+            images that changed since.
     """
     ensure_splits(cohort, say)
+    if fold and cohort.splits() is None:
+        step = "Leave it out, or make folds: scanweave cohort split COHORT"
+        raise ScanweaveError("fold", f"there is no fold {fold}: the source divides the cohort, and once only", step)
     settings = {**config.model_dump(mode="json"), "fold": fold, "splits": splits_digest(cohort)}
-    parts = [cohort.part(part, fold) for part in SEEN]
+    parts = [cohort.part(part, fold) for part in FITTED_PARTS]
     inputs = {patient: images for part in parts for patient, images in image_states(part, columns).items()}
     about = {"path": str(cohort.folder), "sha256": cohort.digest}
     return Run.start(folder, system, settings, about, inputs, type(config))
@@ -176,7 +180,7 @@ def divide(cohort: Cohort, fold: int, say: Say) -> tuple[Cohort, Cohort]:
     Raises:
         ScanweaveError: No study trains.
     """
-    training, validation = (cohort.part(part, fold) for part in SEEN)
+    training, validation = (cohort.part(part, fold) for part in FITTED_PARTS)
     if len(training) == 0:
         step = "Split it again: scanweave cohort split"
         raise ScanweaveError(cohort.folder, f"no training study in fold {fold}", step)
@@ -201,7 +205,7 @@ def describe_cohort(cohort: Cohort, names: Sequence[str], fold: int) -> dict[str
     """Return what a report says about a cohort without opening it: studies by combination of scans, and its parts."""
     present = cohort.frame.reindex(columns=[f"scan:{name}" for name in names]).notna().to_numpy()
     counts = Counter(tuple(name for name, there in zip(names, row, strict=True) if there) for row in present)
-    parts = {part: cohort.part(part, fold) for part in (*SEEN, "test")}
+    parts = {part: cohort.part(part, fold) for part in (*FITTED_PARTS, "test")}
     return {
         "format": 1,
         "name": str(cohort.about.get("name", "")),

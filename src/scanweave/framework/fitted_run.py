@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from scanweave.engine.cohort_parts import known_patients
-from scanweave.engine.loop import device_words, open_accelerator
+from scanweave.engine.loop import check_device, device_words, open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings, checked
 from scanweave.engine.weights import with_weights
@@ -30,7 +30,7 @@ class FittedRun(Generic[C]):
 
     Args:
         run: The run folder.
-        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+        device: Where to compute: "auto", "cpu", "cuda" or "mps"; refused where it is not there.
 
     Attributes:
         run: The run folder.
@@ -49,6 +49,7 @@ class FittedRun(Generic[C]):
         self.run = run
         self.config = fitted_config(run, self.config_class)  # type: ignore[assignment]  # the class of C
         self.plan = self.plan_class.load(run.folder / self.plan_file)
+        check_device(device)
         self._wanted_device = device
 
     @property

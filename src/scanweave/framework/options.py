@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from scanweave.framework.setting_layers import nested, overlaid
+from scanweave.framework.setting_layers import nested, overlaid, refuse_without_effect
 
 
 class VerbOptions(BaseModel):
@@ -25,9 +25,11 @@ def chosen_options(kind: type[V], options: Options, verb: str) -> V:
     """Return the options of a verb from what a user gave.
 
     Raises:
-        ScanweaveError: The system has no such option, or refuses its value.
+        ScanweaveError: The system has no such option, refuses its value, or does not read it beside the others.
     """
     if isinstance(options, kind):
         return options
-    given = options.model_dump() if isinstance(options, BaseModel) else dict(options or {})
-    return overlaid(kind(), nested(given), "", f"scanweave {verb} RUN --help")
+    given = nested(options.model_dump() if isinstance(options, BaseModel) else dict(options or {}))
+    chosen = overlaid(kind(), given, "", f"scanweave {verb} RUN --help")
+    refuse_without_effect(chosen, given)
+    return chosen

@@ -136,6 +136,17 @@ def known_scans(study: Study, names: Sequence[str]) -> Study:
     return study.answer(scans=known)
 
 
+def refuse_idle_drop(share: float, names: Sequence[str]) -> None:
+    """Refuse to drop scans from samples where there is one alone.
+
+    Raises:
+        ScanweaveError: `sampling.drop_scans` is above 0, and the only scan is kept in any case.
+    """
+    if share and len(names) == 1:
+        reason = f"has no effect: {names[0]} is the only scan, and one is always kept"
+        raise ScanweaveError("sampling.drop_scans", reason, "Leave it out")
+
+
 def read_crop(study: CachedStudy, name: str, crop: Crop) -> Volume:
     """Return a crop of a prepared scan `(X, Y, Z)`; its background stands beyond the scan and where it covers nothing.
 

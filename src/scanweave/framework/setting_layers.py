@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -57,6 +57,46 @@ def overlaid(settings: M, values: Mapping[str, Any], place: str, help_line: str)
         reason = fault["msg"].removeprefix("Value error, ")
         given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
         raise ScanweaveError(f"{place}{path}", f"{reason}{given}", f"See {help_line}") from None
+
+
+def without_effect(settings: BaseModel, prefix: str = "") -> dict[str, str]:
+    """Return the settings that the others leave without effect, by dotted name, and why: "with training.optimizer sgd".
+
+    A group of settings says so by a method of this name: of its own fields, and of those in its groups by dotted names.
+    """
+    own: Callable[[], Mapping[str, str]] | None = getattr(settings, "without_effect", None)
+    found = {} if own is None else {f"{prefix}{name}": why for name, why in own().items()}
+    for name in type(settings).model_fields:
+        inner = getattr(settings, name)
+        if isinstance(inner, BaseModel):
+            found |= without_effect(inner, f"{prefix}{name}.")
+    return found
+
+
+def refuse_without_effect(settings: BaseModel, given: Mapping[str, Any], place: str = "") -> None:
+    """Refuse a value that somebody gave and nothing reads.
+
+    Args:
+        settings: With all values laid over them.
+        given: Values by name, nested as the settings are.
+        place: Where they stand, as in `overlaid`.
+
+    Raises:
+        ScanweaveError: Names the setting and the reason.
+    """
+    idle = without_effect(settings)
+    for path in _paths(given):
+        name = next((name for name in idle if f"{path}.".startswith(f"{name}.")), None)
+        if name is not None:
+            raise ScanweaveError(f"{place}{name}", f"has no effect {idle[name]}", "Leave it out")
+
+
+def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _first_names(value: Any) -> Iterator[str]:

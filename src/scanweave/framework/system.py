@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, Type
 
 from pydantic import BaseModel
 
+from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
-from scanweave.framework.run_outputs import shape_faults
+from scanweave.framework.run_outputs import Kind, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
 from scanweave.framework.trial import Trial
@@ -91,9 +92,13 @@ class System(FittedRun[C], Generic[C]):
             say: Takes one line for each choice made, and why.
 
         Raises:
-            ScanweaveError: Nothing to learn from, the run folder is in use or holds another run.
+            ScanweaveError: Nothing to learn from, no such device, the run folder is in use or holds another run. A
+                refused fit leaves no folder behind that was not there.
         """
         config = checked(type(config), config.model_dump(), "settings")
+        training = getattr(config, "training", None)
+        if training is not None:
+            open_accelerator(training)  # refuses a device that is not there, before the cohort is split or a run begun
         material = cls.material(cohort, config, fold, say)
         with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
             if cls.is_done(started):
@@ -101,7 +106,6 @@ class System(FittedRun[C], Generic[C]):
             else:
                 fit = CohortFit(started, config, say, cohort=material.cohort, fold=fold, workers=workers)
                 cls.learn(fit)
-        training = getattr(config, "training", None)
         return cls.open(run, training.device if training is not None else "auto")
 
     @classmethod
@@ -190,9 +194,7 @@ class System(FittedRun[C], Generic[C]):
             ScanweaveError: An option is unknown, or no study could be measured.
         """
         chosen = self.chosen("evaluate", options)
-        return self.measure(
-            Trial.of(self.run, cohort, "evaluation", out=out, part=part, slices=slices, say=say), chosen
-        )
+        return self.measure(self._trial(cohort, "evaluation", out, part, slices, say), chosen)
 
     def rank(
         self,
@@ -206,8 +208,7 @@ class System(FittedRun[C], Generic[C]):
     ) -> Any:
         """Order what a study is made of by what each carries; the arguments are those of `evaluate`."""
         chosen = self.chosen("rank", options)
-        trial = Trial.of(self.run, cohort, "ranking", out=out, part=part, slices=slices, say=say)
-        return self.order(trial, chosen)
+        return self.order(self._trial(cohort, "ranking", out, part, slices, say), chosen)
 
     def explain(
         self,
@@ -221,9 +222,14 @@ class System(FittedRun[C], Generic[C]):
     ) -> pd.DataFrame:
         """Say why: maps of what each image alone shows, or patients who are alike; arguments as in `evaluate`."""
         chosen = self.chosen("explain", options)
-        return self.account(
-            Trial.of(self.run, cohort, "explanation", out=out, part=part, slices=slices, say=say), chosen
-        )
+        return self.account(self._trial(cohort, "explanation", out, part, slices, say), chosen)
+
+    def _trial(
+        self, cohort: Cohort, kind: Kind, out: str | Path | None, part: Choice | None, slices: int, say: Say
+    ) -> Trial:
+        if slices > 1 and not any(column.startswith("scan:") for column in self.plan.sources):
+            raise ScanweaveError("slices", f"have no effect: {self.name} reads no volumes", "Leave them out")
+        return Trial.of(self.run, cohort, kind, out=out, part=part, slices=slices, say=say)
 
     def report(self, path: str | Path | None = None, *, results: Sequence[str | Path] = ()) -> Path:
         """Write all that the run folder knows as one HTML page.

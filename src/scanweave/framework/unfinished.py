@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scanweave.files import atomic_write, is_plain, make_folder, writing
-from scanweave.locks import LOCK, FolderLock
+from scanweave.files import HeldFolder, atomic_write, is_plain, writing
+from scanweave.locks import LOCK
 
 FILE = "unfinished.jsonl"
 
@@ -41,14 +41,12 @@ class Unfinished:
         Raises:
             ScanweaveError: Another process writes to the folder, or it cannot be written to.
         """
-        make_folder(folder)
-        lock = FolderLock(folder)
+        lock = HeldFolder(folder)
         try:
             yield cls(folder / FILE, asked)
         finally:
             if [path.name for path in folder.iterdir()] == [LOCK]:
-                with suppress(PermissionError):  # Windows keeps what is open
-                    (folder / LOCK).unlink()
+                lock.discard()
             lock.release()
 
     def add(self, study: str, found: Any) -> Any:

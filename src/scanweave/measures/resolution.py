@@ -16,9 +16,9 @@ from scanweave.measures.slices import checked_pair
 
 Array = NDArray[np.float64]
 
-EDGES = 0.9
+EDGE_QUANTILE = 0.9
 """Quantile of the truth's gradient above which a pixel belongs to an edge."""
-REACH = 4
+EDGE_REACH_PIXELS = 4
 """Pixels around an edge that its transfer is measured in."""
 
 
@@ -40,7 +40,7 @@ def edge_mtf50(made: ArrayLike, truth: ArrayLike, pixel: float) -> float:
     """
     made, truth = checked_pair(made, truth)
     steepness = np.hypot(*np.gradient(ndimage.gaussian_filter(truth, 1.0)))
-    near = ndimage.binary_dilation(steepness > np.quantile(steepness, EDGES), iterations=REACH)
+    near = ndimage.binary_dilation(steepness > np.quantile(steepness, EDGE_QUANTILE), iterations=EDGE_REACH_PIXELS)
     window = ndimage.gaussian_filter(near.astype(np.float64), 2.0)
     shared, total = np.zeros(truth.shape), np.zeros(truth.shape)
     for axis in (0, 1):

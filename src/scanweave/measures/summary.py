@@ -9,7 +9,7 @@ import pandas as pd
 
 from scanweave.measures.bootstrap import Interval, bootstrap
 
-ENOUGH = 5
+LEAST_PATIENTS_FOR_INTERVAL = 5
 """Patients below which no interval is told in words: resamples of so few hardly differ."""
 
 
@@ -47,15 +47,15 @@ def row_of(summary: pd.DataFrame, measure: str, **keys: str) -> Interval | None:
 
 def estimate(row: Mapping[str, Any], patients: int, value: str = "mean") -> Interval:
     """Return the estimate in a row of a summary, without its interval where the patients are few."""
-    known = patients >= ENOUGH and not pd.isna(row["low"])
+    known = patients >= LEAST_PATIENTS_FOR_INTERVAL and not pd.isna(row["low"])
     low, high = (float(row[name]) if known else float("nan") for name in ("low", "high"))
     return Interval(float(row[value]), low, high, int(patients))
 
 
 def sureness(patients: Iterable[int]) -> str:
     """Return the words below figures of so many patients each: which of them have intervals."""
-    few = {number < ENOUGH for number in patients}
+    few = {number < LEAST_PATIENTS_FOR_INTERVAL for number in patients}
     if True not in few:
         return "In brackets 95 % intervals, from resampling patients."
-    why = f"fewer than {ENOUGH} patients, of whom resamples hardly differ"
+    why = f"fewer than {LEAST_PATIENTS_FOR_INTERVAL} patients, of whom resamples hardly differ"
     return f"No intervals: {why}." if few == {True} else f"In brackets 95 % intervals over patients; none of {why}."

@@ -23,7 +23,7 @@ Plane = Literal["sagittal", "coronal", "axial"]
 PLANES: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 SIDES: dict[Plane, tuple[str, str]] = {"sagittal": ("A", "P"), "coronal": ("R", "L"), "axial": ("R", "L")}
 Array = NDArray[Any]
-FEW = 0.1
+MOST_BELOW_BACKGROUND_FRACTION = 0.1
 """Largest share of voxels below a background for it to be shown as black."""
 
 
@@ -75,7 +75,9 @@ def grey_range(volume: Array) -> tuple[float, float]:
     else the lowest.
     """
     low, removed = float(volume.min()), removed_background(volume)
-    if removed is not None and np.count_nonzero(volume < removed) <= FEW * np.count_nonzero(volume > removed):
+    if removed is not None and np.count_nonzero(volume < removed) <= MOST_BELOW_BACKGROUND_FRACTION * np.count_nonzero(
+        volume > removed
+    ):
         low = removed
     above = volume[volume > low]
     return low, float(np.percentile(above, 99.5)) if above.size else low + 1.0

@@ -50,6 +50,7 @@ def simulate_brain(
     """
     out = Path(out)
     chosen = _checked(subjects, seed, workers, settings)
+    _refuse_idle(chosen, keep_removed)
     claim(out, {"seed": seed, "keep_removed": keep_removed, "settings": chosen.model_dump(mode="json")})
     truth = {}
     for done, index in enumerate(write_subjects(out, range(subjects), seed, chosen, keep_removed, workers), start=1):
@@ -80,6 +81,17 @@ def _checked(subjects: int, seed: int, workers: int, settings: dict[str, Any]) -
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise ScanweaveError(field, first["msg"], "See the fields of BrainSettings") from error
+
+
+def _refuse_idle(settings: BrainSettings, keep_removed: bool) -> None:
+    """Refuse options about what is absent, or about time, where nothing is."""
+    if settings.missing and settings.protocol != "random":
+        reason = f"has no effect with protocol {settings.protocol}"
+        raise ScanweaveError("missing", reason, "Leave it out, or ask for protocol random")
+    if keep_removed and (settings.protocol == "none" or (settings.protocol == "random" and not settings.missing)):
+        raise ScanweaveError("keep_removed", "has no effect: no scan is removed", "Leave it out, or name a protocol")
+    if settings.dce_interval != BrainSettings.model_fields["dce_interval"].default and not settings.dce_frames:
+        raise ScanweaveError("dce_interval", "has no effect without dce_frames", "Leave it out")
 
 
 def _row(

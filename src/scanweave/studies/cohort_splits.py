@@ -8,7 +8,7 @@ from dataclasses import replace
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.patient_strata import patient_values
-from scanweave.studies.splits import Splits, make_splits, usual_folds, write_splits
+from scanweave.studies.splits import Splits, make_splits, usual_folds
 from scanweave.wording import nearest
 
 NAMED_PATIENTS, SHOWN_FOLDS = 6, 10
@@ -52,22 +52,6 @@ def split_cohort(
         validation = validation and enough
     made = make_splits(patients, folds, seed=seed, validation=validation, stratify=strata, group=groups)
     return replace(made, stratify=tuple(stratify), group=tuple(group), test=tuple(sorted(set(test))))
-
-
-def keep_splits(cohort: Cohort, splits: Splits, *, again: bool = False) -> None:
-    """Write splits into the folder of a cohort.
-
-    Raises:
-        ScanweaveError: There are other splits already, and `again` is not set.
-    """
-    before = cohort.splits()
-    if before is not None and before != splits and not again:
-        raise ScanweaveError(
-            cohort.folder,
-            f"is split already, into {before.folds} folds from seed {before.seed}",
-            "Give --again to split it anew; runs of the old folds then no longer know who tests",
-        )
-    write_splits(cohort.folder, splits)
 
 
 def part_lines(cohort: Cohort, named: int = NAMED_PATIENTS) -> list[str]:

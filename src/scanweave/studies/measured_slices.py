@@ -16,13 +16,13 @@ from scanweave.studies.sinogram import Sinogram
 from scanweave.wording import nearest, studies
 
 Say = Callable[[str], None]
-SHOWN = 3
+NAMED_STUDIES = 3
 """Studies at fault that are named."""
-FAR = 3.0
+MOST_BRIGHTNESS_RATIO = 3.0
 """How many times as bright as its sinogram tells a true image may be before it is taken for one of another unit."""
-CLOSE = 1.5
+MOST_PIXEL_RATIO = 1.5
 """How many times as wide as those that a network learnt from pixels may be."""
-NEAR = 0.01
+SAME_PIXEL_TOLERANCE = 0.01
 """Relative difference of pixels that rounding explains."""
 
 
@@ -81,9 +81,9 @@ def same_pixel(told: float, wanted: float, where: str) -> None:
     """Refuse a scan whose pixels are far from those that a network learnt from: another unit, or another zoom.
 
     Raises:
-        ScanweaveError: They differ by a factor of `CLOSE` or more.
+        ScanweaveError: They differ by a factor of `MOST_PIXEL_RATIO` or more.
     """
-    if not 1 / CLOSE < told / wanted < CLOSE:
+    if not 1 / MOST_PIXEL_RATIO < told / wanted < MOST_PIXEL_RATIO:
         reason = f"its pixels have {told:.4g} mm, the run's {wanted:.4g} mm"
         raise ScanweaveError(where, reason, "Give lengths in mm, or choose a grid like the run's")
 
@@ -102,8 +102,8 @@ def refuse_faults(cohort: Cohort, faults: Mapping[str, ScanweaveError]) -> None:
     if len(named) == 1:
         raise next(iter(named.values()))
     if named:
-        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(named.values())[:SHOWN])
-        more = " …" if len(faults) > SHOWN else ""
+        shown = "; ".join(f"{error.where}: {error.reason}" for error in list(named.values())[:NAMED_STUDIES])
+        more = " …" if len(faults) > NAMED_STUDIES else ""
         reason = f"{len(faults)} studies cannot be learnt from ({shown}{more})"
         raise ScanweaveError(cohort.folder, reason, "Correct them, or leave them out of the cohort")
 
@@ -125,17 +125,17 @@ def check_truth(where: str, scans: Iterable[Scan], truth: NDArray[Any], made: ND
         pixel: Side of a pixel of the scan's geometry [mm].
 
     Raises:
-        ScanweaveError: They have another pixel, or are `FAR` times as bright or more, or as dark.
+        ScanweaveError: They have another pixel, or are `MOST_BRIGHTNESS_RATIO` times as bright or more, or as dark.
     """
     for scan in scans:
         sides = scan.geometry.oriented("LPS").spacing[:2]
-        if max(abs(side / pixel - 1) for side in sides) > NEAR:
+        if max(abs(side / pixel - 1) for side in sides) > SAME_PIXEL_TOLERANCE:
             reason = f"its true images have pixels of {sides[0]:.4g} × {sides[1]:.4g} mm, its scan of {pixel:.4g} mm"
             raise ScanweaveError(where, reason, "Put both on one grid, with all lengths of the geometry in mm")
     told, real = np.asarray(made, np.float64), np.asarray(truth, np.float64)
     size = float((real * real).sum())
     share = float((told * real).sum()) / size if size else 0.0
-    if not 1 / FAR < share < FAR:
+    if not 1 / MOST_BRIGHTNESS_RATIO < share < MOST_BRIGHTNESS_RATIO:
         reason = f"its sinogram reconstructs to {share:.3g} times its true images: they are no attenuation in 1/mm"
         step = "Give them in 1/mm, and the lengths of the geometry in mm, its angles in degrees"
         raise ScanweaveError(where, reason, step)

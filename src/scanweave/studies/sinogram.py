@@ -15,15 +15,15 @@ Array = NDArray[np.floating]
 Kind = Literal["counts", "line_integrals"]
 Dead = Literal["refuse", "keep"]
 KINDS: tuple[Kind, ...] = ("counts", "line_integrals")
-THICKEST = 100.0
+LARGEST_LINE_INTEGRAL = 100.0
 """Line integral that no detector can tell from darkness: a share of e⁻¹⁰⁰ of the photons."""
-BRIGHT = 2.0
+MOST_AIR_RATIO = 2.0
 """How many times its air counts half of the readings of a bin may exceed before these belong to another scan."""
-HIGHEST = 1000.0
+HIGHEST_ENERGY_KEV = 1000.0
 """Energy above which no X-ray tube works [keV]."""
-DIM = 0.01
+LEAST_AIR_FRACTION = 0.01
 """Share of its air counts that the brightest reading of a bin must reach: some ray passes beside the object."""
-FEW = 0.01
+TOLD_READING_FRACTION = 0.01
 """Share of readings that are dark, or at the limit, above which they are told."""
 LEAST_LIMIT = 100.0
 """Smallest count that is taken for the limit of a detector: few photons repeat themselves by chance."""
@@ -90,10 +90,10 @@ class Sinogram:
         top = values.max(axis=(1, 2), keepdims=True)
         dark, full = (values < 1).mean(axis=(1, 2)), ((values == top) & (top >= LEAST_LIMIT)).mean(axis=(1, 2))
         found = []
-        if dark.max() > FEW:
+        if dark.max() > TOLD_READING_FRACTION:
             done = "They are taken as one photon: raise the dose, or leave the bin out"
             found.append((f"{_shares(dark)} hold no photon", done))
-        if full.max() > FEW:
+        if full.max() > TOLD_READING_FRACTION:
             done = "They are used as they are, so that the object seems thicker there than it is: look at the detector"
             found.append((f"{_shares(full)} are its largest: saturated?", done))
         return found
@@ -124,7 +124,7 @@ class Sinogram:
                 f"detector {place[2]}",
                 'Repair them; dead elements among counts are read with dead="keep"',
             )
-        if self.kind == "line_integrals" and float(self.values.max()) > THICKEST:
+        if self.kind == "line_integrals" and float(self.values.max()) > LARGEST_LINE_INTEGRAL:
             reason = f"line integrals reach {float(self.values.max()):.4g}, which no photon passes"
             return reason, "Give −ln(N/N_air), or counts as kind 'counts' with their air counts"
         empty = np.flatnonzero((np.nan_to_num(self.values) == 0).all(axis=(0, 2)))
@@ -141,7 +141,7 @@ class Sinogram:
             return f"has {bins} bins, but thresholds of shape {self.thresholds.shape}", "Give one for each bin"
         elif not (np.isfinite(self.thresholds).all() and (np.diff(self.thresholds) > 0).all()):
             return "its thresholds do not ascend", "Give keV, ascending"
-        elif self.thresholds[-1] > HIGHEST:
+        elif self.thresholds[-1] > HIGHEST_ENERGY_KEV:
             return f"its thresholds reach {self.thresholds[-1]:.4g} keV", "Give keV"
         if self.air is None:
             return (
@@ -161,12 +161,12 @@ class Sinogram:
         ratio = np.nan_to_num(self.values) / air
         step = "Give the air counts of this scan, in the unit of its counts"
         middle, most = np.median(ratio, axis=(1, 2)), ratio.max(axis=(1, 2))
-        if middle.max() > BRIGHT:
+        if middle.max() > MOST_AIR_RATIO:
             worst = int(np.argmax(middle))
             return f"bin {worst} reads {middle[worst]:.3g} times its air counts, with an object in the beam", step
-        if most.min() < DIM:
+        if most.min() < LEAST_AIR_FRACTION:
             step = "Give the air counts of this scan; what is a logarithm already is of the kind 'line_integrals'"
-            return f"no reading of bin {int(np.argmin(most))} reaches {DIM:.0%} of its air counts", step
+            return f"no reading of bin {int(np.argmin(most))} reaches {LEAST_AIR_FRACTION:.0%} of its air counts", step
         return None
 
     def _spectrum_fault(self) -> tuple[str, str] | None:
@@ -177,7 +177,7 @@ class Sinogram:
         fit = self.energies.ndim == 1 and np.isfinite(self.photons).all() and (self.photons >= 0).all()
         if not (fit and np.isfinite(self.energies).all() and (np.diff(self.energies) > 0).all()):
             return "its spectrum does not ascend or is not finite", "Give energies [keV], ascending"
-        if self.energies[-1] > HIGHEST:
+        if self.energies[-1] > HIGHEST_ENERGY_KEV:
             return f"its spectrum reaches {self.energies[-1]:.4g} keV", "Give energies in keV"
         if self.response is not None:
             if self.response.shape != (self.bins, len(self.energies)):
@@ -188,8 +188,8 @@ class Sinogram:
 
 
 def _shares(shares: Array) -> str:
-    """Say which readings: the bins of which more than `FEW` are meant, and how many at most."""
-    bins = np.flatnonzero(shares > FEW)
+    """Say which readings: the bins of which more than `TOLD_READING_FRACTION` are meant, and how many at most."""
+    bins = np.flatnonzero(shares > TOLD_READING_FRACTION)
     named = ", ".join(map(str, bins))
     return (
         f"{shares.max():.1%} of the readings of bin {named}"

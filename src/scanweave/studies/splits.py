@@ -23,7 +23,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 FILE = "splits.json"
 FOLDS = 5
 """Folds where nobody says how many."""
-_ADVICE = "Make it again with: scanweave cohort split COHORT"
+_ADVICE = "Make it again with: scanweave cohort split COHORT --again"
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,28 @@ def _grouped(order: Sequence[str], folds: int, stratify: Mapping[str, str], grou
     return assignment
 
 
-def write_splits(folder: Path, splits: Splits) -> None:
-    """Write `splits.json` into a cohort folder."""
+def write_splits(folder: str | Path, splits: Splits, *, again: bool = False) -> None:
+    """Write `splits.json` into a cohort folder.
+
+    Args:
+        folder: The cohort's folder.
+        splits: Who is in which fold.
+        again: Whether other splits that are there, or a damaged file, are replaced.
+
+    Raises:
+        ScanweaveError: There are other splits already, and `again` is not set.
+    """
+    before = None if again else read_splits(Path(folder))
+    if before not in (None, splits):
+        raise ScanweaveError(
+            folder,
+            f"is split already, into {before.folds} folds from seed {before.seed}",
+            "Give --again (again=True) to split it anew; runs of the old folds then no longer know who tests",
+        )
     content: dict[str, object] = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
     content |= {name: list(named) for name in ("stratify", "group", "test") if (named := getattr(splits, name))}
     text = json.dumps({**content, "assignment": dict(splits.assignment)})  # one line: indenting 10^6 patients is slow
-    with atomic_write(folder / FILE) as temporary:
+    with atomic_write(Path(folder) / FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -257,9 +257,8 @@ def test_class_without_a_training_patient_is_found(tmp_path):
     write_splits(cohort.folder, Splits(3, True, 0, {f"p{i:03d}": i // 20 for i in range(60)}))
     found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
     assert "one class" in found["fold 0"]
-    write_splits(
-        cohort.folder, Splits(3, True, 0, {f"p{i:03d}": min(i // 20, 1) if i % 2 else i // 20 for i in range(60)})
-    )
+    assignment = {f"p{i:03d}": min(i // 20, 1) if i % 2 else i // 20 for i in range(60)}
+    write_splits(cohort.folder, Splits(3, True, 0, assignment), again=True)
     found = {verdict.study: " ".join(map(str, verdict.findings)) for verdict in check_table(cohort)}
     assert any("no training patient has outcome" in words for words in found.values())
 

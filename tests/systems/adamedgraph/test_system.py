@@ -509,13 +509,30 @@ def test_conformal_limit_is_that_of_split_conformal():
         ("stage=label", {"course.of": "bilirubin", "course.earliest": 9.0}, "Widen the window"),
         ("stage=label", {"course.of": "arm"}, "course.of: 'arm' holds no numbers"),
         ("stage=label", {"boosting.learner": "gcn"}, "boosting.learner: only appnp can be kept in a run"),
+        (
+            "stage=label",
+            {"boosting.validation_fraction": 0.4},
+            "validation_fraction: has no effect: the validation part",
+        ),
     ],
 )
-def test_refused_question_is_one_line(tmp_path, said, config, words):
+def test_refused_question_is_one_line_and_leaves_no_folder(tmp_path, said, config, words):
     with pytest.raises(ScanweaveError) as caught:
-        fitted(imported(tmp_path, said), tmp_path / "run", **config)
+        fitted(imported(tmp_path, said), tmp_path / "runs" / "run", **config)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_table_does_not_need_is_refused(whole, tmp_path):
+    cohort, system = whole
+    with pytest.raises(ScanweaveError, match="workers: have no effect"):
+        api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, workers=2, say=lambda line: None)
+    with pytest.raises(ScanweaveError, match="device: has no effect: AdaMedGraph computes on the CPU only"):
+        api.open_run(system.run.folder, "cpu")
+    with pytest.raises(ScanweaveError, match="slices: have no effect: adamedgraph reads no volumes"):
+        system.evaluate(cohort, tmp_path / "look", slices=3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_of_other_systems_are_refused(whole):

@@ -186,6 +186,16 @@ def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, t
         sw.fit("classify", films, tmp_path / "a", config={**SMALL, "labels": ["il"]}, say=quiet)
     with pytest.raises(sw.ScanweaveError, match=r"network.size: has 3 axes for studies of 2"):
         sw.fit("classify", films, tmp_path / "b", config={**SMALL, "network.size": [9, 9, 9]}, say=quiet)
+    idle = {
+        "uncertain": "positive",
+        "sampling.drop_scans": 0.5,
+        "preparation.suv_high": 9,
+        "preparation.percentile": 98,
+    }
+    for setting in ({name: value} for name, value in idle.items()):
+        with pytest.raises(sw.ScanweaveError, match=f"{next(iter(setting))}: has no effect: "):
+            sw.fit("classify", films, tmp_path / "c", config=[SMALL, setting], say=quiet)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(sw.ScanweaveError, match="of: the run does not tell '2'"):
         fitted.explain(films, tmp_path / "e", options={"of": "2"}, say=quiet)
     volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))

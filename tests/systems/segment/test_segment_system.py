@@ -29,7 +29,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("segment")
-    cohort = simulate_brain(folder / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "flair"), missing=0.2)
+    cohort = simulate_brain(folder / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "flair"))
     write_splits(cohort.folder, make_splits(cohort.patients, 3, seed=1))
     cohort = sw.Cohort.open(cohort.folder)
     lines: list[str] = []

@@ -113,7 +113,7 @@ def test_a_run_tells_what_its_cohort_was(fitted):
 def test_a_cohort_split_again_is_refused(fitted, cohort, tmp_path):
     folder = tmp_path / "sim"
     shutil.copytree(cohort.folder, folder)
-    write_splits(folder, make_splits(cohort.patients, 3, seed=9))
+    write_splits(folder, make_splits(cohort.patients, 3, seed=9), again=True)
     with pytest.raises(ScanweaveError, match=r"split.*restore splits\.json"):
         fitted.system.evaluate(Cohort.open(folder), say=lambda line: None)
 

@@ -102,7 +102,8 @@ def test_same_command_gives_the_same_weights(cohort, fitted, tmp_path):
 
 
 def test_primal_dual_learns_in_the_same_frame(cohort, tmp_path):
-    config = TINY | {"network.architecture": "lpd", "network.iterations": 1, "training.steps": 2}
+    shared = {name: value for name, value in TINY.items() if name not in ("network.levels", "sampling.crop")}
+    config = shared | {"network.architecture": "lpd", "network.iterations": 1, "training.steps": 2}
     run = sw.fit("ultra", cohort, tmp_path / "lpd", config=config, say=_quiet)
     assert slice_image(run.predict(cohort["sub-000000"])["bin1"]).shape == (24, 24)
 

@@ -18,7 +18,7 @@ WEDGE = math.radians(20.0)
 EVEN = {"parallel": 0.5, "fan": 0.9}
 """Share of its longer side that the shorter side of a detector must see in less than a full turn, unless it sees the
 image's inner circle. Parallel rays need both sides for what lies off the axis only, Parker's weights for all."""
-FEW = 8
+FEW_VIEWS = 8
 """Views up to which any sweep is taken as it is told."""
 
 
@@ -34,7 +34,7 @@ def ray_weights(geometry: CtGeometry) -> Array:
             side of the image only and does not turn all the way, or views seem to be told in radians.
     """
     angles = np.deg2rad(geometry.angles)
-    if len(angles) > FEW and np.ptp(geometry.angles) <= 2 * math.pi:
+    if len(angles) > FEW_VIEWS and np.ptp(geometry.angles) <= 2 * math.pi:
         reason = f"{len(angles)} views sweep {np.ptp(geometry.angles):.4g}°, as angles in radians would"
         raise ScanweaveError("angles", reason, "Give degrees, or reconstruct by iteration: A_dagger with dagger='cg'")
     spread, fan = _spread(angles, 2 * math.pi), isinstance(geometry, FanGeometry)

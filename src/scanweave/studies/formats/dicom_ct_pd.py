@@ -34,7 +34,7 @@ Array = NDArray[np.floating]
 GROUP = "ct"
 """Optional group of scanweave that installs pydicom."""
 MAX_FILE_BYTES = 2**28
-SAME = 0.01
+SAME_LENGTH_MM = 0.01
 """Change of a length over a scan that rounding explains [mm]."""
 _ONE_VIEW: dict[str, tuple[int, str]] = {
     "rows": (0x70291010, "H"),
@@ -146,13 +146,13 @@ class Projections:
         return Sinogram(self.values[None, :, chosen - 1, ::-1].copy(), "line_integrals", geometry)
 
     def _check_fan(self) -> None:
-        if self.scan_type == "HELICAL" or np.ptp(self.height) > SAME:
+        if self.scan_type == "HELICAL" or np.ptp(self.height) > SAME_LENGTH_MM:
             step = "Rebin it to fans first; this reader does not"
             raise ScanweaveError("scan", f"is helical: the table moves {np.ptp(self.height):.4g} mm", step)
         if np.abs(self.shift).max() > 0 or self.focal_spot not in ("", "FFSNONE"):
             reason = f"does not stay in the detector's focal centre ({self.focal_spot or 'no mode is told'})"
             raise ScanweaveError("focal spot", reason, "Rebin the views first; this reader does not")
-        if np.ptp(self.radius) > SAME:
+        if np.ptp(self.radius) > SAME_LENGTH_MM:
             raise ScanweaveError("radius", f"changes by {np.ptp(self.radius):.4g} mm", "Only circles can be taken")
         self.fan_angles()
 

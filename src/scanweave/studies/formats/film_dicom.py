@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.studies.findings import Finding
-from scanweave.studies.formats.header_limits import ADVICE, HELD, check_size, faults_of
+from scanweave.studies.formats.header_limits import ADVICE, HELD_BYTES_PER_VOXEL, check_size, faults_of
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import COLOURS, Scan
 
@@ -95,7 +95,7 @@ def _shape(path: Path, data: Any) -> tuple[tuple[int, int, int], bool]:
     colour = samples == len(COLOURS) or str(data.get("PhotometricInterpretation")) == PALETTE
     there = path.stat().st_size
     whole = (*shape, len(COLOURS)) if colour else shape
-    check_size(path, whole, max(1, allocated // 8), there, HELD + DECODED_BYTES)
+    check_size(path, whole, max(1, allocated // 8), there, HELD_BYTES_PER_VOXEL + DECODED_BYTES)
     needed = math.prod(shape) * samples * allocated // 8
     if str(data.file_meta.get("TransferSyntaxUID", "")) in NATIVE and there < needed:
         raise ScanweaveError(path, f"truncated: has {there} bytes of the {needed} that its header claims", ADVICE)

@@ -27,7 +27,7 @@ def _memory_budget() -> int:
 MEMORY_BUDGET = _memory_budget()
 """Most that is held while one file is read [bytes]; `SCANWEAVE_MEMORY_BUDGET` sets another."""
 
-HELD = 5
+HELD_BYTES_PER_VOXEL = 5
 """Bytes a voxel that are held while an image is read and looked at: its float32 and a mask."""
 
 MAX_RATIO = 1100
@@ -61,7 +61,7 @@ def faults_of(path: Path) -> Iterator[None]:
         raise ScanweaveError(path, f"cannot be read ({_words(error)})", ADVICE) from error
 
 
-def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, held: int = HELD) -> None:
+def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, held: int = HELD_BYTES_PER_VOXEL) -> None:
     """Refuse an impossible or too large array before it is decoded.
 
     Args:

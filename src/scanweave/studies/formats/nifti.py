@@ -22,7 +22,7 @@ from scanweave.studies.formats.voxel_streams import Voxels, opened
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import Scan
 
-NEGLIGIBLE = 0.05
+SAME_PLACE_VOXELS = 0.05
 """Share of a voxel by which sform and qform may differ: quaternions in float32 round."""
 
 _MENDED = ("sizeof_hdr", "vox_offset", "qform_code", "sform_code", "bitpix")
@@ -150,7 +150,7 @@ def _conflict(
         apart = float("nan")
     if not np.isfinite(apart):
         return [Finding("position", "repaired", "the qform is not a valid position", "the sform is used")]
-    if apart <= NEGLIGIBLE * min(geometry.spacing):
+    if apart <= SAME_PLACE_VOXELS * min(geometry.spacing):
         return []
     if same_space and apart > min(geometry.spacing):
         raise ScanweaveError(

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats import header_limits
 
-SHARE = 6
-"""A table may take this part of the memory budget, 0.7 of 4 GiB: the rest of the program comes to 0.3 GiB."""
+BUDGET_DIVISOR = 6
+"""Of so many parts of the memory budget a table may take one, 0.7 of 4 GiB: the rest of the program needs 0.3 GiB."""
 BYTES_A_VALUE, BYTES_A_CHARACTER = 64, 3
 """Held for a value, and beside it for a character of text, where a table stays in Arrow or becomes plain lists."""
 
@@ -56,7 +56,7 @@ def characters(column: pa.Array) -> int:
 
 
 def _check(path: Path, held: int) -> None:
-    most = header_limits.MEMORY_BUDGET // SHARE
+    most = header_limits.MEMORY_BUDGET // BUDGET_DIVISOR
     if held > most:
         reason = f"takes more than the {most / 2**20:.0f} MiB of memory that a table may"
         raise ScanweaveError(path, reason, "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.findings import Finding
-from scanweave.studies.formats.header_limits import ANEW, HELD, check_geometry, check_size, faults_of
+from scanweave.studies.formats.header_limits import ANEW, HELD_BYTES_PER_VOXEL, check_geometry, check_size, faults_of
 from scanweave.studies.formats.voxel_streams import Voxels
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import ONE_FRAME, Scan
@@ -56,7 +56,9 @@ def open_volume(about: Volume, notes: Sequence[Finding] = ()) -> Scan:
         shape = (*shape[: about.frame_axis], *shape[about.frame_axis + 1 :], shape[about.frame_axis])
     with faults_of(path):
         there = about.voxels.stored
-    check_size(path, shape, about.voxels.dtype.itemsize, there, 2 * HELD if turned else HELD)
+    check_size(
+        path, shape, about.voxels.dtype.itemsize, there, 2 * HELD_BYTES_PER_VOXEL if turned else HELD_BYTES_PER_VOXEL
+    )
     with faults_of(path):
         length = about.voxels.check()
     geometry = check_geometry(path, Geometry.of(shape, about.affine))

@@ -50,7 +50,7 @@ def list_studies(
             or `-`.
 
     Raises:
-        ScanweaveError: No layout fits, or several do; a pattern fits nothing.
+        ScanweaveError: No layout fits, or several do; a pattern fits nothing; more than its role is said of a column.
     """
     roles = {heading: _role(heading, told) for heading, told in (columns or {}).items()}
     sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles)

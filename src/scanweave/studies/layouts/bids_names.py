@@ -28,7 +28,7 @@ DECIDING = word_set("task inv echo flip mt chunk hemi stat param space den label
 """Entities that always make another picture: they are part of the name."""
 TELLING = ("acq", "rec", "dir", "res", "desc", "proc")
 """Entities that make another picture where a data set uses them to tell images of one session apart."""
-COMMON = 0.5
+LEAST_SESSION_FRACTION = 0.5
 """Share of the sessions with several of a kind that an entity must tell apart for it to be part of the name."""
 NEUTRAL = {"desc": ("preproc", "orig", "native"), "space": ("orig", "native", "individual", "t1w")}
 CONTRAST_FREE = ("none", "no", "pre", "precontrast")
@@ -114,7 +114,7 @@ def telling_entities(
             several[column] += 1
             told[column].update(key for key in keys if len({name.entities.get(key) for name in group}) > 1)
     return {
-        column: [key for key, number in found.items() if number >= COMMON * several[column]]
+        column: [key for key, number in found.items() if number >= LEAST_SESSION_FRACTION * several[column]]
         for column, found in told.items()
     }
 

@@ -26,7 +26,7 @@ KINDS = (".xml", ".txt", ".json")
 """Files of the boxes of one image, named as it is."""
 HEAD_BYTES = 4096
 """Of a JSON file, by which COCO is told."""
-SEEN = 20
+JUDGED_FILES = 20
 """Files of a folder by which it is judged."""
 
 
@@ -77,7 +77,7 @@ def _kind_of(boxes: Path, films: Path) -> str | None:
     names = {PurePosixPath(*parts).with_name(stem(parts[-1])).as_posix() for parts in images(films)}
     for kind in KINDS:
         own = [path.relative_to(boxes).with_suffix("").as_posix() for path in sorted(boxes.rglob(f"*{kind}"))]
-        if any(name in names for name in own[:SEEN]):
+        if any(name in names for name in own[:JUDGED_FILES]):
             return kind
     return None
 
@@ -185,9 +185,9 @@ def _cells_of_all(root: Path, one: Annotated, listing: Listing) -> dict[str, str
         else:
             cells[path] = f"{one.boxes}#{name}"
     told = [finding for finding in read.findings if finding.scan is None]
-    listing.remarks += [f"{one.boxes}: {finding}" for finding in told[:SEEN]]
-    if len(told) > SEEN:
-        listing.remarks.append(f"{one.boxes}: {len(told) - SEEN} more of such")
+    listing.remarks += [f"{one.boxes}: {finding}" for finding in told[:JUDGED_FILES]]
+    if len(told) > JUDGED_FILES:
+        listing.remarks.append(f"{one.boxes}: {len(told) - JUDGED_FILES} more of such")
     return cells
 
 

@@ -29,13 +29,13 @@ def classes_in(src: Path) -> bool:
     known = any(
         isinstance(names.of(stem(file.name)), Named)
         for path in full
-        for file in list(path.iterdir())[:SEEN]
+        for file in list(path.iterdir())[:JUDGED_FILES]
         if suffix(file.name)
     )
     return len(full) >= 2 and not known
 
 
-SEEN = 20
+JUDGED_FILES = 20
 """Files of a folder by which it is judged."""
 
 

@@ -56,7 +56,7 @@ FILES = frozenset(
     {"image", "images", "img", "film", "scan", "picture", "photo", "file", "filename", "path", "dicom", "slice"}
 )
 """Words of a heading by which numbers below it name files: else they are an age or a count."""
-SEEN = 50
+JUDGED_ROWS = 50
 """Rows by which a table of images is told from a clinical one."""
 LEAST_WORDS = 3
 """Words that most cells of a report's column have."""
@@ -67,7 +67,7 @@ LONGEST_NAME = 250
 def names_images(path: Path) -> bool:
     """Tell whether the first rows of a table name images or hold reports, or its headings say that they will."""
     try:
-        rows, _, _ = read_rows(path, SEEN)
+        rows, _, _ = read_rows(path, JUDGED_ROWS)
     except ScanweaveError:
         return False
     return any(_holds_more(column, rows, path.parent) for column in rows[0])
@@ -275,7 +275,7 @@ def _is_box_file(cell: str) -> bool:
 
 
 def _filled(column: str, rows: list[dict[str, str]]) -> list[str]:
-    return [row[column].strip() for row in rows[:SEEN] if not is_absent(row.get(column))]
+    return [row[column].strip() for row in rows[:JUDGED_ROWS] if not is_absent(row.get(column))]
 
 
 def _are_images(column: str, cells: list[str], folder: Path) -> bool:

@@ -126,6 +126,7 @@ def _checked(cohort: Cohort, workers: int, settings: Mapping[str, Any]) -> Prepa
     if not (asked.register_scans or asked.across_visits or asked.brain_mask or asked.bias):
         step = "Give one or more of --register, --across-visits, --brain-mask, --bias"
         raise ScanweaveError("cohort prepare", "nothing is asked for", step)
+    _refuse_idle(asked)
     if asked.strip and not asked.brain_mask:
         raise ScanweaveError("--strip", "needs the brain mask", "Give --brain-mask too")
     if asked.reference is not None and asked.reference not in cohort.names("scan"):
@@ -136,6 +137,17 @@ def _checked(cohort: Cohort, workers: int, settings: Mapping[str, Any]) -> Prepa
     if asked.brain_mask:
         require("nilearn", "simulate")
     return asked
+
+
+def _refuse_idle(asked: PrepareSettings) -> None:
+    """Refuse options of a step that is not asked for."""
+    moves, given = asked.register_scans or asked.across_visits, asked.registration.model_fields_set
+    if "spacing_mm" in given and not moves:
+        raise ScanweaveError("--spacing", "has no effect: nothing is registered", "Leave it out, or give --register")
+    if "seed" in given and not (moves or asked.brain_mask):
+        raise ScanweaveError("--seed", "has no effect: nothing is drawn", "Leave it out, or give --register")
+    if asked.reference is not None and asked.grid == "own" and not (moves or asked.brain_mask):
+        raise ScanweaveError("--reference", "has no effect: each scan keeps its own grid and place", "Leave it out")
 
 
 def _named(cohort: Cohort, studies: Sequence[str] | None) -> Cohort:

@@ -145,7 +145,7 @@ def learn_plan(
             than a range of [-1, 1].
 
     Raises:
-        ScanweaveError: A scan is in none of them, or is PET in a unit that nothing says.
+        ScanweaveError: A scan is in none of them, or is PET in a unit that nothing says; a setting is of PET alone.
     """
     unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
@@ -173,8 +173,19 @@ def learn_plan(
         else:
             rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
         reasons.append(why)
+    _refuse_idle(settings, {rule.kind for rule in rules.values()}, standard)
     found = {name: tuple(sorted(there)) for name, there in seen.labels.items()}
     return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found, spacings=spacings)
+
+
+def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool) -> None:
+    """Refuse settings that no kind of intensity among the scans reads; those of a preset are the defaults here."""
+    idle = {} if "suv" in kinds else {"suv_high": "no scan is PET"}
+    if standard and kinds <= {"zscore", "suv"}:
+        idle |= dict.fromkeys(["percentile", "percentile_region"], "no scan is scaled by a percentile")
+    for name, why in idle.items():
+        if getattr(settings, name) != PreparationSettings.model_fields[name].default:
+            raise ScanweaveError(f"preparation.{name}", f"has no effect: {why}", "Leave it out")
 
 
 class _Survey:

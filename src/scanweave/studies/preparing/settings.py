@@ -46,6 +46,12 @@ class PreparationSettings(BaseModel):
     crop: bool = Field(True, description="Crop volumes to the box of the foreground.")
     margin: int = Field(4, ge=0, description="Voxels kept around that box.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        found = {} if self.crop else {"margin": "without preparation.crop"}
+        found |= {"suv_high": "with preparation.suv none"} if self.suv == () else {}
+        return found | ({"reference": "with preparation.grid own"} if self.grid == "own" else {})
+
     @field_validator("suv", mode="before")
     @classmethod
     def _apart(cls, names: object) -> object:

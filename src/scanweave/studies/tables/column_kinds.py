@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
-from scanweave.studies.tables.decimal_marks import LIMIT, SHARE, Evidence, mark_of_table, marks_in, pointed
+from scanweave.studies.tables.decimal_marks import (
+    LEAST_NUMBER_FRACTION,
+    LIMIT,
+    Evidence,
+    mark_of_table,
+    marks_in,
+    pointed,
+)
 from scanweave.studies.tables.missing_words import ABSENT, VOID
 from scanweave.studies.tables.schema import Kind, Said
 
@@ -20,7 +27,7 @@ SENTINELS = (-9, -99, -999, -9999, 999, 9999, 99999)
 _NUMERIC = (None, "number")
 MOSTLY = "say number to count them as missing"
 DOUBT = "may stand for missing"
-MOST = 20
+MOST_CATEGORIES = 20
 """Categories of a column, at most; with more it is text."""
 _NUMBER = re.compile(r"[-+]?(?:(?:[1-9]\d*|0)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 _ISO = re.compile(
@@ -179,7 +186,7 @@ def _numbers(heading: str, texts: pd.Series, said: Said) -> Values | None:
     bare, decimal, changed = pointed(bare, said.decimal)
     notes += changed
     fits = bare.str.fullmatch(_NUMBER)
-    enough = fits.any() if said.kind == "number" else fits.mean() >= SHARE
+    enough = fits.any() if said.kind == "number" else fits.mean() >= LEAST_NUMBER_FRACTION
     if not enough or (said.kind is None and there.str.fullmatch(r"0\d+").any()):
         return None
     if len(limits):
@@ -223,7 +230,7 @@ def _dates(heading: str, texts: pd.Series, said: Said) -> Values | None:
     there = texts.dropna()
     parts = there.str.extract(_DAY)
     numeric, iso = parts[0].notna(), there.str.fullmatch(_ISO)
-    if not ((numeric | iso).any() if said.kind == "date" else (numeric | iso).mean() >= SHARE):
+    if not ((numeric | iso).any() if said.kind == "date" else (numeric | iso).mean() >= LEAST_NUMBER_FRACTION):
         return None
     order = said.order
     if numeric.any() and order not in _ORDERS:
@@ -272,7 +279,7 @@ def _categories(texts: pd.Series, forced: bool = False) -> Values:
     merged = there.nunique() - len(usual)
     notes = (f"{merged} spellings that differ in capitals only were joined",) if merged else ()
     numbers = _fitting(there, Said(kind="number"))
-    if not forced and 0.5 <= numbers.mean() < SHARE:
+    if not forced and 0.5 <= numbers.mean() < LEAST_NUMBER_FRACTION:
         left = there[~numbers]
         notes = (*notes, f"{len(left)} of {len(there)} cells are no number, such as '{left.iloc[0][:20]}': {MOSTLY}")
     values = folded.map(usual).reindex(texts.index).astype(object)
@@ -280,6 +287,6 @@ def _categories(texts: pd.Series, forced: bool = False) -> Values:
     distinct = len(usual)
     if not forced and distinct == len(there) and len(there) >= 5:
         return Values("identifier", values, notes)
-    if not forced and (distinct > MOST and distinct > 0.05 * len(there)):
+    if not forced and (distinct > MOST_CATEGORIES and distinct > 0.05 * len(there)):
         return Values("text", values, notes)
     return Values("category", values, notes)

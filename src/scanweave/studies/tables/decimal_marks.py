@@ -13,7 +13,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.tables.missing_words import is_absent
 
 Mark = Literal[".", ","]
-SHARE = 0.95
+LEAST_NUMBER_FRACTION = 0.95
 """Share of the cells of a column that must be numbers, one way or the other, for it to tell."""
 LIMIT = re.compile(r"[<>≤≥]=?\s*")
 """What stands before a number that lies beyond a limit of detection."""
@@ -44,7 +44,7 @@ class Evidence:
     doubtful: Mapping[Mark, str]
 
 
-def marks_in(cells: pd.Series, least: float = SHARE) -> Evidence:
+def marks_in(cells: pd.Series, least: float = LEAST_NUMBER_FRACTION) -> Evidence:
     """Return what the texts of a column tell of their decimal mark.
 
     Args:

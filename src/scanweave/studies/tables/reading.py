@@ -59,7 +59,8 @@ def read_any_table(path: Path, sheet: str | None = None, most_rows: int | None =
         most_rows: Rows to read; None: all.
 
     Raises:
-        ScanweaveError: It cannot be read, is over the budget of a table, has no rows, or two columns of one heading.
+        ScanweaveError: It cannot be read, is over the budget of a table, has no rows, or two columns of one heading; a
+            sheet is named of a file that has none.
     """
     try:
         plain = path.is_file()
@@ -69,6 +70,8 @@ def read_any_table(path: Path, sheet: str | None = None, most_rows: int | None =
     if not plain:
         raise ScanweaveError(path, "is no plain file", "Name the file of the table")
     suffix, notes, separator = _suffix(path), list[str](), None
+    if sheet is not None and suffix not in (*NEW, *OLD):
+        raise ScanweaveError("--sheet", f"has no effect: {path.name} is no Excel file", "Leave it out")
     if suffix in TEXT:
         text = read_text_table(path, most_rows)
         notes, separator = text.notes, text.separator

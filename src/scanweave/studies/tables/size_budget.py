@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.formats import header_limits
-from scanweave.studies.formats.parquet_files import SHARE
+from scanweave.studies.formats.parquet_files import BUDGET_DIVISOR
 
 BYTES_A_CELL = 220
 """Held for a cell at most: its value, what it is converted to, and its place in rows [bytes]."""
@@ -27,7 +27,7 @@ class Budget:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.most = header_limits.MEMORY_BUDGET // SHARE
+        self.most = header_limits.MEMORY_BUDGET // BUDGET_DIVISOR
         self.taken = 0
 
     def take(self, cells: int, characters: int = 0) -> None:

@@ -15,15 +15,15 @@ from scanweave.studies.splits import Part
 from scanweave.studies.tables.column_kinds import DOUBT, MOSTLY
 from scanweave.studies.tables.schema import read_schema
 
-GIVES_AWAY = 0.98
+GIVES_AWAY_AUROC = 0.98
 """Separation of two classes (AUROC) by one column from which the column is suspected to hold the outcome."""
-ALIKE = 0.9999
+SAME_COLUMN_CORRELATION = 0.9999
 """Rank correlation from which two columns count as one."""
-LATER = 0.02
+LATER_VISIT_FRACTION = 0.02
 """Share of visits before a date from which the date is suspected to be known later only."""
-LEAST = 20
+LEAST_PATIENTS_FOR_FIGURES = 20
 """Patients below which figures of a column say nothing."""
-MANY = 50
+NAME_LIKE_PATIENTS = 50
 """Patients from which whole numbers that never repeat may be names."""
 ENDINGS = frozenset(
     {
@@ -50,7 +50,7 @@ ENDINGS = frozenset(
 )
 """Names of columns that tell how a study ended; a number may follow."""
 END = "by its name, known only at the end of a study"
-PAIRS = 5
+LEAST_TWIN_VALUES = 5
 """Values that two patients must share, all of them, to be suspected to be one."""
 Found = Iterator[tuple[str, Finding]]
 """A column and what was found about it."""
@@ -143,11 +143,11 @@ def _identifiers(cohort: Cohort, plain: pd.DataFrame, features: list[str], label
     for column in features:
         values = plain[column].dropna()
         whole = _is_number(values) and (values % 1 == 0).all()
-        if not whole or len(values) < LEAST or values.nunique() < len(values):
+        if not whole or len(values) < LEAST_PATIENTS_FOR_FIGURES or values.nunique() < len(values):
             continue
         if np.ptp(values) < 2 * len(values):
             yield column, Finding("identifier", "suspect", "numbers the rows", "Leave it out: --leave-out NAME")
-        elif len(values) >= MANY:
+        elif len(values) >= NAME_LIKE_PATIENTS:
             words = "holds another whole number in each row"
             yield column, Finding("identifier", "suspect", words, "If it is a name, leave it out: --leave-out NAME")
 
@@ -162,13 +162,13 @@ def _copies(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: li
         }
     )
     codes = codes.loc[:, codes.nunique() > 1]
-    if len(codes) < LEAST or codes.shape[1] < 2:
+    if len(codes) < LEAST_PATIENTS_FOR_FIGURES or codes.shape[1] < 2:
         return
     likeness = codes.corr().abs().to_numpy()
     gaps = plain[codes.columns].isna().to_numpy()
     for second in range(codes.shape[1]):
         for first in range(second):
-            if likeness[first, second] >= ALIKE and (gaps[:, first] == gaps[:, second]).mean() > 0.95:
+            if likeness[first, second] >= SAME_COLUMN_CORRELATION and (gaps[:, first] == gaps[:, second]).mean() > 0.95:
                 twin = codes.columns[first].partition(":")[2]
                 yield codes.columns[second], Finding("copy", "suspect", f"tells the same as {twin}", "Keep one of them")
                 break
@@ -179,11 +179,11 @@ def _leaks(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
         known = plain[plain[label].notna()]
         classes = known[label].value_counts()
         usual = [one for one, number in classes.items() if number >= 5]
-        if len(known) < LEAST or not 2 <= len(classes) <= 20:
+        if len(known) < LEAST_PATIENTS_FOR_FIGURES or not 2 <= len(classes) <= 20:
             continue
         for column in features:
             area = max((_separation(known[column], known[label] == one) for one in usual), default=0.5)
-            if area >= GIVES_AWAY:
+            if area >= GIVES_AWAY_AUROC:
                 words = f"alone tells {label.partition(':')[2]} (AUROC {area:.3f})"
                 yield column, Finding("leak", "suspect", words, _LATER)
 
@@ -193,7 +193,7 @@ def _separation(column: pd.Series, positive: pd.Series) -> float:
     gaps = _area(column.isna().to_numpy(dtype=float), positive.to_numpy())
     there = column.notna()
     values, truth = column[there], positive[there].to_numpy()
-    if len(values) < LEAST or truth.all() or not truth.any():
+    if len(values) < LEAST_PATIENTS_FOR_FIGURES or truth.all() or not truth.any():
         return gaps
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         values = values.astype("int64").astype(float)
@@ -249,16 +249,16 @@ def _later(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
     for column in features:
         if column != time.field and pd.api.types.is_datetime64_any_dtype(plain[column].dtype):
             after = (plain[column] > plain[time.field]).sum()
-            if after > LATER * plain[column].notna().sum():
+            if after > LATER_VISIT_FRACTION * plain[column].notna().sum():
                 yield column, Finding("later", "suspect", f"lies after the visit in {after} studies", _LATER)
 
 
 def _twins(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
-    if len(features) < PAIRS:
+    if len(features) < LEAST_TWIN_VALUES:
         return
-    rich = plain[plain[features].notna().sum(axis=1) >= PAIRS]
+    rich = plain[plain[features].notna().sum(axis=1) >= LEAST_TWIN_VALUES]
     varied = [column for column in features if rich[column].nunique() > 1]
-    same = rich[rich.duplicated(varied, keep=False)] if len(varied) >= PAIRS else rich[:0]
+    same = rich[rich.duplicated(varied, keep=False)] if len(varied) >= LEAST_TWIN_VALUES else rich[:0]
     splits = cohort.splits()
     for _, group in same.groupby(varied, dropna=False):
         owners = sorted(set(group["patient"]))

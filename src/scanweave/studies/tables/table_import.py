@@ -106,6 +106,7 @@ def import_table(
     said = _said(list(frame.columns), taken, columns or {}, joined)
     known = with_decimals(frame, said, table.separator)
     values = {heading: understood(heading, frame[heading], known[heading]) for heading in frame.columns}
+    _refuse_idle_words(frame, values, columns or {})
     useless = _no_variables(values)
     values |= {h: replace(values[h], notes=(*values[h].notes, words)) for h, words in useless.items()}
     roles = _roles(frame, values, said, useless)
@@ -178,6 +179,24 @@ def _joined(
     say(f"features: {len(names)} of each of {len(there)} of {count(len(patients), 'patient')}")
     missing = {name: sum(row[f"table:{name}"] is None for row in rows) for name in names}
     return [Column(source=name, name=name, role="feature", kind="number", missing=missing[name]) for name in names]
+
+
+def _refuse_idle_words(frame: pd.DataFrame, values: Mapping[str, Values], columns: Mapping[str, Said]) -> None:
+    """Refuse words of the user's that nothing in their column needs."""
+    for heading, told in columns.items():
+        typed = pd.api.types.is_numeric_dtype(frame[heading].dtype) or pd.api.types.is_datetime64_any_dtype(
+            frame[heading]
+        )
+        kind = values[heading].kind
+        if told.role == "-" and told.model_dump(exclude_defaults=True, exclude={"role"}):
+            idle, why = "what is said beside it", "the column is left out"
+        elif told.order and kind != "empty" and (typed or kind != "date"):
+            idle, why = told.order, "its dates are dates already" if kind == "date" else "it holds no dates"
+        elif told.decimal and kind != "empty" and (typed or kind != "number"):
+            idle, why = "decimal:", "its numbers are numbers already" if kind == "number" else "it holds no numbers"
+        else:
+            continue
+        raise ScanweaveError("--columns", f"'{heading}': {idle} has no effect, since {why}", "Leave it out")
 
 
 def _no_variables(values: Mapping[str, Values]) -> dict[str, str]:

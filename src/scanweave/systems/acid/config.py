@@ -55,6 +55,13 @@ class LoopSettings(Settings):
         True, description="Whether A† takes the place of a feedback in rounds where that would raise the data residual."
     )
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        if not self.iterations:
+            return {name: "without loop.iterations" for name in type(self).model_fields if name != "iterations"}
+        none = self.sparsifier == "none"
+        return dict.fromkeys(["threshold", "threshold_decay"], "with loop.sparsifier none") if none else {}
+
 
 class TuningSettings(Settings):
     """Step and threshold by trial on validation images."""
@@ -98,6 +105,18 @@ class AcidConfig(Settings):
         checkpoint_every=500,
         workers=0,
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        tried = {"step": "steps", "threshold": "thresholds", "discrepancy": "discrepancies"}
+        found = {
+            f"loop.{name}": f"beside tuning.{several}, of which the best is taken: give tuning.{several} () to set it"
+            for name, several in tried.items()
+            if getattr(self.tuning, several)
+        }
+        if not self.loop.iterations:
+            return found | {f"tuning.{several}": "without loop.iterations" for several in tried.values()}
+        return found | ({"tuning.thresholds": "with loop.sparsifier none"} if self.loop.sparsifier == "none" else {})
 
 
 SMALL = AcidConfig(

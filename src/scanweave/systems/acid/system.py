@@ -100,6 +100,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
             raise ScanweaveError(
                 "pairs", f"images of {training.truth.shape[1]} channels", f"The scanner wants {wanted}: (N, 2, H, W)"
             )
+        open_accelerator(config.training)  # refuses a device that is not there before the run begins
         about = {"path": "pairs in memory", "sha256": _digest(training, validation)}
         bins = tuple(f"bin{n + 1}" for n in range(training.truth.shape[1]))
         channels = ("real", "imaginary") if is_complex(physics) else bins

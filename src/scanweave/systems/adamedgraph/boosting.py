@@ -14,7 +14,7 @@ from scanweave.systems.adamedgraph.ensemble import Choice, IntervalLearner, Lear
 from scanweave.systems.adamedgraph.intervals import Floats, IntervalGraph, candidate_thresholds
 from scanweave.systems.adamedgraph.learners import Task, Weights, smoothed_losses, train, unseen_logits
 
-FAINT = 1e-3
+CHANCE_VOTE = 1e-3
 """Vote of a learner that does not beat chance and is kept because there is no other."""
 
 
@@ -218,4 +218,4 @@ def _judged(search: Search, choices: Sequence[Choice], weights: Floats, base: Fl
     mass = nodes.mass[nodes.labelled]
     patients = float(mass.sum() / mass.min())  # of the lightest, so that the scale of weights does not count
     alpha = vote(error, search.classes, patients, settings.shrinkage, settings.shrink)
-    return learner.voted(alpha if error < 1 - 1 / search.classes else FAINT, error)
+    return learner.voted(alpha if error < 1 - 1 / search.classes else CHANCE_VOTE, error)

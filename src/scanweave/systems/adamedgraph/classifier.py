@@ -25,7 +25,7 @@ from scanweave.systems.adamedgraph.intervals import Floats, Indices
 
 AfterRound = Callable[[int, Ensemble, dict[str, float]], None]
 """Takes the number of a round, the ensemble so far and its figures."""
-LEAST = 20
+LEAST_PATIENTS_FOR_VALIDATION = 20
 """Patients below which none is set aside for validation."""
 
 
@@ -245,7 +245,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         owner = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups)[kept])[0]
         folds = round(1 / self.validation_fraction) if self.validation_fraction else 0
         sizes = np.bincount(target)
-        if folds < 2 or len(np.unique(owner)) < LEAST or sizes.max() < folds:
+        if folds < 2 or len(np.unique(owner)) < LEAST_PATIENTS_FOR_VALIDATION or sizes.max() < folds:
             return np.zeros(len(target), dtype=bool)
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=self.random_state)
         rare = np.isin(target, np.flatnonzero(sizes < folds))

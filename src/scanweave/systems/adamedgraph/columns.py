@@ -18,7 +18,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.systems.adamedgraph.intervals import Floats
 from scanweave.wording import listed
 
-LIMIT = 5.0
+MOST_DEVIATIONS = 5.0
 """Standardised values beyond are drawn in: one extreme patient must not rule a learner."""
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "<na>"})
 
@@ -158,7 +158,7 @@ class Scaler:
                 parts.append((column[:, None] == np.arange(self.categories[i])).astype(np.float64))
             else:
                 scaled = np.where(missing, 0.0, (column - self.centre[i]) / self.spread[i])
-                parts.append(scaled.clip(-LIMIT, LIMIT)[:, None])
+                parts.append(scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)[:, None])
             if self.gaps[i]:
                 parts.append(missing[:, None].astype(np.float64))
         return np.hstack(parts) if parts else np.zeros((len(matrix), 1))

@@ -92,6 +92,12 @@ class BoostingSettings(Settings):
     )
     random_state: int = Field(0, ge=0, description="Seed of weights, validation patients and dropout.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        graph = ("levels", "teleports", "steps", "thresholds", "edge_features", "reuse")
+        found = dict.fromkeys(graph, "with boosting.graphs none") if self.graphs == "none" else {}
+        return found | ({"shrink": "with boosting.shrinkage 1"} if self.shrinkage == 1 else {})
+
 
 class AdaMedGraphConfig(Settings):
     """Every setting of the system; the values of the preset `small` unless given."""
@@ -104,6 +110,11 @@ class AdaMedGraphConfig(Settings):
     visits: Literal["first", "all"] = Field("first", description="Which studies of a patient are learnt from.")
     coverage: float = Field(0.9, gt=0.5, lt=1, description="Share of patients whose conformal set holds the truth.")
     boosting: BoostingSettings = BoostingSettings()
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        found = {"boosting.categorical_features": "here: the cohort says which columns hold categories"}
+        return found | (dict.fromkeys(["label", "visits"], "with course.of") if self.course.of else {})
 
 
 SMALL = AdaMedGraphConfig()

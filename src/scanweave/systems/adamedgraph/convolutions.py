@@ -20,7 +20,7 @@ from scanweave.systems.adamedgraph.ensemble import Choice, Nodes
 from scanweave.systems.adamedgraph.intervals import Floats, Indices, IntervalGraph, neighbours
 from scanweave.systems.adamedgraph.learners import Task
 
-EDGES = 20_000_000
+MOST_EDGES = 20_000_000
 """Most edges that are listed; larger graphs are for APPNP, which lists none."""
 _LAYERS = {"gcn": "GCNConv", "sage": "SAGEConv", "gat": "GATConv"}
 
@@ -116,6 +116,6 @@ def _edges(graph: IntervalGraph) -> Indices:
     counts = np.bincount(graph.group, minlength=len(graph.low))
     total = np.concatenate([[0], np.cumsum(counts)])
     number = int((total[graph.high] - total[graph.low])[graph.group].sum())
-    if number > EDGES:
-        raise TableError("learner", f"a graph has {number:,} edges, more than {EDGES:,}", "Use learner appnp")
+    if number > MOST_EDGES:
+        raise TableError("learner", f"a graph has {number:,} edges, more than {MOST_EDGES:,}", "Use learner appnp")
     return graph.edges()

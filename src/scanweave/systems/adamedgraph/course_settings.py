@@ -34,6 +34,13 @@ class CourseSettings(BaseModel):
     low: float | None = Field(None, description="Changes below are a fall, with rule thresholds.")
     high: float | None = Field(None, description="Changes above are a rise, with rule thresholds.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        if not self.of:
+            return {name: "without course.of" for name in type(self).model_fields if name != "of"}
+        idle = ["low", "high"] if self.rule == "controls" else ["controls", "spread"]
+        return dict.fromkeys(idle, f"with course.rule {self.rule}")
+
     @model_validator(mode="after")
     def _limits_are_there(self) -> Self:
         if self.rule == "thresholds" and (self.low is None or self.high is None or self.low > self.high):

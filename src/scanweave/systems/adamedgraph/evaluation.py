@@ -22,7 +22,7 @@ from scanweave.systems.adamedgraph.record import Record
 
 Say = Callable[[str], None]
 PREDICTIONS, CLASSES, MODELS = "predictions.csv", "classes.csv", "models.csv"
-FULL = 0.95
+UNTELLING_SET_FRACTION = 0.95
 """Share of the classes that a conformal set names on average from which it tells nothing."""
 REPEATS = 500
 GAIN, SIZE = "gain over the class shares", "size of the set"
@@ -129,7 +129,7 @@ def cautions(rows: Sequence[Mapping[str, Any]], record: Record) -> list[str]:
         said.append(
             f"the sets hold the truth in {coverage['value']:.0%} of patients, not in the {record.coverage:.0%} meant"
         )
-    if size["value"] > FULL * len(record.classes):
+    if size["value"] > UNTELLING_SET_FRACTION * len(record.classes):
         said.append("the sets name nearly every class of nearly every patient, so they tell nothing")
     return said
 

@@ -28,7 +28,7 @@ from scanweave.wording import count, studies
 Say = Callable[[str], None]
 NEIGHBOURS, SHOWN = 15, 8
 """Similar patients that are listed, and drawn."""
-FEWEST = 20
+LEAST_PATIENTS_FOR_IMPORTANCE = 20
 """Patients with a known outcome below which no importance is measured."""
 ADVICE = "Remove it, and make it again"
 FILE, TABLE, EFFECTS = "explanation.json", "explanation.csv", "effects.csv"
@@ -256,7 +256,7 @@ def _of_run(fitted: FittedAdaMedGraph, answer: Answer) -> dict[str, Any]:
     target = class_numbers(answer.samples.labels, classes)
     known = target >= 0
     importance: dict[str, Any] = {}
-    if known.sum() >= FEWEST:
+    if known.sum() >= LEAST_PATIENTS_FOR_IMPORTANCE:
         rises = similar.permutation_importance(ensemble, answer.matrix[known], target[known])
         importance = {name: {"rise": rise, "spread": spread} for name, (rise, spread) in rises.items()}
     return json.loads(json.dumps({"graphs": graphs, "importance": importance, "patients": int(known.sum())}))

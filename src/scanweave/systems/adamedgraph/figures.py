@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scanweave.report.style import ACCENT, COLOURS, LINE, SOFT, WIDTH, bare, styled
 from scanweave.wording import count
 
-SKEWED = 10
+LOG_AXIS_RATIO = 10
 """Largest value over the median from which an axis is logarithmic."""
 DRAWN = 400
 """Patients in the picture of a graph, at most."""
@@ -62,7 +62,7 @@ def patient_graph(
     middle = float(np.median(sorted_values))
     axes.axvspan(middle - threshold, middle + threshold, color=ACCENT, alpha=0.08, lw=0)
     axes.set_title(f"Patients joined by {name}: neighbours differ by at most {threshold:.3g}")
-    if sorted_values[0] > 0 and sorted_values[-1] > SKEWED * middle:
+    if sorted_values[0] > 0 and sorted_values[-1] > LOG_AXIS_RATIO * middle:
         axes.set_xscale("log")
     beyond = _bound(axes, values[rows])
     axes.set_xlabel(f"{name} ({count(beyond, 'patient')} beyond)" if beyond else name)

@@ -47,7 +47,7 @@ class Answer:
 
 
 class FittedAdaMedGraph(FittedRun[AdaMedGraphConfig]):
-    """A fitted AdaMedGraph; see `FittedRun`. Graphs of one column are computed on the processor, whatever the device.
+    """A fitted AdaMedGraph; see `FittedRun`. Graphs of one column are computed on the processor.
 
     Attributes:
         plan: The question that it was fitted to.
@@ -60,6 +60,8 @@ class FittedAdaMedGraph(FittedRun[AdaMedGraphConfig]):
     plan: Record
 
     def __init__(self, run: Run, device: str = "auto") -> None:
+        if device != "auto":
+            raise ScanweaveError("device", "has no effect: AdaMedGraph computes on the CPU only", "Leave it out")
         super().__init__(run, device)
         self.ensemble: Ensemble = storage.load(run.weights)
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-FEW = 10
+MOST_DISCRETE_VALUES = 10
 """A column with at most so many values is not continuous: equal values may be a neighbourhood of their own."""
-SKETCH = 1_000
+SKETCH_VALUES = 1_000
 """Values that stand for a column when differences between patients are counted."""
-HAIR = 1e-9
+THRESHOLD_ROUNDING = 1e-9
 """What a threshold is made larger by, relatively: 0.3 - 0.1 and 0.2 - 0 are the same difference."""
 
 
@@ -117,8 +117,8 @@ def candidate_thresholds(
     """Return thresholds of a column by level, largest first, but those that join nobody, everybody, or the same.
 
     A level q stands for the q-quantile of |f_i - f_j| over pairs of patients, which does not depend on where the
-    column's zero lies. Of a column with more than `FEW` values only pairs that differ count: else a column that is
-    mostly zero would join equal values only. Categories, and columns of two values, join equals.
+    column's zero lies. Of a column with more than `MOST_DISCRETE_VALUES` values only pairs that differ count: else a
+    column that is mostly zero would join equal values only. Categories, and columns of two values, join equals.
 
     Args:
         column: A value for each training patient `(n,)`.
@@ -141,7 +141,7 @@ def candidate_thresholds(
     span = values[-1] - values[0]
     thresholds: dict[float, float] = {}
     for level in sorted(found, reverse=True):
-        threshold = found[level] * (1 + HAIR)
+        threshold = found[level] * (1 + THRESHOLD_ROUNDING)
         if 0 <= threshold < span and not np.isclose(threshold, list(thresholds.values()), atol=0).any():
             thresholds[level] = threshold
     return thresholds
@@ -152,11 +152,13 @@ def _pairwise(values: Floats, weights: Floats, levels: tuple[float, ...]) -> dic
 
     An even sketch needs no draw, so that equal tables give equal thresholds.
     """
-    if len(values) > SKETCH:
+    if len(values) > SKETCH_VALUES:
         position = (np.cumsum(weights) - weights / 2) / weights.sum()
-        chosen = np.unique(np.searchsorted(position, (np.arange(SKETCH) + 0.5) / SKETCH).clip(0, len(values) - 1))
+        chosen = np.unique(
+            np.searchsorted(position, (np.arange(SKETCH_VALUES) + 0.5) / SKETCH_VALUES).clip(0, len(values) - 1)
+        )
         values, weights = values[chosen], np.ones(len(chosen))
-    if len(values) > FEW:
+    if len(values) > MOST_DISCRETE_VALUES:
         first, second = np.triu_indices(len(values), 1)
         pairs = weights[first] * weights[second]
     else:

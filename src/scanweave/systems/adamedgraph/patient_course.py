@@ -11,7 +11,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.systems.adamedgraph.course_settings import CourseSettings
 
 CLASSES = ("better", "stable", "worse")
-LEAST = 5
+LEAST_CONTROL_PATIENTS = 5
 """Control patients from whom a spread is learnt, at least."""
 
 
@@ -92,10 +92,10 @@ def learn_course(found: pd.DataFrame, controls: pd.Series, settings: CourseSetti
     if settings.rule == "thresholds" and settings.low is not None and settings.high is not None:
         return Course(settings, settings.low, settings.high)
     known = found["change"][controls.to_numpy(dtype=bool)].dropna()
-    if len(known) < LEAST:
+    if len(known) < LEAST_CONTROL_PATIENTS:
         raise ScanweaveError(
             "course.controls",
-            f"{len(known)} control patients in the training part, fewer than {LEAST}",
+            f"{len(known)} control patients in the training part, fewer than {LEAST_CONTROL_PATIENTS}",
             "Name other controls, or give course.rule thresholds with course.low and course.high",
         )
     if settings.change == "ratio":  # doubling and halving are as far: the spread is that of the logarithm

@@ -51,7 +51,7 @@ HOW_TO_READ = (
 )
 BINS = 5
 """Of the reliability diagram."""
-FEW = 100
+FEW_PATIENTS = 100
 """Patients below which a page warns of wide intervals."""
 
 
@@ -198,7 +198,7 @@ def _quality(fitted: FittedAdaMedGraph, folder: Path, found: dict[str, Any]) -> 
     for words in cautions(found["rows"], fitted.record):
         blocks.insert(0, Caution(f"{words[0].upper()}{words[1:]}."))
     patients = table["patient"].nunique()
-    if patients < FEW:
+    if patients < FEW_PATIENTS:
         blocks.insert(
             0, Caution(f"{patients} patients only: the intervals are wide, and another split may tell another story.")
         )

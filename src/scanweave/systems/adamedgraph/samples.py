@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # loads torch, which the question of a run does without
     from scanweave.systems.adamedgraph.ensemble import Ensemble
 
 COURSE = "course"
-SLACK = 0.1
+OUTSIDE_RANGE_FRACTION = 0.1
 """Share of the range of training values by which another may lie beyond it unsaid."""
 WORDS = {"table": "variable"}
 Say = Callable[[str], None]
@@ -265,7 +265,7 @@ def differences(cohort: Cohort, samples: Samples, columns: Columns, units: Mappi
 def outside(matrix: Floats, ensemble: Ensemble) -> np.ndarray:
     """Tell which numbers `(n, d)` lie beyond those of the training patients by over a tenth of their range."""
     low, high = _range(ensemble)
-    beyond = np.maximum(low - matrix, matrix - high) > SLACK * (high - low)
+    beyond = np.maximum(low - matrix, matrix - high) > OUTSIDE_RANGE_FRACTION * (high - low)
     numbers = np.array([categories is None for categories in ensemble.columns.categories], dtype=bool)
     found: np.ndarray = beyond & numbers
     return found

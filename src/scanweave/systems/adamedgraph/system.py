@@ -13,7 +13,7 @@ import pandas as pd
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import SEEN, CohortFit, ensure_splits
+from scanweave.framework.cohort_fit import FITTED_PARTS, CohortFit, ensure_splits
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.system import Material, System
@@ -55,9 +55,13 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
     def learn(cls, fit: CohortFit[AdaMedGraphConfig]) -> None:
         """Learn a label of a cohort from its variables."""
         cohort, config, say = fit.cohort, fit.config, fit.say
-        parts = [cohort.part(part, fit.fold) for part in SEEN]
+        if fit.workers != 1:
+            raise ScanweaveError("workers", "have no effect: a table has no studies to prepare", "Leave them out")
+        parts = [cohort.part(part, fit.fold) for part in FITTED_PARTS]
         question = ask(cohort, parts[0], config, say)
         training, validation = (gather(part, question, config).known() for part in parts)
+        if len(validation.studies):
+            _refuse_idle_share(config)
         _introduce(question, training, validation, fit.fold, say)
         suspects = giving_away(parts[0], question.features, question.label)
         for name, words in suspects.items():
@@ -75,6 +79,13 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""
         return report.write(self, page, path)
+
+
+def _refuse_idle_share(config: AdaMedGraphConfig) -> None:
+    if config.boosting.validation_fraction != type(config.boosting).model_fields["validation_fraction"].default:
+        reason = "has no effect: the validation part of the cohort's fold chooses the rounds"
+        step = "Leave it out, or split the cohort without one: cohort split --no-validation"
+        raise ScanweaveError("boosting.validation_fraction", reason, step)
 
 
 def _introduce(question: Question, training: Samples, validation: Samples, fold: int, say: Say) -> None:

@@ -34,6 +34,12 @@ class NetworkSettings(Settings):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Rate at which pooled features are dropped in training.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        resnet = self.encoder.startswith("resnet")
+        found = {} if resnet else dict.fromkeys(["width", "small_images"], f"with network.encoder {self.encoder}")
+        return found | ({} if self.size is None else dict.fromkeys(["most_pixels", "most_voxels"], "with network.size"))
+
 
 class LossSettings(Settings):
     """Settings of the loss."""
@@ -55,6 +61,10 @@ class SamplingSettings(Settings):
     drop_scans: float = Field(
         0.0, ge=0, lt=1, description="Share of samples that lose scans at random, so that studies without them do well."
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        return {} if self.augment else {"mirror": "without sampling.augment"}
 
 
 class ClassifyConfig(Settings):
@@ -82,6 +92,10 @@ class ClassifyConfig(Settings):
         validate_every=2_000,
         checkpoint_every=1_000,
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        return {"preparation.headroom": "here: each image's own mean and deviation set its scale"}
 
 
 CHEXNET = ClassifyConfig()
@@ -124,6 +138,10 @@ class ExplainOptions(VerbOptions):
     of: str = Field("", description="Class or finding to explain; not given: the one that is most probable.")
     maps: int = Field(8, ge=1, description="Studies to explain at most, the surest of each class or finding first.")
     window: int = Field(8, ge=2, description="Edges of the hidden part are so many times shorter than the input's.")
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that the others leave without effect, and why."""
+        return {} if self.method == "occlusion" else {"window": f"with method {self.method}"}
 
 
 OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions, "explain": ExplainOptions}

@@ -61,17 +61,27 @@ def ask(cohort: Cohort, training: Cohort, config: ClassifyConfig) -> Question:
 
     Raises:
         ScanweaveError: No label, an unknown one, one class only, a number, or several labels that are no findings.
+            It is said what an uncertain finding counts as, and none is uncertain.
     """
     labels = _labels(cohort, config)
     if len(labels) > 1:
         findings_matrix(cohort.frame, labels)
+        _refuse_idle_uncertain(cohort, labels, config)
         return Question("findings", labels, labels, config.uncertain)
     summary = summarise_label(training.frame, labels[0])
     if summary.kind not in ("binary", "classes"):
         words = {"one class": "is the same in all training studies", "none": "is known of no training study"}
         reason = words.get(summary.kind, "is a number, not a class")
         raise ScanweaveError(f"label {labels[0]}", reason, "Name another by --labels, or split the cohort anew")
+    _refuse_idle_uncertain(cohort, labels, config)
     return Question("classes", labels, tuple(map(text_of, summary.classes)), config.uncertain)
+
+
+def _refuse_idle_uncertain(cohort: Cohort, labels: Sequence[str], config: ClassifyConfig) -> None:
+    values = cohort.frame[[f"label:{name}" for name in labels]].astype(object)
+    if config.uncertain != "ignore" and not any(is_finding(values[column]) for column in values):
+        reason = f"has no effect: {' and '.join(labels)} hold no uncertain finding (-1)"
+        raise ScanweaveError("uncertain", reason, "Leave it out")
 
 
 def class_texts(frame: pd.DataFrame, name: str, uncertain: str) -> pd.Series:

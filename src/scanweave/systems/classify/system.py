@@ -15,7 +15,13 @@ from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
+from scanweave.framework.scan_preparation import (
+    PreparedParts,
+    chosen_scans,
+    prepare_parts,
+    refuse_idle_drop,
+    scan_columns,
+)
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
@@ -42,8 +48,10 @@ class Classify(FittedClassify, System[ClassifyConfig]):
     @classmethod
     def material(cls, cohort: Cohort, config: ClassifyConfig, fold: int, say: Say) -> Material:
         """Choose the studies with any of the scans of which any of the labels is known."""
+        names = chosen_scans(cohort, config.scans)
+        refuse_idle_drop(config.sampling.drop_scans, names)
         ensure_splits(cohort, say)
-        scans = scan_columns(chosen_scans(cohort, config.scans))
+        scans = scan_columns(names)
         question = ask(cohort, cohort.part("train", fold), config)
         labelled = cohort.frame[[f"label:{name}" for name in question.labels]].notna().any(axis=1)
         holding = cohort.where(cohort.frame[scans].notna().any(axis=1) & labelled)

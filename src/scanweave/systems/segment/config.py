@@ -35,6 +35,10 @@ class NetworkSettings(Settings):
     first_channels: Channels = Field(32, description="Channels of the first stage, doubled each stage, as nnU-Net.")
     stages: PositiveInt = Field(6, le=8, description="Most stages; each halves the axes that are long enough.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        return {} if self.patch is None else dict.fromkeys(["patch_voxels", "padded"], "with network.patch")
+
 
 class SamplingSettings(Settings):
     """Settings of the patches that are drawn."""
@@ -94,6 +98,16 @@ class SegmentConfig(Settings):
         validate_every=2_500,
         checkpoint_every=2_500,
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        found = {"training.batch_size": "here: network.batch_voxels and the patch decide"}
+        found["preparation.headroom"] = "here: each image's own mean and deviation set its scale"
+        found |= {"inference.mirror": "with sampling.mirror none"} if self.sampling.mirror == "none" else {}
+        if self.sampling.rotate:
+            return found
+        varied = [name for name in AugmentationSettings.model_fields if name != "flip_shares"]
+        return found | {f"augmentation.{name}": "without sampling.rotate" for name in varied}
 
 
 NNUNET = SegmentConfig()

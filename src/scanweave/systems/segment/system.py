@@ -12,7 +12,13 @@ from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
+from scanweave.framework.scan_preparation import (
+    PreparedParts,
+    chosen_scans,
+    prepare_parts,
+    refuse_idle_drop,
+    scan_columns,
+)
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
@@ -43,6 +49,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
         that is called it would count as an error of the others.
         """
         scans, masks = chosen_scans(cohort, config.scans), _masks(cohort, config)
+        refuse_idle_drop(config.sampling.drop_scans, scans)
         drawn = [f"mask:{name}" for name in masks]
         has_masks = cohort.frame[drawn].notna().all(axis=1)
         holding = cohort.where(has_masks & cohort.frame[scan_columns(scans)].notna().any(axis=1))

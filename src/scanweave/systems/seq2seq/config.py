@@ -16,7 +16,7 @@ class NetworkSettings(Settings):
     """Sizes of the network."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: stacks of slices as channels (2.5D). 3: volumes.")
-    slices: Channels = Field(3, description="Adjacent slices in a stack; of no effect with 3 dimensions.")
+    slices: Channels = Field(3, description="Adjacent slices in a stack, with 2 dimensions.")
     channels: tuple[Channels, ...] = Field(
         (64, 128, 256),
         min_length=1,
@@ -40,6 +40,10 @@ class NetworkSettings(Settings):
     )
 
     code_length: Channels = Field(64, description="Length of the target code; more sequences than this cannot be told.")
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        return {"slices": "with network.dimensions 3"} if self.dimensions == 3 else {}
 
     @property
     def stride(self) -> int:
@@ -70,6 +74,13 @@ class ObjectiveSettings(Settings):
     vgg_weights: Path | None = Field(
         None, description="VGG-19 ImageNet weights as safetensors (torchvision's names). Nothing is downloaded."
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        found = {} if self.identity or self.cycle else {"self_share": "without objective.identity and objective.cycle"}
+        found |= {} if self.perceptual else {"vgg_weights": "without objective.perceptual"}
+        silent = self.perceptual and self.vgg_weights is None
+        return found | ({"perceptual": "without objective.vgg_weights"} if silent else {})
 
 
 class SamplingSettings(Settings):
@@ -128,6 +139,11 @@ class Seq2SeqConfig(Settings):
         validate_every=6_640,
         checkpoint_every=1_280,
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        idle = ["sampling.depth"] if self.network.dimensions == 2 else ["synthesis.batch_size"]
+        return dict.fromkeys(idle, f"with network.dimensions {self.network.dimensions}")
 
     @model_validator(mode="after")
     def _crops_fit_the_latent(self) -> Self:

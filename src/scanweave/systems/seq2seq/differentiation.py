@@ -31,7 +31,7 @@ from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_st
 from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
 
 EXPLANATION, SHEET = "explanation", "differentiation.png"
-BRIGHT = 99.5
+SCALE_END_PERCENTILE = 99.5
 """Percentile of a study's maps in the brain that ends their common colour scale."""
 
 
@@ -154,7 +154,7 @@ def _lesions(native: NativeStudy) -> dict[str, NDArray[np.bool_]]:
 def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume], rows: Sequence[Mapping[str, Any]]) -> None:
     lesion = native.ras(native.lesion > 0) if native.lesion is not None and native.lesion.any() else None
     spacing = native.grid.oriented("RAS").spacing
-    limit = max(float(np.percentile(values[native.brain], BRIGHT)) for values in maps.values()) or 1.0
+    limit = max(float(np.percentile(values[native.brain], SCALE_END_PERCENTILE)) for values in maps.values()) or 1.0
     real = {name: native.ras(volume) for name, volume in native.real.items()}
     turned = {name: native.ras(np.where(native.brain, maps[name], 0)) for name in native.real if name in maps}
     inside = native.ras(native.brain) if lesion is None else lesion

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanweave.measures.perceptual import lpips
 from scanweave.studies.preparing.foreground import bounding_box
 
-LEAST = 64
+LEAST_SIDE_VOXELS = 64
 """Side [voxels] that the network needs; smaller slices get background around them."""
 
 
@@ -36,5 +36,5 @@ def region_lpips(
 
 
 def _wide(volume: NDArray[np.float32], black: float) -> NDArray[np.float32]:
-    short = [max(0, LEAST - side) for side in volume.shape[:2]]
+    short = [max(0, LEAST_SIDE_VOXELS - side) for side in volume.shape[:2]]
     return np.pad(volume, [(n // 2, n - n // 2) for n in short] + [(0, 0)], constant_values=black)

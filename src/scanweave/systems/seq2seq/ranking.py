@@ -19,7 +19,7 @@ from scanweave.files import write_json
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, interval, patient_counts
 from scanweave.measures.ranks import Ranks, rank_intervals
-from scanweave.measures.summary import ENOUGH, estimate
+from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, estimate
 from scanweave.report.ranking import RankedMeasure, ranking_plot
 from scanweave.report.saving import save_figure, save_table
 from scanweave.systems.seq2seq.config import RankOptions
@@ -182,7 +182,7 @@ def ranked_measures(record: Mapping[str, Any]) -> list[RankedMeasure]:
     for name, higher in HIGHER.items():
         scores = {n: estimate(row, patients, "value") for n, row in zip(names, record[name], strict=True)}
         probability = np.array([row["probability"] for row in record[name]], dtype=float)
-        known = probability if patients >= ENOUGH else np.full_like(probability, np.nan)
+        known = probability if patients >= LEAST_PATIENTS_FOR_INTERVAL else np.full_like(probability, np.nan)
         measures.append(RankedMeasure(TITLES[name], scores, known, higher))
     return measures
 
@@ -215,9 +215,13 @@ def _words(names: tuple[str, ...], of: Centrality, patients: int) -> str:
     parts = []
     for i in sorted(range(len(names)), key=lambda i: (of.places[i], names[i])):
         low, high = of.ranks.low[i], of.ranks.high[i]
-        doubt = f" [{low:.0f}–{high:.0f}]" if patients >= ENOUGH else ""
+        doubt = f" [{low:.0f}–{high:.0f}]" if patients >= LEAST_PATIENTS_FOR_INTERVAL else ""
         parts.append(f"{names[i]} {_ordinal(of.places[i])}{doubt}")
-    few = f" ({patients} patient{'s' * (patients != 1)}: too few for intervals)" if patients < ENOUGH else ""
+    few = (
+        f" ({patients} patient{'s' * (patients != 1)}: too few for intervals)"
+        if patients < LEAST_PATIENTS_FOR_INTERVAL
+        else ""
+    )
     return ", ".join(parts) + few
 
 

@@ -16,7 +16,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import describe_cohort
 from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
-from scanweave.measures.summary import ENOUGH, estimate, sureness
+from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, estimate, sureness
 from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.ranking import ranking_plot
@@ -188,7 +188,7 @@ def _key_numbers(results: _Results) -> KeyNumbers:
     if ranking is not None and not results.caution:
         best = min(zip(ranking["C_d"], ranking["sequences"], strict=True), key=lambda pair: pair[0]["rank"])
         share = best[0]["probability"][0]
-        sure = share is not None and ranking["patients"] >= ENOUGH
+        sure = share is not None and ranking["patients"] >= LEAST_PATIENTS_FOR_INTERVAL
         doubt = f"highest C_d in {share:.0%} of resamples" if sure else "highest C_d, too few patients to be sure"
         items.append(("Hardest to replace", best[1], f"{doubt}, {count(ranking['patients'], 'patient')}"))
     return KeyNumbers(items, {quality: "{:.1f}"})
@@ -300,7 +300,7 @@ def _ranking(results: _Results, record: dict[str, Any]) -> Section:
     ]
     rows.sort(key=lambda row: -row["C_d"].value)
     region = results.where if options["region"] == "brain" else options["region"]
-    resamples = f", {options['repeats']} resamples" if patients >= ENOUGH else ""
+    resamples = f", {options['repeats']} resamples" if patients >= LEAST_PATIENTS_FOR_INTERVAL else ""
     conventions = (
         f"Quality in the {region}, third index {record['third'].upper()}, z-scores over "
         f"{options['normalise_by']}, {DIAGONAL[options['diagonal']]}, divided by {options['divide_by']}; "
@@ -405,7 +405,7 @@ def _brain(record: dict[str, Any] | None) -> str:
 
 
 def _place(row: dict[str, Any], patients: int) -> str | int:
-    if row["rank_low"] is None or patients < ENOUGH:
+    if row["rank_low"] is None or patients < LEAST_PATIENTS_FOR_INTERVAL:
         return int(row["rank"])
     return f"{row['rank']} [{row['rank_low']:.0f}–{row['rank_high']:.0f}]"
 

@@ -35,6 +35,18 @@ class NetworkSettings(Settings):
     residual: bool = Field(True, description="Output = input + correction (residual learning, abstract).")
     iterations: Layers = Field(5, description="Unrolled iterations of learned primal–dual; 10 in its paper.")
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        used = {
+            "ultra": ("levels", "multibranch", "dense", "residual"),
+            "fbpconvnet": ("levels",),
+            "fbpconvnet-per-bin": ("levels",),
+            "red-cnn": (),
+            "lpd": ("iterations",),
+        }[self.architecture]
+        own = ("levels", "multibranch", "dense", "residual", "iterations")
+        return {name: f"with network.architecture {self.architecture}" for name in own if name not in used}
+
 
 class ObjectiveSettings(Settings):
     """The loss, on images normalised by bin."""
@@ -53,6 +65,15 @@ class ObjectiveSettings(Settings):
     correlation: float = Field(
         0.0, ge=0, description="Weight of the bin correlation term (abstract: term (i), its form is not given)."
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        if not self.tv:
+            return dict.fromkeys(["tv_weights", "spectral", "delta"], "without objective.tv")
+        found = {"spectral": "with objective.tv_weights isotropic"} if self.tv_weights == "isotropic" else {}
+        if self.tv_weights != "adaptive":
+            found["delta"] = f"with objective.tv_weights {self.tv_weights}"
+        return found
 
 
 class SamplingSettings(Settings):
@@ -93,6 +114,13 @@ class UltraConfig(Settings):
         validate_every=2_000,
         checkpoint_every=500,
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the fields that the others leave without effect, and why."""
+        if self.network.architecture != "lpd":
+            return {}
+        reason = "with network.architecture lpd, which learns from whole slices"
+        return dict.fromkeys(["sampling.crop", "sampling.augment"], reason)
 
 
 PAPER = UltraConfig()

@@ -18,7 +18,7 @@ from scanweave.physics.ct.projector import Projector
 from scanweave.systems.ultra.config import Architecture, NetworkSettings
 from scanweave.systems.ultra.network import UltraNet
 
-LEAST, WIDEST = 3, 512
+LEAST_WIDTH, MOST_WIDTH = 3, 512
 """Widths among which `equal_width` looks."""
 
 
@@ -90,8 +90,10 @@ def equal_width(settings: NetworkSettings, bins: int, goal: int) -> int:
         return parameter_count(_body(settings.model_copy(update={"width": width}), bins, None))
 
     with torch.device("meta"):
-        near = bisect_left(range(WIDEST), goal, lo=LEAST, key=count)
-        return min((width for width in (near - 1, near) if width >= LEAST), key=lambda width: abs(count(width) - goal))
+        near = bisect_left(range(MOST_WIDTH), goal, lo=LEAST_WIDTH, key=count)
+        return min(
+            (width for width in (near - 1, near) if width >= LEAST_WIDTH), key=lambda width: abs(count(width) - goal)
+        )
 
 
 def _body(settings: NetworkSettings, bins: int, geometry: CtGeometry | None) -> nn.Module:
