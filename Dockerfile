@@ -16,7 +16,7 @@ COPY --from=wheel /build/dist dist
 RUN sed -n '/^uv==/,/# via/p' requirements.lock > uv.lock \
     && pip install --no-cache-dir --require-hashes --requirement uv.lock \
     && uv pip install --system --no-cache --torch-backend cpu --constraint requirements.lock --no-verify-hashes \
-        torch torchvision \
+        --no-deps torch torchvision \
     && uv pip install --system --no-cache --torch-backend cpu --constraint requirements.lock "$(echo dist/*.whl)[all]" \
     && rm -rf /install/* \
     && useradd --create-home scanweave
