@@ -230,7 +230,8 @@ def _write_predictions(
     say: Say,
 ) -> Predictions:
     """Write what a run makes of the studies that the folder has no answer for, and return how each went."""
-    done, before = Predictions(folder.out), set(folder.answers)
+    before = set(folder.answers)
+    done = Predictions(folder.out, kept=[name for name in cohort.studies if name in before])
     progress(len(before), len(cohort))
     made = system.predictions(cohort, targets, done=before, say=say)
     for number, one in enumerate(made, start=len(before) + 1):

@@ -19,6 +19,8 @@ Layer = str | Path | Mapping[str, Any] | BaseModel
 
 _SHORT = {"--from": "start.source", "--device": "training.device"}
 """Settings that options of `fit` stand for."""
+_IDLE = {"--from": "begins at random only", "--device": "computes on the CPU"}
+"""What is said of a system that has no such setting."""
 
 
 def configure(system: str, preset: str | None = None, config: Layer | Sequence[Layer] = ()) -> Any:
@@ -51,7 +53,7 @@ def option_layer(system: str, option: str, value: str) -> dict[str, str]:
     group = setting.partition(".")[0]
     able = [name for name, about in registry.systems().items() if hasattr(about.preset(about.presets[0]), group)]
     if system not in able:
-        reason = f"{system} has no setting {setting}"
+        reason = f"has no effect: {system} {_IDLE[option]}"
         raise ScanweaveError(option, reason, f"Leave it out; these take it: {', '.join(able)}")
     return {setting: value}
 

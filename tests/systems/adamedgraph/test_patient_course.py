@@ -70,7 +70,7 @@ def test_a_rule_is_kept_in_a_run_as_it_was(tmp_path):
     rule = Course(CourseSettings(of="x", spread=2.0), -1.5, 2.5, 40)
     told = {"label": "x", "field": None, "features": ["x"], "classes": ["better", "stable", "worse"]}
     told |= {"studies": ["a"], "patients": ["p"], "conformal": None, "coverage": 0.9}
-    Record(course=rule, **told).save(tmp_path)
+    Record(course=rule, **told).save(tmp_path / FILE)
     kept = json.loads((tmp_path / FILE).read_text())
     assert kept["course"] == {"settings": rule.settings.model_dump(), "low": -1.5, "high": 2.5, "controls": 40}
     assert Record.load(tmp_path / FILE).question.course == rule

@@ -529,7 +529,7 @@ def test_what_a_table_does_not_need_is_refused(whole, tmp_path):
     with pytest.raises(ScanweaveError, match="workers: have no effect"):
         api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, workers=2, say=lambda line: None)
     with pytest.raises(ScanweaveError, match="device: has no effect: AdaMedGraph computes on the CPU only"):
-        api.open_run(system.run.folder, "cpu")
+        api.open_run(system.run.folder, "cuda")
     with pytest.raises(ScanweaveError, match="slices: have no effect: adamedgraph reads no volumes"):
         system.evaluate(cohort, tmp_path / "look", slices=3)
     assert not list(tmp_path.iterdir())

@@ -171,7 +171,7 @@ def test_fit_begins_from_another_run(fitted, films, tmp_path, capsys):
     assert begun.config.start.source == str(fitted.run.folder)
     no_network = ["fit", "adamedgraph", "--cohort", str(films.folder), "--run", str(tmp_path / "no")]
     assert main([*no_network, "--from", "x"]) == 2
-    assert "--from: adamedgraph has no setting start.source. Leave it out; these" in capsys.readouterr().err
+    assert "--from: has no effect: adamedgraph begins at random only. Leave it out; these" in capsys.readouterr().err
 
 
 def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, tmp_path):
@@ -195,7 +195,7 @@ def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, t
     for setting in ({name: value} for name, value in idle.items()):
         with pytest.raises(sw.ScanweaveError, match=f"{next(iter(setting))}: has no effect: "):
             sw.fit("classify", films, tmp_path / "c", config=[SMALL, setting], say=quiet)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["bare"]
     with pytest.raises(sw.ScanweaveError, match="of: the run does not tell '2'"):
         fitted.explain(films, tmp_path / "e", options={"of": "2"}, say=quiet)
     volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))

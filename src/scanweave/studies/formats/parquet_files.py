@@ -14,12 +14,14 @@ from scanweave.studies.formats import header_limits
 
 BUDGET_DIVISOR = 6
 """Of so many parts of the memory budget a table may take one, 0.7 of 4 GiB: the rest of the program needs 0.3 GiB."""
-BYTES_A_VALUE, BYTES_A_CHARACTER = 64, 3
-"""Held for a value, and beside it for a character of text, where a table stays in Arrow or becomes plain lists."""
+ARROW_BYTES, LIST_BYTES = (24, 2), (64, 3)
+"""Held for a value, and beside it for a character of text, where a table stays in Arrow, and where it becomes lists."""
 
 
 def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file, or some of its columns; texts come as `string` or `large_string`.
+    """Read a Parquet file whole, to stay in Arrow, or some of its columns, to become lists.
+
+    Texts of a whole file come as `string` or `large_string`.
 
     Raises:
         ScanweaveError: It unpacks to more than the budget.
@@ -28,12 +30,13 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     file = pq.ParquetFile(path)
     fields = [field for field in file.schema_arrow if columns is None or field.name in columns]
     groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
-    held = file.metadata.num_rows * len(fields) * BYTES_A_VALUE
+    a_value, a_character = ARROW_BYTES if columns is None else LIST_BYTES
+    held = file.metadata.num_rows * len(fields) * a_value
     _check(path, max(held, sum(group.total_byte_size for group in groups)))
     texts = [field.name for field in fields if is_text(field.type)]
     table = pq.ParquetFile(path, read_dictionary=texts).read(columns=columns)  # repeated texts stand there once
     chunks = (chunk for column in table.columns for chunk in column.chunks)
-    _check(path, held + sum(map(characters, chunks)) * BYTES_A_CHARACTER)
+    _check(path, held + sum(map(characters, chunks)) * a_character)
     for number, field in enumerate(fields if columns is None else ()):
         if is_text(field.type):
             kind = pa.string() if pa.types.is_string(field.type) else pa.large_string()  # pandas compares no views

@@ -60,7 +60,7 @@ class FittedAdaMedGraph(FittedRun[AdaMedGraphConfig]):
     plan: Record
 
     def __init__(self, run: Run, device: str = "auto") -> None:
-        if device != "auto":
+        if device not in ("auto", "cpu"):
             raise ScanweaveError("device", "has no effect: AdaMedGraph computes on the CPU only", "Leave it out")
         super().__init__(run, device)
         self.ensemble: Ensemble = storage.load(run.weights)
