@@ -7,9 +7,8 @@ from scanweave.wording import SHOWN, choice, listed, nearest
 
 def test_nearest_names_each_once_and_says_where_it_is_cut():
     many = [f"P{number:02}" for number in range(20)]
-    assert (
-        nearest("P99", ["P01", "P02", "P01", "P02"]) == "Choose from P01, P02"
-    )  # studies are often called as patients
+    studies_and_patients = ["P01", "P02", "P01", "P02"]
+    assert nearest("P99", studies_and_patients) == "Choose from P01, P02"
     assert nearest("zzz", many) == f"Choose from {', '.join(many[:SHOWN])} …"
     assert nearest("zzz", []) == "There is none"
 
