@@ -15,7 +15,7 @@ from torch import nn
 from scanweave.engine import weight_sources
 from scanweave.engine.loop import train
 from scanweave.engine.run import Run
-from scanweave.engine.settings import StartSettings, TrainingSettings
+from scanweave.engine.settings import Settings, StartSettings, TrainingSettings
 from scanweave.engine.start_weights import begin_from, load_start_weights
 from scanweave.engine.weight_shapes import with_channels, with_positions
 from scanweave.errors import ScanweaveError
@@ -228,13 +228,20 @@ def test_a_part_that_the_network_has_not_is_refused_with_those_that_it_has(tmp_p
         begin_from(run, TinyTask().network, StartSettings(source="x", part="tail"), str)
 
 
+class Begun(Settings):
+    """Settings of a system that begins from other weights."""
+
+    training: TrainingSettings
+    start: StartSettings = StartSettings(part="")
+
+
 def test_a_run_that_was_begun_before_start_weights_were_settings_goes_on(tmp_path: Path) -> None:
-    training = {"training": {"steps": 10}}
-    Run.start(tmp_path, "tiny", training).close()
-    started = {**training, "start": StartSettings(part="").model_dump()}
-    Run.start(tmp_path, "tiny", started).close()
-    with pytest.raises(ScanweaveError, match="another configuration: start"):
-        Run.start(tmp_path, "tiny", {**training, "start": StartSettings(source="other").model_dump()})
+    settings = Begun(training=TrainingSettings(steps=10))
+    Run.start(tmp_path, "tiny", settings.model_dump(mode="json", exclude={"start"})).close()
+    Run.start(tmp_path, "tiny", settings.model_dump(mode="json"), kind=Begun).close()
+    other = settings.model_copy(update={"start": StartSettings(source="other", part="")})
+    with pytest.raises(ScanweaveError, match=r"another configuration: start\.source"):
+        Run.start(tmp_path, "tiny", other.model_dump(mode="json"), kind=Begun)
 
 
 def fit_in(folder: Path, task: TinyTask, config: dict[str, Any]) -> Run:

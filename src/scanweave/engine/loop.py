@@ -7,6 +7,7 @@ was killed at any moment continues from its last checkpoint to the same weights,
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -91,8 +92,6 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
         session.finish()
     if accelerator.num_processes > 1:
         accelerator.wait_for_everyone()
-        if run.stage is None:
-            accelerator.end_training()
 
 
 def open_accelerator(settings: TrainingSettings) -> Accelerator:
@@ -126,6 +125,8 @@ def open_accelerator(settings: TrainingSettings) -> Accelerator:
     if settings.precision != "fp32" and not accelerator.native_amp:  # accelerate would train in fp32 without a word.
         reason = f"{settings.precision} cannot be computed on {accelerator.device.type}"
         raise ScanweaveError("precision", reason, "Use --precision fp32 or bf16")
+    if accelerator.num_processes > 1:
+        atexit.register(_part)  # not sooner: processes that have parted do not find each other again
     return accelerator
 
 
@@ -143,6 +144,11 @@ def check_device(device: str) -> list[str]:
         reason = f"no {device} device is available here, only {' and '.join(there)}"
         raise ScanweaveError("device", reason, f"Use --device auto, or {' or '.join(there)}")
     return there
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def device_words(device: torch.device) -> str:

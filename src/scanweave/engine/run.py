@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 import scanweave
-from scanweave.engine.settings import StartSettings, TrainingSettings
+from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, sweep, write_json, writing
@@ -463,24 +463,16 @@ def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, st
     for name in [*new, *(name for name in old if name not in new)]:
         if name in TrainingSettings.free:
             continue
-        path = f"{field}.{name}" if field else name
-        if name not in old and _is_later_default(path, new[name]):
+        if name in TrainingSettings.later and name not in old and _is_default(name, new[name]):
             continue
+        path = f"{field}.{name}" if field else name
         difference = _first_difference(old.get(name, ABSENT), new.get(name, ABSENT), path)
         if difference:
             return difference
     return None
 
 
-def _is_later_default(path: str, value: Any) -> bool:
-    """Tell whether a setting is one that runs of earlier versions lack, at a value that changes nothing."""
-    if path == "start":
-        return isinstance(value, dict) and not value.get("source")
-    if path == "start.part":
-        return bool(value == StartSettings.model_fields["part"].default)
-    name = path.split(".")[-1]
-    if name not in TrainingSettings.later:
-        return False
+def _is_default(name: str, value: Any) -> bool:
     default = TrainingSettings.model_fields[name].default
     return bool(value == (list(default) if isinstance(default, tuple) else default))
 

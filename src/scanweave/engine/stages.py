@@ -72,7 +72,6 @@ def train_stages(stages: Sequence[Stage], run: Run) -> None:
         run.finish(**{name: part.own.get(name) for name in ("weights", "step", "steps", "skipped")})
     if accelerator.num_processes > 1:
         accelerator.wait_for_everyone()
-        accelerator.end_training()
 
 
 class StageRun(Run):
