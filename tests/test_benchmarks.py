@@ -32,7 +32,7 @@ STAY_OUT = {
     "classify": "needs the real films; its fit is that of tests/systems/classify, its controls are scikit-learn's",
     "ct_projector": "needs ASTRA, which is no part of the locked environment",
     "ct_speed": "needs ASTRA too",
-    "evaluate_speed": "runs a dozen commands that tests/cli runs; what it adds is a clock and an older checkout",
+    "evaluate_speed": "starts a dozen whole commands; each of them is tried in tests/cli and tests/systems/seq2seq",
     "engine_resume": "kills whole commands; tests/engine/test_resume.py kills trainings of the same task",
     "seq2seq_parity": "needs a checkout of the authors' code, which no test may download",
 }
