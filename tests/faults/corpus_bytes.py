@@ -1,4 +1,4 @@
-"""Packed files whose bytes chance damaged: Parquet, HDF5, workbooks whose XML was changed and packed again.
+"""Packed files whose bytes chance damaged: Parquet, and workbooks whose XML was changed and packed again.
 
 All are made at run time from seeds and from sound files. `SCANWEAVE_FAULTS=20` makes twenty times as many.
 """
@@ -15,7 +15,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import corpus_manifests as manifests
-import corpus_sinograms as sinograms
 import corpus_values as values
 import numpy as np
 import pandas as pd
@@ -35,13 +34,11 @@ def sound(kind: str) -> bytes:
     frame = pd.DataFrame({"id": [f"P{n:02}" for n in range(12)], "age": range(40, 52), "sex": ["f", "m"] * 6})
     frame["visit"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(frame["age"], unit="D")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"ct{kind}"
+        path = Path(folder) / f"table{kind}"
         if kind == ".xlsx":
             frame.to_excel(path, index=False)
-        elif kind == ".parquet":
-            frame.to_parquet(path, index=False)
         else:
-            sinograms.write(Path(folder), {})
+            frame.to_parquet(path, index=False)
         return path.read_bytes()
 
 
@@ -104,11 +101,8 @@ def changed_xml(text: str, chance: np.random.Generator) -> str:
 
 def faults() -> Iterator[Fault]:
     """All of them, each by its seed."""
-    for seed in range(40 * TIMES):
+    for seed in range(60 * TIMES):
         make = partial(binary, name="table.parquet", content=partial(sound, ".parquet"), stream=31, seed=seed)
         yield Fault("damaged .parquet", f"seed {seed}", make, values.take_in, "any")
         yield Fault("damaged manifest", f"seed {seed}", partial(manifest, seed=seed), manifests.use, "any")
         yield Fault("damaged .xlsx", f"seed {seed}", partial(workbook, seed=seed), values.take_in, "any")
-        if sinograms.THERE:
-            make = partial(binary, name="ct.h5", content=partial(sound, ".h5"), stream=34, seed=seed)
-            yield Fault("damaged HDF5", f"seed {seed}", make, values.judged, "any")

@@ -125,6 +125,18 @@ def test_what_a_cohort_unpacks_to_is_judged_before_it_is(tmp_path, name):
     assert process.memory_info().rss - before < 10 * BUDGET_BYTES
 
 
+@pytest.mark.parametrize("name", ["manifest.parquet", "table.parquet"])
+def test_bytes_that_are_no_text_are_refused(tmp_path, name):
+    rows = [{"study": f"s{i}", "patient": f"p{i}", "label:x": "abcdefgh"} for i in range(3)]
+    cohort = Cohort.create(tmp_path / "c", rows, root=".", name="c", source="s", layout="table")
+    table = pq.read_table(cohort.folder / "manifest.parquet")
+    path = cohort.folder / name
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"abc\xff\xfefgh"))
+    with pytest.raises(ScanweaveError, match=rf"{name}: not a readable Parquet file .*UTF8"):
+        Cohort.open(cohort.folder) if name.startswith("manifest") else read_any_table(path)
+
+
 def test_texts_of_all_kinds_of_a_parquet_file_are_read(tmp_path):
     words = ["a", None, "a", "b"]
     kinds = {"s": pa.string(), "l": pa.large_string(), "v": pa.string_view()}

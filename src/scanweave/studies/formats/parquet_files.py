@@ -37,6 +37,7 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     table = pq.ParquetFile(path, read_dictionary=texts).read(columns=columns)  # repeated texts stand there once
     chunks = (chunk for column in table.columns for chunk in column.chunks)
     _check(path, held + sum(map(characters, chunks)) * a_character)
+    table.validate(full=True)  # bytes that are no text are found here, or anywhere later
     for number, field in enumerate(fields if columns is None else ()):
         if is_text(field.type):
             kind = pa.string() if pa.types.is_string(field.type) else pa.large_string()  # pandas compares no views

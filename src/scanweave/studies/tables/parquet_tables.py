@@ -64,6 +64,7 @@ def read_parquet_table(path: Path, notes: list[str], most_rows: int | None = Non
         table = pa.Table.from_batches(batches, schema=batches[0].schema if batches else file.schema_arrow)
         columns = [_bounded(table.column(k), field, notes) for k, field in enumerate(table.schema)]
         made = pa.Table.from_arrays(columns, names=table.column_names)
+        made.validate(full=True)
         return made.to_pandas(date_as_object=False, ignore_metadata=True)
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
         words = first_line(error)

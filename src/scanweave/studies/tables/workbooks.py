@@ -101,25 +101,19 @@ def _plain(cell: Any) -> Any:
 
 def _new(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
     openpyxl = require("openpyxl", GROUP)
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream:  # openpyxl leaves a damaged file open
+        with zipfile.ZipFile(stream) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
         if claimed > Budget(path).most:
-            raise ScanweaveError(
-                path, f"unpacks to {claimed / 2**20:.0f} MiB", "Keep the sheet and rows that are needed"
-            )
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    except _FAULTS as error:
-        raise _unreadable(path, error) from error
-    try:
+            step = "Keep the sheet and rows that are needed"
+            raise ScanweaveError(path, f"unpacks to {claimed / 2**20:.0f} MiB", step)
+        book = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         page = book[_chosen(path, [one.title for one in book.worksheets], sheet)]
         page.reset_dimensions()  # they may claim more than there is
         for number, row in enumerate(page.iter_rows(values_only=True), 1):
             if number > MOST_ROWS:  # a row that says it is the two-thousand-millionth would be waited for
                 raise ScanweaveError(path, f"claims more than {MOST_ROWS} rows, which no sheet has", _FORMATS)
             yield row
-    finally:
-        book.close()
 
 
 def _old(path: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
