@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from typing import Any, Literal
 
 Status = Literal["ok", "repaired", "suspect", "refused"]
 """`ok`: usable; `repaired`: usable, after a change that is named and exact or harmless; `suspect`: usable as it is, but
@@ -49,14 +45,23 @@ def parse_findings(values: object) -> tuple[Finding, ...]:
     Raises:
         ValueError: They are no findings.
     """
-    return _findings_adapter().validate_python(values)
+    if not isinstance(values, list):
+        raise ValueError("no list of findings")
+    return tuple(map(_parsed, values))
 
 
-@cache
-def _findings_adapter() -> TypeAdapter[tuple[Finding, ...]]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(tuple[Finding, ...])
+def _parsed(value: object) -> Finding:
+    """Return one finding, checked by hand: to load pydantic costs as much as the rest of a check without a change."""
+    if not isinstance(value, dict):
+        raise ValueError("no finding")
+    texts = [value.get(name) for name in ("kind", "status", "words", "step")]
+    scan = value.get("scan")
+    if not all(isinstance(text, str) for text in texts) or not (scan is None or isinstance(scan, str)):
+        raise ValueError("a finding lacks a text")
+    kind, status, words, step = texts
+    if status not in ORDER:
+        raise ValueError(f"{status!r} is no status of a finding")
+    return Finding(kind, status, words, step, scan)
 
 
 @dataclass(frozen=True)
