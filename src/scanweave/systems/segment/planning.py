@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from scanweave.engine.saved_plan import SavedPlan
+from scanweave.studies.formats.header_limits import MAX_VOXELS_PER_AXIS
 from scanweave.systems.segment.config import Mirror, NetworkSettings
 
 FILE = "network.json"
@@ -25,6 +27,10 @@ FEW_SLICES = 12
 """Slices of the median study below which slices are segmented one by one."""
 LEAST_BATCH, MOST_BATCH = 2, 16
 """Patches of a batch."""
+
+
+Stride, Kernel = Annotated[int, Field(ge=1, le=2)], Annotated[int, Field(ge=1, le=3)]
+Edge, Axis = Annotated[int, Field(ge=1, le=MAX_VOXELS_PER_AXIS)], Annotated[int, Field(ge=0, le=2)]
 
 
 class NetworkPlan(SavedPlan):
@@ -41,11 +47,11 @@ class NetworkPlan(SavedPlan):
     """
 
     dimensions: Literal[2, 3]
-    patch: tuple[int, int, int]
-    strides: tuple[tuple[int, ...], ...]
-    kernels: tuple[tuple[int, ...], ...]
-    batch: int
-    mirrored: tuple[int, ...] = (0, 1, 2)
+    patch: tuple[Edge, Edge, Edge]
+    strides: tuple[tuple[Stride, ...], ...]
+    kernels: tuple[tuple[Kernel, ...], ...]
+    batch: PositiveInt
+    mirrored: tuple[Axis, ...] = (0, 1, 2)
     reasons: tuple[str, ...]
 
     def keep(self, run: Path) -> None:
