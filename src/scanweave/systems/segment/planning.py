@@ -29,8 +29,10 @@ LEAST_BATCH, MOST_BATCH = 2, 16
 """Patches of a batch."""
 
 
-Stride, Kernel = Annotated[int, Field(ge=1, le=2)], Annotated[int, Field(ge=1, le=3)]
-Edge, Axis = Annotated[int, Field(ge=1, le=MAX_VOXELS_PER_AXIS)], Annotated[int, Field(ge=0, le=2)]
+Stride = Annotated[int, Field(ge=1, le=2)]
+Kernel = Annotated[int, Field(ge=1, le=3)]
+Edge = Annotated[int, Field(ge=1, le=MAX_VOXELS_PER_AXIS)]
+Axis = Annotated[int, Field(ge=0, le=2)]
 
 
 class NetworkPlan(SavedPlan):
