@@ -47,6 +47,7 @@ def faults_at_report(run: Path, folder: Path, seeds: int) -> tuple[int, list[str
     """
     own = shutil.copytree(run, folder / "run", ignore=shutil.ignore_patterns(*LEFT_OUT))
     told, tried = [], 0
+    api.open_run(own, "cpu", "report").report(folder / "page.html")  # loads what any page needs, without a limit
     for path in sorted(path for kind in ("*.json", "*.jsonl") for path in own.rglob(kind)):
         good, name = path.read_text(encoding="utf-8"), str(path.relative_to(own))
         for seed in range(seeds * TIMES):

@@ -206,6 +206,16 @@ def test_study_without_scans_of_the_run_is_refused(fitted):
         fitted[1].predict(sw.Study("x", "x"))
 
 
+@pytest.mark.parametrize("field", ["kernels", "strides", "patch", "mirrored", "batch"])
+def test_a_plan_of_a_network_that_cannot_be_is_refused_before_it_is_built(fitted, tmp_path, field):
+    run = shutil.copytree(fitted[1].run.folder, tmp_path / "run")
+    plan = json.loads((run / "network.json").read_text())
+    plan[field] = {"kernels": [[10**9] * 3], "strides": [[10**9] * 3], "batch": 0}.get(field, [10**9] * 3)
+    (run / "network.json").write_text(json.dumps(plan))
+    with pytest.raises(sw.ScanweaveError, match=rf"network\.json: {field}.*Input should be"):
+        api.open_run(run, "cpu")
+
+
 def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(fitted, tmp_path):
     cohort, system, _ = fitted
     run = shutil.copytree(system.run.folder, tmp_path / "sound")

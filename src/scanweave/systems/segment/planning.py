@@ -8,11 +8,13 @@ than the finest one; an axis much coarser than the finest has kernels of 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from scanweave.engine.saved_plan import SavedPlan
+from scanweave.studies.formats.header_limits import MAX_VOXELS_PER_AXIS
 from scanweave.systems.segment.config import Mirror, NetworkSettings
 
 FILE = "network.json"
@@ -24,6 +26,12 @@ FEW_SLICES = 12
 """Slices of the median study below which slices are segmented one by one."""
 LEAST_BATCH, MOST_BATCH = 2, 16
 """Patches of a batch."""
+
+
+Stride = Annotated[int, Field(ge=1, le=2)]
+Kernel = Annotated[int, Field(ge=1, le=3)]
+Edge = Annotated[int, Field(ge=1, le=MAX_VOXELS_PER_AXIS)]
+Axis = Annotated[int, Field(ge=0, le=2)]
 
 
 class NetworkPlan(SavedPlan):
@@ -40,11 +48,11 @@ class NetworkPlan(SavedPlan):
     """
 
     dimensions: Literal[2, 3]
-    patch: tuple[int, int, int]
-    strides: tuple[tuple[int, ...], ...]
-    kernels: tuple[tuple[int, ...], ...]
-    batch: int
-    mirrored: tuple[int, ...] = (0, 1, 2)
+    patch: tuple[Edge, Edge, Edge]
+    strides: tuple[tuple[Stride, ...], ...]
+    kernels: tuple[tuple[Kernel, ...], ...]
+    batch: PositiveInt
+    mirrored: tuple[Axis, ...] = (0, 1, 2)
     reasons: tuple[str, ...]
 
 
