@@ -54,7 +54,7 @@ def _parsed(value: object) -> Finding:
     """Return one finding, checked by hand: to load pydantic costs as much as the rest of a check without a change."""
     if not isinstance(value, dict):
         raise ValueError("no finding")
-    texts = [value.get(name) for name in ("kind", "status", "words", "step")]
+    texts: list[Any] = [value.get(name) for name in ("kind", "status", "words", "step")]
     scan = value.get("scan")
     if not all(isinstance(text, str) for text in texts) or not (scan is None or isinstance(scan, str)):
         raise ValueError("a finding lacks a text")
