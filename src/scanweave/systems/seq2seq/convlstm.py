@@ -63,5 +63,5 @@ class ConvLSTM(nn.Module):
             for frame in x.unbind(dim=1):
                 state = cell(frame, state)
                 frames.append(state[0])
-            x = torch.stack(frames, dim=1)
+            x = frames[0].unsqueeze(1) if len(frames) == 1 else torch.stack(frames, dim=1)
         return x

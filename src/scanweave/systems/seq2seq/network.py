@@ -151,7 +151,8 @@ class Seq2SeqNetwork(nn.Module):
         """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [d,] h, w)`, whatever T (mean over frames)."""
         own = [_repeated(kernel, x.shape[1]) for kernel in kernels]
         latent = self.encoder(x.flatten(0, 1), own)
-        return self.encoder_lstm(latent.unflatten(0, x.shape[:2])).mean(dim=1)
+        series = self.encoder_lstm(latent.unflatten(0, x.shape[:2]))
+        return series[:, 0] if x.shape[1] == 1 else series.mean(dim=1)
 
     def decode(self, latent: Tensor, kernels: Sequence[Kernel], frames: int = 1) -> Tensor:
         """Map a latent to `frames` frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""

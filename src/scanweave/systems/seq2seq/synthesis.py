@@ -129,8 +129,8 @@ class Synthesizer:
             latent = self.network.unroll(self.network.encode(batch, source))
             for total, own in zip(sums, targets, strict=True):
                 made = self.network.decode_frames(latent, own)[:, 0].float().cpu()
-                for row, stack in zip(rows, made, strict=True):
-                    total[row : row + size] += stack
+                for place in reversed(range(size)):  # the sum of a slice goes by rows, whatever the batches are
+                    total[start + place : start + place + len(rows)] += made[:, place]
         count = torch.zeros(depth + size - 1, 1, 1)
         for row in range(depth):
             count[row : row + size] += 1
