@@ -211,10 +211,7 @@ def predict(
     if system.computes_on:
         note(f"device: {system.computes_on}")
     with folder.claimed(asked):
-        known = system.cautions()
-        done = _write_predictions(system, chosen, targets, folder, known, progress, say)
-        done.made, done.again = folder.finish(chosen, system.structures), folder.again
-    done.cautions = {name: words for name, words in known.items() if name in folder.names}
+        done = _write_predictions(system, chosen, targets, folder, progress, say)
     for name, words in done.cautions.items():
         say(f"caution: {name}: {words}")
     return done
@@ -225,12 +222,11 @@ def _write_predictions(
     cohort: Cohort,
     targets: Sequence[str] | None,
     folder: PredictionFolder,
-    cautions: Mapping[str, str],
     progress: Callable[[int, int], None],
     say: Say,
 ) -> Predictions:
     """Write what a run makes of the studies that the folder has no answer for, and return how each went."""
-    before = set(folder.answers)
+    before, cautions = set(folder.answers), system.cautions()
     done = Predictions(folder.out, kept=[name for name in cohort.studies if name in before])
     progress(len(before), len(cohort))
     made = system.predictions(cohort, targets, done=before, say=say)
@@ -243,6 +239,8 @@ def _write_predictions(
         else:
             folder.write(one.study, one.made, cautions)
         progress(number, len(cohort))
+    done.made, done.again = folder.finish(cohort, system.structures), folder.again
+    done.cautions = {name: words for name, words in cautions.items() if name in folder.names}
     return done
 
 

@@ -24,6 +24,6 @@ class ScanweaveError(Exception):
         return " ".join(f"{self.where}: {self.reason.rstrip('.')}. {self.next_step.rstrip('.')}.".split())
 
 
-def first_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the first line of what a library says of a fault, or the kind of the fault where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

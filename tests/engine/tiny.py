@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import nn
 
 from scanweave.engine.loop import train
@@ -103,10 +104,16 @@ class TinyTask:
         return {"error": float((network(image) - target).square().mean())}
 
 
+class TinySettings(BaseModel):
+    """Settings of the tiny system."""
+
+    training: TrainingSettings
+
+
 def fit(folder: Path, task: TinyTask | None = None, **changes: Any) -> Run:
     """Train the tiny task into `folder`."""
     settings = TrainingSettings(**{**BASE, **changes})
-    with Run.start(folder, "tiny", {"training": settings.model_dump(mode="json")}) as run:
+    with Run.start(folder, "tiny", {"training": settings.model_dump(mode="json")}, kind=TinySettings) as run:
         train(task or TinyTask(settings.seed), settings, run)
     return Run.open(folder)
 

@@ -15,29 +15,23 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 import scanweave
-from scanweave.engine.settings import TrainingSettings
+from scanweave.engine.run_identity import ImageStates, completed, planned_steps, refuse_changed, refuse_difference
+from scanweave.engine.tensorboard import ScalarLog
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, sweep, write_json, writing
 from scanweave.locks import is_locked
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-ABSENT = "absent"
-"""Stands for the value of a field that only one of two configurations has."""
 INPUTS = "inputs.json"
 STEPS_BEFORE = "steps_before"
 """Field of `run.json`: the steps that the training was to have before it was made longer or shorter."""
 _KEPT = ("started", "seconds", "state", "weights", "step", "stage", "stages", "device", "start_weights", STEPS_BEFORE)
 """Fields of `run.json` that stay as they are where a run goes on."""
-ImageStates = Mapping[str, Mapping[str, list[int]]]
-"""Size and change time of a patient's images, by study and name."""
 _ADVICE = "Restore the file or fit again"
 _UNFINISHED = "The same fit command goes on; --checkpoint newest or best takes what is learnt so far"
 
@@ -87,7 +81,7 @@ class Run:
         self.config = config
         self.record = record
         self._lock = lock
-        self._writer: SummaryWriter | None = None
+        self._scalars: ScalarLog | None = None
         self._weights = folder / "weights.safetensors"
         self._since = time.monotonic()
         self._earlier = float(record.get("seconds", 0.0))
@@ -129,40 +123,10 @@ class Run:
         lock = HeldFolder(folder)
         try:
             with writing(folder):
-                return cls._start_locked(folder, settings, record, inputs, lock, kind)
+                return _begin(folder, settings, record, inputs, lock, kind)
         except ScanweaveError:
             lock.discard()
             raise
-
-    @classmethod
-    def _start_locked(
-        cls,
-        folder: Path,
-        config: dict[str, Any],
-        record: dict[str, Any],
-        inputs: Mapping[str, ImageStates] | None,
-        lock: HeldFolder,
-        kind: type[BaseModel] | None,
-    ) -> Run:
-        sweep(folder)
-        if (folder / "config.json").exists():
-            old = cls.open(folder)
-            before = old.config if kind is None else _completed(old.config, kind)
-            _refuse_difference(folder, old.record, record, before, config, bend=not old.finished)
-            record |= {name: old.record[name] for name in _KEPT if name in old.record}
-            if (steps := _steps(old.config)) != _steps(config):
-                record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
-        elif any(not path.name.startswith(".") for path in folder.iterdir()):
-            raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
-        run = cls(folder, config, record, lock)
-        if not run.finished:
-            if inputs is not None:
-                _refuse_changed(run, inputs)
-                write_json(folder / INPUTS, inputs)
-            record["state"] = "running"
-            write_json(folder / "config.json", config)
-            write_json(folder / "run.json", record)
-        return run
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
@@ -256,9 +220,8 @@ class Run:
         with writing(self.folder / "metrics.jsonl"):
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-            for name, value in row.items():
-                if isinstance(value, float):
-                    self._tensorboard(step).add_scalar(f"{split}/{name}", value, step)
+            self._scalars = self._scalars or ScalarLog(self.folder / "tensorboard" / (self.stage or ""))
+            self._scalars.add(step, {f"{split}/{name}": v for name, v in row.items() if isinstance(v, float)})
 
     def rewind(self, step: int, seconds: float) -> None:
         """Drop the metrics after `step`, from which the training continues after `seconds` of earlier work."""
@@ -306,10 +269,9 @@ class Run:
 
     def close_tensorboard(self) -> None:
         """Write what TensorBoard has not yet, and close its file."""
-        if self._writer is not None:
+        if self._scalars is not None:
             with writing(self.folder / "tensorboard"):
-                self._writer.close()
-            self._writer = None
+                self._scalars.close()
 
     def _repr_html_(self) -> str:
         """Show facts and the curve of the validation in a notebook."""
@@ -323,24 +285,41 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the run; one that was refused before its first step leaves nothing behind."""
-        lock = self._lock
-        if (
-            isinstance(error, ScanweaveError)
-            and lock is not None
-            and lock.bare
-            and not (self.finished or self.metrics())
-        ):
-            self.close_tensorboard()
-            lock.discard()
+        refused = isinstance(error, ScanweaveError) and not (self.finished or self.metrics())
+        if refused and self._lock is not None and self._lock.bare:
+            self._lock.discard()
             self._lock = None
         self.close()
 
-    def _tensorboard(self, step: int) -> SummaryWriter:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.folder / "tensorboard" / (self.stage or "")), purge_step=step)
-        return self._writer
+def _begin(
+    folder: Path,
+    config: dict[str, Any],
+    record: dict[str, Any],
+    inputs: Mapping[str, ImageStates] | None,
+    lock: HeldFolder,
+    kind: type[BaseModel] | None,
+) -> Run:
+    """Make a run in a folder that is held, or take up the one that it holds."""
+    sweep(folder)
+    if (folder / "config.json").exists():
+        old = Run.open(folder)
+        before = old.config if kind is None else completed(old.config, kind)
+        refuse_difference(folder, old.record, record, before, config, bend=not old.finished)
+        record |= {name: old.record[name] for name in _KEPT if name in old.record}
+        if (steps := planned_steps(old.config)) != planned_steps(config):
+            record[STEPS_BEFORE] = [*old.record.get(STEPS_BEFORE, []), steps]
+    elif any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise ScanweaveError(folder, "holds other files and no run", "Choose an empty or new folder")
+    run = Run(folder, config, record, lock)
+    if not run.finished:
+        if inputs is not None:
+            refuse_changed(folder, run.inputs, inputs)
+            write_json(folder / INPUTS, inputs)
+        record["state"] = "running"
+        write_json(folder / "config.json", config)
+        write_json(folder / "run.json", record)
+    return run
 
 
 def kept_steps(checkpoints: Path) -> list[int]:
@@ -394,92 +373,6 @@ def _new_record(system: str, cohort: Mapping[str, str] | None) -> dict[str, Any]
         "started": _now(),
         "seconds": 0.0,
     }
-
-
-def _completed(config: dict[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
-    """Add the settings that a configuration of an older version lacks, as whoever opens its run reads them."""
-    try:
-        known = kind.model_validate({name: value for name, value in config.items() if name in kind.model_fields})
-    except ValidationError:  # it has some that are gone: told as a difference
-        return config
-    return {**config, **known.model_dump(mode="json")}
-
-
-def _refuse_difference(
-    folder: Path,
-    old_record: dict[str, Any],
-    new_record: dict[str, Any],
-    old_config: dict[str, Any],
-    new_config: dict[str, Any],
-    *,
-    bend: bool,
-) -> None:
-    if bend and _steps(old_config) is not None and _steps(new_config) is not None:
-        new_config = {**new_config, "training": {**new_config["training"], "steps": _steps(old_config)}}
-    old = {"system": old_record.get("system", new_record["system"]), **old_config}
-    new = {"system": new_record["system"], **new_config}
-    hashes = [(record.get("cohort") or {}).get("sha256") for record in (old_record, new_record)]
-    if old_record:
-        old["cohort.sha256"], new["cohort.sha256"] = hashes
-    difference = _first_difference(old, new)
-    if difference:
-        field, before, after = difference
-        longer = ", which starts anew: this training is finished" if field.endswith(".steps") else ""
-        raise ScanweaveError(
-            folder,
-            f"holds a run with another configuration: {field} was {before}, now {after}",
-            f"Use the old value, or choose another run folder{longer}",
-        )
-
-
-def _steps(config: Mapping[str, Any]) -> int | None:
-    """Return the steps of a training in a configuration; None where it has none."""
-    training = config.get("training")
-    steps = training.get("steps") if isinstance(training, dict) else None
-    return steps if isinstance(steps, int) else None
-
-
-def _refuse_changed(run: Run, inputs: Mapping[str, ImageStates]) -> None:
-    """Refuse to go on with other images than the run began with: earlier steps have seen those."""
-    before = run.inputs
-    if before is None:
-        return
-    for patient in sorted({*before, *inputs}):
-        old, new = _images(before.get(patient, {})), _images(inputs.get(patient, {}))
-        changed = [image for image in sorted({*old, *new}) if old.get(image) != new.get(image)]
-        if changed:
-            study = changed[0][0]
-            reason = f"{', '.join(name for one, name in changed if one == study)} changed since this run began"
-            raise ScanweaveError(study, reason, f"Restore the image, or choose another run folder than {run.folder}")
-
-
-def _images(states: ImageStates) -> dict[tuple[str, str], list[int]]:
-    return {(study, name): state for study, images in states.items() for name, state in images.items()}
-
-
-def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, str] | None:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return None if old == new else (field, _shown(old), _shown(new))
-    for name in [*new, *(name for name in old if name not in new)]:
-        if name in TrainingSettings.free:
-            continue
-        if name in TrainingSettings.later and name not in old and _is_default(name, new[name]):
-            continue
-        path = f"{field}.{name}" if field else name
-        difference = _first_difference(old.get(name, ABSENT), new.get(name, ABSENT), path)
-        if difference:
-            return difference
-    return None
-
-
-def _is_default(name: str, value: Any) -> bool:
-    default = TrainingSettings.model_fields[name].default
-    return bool(value == (list(default) if isinstance(default, tuple) else default))
-
-
-def _shown(value: Any) -> str:
-    text = ABSENT if value == ABSENT else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _json_number(value: Any) -> Any:

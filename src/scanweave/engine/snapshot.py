@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from scanweave.engine.checkpoint import State, read_tensors
 from scanweave.engine.frozen_weights import FrozenWeights, on_cpu
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 
 Named = dict[str, Tensor]
 
@@ -112,7 +112,7 @@ class Snapshot:
                 self._average.n_averaged.fill_(state.averaged)
             self._restore_optimizer(groups.get("optimizer", {}), state.optimizer)
         except (RuntimeError, KeyError, ValueError) as error:
-            reason = f"does not fit the network ({first_line(error)})"
+            reason = f"does not fit the network ({reason_of(error)})"
             raise ScanweaveError(
                 path, reason, "Use the code that began this run, or fit into another folder"
             ) from error

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
@@ -309,7 +309,7 @@ def _read_manifest(path: Path) -> pd.DataFrame:
         _check_columns(path, pq.read_schema(path))
         table = read_arrow(path)
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
-        raise ScanweaveError(path, f"not a readable Parquet file ({first_line(error)})", _ADVICE) from error
+        raise ScanweaveError(path, f"not a readable Parquet file ({reason_of(error)})", _ADVICE) from error
     _check_dates(path, table)
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
     _check_manifest(path, frame)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.external import resolve
 from scanweave.files import atomic_write, plain_size
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
@@ -426,7 +426,7 @@ def _opened(path: Path) -> pq.ParquetFile | None:
     try:
         kept = pq.ParquetFile(path)
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise ScanweaveError(path, f"damaged ({first_line(error)})", _CLEARED) from error
+        raise ScanweaveError(path, f"damaged ({reason_of(error)})", _CLEARED) from error
     written = (kept.schema_arrow.metadata or {}).get(b"format")
     if written is None:
         raise ScanweaveError(path, "holds no verdicts of scanweave", _CLEARED)
@@ -445,7 +445,7 @@ def _column(kept: pq.ParquetFile | None, path: Path, name: str) -> dict[str, str
         table = read_arrow(path, ["study", name])
         return dict(zip(table["study"].to_pylist(), table[name].to_pylist(), strict=True))
     except (OSError, pa.ArrowException, KeyError, ValueError, OverflowError) as error:
-        raise ScanweaveError(path, f"damaged ({first_line(error)})", _CLEARED) from error
+        raise ScanweaveError(path, f"damaged ({reason_of(error)})", _CLEARED) from error
 
 
 def _parsed(text: str, path: Path, of: Callable[[Any], _T]) -> _T:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.studies.formats.parquet_files import characters, is_text
 from scanweave.studies.tables.size_budget import Budget
 
@@ -67,7 +67,7 @@ def read_parquet_table(path: Path, notes: list[str], most_rows: int | None = Non
         made.validate(full=True)
         return made.to_pandas(date_as_object=False, ignore_metadata=True)
     except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
-        words = first_line(error)
+        words = reason_of(error)
         raise ScanweaveError(path, f"not a readable Parquet file ({words})", _FORMATS) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.external import require
 from scanweave.studies.tables.size_budget import BYTES_A_CELL, Budget
 
@@ -48,7 +48,7 @@ def read_statistics_file(path: Path, notes: list[str], most_rows: int | None = N
         budget.check(rows * about.number_columns, rows * text)
         frame, about = read(str(path), row_limit=most_rows or 0)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, OSError, ValueError, OverflowError) as error:
-        words = first_line(error)
+        words = reason_of(error)
         raise ScanweaveError(path, f"cannot be read ({words})", _ADVICE) from error
     return pd.DataFrame({name: _labelled(frame[name], about, notes) for name in frame})
 

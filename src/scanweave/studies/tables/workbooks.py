@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.external import require
 from scanweave.studies.tables.size_budget import Budget
 from scanweave.wording import nearest
@@ -152,5 +152,5 @@ def _chosen(path: Path, names: Sequence[str], sheet: str | None) -> str:
 
 
 def _unreadable(path: Path, error: BaseException) -> ScanweaveError:
-    words = first_line(error)
+    words = reason_of(error)
     return ScanweaveError(path, f"not a readable Excel file ({words})", _FORMATS)

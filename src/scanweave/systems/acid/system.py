@@ -12,7 +12,8 @@ import pandas as pd
 from deepinv.physics import LinearPhysics
 
 from scanweave.engine.loop import open_accelerator
-from scanweave.engine.run import ImageStates, Run
+from scanweave.engine.run import Run
+from scanweave.engine.run_identity import ImageStates
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError

@@ -244,16 +244,7 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             return aside
         owner = np.arange(len(target)) if groups is None else pd.factorize(np.asarray(groups)[kept])[0]
         folds = round(1 / self.validation_fraction) if self.validation_fraction else 0
-        sizes = np.bincount(target)
-        if folds < 2 or len(np.unique(owner)) < LEAST_PATIENTS_FOR_VALIDATION or sizes.max() < folds:
-            return np.zeros(len(target), dtype=bool)
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=self.random_state)
-        rare = np.isin(target, np.flatnonzero(sizes < folds))
-        known = np.flatnonzero(~np.isin(owner, owner[rare]))  # patients of a class too rare to be parted all train
-        aside = np.zeros(len(target), dtype=bool)
-        if len(np.unique(owner[known])) >= folds:
-            aside[known[next(splitter.split(known, target[known], owner[known]))[1]]] = True
-        return aside if set(target[~aside]) == set(target) else np.zeros(len(target), dtype=bool)
+        return _drawn_aside(target, owner, folds, self.random_state)
 
     def _search(
         self, builder: _Builder, aside: np.ndarray, earlier: Sequence[Learner], after_round: AfterRound | None
@@ -284,6 +275,27 @@ class AdaMedGraphClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 found = replace(found, temperature=temperature)
             self.validation_scores_ = found.probabilities(matrix)[np.arange(len(target)), target]
         return found
+
+
+def _drawn_aside(target: Indices, owner: Indices, folds: int, seed: int) -> np.ndarray:
+    """Draw which rows validate `(n,)`: those of every n-th patient of a class, or none where there are too few.
+
+    Args:
+        target: Classes `(n,)`.
+        owner: Numbers of the patients `(n,)`.
+        folds: One of so many parts validates.
+        seed: What the parts are drawn from.
+    """
+    sizes, nobody = np.bincount(target), np.zeros(len(target), dtype=bool)
+    if folds < 2 or len(np.unique(owner)) < LEAST_PATIENTS_FOR_VALIDATION or sizes.max() < folds:
+        return nobody
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    rare = np.isin(target, np.flatnonzero(sizes < folds))
+    known = np.flatnonzero(~np.isin(owner, owner[rare]))  # patients of a class too rare to be parted all train
+    aside = nobody.copy()
+    if len(np.unique(owner[known])) >= folds:
+        aside[known[next(splitter.split(known, target[known], owner[known]))[1]]] = True
+    return aside if set(target[~aside]) == set(target) else nobody
 
 
 class _Start:

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 from scanweave.files import atomic_write
 from scanweave.systems.adamedgraph.columns import Columns, Scaler
 from scanweave.systems.adamedgraph.config import BoostingSettings
@@ -74,7 +74,7 @@ def load(path: Path) -> Ensemble:
             about["temperature"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ScanweaveError(path, f"damaged ({first_line(error)})", _ADVICE) from error
+        raise ScanweaveError(path, f"damaged ({reason_of(error)})", _ADVICE) from error
 
 
 def learner_arrays(learner: Learner) -> dict[str, Any]:

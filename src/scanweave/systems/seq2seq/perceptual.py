@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import vgg19
 
-from scanweave.errors import ScanweaveError, first_line
+from scanweave.errors import ScanweaveError, reason_of
 
 LAYERS = 30
 """The first layers of VGG-19's features, up to the ReLU after conv5_1."""
@@ -35,7 +35,7 @@ class PerceptualDistance(nn.Module):
         try:
             network.load_state_dict(load_file(weights))
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = f"not VGG-19 weights ({first_line(error)})"
+            reason = f"not VGG-19 weights ({reason_of(error)})"
             raise ScanweaveError(weights, reason, "Give torchvision's vgg19 as safetensors") from error
         layers = [nn.AvgPool2d(2) if isinstance(m, nn.MaxPool2d) else m for m in network.features[:LAYERS]]
         self.layers = nn.ModuleList(nn.ReLU() if isinstance(m, nn.ReLU) else m for m in layers)
