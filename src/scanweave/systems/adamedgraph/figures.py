@@ -92,11 +92,13 @@ def _places(graph: networkx.Graph, seed: int) -> np.ndarray:
     corners = min(packed, key=lambda at: max((at[:, 0] + sides).max() / SHAPE, (at[:, 1] + sides).max()))
     places = np.zeros((len(graph), 2))
     for part, side, corner in zip(parts, sides, corners, strict=True):
-        own = graph.subgraph(sorted(part))
-        middle = corner + side / 2
-        laid = networkx.spring_layout(own, k=1.5 / side, scale=ROOM * side, center=middle, seed=seed)
-        for node, place in laid.items():
-            places[node] = place
+        own = sorted(part)
+        laid = networkx.spring_layout(graph.subgraph(own), k=1.5 / side, seed=seed)
+        found = np.array([laid[node] for node in own])
+        low, span = found.min(0), np.ptp(found, axis=0)
+        # A layout is often long and thin: its room is filled along both axes, since no direction has a meaning.
+        shares = np.where(span > 0, (found - low) / np.where(span > 0, span, 1), 0.5)
+        places[own] = corner + side * (0.5 + 2 * ROOM * (shares - 0.5))
     return places
 
 

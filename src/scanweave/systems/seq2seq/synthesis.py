@@ -23,8 +23,7 @@ Volume = NDArray[np.float32]
 OVERLAP = 0.25
 """Share of a window of a 3D network that the next one covers too."""
 CPU_PIXELS = 120_000
-"""Most pixels of a forward pass on a CPU. Larger ones leave its caches: at 240 × 240 pixels, 8 stacks in one pass took
-two fifths more processor time than 2."""
+"""Most pixels of a forward pass on a CPU: larger ones leave its caches and cost more a pixel."""
 
 ALL, MEAN = "all", "mean"
 """Sources that are several: a prediction combined from all others, and the mean of all others without the network."""
