@@ -21,7 +21,8 @@ class ScanweaveError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.reason.rstrip('.')}. {self.next_step.rstrip('.')}.".split())
+        step = self.next_step if self.next_step.endswith("?") else f"{self.next_step.rstrip('.')}."
+        return " ".join(f"{self.where}: {self.reason.rstrip('.')}. {step}".split())
 
 
 def reason_of(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
-from scanweave.wording import nearest
+from scanweave.wording import count, nearest
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -130,11 +130,11 @@ def make_splits(
     units = len({group[name] for name in names}) if group else len(names)
     least = 3 if validation else 2
     if not least <= folds <= units:
-        of = "groups" if group else "patients"
+        of = "group" if group else "patient"
         raise ScanweaveError(
             "folds",
-            f"{folds} folds of {units} {of} cannot be made",
-            f"Choose {least} to {units} folds" if units >= least else f"Add {of}",
+            f"{count(folds, 'fold')} of {count(units, of)} cannot be made",
+            f"Choose {least} to {units} folds" if units >= least else f"Add {of}s",
         )
     order = [names[i] for i in np.random.default_rng([seed, folds]).permutation(len(names)).tolist()]
     if group:
