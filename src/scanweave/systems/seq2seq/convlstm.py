@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from scanweave.nets.layers import tanh
 
 
 class ConvLSTMCell(nn.Module):
@@ -35,18 +38,24 @@ class ConvLSTMCell(nn.Module):
         if state is None:
             return self._first(x)
         hidden, cell = state
-        i, f, o, g = self.conv(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        i, f, o, g = self._gates(torch.cat([x, hidden], dim=1), (0, 1, 2, 3))
+        cell = f.sigmoid_() * cell + i.sigmoid_() * tanh(g)
+        return o.sigmoid_() * tanh(cell), cell
 
     def _first(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Advance from a zero state: neither the hidden half of the kernel nor the forget gate has any effect."""
-        weights, biases = self.conv.weight[:, : self.channels].chunk(4), cast(Tensor, self.conv.bias).chunk(4)
-        weight, bias = (torch.cat([parts[gate] for gate in (0, 2, 3)]) for parts in (weights, biases))
+        i, o, g = self._gates(x, (0, 2, 3))
+        cell = i.sigmoid_() * tanh(g)
+        return o.sigmoid_() * tanh(cell), cell
+
+    def _gates(self, x: Tensor, numbers: Sequence[int]) -> list[Tensor]:
+        """Return some of the gates i, f, o, g before their activation.
+
+        A convolution each: with channels last, a part of the channels of a common result would lie in pieces.
+        """
+        weights, biases = self.conv.weight[:, : x.shape[1]].chunk(4), cast(Tensor, self.conv.bias).chunk(4)
         convolve = F.conv2d if x.ndim == 4 else F.conv3d
-        i, o, g = convolve(x, weight, bias, padding=1).chunk(3, dim=1)
-        cell = torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        return [convolve(x, weights[number], biases[number], padding=1) for number in numbers]
 
 
 class ConvLSTM(nn.Module):

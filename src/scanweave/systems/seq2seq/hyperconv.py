@@ -68,13 +68,9 @@ class HyperConv(nn.Module):
         return Kernel(weight.view(len(code), *self.bank.shape[:-1]), bias)
 
     def forward(self, x: Tensor, kernel: Kernel) -> Tensor:
-        """Convolve `(B, in, [D,] H, W)` with one kernel for all samples (N = 1) or one each (N = B, by groups)."""
+        """Convolve `(B, in, [D,] H, W)` with one kernel for all samples (N = 1) or one each (N = B)."""
         x = F.pad(x, self.padding, mode="reflect")
         weight, bias = kernel
         if len(weight) == 1:
             return self.convolve(x, weight[0], bias[0], self.stride)
-        samples = len(x)
-        grouped = self.convolve(
-            x.flatten(0, 1).unsqueeze(0), weight.flatten(0, 1), bias.flatten(), self.stride, groups=samples
-        )
-        return grouped.view(samples, -1, *grouped.shape[2:])
+        return torch.cat([self.convolve(*one, self.stride) for one in zip(x.split(1), weight, bias, strict=True)])

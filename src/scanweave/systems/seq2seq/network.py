@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scanweave.nets.layers import InstanceNorm2d, InstanceNorm3d, channels_last, tanh
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.convlstm import ConvLSTM
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
@@ -23,7 +24,7 @@ SLOPE = 0.2
 def _norm(settings: NetworkSettings, channels: int) -> nn.Module:
     if settings.norm == "none":
         return nn.Identity()
-    return nn.InstanceNorm2d(channels) if settings.dimensions == 2 else nn.InstanceNorm3d(channels)
+    return InstanceNorm2d(channels) if settings.dimensions == 2 else InstanceNorm3d(channels)
 
 
 def _plain(
@@ -69,8 +70,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         """Map `(B, C, [D,] H, W)` to the same shape."""
-        y = F.leaky_relu(self.norm(_convolved(self.first, x, kernels)), SLOPE)
-        return x + self.norm(_convolved(self.second, y, kernels))
+        y = F.leaky_relu_(self.norm(_convolved(self.first, x, kernels)), SLOPE)
+        return self.norm(_convolved(self.second, y, kernels)).add_(x)
 
 
 class Encoder(nn.Module):
@@ -90,9 +91,9 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map `(B, C, [D,] H, W)` to `(B, F, [d,] h, w)`, smaller by the stride."""
-        own = iter(kernels)
+        own, x = iter(kernels), channels_last(x)
         for layer, norm in zip(self.down, self.norms, strict=True):
-            x = F.leaky_relu(norm(_convolved(layer, x, own)), SLOPE)
+            x = F.leaky_relu_(norm(_convolved(layer, x, own)), SLOPE)
         for block in self.blocks:
             x = block(x, own)
         return x
@@ -117,8 +118,8 @@ class HyperDecoder(nn.Module):
             x = block(x, own)
         for layer, norm in zip(self.up, self.up_norms, strict=True):
             x = F.interpolate(x, scale_factor=2, mode=self.mode)
-            x = F.leaky_relu(norm(_convolved(layer, x, own)), SLOPE)
-        return torch.tanh(_convolved(self.last, x, own))
+            x = F.leaky_relu_(norm(_convolved(layer, x, own)), SLOPE)
+        return tanh(_convolved(self.last, x, own))
 
 
 class Seq2SeqNetwork(nn.Module):
