@@ -38,7 +38,7 @@ class InstanceNorm3d(nn.InstanceNorm3d):
 
 
 def tanh(x: Tensor) -> Tensor:
-    """Return tanh(x); without a gradient as 2 σ(2x) - 1, within 1e-7, in a third of the time of torch's on a CPU.
+    """Return the hyperbolic tangent; without a gradient as 2 σ(2x) - 1, within 1e-7 and three times as fast on a CPU.
 
     The gradient of that form is wrong where σ rounds to 1.
     """
