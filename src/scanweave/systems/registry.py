@@ -94,7 +94,7 @@ _ENTRIES = (
         class_name="Seq2Seq",
         plan_class="scanweave.studies.preparing.plan:Plan",
         verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
-        presets=("small", "paper"),
+        presets=("small", "paper", "best"),
     ),
     Entry(
         name="ultra",

@@ -39,6 +39,12 @@ class NetworkSettings(Settings):
         False, description="Start all sequences from nearly the same HyperConv kernels; not in the paper."
     )
 
+    fusion: Literal["mean", "latent"] = Field(
+        "mean",
+        description="Several sources: mean, each makes the target alone and the images are averaged; latent, their "
+        "features are fused, with weights by what is given and asked and by place, and a quadratic regression on all "
+        "that are given is corrected. Not in the paper, after TSF-Seq2Seq.",
+    )
     code_length: Channels = Field(64, description="Length of the target code; more sequences than this cannot be told.")
 
     def without_effect(self) -> dict[str, str]:
@@ -71,6 +77,14 @@ class ObjectiveSettings(Settings):
     beta: float = Field(1.0, gt=0, description="Error at which SmoothL1 turns from squared to absolute, in [-1, 1].")
     perceptual: float = Field(0.01, ge=0, description="VGG-19 feature distance; used only where its weights are given.")
     structural: float = Field(0.0, ge=0, description="1 - SSIM, which needs no weights; not in the paper.")
+    gradient: float = Field(
+        0.0, ge=0, description="Mean difference of neighbouring voxels' differences, for edges; not in the paper."
+    )
+    unattended: float = Field(
+        0.0,
+        ge=0,
+        description="SmoothL1 of the target without attention, for fused sources, so that its effect can be mapped.",
+    )
     vgg_weights: Path | None = Field(
         None, description="VGG-19 ImageNet weights as safetensors (torchvision's names). Nothing is downloaded."
     )
@@ -100,6 +114,15 @@ class SamplingSettings(Settings):
         "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
     )
     attempts: int = Field(8, gt=0, description="Tries to find a crop that is not all background.")
+    all_share: float = Field(
+        0.5, ge=0, le=1, description="Share of samples that give all sequences but the target; the rest a random part."
+    )
+    gamma: float = Field(
+        0.0, ge=0, le=1, description="Deviation of ln γ in the power that each given sequence is raised to; 0: none."
+    )
+    regression_samples: int = Field(
+        1_000, gt=0, description="Samples that the regression is learnt from, for fused sources."
+    )
 
 
 class SynthesisSettings(Settings):
@@ -112,6 +135,18 @@ class SynthesisSettings(Settings):
     )
     validation_slices: int = Field(16, gt=0, description="Middle slices of a study that a validation looks at.")
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
+
+
+ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.self_share", "objective.perceptual")
+"""Settings that only sources one by one need."""
+FUSED = (
+    "objective.gradient",
+    "objective.unattended",
+    "sampling.all_share",
+    "sampling.gamma",
+    "sampling.regression_samples",
+)
+"""Settings that only fused sources need."""
 
 
 class Seq2SeqConfig(Settings):
@@ -143,7 +178,10 @@ class Seq2SeqConfig(Settings):
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
         idle = ["sampling.depth"] if self.network.dimensions == 2 else ["synthesis.batch_size"]
-        return dict.fromkeys(idle, f"with network.dimensions {self.network.dimensions}")
+        fusion = self.network.fusion
+        return dict.fromkeys(idle, f"with network.dimensions {self.network.dimensions}") | dict.fromkeys(
+            ONE_BY_ONE if fusion == "latent" else FUSED, f"with network.fusion {fusion}"
+        )
 
     @model_validator(mode="after")
     def _crops_fit_the_latent(self) -> Self:
@@ -192,7 +230,30 @@ told the source and nothing is normalised: else a short training does not get as
 sources. The identity and cycle terms weigh less: they are satisfied by copying the source.
 """
 
-PRESETS = {"paper": PAPER, "small": SMALL}
+BEST = Seq2SeqConfig(
+    preset="best",
+    network=NetworkSettings(
+        channels=(16, 32, 48),
+        blocks=1,
+        lstm_layers=1,
+        kernel_size=3,
+        norm="none",
+        source_code=True,
+        shared_start=True,
+        gate_bias=2.0,
+        rank=8,
+        fusion="latent",
+    ),
+    objective=ObjectiveSettings(
+        cross=10.0, identity=0.0, cycle=0.0, beta=0.1, perceptual=0.0, structural=0.5, gradient=1.0, unattended=2.5
+    ),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, gamma=0.2),
+    preparation=PreparationSettings(),
+    training=SMALL.training.model_copy(update={"learning_rate": 2e-3}),
+)
+"""Sources fused, and a regression on all of them corrected: for several sources, and for few patients."""
+
+PRESETS = {"paper": PAPER, "small": SMALL, "best": BEST}
 
 
 class EvaluateOptions(VerbOptions):

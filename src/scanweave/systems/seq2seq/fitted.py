@@ -18,9 +18,9 @@ from scanweave.studies.preparing.preparation import PreparedStudy, background, p
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
-from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.fusion_network import make_network
 from scanweave.systems.seq2seq.plain_mean import known_below
-from scanweave.systems.seq2seq.synthesis import Synthesizer
+from scanweave.systems.seq2seq.synthesis import ready_synthesizer
 
 
 class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
@@ -38,8 +38,8 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         self.sequences = tuple(self.plan.scans)
-        self.synthesizer = Synthesizer(
-            self.loaded(Seq2SeqNetwork(self.config.network), self.config.training),
+        self.synthesizer = ready_synthesizer(
+            self.loaded(make_network(self.config.network, len(self.sequences)), self.config.training),
             self.sequences,
             self.config.synthesis,
             self.config.sampling,

@@ -73,4 +73,6 @@ class HyperConv(nn.Module):
         weight, bias = kernel
         if len(weight) == 1:
             return self.convolve(x, weight[0], bias[0], self.stride)
-        return torch.cat([self.convolve(*one, self.stride) for one in zip(x.split(1), weight, bias, strict=True)])
+        return torch.cat(
+            [self.convolve(*one, self.stride) for one in zip(torch.split(x, 1), weight, bias, strict=True)]
+        )

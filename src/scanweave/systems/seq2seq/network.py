@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +20,8 @@ from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 SLOPE = 0.2
 
 
-def _norm(settings: NetworkSettings, channels: int) -> nn.Module:
+def normalisation(settings: NetworkSettings, channels: int) -> nn.Module:
+    """Return what follows a convolution."""
     if settings.norm == "none":
         return nn.Identity()
     return InstanceNorm2d(channels) if settings.dimensions == 2 else InstanceNorm3d(channels)
@@ -37,9 +38,10 @@ def _plain(
     return conv
 
 
-def _hyper(
+def hyper_convolution(
     settings: NetworkSettings, channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1
 ) -> nn.Module:
+    """Return a convolution whose kernels are made from a code."""
     return HyperConv(
         settings.code_length,
         channels_in,
@@ -52,7 +54,7 @@ def _hyper(
     )
 
 
-def _convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
+def convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
     """Return the convolution of x; a `HyperConv` takes the next kernel."""
     return layer(x, next(kernels)) if isinstance(layer, HyperConv) else layer(x)
 
@@ -65,12 +67,12 @@ class ResidualBlock(nn.Module):
         channels = settings.channels[-1]
         self.first = convolution(settings, channels, channels)
         self.second = convolution(settings, channels, channels)
-        self.norm = _norm(settings, channels)
+        self.norm = normalisation(settings, channels)
 
     def forward(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         """Map `(B, C, [D,] H, W)` to the same shape."""
-        y = F.leaky_relu_(self.norm(_convolved(self.first, x, kernels)), SLOPE)
-        return self.norm(_convolved(self.second, y, kernels)).add_(x)
+        y = F.leaky_relu_(self.norm(convolved(self.first, x, kernels)), SLOPE)
+        return self.norm(convolved(self.second, y, kernels)).add_(x)
 
 
 class Encoder(nn.Module):
@@ -78,24 +80,26 @@ class Encoder(nn.Module):
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        convolution = _hyper if settings.source_code else _plain
+        convolution = hyper_convolution if settings.source_code else _plain
         widths, halvings = [settings.image_channels, *settings.channels], len(settings.channels) - 1
         kernel_sizes, strides = [settings.kernel_size] + [3] * halvings, [1] + [2] * halvings
         self.down = nn.ModuleList(
             convolution(settings, a, b, k, stride)
             for a, b, k, stride in zip(widths, widths[1:], kernel_sizes, strides, strict=False)
         )
-        self.norms = nn.ModuleList(_norm(settings, width) for width in settings.channels)
+        self.norms = nn.ModuleList(normalisation(settings, width) for width in settings.channels)
         self.blocks = nn.ModuleList(ResidualBlock(settings, convolution) for _ in range(settings.blocks))
 
-    def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
-        """Map `(B, C, [D,] H, W)` to `(B, F, [d,] h, w)`, smaller by the stride."""
+    def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> list[Tensor]:
+        """Map `(B, C, [D,] H, W)` to features of each size, fine to coarse; the last, `(B, F, [d,] h, w)`, go on."""
         own, x = iter(kernels), channels_last(x)
+        levels = []
         for layer, norm in zip(self.down, self.norms, strict=True):
-            x = F.leaky_relu_(norm(_convolved(layer, x, own)), SLOPE)
+            x = F.leaky_relu_(norm(convolved(layer, x, own)), SLOPE)
+            levels.append(x)
         for block in self.blocks:
             x = block(x, own)
-        return x
+        return [*levels[:-1], x]
 
 
 class HyperDecoder(nn.Module):
@@ -105,10 +109,10 @@ class HyperDecoder(nn.Module):
         super().__init__()
         widths = settings.channels[::-1]
         self.mode = "bilinear" if settings.dimensions == 2 else "trilinear"
-        self.blocks = nn.ModuleList(ResidualBlock(settings, _hyper) for _ in range(settings.blocks))
-        self.up = nn.ModuleList(_hyper(settings, a, b) for a, b in pairwise(widths))
-        self.up_norms = nn.ModuleList(_norm(settings, width) for width in widths[1:])
-        self.last = _hyper(settings, widths[-1], settings.image_channels, settings.kernel_size)
+        self.blocks = nn.ModuleList(ResidualBlock(settings, hyper_convolution) for _ in range(settings.blocks))
+        self.up = nn.ModuleList(hyper_convolution(settings, a, b) for a, b in pairwise(widths))
+        self.up_norms = nn.ModuleList(normalisation(settings, width) for width in widths[1:])
+        self.last = hyper_convolution(settings, widths[-1], settings.image_channels, settings.kernel_size)
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map a latent `(B, F, [d,] h, w)` to images `(B, C, [D,] H, W)` in (-1, 1)."""
@@ -117,8 +121,8 @@ class HyperDecoder(nn.Module):
             x = block(x, own)
         for layer, norm in zip(self.up, self.up_norms, strict=True):
             x = F.interpolate(x, scale_factor=2, mode=self.mode)
-            x = F.leaky_relu_(norm(_convolved(layer, x, own)), SLOPE)
-        return tanh(_convolved(self.last, x, own))
+            x = F.leaky_relu_(norm(convolved(layer, x, own)), SLOPE)
+        return tanh(convolved(self.last, x, own))
 
 
 class Seq2SeqNetwork(nn.Module):
@@ -128,6 +132,8 @@ class Seq2SeqNetwork(nn.Module):
         settings: Sizes; see `NetworkSettings`.
     """
 
+    decoder_class: ClassVar[type[nn.Module]] = HyperDecoder
+
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -136,7 +142,7 @@ class Seq2SeqNetwork(nn.Module):
         self.encoder_lstm = ConvLSTM(wide, settings.lstm_layers, dimensions, settings.gate_bias)
         self.decoder_lstm = ConvLSTM(wide, settings.lstm_layers, dimensions, settings.gate_bias)
         self.code = nn.Linear(settings.code_length, settings.code_length)
-        self.decoder = HyperDecoder(settings)
+        self.decoder = self.decoder_class(settings)
         nn.init.zeros_(self.code.bias)
 
     def source(self, sequence: Tensor) -> list[Kernel]:
@@ -149,8 +155,8 @@ class Seq2SeqNetwork(nn.Module):
 
     def encode(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [d,] h, w)`, whatever T (mean over frames)."""
-        own = [_repeated(kernel, x.shape[1]) for kernel in kernels]
-        latent = self.encoder(x.flatten(0, 1), own)
+        own = [repeated(kernel, x.shape[1]) for kernel in kernels]
+        latent = self.encoder(x.flatten(0, 1), own)[-1]
         series = self.encoder_lstm(latent.unflatten(0, x.shape[:2]))
         return series[:, 0] if x.shape[1] == 1 else series.mean(dim=1)
 
@@ -166,20 +172,24 @@ class Seq2SeqNetwork(nn.Module):
 
     def decode_frames(self, series: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map latents of frames to frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
-        own = [_repeated(kernel, series.shape[1]) for kernel in kernels]
+        own = [repeated(kernel, series.shape[1]) for kernel in kernels]
         return self.decoder(series.flatten(0, 1), own).unflatten(0, series.shape[:2])
 
     def forward(self, x: Tensor, source: Tensor, target: Tensor, frames: int = 1) -> Tensor:
         """Synthesise sequences `target` from `(B, T, C, [D,] H, W)` of sequences `source`, numbers `(1,)` or `(B,)`."""
         return self.decode(self.encode(x, self.source(source)), self.target(target), frames)
 
-    def _kernels(self, part: nn.Module, sequence: Tensor) -> list[Kernel]:
+    def code_of(self, sequence: Tensor) -> Tensor:
+        """Return the codes `(N, code_length)` of sequence numbers `(N,)`."""
         one_hot = F.one_hot(sequence, self.settings.code_length).to(self.code.weight.dtype)
-        code = F.leaky_relu(self.code(one_hot), SLOPE)
+        return F.leaky_relu(self.code(one_hot), SLOPE)
+
+    def _kernels(self, part: nn.Module, sequence: Tensor) -> list[Kernel]:
+        code = self.code_of(sequence)
         return [layer.kernel(code) for layer in part.modules() if isinstance(layer, HyperConv)]
 
 
-def _repeated(kernel: Kernel, frames: int) -> Kernel:
+def repeated(kernel: Kernel, frames: int) -> Kernel:
     """Return a kernel for each frame where there is one for each sample."""
     if frames == 1 or len(kernel.weight) == 1:
         return kernel

@@ -31,7 +31,7 @@ class Seq2SeqObjective(nn.Module):
         super().__init__()
         self.network = network
         self.settings = settings
-        self.perceptual, self.dissimilarity = _perceptual(settings), _dissimilarity(network, settings)
+        self.perceptual, self.dissimilarity = _perceptual(settings), structural_dissimilarity(network, settings)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the loss and its terms, each a mean over the batch.
@@ -91,7 +91,8 @@ def _perceptual(settings: ObjectiveSettings) -> nn.Module | None:
     return PerceptualDistance(settings.vgg_weights)
 
 
-def _dissimilarity(network: Seq2SeqNetwork, settings: ObjectiveSettings) -> nn.Module | None:
+def structural_dissimilarity(network: Seq2SeqNetwork, settings: ObjectiveSettings) -> nn.Module | None:
+    """Return 1 - SSIM of two batches of images in [-1, 1]; None where it has no weight."""
     if not settings.structural:
         return None
     from monai.losses import SSIMLoss

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ from scanweave.engine.progress import in_parts, tell_share
 from scanweave.nets.sizes import window_count
 from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
+from scanweave.systems.seq2seq.fusion_network import FusionNetwork, TargetParts
 from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 Volume = NDArray[np.float32]
+Make = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
+"""Makes images `(B, C, [D,] H, W)` of crops of some sequences, each `(B, 1, C, [D,] H, W)`."""
 OVERLAP = 0.25
 """Share of a window of a 3D network that the next one covers too."""
 CPU_PIXELS = 120_000
@@ -91,12 +95,13 @@ class Synthesizer:
         """Return every target from one volume `(X, Y, Z)` of the source in [-1, 1], on its grid; NaN is background."""
         if not targets:
             return {}
-        around = self.backgrounds.get(source, BACKGROUND)
-        slices = torch.from_numpy(np.nan_to_num(volume.transpose(2, 1, 0), nan=around))
-        make = self._stacks if self.network.settings.dimensions == 2 else self._windows
-        kernels = [self.target_kernels(target) for target in targets]
-        made = make(slices, around, self.source_kernels(source), kernels)
-        return {name: result.numpy().transpose(2, 1, 0) for name, result in zip(targets, made, strict=True)}
+        own, kernels = self.source_kernels(source), [self.target_kernels(target) for target in targets]
+
+        def make(batches: Mapping[str, Tensor]) -> list[Tensor]:
+            latent = self.network.unroll(self.network.encode(batches[source], own))
+            return [self.network.decode_frames(latent, kernel)[:, 0] for kernel in kernels]
+
+        return dict(zip(targets, self._through({source: volume}, make, len(targets)), strict=True))
 
     def combine(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
         """Return every target from all sources but itself, averaged in image space (spec a.4)."""
@@ -107,72 +112,144 @@ class Synthesizer:
     def _number(self, sequence: str) -> Tensor:
         return torch.tensor([self.sequences.index(sequence)], device=self.device)
 
-    def _stacks(
-        self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
-    ) -> list[Tensor]:
-        """Translate in 2.5D: every slice is the mean over the stacks that hold it."""
-        size = self.network.settings.slices
-        reach = (size - 1) // 2
-        depth, height, width = slices.shape
-        padded = F.pad(
-            _to_stride(slices, self.network.settings.stride, around),
-            (0, 0, 0, 0, reach, size - 1 - reach),
-            value=around,
-        )
-        sums = [torch.zeros(depth + size - 1, *padded.shape[1:]) for _ in targets]
-        at_once = self._stacks_at_once(padded[0])
+    def _through(self, volumes: Mapping[str, Volume], make: Make, results: int) -> list[Volume]:
+        """Return `results` volumes `(X, Y, Z)`, put together from what `make` makes of the crops of some volumes."""
+        slices: dict[str, Tensor] = {}
+        for name, volume in volumes.items():
+            around = self.backgrounds.get(name, BACKGROUND)
+            slices[name] = torch.from_numpy(np.nan_to_num(volume.transpose(2, 1, 0), nan=around))
+        through = self._stacks if self.network.settings.dimensions == 2 else self._windows
+        return [made.numpy().transpose(2, 1, 0) for made in through(slices, make, results)]
+
+    def _padded(self, name: str, slices: Tensor, sides: Sequence[int]) -> Tensor:
+        return F.pad(slices, list(sides), value=self.backgrounds.get(name, BACKGROUND))
+
+    def _stacks(self, slices: Mapping[str, Tensor], make: Make, results: int) -> list[Tensor]:
+        """Go through in 2.5D: every slice is the mean over the stacks that hold it."""
+        settings = self.network.settings
+        size, reach = settings.slices, (settings.slices - 1) // 2
+        depth, height, width = next(iter(slices.values())).shape
+        sides = (0, -width % settings.stride, 0, -height % settings.stride, reach, size - 1 - reach)
+        padded = {name: self._padded(name, own, sides) for name, own in slices.items()}
+        plane = next(iter(padded.values())).shape[1:]
+        sums = [torch.zeros(depth + size - 1, *plane) for _ in range(results)]
+        at_once = self._stacks_at_once(plane.numel())
         for start in range(0, depth, at_once):
             tell_share(start / depth)
             rows = range(start, min(depth, start + at_once))
-            batch = torch.stack([padded[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
-            latent = self.network.unroll(self.network.encode(batch, source))
-            for total, own in zip(sums, targets, strict=True):
-                made = self.network.decode_frames(latent, own)[:, 0].float().cpu()
+            batches = {
+                name: torch.stack([own[row : row + size] for row in rows]).unsqueeze(1).to(self.device)
+                for name, own in padded.items()
+            }
+            for total, made in zip(sums, make(batches), strict=True):
+                here = made.float().cpu()
                 for place in reversed(range(size)):  # the sum of a slice goes by rows, whatever the batches are
-                    total[start + place : start + place + len(rows)] += made[:, place]
+                    total[start + place : start + place + len(rows)] += here[:, place]
         count = torch.zeros(depth + size - 1, 1, 1)
         for row in range(depth):
             count[row : row + size] += 1
         window = slice(reach, reach + depth)
         return [(total / count)[window, :height, :width] for total in sums]
 
-    def _stacks_at_once(self, one: Tensor) -> int:
-        """Return how many stacks of slices such as this one go through the network in one pass."""
+    def _stacks_at_once(self, pixels: int) -> int:
+        """Return how many stacks of slices of that many pixels go through the network in one pass."""
         if self.device.type != "cpu":
             return self.settings.batch_size
-        return min(self.settings.batch_size, max(1, CPU_PIXELS // one.numel()))
+        return min(self.settings.batch_size, max(1, CPU_PIXELS // pixels))
 
-    def _windows(
-        self, slices: Tensor, around: float, source: Sequence[Kernel], targets: Sequence[Sequence[Kernel]]
-    ) -> list[Tensor]:
-        """Translate in 3D: overlapping windows of the trained size, blended by a Gaussian."""
+    def _windows(self, slices: Mapping[str, Tensor], make: Make, results: int) -> list[Tensor]:
+        """Go through in 3D: overlapping windows of the trained size, blended by a Gaussian."""
         from monai.inferers import sliding_window_inference  # seconds to import, and only volumes need it
 
         window = (self.sampling.depth, *self.sampling.crop)
+        shape = next(iter(slices.values())).shape
+        lacking = [max(0, size - there) for size, there in zip(window, shape, strict=True)]
+        sides = [part for lack in reversed(lacking) for part in (lack // 2, lack - lack // 2)]
+        padded = torch.stack([self._padded(name, own, sides) for name, own in slices.items()])
+        number, seen = window_count(shape, window, OVERLAP), 0
 
-        number, seen = window_count(slices.shape, window, OVERLAP), 0
-
-        def translate(batch: Tensor) -> tuple[Tensor, ...]:
+        def windowed(batch: Tensor) -> tuple[Tensor, ...]:
             nonlocal seen
             seen += len(batch)
             tell_share(min(1.0, seen / number))
-            latent = self.network.unroll(self.network.encode(batch.unsqueeze(1), source))
-            return tuple(self.network.decode_frames(latent, own)[:, 0] for own in targets)
+            return tuple(make({name: batch[:, None, place : place + 1] for place, name in enumerate(slices)}))
 
         made = sliding_window_inference(
-            slices[None, None],
+            padded[None],
             window,
             1,
-            translate,
+            windowed,
             overlap=OVERLAP,
             mode="gaussian",
-            cval=around,
-            padding_mode="constant",
             sw_device=self.device,
             device="cpu",
         )
-        results = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
-        return [result[0, 0].float() for result in results]
+        found = (made,) if isinstance(made, Tensor) else made  # MONAI unwraps a tuple of one
+        box = [slice(lack // 2, lack // 2 + there) for lack, there in zip(lacking, shape, strict=True)]
+        return [one[0, 0][tuple(box)].float() for one in found[:results]]
+
+
+class FusingSynthesizer(Synthesizer):
+    """A network that fuses sources, ready to make volumes; see `Synthesizer`."""
+
+    network: FusionNetwork
+
+    @torch.inference_mode()
+    def translate(self, source: str, volume: Volume, targets: Sequence[str]) -> dict[str, Volume]:
+        """Return every target from one volume `(X, Y, Z)` of the source in [-1, 1], on its grid; NaN is background."""
+        return self.from_subsets({source: volume}, [((source,), target) for target in targets])
+
+    def fuse(self, volumes: Mapping[str, Volume], targets: Sequence[str]) -> dict[str, Volume]:
+        """Return every target from all volumes but its own."""
+        others = {target: tuple(name for name in volumes if name != target) for target in targets}
+        return self.from_subsets(volumes, [(others[target], target) for target in targets])
+
+    @torch.inference_mode()
+    def from_subsets(
+        self, volumes: Mapping[str, Volume], wanted: Sequence[tuple[tuple[str, ...], str]], *, attended: bool = True
+    ) -> dict[str, Volume]:
+        """Return targets, each from some of the volumes `(X, Y, Z)` in [-1, 1]; NaN is background.
+
+        Args:
+            volumes: The sources; each is encoded once.
+            wanted: Names of the sources and of the target, each target once.
+            attended: Whether sources are weighted by place too.
+        """
+        if not wanted:
+            return {}
+        place = {name: self.sequences.index(name) for name in (*volumes, *(target for _, target in wanted))}
+        used = {name for names, _ in wanted for name in names}
+        parts = {target: self._target_parts(target) for _, target in wanted}
+
+        def make(batches: Mapping[str, Tensor]) -> list[Tensor]:
+            ready = {name: self.network.ready(batch, self.source_kernels(name)) for name, batch in batches.items()}
+            return [
+                self.network.answer(
+                    {place[name]: ready[name] for name in names},
+                    place[target],
+                    parts[target],
+                    self.backgrounds.get(target, BACKGROUND),
+                    attended=attended,
+                )[:, 0]
+                for names, target in wanted
+            ]
+
+        given = {name: volume for name, volume in volumes.items() if name in used}
+        return dict(zip(parts, self._through(given, make, len(wanted)), strict=True))
+
+    def _target_parts(self, target: str) -> TargetParts:
+        if target not in self._parts:
+            self._parts[target] = self.network.target_parts(self.sequences.index(target))
+        return self._parts[target]
+
+    @cached_property
+    def _parts(self) -> dict[str, TargetParts]:
+        return {}
+
+
+def ready_synthesizer(network: Seq2SeqNetwork, *about: Any) -> Synthesizer:
+    """Return what makes volumes with a network; `about` is what `Synthesizer` takes besides."""
+    return (FusingSynthesizer if isinstance(network, FusionNetwork) else Synthesizer)(network, *about)
 
 
 def predictions(
@@ -190,6 +267,10 @@ def predictions(
             yield Made("self" if source == target else "pair", source, target, 1, made)
             if source != target:
                 means[target].add(made, covered)
+    if isinstance(synthesizer, FusingSynthesizer):
+        for target, made in synthesizer.fuse(volumes, list(means)).items():
+            yield Made("all", ALL, target, means[target].volumes, made)
+        return
     for target, mean in means.items():
         yield Made("all", ALL, target, mean.volumes, mean.value(synthesizer.backgrounds.get(target, BACKGROUND)))
 
@@ -230,8 +311,3 @@ class CoveredMean:
         """Return the mean; `nowhere` where no volume covers."""
         mean = self._total / np.maximum(self._count, 1).astype(np.float32)
         return np.where(self._count > 0, mean, np.float32(nowhere))
-
-
-def _to_stride(slices: Tensor, stride: int, around: float) -> Tensor:
-    height, width = slices.shape[-2:]
-    return F.pad(slices, (0, -width % stride, 0, -height % stride), value=around)

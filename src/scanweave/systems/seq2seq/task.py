@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from torch import nn
 
+from scanweave.errors import ScanweaveError
 from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
+from scanweave.systems.seq2seq.fusion_network import FusionNetwork, make_network
+from scanweave.systems.seq2seq.fusion_objective import FusionObjective
+from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
 from scanweave.systems.seq2seq.samples import CropSamples
-from scanweave.systems.seq2seq.synthesis import Synthesizer
+from scanweave.systems.seq2seq.synthesis import FusingSynthesizer, Synthesizer, Volume, ready_synthesizer
 
 RANGE = 2.0
 """Width of the range [-1, 1] that validation measures PSNR in, as the paper does."""
@@ -38,27 +41,51 @@ class Seq2SeqTask(NetworkTask):
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        self.network = seeded_network(seed, lambda: Seq2SeqNetwork(config.network))
-        self.objective = Seq2SeqObjective(self.network, config.objective)
-        self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
+        network = seeded_network(seed, lambda: make_network(config.network, len(sequences)))
+        self.network = network
+        if isinstance(network, FusionNetwork):
+            several = [study for study in training if len(study.names) > 1]
+            if not several:
+                raise ScanweaveError("network.fusion", "no training study holds two sequences", "Import complete ones")
+            samples = SubsetSamples(several, sequences, network=config.network, settings=config.sampling, seed=seed)
+            self.samples: CropSamples = samples
+            network.regression.learn(samples.moments(config.sampling.regression_samples))
+            self.objective: nn.Module = FusionObjective(network, config.objective)
+        else:
+            self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
+            self.objective = Seq2SeqObjective(network, config.objective)
         self.config, self.sequences = config, tuple(sequences)
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
-        """Mean PSNR [dB] over all (source, target) pairs that the validation studies have, self-pairs included."""
+        """Mean PSNR [dB] of every sequence of the validation studies, in [-1, 1].
+
+        As published, over all (source, target) pairs, self-pairs included; of fused sources, from all others.
+        """
         if not self.validation:
             return None
         if not isinstance(network, Seq2SeqNetwork):
             raise TypeError(f"a Seq2SeqNetwork is validated, not a {type(network).__name__}")
         around = {name: value for study in self.validation for name, value in study.backgrounds.items()}
-        synthesizer = Synthesizer(network, self.sequences, self.config.synthesis, self.config.sampling, around)
+        about = (self.sequences, self.config.synthesis, self.config.sampling, around)
+        synthesizer = ready_synthesizer(network, *about)
         values = []
         for study in self.validation:
             depth = study.frame.shape[2]
             first = max(0, (depth - self.config.synthesis.validation_slices) // 2)
             last = min(depth, first + self.config.synthesis.validation_slices)
             real = {name: study.slices(name, first, last) for name in study.names}
-            made = {source: synthesizer.translate(source, volume, study.names) for source, volume in real.items()}
-            errors = [(made[s][t] - real[t]) ** 2 for s, t in product(study.names, repeat=2)]
+            errors = [(made - real[target]) ** 2 for target, made in _validated(synthesizer, real)]
             values += [np.nanmean(error) for error in errors if not np.isnan(error).all()]  # NaN: not covered
+        if not values:
+            return None
         return {"psnr": float(np.mean([10 * np.log10(RANGE**2 / max(value, 1e-10)) for value in values]))}
+
+
+def _validated(synthesizer: Synthesizer, real: Mapping[str, Volume]) -> Iterator[tuple[str, Volume]]:
+    """Yield each target as it is judged: from all others where sources are fused, else from every single one."""
+    if isinstance(synthesizer, FusingSynthesizer):
+        yield from (synthesizer.fuse(real, list(real)) if len(real) > 1 else {}).items()
+        return
+    for source, volume in real.items():
+        yield from synthesizer.translate(source, volume, list(real)).items()

@@ -1,0 +1,177 @@
+"""Any subset of sequences to any sequence: sources fused in latent space, skips, and a regression that is corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scanweave.systems.seq2seq.config import NetworkSettings
+from scanweave.systems.seq2seq.fusion import Fused, SourceFusion
+from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
+from scanweave.systems.seq2seq.network import (
+    SLOPE,
+    ResidualBlock,
+    Seq2SeqNetwork,
+    convolved,
+    hyper_convolution,
+    normalisation,
+)
+from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
+
+
+class TargetParts(NamedTuple):
+    """What is made for a target once, however many slices follow.
+
+    Attributes:
+        decoder: Kernels of the decoder.
+        attention: Kernels of the attention, fine to coarse.
+        gates: How open each skip is by channel, coarse to fine, each `(F_l,)` in [0, 1].
+    """
+
+    decoder: list[Kernel]
+    attention: list[Kernel]
+    gates: list[Tensor]
+
+
+class Encoded(NamedTuple):
+    """A source and its features.
+
+    Attributes:
+        frames: As given, `(B, T, C, [D,] H, W)` in [-1, 1].
+        levels: Their means over the frames, fine to coarse.
+    """
+
+    frames: Tensor
+    levels: list[Tensor]
+
+    def sample(self, row: int) -> Encoded:
+        """Return one sample of the batch as a batch of one."""
+        return Encoded(self.frames[row : row + 1], [level[row : row + 1] for level in self.levels])
+
+
+class SkipDecoder(nn.Module):
+    """Residual blocks, then up-samplings, each joined with the fused features of that size, by gates of the target.
+
+    Every convolution is a `HyperConv`. The last starts at nothing: before any training the answer is the regression.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        widths = settings.channels[::-1]
+        self.mode = "bilinear" if settings.dimensions == 2 else "trilinear"
+        self.blocks = nn.ModuleList(ResidualBlock(settings, hyper_convolution) for _ in range(settings.blocks))
+        self.up = nn.ModuleList(hyper_convolution(settings, a + b, b) for a, b in pairwise(widths))
+        self.up_norms = nn.ModuleList(normalisation(settings, width) for width in widths[1:])
+        self.gates = nn.ModuleList(nn.Linear(settings.code_length, width) for width in widths[1:])
+        images = settings.image_channels
+        self.joined = hyper_convolution(settings, widths[-1] + images, widths[-1])
+        self.last = hyper_convolution(settings, widths[-1], images)
+        nn.init.zeros_(self.last.bank)  # type: ignore[arg-type]
+
+    def forward(self, series: Tensor, skips: Sequence[Tensor], begun: Tensor, parts: TargetParts) -> Tensor:
+        """Return what is added to the regression, `(B, C, [D,] H, W)`.
+
+        Args:
+            series: Latents `(B, F, [d,] h, w)`.
+            skips: Fused features of the larger sizes, fine to coarse.
+            begun: The regression, `(B, C, [D,] H, W)`.
+            parts: Of the target.
+        """
+        own, x = iter(parts.decoder), series
+        for block in self.blocks:
+            x = block(x, own)
+        for layer, norm, gate, skip in zip(self.up, self.up_norms, parts.gates, skips[::-1], strict=True):
+            x = F.interpolate(x, size=skip.shape[2:], mode=self.mode)
+            x = torch.cat([x, skip * gate.view(1, -1, *[1] * (skip.ndim - 2))], dim=1)
+            x = F.leaky_relu_(norm(convolved(layer, x, own)), SLOPE)
+        x = F.leaky_relu_(convolved(self.joined, torch.cat([x, begun], dim=1), own), SLOPE)
+        return convolved(self.last, x, own)
+
+
+class FusionNetwork(Seq2SeqNetwork):
+    """x̂_t = r_t(S) + D(z_t(S)), with r the regression on the given sources S and z their fused features.
+
+    Args:
+        settings: Sizes.
+        sequences: How many there are.
+    """
+
+    decoder_class: ClassVar[type[nn.Module]] = SkipDecoder
+    decoder: SkipDecoder
+
+    def __init__(self, settings: NetworkSettings, sequences: int) -> None:
+        super().__init__(settings)
+        self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
+        self.regression = VoxelwiseRegression(sequences)
+
+    def ready(self, x: Tensor, kernels: Sequence[Kernel]) -> Encoded:
+        """Encode frames `(B, T, C, [D,] H, W)` of one source."""
+        levels = [level.unflatten(0, x.shape[:2]) for level in self.encoder(x.flatten(0, 1), kernels)]
+        levels[-1] = self.encoder_lstm(levels[-1])
+        return Encoded(x, [level[:, 0] if x.shape[1] == 1 else level.mean(dim=1) for level in levels])
+
+    def target_parts(self, target: int) -> TargetParts:
+        """Make what depends on the target alone."""
+        code = self.code_of(torch.tensor([target], device=self.code.weight.device))
+        decoder = [layer.kernel(code) for layer in self.decoder.modules() if isinstance(layer, HyperConv)]
+        attention = [layer.kernel(code) for layer in self.fusion.modules() if isinstance(layer, HyperConv)]
+        return TargetParts(decoder, attention, [torch.sigmoid(gate(code))[0] for gate in self.decoder.gates])
+
+    def correct(
+        self,
+        sources: Mapping[int, Encoded],
+        target: int,
+        parts: TargetParts,
+        around: float,
+        *,
+        frames: int = 1,
+        attended: bool = True,
+    ) -> tuple[Tensor, Fused]:
+        """Return the target `(B, frames, C, [D,] H, W)`, not yet within [-1, 1], and what it was fused from.
+
+        Args:
+            sources: The given sources by number; the target is none of them.
+            target: Its number.
+            parts: Made for it.
+            around: Its background in [-1, 1].
+            frames: How many to make.
+            attended: Whether sources are weighted by place too.
+        """
+        levels = {number: source.levels for number, source in sources.items()}
+        fused = self.fusion(levels, target, parts.attention, attended=attended)
+        begun = self.regression({n: source.frames.mean(1) for n, source in sources.items()}, target, around)
+        series = self.unroll(fused.levels[-1], frames)
+        skips = [_for_each(level, frames) for level in fused.levels[:-1]]
+        begun = _for_each(begun, frames)
+        made = begun + self.decoder(series.flatten(0, 1), skips, begun, parts)
+        return made.unflatten(0, (-1, frames)), fused
+
+    def answer(
+        self,
+        sources: Mapping[int, Encoded],
+        target: int,
+        parts: TargetParts,
+        around: float,
+        *,
+        frames: int = 1,
+        attended: bool = True,
+    ) -> Tensor:
+        """Return the target in [-1, 1], its background where no source shows anything; see `correct`."""
+        made, _ = self.correct(sources, target, parts, around, frames=frames, attended=attended)
+        seen = shown({number: source.frames.amax(1, keepdim=True) for number, source in sources.items()})
+        return torch.where(seen, made.clamp(-1, 1), around)
+
+
+def _for_each(x: Tensor, frames: int) -> Tensor:
+    """Return `(B, …)` once for each frame, `(B · frames, …)`."""
+    return x if frames == 1 else x.repeat_interleave(frames, 0)
+
+
+def make_network(settings: NetworkSettings, sequences: int) -> Seq2SeqNetwork:
+    """Return the network of some settings, for a number of sequences."""
+    return FusionNetwork(settings, sequences) if settings.fusion == "latent" else Seq2SeqNetwork(settings)

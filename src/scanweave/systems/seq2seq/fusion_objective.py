@@ -1,0 +1,73 @@
+"""The losses of one training step where sources are fused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scanweave.systems.seq2seq.config import ObjectiveSettings
+from scanweave.systems.seq2seq.fusion_network import Encoded, FusionNetwork
+from scanweave.systems.seq2seq.objective import structural_dissimilarity
+
+
+class FusionObjective(nn.Module):
+    """Likeness of a target, made from the given sources, to the real one.
+
+    L = λ H(x̂, x) + λ_un H(x̂ without attention, x) + λ_str (1 - SSIM(x̂, x)) + λ_grad |∇x̂ - ∇x|₁,
+
+    H = SmoothL1 with β. What the scan of the target does not cover counts as right.
+
+    Args:
+        network: The network.
+        settings: The weights λ.
+    """
+
+    def __init__(self, network: FusionNetwork, settings: ObjectiveSettings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+        self.dissimilarity = structural_dissimilarity(network, settings)
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the loss and its terms, each a mean over the batch; see `SubsetSamples` for what a batch holds."""
+        settings, real, covered = self.settings, batch["target"], batch["target_covered"]
+        sources = self._encoded(batch["scans"], batch["given"])
+        made = torch.where(covered, self._made(batch, sources), real)
+        terms = {"cross": settings.cross * F.smooth_l1_loss(made, real, beta=settings.beta)}
+        if settings.unattended:
+            plain = torch.where(covered, self._made(batch, sources, attended=False), real)
+            terms["unattended"] = settings.unattended * F.smooth_l1_loss(plain, real, beta=settings.beta)
+        if self.dissimilarity is not None:
+            terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
+        if settings.gradient:
+            terms["gradient"] = settings.gradient * gradient_difference(made, real)
+        return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+
+    def _encoded(self, scans: Sequence[Tensor], given: Tensor) -> list[dict[int, Encoded]]:
+        """Encode each sequence of the samples that are given it, and return the sources of every sample."""
+        sources: list[dict[int, Encoded]] = [{} for _ in given]
+        for number, frames in enumerate(scans):
+            rows = given[:, number].nonzero()[:, 0]
+            if len(rows):
+                kernels = self.network.source(torch.tensor([number], device=given.device))
+                encoded = self.network.ready(frames[rows], kernels)
+                for place, row in enumerate(rows.tolist()):
+                    sources[row][number] = encoded.sample(place)
+        return sources
+
+    def _made(self, batch: dict[str, Any], sources: Sequence[dict[int, Encoded]], *, attended: bool = True) -> Tensor:
+        frames = batch["target"].shape[1]
+        made = []
+        for own, target, around in zip(sources, batch["to"].tolist(), batch["around"].tolist(), strict=True):
+            parts = self.network.target_parts(target)
+            made.append(self.network.correct(own, target, parts, around, frames=frames, attended=attended)[0])
+        return torch.cat(made)
+
+
+def gradient_difference(made: Tensor, real: Tensor) -> Tensor:
+    """Return the mean absolute difference of the in-plane gradients of two images `(…, H, W)`."""
+    error = made - real
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
