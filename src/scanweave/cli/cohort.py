@@ -54,6 +54,8 @@ class ImportCohort:
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
+    series: str | None = None
+    """Series in a file a frame, by the names of the files: "dce=*_dce_*,dwi=*_b[0-9]*"; frames by their numbers."""
     leave_out: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies to drop, such as "*_native"."""
     patient: str | None = None
@@ -75,7 +77,7 @@ class ImportCohort:
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
-        from scanweave.studies.layouts import import_cohort, parse_rename
+        from scanweave.studies.layouts import import_cohort, parse_rename, parse_series
         from scanweave.studies.tables.schema import parse_columns
 
         cohort = import_cohort(
@@ -83,6 +85,7 @@ class ImportCohort:
             self.out,
             layout=self.layout,
             rename=parse_rename(self.rename),
+            series=parse_series(self.series),
             leave_out=self.leave_out,
             patient=self.patient,
             name=self.name,
