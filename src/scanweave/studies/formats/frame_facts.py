@@ -41,7 +41,7 @@ Numbers = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class FrameFacts:
-    """What the files beside a series tell.
+    """Facts that the files beside a series tell.
 
     Attributes:
         times: Time of each frame [s], `(T,)`; None: not told.
