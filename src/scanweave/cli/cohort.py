@@ -333,11 +333,22 @@ def _print_presence(cohort: Any, columns: list[Any], rows: int) -> None:
     names = [column.shown for column in columns]
     table = Table("study", "patient", *names, box=None, pad_edge=False, header_style="bold")
     for row in cohort.frame.head(rows).to_dict("records"):
-        marks = ["✓" if isinstance(row[column.heading], str) else "·" for column in columns]
+        marks = [_mark(cohort, column, row[column.heading]) for column in columns]
         table.add_row(row["study"], row["patient"], *marks)
     _print_table(table)
     if len(cohort) > rows:
         print(f"… and {len(cohort) - rows} more")
+
+
+def _mark(cohort: Any, column: Any, cell: object) -> str:
+    """Return how a table shows that a study has an image: of a series by its frames, as its header tells them."""
+    from scanweave.studies.columns import KINDS
+    from scanweave.studies.formats.image_reader import count_frames
+
+    if not isinstance(cell, str):
+        return "·"
+    frames = count_frames(cohort.root / cell) if column.kind is KINDS["scan"] else None
+    return f"{frames} frames" if frames else "✓"
 
 
 def _print_table(table: Any) -> None:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scanweave.studies.columns import KINDS, cells
 from scanweave.studies.findings import Finding
 from scanweave.studies.formats.file_states import file_state
-from scanweave.studies.formats.frame_facts import B_VALUES, FACTS
-from scanweave.studies.formats.image_names import frame_files, split_part
-from scanweave.studies.formats.sidecar_files import sidecar_path, sidecars
+from scanweave.studies.formats.frame_facts import frame_sidecars
+from scanweave.studies.formats.image_names import frame_files
 from scanweave.studies.layouts.names import sequence_of
 from scanweave.studies.scan import Scan
 from scanweave.wording import listed
@@ -65,16 +64,8 @@ def sidecar_states(row: Mapping[str, Any], root: Path) -> dict[str, list[Any]]:
     """
     found: dict[str, list[Any]] = {}
     for column, cell in cells(row):
-        if column.kind is not KINDS["scan"]:
-            continue
-        files = frame_files(root / str(cell))
-        if len(files) == 1 and sequence_of(column.name) not in SERIES:
-            continue
-        for file in files:
-            path = split_part(file)[0]
-            for ending in (B_VALUES, FACTS):
-                beside = [sidecar_path(path, ending), *sidecars(path, ending)]
-                for one in (other for other in beside if other is not None):
-                    place = os.path.relpath(one, root)
-                    found[place] = [place, *file_state(one)]
+        path = root / str(cell)
+        if column.kind is KINDS["scan"] and (sequence_of(column.name) in SERIES or len(frame_files(path)) > 1):
+            places = {os.path.relpath(beside, root): beside for beside in frame_sidecars(path)}
+            found |= {place: [place, *file_state(beside)] for place, beside in places.items()}
     return found

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.studies.findings import Finding
+from scanweave.studies.formats.image_names import frame_files, split_part
 from scanweave.studies.formats.sidecar_files import sidecar_path, sidecars
 from scanweave.studies.formats.text_files import read_text
 from scanweave.studies.scan import Scan
@@ -65,6 +66,21 @@ def with_frame_facts(scan: Scan) -> Scan:
     times = scan.times if told.times is None else told.times
     b_values = scan.b_values if told.b_values is None else told.b_values
     return replace(scan, times=times, b_values=b_values, notes=(*scan.notes, *told.notes))
+
+
+def frame_sidecars(path: Path) -> list[Path]:
+    """Return the files that may tell of the frames of a series: those beside its files, there or not, and shared ones.
+
+    Args:
+        path: Its file, or `FILE;FILE;…`.
+    """
+    found: dict[Path, None] = {}
+    for file in frame_files(path):
+        image = split_part(file)[0]
+        for ending in (B_VALUES, FACTS):
+            own = sidecar_path(image, ending)
+            found |= dict.fromkeys([*([] if own is None else [own]), *sidecars(image, ending)])
+    return list(found)
 
 
 def facts_of_files(paths: Sequence[Path]) -> FrameFacts:

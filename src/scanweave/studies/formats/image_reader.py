@@ -18,6 +18,7 @@ from scanweave.studies.formats.image_names import (
     NRRD_SUFFIXES,
     PICTURE_SUFFIXES,
     SUFFIXES,
+    VOLUME_SUFFIXES,
     frame_files,
     split_part,
     suffix,
@@ -68,6 +69,20 @@ def read_scan(path: str | Path) -> Scan:
     read: Callable[[Path], Scan] = resolve(_READERS[kind])
     scan = read(path)
     return with_frame_facts(scan) if part is None else scan.channel(int(part))
+
+
+def count_frames(path: str | Path) -> int | None:
+    """Return how many frames a series has, as its header tells; None for a volume, or what cannot be read."""
+    listed = frame_files(path)
+    if len(listed) > 1:
+        return len(listed)
+    file, part = split_part(path)
+    if part is not None or suffix(file) not in VOLUME_SUFFIXES:
+        return None
+    try:
+        return read_scan(file).frames
+    except ScanweaveError:  # the check says what is wrong with it
+        return None
 
 
 def read_mask(path: str | Path) -> Scan:
