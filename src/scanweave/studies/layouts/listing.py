@@ -15,7 +15,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain, real_path
 from scanweave.studies.cohort import Cohort, safe_id
-from scanweave.studies.columns import KINDS, WHO, cells, columns_of
+from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of
 from scanweave.studies.formats.image_names import (
     VOLUME_SUFFIXES,
     frame_cell,
@@ -43,6 +43,7 @@ from scanweave.studies.tables.missing_words import is_absent
 from scanweave.wording import count, listed, studies
 
 WRITTEN_AGAIN = "taken from another file that dcm2niix wrote of the same slices (Eq, Tilt, or not cropped)"
+NO_FRAME = "fits --series, and its name differs by more than one number from those of frames"
 
 
 @dataclass
@@ -106,9 +107,8 @@ class Listing:
 
     def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
         """Enter a file under what its name means, or note why it is left out; keep frames of a series until the end."""
-        kind = named.column if isinstance(named, Named) else ""
-        series = None if kind is None or kind.startswith("mask:") else self.series.of(path)
-        if series is not None:
+        shown = not isinstance(named, Named) or str(named.column).startswith("scan:")
+        if shown and (series := self.series.of(path)) is not None:
             self.frames[row["study"], f"scan:{series}"].append(path)
         elif isinstance(named, str):
             self.skip(named, path, row["study"])
@@ -130,12 +130,10 @@ class Listing:
         for (study, column), paths in self.frames.items():
             frames, others = in_order(paths)
             for path in others:
-                self.skip(
-                    "fits --series, and its name differs by more than one number from those of frames", path, study
-                )
+                self.skip(NO_FRAME, path, study)
             if frames:
-                spelling = f"{count(len(frames), 'frame')} in a file each"
-                self._enter(self.studies[study], Named(column, spelling), column, frame_cell(frames))
+                named = Named(column, f"{count(len(frames), 'frame')} in a file each")
+                self._enter(self.studies[study], named, column, frame_cell(frames))
         self.frames.clear()
 
     def _enter(self, row: dict[str, Any], named: Named, column: str, path: str) -> None:
@@ -255,20 +253,7 @@ class Listing:
         """Describe the listing: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
         there = Counter(column for row in rows for column, _ in cells(row))
-        scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
-        films = {column for column, cell in scans if is_film(cell)}
-        order = list(KINDS)
-        shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
-        whom = count(len({row["patient"] for row in rows}), "patient")
-        parts = [f"{studies(len(rows))} of {whom} in {self.layout} layout"]
-        parts += [
-            f"{'film ' if column in films else ''}{column.shown} {there[column]}"
-            for column in shown
-            if column.kind.name != "table"
-        ]
-        variables = sum(column.kind.name == "table" for column in shown)
-        parts += [count(variables, "variable")] if variables and self.layout == "table" else []
-        lines = [" · ".join(parts)]
+        lines = [_counted(rows, there, self.layout)]
         lines += mapping_lines(self.mapping, {column.heading for column in there})
         lines += column_lines(self.columns)
         lines += split_lines(row.get("split") for row in rows)
@@ -312,6 +297,24 @@ class Listing:
         words = [f" (not understood: {', '.join(files)} …)"] if files else []
         words += ["; label maps alone are no study"] if any(map(columns_of, self.studies.values())) else []
         return "".join([*words, *several[:1], *(f"; {remark}" for remark in self.remarks[:1])])
+
+
+def _counted(rows: Sequence[Mapping[str, Any]], there: Mapping[Column, int], layout: str) -> str:
+    """Return how many studies of how many patients hold what."""
+    scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
+    films = {column for column, cell in scans if is_film(cell)}
+    order = list(KINDS)
+    shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
+    whom = count(len({row["patient"] for row in rows}), "patient")
+    parts = [f"{studies(len(rows))} of {whom} in {layout} layout"]
+    parts += [
+        f"{'film ' if column in films else ''}{column.shown} {there[column]}"
+        for column in shown
+        if column.kind.name != "table"
+    ]
+    variables = sum(column.kind.name == "table" for column in shown)
+    parts += [count(variables, "variable")] if variables and layout == "table" else []
+    return " · ".join(parts)
 
 
 def images(folder: Path) -> Iterator[tuple[str, ...]]:

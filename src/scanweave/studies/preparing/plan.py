@@ -171,13 +171,8 @@ def learn_plan(
         *grids,
         f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
     ]
-    rules = {}
-    for name, ranges in seen.values.items():
-        if name in seen.pet:
-            rules[name], why = _suv_rule(name, seen.pet[name], settings)
-        else:
-            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
-        reasons.append(why)
+    rules, why = _rules(seen, standard)
+    reasons += why
     reasons += [
         f"{name}: a series, {_spread(frames)}; one intensity scale for all" for name, frames in seen.frames.items()
     ]
@@ -192,6 +187,18 @@ def learn_plan(
         spacings=spacings,
         series={name: typical_frames(frames) for name, frames in seen.frames.items()},
     )
+
+
+def _rules(seen: _Survey, standard: bool) -> tuple[dict[str, IntensityRule], list[str]]:
+    """Return the rule of each scan, and why it is so."""
+    rules, reasons = dict[str, IntensityRule](), list[str]()
+    for name, ranges in seen.values.items():
+        if name in seen.pet:
+            rules[name], why = _suv_rule(name, seen.pet[name], seen.settings)
+        else:
+            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), seen.settings)
+        reasons.append(why)
+    return rules, reasons
 
 
 def _usable(study: Study, series: Collection[str]) -> Study:
