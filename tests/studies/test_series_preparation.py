@@ -114,7 +114,7 @@ def test_a_series_where_the_plan_has_a_volume_is_refused_as_before():
 
 
 def test_a_plan_without_series_is_the_same_as_before():
-    """What was prepared before there were series is found again."""
+    """A cache that was made before there were series is found again."""
     plan = learn_plan([study(0)], ["t1"], PreparationSettings())
     told = plan.model_dump()
     told.pop("series")
