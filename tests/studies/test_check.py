@@ -152,7 +152,9 @@ def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
     with_series = Cohort.create(tmp_path / "dwi", rows, root="..", name="c", source="test", layout="folders")
     found = check_cohort(with_series)
     assert {v.status for v in found} == {"ok"}
-    assert [str(f) for f in found[0].findings] == ["dwi: a series of 2 frames → left out where volumes are needed"]
+    assert [str(f) for f in found[0].findings] == [
+        "dwi: a series of 2 frames, 0 to 1 s → left out where volumes are needed"
+    ]
     assert not found[6].findings
     lines: list[str] = []
     sound = sound_studies(with_series, 1, lines.append)

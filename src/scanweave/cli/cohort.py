@@ -54,6 +54,8 @@ class ImportCohort:
     """How the source is laid out; recognised if not given."""
     rename: str | None = None
     """What words of file names mean: "fla=flair,T1POST=t1c"; "mask:NAME" for a label map, "-" to leave files out."""
+    series: str | None = None
+    """Series in a file a frame, by the names of the files: "dce=*_dce_*,dwi=*_b[0-9]*"; frames by their numbers."""
     leave_out: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies to drop, such as "*_native"."""
     patient: str | None = None
@@ -75,7 +77,7 @@ class ImportCohort:
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
-        from scanweave.studies.layouts import import_cohort, parse_rename
+        from scanweave.studies.layouts import import_cohort, parse_rename, parse_series
         from scanweave.studies.tables.schema import parse_columns
 
         cohort = import_cohort(
@@ -83,6 +85,7 @@ class ImportCohort:
             self.out,
             layout=self.layout,
             rename=parse_rename(self.rename),
+            series=parse_series(self.series),
             leave_out=self.leave_out,
             patient=self.patient,
             name=self.name,
@@ -330,11 +333,22 @@ def _print_presence(cohort: Any, columns: list[Any], rows: int) -> None:
     names = [column.shown for column in columns]
     table = Table("study", "patient", *names, box=None, pad_edge=False, header_style="bold")
     for row in cohort.frame.head(rows).to_dict("records"):
-        marks = ["✓" if isinstance(row[column.heading], str) else "·" for column in columns]
+        marks = [_mark(cohort, column, row[column.heading]) for column in columns]
         table.add_row(row["study"], row["patient"], *marks)
     _print_table(table)
     if len(cohort) > rows:
         print(f"… and {len(cohort) - rows} more")
+
+
+def _mark(cohort: Any, column: Any, cell: object) -> str:
+    """Return how a table shows that a study has an image: of a series by its frames, as its header tells them."""
+    from scanweave.studies.columns import KINDS
+    from scanweave.studies.formats.image_reader import count_frames
+
+    if not isinstance(cell, str):
+        return "·"
+    frames = count_frames(cohort.root / cell) if column.kind is KINDS["scan"] else None
+    return f"{frames} frames" if frames else "✓"
 
 
 def _print_table(table: Any) -> None:

@@ -22,7 +22,7 @@ from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.nets.sizes import parameter_count
-from scanweave.studies.checks.cohort_check import sound_studies
+from scanweave.studies.checks.cohort_check import sound_studies, sound_with_series
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import Part, make_splits, usual_folds, write_splits
 from scanweave.wording import studies
@@ -126,6 +126,11 @@ class CohortFit(NetworkFit[C]):
         """Return the studies that the check does not refuse."""
         with self.progress("studies checked") as progress:
             return sound_studies(self.cohort, self.workers, self.say, progress)
+
+    def sound_with_series(self) -> tuple[Cohort, tuple[str, ...]]:
+        """Return the studies that the check does not refuse, series and all, and the names of scans that are series."""
+        with self.progress("studies checked") as progress:
+            return sound_with_series(self.cohort, self.workers, self.say, progress)
 
     def divide(self, cohort: Cohort) -> tuple[Cohort, Cohort]:
         """Return the training and the validation part of a cohort; the latter may be empty.

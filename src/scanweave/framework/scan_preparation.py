@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,7 @@ def prepare_parts(
     standard: bool = False,
     cubes: bool = False,
     own_grids: bool = False,
+    series: Collection[str] = (),
 ) -> PreparedParts:
     """Learn the plan of a run, or read it if it is there, and prepare the training and the validation part.
 
@@ -64,6 +66,7 @@ def prepare_parts(
         standard: As in `learn_plan`.
         cubes: As in `PreparedCohort`.
         own_grids: Whether scans of a study may lie on grids of their own; else such studies are left out, and told.
+        series: Names of the scans that may be series.
 
     Raises:
         ScanweaveError: No study trains, or a scan is in none of those that do.
@@ -73,7 +76,7 @@ def prepare_parts(
     def learn() -> Plan:
         order = np.random.default_rng([seed, PLAN_STREAM]).permutation(len(training))
         chosen = training.select([training.studies[i] for i in order[:PLAN_STUDIES]])
-        return learn_plan(chosen, names, settings, masks=masks, standard=standard)
+        return learn_plan(chosen, names, settings, masks=masks, standard=standard, series=series)
 
     plan = fit.plan(Plan.load, learn)
     prepared: list[list[CachedStudy]] = []
@@ -147,25 +150,54 @@ def refuse_idle_drop(share: float, names: Sequence[str]) -> None:
         raise ScanweaveError("sampling.drop_scans", reason, "Leave it out")
 
 
-def read_crop(study: CachedStudy, name: str, crop: Crop) -> Volume:
+def read_crop(study: CachedStudy, name: str, crop: Crop, frames: Sequence[int] | None = None) -> Volume:
     """Return a crop of a prepared scan `(X, Y, Z)`; its background stands beyond the scan and where it covers nothing.
 
     Args:
         study: Its voxels are on disk; no more than the crop is read.
         name: Of the scan.
-        crop: Where.
+        crop: Where, in space.
+        frames: Of a series, whose crop is `(X, Y, Z, T)`, those that are read, in order; None: all.
     """
-    around = study.backgrounds[name]
-    return np.nan_to_num(crop.read(study.volume(name), around), nan=around)
+    around, whole = study.backgrounds[name], study.volume(name)
+    if name not in study.series:
+        return np.nan_to_num(crop.read(whole, around), nan=around)
+    chosen = range(study.series[name].frames) if frames is None else frames
+    read = [crop.read(_OneFrame(whole, number), around) for number in chosen]
+    return np.nan_to_num(np.stack(read, axis=-1), nan=around)
+
+
+@dataclass(frozen=True)
+class _OneFrame:
+    """One frame of a series on disk, `(X, Y, Z)`, for `Crop.read`."""
+
+    whole: Any
+    number: int
+    ndim: ClassVar[int] = 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.whole.shape[:3])
+
+    def __getitem__(self, place: tuple[slice, ...]) -> Volume:
+        return np.asarray(self.whole[(*place, self.number)])
 
 
 def native_scan(volume: Volume, prepared: PreparedStudy, plan: Plan, name: str) -> Scan:
     """Return what a network made of a prepared study, on the native grid and in intensities of one of its scans.
 
+    A series has the times and b-values of that scan, or, where the study lacks it, those that are typical by the plan;
+    none where it has another number of frames.
+
     Args:
-        volume: `(X, Y, Z)` on the prepared grid, in [-1, 1].
+        volume: `(X, Y, Z)`, of a series `(X, Y, Z, T)`, on the prepared grid, in [-1, 1].
         prepared: What it was made of.
         plan: How studies are made ready.
         name: The scan whose intensities it has.
     """
-    return Scan.of(restore(volume, prepared.frame, plan, name), prepared.frame.native.affine, synthetic=True)
+    made, affine = restore(volume, prepared.frame, plan, name), prepared.frame.native.affine
+    known = prepared.series.get(name, plan.series.get(name))
+    if made.ndim == 3 or known is None:
+        return Scan.of(made, affine, synthetic=True)
+    told = known.cut_to(made.shape[3])
+    return Scan.of(made, affine, synthetic=True, times=told.times, b_values=told.b_values)

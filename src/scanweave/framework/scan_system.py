@@ -28,6 +28,9 @@ class ScanSystem(System[C], Generic[C]):
     own_grids: ClassVar[bool] = False
     """True if it takes studies whose scans lie on grids of their own, as films of different views do."""
 
+    takes_series: ClassVar[bool] = False
+    """True if its network takes series `(X, Y, Z, T)`; else they are left out, and told."""
+
     @classmethod
     def task(cls, config: C, parts: PreparedParts) -> Task:
         """Return what is trained on the prepared parts."""
@@ -52,11 +55,18 @@ class ScanSystem(System[C], Generic[C]):
         """Prepare the scans of a cohort and train."""
         settings: Any = fit.config
         with fit.one_first():
-            sound = fit.sound()
+            sound, series = fit.sound_with_series() if cls.takes_series else (fit.sound(), ())
             names, counts = cls.chosen_scans(sound, fit.config), sound.counts()
             fit.say("scans: " + " · ".join(f"{name} {counts[name]}" for name in names))
             seed = fit.training.seed
             parts = prepare_parts(
-                fit, sound, names, settings.preparation, seed, cubes=cls.in_cubes, own_grids=cls.own_grids
+                fit,
+                sound,
+                names,
+                settings.preparation,
+                seed,
+                cubes=cls.in_cubes,
+                own_grids=cls.own_grids,
+                series=[name for name in series if name in names],
             )
         fit.train(cls.task(fit.config, parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -32,7 +32,9 @@ class Selection:
     about: dict[str, Any]
 
 
-def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> Selection:
+def select_studies(
+    run: Run, cohort: Cohort, part: Choice | None, say: Say, *, series: Collection[str] = ()
+) -> Selection:
     """Choose the studies to try a run on: of its own cohort the test part, of another one all that the fit did not see.
 
     Patients are known by their names; studies that the check refuses are left out.
@@ -42,6 +44,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
         cohort: Any cohort.
         part: Overrides the choice.
         say: Takes lines that name the choice.
+        series: Names of scans that the run takes as series; all others are left out where they are series.
 
     Raises:
         ScanweaveError: There is no such part, or no study is left.
@@ -67,7 +70,7 @@ def select_studies(run: Run, cohort: Cohort, part: Choice | None, say: Say) -> S
     name = "the cohort of the fit" if own else "this cohort" if part == "all" else "another cohort"
     say(f"studies: {len(studies)}, {where}, of {name}")
     if studies.names("scan") or studies.names("sinogram"):
-        studies = sound_studies(studies, 1, say)
+        studies = sound_studies(studies, 1, say, series=series)
     seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
     if seen:
         say(f"note: the fit saw {seen} of them")

@@ -229,7 +229,8 @@ class System(FittedRun[C], Generic[C]):
     ) -> Trial:
         if slices > 1 and not any(column.startswith("scan:") for column in self.plan.sources):
             raise ScanweaveError("slices", f"have no effect: {self.name} reads no volumes", "Leave them out")
-        return Trial.of(self.run, cohort, kind, out=out, part=part, slices=slices, say=say)
+        series = getattr(self.plan, "series", ())
+        return Trial.of(self.run, cohort, kind, out=out, part=part, slices=slices, series=series, say=say)
 
     def report(self, path: str | Path | None = None, *, results: Sequence[str | Path] = ()) -> Path:
         """Write all that the run folder knows as one HTML page.

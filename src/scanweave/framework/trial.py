@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,6 +64,7 @@ class Trial:
         out: str | Path | None = None,
         part: Choice | None = None,
         slices: int = 1,
+        series: Collection[str] = (),
         say: Say = print,
     ) -> Trial:
         """Choose the studies of a trial.
@@ -75,6 +76,7 @@ class Trial:
             out: Folder of the results; None: `kind` in the run.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
             slices: Of every study each n-th axial slice counts, for a first look; 1: all.
+            series: Names of scans that the run takes as series.
             say: Takes lines about choices and results.
 
         Raises:
@@ -82,7 +84,7 @@ class Trial:
         """
         if slices < 1:
             raise ScanweaveError("slices", f"{slices} is no distance of slices", "Write every 3rd")
-        chosen = select_studies(run, cohort, part, say)
+        chosen = select_studies(run, cohort, part, say, series=series)
         about = chosen.about if slices == 1 else {**chosen.about, "slices": slices}
         folder = Path(out) if out is not None else output_folder(run.folder, kind, look=slices > 1)
         return cls(run, kind, folder, chosen.cohort, about, say, slices=slices)

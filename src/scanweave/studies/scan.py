@@ -32,6 +32,7 @@ class Scan:
         channels: Names of the numbers that each voxel holds, such as red, green and blue, or None where it is one
             number; never together with a time axis.
         times: Time of each frame [s], `(T,)`, where the file tells it.
+        b_values: Diffusion weighting of each frame [s/mm²], `(T,)`, where a file tells it.
         path: The file it came from, if any.
         synthetic: Whether a model made it.
         notes: What was peculiar about the file, and how it was read nevertheless.
@@ -45,6 +46,7 @@ class Scan:
     synthetic: bool = False
     notes: tuple[Finding, ...] = ()
     channels: tuple[str, ...] | None = None
+    b_values: NDArray[np.floating] | None = None
 
     @classmethod
     def of(
@@ -55,6 +57,8 @@ class Scan:
         synthetic: bool = False,
         channels: tuple[str, ...] | None = None,
         space: Space = "patient",
+        times: ArrayLike | None = None,
+        b_values: ArrayLike | None = None,
     ) -> Scan:
         """Build from an array `(X, Y, Z)`, `(X, Y, Z, T)` or `(X, Y, Z, C)` and its affine (voxel → RAS mm).
 
@@ -64,9 +68,11 @@ class Scan:
             synthetic: Whether a model made it.
             channels: Names of the fourth axis, where that is colour and not time.
             space: What the affine's positions are; see `Geometry`.
+            times: Time of each frame of a series [s], and
+            b_values: its diffusion weighting [s/mm²].
 
         Raises:
-            ScanweaveError: The axes are not those, or the affine cannot be inverted.
+            ScanweaveError: The axes are not those, the affine cannot be inverted, or times are not one a frame.
         """
         array = np.asarray(data)
         if channels is not None and (array.ndim != 4 or array.shape[3] != len(channels)):
@@ -81,7 +87,15 @@ class Scan:
         if geometry.fault:
             raise ScanweaveError("affine", geometry.fault, "Pass an invertible 4 × 4 voxel-to-millimetre affine")
         frames = array.shape[3] if array.ndim == 4 and channels is None else None
-        return cls(geometry, lambda: array, frames=frames, synthetic=synthetic, channels=channels)
+        return cls(
+            geometry,
+            lambda: array,
+            frames=frames,
+            times=_one_each(times, frames, "times"),
+            synthetic=synthetic,
+            channels=channels,
+            b_values=_one_each(b_values, frames, "b_values"),
+        )
 
     def __repr__(self) -> str:
         steps = "×".join(f"{length:.3g}" for length in self.geometry.spacing)
@@ -176,5 +190,19 @@ class Scan:
         if self.frames is None and self.channels is None:
             return self
         return replace(
-            self, load=lambda: self.load()[..., number].copy(order="F"), frames=None, times=None, channels=None
+            self,
+            load=lambda: self.load()[..., number].copy(order="F"),
+            frames=None,
+            times=None,
+            channels=None,
+            b_values=None,
         )
+
+
+def _one_each(values: ArrayLike | None, frames: int | None, what: str) -> NDArray[np.float64] | None:
+    if values is None:
+        return None
+    found = np.array(values, dtype=np.float64)
+    if found.shape != (frames,):
+        raise ScanweaveError(what, f"has the shape {found.shape} for {frames or 'no'} frames", "Give one a frame")
+    return found

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -28,11 +28,13 @@ from pydantic import TypeAdapter
 from scanweave.errors import ScanweaveError, reason_of
 from scanweave.external import resolve
 from scanweave.files import atomic_write, plain_size
+from scanweave.studies.checks.compared_studies import Evidence, copied_scans, flat_scans, series_scans
 from scanweave.studies.checks.grid_check import grid_findings, mask_fault, unplaced_findings
 from scanweave.studies.checks.hounsfield_check import hounsfield_findings, is_ct
 from scanweave.studies.checks.last_check import VERDICTS as FILE
 from scanweave.studies.checks.last_check import LastCheck, cohort_files, keep_last_check
 from scanweave.studies.checks.report_check import examine_report, repeated_reports, report_verdicts
+from scanweave.studies.checks.series_check import sidecar_states, time_findings, timing_words
 from scanweave.studies.checks.swapped_names import Profile, lattice, profile, sample, swapped
 from scanweave.studies.checks.voxel_check import fingerprint, mask_findings, mask_values, scan_findings
 from scanweave.studies.cohort import Cohort
@@ -42,13 +44,10 @@ from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.formats.parquet_files import read_arrow
 from scanweave.studies.formats.placed_volume import UNPLACED
 from scanweave.studies.geometry import Geometry
-from scanweave.studies.layouts.names import sequence_of
 from scanweave.studies.preparing.plan import reference_grid
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
-SERIES = frozenset({"asl", "bold", "dce", "dsc", "dwi", "pet"})
-"""Sequences that may be a series, in all variants; any other may be one only if it is in most studies of its cohort."""
 FORMAT = "1"
 """Format of the kept verdicts; another is checked anew."""
 RULES = 2
@@ -61,33 +60,6 @@ _T = TypeVar("_T")
 
 def _aside(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Evidence of one study's files, before it is compared with the others.
-
-    Attributes:
-        study: Its name.
-        patient: Whose it is.
-        findings: What was found in the study alone.
-        frames: Frames of each scan that is a series.
-        prints: Fingerprint of each scan's voxels.
-        profile: How its images look.
-        depths: Voxels along the shortest axis of each scan that is no film.
-        values: The numbers in each label map, up to `MOST_VALUES`.
-        report: Hash of the words of its report; "": it has none, or none that says anything.
-    """
-
-    study: str
-    patient: str
-    findings: tuple[Finding, ...] = ()
-    frames: dict[str, int] = field(default_factory=dict)
-    prints: dict[str, str] = field(default_factory=dict)
-    profile: Profile = field(default_factory=Profile)
-    depths: dict[str, int] = field(default_factory=dict)
-    values: dict[str, list[int]] = field(default_factory=dict)
-    report: str = ""
 
 
 def check_study(row: Mapping[str, Any], root: Path) -> Verdict:
@@ -182,7 +154,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
     report, found = examine_report(row, root)
     findings += found
     study, patient = str(row["study"]), str(row["patient"])
-    findings += [note.of(column.shown) for column, scan in opened.items() for note in scan.notes]
+    findings += [one.of(column.shown) for column, scan in opened.items() for one in (*scan.notes, *time_findings(scan))]
     images = {column.name: scan for column, scan in opened.items() if column.kind is KINDS["scan"]}
     if not images:
         if not any(True for _ in cells(row)):
@@ -200,6 +172,7 @@ def examine(row: Mapping[str, Any], root: Path) -> Evidence:
         patient,
         tuple(findings),
         frames={name: scan.frames for name, scan in images.items() if scan.frames},
+        timing={name: timing_words(scan) for name, scan in images.items() if scan.frames},
         prints=seen.prints,
         profile=profile(seen.samples) if seen.samples else Profile(),
         depths={} if measured else {name: min(scan.geometry.shape) for name, scan in placed.items()},
@@ -227,7 +200,7 @@ def _examine_grids(opened: Mapping[Column, Scan], images: Mapping[str, Scan], gr
 
 def judge(evidence: Sequence[Evidence]) -> list[Verdict]:
     """Return the verdict on each study, in the light of the others."""
-    series, copies, flat = _series(evidence), _copies(evidence), _flat(evidence)
+    series, copies, flat = series_scans(evidence), copied_scans(evidence), flat_scans(evidence)
     exchanged = swapped([e.profile for e in evidence])
     repeated = repeated_reports((e.study, e.report) for e in evidence)
     told: dict[str, list[Finding]] = {
@@ -275,7 +248,7 @@ def _examine_voxels(
                 findings.append(Finding("series", "refused", words, step, column.shown))
             seen.values[column.name] = mask_values(data)
             continue
-        data, found = scan_findings(data)
+        data, found = scan_findings(data, series=scan.frames is not None)
         findings += [finding.of(column.shown) for finding in found]
         if any(finding.status == "refused" for finding in found):
             continue
@@ -287,54 +260,6 @@ def _examine_voxels(
             if np.isfinite(values).any():
                 seen.samples[column.name] = values
     return seen
-
-
-def _flat(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
-    """List single slices of a scan that is a volume in most studies."""
-    have = Counter(name for e in evidence for name in e.depths)
-    deep = Counter(name for e in evidence for name, depth in e.depths.items() if depth > 1)
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for e in evidence:
-        for name, depth in e.depths.items():
-            others = any(own > 1 for own in e.depths.values())
-            if depth == 1 and (2 * deep[name] > have[name] or (others and have[name] == 1)):
-                words = "a single slice where a volume is expected"
-                found[e.study].append(Finding("slices", "refused", words, "Leave it out: a volume is needed", name))
-    return found
-
-
-def _series(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
-    """List the scans that are series: refused where the sequence is a volume in most studies."""
-    have = Counter(name for e in evidence for name in {*e.prints, *e.frames})
-    as_series = Counter(name for e in evidence for name in e.frames)
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for e in evidence:
-        for name, frames in e.frames.items():
-            usual = len(evidence) > 1 and as_series[name] > have[name] / 2
-            words = f"a series of {frames} frames"
-            if sequence_of(name) in SERIES or usual:
-                found[e.study].append(Finding("series", "ok", words, "left out where volumes are needed", name))
-            else:
-                words, step = f"{words} where a volume is expected", "Name one by FILE#k in a table"
-                found[e.study].append(Finding("series", "refused", words, step, name))
-    return found
-
-
-def _copies(evidence: Iterable[Evidence]) -> dict[str, list[Finding]]:
-    """List images with the same voxels under two names."""
-    by_print: dict[str, list[tuple[Evidence, str]]] = defaultdict(list)
-    for e in evidence:
-        for name, digest in e.prints.items():
-            by_print[digest].append((e, name))
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for same in by_print.values():
-        for e, name in same if len(same) > 1 else ():
-            other, twin = next((o, n) for o, n in same if (o, n) != (e, name))
-            where = twin if other is e else f"{twin} of {other.study}"
-            risk = "" if other.patient == e.patient else ": one patient under two names spoils every split"
-            step = f"Keep one of them{risk}"
-            found[e.study].append(Finding("copy", "suspect", f"the same voxels as {where}", step, name))
-    return found
 
 
 def _refusal(error: ScanweaveError) -> Finding:
@@ -398,6 +323,7 @@ def _files(row: Mapping[str, Any], root: Path) -> str:
         told["hounsfield"] = True  # what earlier versions judged without it is judged again
     if words:
         told["text"] = hashlib.sha256("\0".join(words).encode()).hexdigest()
+    told |= sidecar_states(row, root)
     return json.dumps(told | {name: [path, *file_state(root / path)] for name, path in image_paths(row).items()})
 
 
@@ -464,7 +390,14 @@ def _evidence(value: object) -> Evidence:
     return _evidence_adapter().validate_python(value)
 
 
-def sound_studies(cohort: Cohort, workers: int, say: Say, progress: Progress = lambda done, total: None) -> Cohort:
+def sound_studies(
+    cohort: Cohort,
+    workers: int,
+    say: Say,
+    progress: Progress = lambda done, total: None,
+    *,
+    series: Collection[str] = (),
+) -> Cohort:
     """Return the cohort as far as volumes need it: without the studies that the check refuses, and without series.
 
     Args:
@@ -472,27 +405,52 @@ def sound_studies(cohort: Cohort, workers: int, say: Say, progress: Progress = l
         workers: Studies that are read at once.
         say: Takes lines: how many studies were left out and of which kind the rest is, and what was not kept.
         progress: Called with the number of studies done and of all that must be read.
+        series: Names of scans that stay where they are series.
 
     Raises:
         ScanweaveError: Every study is refused.
     """
     found = verdicts(cohort, workers, progress, say)
+    return _sound(cohort, found, {name: ids for name, ids in _series_in(found).items() if name not in series}, say)
+
+
+def sound_with_series(
+    cohort: Cohort, workers: int, say: Say, progress: Progress = lambda done, total: None
+) -> tuple[Cohort, tuple[str, ...]]:
+    """Return the cohort without the studies that the check refuses, and the names of scans that are series in some.
+
+    The arguments are those of `sound_studies`.
+
+    Raises:
+        ScanweaveError: Every study is refused.
+    """
+    found = verdicts(cohort, workers, progress, say)
+    return _sound(cohort, found, {}, say), tuple(_series_in(found))
+
+
+def _series_in(found: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Return the studies of sound series by the name of the scan."""
+    series: dict[str, list[str]] = defaultdict(list)
+    for verdict in found:
+        for finding in verdict.findings:
+            if (finding.kind, finding.status) == ("series", "ok") and verdict.status != "refused":
+                series[str(finding.scan)].append(verdict.study)
+    return series
+
+
+def _sound(cohort: Cohort, found: Sequence[Verdict], left_out: Mapping[str, Sequence[str]], say: Say) -> Cohort:
+    """Leave out refused studies, and scans that are series: name → studies."""
     refused = [verdict.study for verdict in found if verdict.status == "refused"]
     counts = {status: sum(verdict.status == status for verdict in found) for status in ("ok", "repaired", "suspect")}
     words = " · ".join(f"{status} {count}" for status, count in counts.items() if count)
     advice = f"scanweave cohort check {cohort.folder}"
-    series: dict[str, list[str]] = defaultdict(list)
-    for verdict in found:
-        for finding in verdict.findings:
-            if (finding.kind, finding.status) == ("series", "ok"):
-                series[f"scan:{finding.scan}"].append(verdict.study)
     if len(refused) == len(cohort):
         raise ScanweaveError(cohort.folder, "every study is refused by the check", f"See why: {advice}")
-    named = ", ".join(f"{column[5:]} {len(studies)}" for column, studies in series.items())
-    words += f" · series left out: {named}" if series else ""
+    named = ", ".join(f"{name} {len(studies)}" for name, studies in left_out.items())
+    words += f" · series left out: {named}" if left_out else ""
     words += f" · refused and left out {len(refused)}, see {advice}" if refused else ""
     say(f"check: {words}")
     frame = cohort.frame.copy()
-    for column, studies in series.items():
-        frame[column] = frame[column].mask(frame["study"].isin(studies))
+    for name, studies in left_out.items():
+        frame[f"scan:{name}"] = frame[f"scan:{name}"].mask(frame["study"].isin(studies))
     return replace(cohort, frame=frame).where(~frame["study"].isin(refused))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.checks.series_check import frame_findings
 from scanweave.studies.findings import Finding
 from scanweave.studies.preparing.repairs import finite
 
@@ -19,9 +20,9 @@ WHOLE = 2**18
 """Voxels up to which an image is hashed whole."""
 
 
-def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
-    """Return the voxels of a scan, made finite, and what is peculiar about them."""
-    data, findings = _finite(data)
+def scan_findings(data: NDArray[np.generic], *, series: bool = False) -> tuple[NDArray[np.generic], list[Finding]]:
+    """Return the voxels of a scan, made finite, and what is peculiar about them; of a `series` those of each frame."""
+    data, findings = _finite(data, series=series)
     if any(finding.status == "refused" for finding in findings):
         return data, findings
     lowest, highest = float(data.min()), float(data.max())
@@ -31,7 +32,7 @@ def scan_findings(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[
     if np.count_nonzero(data != lowest) < EMPTY_SHARE * data.size:
         words = f"almost empty: fewer than {100 * EMPTY_SHARE:g} % of its voxels differ from {lowest:g}"
         findings.append(Finding("empty", "suspect", words, "Look at it"))
-    return data, findings
+    return data, findings + (frame_findings(data) if series else [])
 
 
 def mask_findings(data: NDArray[np.generic]) -> list[Finding]:
@@ -66,9 +67,9 @@ def fingerprint(data: NDArray[np.generic]) -> str:
     return digest.hexdigest()
 
 
-def _finite(data: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[Finding]]:
+def _finite(data: NDArray[np.generic], *, series: bool = False) -> tuple[NDArray[np.generic], list[Finding]]:
     try:
-        data, bad = finite(data, "")
+        data, bad = finite(data, "", series=series)
     except ScanweaveError as error:
         return data, [Finding("non-finite", "refused", error.reason, error.next_step)]
     if not bad:

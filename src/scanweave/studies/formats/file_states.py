@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanweave.studies.formats.image_names import split_part
+from scanweave.studies.formats.image_names import frame_files, split_part
 from scanweave.studies.formats.image_pairs import companions
 
 CLASS_NAMES = "classes.txt"
@@ -15,8 +15,11 @@ def file_state(path: Path) -> list[int]:
     """Return size [bytes] and change time [ns] of an image, of `FILE` for a part `FILE#k` of it; `[]`: it is absent.
 
     Of YOLO's boxes (`a.txt#640x480`) those of the names of the classes follow, of an image in two files those of the
-    other file.
+    other file, of a series in a file a frame those of each.
     """
+    frames = frame_files(path)
+    if len(frames) > 1:
+        return [number for frame in frames for number in file_state(Path(frame))]
     file, part = split_part(path)
     names = find_class_names(file.parent) if part and file.suffix.lower() == ".txt" else None
     others = [*([] if names is None else [names]), *companions(file)]

@@ -81,18 +81,27 @@ def check_size(path: Path, shape: tuple[int, ...], itemsize: int, there: int, he
     if max(shape) > MAX_VOXELS_PER_AXIS:
         raise ScanweaveError(path, f"its header gives the impossible shape {shape}", ADVICE)
     voxels = int(np.prod([int(n) for n in shape], dtype=object))
-    if voxels * held > MEMORY_BUDGET:
-        raise ScanweaveError(
-            path,
-            f"needs {voxels * held / 2**30:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
-            "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)",
-        )
+    check_budget(path, voxels, held)
     size = voxels * itemsize
     if size > there * MAX_RATIO or (size > BOMB_BYTES and size > there * BOMB_RATIO):
         raise ScanweaveError(
             path,
             f"claims {size / 2**20:.0f} MiB from a file of {there / 2**10:.0f} KiB",
             "It looks like a decompression bomb or an empty image: check where it came from",
+        )
+
+
+def check_budget(path: Path | str, voxels: int, held: int = HELD_BYTES_PER_VOXEL) -> None:
+    """Refuse more voxels than the memory budget holds.
+
+    Raises:
+        ScanweaveError: They are.
+    """
+    if voxels * held > MEMORY_BUDGET:
+        raise ScanweaveError(
+            path,
+            f"needs {voxels * held / 2**30:.1f} GiB, over the budget of {MEMORY_BUDGET / 2**30:.1f} GiB",
+            "If that is right, raise SCANWEAVE_MEMORY_BUDGET (bytes)",
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".img", ".img.gz", ".hdr", ".hdr.gz")
@@ -43,6 +44,8 @@ UNREAD = UNREAD_VOLUMES | {
 """All images that are not read; of the others a table may name some beside its variables, such as slides."""
 _LISTED = re.compile(r"(.+?\.(?:json|txt|csv|tsv|parquet|xlsx))#(.+)", re.IGNORECASE)
 """A file of boxes of many images, and one of these."""
+BETWEEN_FRAMES = ";"
+"""What parts the files of a series in a cell that lists them."""
 _LONGEST_FIRST = sorted(SUFFIXES, key=len, reverse=True)
 
 
@@ -50,6 +53,11 @@ def suffix(path: str | Path) -> str | None:
     """Return the image suffix of a file name (`".nii.gz"` …), or None if it is not an image we read."""
     name = str(path).lower()
     return next((s for s in _LONGEST_FIRST if name.endswith(s)), None)
+
+
+def stem(name: str) -> str:
+    """Return a file name without its image suffix."""
+    return name[: len(name) - len(suffix(name) or "")]
 
 
 def unread_format(path: str | Path, formats: Mapping[str, str] = UNREAD) -> str | None:
@@ -81,3 +89,38 @@ def split_part(path: str | Path) -> tuple[Path, str | None]:
     if match and (kind := suffix(match[1])) and (kind in ARRAY_SUFFIXES) == ("/" in match[2]):
         return Path(match[1]), match[2]
     return Path(path), None
+
+
+def frame_files(path: str | Path) -> tuple[str, ...]:
+    """Return the files that a path lists, one a frame of a series; itself where it names a single one.
+
+    Those after the first stand by their paths from its folder, so that a folder can be put before all of them at once:
+    `"case/dce_0.nii.gz;dce_1.nii.gz"` → `("case/dce_0.nii.gz", "case/dce_1.nii.gz")`.
+    """
+    first, *others = listed_files(str(path))
+    folder = Path(first).parent
+    return (first, *((folder / other).as_posix() for other in others))
+
+
+def listed_files(text: str) -> list[str]:
+    """Return the image files that a text lists with `;` between them; the text alone where it lists none."""
+    found: list[str] = []
+    begun: list[str] = []
+    for piece in text.split(BETWEEN_FRAMES):
+        begun.append(piece)
+        whole = BETWEEN_FRAMES.join(begun)  # a folder may be called so too
+        if suffix(split_part(whole)[0]):
+            found.append(whole)
+            begun = []
+    return found if len(found) > 1 and not begun else [text]
+
+
+def frame_cell(paths: Sequence[str]) -> str:
+    """Return the one path that lists the files of a series; the inverse of `frame_files`.
+
+    Args:
+        paths: All of them relative to one folder, or all absolute.
+    """
+    first, *others = paths
+    folder = posixpath.dirname(first) or "."
+    return BETWEEN_FRAMES.join([first, *(posixpath.relpath(other, folder) for other in others)])

@@ -8,6 +8,7 @@ from pathlib import Path
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import plain_size
+from scanweave.studies.formats.frame_facts import with_frame_facts
 from scanweave.studies.formats.image_names import (
     ARRAY_SUFFIXES,
     DICOM_SUFFIXES,
@@ -17,10 +18,13 @@ from scanweave.studies.formats.image_names import (
     NRRD_SUFFIXES,
     PICTURE_SUFFIXES,
     SUFFIXES,
+    VOLUME_SUFFIXES,
+    frame_files,
     split_part,
     suffix,
     unread_format,
 )
+from scanweave.studies.formats.joined_frames import joined_frames
 from scanweave.studies.formats.pointer_files import refuse_pointer
 from scanweave.studies.scan import Scan
 
@@ -39,11 +43,16 @@ def read_scan(path: str | Path) -> Scan:
     """Open an image file; the header is read now, the voxels on first use.
 
     NIfTI, MGH, NRRD and MetaImage volumes; PNG, JPEG, TIFF and DICOM films, one voxel deep. `FILE#k` names channel k
-    (from 0) of a 4D file whose fourth axis holds scans, not time; `FILE.npz#ARRAY/k` item k of an array of images.
+    (from 0) of a 4D file whose fourth axis holds scans, not time; `FILE.npz#ARRAY/k` item k of an array of images;
+    `FILE;FILE;…` a series in a file a frame. What files beside a series tell of its times and b-values is read too.
 
     Raises:
-        ScanweaveError: The file is absent, not an image, damaged, too large or without a usable position.
+        ScanweaveError: The file is absent, not an image, damaged, too large or without a usable position; frames lie on
+            different grids.
     """
+    frames = frame_files(path)
+    if len(frames) > 1:
+        return joined_frames([read_scan(frame) for frame in frames])
     path, part = split_part(path)
     kind = suffix(path)
     unread = unread_format(path)
@@ -59,7 +68,21 @@ def read_scan(path: str | Path) -> Scan:
         return read_item(path, part)
     read: Callable[[Path], Scan] = resolve(_READERS[kind])
     scan = read(path)
-    return scan if part is None else scan.channel(int(part))
+    return with_frame_facts(scan) if part is None else scan.channel(int(part))
+
+
+def count_frames(path: str | Path) -> int | None:
+    """Return how many frames a series has, as its header tells; None for a volume, or what cannot be read."""
+    listed = frame_files(path)
+    if len(listed) > 1:
+        return len(listed)
+    file, part = split_part(path)
+    if part is not None or suffix(file) not in VOLUME_SUFFIXES:
+        return None
+    try:
+        return read_scan(file).frames
+    except ScanweaveError:  # the check says what is wrong with it
+        return None
 
 
 def read_mask(path: str | Path) -> Scan:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
 from scanweave.files import atomic_folder
 from scanweave.studies.columns import KINDS
+from scanweave.studies.formats.frame_facts import B_VALUES, FACTS
+from scanweave.studies.formats.sidecar_files import sidecar_path
 from scanweave.studies.study import Study
 
 About = Mapping[str, Any]
@@ -39,7 +42,7 @@ def save_study(folder: Path, study: Study) -> Path:
                     plain = plain.replace(f"{mark}.", ".")
                 if column.startswith("mask:"):
                     plain = plain.replace(f"{study.id}_", f"{study.id}_mask-", 1)
-                files[column] = (partial / file).rename(partial / plain).name
+                files[column] = _rename(partial, file, plain)
         for name in study.sinograms:
             files[f"sinogram:{name}"] = f"{study.id}_{name}_sinogram.h5"
             write_sinogram(partial / files[f"sinogram:{name}"], study.sinogram(name))
@@ -49,6 +52,19 @@ def save_study(folder: Path, study: Study) -> Path:
             json.dumps(told, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
         )
     return folder
+
+
+def _rename(folder: Path, file: str, plain: str) -> str:
+    """Give an image another name, and the files beside it; return the name."""
+    pairs = [(folder / file, folder / plain)]
+    for ending in (B_VALUES, FACTS):
+        old, new = (sidecar_path(folder / name, ending) for name in (file, plain))
+        pairs += [(old, new)] if old is not None and new is not None and old.is_file() else []
+    for old, new in pairs:
+        if new.exists():
+            raise ScanweaveError(new.name, "two parts of the study would be this file", "Give the scan another name")
+        old.rename(new)
+    return plain
 
 
 def write_study(folder: Path, made: Study, about: Callable[[str], About]) -> dict[str, str]:

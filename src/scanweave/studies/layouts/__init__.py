@@ -7,8 +7,11 @@ from pathlib import Path
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.formats.frame_facts import B_VALUES, FACTS
+from scanweave.studies.formats.image_names import stem
 from scanweave.studies.layouts.box_folders import annotations_in
 from scanweave.studies.layouts.detect import LAYOUTS, detect
+from scanweave.studies.layouts.frame_series import OPTION, parse_series
 from scanweave.studies.layouts.joined_sources import joined
 from scanweave.studies.layouts.listing import Listing
 from scanweave.studies.layouts.names import Names, parse_rename
@@ -21,12 +24,13 @@ from scanweave.wording import choice
 RECORDS = "records"
 """What `--layout` calls a clinical table, which is no listing of files."""
 
+_LIST = "Look at the names of the files; a table lists the frames of a series in its cell: a_0.nii.gz;a_1.nii.gz"
 WITHOUT_IMAGES = ("reports", "boxes", "arrays", "table")
 """Layouts whose files are not all images, and which name those that they use."""
 USED = frozenset({"dataset.json", "participants.tsv"})
 """Files of a source that layouts read beside its images."""
 
-__all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename"]
+__all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename", "parse_series"]
 
 
 def list_studies(
@@ -34,6 +38,7 @@ def list_studies(
     *,
     layout: str | None = None,
     rename: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
     patient: str | None = None,
     columns: Mapping[str, Said] | None = None,
@@ -44,6 +49,8 @@ def list_studies(
         src: A folder, or a CSV or TSV table; or several of them, whose studies are put together.
         layout: One of `LAYOUTS`; None: recognised.
         rename: What words of file names mean, such as `{"fla": "flair", "T1POST": "t1c", "scout": "-"}`.
+        series: Of series in a file a frame the names of those files, as a shell would match them, without their suffix;
+            with a `/` of their paths: `{"dce": "*_dce_*"}`. Frames come in the order of their numbers.
         leave_out: Names of studies to drop, as a shell would match them.
         patient: A regular expression that finds the patient in the name of a study, in its first group if it has one.
         columns: What the user says of columns of a table, by heading: `label`, `patient`, `study`, `split`, `feature`
@@ -53,12 +60,14 @@ def list_studies(
         ScanweaveError: No layout fits, or several do; a pattern fits nothing; more than its role is said of a column.
     """
     roles = {heading: _role(heading, told) for heading, told in (columns or {}).items()}
-    sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles)
+    sources, names = [src] if isinstance(src, str | Path) else src, Names(rename, roles, series)
     if not sources:
         raise ScanweaveError("SRC", "no folder or table is named", "Such as: scanweave cohort import SRC --out COHORT")
     listings = [_listed(Path(one), layout, names) for one in sources]
     listing = listings[0] if len(listings) == 1 else joined(listings)
     listing.idle = names.idle
+    if names.series.idle:
+        raise ScanweaveError(OPTION, f"'{names.series.idle[0]}' fits no file", _LIST)
     if names.roles:
         heading = next(iter(names.roles))
         raise ScanweaveError("--columns", f"no table here has a column '{heading}'", "Name one as it is headed")
@@ -83,9 +92,12 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     if not src.exists():
         raise ScanweaveError(src, "no such folder or table", "Check the path")
     listing = LAYOUTS[layout.lower() if layout else detect(src, names)](src, names)
+    listing.join_frames()
     listing.find_visits()
     if src.is_dir() and listing.layout not in WITHOUT_IMAGES:
-        listing.remarks += find_unread(src, listing.files() | USED).lines()
+        files = listing.files()
+        beside = {stem(file) + ending for file in files for ending in (FACTS, B_VALUES)}  # read with a series or PET
+        listing.remarks += find_unread(src, files | beside | USED).lines()
     return listing
 
 
@@ -104,6 +116,7 @@ def import_cohort(
     *,
     layout: str | None = None,
     rename: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | None = None,
     leave_out: Sequence[str] = (),
     patient: str | None = None,
     name: str | None = None,
@@ -127,10 +140,10 @@ def import_cohort(
     if _is_clinical(src, layout):
         from scanweave.studies.tables.table_import import import_table
 
-        if rename or leave_out or patient is not None:
+        if rename or series or leave_out or patient is not None:
             raise ScanweaveError(
                 "cohort import",
-                "--rename, --leave-out and --patient are for images",
+                "--rename, --series, --leave-out and --patient are for images",
                 "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
             )
         one = src if isinstance(src, str | Path) else src[0]
@@ -139,7 +152,9 @@ def import_cohort(
         raise ScanweaveError(
             "cohort import", "--like, --sheet and --features are for clinical tables", "Leave them out"
         )
-    listing = list_studies(src, layout=layout, rename=rename, leave_out=leave_out, patient=patient, columns=columns)
+    listing = list_studies(
+        src, layout=layout, rename=rename, series=series, leave_out=leave_out, patient=patient, columns=columns
+    )
     cohort = listing.write(out, name)
     for line in listing.report():
         say(line)

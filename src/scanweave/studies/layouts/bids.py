@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from scanweave.studies.formats.image_names import stem
 from scanweave.studies.layouts.bids_names import TELLING, BidsName, meaning, telling_entities
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.participants import join_participants
 
@@ -45,7 +46,7 @@ def list_bids(src: Path, names: Names) -> Listing:
 
 
 def _listed(src: Path, names: Names, datatypes: Sequence[str], keys: Sequence[str]) -> Listing:
-    listing = Listing("BIDS", src, patients_told=True)
+    listing = Listing("BIDS", src, patients_told=True, series=names.series)
     sessions: dict[str, dict[str, BidsName]] = defaultdict(dict)
     for folder in subjects_in(src):
         for parts in images(folder):

@@ -12,10 +12,11 @@ from scanweave.studies.cohort import safe_id
 from scanweave.studies.formats.box_annotations import name_fault
 from scanweave.studies.formats.box_cells import read_many
 from scanweave.studies.formats.file_states import CLASS_NAMES
+from scanweave.studies.formats.image_names import stem
 from scanweave.studies.formats.image_reader import read_scan
 from scanweave.studies.formats.table_boxes import names_boxes
 from scanweave.studies.layouts.folder_pairs import IMAGES, MASKS, ONLY
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text
 from scanweave.studies.layouts.names import Named, Names
 from scanweave.studies.split_words import PARTS
 from scanweave.wording import count

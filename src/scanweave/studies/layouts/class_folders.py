@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, suffix
+from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, stem, suffix
 from scanweave.studies.layouts.folder_pairs import ONLY
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.layouts.listing import Listing, images, is_text
 from scanweave.studies.layouts.names import Named, Names
 from scanweave.studies.split_words import PARTS
 

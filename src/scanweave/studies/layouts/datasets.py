@@ -10,8 +10,9 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.layouts.listing import Listing, images, is_text, is_there, stem
-from scanweave.studies.layouts.names import Named, Names, slug
+from scanweave.studies.formats.image_names import stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, is_there
+from scanweave.studies.layouts.names import UNKNOWN, Named, Names, slug
 from scanweave.studies.mask_targets import parse_structures
 from scanweave.studies.split_words import part_of_word
 from scanweave.studies.splits import Part
@@ -88,17 +89,17 @@ def list_nnunet(src: Path, names: Names) -> Listing:
     """List studies of `imagesTr/CASE_0000.nii.gz` (train), `imagesVa` (validation), `imagesTs` (test), with labels."""
     about = read_about(src)
     channels = channel_names(src, about, names)
-    listing = Listing("nnunet", src)
+    listing = Listing("nnunet", src, series=names.series)
     listing.structures["label"] = parse_structures(about.get("labels"))
     for folder, split in part_folders(src, "images", listing).items():
         for parts in images(src / folder):
             path, match = "/".join((folder, *parts)), CHANNEL.fullmatch(stem(parts[-1]))
             if not match or len(parts) > 1 or not is_text(path):
                 listing.skipped["not CASE_0000"].append(ascii(path).strip("'"))
-            elif int(match[2]) not in channels:
+            elif int(match[2]) not in channels and names.series.of(path) is None:
                 listing.skipped[f"channel {match[2]} is not in {ABOUT}"].append(path)
             else:
-                listing.add(listing.study(match[1], split=split), channels[int(match[2])], path)
+                listing.add(listing.study(match[1], split=split), channels.get(int(match[2]), UNKNOWN), path)
     by_name = dict(listing.studies)
     for folder in part_folders(src, "labels", listing):
         for parts in images(src / folder):

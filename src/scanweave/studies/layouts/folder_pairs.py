@@ -7,7 +7,8 @@ from pathlib import Path
 
 from scanweave.files import read_json
 from scanweave.studies.cohort import safe_id
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem
+from scanweave.studies.formats.image_names import stem
+from scanweave.studies.layouts.listing import Listing, images, is_text
 from scanweave.studies.layouts.names import Named, Names
 from scanweave.studies.mask_targets import parse_structures
 from scanweave.studies.split_words import PARTS

@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem, without_prefix
+from scanweave.studies.formats.image_names import stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, without_prefix
 from scanweave.studies.layouts.names import UNKNOWN, Named, Names, words
 from scanweave.studies.layouts.visit_names import SESSION
 
@@ -44,7 +45,7 @@ _CATEGORIES = {
 
 def list_folders(src: Path, names: Names) -> Listing:
     """List studies of `src/SUBJECT/…` or `src/SUBJECT/SESSION/…`; `SESSION_t1.nii.gz` names a session as well."""
-    listing = Listing("folders", src)
+    listing = Listing("folders", src, series=names.series)
     by_subject: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for parts in images(src):
         if not is_text("/".join(parts)):
@@ -101,12 +102,13 @@ def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
 
 def list_flat(src: Path, names: Names) -> Listing:
     """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
-    listing = Listing("flat", src)
+    listing = Listing("flat", src, series=names.series)
     files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
     subjects: dict[str, dict[str, Any]] = {}
     rest: list[str] = []
     for file in files:
-        found = names.tail(stem(file))
+        subject = names.series.subject(file)
+        found = (subject, names.of(without_prefix(stem(file), subject))) if subject else names.tail(stem(file))
         if found is None:
             rest.append(file)
         else:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from scanweave.studies.layouts.frame_series import suggestion
 from scanweave.studies.layouts.names import UNKNOWN, display_order
 from scanweave.studies.layouts.visit_names import BROTHERS, brothers, longer_names
 from scanweave.wording import count, listed
@@ -19,6 +20,8 @@ COLUMNS_SHOWN = 20
 """Columns of a table of which is said what became of them."""
 VARIABLE = "variable"
 """What a column of a table is called that is nothing else."""
+OF_FRAMES = ("dce", "dsc", "dwi")
+"""Sequences whose frames often lie in a file each."""
 _RUNNING = re.compile(r"(?<![A-Za-z0-9])\d{3,}|\d{4,}(?![A-Za-z0-9])")
 """Numbers in names that go on from file to file, but for those of templates such as MNI152."""
 
@@ -63,6 +66,11 @@ def clash_lines(clashes: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[
         also = f", and so in {count(len(others), 'more study', 'more studies')}" if others else ""
         name = column.partition(":")[2] or column
         yield f"  left out, several of one study are {name}: {study} has {files[0]}, {files[1]}{more}{also}"
+    for column, found in by_column.items():
+        name = column.removeprefix("scan:")
+        pattern = suggestion(name, found[0][1]) if name in OF_FRAMES else None
+        if pattern:
+            yield f"  if these are the frames of one series, join them: --series '{pattern}'"
     if by_column:
         yield "  keep one of such files by --rename 'WORDS OF ITS NAME=name', with '…=-' for the others"
 

@@ -15,9 +15,18 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain, real_path
 from scanweave.studies.cohort import Cohort, safe_id
-from scanweave.studies.columns import KINDS, WHO, cells, columns_of
-from scanweave.studies.formats.image_names import VOLUME_SUFFIXES, is_film, split_part, suffix
+from scanweave.studies.columns import KINDS, WHO, Column, cells, columns_of
+from scanweave.studies.formats.image_names import (
+    VOLUME_SUFFIXES,
+    frame_cell,
+    frame_files,
+    is_film,
+    split_part,
+    stem,
+    suffix,
+)
 from scanweave.studies.formats.image_pairs import is_second_half
+from scanweave.studies.layouts.frame_series import SeriesPatterns, in_order
 from scanweave.studies.layouts.import_report import (
     SHOWN,
     clash_lines,
@@ -34,6 +43,7 @@ from scanweave.studies.tables.missing_words import is_absent
 from scanweave.wording import count, listed, studies
 
 WRITTEN_AGAIN = "taken from another file that dcm2niix wrote of the same slices (Eq, Tilt, or not cropped)"
+NO_FRAME = "fits --series, and its name differs by more than one number from those of frames"
 
 
 @dataclass
@@ -58,6 +68,8 @@ class Listing:
         patients_told: Whether the source says whose each study is, so that no name is searched for it.
         table: The table that the studies are listed in, and
         columns: its headings → what became of each.
+        series: Which files are frames of a series, as the user says.
+        frames: Study and column → the files that are its frames, until `join_frames` makes one series of them.
     """
 
     layout: str
@@ -77,6 +89,8 @@ class Listing:
     patients_told: bool = False
     table: Path | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    series: SeriesPatterns = field(default_factory=SeriesPatterns)
+    frames: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def study(self, name: str, patient: str | None = None, **fields: Any) -> dict[str, Any]:
         """Return the row of a study; it is made on first use."""
@@ -92,8 +106,11 @@ class Listing:
         return safe_id(name)
 
     def add(self, row: dict[str, Any], named: Named | str, path: str) -> None:
-        """Enter a file under what its name means, or note why it is left out."""
-        if isinstance(named, str):
+        """Enter a file under what its name means, or note why it is left out; keep frames of a series until the end."""
+        shown = not isinstance(named, Named) or str(named.column).startswith("scan:")
+        if shown and (series := self.series.of(path)) is not None:
+            self.frames[row["study"], f"scan:{series}"].append(path)
+        elif isinstance(named, str):
             self.skip(named, path, row["study"])
         elif named.column is None:
             self.skipped["left out by --rename"].append(path)
@@ -107,6 +124,17 @@ class Listing:
         self.called[path] = stem(name)
         for prefix in (*folders, self.names.get(study, "")):
             self.called[path] = without_prefix(self.called[path], prefix)
+
+    def join_frames(self) -> None:
+        """Enter the frames of each series as one scan, in the order of their numbers; tell what does not belong."""
+        for (study, column), paths in self.frames.items():
+            frames, others = in_order(paths)
+            for path in others:
+                self.skip(NO_FRAME, path, study)
+            if frames:
+                named = Named(column, f"{count(len(frames), 'frame')} in a file each")
+                self._enter(self.studies[study], named, column, frame_cell(frames))
+        self.frames.clear()
 
     def _enter(self, row: dict[str, Any], named: Named, column: str, path: str) -> None:
         """Enter a file, or leave it and all others out that have its name in the study: which is meant is not known."""
@@ -133,10 +161,11 @@ class Listing:
     def files(self) -> set[str]:
         """Return all files that the listing holds or says that it left out, relative to the root."""
         held = {
-            str(split_part(cell)[0])
+            str(split_part(file)[0])
             for row in self.studies.values()
             for column, cell in cells(row)
             if column.kind.files
+            for file in frame_files(cell)
         }
         clashed = {file for columns in self.clashes.values() for files in columns.values() for file in files}
         return held | clashed | {file for files in self.skipped.values() for file in files}
@@ -224,20 +253,7 @@ class Listing:
         """Describe the listing: counts, how names were understood, what was left out, and what is doubtful."""
         rows = self.rows()
         there = Counter(column for row in rows for column, _ in cells(row))
-        scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
-        films = {column for column, cell in scans if is_film(cell)}
-        order = list(KINDS)
-        shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
-        whom = count(len({row["patient"] for row in rows}), "patient")
-        parts = [f"{studies(len(rows))} of {whom} in {self.layout} layout"]
-        parts += [
-            f"{'film ' if column in films else ''}{column.shown} {there[column]}"
-            for column in shown
-            if column.kind.name != "table"
-        ]
-        variables = sum(column.kind.name == "table" for column in shown)
-        parts += [count(variables, "variable")] if variables and self.layout == "table" else []
-        lines = [" · ".join(parts)]
+        lines = [_counted(rows, there, self.layout)]
         lines += mapping_lines(self.mapping, {column.heading for column in there})
         lines += column_lines(self.columns)
         lines += split_lines(row.get("split") for row in rows)
@@ -283,6 +299,24 @@ class Listing:
         return "".join([*words, *several[:1], *(f"; {remark}" for remark in self.remarks[:1])])
 
 
+def _counted(rows: Sequence[Mapping[str, Any]], there: Mapping[Column, int], layout: str) -> str:
+    """Return how many studies of how many patients hold what."""
+    scans = [(column, cell) for row in rows for column, cell in cells(row) if column.kind is KINDS["scan"]]
+    films = {column for column, cell in scans if is_film(cell)}
+    order = list(KINDS)
+    shown = sorted(there, key=lambda c: (order.index(c.kind.name), display_order(c.heading)))
+    whom = count(len({row["patient"] for row in rows}), "patient")
+    parts = [f"{studies(len(rows))} of {whom} in {layout} layout"]
+    parts += [
+        f"{'film ' if column in films else ''}{column.shown} {there[column]}"
+        for column in shown
+        if column.kind.name != "table"
+    ]
+    variables = sum(column.kind.name == "table" for column in shown)
+    parts += [count(variables, "variable")] if variables and layout == "table" else []
+    return " · ".join(parts)
+
+
 def images(folder: Path) -> Iterator[tuple[str, ...]]:
     """Yield paths of the images below a folder, as their parts, sorted, without hidden ones and loops of links.
 
@@ -324,11 +358,6 @@ def files_in(folder: Path) -> Iterator[tuple[str, ...]]:
 def is_there(path: Path) -> bool:
     """Tell whether a file is there, or a link that stands for one whose content may not have been fetched."""
     return is_plain(path) or os.path.islink(path)  # noqa: PTH114 - pathlib raises on odd names
-
-
-def stem(name: str) -> str:
-    """Return a file name without its image suffix."""
-    return name[: len(name) - len(suffix(name) or "")]
 
 
 def without_prefix(text: str, prefix: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.layouts.frame_series import SeriesPatterns
 from scanweave.studies.layouts.further_words import CORRECTED, CUT, TRACERS, changed, changes, compound, rank
 
 SPELLINGS: dict[str, str] = {
@@ -98,13 +99,19 @@ class Names:
     Args:
         rename: What the user calls things: spelling → name, `mask:name`, or `-` to leave such files out.
         roles: What the user says that columns of a table are: heading → role.
+        series: Which files are frames: name of a series → pattern of their names.
 
     Raises:
         ScanweaveError: A name cannot be a file name.
     """
 
-    def __init__(self, rename: Mapping[str, str] | None = None, roles: Mapping[str, str] | None = None) -> None:
-        self.roles = dict(roles or {})
+    def __init__(
+        self,
+        rename: Mapping[str, str] | None = None,
+        roles: Mapping[str, str] | None = None,
+        series: Mapping[str, str] | None = None,
+    ) -> None:
+        self.roles, self.series = dict(roles or {}), SeriesPatterns(series or {})
         self._own = {tuple(w.text for w in words(key)): _column(key, value) for key, value in (rename or {}).items()}
         self._idle = {tuple(w.text for w in words(key)): f"{key}={value}" for key, value in (rename or {}).items()}
 

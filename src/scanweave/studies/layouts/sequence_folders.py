@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanweave.studies.layouts.listing import Listing, images, is_text, stem, without_prefix
+from scanweave.studies.formats.image_names import stem
+from scanweave.studies.layouts.listing import Listing, images, is_text, without_prefix
 from scanweave.studies.layouts.names import UNKNOWN, Named, Names
 
 DEPTHS = (2, 3)
@@ -28,7 +29,7 @@ def sequences_in(src: Path, names: Names) -> dict[str, Named]:
 
 def list_sequences(src: Path, names: Names) -> Listing:
     """List studies of `SEQUENCE/SUBJECT.nii.gz` or `SEQUENCE/SUBJECT/….nii.gz`, joined by the subject's name."""
-    listing, folders = Listing("sequences", src), sequences_in(src, names)
+    listing, folders = Listing("sequences", src, series=names.series), sequences_in(src, names)
     for parts in images(src):
         path = "/".join(parts)
         if not is_text(path):
@@ -37,7 +38,7 @@ def list_sequences(src: Path, names: Names) -> Listing:
             listing.skipped["in no folder that is named by a sequence"].append(path)
         else:
             subject, named = _subject(parts, folders[parts[0]], names)
-            listing.add(listing.study(subject), named, path)
+            listing.add(listing.study(_of_frame(parts, names) or subject), named, path)
     return listing
 
 
@@ -55,6 +56,11 @@ def _subject(parts: tuple[str, ...], folder: Named, names: Names) -> tuple[str, 
     if str(folder.column).startswith("mask:"):
         return subject, spelt  # label maps are often called as the image they are of
     return subject, f"its folder says {str(folder.column)[5:]}, its name {str(named.column)[5:]}"
+
+
+def _of_frame(parts: tuple[str, ...], names: Names) -> str | None:
+    """Return whose frame a file is where its name alone says it; None where that is not so."""
+    return names.series.subject("/".join(parts)) if len(parts) == len(("folder", "file")) else None
 
 
 def _bare(text: str, folder: Named, names: Names) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_plain
+from scanweave.files import is_plain, real_path
 from scanweave.studies.cohort import safe_id
 from scanweave.studies.columns import WHO, parse_column
-from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, UNREAD_VOLUMES, split_part, suffix, unread_format
+from scanweave.studies.formats.image_names import (
+    PICTURE_SUFFIXES,
+    UNREAD_VOLUMES,
+    frame_cell,
+    listed_files,
+    split_part,
+    stem,
+    suffix,
+    unread_format,
+)
 from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.import_report import VARIABLE
-from scanweave.studies.layouts.listing import Listing, is_there, stem
+from scanweave.studies.layouts.listing import Listing, is_there
 from scanweave.studies.layouts.names import Named, Names, slug, words
 from scanweave.studies.split_words import numbers_folds, parts_of, says_split
 from scanweave.studies.splits import Part
@@ -329,13 +339,29 @@ def clinical(row: Mapping[str, Any], skip: set[str]) -> dict[str, Any]:
 
 
 def _there(src: Path, line: int, column: str, value: str) -> str:
-    own = value.strip()
-    exists = "\0" not in own and is_there(src.parent / split_part(own)[0])
-    path = own if exists else _beside(own, src.parent)
-    if path is None:
-        raise ScanweaveError(
-            src,
-            f"line {line}, column {column}: no such file '{own}'",
-            "Give paths relative to the table's folder",
-        )
-    return path
+    """Return what a cell names, relative to the table: a file, or the frames of a series in the order of the cell.
+
+    Raises:
+        ScanweaveError: A file is not there.
+    """
+    listed = [one.strip() for one in listed_files(value.strip())]
+    paths = [
+        _one_there(src, own, PurePosixPath(listed[0]).parent if number else None) for number, own in enumerate(listed)
+    ]
+    if None in paths:
+        absent = listed[paths.index(None)]
+        step = "Give paths relative to the table's folder"
+        raise ScanweaveError(src, f"line {line}, column {column}: no such file '{absent}'", step)
+    found = [path for path in paths if path is not None]
+    if any(map(posixpath.isabs, found)):
+        found = [str(real_path(src.parent) / path) for path in found]
+    return frame_cell(found)
+
+
+def _one_there(src: Path, own: str, beside: PurePosixPath | None) -> str | None:
+    """Return the path of a file that a cell names; a further frame may be named from the folder of the first."""
+    names = [own, *([] if beside is None else [str(beside / own)])]
+    for name in names:
+        if "\0" not in name and is_there(src.parent / split_part(name)[0]):
+            return name
+    return _beside(own, src.parent)

@@ -21,7 +21,7 @@ from scanweave.external import require
 from scanweave.files import atomic_folder, make_folder, read_json, real_path, sweep, write_json, writing
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.cohort import ABOUT, Cohort
-from scanweave.studies.formats.image_writer import write_scan
+from scanweave.studies.formats.image_writer import add_facts, write_scan
 from scanweave.studies.formats.json_boxes import write_box_json
 from scanweave.studies.formats.pet_units import pet_facts
 from scanweave.studies.preparing.registration_picture import write_picture
@@ -244,7 +244,7 @@ def _write_study(out: Path, study: Study, made: PreparedStudy, asked: PrepareSet
                 file = f"{name}.nii.gz" if kind == "scan" else f"mask_{name}.nii.gz"
                 write_scan(folder / file, image)
                 if kind == "scan" and (facts := pet_facts(study[name].path)):
-                    write_json(folder / f"{name}.json", facts)  # its numbers are still of that unit
+                    add_facts(folder / file, facts)  # its numbers are still of that unit
                 files[f"{kind}:{name}"] = f"{STUDIES}/{study.id}/{file}"
         brain = made.brain.why if made.brain else None
         if made.boxes is not None and made.boxes.moved and made.boxes.boxes is not None:

@@ -18,14 +18,15 @@ def removed_background(volume: NDArray[np.floating]) -> float | None:
 
 
 def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return voxels of `volume` `(X, Y, Z)` that show the patient; NaN, what a scan does not cover, does not.
+    """Return voxels `(X, Y, Z)` of a volume that show the patient; NaN, what a scan does not cover, does not.
 
     Where the background was removed, everything that differs from it; else the largest connected part above half of
-    Otsu's threshold.
+    Otsu's threshold. Of a series `(X, Y, Z, T)` its mean is looked at: the patient lies in one place in all frames.
     """
     from scipy import ndimage
     from skimage.filters import threshold_otsu
 
+    volume = volume if volume.ndim == 3 else volume.mean(axis=3)
     finite = np.isfinite(volume)
     if not finite.any():
         return finite

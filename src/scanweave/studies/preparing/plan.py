@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -17,6 +17,7 @@ from scanweave.studies.formats.pet_units import is_pet, suv_factor
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.preparing.foreground import foreground, removed_background
 from scanweave.studies.preparing.repairs import repaired
+from scanweave.studies.preparing.series_frames import SeriesFrames, typical_frames
 from scanweave.studies.preparing.settings import Millimetres, PreparationSettings
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -71,6 +72,8 @@ class Plan(BaseModel):
     """Each mask that is learnt, with the values other than 0 that were seen in it."""
     spacings: dict[str, tuple[Millimetres, Millimetres, Millimetres] | None] = {}
     """Where scans lie on grids of their own: the spacing of each, in place of `spacing`."""
+    series: dict[str, SeriesFrames] = {}
+    """Each scan that is a series, with its typical frames; a study may have any number of them."""
 
     @property
     def scans(self) -> list[str]:
@@ -90,7 +93,7 @@ class Plan(BaseModel):
     @property
     def digest(self) -> str:
         """Hash of everything that changes a prepared voxel."""
-        content = self.model_dump_json(exclude={"reasons"})
+        content = self.model_dump_json(exclude={"reasons", "series"}) + ",".join(sorted(self.series))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def rule(self, name: str) -> IntensityRule:
@@ -133,6 +136,7 @@ def learn_plan(
     *,
     masks: Sequence[str] = (),
     standard: bool = False,
+    series: Collection[str] = (),
 ) -> Plan:
     """Learn a plan from (a sample of) the training studies.
 
@@ -143,6 +147,7 @@ def learn_plan(
         masks: Names of the label maps that are learnt.
         standard: Whether intensities have mean 0 and deviation 1, as segmentation and classification want them, rather
             than a range of [-1, 1].
+        series: Names of the scans that may be series; of all others volumes alone are looked at.
 
     Raises:
         ScanweaveError: A scan is in none of them, or is PET in a unit that nothing says; a setting is of PET alone.
@@ -150,9 +155,9 @@ def learn_plan(
     unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
-    seen = _Survey(settings, scans, masks)
+    seen = _Survey(settings, scans, masks, series)
     for study in studies:
-        seen.add(repaired(study.only(scans)))
+        seen.add(_usable(repaired(study.only(scans)), series))
     for name, ranges in seen.values.items():
         if not ranges:
             raise ScanweaveError(
@@ -166,16 +171,45 @@ def learn_plan(
         *grids,
         f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
     ]
-    rules = {}
-    for name, ranges in seen.values.items():
-        if name in seen.pet:
-            rules[name], why = _suv_rule(name, seen.pet[name], settings)
-        else:
-            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), settings)
-        reasons.append(why)
+    rules, why = _rules(seen, standard)
+    reasons += why
+    reasons += [
+        f"{name}: a series, {_spread(frames)}; one intensity scale for all" for name, frames in seen.frames.items()
+    ]
     _refuse_idle(settings, {rule.kind for rule in rules.values()}, standard)
     found = {name: tuple(sorted(there)) for name, there in seen.labels.items()}
-    return Plan(settings=settings, spacing=spacing, rules=rules, reasons=reasons, masks=found, spacings=spacings)
+    return Plan(
+        settings=settings,
+        spacing=spacing,
+        rules=rules,
+        reasons=reasons,
+        masks=found,
+        spacings=spacings,
+        series={name: typical_frames(frames) for name, frames in seen.frames.items()},
+    )
+
+
+def _rules(seen: _Survey, standard: bool) -> tuple[dict[str, IntensityRule], list[str]]:
+    """Return the rule of each scan, and why it is so."""
+    rules, reasons = dict[str, IntensityRule](), list[str]()
+    for name, ranges in seen.values.items():
+        if name in seen.pet:
+            rules[name], why = _suv_rule(name, seen.pet[name], seen.settings)
+        else:
+            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), seen.settings)
+        reasons.append(why)
+    return rules, reasons
+
+
+def _usable(study: Study, series: Collection[str]) -> Study:
+    """Return a study without series where volumes are needed."""
+    return study.only(name for name, scan in study.scans.items() if name in series or scan.frames is None)
+
+
+def _spread(seen: Sequence[SeriesFrames]) -> str:
+    """Return from how many to how many frames there are, in words."""
+    few, many = min(one.frames for one in seen), max(one.frames for one in seen)
+    return f"{few} frames in each study" if few == many else f"{few} to {many} frames"
 
 
 def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool) -> None:
@@ -197,14 +231,18 @@ class _Survey:
         values: Levels of the images of each scan.
         labels: Values of each mask.
         pet: Factors to SUV of the images of each scan that is PET, None where the unit is not known.
+        frames: Frames of the images of each scan that may be a series.
     """
 
-    def __init__(self, settings: PreparationSettings, scans: Sequence[str], masks: Sequence[str]) -> None:
+    def __init__(
+        self, settings: PreparationSettings, scans: Sequence[str], masks: Sequence[str], series: Collection[str]
+    ) -> None:
         self.settings, self.apart = settings, settings.grid == "own"
         self.spacings: list[Spacing] = []
         self.own: dict[str, list[Spacing]] = {name: [] for name in scans}
         self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in scans}
         self.labels: dict[str, set[int]] = {name: set() for name in masks}
+        self.frames = {name: list[SeriesFrames]() for name in scans if name in series}
         self.pet = {name: list[float | None]() for name in scans if is_suv(name, settings) is not False}
 
     def add(self, study: Study) -> None:
@@ -216,6 +254,8 @@ class _Survey:
         for name, scan in study.scans.items():
             if name in self.pet:
                 self.pet[name].append(suv_factor(scan))
+            if name in self.frames:
+                self.frames[name].append(SeriesFrames.of(scan))
             volume = np.asarray(scan.released().data, dtype=np.float32)
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
             background = lowest if removed is None else removed

@@ -23,6 +23,7 @@ from scanweave.studies.preparing.plan import (
     reference_grid,
 )
 from scanweave.studies.preparing.repairs import repaired
+from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
@@ -91,15 +92,17 @@ class PreparedStudy:
         id: The case.
         frames: Where each present scan lies; one and the same for scans that share a grid.
         volumes: Present scans, `(X, Y, Z)` float32 on the grid of their frame, in [-1, 1] or of mean 0 and deviation 1,
-            as the plan's rules say; NaN where a scan covers nothing.
+            as the plan's rules say; NaN where a scan covers nothing. Series are `(X, Y, Z, T)`, also of a single frame.
         masks: Present masks of the plan, `(X, Y, Z)` int16 on the grid of the scan that they belong to; 0 where one
             covers nothing.
+        series: Frames of each present scan that is a series by the plan.
     """
 
     id: str
     frames: Mapping[str, Frame]
     volumes: Mapping[str, Volume]
     masks: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    series: Mapping[str, SeriesFrames] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame:
@@ -124,7 +127,7 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
     """Bring the present scans of `study` that the plan knows onto one grid, or each onto its own; crop, normalise.
 
     Raises:
-        ScanweaveError: There is none, one covers nothing of the grid, or is a series where a volume is needed.
+        ScanweaveError: There is none, one covers nothing of the grid, or is a series where the plan has a volume.
     """
     study = repaired(study.only(plan.scans))
     if not study.scans:
@@ -136,14 +139,15 @@ def prepare(study: Study, plan: Plan) -> PreparedStudy:
         frames |= dict.fromkeys(names, frame)
         volumes |= made
     masks = {name: _prepared_mask(study, name, frames, plan) for name in plan.masks if name in study.masks}
-    return PreparedStudy(study.id, frames, volumes, masks)
+    series = {name: SeriesFrames.of(study.scans[name]) for name in volumes if name in plan.series}
+    return PreparedStudy(study.id, frames, volumes, masks, series)
 
 
 def _on_one_grid(study: Study, plan: Plan) -> tuple[Frame, dict[str, Volume]]:
     """The scans of a study on the grid of one of them."""
     native = reference_grid(study, plan.settings.reference)
     working = _working(native, plan, next(iter(sorted(study.scans))))
-    raw = {name: _covering(study, name, working) for name in sorted(study.scans)}
+    raw = {name: _covering(study, name, working, series=name in plan.series) for name in sorted(study.scans)}
     box = tuple(slice(0, size) for size in working.shape)
     if plan.settings.crop:
         shown = np.zeros(working.shape, dtype=bool)
@@ -199,7 +203,10 @@ def labels_on(mask: Scan, grid: Geometry) -> NDArray[np.int16]:
 
 
 def to_grid(scan: Scan, grid: Geometry) -> Volume:
-    """Return the voxels of `scan` on another grid, float32, in its own units; NaN where it covers nothing."""
+    """Return the voxels of `scan` on another grid, float32, in its own units; NaN where it covers nothing.
+
+    Of a series each frame is brought there by itself: `(X, Y, Z, T)`.
+    """
     volume = resample(np.asarray(scan.data, dtype=np.float32), scan.geometry, grid, outside=np.nan)
     return np.ascontiguousarray(volume, dtype=np.float32)
 
@@ -233,22 +240,22 @@ def background(plan: Plan, name: str) -> float:
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
     """Invert the preparation: [-1, 1] on the prepared grid → intensities on the native grid `frame.native.shape`.
 
-    A scan that the study lacks gets the typical scale of the training studies.
+    A scan that the study lacks gets the typical scale of the training studies. A series `(X, Y, Z, T)` stays one.
     """
     low, high = _limits(plan, name, frame.scales.get(name))
-    full = np.full(frame.working.shape, plan.rule(name).background, dtype=np.float32)
+    full = np.full((*frame.working.shape, *volume.shape[3:]), plan.rule(name).background, dtype=np.float32)
     full[frame.box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
     return to_native(full, frame, plan)
 
 
 def to_native(full: Volume, frame: Frame, plan: Plan) -> Volume:
-    """Bring a volume on the whole working grid to the native grid."""
+    """Bring a volume, or a series, on the whole working grid to the native grid."""
     axes = plan.settings.orientation
     oriented = resample(full, frame.working, frame.native.oriented(axes))
     return np.ascontiguousarray(orient_back(oriented, frame.native, axes))
 
 
-def _covering(study: Study, name: str, grid: Geometry) -> Volume:
+def _covering(study: Study, name: str, grid: Geometry, *, series: bool) -> Volume:
     scan = study.scans[name]
     if scan.channels is not None:
         raise ScanweaveError(
@@ -256,13 +263,14 @@ def _covering(study: Study, name: str, grid: Geometry) -> Volume:
             f"holds {', '.join(scan.channels)} where one number a voxel is needed",
             "Name one channel of it by FILE#k in a table, or export it as grey",
         )
-    if scan.frames is not None:
+    if scan.frames is not None and not series:
         raise ScanweaveError(
             f"{study.id}: {name}",
             f"a series of {scan.frames} frames where one volume is needed",
             "Leave it out of the scans, or import one frame of it",
         )
     volume = to_grid(scan, grid)
+    volume = volume[..., None] if series and scan.frames is None else volume
     if np.isnan(volume).all():
         raise ScanweaveError(
             f"{study.id}: {name}",

@@ -1,14 +1,14 @@
-"""Prepared studies on disk, compressed in slabs of slices so that a crop reads little."""
+"""Prepared studies on disk, compressed in slabs of slices or cubes of one frame each, so that a crop reads little."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from scanweave.files import atomic_folder, json_text, make_folder, read_json, sw
 from scanweave.locks import hold
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.file_states import file_state
+from scanweave.studies.formats.frame_facts import frame_sidecars
 from scanweave.studies.formats.pet_units import find_sidecar
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, PreparedStudy, background, prepare, shared_frame
+from scanweave.studies.preparing.series_frames import SeriesFrames
 
 ABOUT = "study.json"
 MASK = "mask-"
@@ -50,6 +52,7 @@ class CachedStudy:
         names: Scans that are present.
         masks: Label maps that are present.
         backgrounds: What surrounds each of them, in [-1, 1].
+        series: Frames of each scan that is a series.
     """
 
     id: str
@@ -58,6 +61,7 @@ class CachedStudy:
     names: tuple[str, ...]
     backgrounds: Mapping[str, float]
     masks: tuple[str, ...] = ()
+    series: Mapping[str, SeriesFrames] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame:
@@ -79,16 +83,22 @@ class CachedStudy:
         return self.frame.shape
 
     def volume(self, name: str) -> blosc2.NDArray:
-        """Return a scan on disk, `(X, Y, Z)` float32: slices of it are read as they are asked for."""
+        """Return a scan on disk, `(X, Y, Z)` or `(X, Y, Z, T)` float32: slices of it are read as they are asked for."""
         return _opened(self.folder / f"{name}.b2nd")
 
     def mask(self, name: str) -> blosc2.NDArray:
         """Return a label map on disk, `(X, Y, Z)` int16: slices of it are read as they are asked for."""
         return _opened(self.folder / f"{MASK}{name}.b2nd")
 
-    def slices(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
-        """Return slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1]."""
-        return np.asarray(_opened(self.folder / f"{name}.b2nd")[:, :, start:stop])
+    def slices(self, name: str, start: int, stop: int, frames: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Return slices `start` to `stop` (exclusive) of one scan, `(X, Y, stop - start)`, in [-1, 1].
+
+        Of a series `(X, Y, stop - start, T)`; of its frames those that are asked for, in that order: no other is read.
+        """
+        whole = self.volume(name)
+        if frames is None:
+            return np.asarray(whole[:, :, start:stop])
+        return np.stack([whole[:, :, start:stop, frame] for frame in frames], axis=-1)
 
 
 class PreparedCohort:
@@ -100,7 +110,8 @@ class PreparedCohort:
         cohort: The studies.
         plan: How they are made ready.
         folder: Where the cache lies; None: in the cohort.
-        cubes: Whether it is cut in cubes, of which a crop in 3D reads few, rather than in slabs of slices.
+        cubes: Whether it is cut in cubes, of which a crop in 3D reads few, rather than in slabs of slices. Frames of a
+            series are cut apart in both.
     """
 
     def __init__(self, cohort: Cohort, plan: Plan, folder: Path | None = None, *, cubes: bool = False) -> None:
@@ -143,6 +154,8 @@ class PreparedCohort:
             if name in self.plan.rules and self.plan.rule(name).kind == "suv" and isinstance(path, str):
                 sidecar = find_sidecar(root / path)
                 files += [] if sidecar is None else [(f"{name}.json", "", *file_state(sidecar))]
+            if name in self.plan.series and isinstance(path, str):  # files beside a series say times and b-values
+                files += [(name, beside.name, *file_state(beside)) for beside in frame_sidecars(root / path)]
         state = repr((FORMAT, files, *(["cubes"] if self.cubes else []))).encode()
         return self.folder / str(row["study"]) / hashlib.sha256(state).hexdigest()[:16]
 
@@ -154,7 +167,8 @@ def _read(name: str, folder: Path, backgrounds: Mapping[str, float]) -> CachedSt
         groups = about.get("grids") or [{"frame": about["frame"], "names": names}]
         frames = {own: frame for g in groups for frame in (Frame.from_json(g["frame"]),) for own in g["names"]}
         frames = {own: frames[own] for own in names}
-        return CachedStudy(name, folder, frames, names, {own: backgrounds[own] for own in names}, masks)
+        series = {own: SeriesFrames.model_validate(told) for own, told in about.get("series", {}).items()}
+        return CachedStudy(name, folder, frames, names, {own: backgrounds[own] for own in names}, masks, series)
     except (KeyError, TypeError, ValueError) as error:
         raise ScanweaveError(folder / ABOUT, f"damaged ({error!r})", _ADVICE) from error
 
@@ -166,15 +180,18 @@ def _write(folder: Path, prepared: PreparedStudy, cubes: bool) -> None:
             masks = {f"{MASK}{name}": labels for name, labels in prepared.masks.items()}
             arrays: dict[str, NDArray[Any]] = {**prepared.volumes, **masks}
             for name, volume in arrays.items():
-                x, y, z = volume.shape
+                x, y, z, *frames = volume.shape
                 piece = (min(CUBE, x), min(CUBE, y), min(CUBE, z)) if cubes else (x, y, min(SLAB, z))
+                piece = (*piece, *(1 for _ in frames))
                 volume, file = np.ascontiguousarray(volume), str(temporary / f"{name}.b2nd")
                 try:
                     blosc2.asarray(volume, urlpath=file, mode="w", chunks=piece, blocks=piece, cparams=_COMPRESSION)
                 except RuntimeError as error:  # how blosc2 says that the disk is full
                     raise OSError(errno.EIO, str(error), file) from error
             about = {**_where(prepared), "names": sorted(prepared.volumes)}
-            text = json_text({**about, **({"masks": sorted(prepared.masks)} if masks else {})})
+            about |= {"masks": sorted(prepared.masks)} if masks else {}
+            told = {name: one.model_dump(mode="json", exclude_none=True) for name, one in prepared.series.items()}
+            text = json_text(about | ({"series": told} if told else {}))
             (temporary / ABOUT).write_text(text, encoding="utf-8")  # as whole as the folder
     except ScanweaveError:
         if not (folder / ABOUT).is_file():
