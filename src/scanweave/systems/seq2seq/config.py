@@ -72,7 +72,7 @@ class ObjectiveSettings(Settings):
         1.0,
         ge=0.001,
         le=1,
-        description="Share of the samples that the self and cycle terms are computed on; less is faster.",
+        description="Share of the samples that the self, cycle and unattended terms are computed on; less is faster.",
     )
     beta: float = Field(1.0, gt=0, description="Error at which SmoothL1 turns from squared to absolute, in [-1, 1].")
     perceptual: float = Field(0.01, ge=0, description="VGG-19 feature distance; used only where its weights are given.")
@@ -91,7 +91,8 @@ class ObjectiveSettings(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        found = {} if self.identity or self.cycle else {"self_share": "without objective.identity and objective.cycle"}
+        second = self.identity or self.cycle or self.unattended
+        found = {} if second else {"self_share": "without objective.identity, cycle and unattended"}
         found |= {} if self.perceptual else {"vgg_weights": "without objective.perceptual"}
         silent = self.perceptual and self.vgg_weights is None
         return found | ({"perceptual": "without objective.vgg_weights"} if silent else {})
@@ -121,7 +122,7 @@ class SamplingSettings(Settings):
         0.0, ge=0, le=1, description="Deviation of ln γ in the power that each given sequence is raised to; 0: none."
     )
     regression_samples: int = Field(
-        1_000, gt=0, description="Samples that the regression is learnt from, for fused sources."
+        500, gt=0, description="Samples that the regression is learnt from, for fused sources."
     )
 
 
@@ -137,7 +138,7 @@ class SynthesisSettings(Settings):
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
 
 
-ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.self_share", "objective.perceptual")
+ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.perceptual")
 """Settings that only sources one by one need."""
 FUSED = (
     "objective.gradient",
@@ -245,9 +246,17 @@ BEST = Seq2SeqConfig(
         fusion="latent",
     ),
     objective=ObjectiveSettings(
-        cross=10.0, identity=0.0, cycle=0.0, beta=0.1, perceptual=0.0, structural=0.5, gradient=1.0, unattended=2.5
+        cross=10.0,
+        identity=0.0,
+        cycle=0.0,
+        beta=0.1,
+        perceptual=0.0,
+        structural=0.5,
+        gradient=1.0,
+        unattended=2.5,
+        self_share=0.25,
     ),
-    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, gamma=0.2),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, gamma=0.1),
     preparation=PreparationSettings(),
     training=SMALL.training.model_copy(update={"learning_rate": 2e-3}),
 )

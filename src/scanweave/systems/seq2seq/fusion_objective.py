@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from scanweave.systems.seq2seq.config import ObjectiveSettings
 from scanweave.systems.seq2seq.fusion_network import Encoded, FusionNetwork
-from scanweave.systems.seq2seq.objective import structural_dissimilarity
+from scanweave.systems.seq2seq.objective import samples_due, structural_dissimilarity
 
 
 class FusionObjective(nn.Module):
@@ -38,13 +38,23 @@ class FusionObjective(nn.Module):
         made = torch.where(covered, self._made(batch, sources), real)
         terms = {"cross": settings.cross * F.smooth_l1_loss(made, real, beta=settings.beta)}
         if settings.unattended:
-            plain = torch.where(covered, self._made(batch, sources, attended=False), real)
-            terms["unattended"] = settings.unattended * F.smooth_l1_loss(plain, real, beta=settings.beta)
+            terms["unattended"] = settings.unattended * self._unattended(batch, sources)
         if self.dissimilarity is not None:
             terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
         if settings.gradient:
             terms["gradient"] = settings.gradient * gradient_difference(made, real)
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+
+    def _unattended(self, batch: dict[str, Any], sources: Sequence[dict[int, Encoded]]) -> Tensor:
+        """Return SmoothL1 of the target made without attention, over a share of the samples."""
+        few = samples_due(batch["number"], self.settings.self_share)
+        if not few.any():
+            return batch["target"].new_zeros(())
+        some = {name: batch[name][few] for name in ("to", "around", "target", "target_covered")}
+        chosen = [own for own, due in zip(sources, few.tolist(), strict=True) if due]
+        made = torch.where(some["target_covered"], self._made(some, chosen, attended=False), some["target"])
+        distance = F.smooth_l1_loss(made, some["target"], beta=self.settings.beta)
+        return distance * float(few.float().mean()) / self.settings.self_share
 
     def _encoded(self, scans: Sequence[Tensor], given: Tensor) -> list[dict[int, Encoded]]:
         """Encode each sequence of the samples that are given it, and return the sources of every sample."""

@@ -49,7 +49,7 @@ class Seq2SeqObjective(nn.Module):
         terms |= dict.fromkeys(("self", "cycle"), latent.new_zeros(()))
         terms |= self._likeness(shown, target)
 
-        few = _due(batch["number"], settings.self_share)
+        few = samples_due(batch["number"], settings.self_share)
         weight = float(few.float().mean()) / settings.self_share
         if weight:
             some, frames = source[few], source.shape[1]
@@ -76,7 +76,7 @@ class Seq2SeqObjective(nn.Module):
         return terms
 
 
-def _due(numbers: Tensor, share: float) -> Tensor:
+def samples_due(numbers: Tensor, share: float) -> Tensor:
     """Tell which samples of the endless list belong to a share of it: the same, however it is cut into batches."""
     thousandths = round(1000 * share)  # whole numbers: exact for any number of samples, on any device
     return numbers * thousandths % 1000 < thousandths

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain, combinations
 
 import numpy as np
 import torch
@@ -13,107 +14,105 @@ RIDGE = 1e-4
 """Share of the mean square of the terms that is added to each, so that sequences that hardly differ do no harm."""
 BLANK = -1 + 1e-6
 """At most this, a voxel in [-1, 1] shows nothing."""
+MOST_SEQUENCES = 10
+"""There is a regression for each of 2^N subsets; of more sequences the table would be larger than the network."""
 Values = Mapping[int, NDArray[np.float32]]
+Sums = NDArray[np.float64]
 
 
 class Moments:
     """Sums over voxels from which the least-squares regression on every subset of sequences follows.
 
-    A term is a product of two of 1, x_1, …, x_N: the constant, the sequences and their products.
+    A term is a product of two of 1, x_1, …, x_N: the constant, the sequences and their products. Sums are kept apart by
+    which sequences a study has: put together over other studies than a regression needs, they fit each other badly.
 
     Args:
         sequences: N.
     """
 
     def __init__(self, sequences: int) -> None:
-        self.pairs = terms(sequences)
-        size = len(self.pairs)
-        self.products, self.seen = np.zeros((size, size)), np.zeros((size, size))
-        self.targets, self.seen_targets = np.zeros((size, sequences)), np.zeros((size, sequences))
+        self.sequences, self.pairs = sequences, terms(sequences)
+        self.sums: dict[frozenset[int], tuple[Sums, Sums]] = {}
 
     def add(self, sources: Values, targets: Values) -> None:
-        """Count some voxels.
+        """Count some voxels of a study.
 
         Args:
-            sources: What a prediction is made of, by sequence number, each `(V,)`; whoever is absent is left out.
-            targets: What is to be made at the same voxels, likewise.
+            sources: What a prediction is made of, by sequence number, each `(V,)`; who is absent is left out.
+            targets: The same sequences as they are to be made, at the same voxels.
         """
-        there = np.array([all(part == 0 or part - 1 in sources for part in pair) for pair in self.pairs])
-        place = np.flatnonzero(there)
-        voxels = len(next(iter(targets.values())))
-        one = {0: np.ones(voxels)} | {number + 1: values.astype(np.float64) for number, values in sources.items()}
-        rows = np.stack([one[a] * one[b] for a, b in self.pairs[place]])
-        self.products[np.ix_(place, place)] += rows @ rows.T
-        self.seen[np.ix_(place, place)] += voxels
-        for number, values in targets.items():
-            self.targets[place, number] += rows @ values.astype(np.float64)
-            self.seen_targets[place, number] += voxels
+        one = {0: np.ones(len(next(iter(sources.values()))))}
+        one |= {number + 1: values.astype(np.float64) for number, values in sources.items()}
+        rows = np.stack([one[a] * one[b] if a in one and b in one else 0 * one[0] for a, b in self.pairs])
+        wanted = np.stack([targets.get(n, 0 * one[0]) for n in range(self.sequences)]).astype(np.float64)
+        products, sums = self.sums.get(frozenset(sources), (0.0, 0.0))
+        self.sums[frozenset(sources)] = products + rows @ rows.T, sums + rows @ wanted.T
+
+    def coefficients(self, given: frozenset[int], target: int) -> Sums:
+        """Return β of every term, `(K,)`: 0 of those that the given sequences do not have.
+
+        Where no study holds them all with the target, the largest part of them that one does is used.
+        """
+        found = np.zeros(len(self.pairs))
+        usable = [there & given for there in self.sums if target in there]
+        if not usable:
+            return found
+        used = max(usable, key=lambda part: (len(part), sorted(part)))
+        holders = [sums for there, sums in self.sums.items() if target in there and used <= there]
+        products, sums = (sum(parts) for parts in zip(*holders, strict=True))
+        place = [k for k, pair in enumerate(self.pairs) if all(part == 0 or part - 1 in used for part in pair)]
+        system = products[np.ix_(place, place)]
+        ridge = RIDGE * np.diag(np.diag(system))
+        ridge[0, 0] = 0.0  # the constant is no slope
+        found[place] = np.linalg.solve(system + ridge, sums[place, target])
+        return found
 
 
 class VoxelwiseRegression(nn.Module):
     """x̂_t = Σ β_ab(S, t) x_a x_b over the given sequences S and 1, by least squares with a ridge.
 
-    Means of terms that no study showed together count as unknown: a sequence that was never seen beside the target is
-    left out. Nothing here is trained by gradients.
+    One β for each subset S and each target t, none of them trained by gradients.
 
     Args:
-        sequences: Number of sequences N.
+        sequences: Number of sequences N, at most `MOST_SEQUENCES`.
     """
 
-    products: Tensor
-    targets: Tensor
+    coefficients: Tensor
 
     def __init__(self, sequences: int) -> None:
         super().__init__()
         self.pairs = terms(sequences)
-        size = len(self.pairs)
-        self.register_buffer("products", torch.full((size, size), torch.nan))
-        self.register_buffer("targets", torch.full((size, sequences), torch.nan))
+        self.register_buffer("coefficients", torch.zeros(2**sequences, sequences, len(self.pairs)))
 
     def learn(self, moments: Moments) -> None:
-        """Take over the means of what was counted; NaN where nothing was."""
-        with np.errstate(invalid="ignore"):
-            means = moments.products / moments.seen, moments.targets / moments.seen_targets
-        self.products.copy_(torch.from_numpy(means[0]))
-        self.targets.copy_(torch.from_numpy(means[1]))
-
-    def coefficients(self, given: Sequence[int], target: int) -> dict[tuple[int, int], float]:
-        """Return β of every term that the given sequences have, in float64; 0 is the number of the constant 1."""
-        means = self.products.double().cpu().numpy()
-        wanted = self.targets[:, target].double().cpu().numpy()
-        known = [number + 1 for number in given if not np.isnan(wanted[self._place(0, number + 1)])]
-        place = [k for k, (a, b) in enumerate(self.pairs) if a in (0, *known) and b in (0, *known)]
-        kept: list[int] = []
-        for k in place:  # a term that was never seen beside an earlier one is left out
-            if not (np.isnan(wanted[k]) or np.isnan(means[k, [*kept, k]]).any()):
-                kept.append(k)
-        if not kept:
-            return {}
-        system = means[np.ix_(kept, kept)]
-        ridge = RIDGE * np.diag(np.diag(system))
-        ridge[0, 0] = 0.0  # the constant is no slope
-        found = np.linalg.solve(system + ridge, wanted[kept])
-        return {(int(a), int(b)): float(value) for (a, b), value in zip(self.pairs[kept], found, strict=True)}
+        """Take over the regression of every target on every subset of the others."""
+        sequences = range(self.coefficients.shape[1])
+        for subset in chain.from_iterable(combinations(sequences, size) for size in range(1, len(sequences))):
+            for target in sequences:
+                if target not in subset:
+                    found = moments.coefficients(frozenset(subset), target)
+                    self.coefficients[_row(subset), target] = torch.from_numpy(found)
 
     def forward(self, volumes: Mapping[int, Tensor], target: int, around: float) -> Tensor:
-        """Return the target `(B, T, C, [D,] H, W)`; what surrounds it where no given sequence shows anything.
+        """Return the target `(B, …)`; what surrounds it where no given sequence shows anything.
 
         Args:
             volumes: The given sequences by number, each of that shape, in [-1, 1].
             target: Number of the target.
             around: Background of the target.
         """
-        first = next(iter(volumes.values()))
-        made = torch.zeros_like(first)
-        for (a, b), weight in self.coefficients(sorted(volumes), target).items():
-            if b == 0:
+        made = torch.zeros_like(next(iter(volumes.values())))
+        for (a, b), weight in zip(self.pairs, self.coefficients[_row(volumes), target].tolist(), strict=True):
+            if weight and b == 0:
                 made = made + weight
-            else:
+            elif weight:
                 made = torch.add(made, volumes[b - 1] if a == 0 else volumes[a - 1] * volumes[b - 1], alpha=weight)
         return torch.where(shown(volumes), made.clamp(-1, 1), around)
 
-    def _place(self, a: int, b: int) -> int:
-        return int(np.flatnonzero((self.pairs == (a, b)).all(1))[0])
+
+def _row(subset: Iterable[int]) -> int:
+    """Return the place of a subset in the table of coefficients."""
+    return sum(2**number for number in subset)
 
 
 def shown(volumes: Mapping[int, Tensor]) -> Tensor:
@@ -121,6 +120,7 @@ def shown(volumes: Mapping[int, Tensor]) -> Tensor:
     return torch.stack([volume > BLANK for volume in volumes.values()]).any(0)
 
 
-def terms(sequences: int) -> NDArray[np.int64]:
-    """Return the terms as pairs a ≤ b of 0 (the constant) and 1 … N (the sequences), `(K, 2)`; the constant first."""
-    return np.array([(a, b) for a in range(sequences + 1) for b in range(a, sequences + 1)])
+def terms(sequences: int) -> list[tuple[int, int]]:
+    """Return the terms as ordered pairs of 0 (the constant) and 1 … N (the sequences): 1, then x_1, x_2 …, x_1², …."""
+    pairs = [(a, b) for a in range(sequences + 1) for b in range(a, sequences + 1)]
+    return [(0, 0), *((a, b) for a, b in pairs if b)]
