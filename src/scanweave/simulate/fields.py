@@ -1,4 +1,4 @@
-"""Smooth random fields: cubic B-splines with independent normal coefficients on a coarse lattice.
+"""Smooth random fields: cubic B-splines with independent normal coefficients on a coarse lattice; and what is cut out.
 
 The lattice lies in millimetres, so that one seed gives the same field on every voxel grid. A field costs three small
 matrix products, which is what makes a whole brain cheap.
@@ -90,3 +90,19 @@ def spline_weights(position: NDArray[np.floating], last: int) -> Array:
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights = np.where(distance < 1, near, far)
     return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True), np.float32)
+
+
+def share_inside(distance: Array, softness: float) -> Array:
+    """Return the share of a voxel inside a border that lies `distance` [mm] further out, softened over `softness`."""
+    return np.asarray(1 / (1 + np.exp(np.clip(-distance / softness, -30, 30))), np.float32)
+
+
+def threads(first: Array, second: Array, width: float) -> Array:
+    """Return thin tubes, 1 in the middle: they run where two smooth fields are both zero, which is a curve.
+
+    Args:
+        first: A smooth field, any shape.
+        second: Another one.
+        width: Radius in units of the fields: about that share of the distance of their lattice nodes.
+    """
+    return np.asarray(np.exp(-(first**2 + second**2) / np.float32(2 * width**2)))

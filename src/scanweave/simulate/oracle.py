@@ -16,9 +16,10 @@ from scipy import ndimage
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from scanweave.measures.image import psnr, ssim
-from scanweave.simulate.brain import Subject, simulate_subject
+from scanweave.simulate.brain import simulate_subject
 from scanweave.simulate.fields import Array
 from scanweave.simulate.settings import BrainSettings
+from scanweave.simulate.subject import Subject
 
 _SCALES = (2.5, 6.0)
 """Standard deviations of the Gaussian surroundings [mm]."""
