@@ -63,8 +63,8 @@ def test_no_signal_before_the_agent_is_no_wash_in():
     [
         ([0, 60, 50], "do not ascend"),
         ([30, 60, 200], "no frame lies before the injection"),
-        ([0, 200, 300], "no frame lies within 120 s after it"),
-        ([0, 60, 120], "no frame lies later"),
+        ([0, 200, 300], "no frame lies up to 120 s after it"),
+        ([0, 60, 120], "no frame lies later than 120 s after it"),
     ],
 )
 def test_times_that_tell_no_type_are_refused(times, reason):

@@ -60,8 +60,8 @@ class Phases:
             raise ScanweaveError("times", "they do not ascend", "Give the time of each frame [s], in order")
         before = int((moments <= injection).sum())
         early = int((moments <= injection + EARLY_S).sum()) - before
-        counts = {"before the injection": before, f"within {EARLY_S:g} s after it": early}
-        counts["later"] = moments.size - before - early
+        counts = {"before the injection": before, f"up to {EARLY_S:g} s after it": early}
+        counts[f"later than {EARLY_S:g} s after it"] = moments.size - before - early
         lacking = [phase for phase, count in counts.items() if count < 1]
         if lacking:
             reason = f"no frame lies {lacking[0]} (injection at {injection:g} s)"

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Array = NDArray[np.float32]
 
@@ -70,6 +71,29 @@ def smooth_field(rng: Generator, grid: Grid, scale: float) -> Array:
     field = np.tensordot(x, nodes, axes=(1, 0))
     field = np.matmul(y, field)
     return np.asarray(np.matmul(field, z.T), np.float32)
+
+
+def field_at(rng: Generator, places: Array, low: float, high: float, scale: float) -> Array:
+    """Return a smooth field at places of any space of three axes, `(N,)`, of mean 0 and deviation about 1.
+
+    With bent coordinates a field runs along them, such as ducts along the way to the nipple.
+
+    Args:
+        rng: The source of randomness; the number of draws depends on the bounds and the scale alone.
+        places: Coordinates `(3, N)`; beyond the bounds they count as on them.
+        low: Lower bound of every coordinate.
+        high: Upper bound of it.
+        scale: Distance of the lattice nodes, in the unit of the coordinates.
+    """
+    count = int(np.ceil((high - low) / scale)) + 3
+    nodes = rng.standard_normal((count, count, count), dtype=np.float32)
+    index = (np.clip(places, low, high) - np.float32(low)) / np.float32(scale) + 1
+    field = ndimage.map_coordinates(nodes, index, order=3, mode="nearest", prefilter=False)
+    return np.asarray(field / np.float32(_MEAN_LENGTH**1.5), np.float32)
+
+
+_MEAN_LENGTH = 151 / 315
+"""Mean over a cell of the sum of squared cubic B-spline weights, along one axis."""
 
 
 @lru_cache(maxsize=64)
