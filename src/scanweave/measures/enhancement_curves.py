@@ -27,7 +27,7 @@ PLATEAU = 0.1
 
 
 class CurveType(IntEnum):
-    """What becomes of a curve after its early peak: the types of Kuhl et al., Radiology 1999, 211:101."""
+    """Type of a curve by what becomes of it after its early peak: those of Kuhl et al., Radiology 1999, 211:101."""
 
     PERSISTENT, PLATEAU, WASHOUT = 1, 2, 3
 

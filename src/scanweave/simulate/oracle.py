@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.image import psnr, ssim
@@ -31,7 +32,7 @@ _RANGE = 2.0
 
 @dataclass(frozen=True)
 class OracleScore:
-    """How well a target is made from some sources.
+    """Quality of a target that is made from some sources.
 
     Attributes:
         sources: What it is made from, in the order of the settings.
@@ -114,7 +115,8 @@ def subset_oracle(
         settings: What to simulate; the four main sequences at 2 mm when left out.
 
     Returns:
-        A score for each subset and target, subsets in the order that was given, else from small to large.
+        A score for each subset and target, subsets in the order that was given, else from small to large. It is no
+        bound: a source that adds nothing costs a little, so that for a ceiling the best of all subsets counts.
 
     Raises:
         ScanweaveError: A subset is empty or holds an unknown sequence, or subjects are absent, or both learnt from and
@@ -158,15 +160,16 @@ def _scored(
     """Score tasks of sources and target; measured subjects are in memory one after the other."""
     rng = np.random.default_rng([seed, 2_000])
     seen = [_Sample(simulate_subject(seed, index, settings), settings.sequences, rng, voxels) for index in learnt]
-    models = [_model(seen, sources, target) for sources, target in tasks]
     scores = [OracleScore(sources, target, {}, {}) for sources, target in tasks]
-    for index in measured:
-        sample = _Sample(simulate_subject(seed, index, settings), settings.sequences, rng, None)
-        for model, score in zip(models, scores, strict=True):
-            made = sample.volume(model.predict(sample.inputs(score.sources)))
-            real = sample.volume(sample.values[score.target])
-            score.psnr[index] = psnr(made, real, _RANGE, sample.mask)
-            score.ssim[index] = ssim(made, real, _RANGE, sample.mask)
+    with threadpool_limits(1, "openmp"):  # small fits: beside other work, threads wait for each other ten times longer
+        models = [_model(seen, sources, target) for sources, target in tasks]
+        for index in measured:
+            sample = _Sample(simulate_subject(seed, index, settings), settings.sequences, rng, None)
+            for model, score in zip(models, scores, strict=True):
+                made = sample.volume(model.predict(sample.inputs(score.sources)))
+                real = sample.volume(sample.values[score.target])
+                score.psnr[index] = psnr(made, real, _RANGE, sample.mask)
+                score.ssim[index] = ssim(made, real, _RANGE, sample.mask)
     return scores
 
 

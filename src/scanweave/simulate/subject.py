@@ -21,13 +21,13 @@ class Subject(TypedDict):
     b_values: dict[str, tuple[float, ...]]
     """Diffusion weighting of the frames of each series over it [s/mm²]."""
     masks: dict[str, NDArray[np.uint8]]
-    """What is where: see the simulation."""
+    """Labels of tissues and lesions: see the simulation."""
     affine: NDArray[np.float64]
     """Voxel to RAS mm, `(4, 4)`."""
     absent: tuple[str, ...]
     """Scans that the protocol removes."""
     truth: dict[str, Any]
-    """What was drawn, and the volumes of it [mL]: see the simulation."""
+    """All that was drawn, and the volumes of it [mL]: see the simulation."""
 
 
 def fill(mask: NDArray[np.bool_], values: NDArray[Number]) -> NDArray[Number]:

@@ -77,11 +77,10 @@ def _seat(
     rng: Generator, shape: Shape, radius: float, taken: list[tuple[Place, float]], field: tuple[float, float, float]
 ) -> Place:
     """Draw a place for a lesion where most glandular tissue is; the room around it gives way if there is too little."""
-    wish, best = radius + _ROOM, None
+    wish, best = radius + _ROOM, np.empty(3)
     sides = rng.integers(len(shape.sides), size=_TRIES)
     across, turn = 0.75 * np.sqrt(rng.random(_TRIES)), rng.uniform(0, 2 * np.pi, _TRIES)
     height = rng.uniform(0.2, 0.85, _TRIES)
-    best = np.empty(3)
     for attempt in range(_TRIES):
         wide = across[attempt] * np.sqrt(1 - height[attempt])
         way = np.array([wide * np.cos(turn[attempt]), height[attempt], wide * np.sin(turn[attempt])])

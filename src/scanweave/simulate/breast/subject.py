@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -36,6 +37,9 @@ class _Stream(IntEnum):
     ANATOMY, BOLUS, TRAITS, LESIONS, TISSUE, TEXTURE, FIELD, SCAN = range(8)
 
 
+_Draws = Callable[[_Stream, int], Generator]
+
+
 def simulate_subject(seed: int, index: int, settings: BreastSettings | None = None) -> Subject:
     """Simulate one subject.
 
@@ -54,6 +58,7 @@ def simulate_subject(seed: int, index: int, settings: BreastSettings | None = No
     settings = settings or BreastSettings.model_validate({})
 
     def rng(stream: _Stream, number: int = 0) -> Generator:
+        """Return a source of randomness; `number` tells apart those of one kind."""
         return np.random.default_rng((seed, index, stream, number))
 
     anatomy = draw_anatomy(rng(_Stream.ANATOMY), settings)
@@ -63,19 +68,7 @@ def simulate_subject(seed: int, index: int, settings: BreastSettings | None = No
     tissues = draw_tissues(rng(_Stream.TISSUE))
     body = Body(fractions, tissues.with_lesions(lesions), _texture(rng(_Stream.TEXTURE), anatomy, settings))
 
-    common = anatomy.field(rng(_Stream.FIELD), 80.0)
-    scans: dict[str, Scan] = {}
-    for number, name in enumerate(map(str, SEQUENCES)):
-        if name in PROTOCOL and (name in settings.sequences or (name == "dce" and _needs_dce(settings))):
-            image = _acquired(body, name, bolus, settings)
-            own = anatomy.field(rng(_Stream.FIELD, 1 + number), 80.0)
-            coil = receive_field(common, own, settings.bias)
-            coil = coil.reshape(-1, *(1,) * (image.ndim - 1))
-            noisy = digitise(rng(_Stream.SCAN, number), image * coil, settings.noise * NOISE[name])
-            scans[name] = fill(anatomy.mask, noisy)
-    if _needs_dce(settings):
-        scans |= _maps(scans["dce"], anatomy.mask, settings.phases("dce_times"))
-
+    scans = _scans(rng, anatomy, body, bolus, settings)
     masks = _masks(anatomy, fractions)
     facts = [
         {"number": number} | seat | lesion.facts() | {"noiseless": noiseless_measures(lesion, bolus, settings)}
@@ -98,8 +91,19 @@ def simulate_subject(seed: int, index: int, settings: BreastSettings | None = No
     )
 
 
-def _needs_dce(settings: BreastSettings) -> bool:
-    return not MAPS.keys().isdisjoint(settings.sequences)
+def _scans(rng: _Draws, anatomy: BreastAnatomy, body: Body, bolus: Bolus, settings: BreastSettings) -> dict[str, Scan]:
+    """Acquire the sequences that are asked for, and `dce` where the maps of it are."""
+    mapped = not MAPS.keys().isdisjoint(settings.sequences)
+    common = anatomy.field(rng(_Stream.FIELD, 0), 80.0)
+    scans: dict[str, Scan] = {}
+    for number, name in enumerate(map(str, SEQUENCES)):
+        if name in PROTOCOL and (name in settings.sequences or (name == "dce" and mapped)):
+            image = _acquired(body, name, bolus, settings)
+            coil = receive_field(common, anatomy.field(rng(_Stream.FIELD, 1 + number), 80.0), settings.bias)
+            image *= coil if image.ndim == 1 else coil[:, None]
+            noisy = digitise(rng(_Stream.SCAN, number), image, settings.noise * NOISE[name])
+            scans[name] = fill(anatomy.mask, noisy)
+    return scans | (_maps(scans["dce"], anatomy.mask, settings.phases("dce_times")) if mapped else {})
 
 
 def _texture(rng: Generator, anatomy: BreastAnatomy, settings: BreastSettings) -> BreastTexture:

@@ -39,7 +39,7 @@ of its protons (Henkelman et al., Magn Reson Med 1992)."""
 
 @dataclass(frozen=True)
 class BreastTissues:
-    """What one subject is made of: `TISSUES`, then its lesions; arrays are `(K,)`.
+    """Tissues of one subject: `TISSUES`, then its lesions; arrays are `(K,)`.
 
     Attributes:
         water: The water of each.
