@@ -5,10 +5,12 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from common import Claim, benchmark_arguments, write_results
 
+from scanweave.simulate import simulate_subject
 from scanweave.simulate.settings import BrainSettings
 from scanweave.simulate.writing import write_subjects
 
@@ -36,7 +38,8 @@ def subjects_per_second(seed: int, subjects: int, workers: int) -> float:
     """Return the rate once every process has read the template: the first 4 subjects of each do not count."""
     warm = 4 * workers if subjects > 2 else 1
     with tempfile.TemporaryDirectory() as folder:
-        stream = write_subjects(Path(folder), range(warm + subjects), seed, BrainSettings(), False, workers)
+        simulate = partial(simulate_subject, seed, settings=BrainSettings())
+        stream = write_subjects(Path(folder), range(warm + subjects), simulate, False, workers)
         for _ in range(warm):
             next(stream)
         start = time.perf_counter()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
     from scanweave.simulate import simulate_brain
+    from scanweave.simulate.breast import simulate_breast
     from scanweave.simulate.ct import simulate_ct
     from scanweave.studies.checks.cohort_check import check_cohort
     from scanweave.studies.cohort import Cohort
@@ -48,6 +49,7 @@ __all__ = [
     "prepare_cohort",
     "restore_cohort",
     "simulate_brain",
+    "simulate_breast",
     "simulate_ct",
     "write_splits",
 ]
@@ -73,6 +75,7 @@ _HOMES = {
     "prepare_cohort": "studies.preparing.cohort_preparation",
     "restore_cohort": "studies.preparing.restoration",
     "simulate_brain": "simulate",
+    "simulate_breast": "simulate.breast",
     "simulate_ct": "simulate.ct",
     "write_splits": "studies.splits",
 }

@@ -78,3 +78,9 @@ def test_rician_moments():
 
 def test_rician_keeps_float32():
     assert mr.rician(np.ones(4, np.float32), 0.1, np.random.default_rng(0)).dtype == np.float32
+
+
+def test_diffusion_by_hand():
+    # b 800 s/mm², ADC 1.25e-3 mm²/s: exp(−1)
+    assert mr.diffusion_weighted(2.0, 1.25e-3, b=800.0) == pytest.approx(2 * np.exp(-1))
+    np.testing.assert_allclose(mr.diffusion_weighted([1.0, 3.0], 1e-3, b=0.0), [1.0, 3.0])

@@ -89,6 +89,13 @@ def test_mix_is_the_ratio_of_t1_and_t2_and_of_neither_alone():
         assert left_by_one > 10 * left_by_both.std()
 
 
+def test_tissue_under_a_lesion_is_that_before_it():
+    subject = simulate_subject(11, 0, BrainSettings(spacing=4.0))  # of a core so large that nothing is left in it
+    healthy = simulate_subject(11, 0, BrainSettings(spacing=4.0, lesion_share=0.0))
+    assert (subject["masks"]["lesion"] == 1).sum() > 100
+    np.testing.assert_array_equal(subject["masks"]["tissue"], healthy["masks"]["tissue"])
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_fractions_add_up(index):
     rng = np.random.default_rng(index)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scanweave.simulate.fields import Grid, smooth_field
+from scanweave.simulate.fields import Grid, field_at, smooth_field
 
 
 def _grid(spacing):
@@ -29,3 +29,16 @@ def test_affine_places_the_first_voxel():
     grid = _grid(3.0)
     assert grid.affine @ [0, 0, 0, 1] == pytest.approx([-40, -60, -30, 1])
     assert grid.affine @ [2, 0, 0, 1] == pytest.approx([-34, -60, -30, 1])
+
+
+def test_field_at_places_has_mean_0_and_spread_1():
+    places = np.random.default_rng(0).uniform(-5, 5, (3, 200)).astype(np.float32)
+    fields = np.stack([field_at(np.random.default_rng(i), places, -5.0, 5.0, 2.0) for i in range(600)])
+    assert np.abs(fields.mean(axis=0)).max() < 0.25
+    assert np.abs(fields.std(axis=0) - 1).max() < 0.3
+
+
+def test_field_at_a_place_does_not_depend_on_the_others():
+    places = np.random.default_rng(0).uniform(-5, 5, (3, 20)).astype(np.float32)
+    some, all_of_them = (field_at(np.random.default_rng(1), places[:, :n], -5.0, 5.0, 2.0) for n in (5, 20))
+    np.testing.assert_array_equal(some, all_of_them[:5])

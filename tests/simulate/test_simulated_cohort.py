@@ -1,12 +1,13 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scanweave.errors import ScanweaveError
-from scanweave.simulate import BrainSettings, simulate_brain, simulate_subject
-from scanweave.simulate import writing as module
+from scanweave.simulate import BrainSettings, simulate_brain, simulate_subject, writing
+from scanweave.simulate import cohort as module
 from scanweave.studies.cohort import Cohort
 
 pytest.importorskip("nilearn.datasets")
@@ -57,7 +58,8 @@ def test_dynamic_series_has_its_times(tmp_path):
 
 
 def test_subjects_are_written_one_by_one(tmp_path):
-    stream = module.write_subjects(tmp_path, range(10**6), 1, BrainSettings(spacing=8.0), keep_removed=False)
+    simulate = partial(simulate_subject, 1, settings=BrainSettings(spacing=8.0))
+    stream = writing.write_subjects(tmp_path, range(10**6), simulate, keep_removed=False)
     assert next(stream) == 0
     assert [path.name for path in (tmp_path / "studies").iterdir()] == ["sub-000000"]
 
@@ -87,7 +89,7 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_write_images", full)
+    monkeypatch.setattr(writing, "_write_images", full)
     with pytest.raises(ScanweaveError, match=r"sub-000000: cannot be written \(No space left on device\)\. Make room"):
         simulate_brain(tmp_path / "c", subjects=1, **QUICK)
     assert list((tmp_path / "c" / "studies").iterdir()) == []

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from scanweave.studies.cohort import Cohort
 
 
 @dataclass
@@ -38,7 +41,6 @@ class SimulateBrain:
 
     def run(self) -> int:
         """Simulate, and say where the cohort is."""
-        from scanweave import wording
         from scanweave.engine.progress import counted
         from scanweave.simulate import simulate_brain
 
@@ -56,9 +58,64 @@ class SimulateBrain:
                 missing=self.missing,
                 dce_frames=self.dce_frames,
             )
-        print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
-        return 0
+        return _told(cohort)
+
+
+@dataclass
+class SimulateBreast:
+    """Make multi-sequence breast MRI with lesions of known kinetics: NIfTI and truth.json. Takes up where it stopped.
+
+    Sequences, those of the Seq2Seq paper: t1, fst1, t2, dce, fsdce, dwi (fs: fat suppressed; dce: a series after
+    contrast agent), and two maps of the acquired dce: washin, washout.
+    """
+
+    subjects: int
+    """How many; each is one study of one simulated patient."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same cohort."""
+    spacing: float = 2.0
+    """Edge of a voxel [mm]."""
+    both: bool = False
+    """Both breasts in one scan, which is wider then; else one of either side."""
+    dce_times: tuple[float, ...] = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
+    """Times of the frames of dce [s]; the contrast agent is injected at 30 s."""
+    fsdce_times: tuple[float, ...] = (0.0, 75.0, 150.0, 225.0, 300.0)
+    """Times of the frames of fsdce [s]."""
+    b_values: tuple[float, ...] = (0.0, 50.0, 400.0, 800.0)
+    """Diffusion weighting of the frames of dwi [s/mm²]."""
+    protocol: Literal["none", "random"] = "none"
+    """Which sequences are absent: none; each with the chance --missing."""
+    missing: float = 0.0
+    """Chance of a sequence to be absent, with --protocol random."""
+    keep_removed: bool = False
+    """Also write the removed scans, to the cohort OUT/held_out."""
+    workers: int = 1
+    """Processes; the result does not depend on them."""
+
+    def run(self) -> int:
+        """Simulate, and say where the cohort is."""
+        from scanweave.engine.progress import counted
+        from scanweave.simulate.breast import simulate_breast
+
+        with counted("studies") as progress:
+            cohort = simulate_breast(
+                self.out,
+                subjects=self.subjects,
+                seed=self.seed,
+                workers=self.workers,
+                progress=progress,
+                keep_removed=self.keep_removed,
+                spacing=self.spacing,
+                both=self.both,
+                dce_times=self.dce_times,
+                fsdce_times=self.fsdce_times,
+                b_values=self.b_values,
+                protocol=self.protocol,
+                missing=self.missing,
+            )
+        return _told(cohort)
 
 
 @dataclass
@@ -92,7 +149,6 @@ class SimulateCt:
 
     def run(self) -> int:
         """Simulate, and say where the cohort is."""
-        from scanweave import wording
         from scanweave.engine.progress import counted
         from scanweave.simulate.ct.cohort import simulate_ct
 
@@ -112,9 +168,16 @@ class SimulateCt:
                 photons=self.photons,
                 body={"texture": self.texture},
             )
-        print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-        print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
-        return 0
+        return _told(cohort)
 
 
-COMMANDS: dict[str, type] = {"brain": SimulateBrain, "ct": SimulateCt}
+def _told(cohort: Cohort) -> int:
+    """Say what was made and where it is."""
+    from scanweave import wording
+
+    print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
+    print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
+    return 0
+
+
+COMMANDS: dict[str, type] = {"brain": SimulateBrain, "breast": SimulateBreast, "ct": SimulateCt}

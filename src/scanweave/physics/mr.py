@@ -79,6 +79,19 @@ def inversion_recovery(pd: ArrayLike, t1: ArrayLike, t2: ArrayLike, *, tr: float
     return np.asarray(pd * recovered * np.exp(-te / t2))
 
 
+def diffusion_weighted(signal: ArrayLike, adc: ArrayLike, *, b: ArrayLike) -> Array:
+    """Return the signal after diffusion weighting.
+
+    S = S₀ exp(−b ADC) (Stejskal and Tanner, J Chem Phys 1965; Le Bihan et al., Radiology 1986).
+
+    Args:
+        signal: Signal S₀ without diffusion weighting [any unit].
+        adc: Apparent diffusion coefficient [mm²/s].
+        b: Diffusion weighting [s/mm²].
+    """
+    return np.asarray(np.asarray(signal) * np.exp(-np.asarray(b) * np.asarray(adc)))
+
+
 def relaxed_by_contrast(time: ArrayLike, concentration: ArrayLike, *, relaxivity: float) -> Array:
     """Return the relaxation time [ms] in the presence of a contrast agent, in fast exchange.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, TypedDict
 
 import numpy as np
 from numpy.random import Generator
@@ -14,26 +13,13 @@ from scanweave.simulate.artefacts import NOISE, digitise, receive_field
 from scanweave.simulate.dynamic import acquire_series
 from scanweave.simulate.fields import Array
 from scanweave.simulate.lesions import LESION, TISSUES, add_lesions, label_lesion, label_tissue
+from scanweave.simulate.material import Material, Values
 from scanweave.simulate.missing import absent_sequences
 from scanweave.simulate.sequences import Microstructure, acquire, derive
 from scanweave.simulate.settings import SEQUENCES, BrainSettings
-from scanweave.simulate.tissue import Material, Values, draw_material
+from scanweave.simulate.subject import Scan, Subject, fill
+from scanweave.simulate.tissue import draw_material
 from scanweave.simulate.vessels import draw_blood
-
-
-class Subject(TypedDict):
-    """Everything about one simulated subject; all images lie on one grid `(X, Y, Z)`."""
-
-    scans: dict[str, NDArray[np.int16]]
-    """All scans, those that the protocol removes included; `dce` is `(X, Y, Z, T)`. 0 outside the brain."""
-    masks: dict[str, NDArray[np.uint8]]
-    """`brain` (1), `tissue` (1 CSF, 2 GM, 3 WM, as under a lesion) and `lesion` (1 core, 2 rim, 3 oedema)."""
-    affine: NDArray[np.float64]
-    """Voxel to RAS mm, `(4, 4)`."""
-    absent: tuple[str, ...]
-    """Scans that the protocol removes."""
-    truth: dict[str, Any]
-    """Lesion volumes [mL], the lesions and the tissue parameters that were drawn."""
 
 
 class _Stream(IntEnum):
@@ -46,7 +32,8 @@ def simulate_subject(seed: int, index: int, settings: BrainSettings | None = Non
     """Simulate one subject.
 
     The same seed, index and settings give the same subject, whatever else is simulated; the anatomy, lesions and
-    fields depend on seed and index alone.
+    fields depend on seed and index alone. Masks are `brain` (1), `tissue` (1 CSF, 2 GM, 3 WM, as under a lesion) and
+    `lesion` (1 core, 2 rim, 3 oedema); the truth says volumes, lesions and the parameters of tissues that were drawn.
 
     Args:
         seed: Seed of the cohort.
@@ -67,21 +54,24 @@ def simulate_subject(seed: int, index: int, settings: BrainSettings | None = Non
     fields = _receive_fields(seed, index, anatomy, settings.bias)
     images = {name: image * fields[name] for name, image in images.items()}
     images |= derive(images)
-    if settings.dce_frames:
-        times = settings.dce_interval * np.arange(settings.dce_frames)
-        images["dce"] = acquire_series(fractions, material, dose, blood, times) * fields["t1"][:, None]
-    scans = {}
+    times: dict[str, Values] = (
+        {"dce": settings.dce_interval * np.arange(settings.dce_frames)} if settings.dce_frames else {}
+    )
+    if times:
+        images["dce"] = acquire_series(fractions, material, dose, blood, times["dce"]) * fields["t1"][:, None]
+    scans: dict[str, Scan] = {}
     for name in settings.names:
         rng = _rng(seed, index, _Stream.SCAN, _number(name))
-        scans[name] = _fill(anatomy.mask, digitise(rng, images[name], settings.noise * NOISE[name]))
+        scans[name] = fill(anatomy.mask, digitise(rng, images[name], settings.noise * NOISE[name]))
     masks = {
         "brain": anatomy.mask.astype(np.uint8),
-        "tissue": _fill(anatomy.mask, label_tissue(fractions)),
-        "lesion": _fill(anatomy.mask, label_lesion(fractions)),
+        "tissue": fill(anatomy.mask, label_tissue(anatomy.fractions)),
+        "lesion": fill(anatomy.mask, label_lesion(fractions)),
     }
     truth = {"lesions": lesions, "volume_ml": _volumes(masks, settings.spacing), "tissue": _parameters(material, dose)}
     absent = absent_sequences(settings, seed, index)
-    return Subject(scans=scans, masks=masks, affine=anatomy.grid.affine, absent=absent, truth=truth)
+    affine = anatomy.grid.affine
+    return Subject(scans=scans, times=times, b_values={}, masks=masks, affine=affine, absent=absent, truth=truth)
 
 
 def _rng(*key: int) -> Generator:
@@ -108,13 +98,6 @@ def _receive_fields(seed: int, index: int, anatomy: Anatomy, spread: float) -> d
         name: receive_field(common, anatomy.field(_rng(seed, index, _Stream.FIELD, 1 + _number(name)), 80.0), spread)
         for name in ("t1", "t1c", "t2", "flair", "pd")
     }
-
-
-def _fill(mask: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
-    """Put the values of the brain's voxels, `(N,)` or `(N, T)`, into a volume of zeros."""
-    volume = np.zeros(mask.shape + values.shape[1:], values.dtype)
-    volume[mask] = values
-    return volume
 
 
 def _volumes(masks: dict[str, NDArray[np.uint8]], spacing: float) -> dict[str, float]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scanweave.physics.mr import spoiled_gradient_echo
 from scanweave.simulate.fields import Array
 from scanweave.simulate.lesions import TISSUES
-from scanweave.simulate.tissue import BLOOD, Material, Values
+from scanweave.simulate.material import Material, Values
+from scanweave.simulate.tissue import BLOOD
 
 TR, TE, FLIP = 5.0, 2.0, 15.0
 """Repetition time [ms], echo time [ms] and flip angle [°] of the series."""

@@ -1,4 +1,4 @@
-"""Smooth random fields: cubic B-splines with independent normal coefficients on a coarse lattice.
+"""Smooth random fields: cubic B-splines with independent normal coefficients on a coarse lattice; and what is cut out.
 
 The lattice lies in millimetres, so that one seed gives the same field on every voxel grid. A field costs three small
 matrix products, which is what makes a whole brain cheap.
@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Array = NDArray[np.float32]
 
@@ -72,6 +73,29 @@ def smooth_field(rng: Generator, grid: Grid, scale: float) -> Array:
     return np.asarray(np.matmul(field, z.T), np.float32)
 
 
+def field_at(rng: Generator, places: Array, low: float, high: float, scale: float) -> Array:
+    """Return a smooth field at places of any space of three axes, `(N,)`, of mean 0 and deviation about 1.
+
+    With bent coordinates a field runs along them, such as ducts along the way to the nipple.
+
+    Args:
+        rng: The source of randomness; the number of draws depends on the bounds and the scale alone.
+        places: Coordinates `(3, N)`; beyond the bounds they count as on them.
+        low: Lower bound of every coordinate.
+        high: Upper bound of it.
+        scale: Distance of the lattice nodes, in the unit of the coordinates.
+    """
+    count = int(np.ceil((high - low) / scale)) + 3
+    nodes = rng.standard_normal((count, count, count), dtype=np.float32)
+    index = (np.clip(places, low, high) - np.float32(low)) / np.float32(scale) + 1
+    field = ndimage.map_coordinates(nodes, index, order=3, mode="nearest", prefilter=False)
+    return np.asarray(field / np.float32(_MEAN_LENGTH**1.5), np.float32)
+
+
+_MEAN_LENGTH = 151 / 315
+"""Mean over a cell of the sum of squared cubic B-spline weights, along one axis."""
+
+
 @lru_cache(maxsize=64)
 def _basis(count: int, extent: float, spacing: float, scale: float) -> Array:
     """Return spline weights of the voxels along one axis, `(count, nodes)`."""
@@ -90,3 +114,19 @@ def spline_weights(position: NDArray[np.floating], last: int) -> Array:
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights = np.where(distance < 1, near, far)
     return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True), np.float32)
+
+
+def share_inside(distance: Array, softness: float) -> Array:
+    """Return the share of a voxel inside a border that lies `distance` [mm] further out, softened over `softness`."""
+    return np.asarray(1 / (1 + np.exp(np.clip(-distance / softness, -30, 30))), np.float32)
+
+
+def threads(first: Array, second: Array, width: float) -> Array:
+    """Return thin tubes, 1 in the middle: they run where two smooth fields are both zero, which is a curve.
+
+    Args:
+        first: A smooth field, any shape.
+        second: Another one.
+        width: Radius in units of the fields: about that share of the distance of their lattice nodes.
+    """
+    return np.asarray(np.exp(-(first**2 + second**2) / np.float32(2 * width**2)))

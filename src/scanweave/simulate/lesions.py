@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanweave.simulate.anatomy import HEALTHY, Anatomy, load_template
-from scanweave.simulate.fields import Array, smooth_field
+from scanweave.simulate.fields import Array, share_inside, smooth_field
 from scanweave.simulate.settings import BrainSettings
 
 LESION = ("core", "rim", "oedema")
@@ -32,9 +32,12 @@ def add_lesions(rng: Generator, anatomy: Anatomy, settings: BrainSettings) -> tu
     return fractions, [_add(rng, anatomy, fractions, settings) for _ in range(count)]
 
 
-def label_tissue(fractions: Array) -> NDArray[np.uint8]:
-    """Return the largest healthy tissue at each voxel: 1 CSF, 2 GM, 3 WM; `(N,)`."""
-    return np.asarray(fractions[: len(HEALTHY)].argmax(axis=0) + 1, np.uint8)
+def label_tissue(healthy: Array) -> NDArray[np.uint8]:
+    """Return the largest tissue at each voxel of a healthy brain: 1 CSF, 2 GM, 3 WM; `(N,)`.
+
+    Deep inside a lesion nothing of what was there is left, so that only the fractions before it tell.
+    """
+    return np.asarray(healthy.argmax(axis=0) + 1, np.uint8)
 
 
 def label_lesion(fractions: Array) -> NDArray[np.uint8]:
@@ -62,10 +65,12 @@ def _add(rng: Generator, anatomy: Anatomy, fractions: Array, settings: BrainSett
     radius = distance * np.exp(0.18 * lumps)
     healthy = anatomy.fractions[:, near]
     way = np.clip(healthy[2] + 0.3 * healthy[1], 0, 1)
-    inner = _inside(core - radius * np.exp(0.10 * wrinkles))
-    tumour = np.maximum(_inside(core + rim - radius), inner)
-    swollen = np.maximum(_inside(oedema - distance * np.exp(0.22 * spread + 0.10 * patches)) * way, tumour)
-    taking_up = _inside(3.0 * (patches + 0.9)) if enhancing else np.zeros_like(inner)
+    inner = share_inside(core - radius * np.exp(0.10 * wrinkles), _SOFTNESS)
+    tumour = np.maximum(share_inside(core + rim - radius, _SOFTNESS), inner)
+    swollen = np.maximum(
+        share_inside(oedema - distance * np.exp(0.22 * spread + 0.10 * patches), _SOFTNESS) * way, tumour
+    )
+    taking_up = share_inside(3.0 * (patches + 0.9), _SOFTNESS) if enhancing else np.zeros_like(inner)
     parts = np.stack([inner, (tumour - inner) * taking_up, swollen - inner - (tumour - inner) * taking_up])
     fractions[:, near] *= 1 - swollen
     fractions[len(HEALTHY) :, near] += parts
@@ -76,8 +81,3 @@ def _add(rng: Generator, anatomy: Anatomy, fractions: Array, settings: BrainSett
         "oedema_radius_mm": round(oedema, 1),
         "enhancing": enhancing,
     }
-
-
-def _inside(distance: Array) -> Array:
-    """Share of a voxel inside a border that lies `distance` [mm] further out."""
-    return np.asarray(1 / (1 + np.exp(np.clip(-distance / _SOFTNESS, -30, 30))), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -23,14 +24,18 @@ def absent_sequences(settings: BrainSettings, seed: int, index: int) -> tuple[st
     removes main sequences only: ask for `sequences=("t1", "t1c", "t2", "flair")` if the others shall not stand in.
     """
     if settings.protocol == "random":
-        rng = np.random.default_rng([seed, index, 1_000])
-        names = settings.names
-        removed = rng.random(len(names)) < settings.missing
-        removed[rng.integers(len(names))] &= not removed.all()
-        return tuple(name for name, gone in zip(names, removed, strict=True) if gone)
+        return absent_at_random(settings.names, settings.missing, seed, index)
     if settings.protocol == "brats14":
         turn, place = divmod(index, len(PATTERNS))
         kept = PATTERNS[np.random.default_rng([seed, turn, 1_001]).permutation(len(PATTERNS))[place]]
         removed_main = [name for name in MAIN if name in settings.sequences and name not in kept]
         return tuple(removed_main) if len(removed_main) < len(settings.names) else ()
     return ()
+
+
+def absent_at_random(names: Sequence[str], chance: float, seed: int, index: int) -> tuple[str, ...]:
+    """Return those of some sequences that subject `index` lacks, each with the same chance; one is always kept."""
+    rng = np.random.default_rng([seed, index, 1_000])
+    removed = rng.random(len(names)) < chance
+    removed[rng.integers(len(names))] &= not removed.all()
+    return tuple(name for name, gone in zip(names, removed, strict=True) if gone)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scanweave.physics.mr import inversion_recovery, spin_echo, spoiled_gradient_echo
 from scanweave.simulate.fields import Array
 from scanweave.simulate.lesions import TISSUES
-from scanweave.simulate.tissue import BLOOD, Material, Values
+from scanweave.simulate.material import Material, Values, sensitivities
+from scanweave.simulate.tissue import BLOOD
 
 PROTOCOL: dict[str, dict[str, Any]] = {
     "t1": {"equation": "spoiled_gradient_echo", "tr": 20.0, "te": 4.0, "flip": 30.0},
@@ -22,13 +20,6 @@ PROTOCOL: dict[str, dict[str, Any]] = {
     "pd": {"equation": "spin_echo", "tr": 3000.0, "te": 15.0},
 }
 """Times [ms] and flip angles [°] of the sequences that are acquired; `t2r` and `mix` are computed from these."""
-_EQUATIONS: dict[str, Callable[..., Values]] = {
-    "spoiled_gradient_echo": spoiled_gradient_echo,
-    "spin_echo": spin_echo,
-    "inversion_recovery": inversion_recovery,
-}
-_STEP = 0.05
-"""Relative change of T1 or T2 by which the sensitivity of a signal is measured."""
 _SATURATION = 0.6
 """Scale of the saturating function that makes `t2r`, in units of the mean of `t2`."""
 
@@ -88,18 +79,9 @@ def derive(images: dict[str, Array]) -> dict[str, Array]:
     return {"t2r": -np.expm1(-t2 / np.float32(_SATURATION)), "mix": t1 / (t1 + t2 + np.float32(1e-6))}
 
 
-def signal_of(settings: dict[str, Any], material: Material) -> NDArray[np.float64]:
-    """Return the signal of each tissue of `material` in a sequence described as in `PROTOCOL`, `(K,)`."""
-    times = {name: value for name, value in settings.items() if name in ("tr", "te", "ti", "flip")}
-    return np.asarray(_EQUATIONS[settings["equation"]](material.pd, material.t1, material.t2, **times))
-
-
 def _sensitivities(settings: dict[str, Any], material: Material) -> tuple[Values, Values, Values]:
     """Return the signal of each tissue and its derivatives by ln T1 and ln T2, which are 0 in fluid."""
-    longer_t1 = Material(material.pd, material.t1 * (1 + _STEP), material.t2)
-    longer_t2 = Material(material.pd, material.t1, material.t2 * (1 + _STEP))
-    mean = signal_of(settings, material)
-    slopes = [(signal_of(settings, longer) - mean) / np.log1p(_STEP) for longer in (longer_t1, longer_t2)]
+    mean, *slopes = sensitivities(settings, material)
     for slope in slopes:
         slope[TISSUES.index("csf")] = 0
     return mean, slopes[0], slopes[1]

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
-from scanweave.physics.mr import R1_GADOBUTROL, R2_GADOBUTROL, relaxed_by_contrast
 from scanweave.simulate.lesions import TISSUES
-
-Values = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Material:
-    """Parameters of some tissues, each `(K,)`: proton density relative to water, T1 and T2 [ms]."""
-
-    pd: Values
-    t1: Values
-    t2: Values
-
-    def with_contrast(self, concentration: Values) -> Material:
-        """Return the tissues with a contrast agent at this concentration [mmol/L] in them."""
-        t1 = relaxed_by_contrast(self.t1, concentration, relaxivity=R1_GADOBUTROL)
-        return Material(self.pd, t1, relaxed_by_contrast(self.t2, concentration, relaxivity=R2_GADOBUTROL))
-
+from scanweave.simulate.material import Material, Values
 
 PARAMETERS = MappingProxyType(
     {

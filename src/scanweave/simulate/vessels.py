@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from scanweave.simulate.anatomy import Anatomy
-from scanweave.simulate.fields import Array
+from scanweave.simulate.fields import Array, threads
 
 _WIDTH = 0.16
 """Radius of a vessel in units of the fields whose common zeros it follows; about 1.3 mm."""
@@ -27,7 +27,7 @@ def draw_blood(rng: Generator, anatomy: Anatomy, amount: float) -> Array:
     """
     csf, gm, wm = anatomy.fractions
     first, second = (anatomy.field(rng, 15.0) for _ in range(2))
-    tubes = np.exp(-(first**2 + second**2) / np.float32(2 * _WIDTH**2)) * (csf + 0.9 * gm + 0.35 * wm)
+    tubes = threads(first, second, _WIDTH) * (csf + 0.9 * gm + 0.35 * wm)
     patches = anatomy.field(rng, 11.0)
     cover = np.exp(-anatomy.depth / 2.0) * np.clip(0.35 * patches + 0.1, 0, 0.7)
     plexus = np.where(anatomy.depth > 30.0, csf**2 * np.clip(patches - 0.6, 0, 1), 0)

@@ -8,29 +8,26 @@ axis; a single bin has no such axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, write_json
 from scanweave.physics.ct.geometry import CtGeometry
 from scanweave.physics.spectral.decomposition import binned_attenuation
 from scanweave.physics.spectral.spectra import tube_spectrum
+from scanweave.simulate.cohort_folder import checked_settings
 from scanweave.simulate.ct.acquisition import acquire
 from scanweave.simulate.ct.bodies import draw_body
 from scanweave.simulate.ct.maps import MATERIALS, MaterialMap
 from scanweave.simulate.ct.settings import CtSettings
-from scanweave.simulate.writing import STUDIES, TRUTH, claim, name_of
+from scanweave.simulate.writing import STUDIES, TRUTH, claim, in_processes, name_of
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.formats.sinogram_hdf5 import write_sinogram
@@ -69,9 +66,11 @@ def simulate_ct(
         ScanweaveError: A setting is wrong, or `out` holds something else or the cohort of another request.
     """
     out = Path(out)
-    chosen = _checked(subjects, seed, workers, settings)
+    advice = "See: scanweave simulate ct --help"
+    chosen = checked_settings(CtSettings, settings, advice, subjects=subjects, seed=seed, workers=workers)
     claim(out, {"system": "ct", "seed": seed, "settings": chosen.model_dump(mode="json")})
-    for done, _ in enumerate(_written(out, range(subjects), seed, chosen, workers), start=1):
+    write = partial(_write_subject, out, seed, chosen)
+    for done, _ in enumerate(in_processes(write, range(subjects), workers), start=1):
         if progress is not None:
             progress(done, subjects)
     rows = [_row(name_of(index), chosen) for index in range(subjects)]
@@ -113,15 +112,6 @@ def _projection(scan: CtGeometry, factor: int, rays: int) -> Callable[[NDArray[A
     return project
 
 
-def _written(out: Path, indices: range, seed: int, settings: CtSettings, workers: int) -> Iterator[None]:
-    write = partial(_write_subject, out, seed, settings)
-    if workers == 1:
-        yield from map(write, indices)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(write, indices, chunksize=4)
-
-
 def _write_subject(out: Path, seed: int, settings: CtSettings, index: int) -> None:
     folder = out / STUDIES / name_of(index)
     if folder.exists():
@@ -146,16 +136,3 @@ def _row(name: str, settings: CtSettings) -> dict[str, Any]:
         for n, image in enumerate(settings.bins)
     }
     return row | {f"scan:{agent}": f"{folder}/{MAPS}#{MATERIALS.index(agent)}" for agent in AGENTS}
-
-
-def _checked(subjects: int, seed: int, workers: int, settings: dict[str, Any]) -> CtSettings:
-    for name, value, least in (("subjects", subjects, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < least:
-            raise ScanweaveError(name, f"{value} is too small", f"Give {least} or more")
-    try:
-        return CtSettings(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "thresholds"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ScanweaveError(field, reason, "See: scanweave simulate ct --help") from error

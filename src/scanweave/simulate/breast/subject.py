@@ -1,0 +1,163 @@
+"""One simulated breast examination, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from scanweave.measures.enhancement_curves import Phases, wash_in, wash_out
+from scanweave.simulate.artefacts import digitise, receive_field
+from scanweave.simulate.breast.anatomy import TISSUES, BreastAnatomy, draw_anatomy, label_tissue
+from scanweave.simulate.breast.lesions import add_lesions, label_lesions
+from scanweave.simulate.breast.protocol import NOISE, PROTOCOL, Bolus
+from scanweave.simulate.breast.sequences import Body, BreastTexture, acquire, acquire_diffusion, acquire_series
+from scanweave.simulate.breast.settings import SEQUENCES, BreastSettings
+from scanweave.simulate.breast.tissue import draw_bolus, draw_tissues
+from scanweave.simulate.breast.traits import SERIES, draw_traits, noiseless_measures
+from scanweave.simulate.fields import Array
+from scanweave.simulate.missing import absent_at_random
+from scanweave.simulate.subject import Scan, Subject, fill
+
+MAPS = {"washin": wash_in, "washout": wash_out}
+"""Sequences that are computed from the acquired `dce`."""
+FAINT, CLIPPED = 0.1, (-1.0, 5.0)
+"""Where these maps are 0: the signal before the agent is below this share of its 99th percentile; and their bounds."""
+_FAILS = 0.6
+"""Spread of what fat suppression leaves over the body (in log units)."""
+
+
+class _Stream(IntEnum):
+    """Independent sources of randomness of a subject: what one draws does not move another."""
+
+    ANATOMY, BOLUS, TRAITS, LESIONS, TISSUE, TEXTURE, FIELD, SCAN = range(8)
+
+
+_Draws = Callable[[_Stream, int], Generator]
+
+
+def simulate_subject(seed: int, index: int, settings: BreastSettings | None = None) -> Subject:
+    """Simulate one subject.
+
+    The same seed, index and settings give the same subject, whatever else is simulated; anatomy, lesions and fields do
+    not depend on spacing, noise or the sequences that are asked for. Masks are `breast` (what lies before the muscle),
+    `tissue` (from 1: `TISSUES`, as under a lesion; 0 is air) and `lesion` (numbered, largest first).
+
+    Args:
+        seed: Seed of the cohort.
+        index: Number of the subject in it, from 0.
+        settings: What to simulate; the defaults when left out.
+
+    Raises:
+        ScanweaveError: No kinetics give a curve of a type that was drawn at these times.
+    """
+    settings = settings or BreastSettings.model_validate({})
+
+    def rng(stream: _Stream, number: int = 0) -> Generator:
+        """Return a source of randomness; `number` tells apart those of one kind."""
+        return np.random.default_rng((seed, index, stream, number))
+
+    anatomy = draw_anatomy(rng(_Stream.ANATOMY), settings)
+    bolus = draw_bolus(rng(_Stream.BOLUS), settings.injection)
+    lesions = draw_traits(rng(_Stream.TRAITS), settings, bolus)
+    fractions, seats = add_lesions(rng(_Stream.LESIONS), anatomy, lesions, settings.field)
+    tissues = draw_tissues(rng(_Stream.TISSUE))
+    body = Body(fractions, tissues.with_lesions(lesions), _texture(rng(_Stream.TEXTURE), anatomy, settings))
+
+    scans = _scans(rng, anatomy, body, bolus, settings)
+    masks = _masks(anatomy, fractions)
+    facts = [
+        {"number": number} | seat | lesion.facts() | {"noiseless": noiseless_measures(lesion, bolus, settings)}
+        for number, (seat, lesion) in enumerate(zip(seats, lesions, strict=True), start=1)
+    ]
+    absent = settings.protocol == "random"
+    return Subject(
+        scans={name: scans[name] for name in settings.sequences},
+        times={name: np.array(getattr(settings, times)) for name, times in SERIES.items()},
+        b_values={"dwi": settings.b_values},
+        masks=masks,
+        affine=anatomy.grid.affine,
+        absent=absent_at_random(settings.sequences, settings.missing, seed, index) if absent else (),
+        truth={
+            "lesions": facts,
+            "volume_ml": _volumes(masks, settings.spacing, len(lesions)),
+            "bolus": {"dose": round(bolus.dose, 4), "arrival_s": round(bolus.arrival, 2)},
+            "tissue": tissues.facts(),
+        },
+    )
+
+
+def _scans(rng: _Draws, anatomy: BreastAnatomy, body: Body, bolus: Bolus, settings: BreastSettings) -> dict[str, Scan]:
+    """Acquire the sequences that are asked for, and `dce` where the maps of it are."""
+    mapped = not MAPS.keys().isdisjoint(settings.sequences)
+    common = anatomy.field(rng(_Stream.FIELD, 0), 80.0)
+    scans: dict[str, Scan] = {}
+    for number, name in enumerate(map(str, SEQUENCES)):
+        if name in PROTOCOL and (name in settings.sequences or (name == "dce" and mapped)):
+            image = _acquired(body, name, bolus, settings)
+            coil = receive_field(common, anatomy.field(rng(_Stream.FIELD, 1 + number), 80.0), settings.bias)
+            image *= coil if image.ndim == 1 else coil[:, None]
+            noisy = digitise(rng(_Stream.SCAN, number), image, settings.noise * NOISE[name])
+            scans[name] = fill(anatomy.mask, noisy)
+    return scans | (_maps(scans["dce"], anatomy.mask, settings.phases("dce_times")) if mapped else {})
+
+
+def _texture(rng: Generator, anatomy: BreastAnatomy, settings: BreastSettings) -> BreastTexture:
+    def field(spread: float, coarse: float, fine: float) -> Array:
+        mixed = np.float32(0.8) * anatomy.field(rng, coarse) + np.float32(0.6) * anatomy.field(rng, fine)
+        return np.asarray(np.float32(spread) * np.clip(mixed, -2.5, 2.5), np.float32)
+
+    spread = settings.texture
+    return BreastTexture(
+        pd=field(spread / 2, 12.0, 4.0),
+        t1=field(spread, 18.0, 7.0),
+        t2=field(spread, 18.0, 7.0),
+        adc=field(spread, 18.0, 7.0),
+        uptake=field(settings.uptake, 14.0, 5.0),
+        left=np.clip(np.float32(settings.suppression) * np.exp(np.float32(_FAILS) * anatomy.field(rng, 45.0)), 0, 1),
+    )
+
+
+def _acquired(body: Body, name: str, bolus: Bolus, settings: BreastSettings) -> Array:
+    if name in SERIES:
+        return acquire_series(body, name, bolus, getattr(settings, SERIES[name]))
+    if name == "dwi":
+        return acquire_diffusion(body, name, settings.b_values)
+    return acquire(body, name)
+
+
+def _maps(series: Scan, mask: NDArray[np.bool_], phases: Phases) -> dict[str, Scan]:
+    """Return wash-in and wash-out of an acquired series `(X, Y, Z, T)`."""
+    curves = series[mask]
+    before = curves[:, : phases.before].mean(axis=1)
+    seen = before >= max(FAINT * float(np.percentile(before, 99)), 1.0)
+    return {
+        name: fill(mask, np.where(seen, np.clip(measure(curves, phases), *CLIPPED), 0).astype(np.float32))
+        for name, measure in MAPS.items()
+    }
+
+
+def _masks(anatomy: BreastAnatomy, fractions: Array) -> dict[str, NDArray[np.uint8]]:
+    chest = fractions[[TISSUES.index("muscle"), TISSUES.index("lung")]].sum(axis=0)
+    breast = (anatomy.behind < 0) & (chest <= fractions.sum(axis=0) / 2)
+    return {
+        "breast": fill(anatomy.mask, breast.astype(np.uint8)),
+        "tissue": fill(anatomy.mask, label_tissue(anatomy.fractions)),
+        "lesion": fill(anatomy.mask, label_lesions(fractions, len(TISSUES))),
+    }
+
+
+def _volumes(masks: dict[str, NDArray[np.uint8]], spacing: float, lesions: int) -> dict[str, Any]:
+    """Return the volume of the breast, of the tissues of it that vary, and of each lesion [mL]."""
+    voxel = spacing**3 / 1000
+    counts = np.bincount(masks["lesion"].ravel(), minlength=lesions + 1)[1:]
+    inside = masks["tissue"][masks["breast"] > 0]
+    labelled = {name: int((inside == TISSUES.index(name) + 1).sum()) for name in ("fat", "gland")}
+    volumes = {"breast": int(masks["breast"].sum()), **labelled, "lesion": int(counts.sum())}
+    return {name: round(count * voxel, 3) for name, count in volumes.items()} | {
+        "of_each_lesion": [round(float(count) * voxel, 3) for count in counts]
+    }

@@ -1,0 +1,75 @@
+"""Truth of a simulated cohort of breasts, in words and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanweave.measures.enhancement_curves import EARLY_S, PLATEAU, CurveType
+from scanweave.physics.tracer_kinetics import HEMATOCRIT
+from scanweave.simulate.breast.anatomy import TISSUES
+from scanweave.simulate.breast.protocol import NOISE, PROTOCOL
+from scanweave.simulate.breast.settings import BreastSettings
+from scanweave.simulate.breast.subject import CLIPPED, FAINT, MAPS
+from scanweave.simulate.breast.tissue import COLUMNS, FAT, PARAMETERS
+from scanweave.simulate.breast.traits import MARGIN, SERIES
+
+_EQUATIONS = {
+    "washin": "(S_early - S_before) / S_before",
+    "washout": "(S_last - S_early) / S_early",
+}
+_ENHANCING = ("dce", "fsdce", "washin", "washout")
+_ROLES: dict[str, dict[str, Any]] = {
+    "washin": {"role": "redundant", "of": ["dce"]},
+    "washout": {"role": "redundant", "of": ["dce"]},
+    "dwi": {"role": "unique", "what": ["diffusion (ADC), which nothing else depends on"]},
+    "dce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["fsdce"]},
+    "fsdce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["dce"]},
+    "t2": {"role": "unique", "what": ["T2, which else shows only in dwi"]},
+}
+
+
+def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
+    """Return the truth that all subjects share, for `truth.json`."""
+    names = settings.sequences
+    return {
+        "seed": seed,
+        "randomness": "numpy.random.default_rng([seed, subject index, stream, number])",
+        "settings": settings.model_dump(mode="json"),
+        "sequences": {name: _sequence(name, settings) for name in names},
+        "tissues": {name: dict(zip(COLUMNS, values, strict=True)) for name, values in PARAMETERS.items()},
+        "fat": {"t1_ms": float(FAT.t1[0]), "t2_ms": float(FAT.t2[0])},
+        "kinetics": {
+            "model": "extended Tofts",
+            "plasma": "Parker et al. 2006, times the subject's dose",
+            "hematocrit": HEMATOCRIT,
+            "injection_s": settings.injection,
+        },
+        "curve_types": {
+            "numbers": {str(int(kind)): kind.name.lower() for kind in CurveType},
+            "rule": f"change from the early peak to the last frame: above +{PLATEAU:.0%} persistent, "
+            f"below -{PLATEAU:.0%} washout, else plateau (ACR BI-RADS; Kuhl et al. 1999)",
+            "early_peak": f"highest signal within {EARLY_S:g} s of the injection",
+            "planted": f"each lesion's noiseless curve in {' and '.join(SERIES)} is {MARGIN:.0%} within its bounds",
+        },
+        "planted": {
+            "roles": {name: role for name, role in _ROLES.items() if name in names},
+            "uptake_visible_in": [name for name in names if name in _ENHANCING],
+            "diffusion_visible_in": [name for name in names if name == "dwi"],
+        },
+        "masks": {
+            "breast": {"1": "breast, that is all before the muscle"},
+            "tissue": {str(number): name for number, name in enumerate(TISSUES, start=1)},
+            "lesion": "the number of the lesion, largest diameter first",
+        },
+    }
+
+
+def _sequence(name: str, settings: BreastSettings) -> dict[str, Any]:
+    if name in MAPS:
+        about = "0 where the signal before the agent is below this share of its 99th percentile"
+        maps = {"equation": _EQUATIONS[name], "faint": FAINT, "where_faint": about, "clipped": list(CLIPPED)}
+        return {"computed_from": ["dce"], "of": "the acquired series, with its noise"} | maps
+    facts = PROTOCOL[name] | {"noise": settings.noise * NOISE[name]}
+    if name in SERIES:
+        return facts | {"times_s": list(getattr(settings, SERIES[name]))}
+    return facts | ({"b_values_s_per_mm2": list(settings.b_values)} if name == "dwi" else {})
