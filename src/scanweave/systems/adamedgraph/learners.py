@@ -99,6 +99,17 @@ class Task:
         return torch.from_numpy(self.inputs.T.copy())
 
 
+def held_bytes(hidden: int, inputs: int, patients: int) -> int:
+    """Return the memory that one learner takes at least while it is trained [bytes].
+
+    Args:
+        hidden: H.
+        inputs: F; its weights have gradients and two moments.
+        patients: n; each hidden value is held before and after the rectifier, and with its gradients.
+    """
+    return torch.float64.itemsize * hidden * (4 * inputs + 4 * patients)
+
+
 def train(
     task: Task, graphs: Sequence[IntervalGraph], teleports: Sequence[float], settings: BoostingSettings, seed: int
 ) -> tuple[list[Weights], Floats]:

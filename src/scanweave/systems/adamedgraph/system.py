@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from scanweave.engine.free_memory import refuse_beyond_memory
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import FITTED_PARTS, CohortFit, ensure_splits
@@ -26,6 +27,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
+from scanweave.systems.adamedgraph.learners import held_bytes
 from scanweave.systems.adamedgraph.record import FILE, Record
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
 from scanweave.wording import count, listed
@@ -62,6 +64,9 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
         training, validation = (gather(part, question, config).known() for part in parts)
         if len(validation.studies):
             _refuse_idle_share(config)
+        rows = len(training.studies) + len(validation.studies)
+        size = held_bytes(config.boosting.hidden, len(question.features), rows)
+        refuse_beyond_memory(size, "boosting.hidden", f"one learner of {count(rows, 'patient')} takes", "Lower it")
         _introduce(question, training, validation, fit.fold, say)
         suspects = giving_away(parts[0], question.features, question.label)
         for name, words in suspects.items():

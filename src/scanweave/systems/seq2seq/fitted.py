@@ -39,7 +39,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         super().__init__(run, device)
         self.sequences = tuple(self.plan.scans)
         self.synthesizer = Synthesizer(
-            self.loaded(Seq2SeqNetwork(self.config.network), self.config.training),
+            self.loaded(lambda: Seq2SeqNetwork(self.config.network)),
             self.sequences,
             self.config.synthesis,
             self.config.sampling,

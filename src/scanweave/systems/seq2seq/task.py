@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from torch import nn
 
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
@@ -38,9 +39,10 @@ class Seq2SeqTask(NetworkTask):
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        self.network = seeded_network(seed, lambda: Seq2SeqNetwork(config.network))
-        self.objective = Seq2SeqObjective(self.network, config.objective)
         self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
+        refuse_large_input(self.samples.size, 2, "network.slices and sampling.crop", config.training.batch_size)
+        self.network = seeded_network(config, lambda: Seq2SeqNetwork(config.network))
+        self.objective = Seq2SeqObjective(self.network, config.objective)
         self.config, self.sequences = config, tuple(sequences)
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
 
