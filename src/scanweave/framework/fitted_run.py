@@ -16,11 +16,10 @@ from scanweave.engine.run import Run
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import PLAN
+from scanweave.framework.cohort_fit import CONFIG, PLAN
 from scanweave.framework.network_memory import refuse_unloadable
 from scanweave.wording import nearest
 
-CONFIG = "config.json"
 C = TypeVar("C", bound=BaseModel)
 N = TypeVar("N", bound=nn.Module)
 

@@ -42,6 +42,7 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
 
     name: ClassVar[str] = "adamedgraph"
     options = OPTIONS
+    reads_files = False
 
     @classmethod
     def material(cls, cohort: Cohort, config: AdaMedGraphConfig, fold: int, say: Say) -> Material:
@@ -57,8 +58,6 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
     def learn(cls, fit: CohortFit[AdaMedGraphConfig]) -> None:
         """Learn a label of a cohort from its variables."""
         cohort, config, say = fit.cohort, fit.config, fit.say
-        if fit.workers != 1:
-            raise ScanweaveError("workers", "have no effect: a table has no studies to prepare", "Leave them out")
         parts = [cohort.part(part, fit.fold) for part in FITTED_PARTS]
         question = ask(cohort, parts[0], config, say)
         training, validation = (gather(part, question, config).known() for part in parts)

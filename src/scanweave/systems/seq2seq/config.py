@@ -79,6 +79,8 @@ class ObjectiveSettings(Settings):
         """Return the fields that the others leave without effect, and why."""
         found = {} if self.identity or self.cycle else {"self_share": "without objective.identity and objective.cycle"}
         found |= {} if self.perceptual else {"vgg_weights": "without objective.perceptual"}
+        plain = self.cross or self.identity or self.cycle
+        found |= {} if plain else {"beta": "without objective.cross, objective.identity and objective.cycle"}
         silent = self.perceptual and self.vgg_weights is None
         return found | ({"perceptual": "without objective.vgg_weights"} if silent else {})
 
