@@ -108,7 +108,7 @@ def test_settings_that_were_copied_past_their_checks_are_refused(fitted, tmp_pat
 
 def test_a_run_that_asks_for_a_network_that_no_memory_holds_is_refused(fitted, tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(fitted.run.folder, run, ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.copytree(fitted.system.run.folder, run, ignore=shutil.ignore_patterns("checkpoints"))
     config = json.loads((run / "config.json").read_text())
     config["network"] |= {"channels": [16384] * 4, "rank": 16384, "blocks": 4}
     config["sampling"]["crop"] = [96, 96]
