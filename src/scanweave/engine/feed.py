@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 _CASE_ADVICE = "Check or remove this case, then run the same command"
 _BATCH_ADVICE = "Give a smaller batch, and training.accumulate in its place, or smaller crops"
 HELD_COPIES = 2
-"""How often the samples of a batch are held at once: apart and joined."""
+"""Copies of a batch in memory at once: its samples apart, and joined."""
 
 
 class _Fault(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 from scanweave.errors import ScanweaveError
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Where Linux tells a container how much memory it may take [bytes]."""
+"""File in which Linux tells a container its limit of memory [bytes]."""
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:

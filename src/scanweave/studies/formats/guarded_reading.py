@@ -36,7 +36,7 @@ READ_BYTES_PER_SECOND = 2**23
 FILE_BYTES_PER_SECOND = 2**20
 """Slowest disk that is waited for [bytes per second]."""
 COPIES = 2
-"""How often values are held at once while they are unpacked: as they are stored, and as they are wanted."""
+"""Copies of values in memory while they are unpacked: as they are stored, and as they are wanted."""
 _READY = b"ready\n"
 _BREAKS_DOWN = "damaged: the library that reads it breaks down on it, or comes to no end"
 

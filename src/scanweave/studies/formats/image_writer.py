@@ -15,7 +15,7 @@ from scanweave.files import atomic_write
 from scanweave.studies.scan import Scan
 
 STRAIGHTENED = "resampled to right angles: the grid was sheared"
-"""What a file says of an image whose grid could not be written."""
+"""Note in the file of an image whose own grid could not be written."""
 
 NEGLIGIBLE_SKEW = 2e-5
 """Largest cosine between axes that ITK surely takes in an sform (it refuses 5e-4). Above it a qform of the same code

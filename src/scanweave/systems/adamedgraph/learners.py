@@ -25,7 +25,7 @@ BUDGET = 2**27
 FOLDS = 3
 """Learners without a graph that each leave out a part of the patients."""
 SCALES = (1.0, 2.0, 4.0)
-"""What carried logits are multiplied by: an average over neighbours is nearer to 0 than what it is made of."""
+"""Factors that are tried on carried logits, since an average over neighbours is nearer to 0 than its parts."""
 
 
 @dataclass(frozen=True, eq=False)
