@@ -39,7 +39,12 @@ FAST = (
     "test_scoreboard.py",
 )
 """Files and folders of `make test-fast`: together a minute at most, so without fits, real scans and processes."""
-SLOW = ("studies/tables/test_real_tables.py", "studies/test_cache.py", "studies/test_real.py")
+SLOW = (
+    "studies/formats/test_guarded_reading.py",
+    "studies/tables/test_real_tables.py",
+    "studies/test_cache.py",
+    "studies/test_real.py",
+)
 """Those in these folders that take longer."""
 
 

@@ -51,11 +51,12 @@ UNIX_ONLY = {"crypt", "fcntl", "grp", "nis", "posix", "pty", "pwd", "resource", 
 
 @dataclass(frozen=True)
 class Import:
-    """One import: `eager` if it happens when its module is loaded."""
+    """One import: `eager` if it happens when its module is loaded, `windows` if it may happen on Windows."""
 
     target: str
     line: int
     eager: bool
+    windows: bool = True
 
 
 def read_modules(source):
@@ -70,6 +71,7 @@ def read_modules(source):
 
 def _imports(tree, name, package):
     lazy = {id(inner) for node in ast.walk(tree) if _is_lazy(node) for inner in ast.walk(node)}
+    elsewhere = {id(inner) for node in ast.walk(tree) if _spares_windows(node) for inner in node.body}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
@@ -83,13 +85,18 @@ def _imports(tree, name, package):
             targets = [f"scanweave.{node.attr}"]
         else:
             continue
-        yield from (Import(target, node.lineno, id(node) not in lazy) for target in targets)
+        eager, windows = id(node) not in lazy, id(node) not in elsewhere
+        yield from (Import(target, node.lineno, eager, windows) for target in targets)
 
 
 def _is_lazy(node):
     if isinstance(node, ast.If):
         return "TYPE_CHECKING" in ast.unparse(node.test)
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def _spares_windows(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "sys.platform != 'win32'"
 
 
 def room_of(target):
@@ -167,12 +174,19 @@ def test_command_line_is_light(modules):
 
 def unix_only(modules):
     """Every import of a module that Windows does not have, as `module imports target`."""
-    return [f"{name} imports {one.target}" for name in modules for one in modules[name] if one.target in UNIX_ONLY]
+    return [
+        f"{name} imports {one.target}"
+        for name in modules
+        for one in modules[name]
+        if one.target in UNIX_ONLY and one.windows
+    ]
 
 
 def test_nothing_is_imported_that_windows_lacks(modules, tmp_path):
     assert unix_only(modules) == []
     assert len(unix_only(_tree(tmp_path, {"files.py": "def lock():\n    import fcntl"}))) == 1
+    spared = 'def limit():\n    if sys.platform != "win32":\n        import resource\n    else:\n        import fcntl'
+    assert unix_only(_tree(tmp_path, {"files.py": spared})) == ["scanweave.files imports fcntl"]
 
 
 def _tree(tmp_path, files):

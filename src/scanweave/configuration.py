@@ -20,7 +20,7 @@ Layer = str | Path | Mapping[str, Any] | BaseModel
 _SHORT = {"--from": "start.source", "--device": "training.device"}
 """Settings that options of `fit` stand for."""
 _IDLE = {"--from": "begins at random only", "--device": "computes on the CPU"}
-"""What is said of a system that has no such setting."""
+"""Words about a system that has no such setting."""
 
 
 def configure(system: str, preset: str | None = None, config: Layer | Sequence[Layer] = ()) -> Any:

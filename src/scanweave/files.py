@@ -20,7 +20,7 @@ from scanweave.locks import LOCK, FolderLock, hold
 MAX_JSON_BYTES = 256 * 2**20
 """Largest JSON file that is read: a manifest or config above this is not one of ours."""
 _PARTIAL = ".partial-"
-"""What the names of files and folders begin with while they are written."""
+"""Prefix of the names of files and folders while they are written."""
 _SWEPT: set[str] = set()
 """Folders that this process has swept."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from scanweave.studies.study import Study
 
 MARK, ANSWERS, TABLE = "predictions.json", "answers.jsonl", "predictions.csv"
-"""What was asked for; a line for each study that is done; labels and boxes as a table."""
+"""Files of the folder: the question; a line for each study that is done; labels and boxes as a table."""
 _ASKED = {
     "weights": "by other weights",
     "cohort": "of another cohort, or of other studies of it,",

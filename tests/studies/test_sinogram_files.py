@@ -161,6 +161,36 @@ def _flip(path):
     path.write_bytes(data)
 
 
+@pytest.mark.parametrize("share", np.linspace(0, 1, 16, endpoint=False))
+def test_a_file_without_its_end_is_one_line(path, share):
+    write_sinogram(path, _counts())
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ScanweaveError, match=r"scan\.h5: cannot be read"):
+        read_sinogram(path)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_values_that_chance_changed_are_one_line(path, seed):
+    """Changes within a packed chunk, which its checksum tells; the structure around it stays as it is."""
+    write_sinogram(path, _counts())
+    with h5py.File(path) as file:
+        chunk = file["values"].id.get_chunk_info(0)
+    chance, data = np.random.default_rng([7, seed]), bytearray(path.read_bytes())
+    for place in chance.integers(chunk.size, size=3):
+        data[chunk.byte_offset + place] ^= 1 << chance.integers(8)
+    path.write_bytes(data)
+    with pytest.raises(ScanweaveError, match=r"scan\.h5: cannot be read"):
+        read_sinogram(path)
+
+
+def test_all_that_a_file_holds_together_keeps_the_budget(path, monkeypatch):
+    write_sinogram(path, _counts())
+    numbers = sum(np.size(getattr(_counts(), name)) for name in ("values", "air", "energies", "photons"))
+    monkeypatch.setattr(header_limits, "MEMORY_BUDGET", 8 * numbers - 1)
+    with pytest.raises(ScanweaveError, match="all that it holds claims"):
+        read_sinogram(path)
+
+
 @pytest.mark.parametrize(
     ("break_file", "says"),
     [

@@ -36,7 +36,7 @@ FORMATS = {
     "error": "{:.3f}",
     "largest error": "{:.3f}",
 }
-"""How figures of a column are written."""
+"""Number format of each column."""
 SEEN = {"auc": "AUC", "cnr": "CNR"}
 """Headings of what is measured of a small structure."""
 WORDS = {

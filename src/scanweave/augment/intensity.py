@@ -14,7 +14,7 @@ from scanweave.augment.affine import balanced
 from scanweave.augment.settings import AugmentationSettings
 
 BLUR_REACH_DEVIATIONS = 4.0
-"""Where the blur's kernel ends."""
+"""Half width of the blur's kernel [standard deviations]."""
 
 
 def vary_intensity(

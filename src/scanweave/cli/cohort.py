@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FEW_TRAINING_PATIENTS = 4
 """Training patients below which a split without a validation part is offered."""
+WORKERS, LISTED_STUDIES = 2, 20
+"""Studies that a check reads at once, and that are listed, unless the user says how many."""
 MOST_LISTED_STUDIES = 200
 """Studies above which those that are ok are counted, not listed."""
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
@@ -120,7 +122,7 @@ class CheckCohort:
     """Folder of the cohort."""
     json: bool = False
     """Print JSON instead of a table."""
-    workers: int = 2
+    workers: Annotated[int | None, arg(help_behavior_hint="(default: 2)")] = None
     """Studies that are read at once."""
     again: bool = False
     """Read all files, also those that did not change since the last check."""
@@ -129,6 +131,7 @@ class CheckCohort:
         """Check; exit status 1 if a study is refused."""
         from scanweave.studies.checks.last_check import last_check
 
+        self._refuse_idle()
         found = None if self.again else last_check(self.cohort)
         unchanged = found is not None
         if found is None:
@@ -159,7 +162,15 @@ class CheckCohort:
 
         cohort = Cohort.open(self.cohort)
         with counted("studies", shown=not self.json) as progress:
-            return check_all(cohort, self.again, self.workers, progress)
+            return check_all(cohort, self.again, WORKERS if self.workers is None else self.workers, progress)
+
+    def _refuse_idle(self) -> None:
+        """Refuse workers where there is nothing to read."""
+        if self.workers is not None:
+            from scanweave.studies.cohort import Cohort
+
+            if not any(column.kind.files for column in Cohort.open(self.cohort).present()):
+                raise ScanweaveError("--workers", "has no effect: the cohort has no files to read", "Leave it out")
 
 
 @dataclass
@@ -253,13 +264,16 @@ class ShowCohort:
 
     cohort: Positional[Path]
     """Folder of the cohort."""
-    studies: int = 20
+    studies: Annotated[int | None, arg(help_behavior_hint="(default: 20)")] = None
     """How many studies to list."""
 
     def run(self) -> int:
-        """Print counts and a table of the images that are there."""
+        """Print counts and a table of the images that are there.
+
+        Raises:
+            ScanweaveError: There are no files to list, and yet it is said how many studies.
+        """
         from scanweave import wording
-        from scanweave.errors import ScanweaveError
         from scanweave.studies.cohort import Cohort
         from scanweave.studies.cohort_splits import part_lines
         from scanweave.studies.label_values import summarise_label
@@ -272,6 +286,9 @@ class ShowCohort:
         shown = {
             column: number for column, number in present.items() if column.kind.files or column.kind.name == "text"
         }
+        if self.studies is not None and (self.studies < 0 or not shown):
+            reason = "has no effect: the cohort has no files to list" if not shown else f"{self.studies} is less than 0"
+            raise ScanweaveError("--studies", reason, "Leave it out")
         if shown:
             films = cohort.films
             print(
@@ -281,7 +298,7 @@ class ShowCohort:
                 )
             )
             print(f"files in {cohort.root}")
-            _print_presence(cohort, list(shown), self.studies)
+            _print_presence(cohort, list(shown), LISTED_STUDIES if self.studies is None else self.studies)
         try:
             parts = part_lines(cohort) or ["  not split yet: scanweave cohort split does it, or the first fit"]
         except ScanweaveError as error:  # splits of other patients hinder no look

@@ -17,7 +17,7 @@ NAMES = {
     "embedding": "embedding",
     "report": "report",
 }
-"""What the kinds of predictions are called."""
+"""Names of the kinds of predictions, for the last line."""
 
 
 @dataclass

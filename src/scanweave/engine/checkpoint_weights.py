@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Checkpoint = Literal["newest", "best"]
 """The last checkpoint, or the one that was best in the validation."""
 OBJECTIVE = "network."
-"""What the names of the network begin with where the parts of an objective are kept."""
+"""Prefix of the network's tensors in a checkpoint, which keeps the whole objective."""
 
 
 def at_checkpoint(run: Run, which: Checkpoint) -> Run:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from scanweave.engine.free_memory import refuse_beyond_memory
 from scanweave.engine.settings import TrainingSettings
 from scanweave.engine.task import Samples, Task
 from scanweave.errors import ScanweaveError
@@ -34,11 +35,18 @@ class Batch(NamedTuple):
     suspects: list[str]
 
 
+_CASE_ADVICE = "Check or remove this case, then run the same command"
+_BATCH_ADVICE = "Give a smaller batch, and training.accumulate in its place, or smaller crops"
+HELD_COPIES = 2
+"""Copies of a batch in memory at once: its samples apart, and joined."""
+
+
 class _Fault(NamedTuple):
     """Stand-in that a worker sends for a batch it could not make; an exception would lose its parts on the way."""
 
     where: str
     reason: str
+    step: str
     trace: str
 
 
@@ -105,7 +113,7 @@ class Feed:
             if item is None:
                 return
             if isinstance(item, _Fault):
-                fault = ScanweaveError(item.where, item.reason, "Check or remove this case, then run the same command")
+                fault = ScanweaveError(item.where, item.reason, item.step)
                 fault.add_note(item.trace)
                 raise fault
             yield item
@@ -157,6 +165,7 @@ class _Reader(Dataset[Batch | _Fault]):
         reading: torch.Tensor,
     ) -> None:
         self._samples, self._collate, self._reading = samples, collate, reading
+        self._looked = False
 
     def __getitem__(self, indices: Sequence[int]) -> Batch | _Fault:
         worker = get_worker_info()
@@ -169,13 +178,29 @@ class _Reader(Dataset[Batch | _Fault]):
                 row[1] = index
                 names = [_name(self._samples, index)]
                 samples.append(self._samples[index])
+                if fault := self._too_large(samples[0], len(indices)):
+                    return fault
             names = cases = [str(sample["case"]) for sample in samples]
             data = self._collate(samples)
         except Exception as error:  # A system's code may raise anything, and torch would report it without the case.
             reason = str(error) if isinstance(error, ScanweaveError) else f"{type(error).__name__}: {error}"
-            return _Fault(", ".join(names), f"cannot be read ({reason.rstrip('.')})", traceback.format_exc())
+            where, words = ", ".join(names), f"cannot be read ({reason.rstrip('.')})"
+            return _Fault(where, words, _CASE_ADVICE, traceback.format_exc())
         row[1] = -1
         return Batch(data, cases, [case for case, sample in zip(cases, samples, strict=True) if not _finite(sample)])
+
+    def _too_large(self, sample: dict[str, Any], count: int) -> _Fault | None:
+        """Return a fault if memory cannot hold a batch, to judge by the first sample of all."""
+        if self._looked:
+            return None
+        self._looked = True
+        size = sum(value.nbytes for value in sample.values() if isinstance(value, torch.Tensor | np.ndarray))
+        what = f"a batch of {count} samples takes"
+        try:
+            refuse_beyond_memory(HELD_COPIES * count * size, "training.batch_size", what, _BATCH_ADVICE)
+        except ScanweaveError as error:
+            return _Fault(error.where, error.reason, error.next_step, "")
+        return None
 
 
 def _finite(sample: dict[str, Any]) -> bool:

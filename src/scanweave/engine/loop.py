@@ -45,7 +45,7 @@ from scanweave.wording import count
 
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 PATIENCE_HOURS = 12
-"""How long other processes wait for the first one to prepare, to validate or to write [h]."""
+"""Longest wait of other processes for the first one to prepare, to validate or to write [h]."""
 NAMED_CASES = 10
 """Most cases named in an error."""
 

@@ -17,9 +17,9 @@ SECONDS = 10.0
 
 T = TypeVar("T")
 _LISTENERS: list[Callable[[float], None]] = []
-"""Who shows how far the study at hand is; the last one hears."""
+"""Functions that show the share of a study that is done; the last one is called."""
 _PARTS: list[tuple[float, float]] = [(0.0, 1.0)]
-"""Where the part of the study that is being worked on begins, and how wide it is, outermost first."""
+"""Begin and width of the part of a study that is worked on, as shares; the outermost part first."""
 
 
 def tell_share(share: float) -> None:

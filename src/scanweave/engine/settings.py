@@ -73,8 +73,7 @@ class StartSettings(Settings):
     part: str = Field("encoder", description="Part of the network that begins from them; empty: all of it.")
     prefix: str = Field(
         "encoder.",
-        description="Beginning of that part's names in the file; empty where it holds that part alone. Of no effect "
-        "where all of the network begins from the file.",
+        description="Beginning of that part's names in the file; empty where it holds that part alone.",
     )
     partial: bool = Field(False, description="Whether less than 80 % of that part may be found there.")
 
@@ -85,7 +84,9 @@ class StartSettings(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        return {} if self.source else dict.fromkeys(["prefix", "partial"], "without start.source (--from)")
+        if not self.source:
+            return dict.fromkeys(["part", "prefix", "partial"], "without start.source (--from)")
+        return {} if self.part else {"prefix": "without start.part"}
 
     @field_validator("source")
     @classmethod
@@ -204,6 +205,7 @@ class TrainingSettings(Settings):
         found |= {} if falls or self.warm_up else {"schedule_steps": schedule}
         found |= {} if self.schedule == "poly" else {"poly_power": schedule}
         found |= {} if self.schedule == "step" else {"gamma": schedule}
+        found |= {} if self.weight_decay else {"decay_norms_and_biases": "without training.weight_decay"}
         return found | ({} if self.workers else {"worker_timeout": "without training.workers"})
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,14 +21,15 @@ from scanweave.engine.settings import StartSettings, TrainingSettings
 from scanweave.engine.start_weights import begin_from
 from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
+from scanweave.files import is_plain, write_json
 from scanweave.nets.sizes import parameter_count
 from scanweave.studies.checks.cohort_check import sound_studies, sound_with_series
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.splits import FILE as SPLITS
 from scanweave.studies.splits import Part, make_splits, usual_folds, write_splits
 from scanweave.wording import studies
 
-COHORT, PLAN = "cohort.json", "plan.json"
+COHORT, PLAN, CONFIG = "cohort.json", "plan.json", "config.json"
 FITTED_PARTS: tuple[Part, ...] = ("train", "validation")
 """Parts that shape the weights."""
 C = TypeVar("C", bound=BaseModel)
@@ -136,9 +138,13 @@ class CohortFit(NetworkFit[C]):
         """Return the training and the validation part of a cohort; the latter may be empty.
 
         Raises:
-            ScanweaveError: No study trains.
+            ScanweaveError: No study trains; or none validates, and patience is asked for.
         """
-        return divide(cohort, self.fold, self.say)
+        training, validation = divide(cohort, self.fold, self.say)
+        if self.training.patience is not None and not len(validation):
+            step = "Leave it out, or set patients aside: scanweave cohort split"
+            raise ScanweaveError("training.patience", "has no effect: no study validates", step)
+        return training, validation
 
     def note_cohort(self, names: Sequence[str]) -> None:
         """Keep in the run what its report says of the cohort and of the scans of these names."""
@@ -204,6 +210,31 @@ def ensure_splits(cohort: Cohort, say: Say) -> None:
     splits = make_splits(patients, folds, validation=validation)
     write_splits(cohort.folder, splits)
     say(f"split: none was made, so {splits.folds} folds of patients were drawn from seed {splits.seed}")
+
+
+@contextmanager
+def as_it_was(cohort: Cohort, run: str | Path, say: Say) -> Iterator[None]:
+    """Leave the folder of a cohort as it was where the fit in the block is refused before its run has learnt anything.
+
+    Splits that the fit drew go again: whoever changes the command, or the cohort, may want others. What it made ready
+    stays, for the next fit begins with it, and is told.
+    """
+    before, had_run = _names(cohort.folder), is_plain(Path(run) / CONFIG)
+    try:
+        yield
+    except ScanweaveError:
+        if os.environ.get("RANK", "0") == "0" and (had_run or not is_plain(Path(run) / CONFIG)):
+            made = _names(cohort.folder) - before
+            if SPLITS in made:
+                (cohort.folder / SPLITS).unlink(missing_ok=True)
+                say("split: taken back, since the fit is refused")
+            if ready := " and ".join(sorted(made - {SPLITS})):
+                say(f"kept in {cohort.folder}: {ready}, for the next fit; safe to delete")
+        raise
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def describe_cohort(cohort: Cohort, names: Sequence[str], fold: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -13,10 +13,11 @@ from torch import nn
 from scanweave.engine.cohort_parts import known_patients
 from scanweave.engine.loop import check_device, device_words, open_accelerator
 from scanweave.engine.run import Run
-from scanweave.engine.settings import TrainingSettings, checked
+from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import PLAN
+from scanweave.framework.cohort_fit import CONFIG, PLAN
+from scanweave.framework.network_memory import refuse_unloadable
 from scanweave.wording import nearest
 
 C = TypeVar("C", bound=BaseModel)
@@ -61,18 +62,23 @@ class FittedRun(Generic[C]):
         """Show the run in a notebook."""
         return self.run._repr_html_()
 
-    def loaded(self, network: N, training: TrainingSettings) -> N:
+    def loaded(self, make: Callable[[], N]) -> N:
         """Return a network with the fitted weights on the device, ready to predict and not to train.
 
         Args:
-            network: As it was fitted.
-            training: The settings of its training; precision is fp32 here, whatever it was trained in.
+            make: Makes the network as it was fitted; its precision is fp32 here, whatever it was trained in, and its
+                first weights, which the fitted ones replace, come from a generator of their own.
 
         Raises:
-            ScanweaveError: The weights are absent, damaged or of another network, or there is no such device.
+            ScanweaveError: The weights are absent, damaged or of another network, memory cannot hold the network, or
+                there is no such device.
         """
-        settings = training.model_copy(update={"device": self._wanted_device, "precision": "fp32"})
+        config: Any = self.config
+        settings = config.training.model_copy(update={"device": self._wanted_device, "precision": "fp32"})
         self.device = open_accelerator(settings).device
+        with torch.random.fork_rng(devices=[]):
+            refuse_unloadable(make, self.run.folder / CONFIG, config)
+            network = make()
         fitted = with_weights(network, self.run.weights).to(self.device)
         return fitted.eval().requires_grad_(False)
 
@@ -113,4 +119,4 @@ class FittedRun(Generic[C]):
 def fitted_config(run: Run, kind: type[C]) -> C:
     """Return the settings that a run was fitted with."""
     values = {name: value for name, value in run.config.items() if name not in ("fold", "splits")}
-    return checked(kind, values, Path(run.folder) / "config.json")
+    return checked(kind, values, Path(run.folder) / CONFIG)

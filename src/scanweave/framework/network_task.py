@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from scanweave.framework.network_memory import NetworkSettings, refuse_untrainable
+
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
 
@@ -46,10 +48,19 @@ class NetworkLoss(nn.Module):
         return self.losses(self.network, batch)
 
 
-def seeded_network(seed: int, make: Callable[[], N]) -> N:
-    """Return a network whose first weights depend on the seed alone; torch's own generator is left as it was."""
+def seeded_network(config: NetworkSettings, make: Callable[[], N]) -> N:
+    """Return a network to train, whose first weights depend on the seed of the training alone.
+
+    Args:
+        config: Every setting of the fit; `config.training` has the seed. Torch's own generator is left as it was.
+        make: Makes the network.
+
+    Raises:
+        ScanweaveError: Memory cannot hold it, with what its training takes.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        refuse_untrainable(make, config)
+        torch.manual_seed(config.training.seed)
         return make()
 
 

@@ -13,7 +13,7 @@ from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import CohortFit, start_fit
+from scanweave.framework.cohort_fit import CohortFit, as_it_was, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
 from scanweave.framework.run_outputs import Kind, shape_faults
@@ -69,6 +69,8 @@ class System(FittedRun[C], Generic[C]):
 
     name: ClassVar[str]
     options: ClassVar[dict[str, type[VerbOptions]]] = {}
+    reads_files: ClassVar[bool] = True
+    """False if it learns from tables alone: then there is nothing for several workers to check and prepare."""
 
     @classmethod
     def fit(
@@ -93,20 +95,30 @@ class System(FittedRun[C], Generic[C]):
 
         Raises:
             ScanweaveError: Nothing to learn from, no such device, the run folder is in use or holds another run. A
-                refused fit leaves no folder behind that was not there.
+                refused fit leaves no folder behind that was not there, and no splits in that of the cohort.
         """
         config = checked(type(config), config.model_dump(), "settings")
+        cls._check_workers(workers)
         training = getattr(config, "training", None)
         if training is not None:
             open_accelerator(training)  # refuses a device that is not there, before the cohort is split or a run begun
-        material = cls.material(cohort, config, fold, say)
-        with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
-            if cls.is_done(started):
-                say(f"{started.folder} is finished: nothing to do")
-            else:
-                fit = CohortFit(started, config, say, cohort=material.cohort, fold=fold, workers=workers)
-                cls.learn(fit)
+        with as_it_was(cohort, run, say):
+            material = cls.material(cohort, config, fold, say)
+            with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
+                if cls.is_done(started):
+                    say(f"{started.folder} is finished: nothing to do")
+                else:
+                    fit = CohortFit(started, config, say, cohort=material.cohort, fold=fold, workers=workers)
+                    cls.learn(fit)
         return cls.open(run, training.device if training is not None else "auto")
+
+    @classmethod
+    def _check_workers(cls, workers: int) -> None:
+        if workers < 1:
+            raise ScanweaveError("workers", f"{workers} is too small", "Give 1 or more")
+        if workers > 1 and not cls.reads_files:
+            reason = f"have no effect: {cls.name} learns from a table, so no study is checked or prepared"
+            raise ScanweaveError("workers", reason, "Leave them out")
 
     @classmethod
     def open(cls, run: Run | str | Path, device: str = "auto") -> Self:

@@ -40,7 +40,7 @@ TOLD = ("AUROC", "sensitivity", "specificity", SLOPE, INTERCEPT)
 """Measures of one class against the others."""
 COVERAGE = "coverage"
 _NO_CLASS = ("classes", "strata", "positive")
-"""Where an error stands that a class without a row, or of one patient alone, makes."""
+"""Places named by errors that come from a class without a row, or with one patient alone."""
 
 
 def measure_classes(

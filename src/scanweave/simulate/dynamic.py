@@ -14,7 +14,7 @@ from scanweave.simulate.tissue import BLOOD
 TR, TE, FLIP = 5.0, 2.0, 15.0
 """Repetition time [ms], echo time [ms] and flip angle [°] of the series."""
 ARRIVAL = 20.0
-"""When the contrast agent arrives [s]."""
+"""Time at which the contrast agent arrives [s]."""
 WASH_IN = np.array([60.0, 12.0, 12.0, 240.0, 30.0, 120.0, 6.0])
 """Time constant of the uptake by each of `TISSUES` and blood [s]: blood first, then brain, rim, and the core last."""
 WASH_OUT = np.array([2000.0, 300.0, 300.0, 2000.0, 600.0, 2000.0, 300.0])

@@ -17,7 +17,7 @@ REPAIRS: Mapping[FaultKind, str] = {
     "duplicate": "kept once",
     "class-case": "written as there",
 }
-"""What is done about a fault, by its kind."""
+"""Repair of each kind of fault, in words."""
 
 REFUSALS: Mapping[FaultKind, str] = {
     "non-finite": "Write the box again, or leave it out",
@@ -27,7 +27,7 @@ REFUSALS: Mapping[FaultKind, str] = {
     "class": "Add the class to the names, or leave the box out",
     "score": "Give scores from 0 to 1",
 }
-"""What the user can do about a fault that is not repaired, by its kind."""
+"""Advice on each kind of fault that is not repaired."""
 
 
 def repair_boxes(

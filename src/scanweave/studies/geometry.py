@@ -27,7 +27,7 @@ EDGE = 1e-3
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 Space = Literal["patient", "film", "pixels"]
-"""Where positions of a grid lie: `patient`: RAS mm; `film`: mm in the plane of a film whose place in the patient is not
+"""Space of a grid's positions. `patient`: RAS mm; `film`: mm in the plane of a film whose place in the patient is not
 known; `pixels`: as `film`, and the spacing is not known either, so that one step counts as 1."""
 _ORDER: dict[Interpolation, int] = {"nearest": 0, "linear": 1, "cubic": 3}
 

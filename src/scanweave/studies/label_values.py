@@ -19,7 +19,7 @@ from scanweave.studies.columns import columns_of
 from scanweave.wording import listed, nearest
 
 UNCERTAIN = -1
-"""What stands for an uncertain finding."""
+"""Value of an uncertain finding."""
 Uncertain = Literal["absent", "positive", "negative"]
 LabelKind = Literal["binary", "classes", "numbers", "one class", "none"]
 MOST_CLASSES = 50

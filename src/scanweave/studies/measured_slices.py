@@ -19,9 +19,9 @@ Say = Callable[[str], None]
 NAMED_STUDIES = 3
 """Studies at fault that are named."""
 MOST_BRIGHTNESS_RATIO = 3.0
-"""How many times as bright as its sinogram tells a true image may be before it is taken for one of another unit."""
+"""Ratio of a true image's brightness to that of its sinogram from which its unit counts as another."""
 MOST_PIXEL_RATIO = 1.5
-"""How many times as wide as those that a network learnt from pixels may be."""
+"""Largest ratio of a scan's pixels to those that a network learnt from."""
 SAME_PIXEL_TOLERANCE = 0.01
 """Relative difference of pixels that rounding explains."""
 

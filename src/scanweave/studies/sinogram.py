@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("counts", "line_integrals")
 LARGEST_LINE_INTEGRAL = 100.0
 """Line integral that no detector can tell from darkness: a share of e⁻¹⁰⁰ of the photons."""
 MOST_AIR_RATIO = 2.0
-"""How many times its air counts half of the readings of a bin may exceed before these belong to another scan."""
+"""Ratio to the air counts, exceeded by half of a bin's readings, from which these counts are of another scan."""
 HIGHEST_ENERGY_KEV = 1000.0
 """Energy above which no X-ray tube works [keV]."""
 LEAST_AIR_FRACTION = 0.01

@@ -37,7 +37,7 @@ class MaskedAutoencoder(ScanSystem[MaskedConfig]):
 
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
-        self.network = self.loaded(BlockFiller(self.config.width), self.config.training)
+        self.network = self.loaded(lambda: BlockFiller(self.config.width))
 
     @classmethod
     def task(cls, config: MaskedConfig, parts: PreparedParts) -> MaskedTask:

@@ -41,7 +41,7 @@ class MaskedTask(NetworkTask):
     """Network, loss, samples and validation of one fit; see `scanweave.engine.task.Task`."""
 
     def __init__(self, config: MaskedConfig, parts: PreparedParts) -> None:
-        self.network = seeded_network(config.training.seed, lambda: BlockFiller(config.width))
+        self.network = seeded_network(config, lambda: BlockFiller(config.width))
         self.objective = NetworkLoss(self.network, filling_error)
         self.samples, self.validation = HiddenBlocks(parts.training, config), HiddenBlocks(parts.validation, config)
 

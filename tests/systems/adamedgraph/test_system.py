@@ -514,6 +514,7 @@ def test_conformal_limit_is_that_of_split_conformal():
             {"boosting.validation_fraction": 0.4},
             "validation_fraction: has no effect: the validation part",
         ),
+        ("stage=label", {"boosting.hidden": 10**11}, "boosting.hidden: one learner of 64 patients takes"),
     ],
 )
 def test_refused_question_is_one_line_and_leaves_no_folder(tmp_path, said, config, words):
@@ -526,7 +527,7 @@ def test_refused_question_is_one_line_and_leaves_no_folder(tmp_path, said, confi
 
 def test_what_a_table_does_not_need_is_refused(whole, tmp_path):
     cohort, system = whole
-    with pytest.raises(ScanweaveError, match="workers: have no effect"):
+    with pytest.raises(ScanweaveError, match="workers: have no effect: adamedgraph learns from a table"):
         api.fit("adamedgraph", cohort, tmp_path / "run", config=FAST, workers=2, say=lambda line: None)
     with pytest.raises(ScanweaveError, match="device: has no effect: AdaMedGraph computes on the CPU only"):
         api.open_run(system.run.folder, "cuda")

@@ -191,11 +191,16 @@ def test_questions_that_cannot_be_asked_are_refused_in_one_line(films, fitted, t
         "sampling.drop_scans": 0.5,
         "preparation.suv_high": 9,
         "preparation.percentile": 98,
+        "network.scans_as": "views",
+        "network.most_voxels": 999,
     }
     for setting in ({name: value} for name, value in idle.items()):
         with pytest.raises(sw.ScanweaveError, match=f"{next(iter(setting))}: has no effect: "):
             sw.fit("classify", films, tmp_path / "c", config=[SMALL, setting], say=quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["bare"]
+    volumes, most = make_cohort(tmp_path / "volumes", shape=(20, 20, 12)), {"network.most_pixels": 999}
+    with pytest.raises(sw.ScanweaveError, match=r"most_pixels: has no effect: the training studies are volumes"):
+        sw.fit("classify", volumes, tmp_path / "d", config=[SMALL, most], say=quiet)
     with pytest.raises(sw.ScanweaveError, match="of: the run does not tell '2'"):
         fitted.explain(films, tmp_path / "e", options={"of": "2"}, say=quiet)
     volume = sw.Scan.of(np.random.default_rng(0).normal(size=(9, 9, 9)), np.eye(4))

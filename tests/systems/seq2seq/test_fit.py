@@ -1,5 +1,6 @@
 """A fit from beginning to end, in a tiny network: what it takes, what it leaves, what it refuses."""
 
+import json
 import shutil
 
 import nibabel as nib
@@ -103,6 +104,17 @@ def test_settings_that_were_copied_past_their_checks_are_refused(fitted, tmp_pat
     with pytest.raises(ScanweaveError, match="learning_rate"):
         Seq2Seq.fit(fitted.cohort, tmp_path / "run", wrong, say=lambda line: None)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_asks_for_a_network_that_no_memory_holds_is_refused(fitted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fitted.system.run.folder, run, ignore=shutil.ignore_patterns("checkpoints"))
+    config = json.loads((run / "config.json").read_text())
+    config["network"] |= {"channels": [16384] * 4, "rank": 16384, "blocks": 4}
+    config["sampling"]["crop"] = [96, 96]
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ScanweaveError, match=r"config\.json: its .* million parameters take .* Lower network.channels"):
+        Seq2Seq.open(run, "cpu")
 
 
 def test_a_run_tells_what_its_cohort_was(fitted):

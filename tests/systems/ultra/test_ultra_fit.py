@@ -201,6 +201,17 @@ def test_bad_settings_are_one_line(cohort, tmp_path, config, reason):
         sw.fit("ultra", cohort, tmp_path / "run", config=TINY | config, say=_quiet)
 
 
+def test_materials_without_a_spectrum_are_refused(cohort, tmp_path):
+    own = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, own, ignore=shutil.ignore_patterns("prepared"))
+    for name in cohort.studies:
+        measured = replace(cohort[name].sinogram("ct"), energies=None, photons=None, response=None)
+        write_sinogram(own / "studies" / name / "ct.h5", measured)
+    for name, value in (("materials", ["water", "bone"]), ("energies", [50])):
+        with pytest.raises(ScanweaveError, match=f"{name}: has no effect: the sinograms do not tell the spectrum"):
+            sw.fit("ultra", Cohort.open(own), tmp_path / "run", config=TINY | {name: value}, say=_quiet)
+
+
 def test_unknown_target_is_named(cohort, fitted):
     with pytest.raises(ScanweaveError, match="does not know 'flair'"):
         fitted.predict(cohort["sub-000000"], ["flair"])

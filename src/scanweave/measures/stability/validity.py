@@ -27,9 +27,9 @@ from scanweave.measures.stability.curve import NOISE, OWN
 GRADIENT_TOLERANCE = 0.05
 """Relative difference of derivative and finite difference that float32 and kinks of rectifiers explain."""
 TRANSFER_TOLERANCE = 0.02
-"""How much stronger another's perturbation may be before the own attack counts as too weak."""
+"""Lead of a perturbation made for another method from which the own attack counts as too weak."""
 PLATEAU = 0.1
-"""What the second half of the iterations may still add before more of them are asked for."""
+"""Gain in the second half of the iterations from which more of them are asked for."""
 
 
 @dataclass(frozen=True)

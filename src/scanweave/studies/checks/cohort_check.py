@@ -270,6 +270,8 @@ def _check(
     cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Say
 ) -> tuple[list[Verdict], dict[str, str]]:
     """Return the verdicts, and what `_files` told of each study before it was read."""
+    if workers < 1:
+        raise ScanweaveError("workers", f"{workers} is too small", "Give 1 or more")
     path = cohort.folder / FILE
     kept = _opened(path) if path.exists() and not anew else None
     rows = {str(row["study"]): row for row in cohort.frame.to_dict("records")}
@@ -283,7 +285,7 @@ def _check(
     if any(one.study != study for study, one in population.items()):
         raise ScanweaveError(path, "damaged (the verdict of one study stands at another)", _CLEARED)
     progress(0, len(todo))
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
             population[one.study] = one
             progress(done, len(todo))

@@ -16,9 +16,9 @@ LEAST_SHARE = 1e-3
 """Share of the voxels above padding that air, lung and fat make at least, even of a crop."""
 BITS_8 = 255
 INTERCEPT = 1024
-"""What most scanners add to their values before they are stored [HU]."""
+"""Offset that most scanners add to values before they store them [HU]."""
 AIR_WIDTH = 100
-"""How far from its place the air of an image is looked for [HU]."""
+"""Distance from its true value within which the air of an image is looked for [HU]."""
 SOFT, MIDDLE = (-30, 110), (10, 70)
 """Between the first lie the brain, its fluid, blood and fresh haemorrhage; between the second its median [HU]."""
 LEAST_SOFT = 0.95

@@ -19,11 +19,11 @@ from scanweave.studies.formats.file_states import file_state
 
 FILE, FORMAT = "check.jsonl", 2
 VERDICTS = "check.parquet"
-"""Where the verdicts on studies are kept with what they were drawn from, for a check that compares."""
+"""File of the verdicts on studies and their evidence, for a check that compares."""
 MADE_OF = ("cohort.json", "manifest.parquet", "table.json", "splits.json", VERDICTS)
 """Files of a cohort's folder that a verdict depends on, beside the images."""
 DAMAGED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What content of another shape raises where it is read."""
+"""Errors raised by JSON of another shape than ours."""
 _ADVICE = "Remove it; it is made again by: scanweave cohort check COHORT"
 FileState = list[Any]
 """Path of a file, relative to the root of the cohort, and its `file_state`."""

@@ -21,7 +21,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FLOOR = 0.05
 """Smallest spread of a feature over the cohort: tiny cohorts agree by chance."""
 _RATIO, _GAIN = 2.0, 1.0
-"""How much nearer to the cohort the study must be under other names: in proportion, and in spreads."""
+"""Least gain in nearness to the cohort under exchanged names: as a ratio, and in spreads."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ NO_FILMS = ("CT", "MR", "PT", "NM", "SEG", "RTDOSE")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """Transfer syntaxes whose pixels stand in the file as they are."""
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-"""Where a film tells its spacing [mm], the best first: in the patient, at the detector, of a paper film scanned."""
+"""Elements with a film's spacing [mm], the best first: in the patient, at the detector, of a scanned paper film."""
 PALETTE = "PALETTE COLOR"
 DECODED_BYTES = 8
 """Bytes a pixel that a decoder holds beside ours."""

@@ -37,7 +37,7 @@ BOMB_RATIO, BOMB_BYTES = 500, 2**28
 """Above this size and ratio a file is taken for a decompression bomb; empty label maps are smaller."""
 
 MAX_VOXELS_PER_AXIS = 2**15 - 1
-"""What a NIfTI-1 header can say; a longer axis is a damaged header."""
+"""Longest axis that a NIfTI-1 header can tell; a longer one comes from a damaged header."""
 
 MOST_AXES = 7
 """Axes that a NIfTI header can have; all beyond the fourth must be of length 1."""

@@ -10,7 +10,7 @@ from scanweave.errors import ScanweaveError
 
 _HALF = re.compile(r"(.+)\.(img|hdr)(\.gz)?", re.IGNORECASE)
 _BODIES = {".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
-"""What ITK calls the voxels beside a header in text."""
+"""Suffixes of ITK's files of voxels, by the suffix of their header."""
 
 
 def find_pair(path: Path) -> tuple[Path, Path]:

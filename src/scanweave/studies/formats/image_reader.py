@@ -36,7 +36,7 @@ _READERS: dict[str, str] = {
     **dict.fromkeys(PICTURE_SUFFIXES, "scanweave.studies.formats.film_images:read_picture"),
     **dict.fromkeys(DICOM_SUFFIXES, "scanweave.studies.formats.film_dicom:read_dicom_film"),
 }
-"""What reads a file, by its suffix."""
+"""Reader of a file, by its suffix."""
 
 
 def read_scan(path: str | Path) -> Scan:

@@ -16,7 +16,7 @@ from scanweave.studies.formats.frame_facts import B_VALUES, EACH_TIME, FACTS
 from scanweave.studies.scan import Scan
 
 STRAIGHTENED = "resampled to right angles: the grid was sheared"
-"""What a file says of an image whose grid could not be written."""
+"""Note in the file of an image whose own grid could not be written."""
 
 _OTHER = "Remove it, or choose another name for the image"
 

@@ -32,7 +32,7 @@ FIELDS = (
     "RadionuclideHalfLife",
     "TracerRadionuclide",
 )
-"""What is read of a sidecar."""
+"""Fields that are read of a sidecar."""
 NEEDED = {
     "PatientWeight": "[kg] (dcm2niix -ba n writes it)",
     "InjectedRadioactivity": "(RadionuclideTotalDose in DICOM)",
@@ -41,7 +41,7 @@ NEEDED = {
     "ImageDecayCorrectionTime": "[s after TimeZero]",
     "InjectionStart": "[s after TimeZero, before it negative] (of RadiopharmaceuticalStartTime in DICOM)",
 }
-"""What makes an activity SUV; in words where to take it from."""
+"""Fields that an activity needs to become SUV, and a hint where each comes from."""
 SUV_UNITS = {"suv", "suvbw", "gml"}
 ACTIVITY_BQ_PER_ML = {"bqml": 1.0, "kbqml": 1e3, "mbqml": 1e6}
 DOSE_BQ = {"bq": 1.0, "kbq": 1e3, "mbq": 1e6, "gbq": 1e9}

@@ -16,7 +16,7 @@ from scanweave.studies.reports import Report, parse_report, report_of_sections
 TERMS, IMAGES = "mesh", "images"
 """Columns of keywords and of names of images, which are no sections."""
 SEPARATOR = "; "
-"""What stands between several of them in a cell."""
+"""Separator of several of them in a cell."""
 WHOLE = ("report", "report_text", "text", "full_text")
 """Columns that hold all of a report, whose sections are told by its headings."""
 

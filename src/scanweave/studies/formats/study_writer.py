@@ -20,7 +20,7 @@ About = Mapping[str, Any]
 
 STUDY = "study.json"
 MADE = ("_synthetic", "_predicted")
-"""What the names of files say of what a model made."""
+"""Endings of names of files that a model made."""
 
 
 def save_study(folder: Path, study: Study) -> Path:

@@ -20,7 +20,7 @@ from scanweave.studies.findings import Finding
 from scanweave.studies.formats.header_limits import ADVICE
 
 Coding = Literal["raw", "gzip", "zlib", "bzip2", "text"]
-"""How numbers are packed; `text`: written out, with white space between them."""
+"""Packing of numbers; `text`: written out, with white space between them."""
 
 SLAB = 2**18
 """Voxels that are decoded at once, so that little more is held than the float32 array."""

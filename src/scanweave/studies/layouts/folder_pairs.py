@@ -18,7 +18,7 @@ MASKS = ("labels", "labelstr", "masks", "mask", "label", "segmentations", "annot
 OTHER_PARTS = {"imagesva": ("validation", "labelsva"), "imagests": ("test", "labelsts")}
 """Folders of a part that does not train: which, and the folder of its label maps."""
 ENDINGS = ("_mask", "_label", "_labels", "_seg", "_segmentation", "_gt", "-mask", "-label", "-seg")
-"""What the name of a label map may have after that of its image."""
+"""Endings by which the name of a label map may differ from that of its image."""
 ONLY = "image"
 """Name of the scan where nothing says what it is; `--rename image=NAME` gives another."""
 

@@ -13,13 +13,13 @@ from scanweave.studies.layouts.visit_names import BROTHERS, brothers, longer_nam
 from scanweave.wording import count, listed
 
 SHOWN = 5
-"""How many files, studies or questions of a kind are named."""
+"""Files, studies or questions of a kind that are named, at most."""
 SPELLINGS_SHOWN = 12
-"""How many names of a kind are shown as they stand in the source."""
+"""Names of a kind that are shown as they stand in the source, at most."""
 COLUMNS_SHOWN = 20
 """Columns of a table of which is said what became of them."""
 VARIABLE = "variable"
-"""What a column of a table is called that is nothing else."""
+"""Name of the role of a table's column that has no other."""
 OF_FRAMES = ("dce", "dsc", "dwi")
 """Sequences whose frames often lie in a file each."""
 _RUNNING = re.compile(r"(?<![A-Za-z0-9])\d{3,}|\d{4,}(?![A-Za-z0-9])")

@@ -19,7 +19,7 @@ from scanweave.wording import count, listed
 
 FILE, WHO, PREFIX = "participants.tsv", "participant_id", "sub-"
 ROLES = ("label", "feature", "split", "-")
-"""What the user may say of its columns."""
+"""Roles that the user may give its columns."""
 
 
 def join_participants(listing: Listing, src: Path, names: Names) -> None:

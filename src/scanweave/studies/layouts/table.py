@@ -61,7 +61,7 @@ SEVERAL = ("finding labels", "findings labels", "labels", "findings")
 """Headings whose cells may list several findings with | between them, as ChestX-ray14 does."""
 SEVERAL_FINDINGS = "several findings"
 BESIDE = ("", "images/", "imgs/", "image/")
-"""Where images lie beside their table."""
+"""Folders beside a table in which its images are looked for."""
 FILES = frozenset(
     {"image", "images", "img", "film", "scan", "picture", "photo", "file", "filename", "path", "dicom", "slice"}
 )

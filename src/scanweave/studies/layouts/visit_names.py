@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 SESSION = r"(?:study|ses|session|visit|tp|timepoint|time|followup|fu)[-_]?\d+"
-"""How people write that a file or folder is of a session."""
+"""Pattern of the names of files and folders of a session."""
 _VISITS = (
     re.compile(r"(BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}", re.IGNORECASE),
     re.compile(r"(UPENN-GBM-\d{5})_\d{2}", re.IGNORECASE),
@@ -17,7 +17,7 @@ _VISITS = (
 """Names that end with the visit: BraTS since 2023, UPENN-GBM, OASIS-3, and words of sessions."""
 _LAST_PART = re.compile(r"(.+)[-_. ]([^-_. ]+)")
 BROTHERS = r"^(.+)[-_. ][^-_. ]+$"
-"""What --patient takes where names of one patient differ in their last part."""
+"""Pattern for --patient where names of one patient differ in their last part."""
 
 
 def patient_in(name: str) -> str | None:

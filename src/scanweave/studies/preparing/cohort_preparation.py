@@ -33,7 +33,7 @@ from scanweave.wording import studies as counted
 STUDIES, TRANSFORMS, PICTURES = "studies", "transforms", "pictures"
 REQUEST, RECORD, TABLE, BOXES = "preparation.json", "prepared.json", "prepared.csv", "boxes.json"
 KEPT_FILES = ("splits.json", "table.json")
-"""What lies beside a manifest and holds for the prepared cohort too."""
+"""Files beside a manifest that hold for the prepared cohort too."""
 _ELSEWHERE = "Choose another --out, or remove it"
 _LINKED = ("report", "boxes")
 Say = Callable[[str], None]

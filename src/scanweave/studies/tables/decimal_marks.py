@@ -16,7 +16,7 @@ Mark = Literal[".", ","]
 LEAST_NUMBER_FRACTION = 0.95
 """Share of the cells of a column that must be numbers, one way or the other, for it to tell."""
 LIMIT = re.compile(r"[<>≤≥]=?\s*")
-"""What stands before a number that lies beyond a limit of detection."""
+"""Signs before a number that lies beyond a limit of detection."""
 _GROUPED = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?"
 _COMMA = r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?"
 _POINTS = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?"

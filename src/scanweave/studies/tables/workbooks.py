@@ -38,7 +38,7 @@ _FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What openpyxl and xlrd raise on damaged files."""
+"""Errors that openpyxl and xlrd raise on damaged files."""
 
 
 def read_workbook(path: Path, sheet: str | None = None, most_rows: int | None = None) -> pd.DataFrame:

@@ -60,7 +60,8 @@ class LoopSettings(Settings):
         if not self.iterations:
             return {name: "without loop.iterations" for name in type(self).model_fields if name != "iterations"}
         none = self.sparsifier == "none"
-        return dict.fromkeys(["threshold", "threshold_decay"], "with loop.sparsifier none") if none else {}
+        found = dict.fromkeys(["threshold", "threshold_decay"], "with loop.sparsifier none") if none else {}
+        return found | ({"safeguard": "with loop.feedback dagger"} if self.feedback == "dagger" else {})
 
 
 class TuningSettings(Settings):

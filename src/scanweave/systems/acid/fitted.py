@@ -44,7 +44,7 @@ class FittedAcid(FittedRun[AcidConfig]):
         super().__init__(run, device)
         self.choices = Choices.load(run.folder)
         self.channels = self.plan.channels
-        self.network = self.loaded(make_network(len(self.channels), self.config.network), self.config.training)
+        self.network = self.loaded(lambda: make_network(len(self.channels), self.config.network))
         self.physics = open_physics(self.plan.physics).to(self.device)
 
     def phi(self, physics: LinearPhysics | None = None) -> Reconstruction:

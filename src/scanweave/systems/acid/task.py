@@ -32,10 +32,9 @@ class AcidTask(NetworkTask):
     def __init__(
         self, config: AcidConfig, physics: LinearPhysics, training: Pairs, validation: Pairs | None, data_range: float
     ) -> None:
-        seed = config.training.seed
-        self.network = seeded_network(seed, lambda: make_network(training.truth.shape[1], config.network))
+        self.network = seeded_network(config, lambda: make_network(training.truth.shape[1], config.network))
         self.objective = AcidObjective(self.network, physics)
-        self.samples = PairSamples(training, config.sampling, seed)
+        self.samples = PairSamples(training, config.sampling, config.training.seed)
         self.physics, self.validation, self.data_range = physics, validation, data_range
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:

@@ -94,8 +94,11 @@ class BoostingSettings(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        graph = ("levels", "teleports", "steps", "thresholds", "edge_features", "reuse")
-        found = dict.fromkeys(graph, "with boosting.graphs none") if self.graphs == "none" else {}
+        graph = ("levels", "teleports", "steps", "thresholds", "edge_features", "reuse", "transductive")
+        choice = ("finalists", "search_rows")  # of a single candidate
+        found = dict.fromkeys((*graph, *choice), "with boosting.graphs none") if self.graphs == "none" else {}
+        kept = ("patience", "refit", "calibrate")
+        found |= {} if self.validation_fraction else dict.fromkeys(kept, "without boosting.validation_fraction")
         return found | ({"shrink": "with boosting.shrinkage 1"} if self.shrinkage == 1 else {})
 
 

@@ -19,7 +19,7 @@ MOST_DISCRETE_VALUES = 10
 SKETCH_VALUES = 1_000
 """Values that stand for a column when differences between patients are counted."""
 THRESHOLD_ROUNDING = 1e-9
-"""What a threshold is made larger by, relatively: 0.3 - 0.1 and 0.2 - 0 are the same difference."""
+"""Relative margin that is added to a threshold: 0.3 - 0.1 and 0.2 - 0 are the same difference."""
 
 
 @dataclass(frozen=True, eq=False)

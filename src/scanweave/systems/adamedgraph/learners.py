@@ -25,7 +25,7 @@ BUDGET = 2**27
 FOLDS = 3
 """Learners without a graph that each leave out a part of the patients."""
 SCALES = (1.0, 2.0, 4.0)
-"""What carried logits are multiplied by: an average over neighbours is nearer to 0 than what it is made of."""
+"""Factors that are tried on carried logits, since an average over neighbours is nearer to 0 than its parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,17 @@ class Task:
     def transposed(self) -> Tensor:
         """The inputs as `(F, n)`."""
         return torch.from_numpy(self.inputs.T.copy())
+
+
+def held_bytes(hidden: int, inputs: int, patients: int) -> int:
+    """Return the memory that one learner takes at least while it is trained [bytes].
+
+    Args:
+        hidden: H.
+        inputs: F; its weights have gradients and two moments.
+        patients: n; each hidden value is held before and after the rectifier, and with its gradients.
+    """
+    return torch.float64.itemsize * hidden * (4 * inputs + 4 * patients)
 
 
 def train(

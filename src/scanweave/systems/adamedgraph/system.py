@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from scanweave.engine.free_memory import refuse_beyond_memory
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import FITTED_PARTS, CohortFit, ensure_splits
@@ -26,6 +27,7 @@ from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier, Afte
 from scanweave.systems.adamedgraph.config import OPTIONS, AdaMedGraphConfig, ExplainOptions
 from scanweave.systems.adamedgraph.ensemble import Ensemble, Learner
 from scanweave.systems.adamedgraph.fitted import FittedAdaMedGraph
+from scanweave.systems.adamedgraph.learners import held_bytes
 from scanweave.systems.adamedgraph.record import FILE, Record
 from scanweave.systems.adamedgraph.samples import Question, Samples, ask, gather
 from scanweave.wording import count, listed
@@ -40,6 +42,7 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
 
     name: ClassVar[str] = "adamedgraph"
     options = OPTIONS
+    reads_files = False
 
     @classmethod
     def material(cls, cohort: Cohort, config: AdaMedGraphConfig, fold: int, say: Say) -> Material:
@@ -55,13 +58,14 @@ class AdaMedGraph(FittedAdaMedGraph, System[AdaMedGraphConfig]):
     def learn(cls, fit: CohortFit[AdaMedGraphConfig]) -> None:
         """Learn a label of a cohort from its variables."""
         cohort, config, say = fit.cohort, fit.config, fit.say
-        if fit.workers != 1:
-            raise ScanweaveError("workers", "have no effect: a table has no studies to prepare", "Leave them out")
         parts = [cohort.part(part, fit.fold) for part in FITTED_PARTS]
         question = ask(cohort, parts[0], config, say)
         training, validation = (gather(part, question, config).known() for part in parts)
         if len(validation.studies):
             _refuse_idle_share(config)
+        rows = len(training.studies) + len(validation.studies)
+        size = held_bytes(config.boosting.hidden, len(question.features), rows)
+        refuse_beyond_memory(size, "boosting.hidden", f"one learner of {count(rows, 'patient')} takes", "Lower it")
         _introduce(question, training, validation, fit.fold, say)
         suspects = giving_away(parts[0], question.features, question.label)
         for name, words in suspects.items():

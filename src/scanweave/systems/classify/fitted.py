@@ -12,7 +12,7 @@ from scanweave.engine.run import Run
 from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
-from scanweave.framework.network_task import seeded_network
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
@@ -46,8 +46,9 @@ class FittedClassify(FittedRun[ClassifyConfig]):
         super().__init__(run, device)
         self.preparation = Plan.load(run.folder / PLAN)
         self.points = load_points(run.folder)
-        network = seeded_network(0, lambda: make_network(self.plan, self.config.network))
-        self.classifier = Classifier(self.loaded(network, self.config.training), self.plan, self.config.sampling.crop)
+        refuse_large_input(self.plan.size, len(self.plan.scans), run.folder / FILE)
+        network = self.loaded(lambda: make_network(self.plan, self.config.network))
+        self.classifier = Classifier(network, self.plan, self.config.sampling.crop)
 
     def prepared(self, study: Study) -> PreparedStudy:
         """Return a study made ready.

@@ -20,7 +20,7 @@ from scanweave.wording import listed
 
 Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
-"""What an uncertain finding counts as, by the setting `uncertain`."""
+"""Meaning of an uncertain finding, by the setting `uncertain`."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.classify import evaluation, explanation, operating_points, report
-from scanweave.systems.classify.config import OPTIONS, ClassifyConfig, EvaluateOptions, ExplainOptions
+from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, EvaluateOptions, ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
 from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
@@ -50,6 +50,8 @@ class Classify(FittedClassify, System[ClassifyConfig]):
         """Choose the studies with any of the scans of which any of the labels is known."""
         names = chosen_scans(cohort, config.scans)
         refuse_idle_drop(config.sampling.drop_scans, names)
+        if len(names) == 1 and config.network.scans_as != "auto":
+            raise ScanweaveError("network.scans_as", f"has no effect: {names[0]} is the only scan", "Leave it out")
         ensure_splits(cohort, say)
         scans = scan_columns(names)
         question = ask(cohort, cohort.part("train", fold), config)
@@ -112,6 +114,7 @@ def _plan(
     views, why = plan_views(grids, scans, config.network)
     spacing = parts.plan.spacing or grids[0][0].working.spacing
     shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
+    _refuse_idle_size(config, shape.dimensions)
     what = "label" if question.kind == "classes" else "findings"
     asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(training[1], question)}"
     return ClassifyPlan(
@@ -124,6 +127,15 @@ def _plan(
         views=views,
         **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},
     )
+
+
+def _refuse_idle_size(config: ClassifyConfig, dimensions: int) -> None:
+    """Refuse the bound of a film's input where studies are volumes, and the other way round."""
+    name, words = ("most_voxels", "films") if dimensions == 2 else ("most_pixels", "volumes")
+    usual = PRESETS.get(config.preset, ClassifyConfig())
+    if getattr(config.network, name) != getattr(usual.network, name):
+        reason = f"has no effect: the training studies are {words}"
+        raise ScanweaveError(f"network.{name}", reason, "Leave it out")
 
 
 def _freeze_points(fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: ClassifyPlan, validation: Known) -> None:

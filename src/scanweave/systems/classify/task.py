@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.classification import auroc
 from scanweave.nets.classification_network import ClassificationNetwork
@@ -43,7 +44,8 @@ class ClassifyTask(NetworkTask):
         validation: tuple[Sequence[CachedStudy], NDArray[np.float64]],
     ) -> None:
         self.plan, self.config, self.validation = plan, config, validation
-        self.network = seeded_network(config.training.seed, lambda: make_network(plan, config.network))
+        refuse_large_input(plan.size, len(plan.scans), "network.size", config.training.batch_size)
+        self.network = seeded_network(config, lambda: make_network(plan, config.network))
         self.objective = ClassifyObjective(self.network, plan.kind, plan.shares, config.loss)
         self.samples = StudySamples(*training, plan, config.sampling, config.training.seed)
         if not any(len(set(known.tolist())) > 1 for known in binary_truths(validation[1], plan)):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from scanweave.engine.run import Run
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import prepare
@@ -36,8 +37,9 @@ class FittedSegment(FittedRun[SegmentConfig]):
         self.target = open_target(run.folder, self.plan.masks)
         self.scans = self.plan.scans
         design = NetworkPlan.load(run.folder / FILE)
-        network = make_network(design, len(self.scans), self.target.outputs, self.config.network.first_channels)
-        loaded = self.loaded(network, self.config.training)
+        refuse_large_input(design.patch, len(self.scans), run.folder / FILE)
+        sizes = len(self.scans), self.target.outputs, self.config.network.first_channels
+        loaded = self.loaded(lambda: make_network(design, *sizes))
         self.segmenter = Segmenter(loaded, self.scans, design, self.config.inference, self.target.exclusive)
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn
 
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.segmentation import overlap
 from scanweave.nets.segmentation_network import SegmentationNetwork
@@ -47,7 +48,8 @@ class SegmentTask(NetworkTask):
         seed = config.training.seed
         self.scans, self.target, self.config, self.design = plan.scans, target, config, design
         sizes = len(self.scans), target.outputs, config.network.first_channels
-        self.network = seeded_network(seed, lambda: make_network(design, *sizes))
+        refuse_large_input(design.patch, len(self.scans), "network.patch", design.batch)
+        self.network = seeded_network(config, lambda: make_network(design, *sizes))
         self.objective = SegmentObjective(self.network, target.exclusive)
         self.samples = PatchSamples(training, self.scans, target, design, config.sampling, config.augmentation, seed)
         self.validation = list(validation)[: config.sampling.validation_studies]

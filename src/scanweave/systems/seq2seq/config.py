@@ -94,6 +94,8 @@ class ObjectiveSettings(Settings):
         second = self.identity or self.cycle or self.unattended
         found = {} if second else {"self_share": "without objective.identity, cycle and unattended"}
         found |= {} if self.perceptual else {"vgg_weights": "without objective.perceptual"}
+        plain = self.cross or self.identity or self.cycle
+        found |= {} if plain else {"beta": "without objective.cross, objective.identity and objective.cycle"}
         silent = self.perceptual and self.vgg_weights is None
         return found | ({"perceptual": "without objective.vgg_weights"} if silent else {})
 

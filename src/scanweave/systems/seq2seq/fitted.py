@@ -39,7 +39,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         super().__init__(run, device)
         self.sequences = tuple(self.plan.scans)
         self.synthesizer = ready_synthesizer(
-            self.loaded(make_network(self.config.network, len(self.sequences)), self.config.training),
+            self.loaded(lambda: make_network(self.config.network, len(self.sequences))),
             self.sequences,
             self.config.synthesis,
             self.config.sampling,

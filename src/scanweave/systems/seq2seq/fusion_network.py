@@ -25,7 +25,7 @@ from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
 
 
 class TargetParts(NamedTuple):
-    """What is made for a target once, however many slices follow.
+    """Parts of the network made for one target, once however many slices follow.
 
     Attributes:
         decoder: Kernels of the decoder.

@@ -47,7 +47,7 @@ METRICS = {
     "loss": ("lower", "the weighted sum that is minimised"),
     "cross": ("lower", "error of the target made from another sequence"),
 }
-"""What the learning curves show, which way is better, and in words."""
+"""Curves of the learning: which way is better, and a description."""
 MADE = (("pair", ANY, "one other"), (ALL, ALL, "all others"), (MEAN, MEAN, "mean of the others, no network"))
 """Kind and source of the rows in tables of quality, and their name."""
 SYNTHESIS, RANKED = "From each sequence to each other", "Which sequence matters"

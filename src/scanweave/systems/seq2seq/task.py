@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
@@ -41,7 +42,7 @@ class Seq2SeqTask(NetworkTask):
         validation: Sequence[CachedStudy],
     ) -> None:
         seed = config.training.seed
-        network = seeded_network(seed, lambda: make_network(config.network, len(sequences)))
+        network = seeded_network(config, lambda: make_network(config.network, len(sequences)))
         self.network = network
         if isinstance(network, FusionNetwork):
             several = [study for study in training if len(study.names) > 1]
@@ -54,6 +55,7 @@ class Seq2SeqTask(NetworkTask):
         else:
             self.samples = CropSamples(training, sequences, network=config.network, settings=config.sampling, seed=seed)
             self.objective = Seq2SeqObjective(network, config.objective)
+        refuse_large_input(self.samples.size, 2, "network.slices and sampling.crop", config.training.batch_size)
         self.config, self.sequences = config, tuple(sequences)
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
 

@@ -21,7 +21,7 @@ GREY = 0.75
 """Share of a bin's range that is white: soft tissue is a light grey."""
 COLOURS = (SOFT, ACCENT)
 MONO = "mono"
-"""What the names of monoenergetic images begin with."""
+"""Prefix of the names of monoenergetic images."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,8 +37,9 @@ class FittedUltra(FittedRun[UltraConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         geometry = geometry_from_dict(self.plan.geometry) if self.plan.geometry else None
-        network = Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
-        self.network = self.loaded(network, self.config.training)
+        self.network = self.loaded(
+            lambda: Reconstruction(self.config.network, self.plan.offset, self.plan.scale, geometry)
+        )
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Reconstruct a study.

@@ -35,7 +35,7 @@ PAPER = """\
 }
 """
 WORDS = {ALL_BINS: "mean over bins", ALL_MATERIALS: "all materials"}
-"""What rows of a table are called."""
+"""Names of rows of a table."""
 METRICS = {
     "psnr": ("higher", "mean over bins and validation slices"),
     "psnr_worst": ("higher", "of the worst bin"),

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
@@ -77,6 +78,14 @@ def _slices(fit: CohortFit[UltraConfig], bins: Sequence[str]) -> tuple[list[Spec
     return made[0], made[1]
 
 
+def _refuse_idle_materials(config: UltraConfig) -> None:
+    """Refuse to name maps that are made of a spectrum which no sinogram tells."""
+    for name in ("materials", "energies"):
+        if getattr(config, name) != type(config).model_fields[name].default:
+            reason = "has no effect: the sinograms do not tell the spectrum of the scan"
+            raise ScanweaveError(name, reason, "Write energies and photons into them, or leave it out")
+
+
 def _plan(
     config: UltraConfig,
     bins: Sequence[str],
@@ -91,6 +100,8 @@ def _plan(
         where = f"{one.id}: {config.sinogram}"
         same_thresholds(one.thresholds, thresholds, where)
         same_spectrum(one.beam, beam, where)
+    if beam is None:
+        _refuse_idle_materials(config)
     shared = {one.geometry for one in training}
     return SpectralPlan(
         sinogram=config.sinogram,

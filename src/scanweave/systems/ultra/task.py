@@ -37,7 +37,7 @@ class UltraTask(NetworkTask):
     ) -> None:
         seed = config.training.seed
         geometry = training[0].geometry
-        self.network = seeded_network(seed, lambda: Reconstruction(config.network, plan.offset, plan.scale, geometry))
+        self.network = seeded_network(config, lambda: Reconstruction(config.network, plan.offset, plan.scale, geometry))
         self.objective = UltraObjective(self.network, config.objective)
         self.samples = PatchSamples(training, config.sampling, seed, whole=self.network.needs_sinogram)
         self.plan = plan
