@@ -59,6 +59,12 @@ def test_seq2seq(brains, tmp_path):
     sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
 
 
+def test_seq2seq_fusing_its_sources(tmp_path):
+    made = simulate_brain(tmp_path / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "t2", "flair"))
+    network = {"channels": [4, 8], "fusion": "latent"}
+    sw.check_system("seq2seq", split(made), tmp_path / "runs", {**FEW_STEPS, "network": network})
+
+
 def test_segment(brains, tmp_path):
     network = {"first_channels": 4, "stages": 3, "patch": [16, 16, 16]}
     training = {name: value for name, value in FEW_STEPS["training"].items() if name != "batch_size"}
@@ -102,6 +108,12 @@ def test_prediction_that_looks_at_its_truth_is_found(brains, tmp_path, monkeypat
     monkeypatch.setattr(FittedSeq2Seq, "predict", lambda self, study, targets=None: study.answer(scans=study.scans))
     with pytest.raises(AssertionError, match=r"seq2seq: a prediction does not depend on its truth: .*flair"):
         sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
+
+
+def test_seq2seq_fusing_its_sources(tmp_path):
+    made = simulate_brain(tmp_path / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "t2", "flair"))
+    network = {"channels": [4, 8], "fusion": "latent"}
+    sw.check_system("seq2seq", split(made), tmp_path / "runs", {**FEW_STEPS, "network": network})
 
 
 def test_unknown_target_is_refused_in_one_place():

@@ -20,15 +20,15 @@ from scanweave.report.maps import map_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES, telling_slice
 from scanweave.studies.formats.image_writer import write_scan
-from scanweave.studies.preparing.plan import Plan
-from scanweave.studies.preparing.preparation import Frame, to_native
+from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import ExplainOptions
+from scanweave.systems.seq2seq.contributions import on_native_grid, save_contributions, study_contributions
 from scanweave.systems.seq2seq.figures import differentiation_sheet
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
-from scanweave.systems.seq2seq.synthesis import CoveredMean, Synthesizer, predictions
+from scanweave.systems.seq2seq.synthesis import CoveredMean, FusingSynthesizer, Synthesizer, predictions
 
 EXPLANATION, SHEET = "explanation", "differentiation.png"
 SCALE_END_PERCENTILE = 99.5
@@ -78,22 +78,32 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
         ScanweaveError: No study holds two sequences that the run knows.
     """
     rows: list[dict[str, Any]] = []
+    shares: list[dict[str, Any]] = []
     drawn: list[str] = []
     masked, self_too = True, options.include_self
 
     def mapped(study: Study) -> dict[str, Any]:
-        native, maps, sources = _maps(fitted, study, self_too)
+        prepared = fitted.prepare_several(study)
+        native = native_study(study, prepared, fitted.plan)
+        maps, sources = _maps(fitted, prepared, self_too)
         for name, values in maps.items():
             _write_map(trial.folder / study.id, native, name, values, sources[name], self_too)
         found = [_row(native, name, values, len(sources[name])) for name, values in maps.items()]
         draw = len(drawn) < options.pictures
         if draw:
             _draw(trial.folder / study.id, native, maps, found)
-        return {"rows": found, "masked": native.masked, "drawn": draw}
+        fusing = fitted.synthesizer
+        counted = (
+            study_contributions(fusing, prepared, native, fitted.plan, trial.folder / study.id)
+            if isinstance(fusing, FusingSynthesizer)
+            else []
+        )
+        return {"rows": found, "shares": counted, "masked": native.masked, "drawn": draw}
 
     for case, found in trial.each(mapped, options):
         masked = masked and found["masked"]
         rows += found["rows"]
+        shares += found.get("shares", [])  # a trial that an older version began has none
         drawn += [case] * found["drawn"]
         words = ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found["rows"])
         trial.say(f"{case}: {words} (mean M_d)")
@@ -101,24 +111,19 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
     about = {**trial.about, "include_self": self_too, "left_out": trial.left_out, "pictures": drawn}
     about["brain"] = "mask" if masked else "foreground"
     save_table(table, trial.folder / f"{EXPLANATION}.csv")
-    write_json(trial.folder / f"{EXPLANATION}.json", _record(table, about, fitted.sequences))
+    record = _record(table, about, fitted.sequences)
+    if shares:
+        record["contributions"] = save_contributions(shares, trial.folder, list(fitted.sequences))
+    write_json(trial.folder / f"{EXPLANATION}.json", record)
     trial.note()
     return table
 
 
 def _maps(
-    fitted: FittedSeq2Seq, study: Study, include_self: bool
-) -> tuple[NativeStudy, dict[str, Volume], dict[str, list[str]]]:
-    prepared = fitted.prepare_several(study)
-    native = native_study(study, prepared, fitted.plan)
+    fitted: FittedSeq2Seq, prepared: PreparedStudy, include_self: bool
+) -> tuple[dict[str, Volume], dict[str, list[str]]]:
     maps, sources = differentiation(fitted.synthesizer, prepared.volumes, include_self=include_self)
-    return native, {name: _native_map(values, prepared.frame, fitted.plan) for name, values in maps.items()}, sources
-
-
-def _native_map(values: Volume, frame: Frame, plan: Plan) -> Volume:
-    full = np.zeros(frame.working.shape, dtype=np.float32)
-    full[frame.box] = values
-    return to_native(full, frame, plan)
+    return {name: on_native_grid(values, prepared.frame, fitted.plan) for name, values in maps.items()}, sources
 
 
 def _write_map(

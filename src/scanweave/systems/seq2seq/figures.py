@@ -44,11 +44,28 @@ def quality_matrix(summary: pd.DataFrame, sequences: Sequence[str], where: str =
         single = of_measure[~of_measure["kind"].isin(TOGETHER)]
         means = single.pivot_table(index="source", columns="target", values="mean").reindex(sources, columns=targets)
         of_kind = [of_measure[of_measure["kind"] == kind].set_index("target")["mean"] for kind in together]
-        _matrix(axes, np.vstack([means, *(row.reindex(targets) for row in of_kind)]), measure)
+        _matrix(axes, np.vstack([means, *(row.reindex(targets) for row in of_kind)]), TITLES[measure][1])
         _frame(axes, [*sources, *together.values()], targets, len(together))
         axes.set_title(TITLES[measure][0].format(where))
         if number:
             axes.set_ylabel("")
+    return figure
+
+
+@styled
+def contribution_matrix(summary: pd.DataFrame, sequences: Sequence[str]) -> Figure:
+    """Draw the mean share of every source (rows) in making every target (columns); a larger share is darker.
+
+    Args:
+        summary: Rows `source, target, measure, mean`, of which the measure `share` counts.
+        sequences: Their order.
+    """
+    shares = summary[summary["measure"] == "share"].pivot_table(index="source", columns="target", values="mean")
+    sources, targets = ([name for name in sequences if name in set(axis)] for axis in (shares.index, shares.columns))
+    figure = Figure(figsize=(WIDTH / 2, 0.36 * len(sources) + 1.0), layout="constrained")
+    axes = figure.subplots()
+    _matrix(axes, shares.reindex(sources, columns=targets).to_numpy(), "{:.2f}")
+    _frame(axes, sources, targets, 0)
     return figure
 
 
@@ -96,8 +113,7 @@ def differentiation_sheet(
     return figure
 
 
-def _matrix(axes: Axes, values: Array, measure: str) -> None:
-    _, pattern = TITLES[measure]
+def _matrix(axes: Axes, values: Array, pattern: str) -> None:
     off = values[~np.isnan(values)]
     low, high = (float(off.min()), float(off.max())) if off.size else (0.0, 1.0)
     axes.set_facecolor(WASH)

@@ -25,6 +25,7 @@ from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.plan import Plan
+from scanweave.systems.seq2seq.contributions import MATRIX
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID
 from scanweave.systems.seq2seq.figures import quality_matrix
@@ -340,8 +341,21 @@ def _maps(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
         "M_d is the mean absolute error over all single sources, voxel by voxel, scans in [−1, 1]: high where no other "
         "sequence tells what is there. It needs the real scan and says nothing about one that is absent."
     )
+    blocks += _contributions(folder, record, where)
     missing = results.unmeasured(row["sequence"] for row in record["summary"])
     return Section(MAPPED, f"{lead} {tried_on(record)}", [*blocks, *missing, table])
+
+
+def _contributions(folder: Path, record: dict[str, Any], where: str) -> list[Block]:
+    """Show how much each sequence counts where sources are fused; nothing of another run."""
+    picture = result_picture(folder, MATRIX) if "contributions" in record else None
+    if picture is None:
+        return []
+    text = (
+        f"Mean share of each source in the {where} when a target is made from all others together; the shares of a "
+        "column are 1 together. It says what the network weighs, not what a patient needs."
+    )
+    return [Figure(picture, text, f"Shares of the sources by target in the {where}.")]
 
 
 def _map_table(record: dict[str, Any], where: str) -> Table:

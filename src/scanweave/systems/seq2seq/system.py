@@ -16,8 +16,16 @@ from scanweave.framework.system import Material
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
-from scanweave.systems.seq2seq.config import OPTIONS, EvaluateOptions, ExplainOptions, RankOptions, Seq2SeqConfig
+from scanweave.systems.seq2seq.config import (
+    OPTIONS,
+    PRESETS,
+    EvaluateOptions,
+    ExplainOptions,
+    RankOptions,
+    Seq2SeqConfig,
+)
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
+from scanweave.systems.seq2seq.regression import MOST_SEQUENCES
 from scanweave.systems.seq2seq.task import Seq2SeqTask
 
 Say = Callable[[str], None]
@@ -45,6 +53,12 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
                 cohort.folder,
                 f"has volumes of {len(names)} sequence{'s' * (len(names) != 1)} ({', '.join(names)})",
                 f"Give 2 to {config.network.code_length} sequences",
+            )
+        if config.network.fusion == "latent" and len(names) > MOST_SEQUENCES:
+            raise ScanweaveError(
+                "network.fusion",
+                f"latent takes at most {MOST_SEQUENCES} sequences, and here are {len(names)}",
+                f"Name those that matter by --sequences, or take --preset {PRESETS['small'].preset}",
             )
         return names
 
