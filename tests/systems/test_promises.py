@@ -110,12 +110,6 @@ def test_prediction_that_looks_at_its_truth_is_found(brains, tmp_path, monkeypat
         sw.check_system("seq2seq", brains, tmp_path / "runs", {**FEW_STEPS, "network": {"channels": [4, 8]}})
 
 
-def test_seq2seq_fusing_its_sources(tmp_path):
-    made = simulate_brain(tmp_path / "c", subjects=6, seed=0, spacing=8.0, sequences=("t1", "t2", "flair"))
-    network = {"channels": [4, 8], "fusion": "latent"}
-    sw.check_system("seq2seq", split(made), tmp_path / "runs", {**FEW_STEPS, "network": network})
-
-
 def test_unknown_target_is_refused_in_one_place():
     class Knowing(FittedRun):
         def __init__(self):

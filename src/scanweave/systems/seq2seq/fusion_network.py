@@ -108,6 +108,12 @@ class FusionNetwork(Seq2SeqNetwork):
         super().__init__(settings)
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
         self.regression = VoxelwiseRegression(sequences)
+        for layer in self.modules():
+            if isinstance(layer, HyperConv):
+                with (
+                    torch.no_grad()
+                ):  # else a mixture of the bank is smaller by √r, and signals fade from layer to layer
+                    layer.bank *= settings.rank**0.5
 
     def ready(self, x: Tensor, kernels: Sequence[Kernel]) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source."""
