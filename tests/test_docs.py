@@ -232,13 +232,12 @@ def shown(value):
 
 def presets_table():
     """All settings in which the presets differ, as Markdown."""
-    paper, small = (dict(flat(PRESETS[name].model_dump())) for name in ("paper", "small"))
-    rows = [("setting", "`paper`", "`small`"), ("---",) * 3]
-    rows += [
-        (f"`{name}`", shown(value), shown(small[name]))
-        for name, value in paper.items()
-        if value != small[name] and name != "preset"
-    ]
+    presets = {name: dict(flat(PRESETS[name].model_dump())) for name in ("paper", "small", "best")}
+    rows = [("setting", *(f"`{name}`" for name in presets)), ("---",) * (1 + len(presets))]
+    for name in presets["paper"]:
+        values = [shown(settings[name]) for settings in presets.values()]
+        if len(set(values)) > 1 and name != "preset":
+            rows.append((f"`{name}`", *values))
     return "\n".join(f"| {' | '.join(row)} |" if row[0] != "---" else f"|{'|'.join(row)}|" for row in rows)
 
 

@@ -85,7 +85,7 @@ def test_a_whole_config_can_be_given():
         ({"network.kernel_size": 4}, "network.kernel_size: Input should be 1, 3, 5, 7, 9 or 11, not 4"),
         ({"network.channels": [8, 8], "sampling.crop": [9, 8]}, "settings: sampling.crop and depth must be divisible"),
         ({"sampling.crop": [0, 96]}, "sampling.crop.0: Input should be greater than 0, not 0"),
-        ({"preset": "large"}, "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
+        ({"preset": "large"}, "preset: seq2seq has no preset 'large'. Choose one of small, paper, best."),
     ],
 )
 def test_refused_setting_is_named(config, words):

@@ -45,7 +45,7 @@ def test_help_of_fit_shows_the_settings_of_the_system(capsys):
     out = capsys.readouterr().out
     assert "--preset" in out
     assert "--training.steps INT" in out
-    assert "seq2seq: small or paper, default small" in " ".join(out.replace("│", " ").split())
+    assert "seq2seq: small or paper or best, default small" in " ".join(out.replace("│", " ").split())
     assert out.count("usage:") == 1
     assert "{None}" not in out
 
@@ -128,7 +128,7 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
             ["cohort", "import", "images.csv", "--columns", "grade=label number", "--out", "o"],
             "--columns: of 'grade' only its role can be said in a table of images.",
         ),
-        ([*FIT, "--preset", "large"], "preset: seq2seq has no preset 'large'. Choose one of small, paper."),
+        ([*FIT, "--preset", "large"], "preset: seq2seq has no preset 'large'. Choose one of small, paper, best."),
         ([*FIT, "--config", "absent.toml"], "absent.toml: cannot be read (No such file or directory)."),
         ([*FIT, "--config", "broken.toml"], "broken.toml: not valid TOML"),
         ([*FIT, "--config", "unknown.toml"], "unknown.toml: training.stepss: there is no such setting. Did you mean"),

@@ -26,7 +26,7 @@ Make = Callable[[Mapping[str, Tensor]], Sequence[Tensor]]
 """Makes images `(B, C, [D,] H, W)` of crops of some sequences, each `(B, 1, C, [D,] H, W)`."""
 OVERLAP = 0.25
 """Share of a window of a 3D network that the next one covers too."""
-CPU_PIXELS = 120_000
+CPU_PIXELS = 60_000
 """Most pixels of a forward pass on a CPU: larger ones leave its caches and cost more a pixel."""
 
 ALL, MEAN = "all", "mean"

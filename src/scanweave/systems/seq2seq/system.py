@@ -18,7 +18,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.systems.seq2seq import differentiation, evaluation, ranking, report
 from scanweave.systems.seq2seq.config import (
     OPTIONS,
-    PRESETS,
+    SMALL,
     EvaluateOptions,
     ExplainOptions,
     RankOptions,
@@ -58,7 +58,7 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
             raise ScanweaveError(
                 "network.fusion",
                 f"latent takes at most {MOST_SEQUENCES} sequences, and here are {len(names)}",
-                f"Name those that matter by --sequences, or take --preset {PRESETS['small'].preset}",
+                f"Name those that matter by --sequences, or take --preset {SMALL.preset}",
             )
         return names
 
