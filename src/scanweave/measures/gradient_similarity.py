@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scanweave.measures.regions import differing_box, grown
 from scanweave.measures.threads import in_threads
 
 FloatArray = NDArray[np.float64]
@@ -39,9 +40,19 @@ def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: f
     Returns:
         Map `(⌈X/2⌉, ⌈Y/2⌉, Z)`.
     """
-    predicted, real = in_threads(_gradient, (prediction, reference))
+    x, y, z = reference.shape
+    similarity = np.ones((-(-x // 2), -(-y // 2), z))  # where both are equal in the whole neighbourhood
+    differing = differing_box(prediction, reference)
+    if differing is None:
+        return similarity
+    halved = (*(slice(side.start // 2, -(-side.stop // 2)) for side in differing[:2]), differing[2])
+    kept, read = (grown(halved, reach, similarity.shape)[:2] for reach in (1, 2))
+    slab = (*(slice(2 * side.start, 2 * side.stop) for side in read), differing[2])
+    predicted, real = in_threads(_gradient, (prediction[slab], reference[slab]))
     c = STABILITY * data_range**2
-    similarity: FloatArray = (2 * predicted * real + c) / (predicted**2 + real**2 + c)
+    found = (2 * predicted * real + c) / (predicted**2 + real**2 + c)
+    inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(kept, read, strict=True))
+    similarity[(*kept, differing[2])] = found[inner]
     return similarity
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,7 @@ from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.gradient_similarity import deviation, similarity_maps
-from scanweave.measures.regions import BoolArray, checked_region
+from scanweave.measures.regions import BoolArray, Box, checked_region, differing_box, grown
 from scanweave.measures.threads import in_threads
 
 FloatArray = NDArray[np.float64]
@@ -48,11 +49,14 @@ def image_quality(
     structure = _ssim_map(prediction, reference, data_range)
     edges = similarity_maps(prediction, reference, data_range)
 
+    squared_error = partial(_squared_error, prediction, reference, differing_box(prediction, reference))
+
     def measured(region: BoolArray) -> dict[str, float]:
+        error = squared_error(region)
         return {
-            "psnr": _psnr(prediction, reference, region, data_range),
+            "psnr": float(decibels(error / np.count_nonzero(region), data_range)),
             "ssim": _ssim(structure, region),
-            "nmse": _nmse(prediction, reference, region),
+            "nmse": error / _energy(reference, region),
             "gmsd": deviation(edges, region),
         }
 
@@ -62,13 +66,15 @@ def image_quality(
 def psnr(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
     """Return the peak signal-to-noise ratio 10 log₁₀(R² / MSE) [dB] over `region`, at most `PSNR_CAP`."""
     prediction, reference = _checked(prediction, reference, data_range)
-    return _psnr(prediction, reference, _region(region, reference), data_range)
+    mean = np.mean(np.square(prediction - reference)[_region(region, reference)])
+    return float(decibels(mean, data_range))
 
 
 def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None = None) -> float:
     """Return the squared error over `region` as a share of the reference's energy: Σ(p − r)² / Σr²."""
     prediction, reference = _checked(prediction, reference, 1.0)
-    return _nmse(prediction, reference, _region(region, reference))
+    inside = _region(region, reference)
+    return float(np.sum(np.square(prediction - reference)[inside])) / _energy(reference, inside)
 
 
 def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
@@ -97,17 +103,20 @@ def decibels(error: ArrayLike, data_range: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def _psnr(prediction: FloatArray, reference: FloatArray, region: BoolArray, data_range: float) -> float:
-    return float(decibels(np.mean((prediction[region] - reference[region]) ** 2, dtype=np.float64), data_range))
+def _squared_error(prediction: FloatArray, reference: FloatArray, box: Box | None, region: BoolArray) -> float:
+    """Return the sum of squared errors over a region; beyond `box` there is none."""
+    if box is None:
+        return 0.0
+    return float(np.sum(np.square(prediction[box] - reference[box])[region[box]]))
 
 
-def _nmse(prediction: FloatArray, reference: FloatArray, region: BoolArray) -> float:
-    energy = np.sum(reference[region] ** 2, dtype=np.float64)
+def _energy(reference: FloatArray, region: BoolArray) -> float:
+    energy = float(np.sum(np.square(reference[region])))
     if energy == 0:
         raise ScanweaveError(
             "reference", "it is zero in the whole region", "Check that the scan and its mask belong together"
         )
-    return float(np.sum((prediction[region] - reference[region]) ** 2, dtype=np.float64) / energy)
+    return energy
 
 
 def _ssim(structure: FloatArray, region: BoolArray) -> float:
@@ -125,19 +134,25 @@ def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) 
             f"its shape {reference.shape} is thinner than the SSIM window of {SSIM_WINDOW} voxels",
             "Measure whole volumes, not single slices or slabs",
         )
-    edge, depth = SSIM_WINDOW // 2, len(reference)
-    structure = np.empty(reference.shape)
+    edge = SSIM_WINDOW // 2
+    structure = np.ones(reference.shape)  # where both are equal in the whole window
+    differing = differing_box(prediction, reference)
+    if differing is None:
+        return structure
+    kept, read = (grown(differing, reach, reference.shape) for reach in (edge, 2 * edge))
+    first, last = kept[0].start, kept[0].stop
 
     def compute(start: int) -> None:
-        stop = min(start + SLAB, depth)
-        low, high = max(start - edge, 0), min(stop + edge, depth)
+        stop = min(start + SLAB, last)
+        low, high = max(start - edge, read[0].start), min(stop + edge, read[0].stop)
         if high - low < SSIM_WINDOW:  # of a last slab that is thinner than the window
             low = high - SSIM_WINDOW
-        pair = (volume[low:high] for volume in (prediction, reference))
+        pair = (volume[low:high, read[1], read[2]] for volume in (prediction, reference))
         found = structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=data_range, full=True)[1]
-        structure[start:stop] = found[start - low : stop - low]
+        inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(kept[1:], read[1:], strict=True))
+        structure[start:stop, kept[1], kept[2]] = found[(slice(start - low, stop - low), *inner)]
 
-    in_threads(compute, range(0, depth, SLAB))
+    in_threads(compute, range(first, last, SLAB))
     return structure
 
 

@@ -113,7 +113,7 @@ class FusionNetwork(Seq2SeqNetwork):
                 with (
                     torch.no_grad()
                 ):  # else a mixture of the bank is smaller by √r, and signals fade from layer to layer
-                    layer.bank *= settings.rank**0.5
+                    layer.bank.mul_(settings.rank**0.5)
 
     def ready(self, x: Tensor, kernels: Sequence[Kernel]) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source."""
