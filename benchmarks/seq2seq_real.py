@@ -93,7 +93,9 @@ def training_settings(arm: str, seed: int, tier: dict[str, Any]) -> dict[str, An
     """The settings of a fit on top of its preset."""
     steps = tier["tuned" if arm == TUNED else "steps"]
     start = {"start.source": BUILTIN} if arm == TUNED else scratch()
-    return tier["own"] | start | {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
+    return (
+        tier["own"] | start | {"training.steps": steps, "training.seed": seed, "training.warm_up": min(50, steps // 4)}
+    )
 
 
 def scratch() -> dict[str, Any]:
@@ -222,7 +224,9 @@ def apart(table: pd.DataFrame, arm: str) -> list[Claim]:
     """The head with skull: one patient, so no interval, and no bar."""
     found = []
     for words, (measure, unit) in MEASURES.items():
-        means = {str(name): float(value) for name, value in wide_of(table, measure)[[arm, *CONTROLS, SMALL]].mean().items()}
+        means = {
+            str(name): float(value) for name, value in wide_of(table, measure)[[arm, *CONTROLS, SMALL]].mean().items()
+        }
         control = max(CONTROLS, key=lambda name: means[name])
         name = f"{arm}: {words.replace('brain', 'head')} of {HEAD}, in no mean, over {control}"
         found.append(Claim(name, means[arm] - means[control], np.nan, np.nan, unit, 1, None, "higher", means))
