@@ -183,7 +183,9 @@ def claims(wide: pd.DataFrame, methods: Sequence[str]) -> list[Claim]:
     for inputs, part in wide.groupby("inputs"):
         told = f"best over {QUADRATIC}, {inputs} input{'s' * (inputs > 1)}"
         way = float((part[ORACLE] - part[QUADRATIC]).mean())
-        found += gain(told, part, QUADRATIC, min(OVER_QUADRATIC_DB, way / 2), {ORACLE: float(part[ORACLE].mean())})
+        found += gain(
+            told, part, QUADRATIC, min(OVER_QUADRATIC_DB, max(way, 0.0) / 2), {ORACLE: float(part[ORACLE].mean())}
+        )
     most = wide[wide["inputs"] == len(MAIN) - 1]
     found += gain(f"best over {SMALL}, {len(MAIN) - 1} inputs", most, SMALL, OVER_SMALL_DB, {})
     found += more_inputs(wide)

@@ -48,17 +48,19 @@ from scanweave.systems.seq2seq.samples import CropSamples
 COARSE = {"preparation.spacing": (6.0, 6.0, 6.0), "sampling.crop": (32, 32)}
 """Settings that make a fit a matter of seconds."""
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": (0,), "steps": 2, "tuned": 1, "folds": 1, "targets": 1, "own": COARSE},
-    "proof": {"seeds": (0, 1), "steps": 2_500, "tuned": 500, "folds": 4, "targets": 4, "own": {}},
-    "study": {"seeds": (0, 1, 2), "steps": 10_000, "tuned": 2_500, "folds": 4, "targets": 4, "own": {}},
+    "smoke": {"seeds": (0,), "steps": 2, "tuned": 1, "folds": 1, "targets": 1, "once": 2, "own": COARSE},
+    "proof": {"seeds": (0, 1), "steps": 2_500, "tuned": 500, "folds": 4, "targets": 4, "once": 3, "own": {}},
+    "study": {"seeds": (0, 1, 2), "steps": 10_000, "tuned": 2_500, "folds": 4, "targets": 4, "once": 3, "own": {}},
 }
-"""`tuned`: steps of a fit that begins from weights; `targets`: sequences of a patient that are made; `own`: settings of
-a tier, on top of the preset."""
+"""`tuned`: steps of a fit that begins from weights; `targets`: sequences of a patient that are made; `once`: how many
+of the arms with one seed are there, all but in the smoke tier; `own`: settings of a tier, on top of the preset."""
 BEST, TUNED, SMALL, UNET = "best", f"best from {BUILTIN}", "small, averaging", "U-Net"
 ALL, SINGLE, TREES = "quadratic, all", "quadratic, best source", "boosted trees"
 CONTROLS = (ALL, SINGLE, TREES, UNET)
 PLAIN = "regression and trees"
 """The job that fits all controls but the U-Net."""
+ONCE = (UNET, PLAIN, SMALL)
+"""Arms with one seed."""
 ALLOWED_LOSS_DB = -0.3
 
 
@@ -70,7 +72,7 @@ def main() -> None:
         print(f"{BUILTIN} is not installed: no fine-tuned arm", flush=True)
     first, folds = tier["seeds"][0], range(tier["folds"])
     jobs = [(arm, seed, fold) for arm in (BEST, *arms) for seed in tier["seeds"] for fold in folds]
-    jobs += [(arm, first, fold) for arm in (UNET, SMALL, PLAIN) for fold in folds]
+    jobs += [(arm, first, fold) for arm in ONCE[: tier["once"]] for fold in folds]
     table = pd.DataFrame(list(chain.from_iterable(run_jobs(one_job, jobs, arguments, tier))))
     for apart, part in table.groupby(table["patient"] == HEAD):
         print(f"{HEAD}, in no mean:" if apart else "patients left out:")
@@ -207,12 +209,17 @@ def over_regression(table: pd.DataFrame, arm: str) -> list[Claim]:
     return found
 
 
+def others(wide: pd.DataFrame) -> list[str]:
+    """What an arm of `best` is compared with: the controls, and `small` where it was fitted."""
+    return [name for name in (*CONTROLS, SMALL) if name in wide]
+
+
 def reported(table: pd.DataFrame, arm: str) -> list[Claim]:
     """Both measures over every other method, without a bar."""
     found = []
     for words, (measure, unit) in MEASURES.items():
         wide = wide_of(table, measure)
-        for control in (*CONTROLS, SMALL):
+        for control in others(wide):
             gain = gained(wide, arm, control)
             shown = {arm: float(wide[arm].mean()), control: float(wide[control].mean())}
             name = f"{arm}: {words} over {control}"
@@ -224,9 +231,8 @@ def apart(table: pd.DataFrame, arm: str) -> list[Claim]:
     """The head with skull: one patient, so no interval, and no bar."""
     found = []
     for words, (measure, unit) in MEASURES.items():
-        means = {
-            str(name): float(value) for name, value in wide_of(table, measure)[[arm, *CONTROLS, SMALL]].mean().items()
-        }
+        wide = wide_of(table, measure)
+        means = {name: float(wide[name].mean()) for name in (arm, *others(wide))}
         control = max(CONTROLS, key=lambda name: means[name])
         name = f"{arm}: {words.replace('brain', 'head')} of {HEAD}, in no mean, over {control}"
         found.append(Claim(name, means[arm] - means[control], np.nan, np.nan, unit, 1, None, "higher", means))
