@@ -19,6 +19,8 @@ SCRIPTS = [
     "adamedgraph_tables",
     "bids_examples",
     "manifest_scale",
+    "seq2seq_fusion",
+    "seq2seq_speed",
     "seq2seq_throughput",
     "seq2seq_truth",
     "simulate_speed",
@@ -26,7 +28,7 @@ SCRIPTS = [
     "ultra",
     "verb_start",
 ]
-REAL = ["ct_real", "prepare", "segment", "seq2seq_real"]
+REAL = ["ct_real", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
     "classify": "needs the real films; its fit is that of tests/systems/classify, its controls are scikit-learn's",
