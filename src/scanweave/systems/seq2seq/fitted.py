@@ -44,6 +44,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
             self.config.synthesis,
             self.config.sampling,
             {name: background(self.plan, name) for name in self.sequences},
+            self.plan.series,
         )
 
     def cautions(self) -> dict[str, str]:
@@ -53,7 +54,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         return {name: one.words for name, one in known_below(about).items()}
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Synthesise sequences of a study from those present.
+        """Synthesise sequences of a study from those present; of a series as many frames as are typical by the plan.
 
         Args:
             study: Holds at least one sequence that the run knows.
@@ -80,7 +81,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
             names = ", ".join(self.sequences)
             raise ScanweaveError(study.id, f"nothing to make {targets[0]} from", f"Add at least one other of {names}")
         prepared = self.prepare(study)
-        made = self.synthesizer.combine(prepared.volumes, targets)
+        made = self.synthesizer.of_study(prepared.series).combine(prepared.volumes, targets)
         return {name: self.native(volume, prepared, name) for name, volume in made.items()}
 
     def prepare(self, study: Study) -> PreparedStudy:
