@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scanweave.systems.seq2seq.differentiation import _native_map, differentiation
+from scanweave.systems.seq2seq.contributions import on_native_grid
+from scanweave.systems.seq2seq.differentiation import differentiation
 
 
 class Perfect:
@@ -105,7 +106,7 @@ def test_maps_are_written_on_the_native_grid(fitted, tmp_path):
 def test_what_lies_outside_the_prepared_box_is_zero(fitted):
     prepared = fitted.system.prepare(next(iter(fitted.cohort)))
     frame = replace(prepared.frame, start=(2, 3, 4), shape=(5, 6, 7))
-    values = _native_map(np.full(frame.shape, 0.5, np.float32), frame, fitted.system.plan)
+    values = on_native_grid(np.full(frame.shape, 0.5, np.float32), frame, fitted.system.plan)
     assert values.shape == frame.native.shape
     assert np.count_nonzero(values) == 5 * 6 * 7
 
