@@ -100,7 +100,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
         draw = len(drawn) < options.pictures
         if draw:
             _draw(trial.folder / study.id, native, maps, found)
-        fusing = fitted.synthesizer.of_study(prepared.series)
+        fusing = fitted.synthesizer_of(prepared)
         counted = (
             study_contributions(fusing, prepared, native, fitted.plan, trial.folder / study.id)
             if isinstance(fusing, FusingSynthesizer)
@@ -130,9 +130,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
 def _maps(
     fitted: FittedSeq2Seq, prepared: PreparedStudy, include_self: bool
 ) -> tuple[dict[str, Volume], dict[str, list[str]]]:
-    maps, sources = differentiation(
-        fitted.synthesizer.of_study(prepared.series), prepared.volumes, include_self=include_self
-    )
+    maps, sources = differentiation(fitted.synthesizer_of(prepared), prepared.volumes, include_self=include_self)
     return {name: on_native_grid(values, prepared.frame, fitted.plan) for name, values in maps.items()}, sources
 
 

@@ -225,9 +225,7 @@ def _rows(
     volumes, brain = dict(prepared.volumes), native.ras(native.brain)
     regions = {name: native.ras(region) for name, region in native.regions.items()}
     targets = list(native.real)
-    made_by_network = predictions(
-        fitted.synthesizer.of_study(prepared.series), volumes, targets, include_self=options.include_self
-    )
+    made_by_network = predictions(fitted.synthesizer_of(prepared), volumes, targets, include_self=options.include_self)
     sources, several = len(volumes), len(volumes) > 1
     number = sources * (sources - 1 + options.include_self) + 2 * sources * several
     for made in in_parts(chain(made_by_network, means_of_others(volumes, targets)), number):
