@@ -15,7 +15,7 @@ SETTINGS = {
     "sampling": {"crop": [8, 8], "frames": 2},
     "synthesis": {"validation_slices": 2, "validation_studies": 1},
 }
-TIMES = (0.0, 60.0, 240.0)
+TIMES = (0.0, 90.0, 300.0)
 
 
 def breast_cohort(folder):
@@ -30,7 +30,7 @@ def breast_cohort(folder):
         dce_times=TIMES,
         lesion_share=1.0,
     )
-    write_splits(made.folder, make_splits(made.patients, 2, seed=1))
+    write_splits(made.folder, make_splits(made.patients, 3, seed=1))
 
 
 @pytest.fixture(scope="module")
