@@ -122,7 +122,7 @@ class SamplingSettings(Settings):
         "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
     )
     frames: int = Field(
-        16,
+        4,
         gt=0,
         description="Most frames of a series in a sample: the first and others at random, in order; memory and time "
         "grow with it.",
@@ -220,7 +220,7 @@ SMALL = Seq2SeqConfig(
         gate_bias=2.0,
     ),
     objective=ObjectiveSettings(identity=0.5, cycle=0.5, self_share=0.25, beta=0.1, perceptual=0.0),
-    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, frames=4),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
     preparation=PreparationSettings(),
     training=TrainingSettings(
         steps=2_500,
@@ -270,7 +270,7 @@ BEST = Seq2SeqConfig(
         unattended=2.5,
         self_share=0.25,
     ),
-    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, frames=4, gamma=0.1),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, gamma=0.1),
     preparation=PreparationSettings(),
     training=SMALL.training.model_copy(update={"learning_rate": 2e-3}),
 )
