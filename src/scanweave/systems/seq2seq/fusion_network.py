@@ -111,10 +111,8 @@ class FusionNetwork(Seq2SeqNetwork):
         self.regression = VoxelwiseRegression(sequences)
         for layer in self.modules():
             if isinstance(layer, HyperConv):
-                with (
-                    torch.no_grad()
-                ):  # else a mixture of the bank is smaller by √r, and signals fade from layer to layer
-                    layer.bank *= settings.rank**0.5
+                with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
+                    layer.bank.mul_(settings.rank**0.5)
 
     def ready(self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source; `shifts` as `shifts_in` says of them."""
