@@ -1,4 +1,4 @@
-"""How like a real series a made one is over time: curves by region, wash-in and wash-out, types of lesions."""
+"""Likeness of a made series to the real one over time: curves by region, wash-in and wash-out, types of lesions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells the frames of a series from each other: their place in it, and their time or b-value as one number."""
+"""Numbers that tell the frames of a series from each other: their place in it, and their time or b-value."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ EVERY_FRAME = SomeFrames(None, None)
 
 
 class FrameEmbedding(nn.Module):
-    """What is added to the latent of a frame for its value, by sequence; nothing before any training.
+    """Shift of the latent of a frame for its value, by sequence; nothing before any training.
 
     Args:
         code_length: Length of the code of a sequence.
