@@ -159,11 +159,12 @@ def images(folder, shape):
     return Cohort.open(folder)
 
 
-def test_series_are_left_out_and_said(fitted, tmp_path):
+def test_series_are_learnt_from_and_made(fitted, tmp_path):
     series, lines = images(tmp_path / "c", (20, 20, 12, 5)), []
-    with pytest.raises(ScanweaveError, match=r"has volumes of 1 sequence \(t1\)"):
-        Seq2Seq.fit(series, tmp_path / "run", settings(fitted, steps=1), say=lines.append)
-    assert any("series" in line and "4" in line for line in lines)
+    system = Seq2Seq.fit(series, tmp_path / "run", settings(fitted, steps=1), say=lines.append)
+    assert any(line.startswith("dce: a series, 5 frames in each study") for line in lines)
+    made = system.predict(series["s0"].without("dce"))
+    assert made["dce"].data.shape == (20, 20, 12, 5)
 
 
 def test_a_sequence_that_the_cohort_lacks_is_named(fitted, tmp_path):

@@ -45,6 +45,11 @@ class NetworkSettings(Settings):
         "features are fused, with weights by what is given and asked and by place, and a quadratic regression on all "
         "that are given is corrected. Not in the paper, after TSF-Seq2Seq.",
     )
+    frame_values: bool = Field(
+        False,
+        description="Tell the network the time or b-value of each frame of a series, in and out; the paper's goes by "
+        "their order alone.",
+    )
     code_length: Channels = Field(64, description="Length of the target code; more sequences than this cannot be told.")
 
     def without_effect(self) -> dict[str, str]:
@@ -115,6 +120,12 @@ class SamplingSettings(Settings):
         le=1,
         description="Share of samples whose target is drawn evenly over all sequences, then a study that has it, so "
         "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
+    )
+    frames: int = Field(
+        4,
+        gt=0,
+        description="Most frames of a series in a sample: the first and others at random, in order; memory and time "
+        "grow with it.",
     )
     attempts: int = Field(8, gt=0, description="Tries to find a crop that is not all background.")
     all_share: float = Field(
@@ -246,6 +257,7 @@ BEST = Seq2SeqConfig(
         gate_bias=2.0,
         rank=8,
         fusion="latent",
+        frame_values=True,
     ),
     objective=ObjectiveSettings(
         cross=10.0,

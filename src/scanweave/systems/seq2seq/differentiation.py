@@ -28,7 +28,14 @@ from scanweave.systems.seq2seq.contributions import on_native_grid, save_contrib
 from scanweave.systems.seq2seq.figures import differentiation_sheet
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
-from scanweave.systems.seq2seq.synthesis import CoveredMean, FusingSynthesizer, Synthesizer, predictions
+from scanweave.systems.seq2seq.synthesis import (
+    CoveredMean,
+    FusingSynthesizer,
+    Synthesizer,
+    covered_by,
+    mean_frame,
+    predictions,
+)
 
 EXPLANATION, SHEET = "explanation", "differentiation.png"
 SCALE_END_PERCENTILE = 99.5
@@ -43,20 +50,21 @@ def differentiation(
     Args:
         synthesizer: The network.
         volumes: The real scans of a study on one grid, NaN where one covers nothing; each is a source of all others.
+            The error of a series is its mean over the frames.
         include_self: Count t as a source of itself too, as the paper's code does.
 
     Returns:
         The map of each sequence that has a source, `(X, Y, Z)` in [0, 2], 0 where the sequence or every source covers
         nothing; and its sources.
     """
-    means: defaultdict[str, CoveredMean] = defaultdict(lambda: CoveredMean(next(iter(volumes.values())).shape))
+    means: defaultdict[str, CoveredMean] = defaultdict(lambda: CoveredMean(next(iter(volumes.values())).shape[:3]))
     sources: dict[str, list[str]] = {}
     number = len(volumes) * (len(volumes) + include_self)
     made_by_network = predictions(synthesizer, volumes, list(volumes), include_self=include_self)
     for made in in_parts(made_by_network, number):
         if made.kind != "all":
-            error = np.abs(made.volume - volumes[made.target])
-            covered = ~np.isnan(error) & ~np.isnan(volumes[made.source])
+            error = mean_frame(np.abs(made.volume - volumes[made.target]))
+            covered = ~np.isnan(error) & covered_by(volumes[made.source])
             means[made.target].add(error, covered)
             sources.setdefault(made.target, []).append(made.source)
     return {name: means[name].value(0) for name in volumes if name in means}, sources
@@ -92,7 +100,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
         draw = len(drawn) < options.pictures
         if draw:
             _draw(trial.folder / study.id, native, maps, found)
-        fusing = fitted.synthesizer
+        fusing = fitted.synthesizer_of(prepared)
         counted = (
             study_contributions(fusing, prepared, native, fitted.plan, trial.folder / study.id)
             if isinstance(fusing, FusingSynthesizer)
@@ -122,7 +130,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
 def _maps(
     fitted: FittedSeq2Seq, prepared: PreparedStudy, include_self: bool
 ) -> tuple[dict[str, Volume], dict[str, list[str]]]:
-    maps, sources = differentiation(fitted.synthesizer, prepared.volumes, include_self=include_self)
+    maps, sources = differentiation(fitted.synthesizer_of(prepared), prepared.volumes, include_self=include_self)
     return {name: on_native_grid(values, prepared.frame, fitted.plan) for name, values in maps.items()}, sources
 
 
@@ -160,7 +168,7 @@ def _draw(folder: Path, native: NativeStudy, maps: Mapping[str, Volume], rows: S
     lesion = native.ras(native.lesion > 0) if native.lesion is not None and native.lesion.any() else None
     spacing = native.grid.oriented("RAS").spacing
     limit = max(float(np.percentile(values[native.brain], SCALE_END_PERCENTILE)) for values in maps.values()) or 1.0
-    real = {name: native.ras(volume) for name, volume in native.real.items()}
+    real = {name: native.ras(mean_frame(volume)) for name, volume in native.real.items()}
     turned = {name: native.ras(np.where(native.brain, maps[name], 0)) for name in native.real if name in maps}
     inside = native.ras(native.brain) if lesion is None else lesion
     index = telling_slice(inside * np.max(list(turned.values()), axis=0), "axial")

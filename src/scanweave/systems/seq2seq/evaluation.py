@@ -25,17 +25,21 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import EvaluateOptions
+from scanweave.systems.seq2seq.curve_quality import CURVE_MEASURES, type_orders
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.plain_mean import BELOW, LEARNT, below_in_words, count_below
-from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, means_of_others, predictions
+from scanweave.systems.seq2seq.series_curves import SeriesCurves
+from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, mean_frame, means_of_others, predictions
 
 ANY = "any"
 """In summaries, the mean over single sources or targets."""
-MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips")
+MEASURES = ("psnr", "ssim", "nmse", "gmsd", "lpips", *CURVE_MEASURES)
 PAIRS, MATRIX, GRID = "pairs.csv", "matrix.png", "grid.png"
+LESIONS, CURVES = "lesion_curves.csv", "curves.png"
+"""Of series: types of curves of each lesion, and mean curves by region."""
 DRAWN = 4
 """Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""
 KEYS = ["kind", "source", "target", "region"]
@@ -57,7 +61,7 @@ class _Picture:
 
     def slab(self, volume: Volume, target: str) -> Any:
         low, span = self.native.limits[target][0], self.native.span(target)
-        return (self.native.ras(volume)[:, :, self.index : self.index + 1] - low) / span
+        return (self.native.ras(mean_frame(volume))[:, :, self.index : self.index + 1] - low) / span
 
     def add(self, made: Made, volume: Volume, psnr: float) -> None:
         if made.kind in ("pair", "all"):
@@ -91,10 +95,12 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
     """
     drawn = _fullest(trial.cohort, fitted.sequences)
     rows: list[dict[str, Any]] = []
+    lesions: list[dict[str, Any]] = []
     masked = True
     measure = partial(_measured, fitted=fitted, options=options, drawn=drawn, folder=trial.folder)
     for name, found in trial.each(measure, options):
         rows += found["rows"]
+        lesions += found.get("lesions", [])  # a trial that an older version began has none
         masked = masked and found["masked"]
         trial.say(f"{name}: {found['in words']}")
     pairs = pd.DataFrame(rows)
@@ -104,6 +110,9 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
     brain = "mask" if masked else "foreground"
     summary = summarise(pairs, options.seed)
     save_table(pairs, trial.folder / PAIRS)
+    if lesions:
+        save_table(pd.DataFrame(lesions), trial.folder / LESIONS)
+        summary = pd.concat([summary, type_orders(pd.DataFrame(lesions))], ignore_index=True)
     save_figure(quality_matrix(summary, fitted.sequences, "brain" if masked else "foreground"), trial.folder / MATRIX)
     told = {BELOW: {name: [*one] for name, one in below.items()}}
     trial.conclude(summary, include_self=options.include_self, picture=drawn, brain=brain, **told)
@@ -196,10 +205,13 @@ def _measured(
     prepared = fitted.prepare_several(study)
     native = native_study(study, prepared, fitted.plan)
     picture = _Picture.of(native) if study.id == drawn else None
-    rows = list(_rows(fitted, prepared, native, options, picture))
+    curves = SeriesCurves(native, prepared.series)
+    rows = list(_rows(fitted, prepared, native, options, picture, curves))
     if picture is not None:
         picture.save(folder / GRID)
-    return {"rows": rows, "masked": native.masked, "in words": _psnr_in_words(rows, native)}
+        curves.save(folder / CURVES)
+    found = {"rows": rows, "masked": native.masked, "in words": _psnr_in_words(rows, native)}
+    return found | ({"lesions": curves.lesions} if curves.lesions else {})
 
 
 def _rows(
@@ -208,29 +220,49 @@ def _rows(
     native: NativeStudy,
     options: EvaluateOptions,
     picture: _Picture | None,
+    curves: SeriesCurves,
 ) -> Iterator[dict[str, Any]]:
     volumes, brain = dict(prepared.volumes), native.ras(native.brain)
     regions = {name: native.ras(region) for name, region in native.regions.items()}
     targets = list(native.real)
-    made_by_network = predictions(fitted.synthesizer, volumes, targets, include_self=options.include_self)
+    made_by_network = predictions(fitted.synthesizer_of(prepared), volumes, targets, include_self=options.include_self)
     sources, several = len(volumes), len(volumes) > 1
     number = sources * (sources - 1 + options.include_self) + 2 * sources * several
     for made in in_parts(chain(made_by_network, means_of_others(volumes, targets)), number):
         volume = np.asarray(fitted.native(made.volume, prepared, made.target).data)
-        real = native.real[made.target]
-        # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
-        # reach, no error may leak in through their windows.
-        both = (native.ras(np.where(native.covered, volume, real)), native.ras(real))
-        quality = image_quality(*both, regions, native.span(made.target))
-        if options.lpips is not None:
-            found = region_lpips(*both, brain, native.limits[made.target], options.lpips)
-            quality = {region: {**values, "lpips": found[region]} for region, values in quality.items()}
+        found = []
+        for image, real in zip(_frames(volume), _frames(native.real[made.target]), strict=True):
+            # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
+            # reach, no error may leak in through their windows.
+            both = (native.ras(np.where(native.covered, image, real)), native.ras(real))
+            quality = image_quality(*both, regions, native.span(made.target))
+            if options.lpips is not None:
+                lpips = region_lpips(*both, brain, native.limits[made.target], options.lpips)
+                quality = {region: {**values, "lpips": lpips[region]} for region, values in quality.items()}
+            found.append(quality)
+        quality = found[0] if len(found) == 1 else _mean_quality(found)
         if picture is not None:
             picture.add(made, volume, quality["brain"]["psnr"])
         who = {"study": native.id, "patient": native.patient, **made._asdict()}
         del who["volume"]
+        for region, values in curves.measured(who, volume).items():
+            quality[region] = quality.get(region, {}) | values
         for region, values in quality.items():
             yield {**who, "region": region, **values}
+
+
+def _frames(volume: Volume) -> list[Volume]:
+    """Return the frames of a series, or a volume alone."""
+    return [volume] if volume.ndim == 3 else list(np.moveaxis(volume, -1, 0))
+
+
+def _mean_quality(frames: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return means over frames, by region and measure."""
+    first = frames[0]
+    return {
+        region: {name: float(np.mean([frame[region][name] for frame in frames])) for name in values}
+        for region, values in first.items()
+    }
 
 
 def _fullest(cohort: Cohort, sequences: Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from scanweave.report.slices import colour_bar, foreground_box, grey_range, letters, outline, placed, shape, show
-from scanweave.report.style import ACCENT, DIFFERENCE, INK, WASH, WIDTH, styled
+from scanweave.report.style import ACCENT, DIFFERENCE, INK, SOFT, WASH, WIDTH, styled
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 
 Array = NDArray[Any]
@@ -110,6 +112,51 @@ def differentiation_sheet(
                 axes.set_ylabel(text, rotation=0, ha="right", va="center", labelpad=8, color=INK, fontweight="bold")
     over = any(float(np.max(values[slab])) > limit for values in maps.values())
     colour_bar(figure, below, width * ratio, limit, "M_d", over)
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Mean signal of a region over the frames of a series.
+
+    Attributes:
+        axis: What tells the frames, such as "time [s]".
+        at: Its value at each frame, `(T,)`.
+        real: The real signal, `(T,)`.
+        made: What was made of it, by source.
+    """
+
+    axis: str
+    at: Array
+    real: Array
+    made: dict[str, Array]
+
+
+@styled
+def curve_sheet(curves: Mapping[tuple[str, str], Curves]) -> Figure:
+    """Draw the curves of each series (rows) in each region (columns): real, from all others, and from each source.
+
+    Args:
+        curves: By series and region.
+    """
+    rows, columns = (list(dict.fromkeys(place[axis] for place in curves)) for axis in (0, 1))
+    figure = Figure(figsize=(WIDTH, 2.3 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for (name, region), axes in zip(product(rows, columns), grid.flat, strict=True):
+        if (name, region) not in curves:
+            axes.set_visible(False)
+            continue
+        shown = curves[name, region]
+        single = {source: made for source, made in shown.made.items() if source != TOGETHER[ALL]}
+        for number, made in enumerate(single.values()):
+            axes.plot(shown.at, made, color=SOFT, linewidth=0.7, label=None if number else "from one other")
+        if TOGETHER[ALL] in shown.made:
+            axes.plot(shown.at, shown.made[TOGETHER[ALL]], color=ACCENT, label="from all others")
+        axes.plot(shown.at, shown.real, color=INK, linestyle="--", label="real")
+        axes.set_title(f"{name}, {region}")
+        axes.set_xlabel(shown.axis)
+        axes.set_ylabel("mean signal")
+    grid[0, 0].legend(frameon=False)
     return figure
 
 

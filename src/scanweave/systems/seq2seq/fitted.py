@@ -20,7 +20,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.fusion_network import make_network
 from scanweave.systems.seq2seq.plain_mean import known_below
-from scanweave.systems.seq2seq.synthesis import ready_synthesizer
+from scanweave.systems.seq2seq.synthesis import Synthesizer, ready_synthesizer
 
 
 class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
@@ -44,6 +44,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
             self.config.synthesis,
             self.config.sampling,
             {name: background(self.plan, name) for name in self.sequences},
+            self.plan.series,
         )
 
     def cautions(self) -> dict[str, str]:
@@ -53,7 +54,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         return {name: one.words for name, one in known_below(about).items()}
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Synthesise sequences of a study from those present.
+        """Synthesise sequences of a study from those present; of a series as many frames as are typical by the plan.
 
         Args:
             study: Holds at least one sequence that the run knows.
@@ -80,7 +81,7 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
             names = ", ".join(self.sequences)
             raise ScanweaveError(study.id, f"nothing to make {targets[0]} from", f"Add at least one other of {names}")
         prepared = self.prepare(study)
-        made = self.synthesizer.combine(prepared.volumes, targets)
+        made = self.synthesizer_of(prepared).combine(prepared.volumes, targets)
         return {name: self.native(volume, prepared, name) for name, volume in made.items()}
 
     def prepare(self, study: Study) -> PreparedStudy:
@@ -103,6 +104,10 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
         if len(prepared.volumes) < 2:
             raise ScanweaveError(study.id, "holds a single sequence, so nothing to compare", "Leave it out")
         return prepared
+
+    def synthesizer_of(self, prepared: PreparedStudy) -> Synthesizer:
+        """Return the network ready to make volumes of a study, told of its series."""
+        return self.synthesizer.of_study(prepared.series) if prepared.series else self.synthesizer
 
     def native(self, volume: np.ndarray, prepared: PreparedStudy, name: str) -> Scan:
         """Return a synthetic volume in [-1, 1] as a scan on the native grid, in intensities of its sequence."""

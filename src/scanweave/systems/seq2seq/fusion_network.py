@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.systems.seq2seq.config import NetworkSettings
+from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, SomeFrames
 from scanweave.systems.seq2seq.fusion import Fused, SourceFusion
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 from scanweave.systems.seq2seq.network import (
@@ -110,16 +111,12 @@ class FusionNetwork(Seq2SeqNetwork):
         self.regression = VoxelwiseRegression(sequences)
         for layer in self.modules():
             if isinstance(layer, HyperConv):
-                with (
-                    torch.no_grad()
-                ):  # else a mixture of the bank is smaller by √r, and signals fade from layer to layer
+                with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
                     layer.bank.mul_(settings.rank**0.5)
 
-    def ready(self, x: Tensor, kernels: Sequence[Kernel]) -> Encoded:
-        """Encode frames `(B, T, C, [D,] H, W)` of one source."""
-        levels = [level.unflatten(0, x.shape[:2]) for level in self.encoder(x.flatten(0, 1), kernels)]
-        levels[-1] = self.encoder_lstm(levels[-1])
-        return Encoded(x, [level[:, 0] if x.shape[1] == 1 else level.mean(dim=1) for level in levels])
+    def ready(self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
+        """Encode frames `(B, T, C, [D,] H, W)` of one source; `shifts` as `shifts_in` says of them."""
+        return Encoded(x, self.encode_levels(x, kernels, shifts))
 
     def target_parts(self, target: int) -> TargetParts:
         """Make what depends on the target alone."""
@@ -136,9 +133,12 @@ class FusionNetwork(Seq2SeqNetwork):
         around: float,
         *,
         frames: int = 1,
+        some: SomeFrames = EVERY_FRAME,
         attended: bool = True,
     ) -> tuple[Tensor, Fused]:
         """Return the target `(B, frames, C, [D,] H, W)`, not yet within [-1, 1], and what it was fused from.
+
+        The regression makes its mean frame, from the mean frame of each source; the network adds the rest.
 
         Args:
             sources: The given sources by number; the target is none of them.
@@ -146,16 +146,21 @@ class FusionNetwork(Seq2SeqNetwork):
             parts: Made for it.
             around: Its background in [-1, 1].
             frames: How many to make.
+            some: Which ones, in place of the first.
             attended: Whether sources are weighted by place too.
         """
         levels = {number: source.levels for number, source in sources.items()}
         fused = self.fusion(levels, target, parts.attention, attended=attended)
         begun = self.regression({n: source.frames.mean(1) for n, source in sources.items()}, target, around)
-        series = self.unroll(fused.levels[-1], frames)
-        skips = [_for_each(level, frames) for level in fused.levels[:-1]]
-        begun = _for_each(begun, frames)
-        made = begun + self.decoder(series.flatten(0, 1), skips, begun, parts)
-        return made.unflatten(0, (-1, frames)), fused
+        number = torch.tensor([target], device=begun.device)
+        series = self.unroll_some(fused.levels[-1], number, frames, some)
+        frames, skips = series.shape[1], fused.levels[:-1]
+        if frames > 1 and not self.training:  # one by one: memory does not grow with their number
+            made = [begun + self.decoder(frame, skips, begun, parts) for frame in series.unbind(1)]
+            return torch.stack(made, dim=1), fused
+        skips, begun = [_for_each(level, frames) for level in skips], _for_each(begun, frames)
+        folded = begun + self.decoder(series.flatten(0, 1), skips, begun, parts)
+        return folded.unflatten(0, (-1, frames)), fused
 
     def answer(
         self,
@@ -165,10 +170,11 @@ class FusionNetwork(Seq2SeqNetwork):
         around: float,
         *,
         frames: int = 1,
+        some: SomeFrames = EVERY_FRAME,
         attended: bool = True,
     ) -> Tensor:
         """Return the target in [-1, 1], its background where no source shows anything; see `correct`."""
-        made, _ = self.correct(sources, target, parts, around, frames=frames, attended=attended)
+        made, _ = self.correct(sources, target, parts, around, frames=frames, some=some, attended=attended)
         seen = shown({number: source.frames.amax(1, keepdim=True) for number, source in sources.items()})
         return torch.where(seen, made.clamp(-1, 1), around)
 

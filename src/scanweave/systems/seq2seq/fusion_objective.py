@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.systems.seq2seq.config import ObjectiveSettings
+from scanweave.systems.seq2seq.frame_values import SomeFrames
 from scanweave.systems.seq2seq.fusion_network import Encoded, FusionNetwork
 from scanweave.systems.seq2seq.objective import samples_due, structural_dissimilarity
+from scanweave.systems.seq2seq.shape_groups import mean_over_groups
 
 
 class FusionObjective(nn.Module):
@@ -33,8 +35,11 @@ class FusionObjective(nn.Module):
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the loss and its terms, each a mean over the batch; see `SubsetSamples` for what a batch holds."""
+        return mean_over_groups(self._terms, batch)
+
+    def _terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         settings, real, covered = self.settings, batch["target"], batch["target_covered"]
-        sources = self._encoded(batch["scans"], batch["given"])
+        sources = self._encoded(batch)
         made = torch.where(covered, self._made(batch, sources), real)
         terms = {"cross": settings.cross * F.smooth_l1_loss(made, real, beta=settings.beta)}
         if settings.unattended:
@@ -50,30 +55,36 @@ class FusionObjective(nn.Module):
         few = samples_due(batch["number"], self.settings.self_share)
         if not few.any():
             return batch["target"].new_zeros(())
-        some = {name: batch[name][few] for name in ("to", "around", "target", "target_covered")}
+        needed = ("to", "around", "target", "target_covered", "target_places", "target_values")
+        some = {name: batch[name][few] for name in needed if name in batch}
         chosen = [own for own, due in zip(sources, few.tolist(), strict=True) if due]
         made = torch.where(some["target_covered"], self._made(some, chosen, attended=False), some["target"])
         distance = F.smooth_l1_loss(made, some["target"], beta=self.settings.beta)
         return distance * float(few.float().mean()) / self.settings.self_share
 
-    def _encoded(self, scans: Sequence[Tensor], given: Tensor) -> list[dict[int, Encoded]]:
+    def _encoded(self, batch: dict[str, Any]) -> list[dict[int, Encoded]]:
         """Encode each sequence of the samples that are given it, and return the sources of every sample."""
+        scans, given = batch["scans"], batch["given"]
+        values = batch.get("scan_values", given.new_zeros((len(scans), len(given), 0)))
         sources: list[dict[int, Encoded]] = [{} for _ in given]
         for number, frames in enumerate(scans):
             rows = given[:, number].nonzero()[:, 0]
             if len(rows):
-                kernels = self.network.source(torch.tensor([number], device=given.device))
-                encoded = self.network.ready(frames[rows], kernels)
+                sequence = torch.tensor([number], device=given.device)
+                shifts = self.network.shifts_in(sequence, values[number][rows])
+                encoded = self.network.ready(frames[rows], self.network.source(sequence), shifts)
                 for place, row in enumerate(rows.tolist()):
                     sources[row][number] = encoded.sample(place)
         return sources
 
     def _made(self, batch: dict[str, Any], sources: Sequence[dict[int, Encoded]], *, attended: bool = True) -> Tensor:
-        frames = batch["target"].shape[1]
+        frames, some = batch["target"].shape[1], SomeFrames.of(batch, "target")
         made = []
-        for own, target, around in zip(sources, batch["to"].tolist(), batch["around"].tolist(), strict=True):
-            parts = self.network.target_parts(target)
-            made.append(self.network.correct(own, target, parts, around, frames=frames, attended=attended)[0])
+        for row, (own, target) in enumerate(zip(sources, batch["to"].tolist(), strict=True)):
+            parts, around = self.network.target_parts(target), float(batch["around"][row])
+            which = some.rows(slice(row, row + 1))
+            answer = self.network.correct(own, target, parts, around, frames=frames, some=which, attended=attended)
+            made.append(answer[0])
         return torch.cat(made)
 
 

@@ -18,6 +18,7 @@ from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, to_grid
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.study import Study
+from scanweave.systems.seq2seq.synthesis import covered_by
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -33,7 +34,7 @@ class NativeStudy:
         id: The case.
         patient: Whom it belongs to.
         grid: That grid.
-        real: Scans `(X, Y, Z)`, in their own units and the order of the plan.
+        real: Scans `(X, Y, Z)`, series `(X, Y, Z, T)`, in their own units and the order of the plan.
         covered: Voxels that every one of these scans covers; `real` is background elsewhere, which is not measured.
         brain: The mask `brain` where the study has one, else the foreground of its scans; what of it is covered.
         masked: Whether it is that mask.
@@ -50,6 +51,14 @@ class NativeStudy:
     masked: bool
     limits: dict[str, tuple[float, float]]
     lesion: NDArray[np.int64] | None
+
+    @cached_property
+    def lesions(self) -> dict[str, Mask]:
+        """Lesions by their label, as far as they are covered; those of which nothing is are left out."""
+        if self.lesion is None:
+            return {}
+        found = {str(label): (self.lesion == label) & self.covered for label in np.unique(self.lesion) if label > 0}
+        return {label: where for label, where in found.items() if where.any()}
 
     @cached_property
     def regions(self) -> dict[str, Mask]:
@@ -74,8 +83,9 @@ def native_study(study: Study, prepared: PreparedStudy, plan: Plan) -> NativeStu
     """
     known, grid = repaired(study), prepared.frame.native
     seen = {name: to_grid(known.scans[name], grid) for name in plan.scans if name in prepared.volumes}
+    seen |= {name: volume[..., None] for name, volume in seen.items() if name in plan.series and volume.ndim == 3}
     brain, lesion = _label(known, "brain", grid), _label(known, "lesion", grid)
-    covered = np.logical_and.reduce([~np.isnan(volume) for volume in seen.values()])
+    covered = np.logical_and.reduce([covered_by(volume) for volume in seen.values()])
     masked = brain is not None and bool(brain.any())
     shown = brain > 0 if brain is not None and masked else _union(map(foreground, seen.values()))
     inside = shown & covered

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.nets.layers import InstanceNorm2d, InstanceNorm3d, channels_last, tanh
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.convlstm import ConvLSTM
+from scanweave.systems.seq2seq.frame_values import FrameEmbedding, SomeFrames
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 
 SLOPE = 0.2
@@ -144,6 +146,10 @@ class Seq2SeqNetwork(nn.Module):
         self.code = nn.Linear(settings.code_length, settings.code_length)
         self.decoder = self.decoder_class(settings)
         nn.init.zeros_(self.code.bias)
+        told = settings.frame_values
+        with torch.random.fork_rng(devices=[]):  # all other weights begin as without them
+            self.told_in = FrameEmbedding(settings.code_length, wide) if told else None
+            self.told_out = FrameEmbedding(settings.code_length, wide) if told else None
 
     def source(self, sequence: Tensor) -> list[Kernel]:
         """Make the encoder's kernels for sequence numbers `(N,)`, N = 1 or the batch size; none without source code."""
@@ -153,25 +159,68 @@ class Seq2SeqNetwork(nn.Module):
         """Make the decoder's kernels for sequence numbers `(N,)`, N = 1 (all samples) or the batch size."""
         return self._kernels(self.decoder, sequence)
 
-    def encode(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
-        """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [d,] h, w)`, whatever T (mean over frames)."""
-        own = [repeated(kernel, x.shape[1]) for kernel in kernels]
-        latent = self.encoder(x.flatten(0, 1), own)[-1]
-        series = self.encoder_lstm(latent.unflatten(0, x.shape[:2]))
-        return series[:, 0] if x.shape[1] == 1 else series.mean(dim=1)
+    def encode(self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Tensor:
+        """Map frames `(B, T, C, [D,] H, W)` to one latent `(B, F, [d,] h, w)`, whatever T (mean over frames).
+
+        Args:
+            x: The frames.
+            kernels: Of the source.
+            shifts: What `shifts_in` says of these frames.
+        """
+        return self.encode_levels(x, kernels, shifts, first=-1)[-1]
+
+    def encode_levels(
+        self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None, first: int = 0
+    ) -> list[Tensor]:
+        """Map frames to features of each size from `first` on, means over the frames; the last is the latent."""
+        levels = self._frame_levels(x, kernels, first)
+        levels[-1] = self.encoder_lstm(levels[-1] if shifts is None else levels[-1] + _placed(shifts, levels[-1]))
+        return [level[:, 0] if x.shape[1] == 1 else level.mean(dim=1) for level in levels]
+
+    def _frame_levels(self, x: Tensor, kernels: Sequence[Kernel], first: int) -> list[Tensor]:
+        """Encode each frame; out of training one by one, so that memory does not grow with their number."""
+        if x.shape[1] == 1 or self.training:
+            own = [repeated(kernel, x.shape[1]) for kernel in kernels]
+            return [level.unflatten(0, x.shape[:2]) for level in self.encoder(x.flatten(0, 1), own)[first:]]
+        frames = [self.encoder(frame, kernels)[first:] for frame in x.unbind(1)]
+        return [torch.stack(level, dim=1) for level in zip(*frames, strict=True)]
+
+    def shifts_in(self, sequence: Tensor, values: Tensor | None) -> Tensor | None:
+        """Return what the values `(B, K)` of frames of `sequence` `(N,)` add to their latents, `(B, K, F)`."""
+        return self._shifts(self.told_in, sequence, values)
+
+    def _shifts(self, told: FrameEmbedding | None, sequence: Tensor, values: Tensor | None) -> Tensor | None:
+        return None if told is None or values is None or not values.numel() else told(self.code_of(sequence), values)
 
     def decode(self, latent: Tensor, kernels: Sequence[Kernel], frames: int = 1) -> Tensor:
         """Map a latent to `frames` frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
         return self.decode_frames(self.unroll(latent, frames), kernels)
 
-    def unroll(self, latent: Tensor, frames: int = 1) -> Tensor:
-        """Map a latent to latents of frames `(B, frames, F, [d,] h, w)`: of all targets the same, so made once."""
+    def unroll(self, latent: Tensor, frames: int = 1, shifts: Tensor | None = None) -> Tensor:
+        """Map a latent to latents of frames `(B, frames, F, [d,] h, w)`: of all targets that are no series the same."""
         copies = latent.unsqueeze(1).expand(-1, frames, *[-1] * (latent.ndim - 1))
-        series: Tensor = self.decoder_lstm(copies)
+        series: Tensor = self.decoder_lstm(copies if shifts is None else copies + _placed(shifts, copies))
         return series
+
+    def unroll_some(self, latent: Tensor, sequence: Tensor, frames: int, some: SomeFrames) -> Tensor:
+        """Map a latent to latents of some frames of `sequence`, `(B, K, F, [d,] h, w)`; else of the first `frames`.
+
+        Earlier frames than the last of them are gone through, since one leads to the next; later ones are not.
+        """
+        if some.places is None:
+            return self.unroll(latent, frames)
+        count = int(some.places.max()) + 1
+        values = None if some.values is None else some.values[:, :count]
+        series = self.unroll(latent, count, self._shifts(self.told_out, sequence, values))
+        if some.places.shape[1] == count:
+            return series
+        places = some.places.expand(len(series), -1)
+        return torch.stack([own[chosen] for own, chosen in zip(series, places, strict=True)])
 
     def decode_frames(self, series: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map latents of frames to frames `(B, frames, C, [D,] H, W)` of the sequence whose kernels are given."""
+        if series.shape[1] > 1 and not self.training:  # one by one: memory does not grow with their number
+            return torch.stack([self.decoder(frame, kernels) for frame in series.unbind(1)], dim=1)
         own = [repeated(kernel, series.shape[1]) for kernel in kernels]
         return self.decoder(series.flatten(0, 1), own).unflatten(0, series.shape[:2])
 
@@ -187,6 +236,11 @@ class Seq2SeqNetwork(nn.Module):
     def _kernels(self, part: nn.Module, sequence: Tensor) -> list[Kernel]:
         code = self.code_of(sequence)
         return [layer.kernel(code) for layer in part.modules() if isinstance(layer, HyperConv)]
+
+
+def _placed(shifts: Tensor, frames: Tensor) -> Tensor:
+    """Return `(B, T, F)` as something to add to `(B, T, F, [d,] h, w)`."""
+    return shifts.view(*shifts.shape, *[1] * (frames.ndim - 3)).to(frames.dtype)
 
 
 def repeated(kernel: Kernel, frames: int) -> Kernel:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.systems.seq2seq.config import ObjectiveSettings
+from scanweave.systems.seq2seq.frame_values import SomeFrames
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
+from scanweave.systems.seq2seq.shape_groups import mean_over_groups
 
 
 class Seq2SeqObjective(nn.Module):
@@ -38,12 +40,18 @@ class Seq2SeqObjective(nn.Module):
 
         Args:
             batch: `source` and `target` `(B, T, C, [D,] H, W)` in [-1, 1], and where they are covered by a scan; `from`
-                and `to`, their sequence numbers, and `number`, that of each sample, `(B,)`.
+                and `to`, their sequence numbers, and `number`, that of each sample, `(B,)`; of series also which frames
+                they are (`SomeFrames`). Or samples of several shapes, as `grouped` makes them.
         """
+        return mean_over_groups(self._terms, batch)
+
+    def _terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         source, target = batch["source"], batch["target"]
         network, settings = self.network, self.settings
-        latent = network.encode(source, network.source(batch["from"]))
-        made_target = network.decode(latent, network.target(batch["to"]), target.shape[1])
+        given, wanted = (SomeFrames.of(batch, name) for name in ("source", "target"))
+        latent = network.encode(source, network.source(batch["from"]), network.shifts_in(batch["from"], given.shown))
+        unrolled = network.unroll_some(latent, batch["to"], target.shape[1], wanted)
+        made_target = network.decode_frames(unrolled, network.target(batch["to"]))
         shown = torch.where(batch["target_covered"], made_target, target)  # what was not acquired cannot be wrong
         terms = {"cross": settings.cross * self._distance(shown, target)}
         terms |= dict.fromkeys(("self", "cycle"), latent.new_zeros(()))
@@ -52,16 +60,29 @@ class Seq2SeqObjective(nn.Module):
         few = samples_due(batch["number"], settings.self_share)
         weight = float(few.float().mean()) / settings.self_share
         if weight:
-            some, frames = source[few], source.shape[1]
-            own, again = network.target(batch["from"][few]), network.source(batch["to"][few])
-            covered = batch["source_covered"][few]
-            made_source = torch.where(covered, network.decode(latent[few], own, frames), some)
-            cycled = torch.where(covered, network.decode(network.encode(made_target[few], again), own, frames), some)
+            some, covered = source[few], batch["source_covered"][few]
+            made_source, cycled = (
+                torch.where(covered, made, some) for made in self._returned(batch, few, latent, made_target)
+            )
             terms["self"] = weight * settings.identity * self._distance(made_source, some)
             terms["cycle"] = weight * settings.cycle * self._distance(cycled, some)
             for name, term in self._likeness(made_source, some).items():
                 terms[name] = terms[name] + weight * term
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+
+    def _returned(
+        self, batch: dict[str, Any], few: Tensor, latent: Tensor, made_target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the source of a few samples, made from itself and from the target that was made from it."""
+        network, frames = self.network, batch["source"].shape[1]
+        given, wanted = (SomeFrames.of(batch, name).rows(few) for name in ("source", "target"))
+        own, again = network.target(batch["from"][few]), network.source(batch["to"][few])
+
+        def decoded(own_latent: Tensor) -> Tensor:
+            return network.decode_frames(network.unroll_some(own_latent, batch["from"][few], frames, given), own)
+
+        shifts = network.shifts_in(batch["to"][few], wanted.shown)
+        return decoded(latent[few]), decoded(network.encode(made_target[few], again, shifts))
 
     def _distance(self, made: Tensor, real: Tensor) -> Tensor:
         return F.smooth_l1_loss(made, real, beta=self.settings.beta)

@@ -27,7 +27,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.plan import Plan
 from scanweave.systems.seq2seq.contributions import MATRIX
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
-from scanweave.systems.seq2seq.evaluation import ANY, DRAWN, GRID
+from scanweave.systems.seq2seq.evaluation import ANY, CURVES, DRAWN, GRID
 from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.plain_mean import LEARNT, Below, known_below
 from scanweave.systems.seq2seq.ranking import ranked_measures
@@ -240,11 +240,25 @@ def _synthesis(results: _Results, folder: Path, record: dict[str, Any]) -> Secti
                 "Real scans, predictions of every sequence from every other, and their errors.",
             )
         )
+    blocks += _curves(results, folder, record)
     caption = "Mean over studies; darker is better. The last rows are made from all other sequences together."
     alt = f"Mean PSNR and SSIM in the {results.where} by source and target; the figures stand in the tables below."
     matrix = quality_matrix(summary, results.plan.scans, results.where)
     drawn = Figure(matrix, caption, alt, vector=True)
     return Section(SYNTHESIS, tried_on(record), [*blocks, drawn, *results.unmeasured(summary["target"])])
+
+
+def _curves(results: _Results, folder: Path, record: dict[str, Any]) -> list[Block]:
+    """Show the curves of the series of one study; nothing where there is none."""
+    picture = result_picture(folder, CURVES) if results.plan.series else None
+    if picture is None:
+        return []
+    names = ", ".join(results.plan.series)
+    text = (
+        f"{record['about']['picture']}, {names}: mean signal over the frames, real and made, by region. Images above "
+        "and all measures of a series are means over its frames."
+    )
+    return [Figure(picture, text, f"Curves of {names}, real and made, by region.")]
 
 
 def _marked(below: dict[str, Below]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,12 @@ from torch.utils.data import Dataset
 
 from scanweave.framework.network_task import sample_chance, shuffled_place
 from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
+from scanweave.systems.seq2seq.frame_values import NONE, frame_values
 
+FRAME_STREAM = 4
+"""Keeps the choice of frames apart from all else that is drawn."""
 Range = tuple[int, int]
 Box = tuple[Range, Range, Range]
 
@@ -24,6 +28,8 @@ class CropSamples(Dataset[dict[str, Any]]):
 
     A sample: `source`, `target` `(1, C, H, W)` or `(1, 1, D, H, W)` in [-1, 1]; `source_covered`, `target_covered`,
     where their scans cover; `from`, `to`, their sequence numbers; `case`, the study; `number`, that of the sample.
+    A series has K frames in place of 1, the first and others at random, in order; then there are `source_places` or
+    `target_places` `(K,)` too and, where the network is told, `source_values` or `target_values` `(T,)` of all frames.
     Rows of an image run along the prepared Y axis, columns along X, slices along Z.
 
     Args:
@@ -32,6 +38,7 @@ class CropSamples(Dataset[dict[str, Any]]):
         network: Decides between stacks of slices and volumes.
         settings: What is drawn.
         seed: Of all draws.
+        series: The typical frames of each sequence that is a series, by the plan.
     """
 
     def __init__(
@@ -42,7 +49,9 @@ class CropSamples(Dataset[dict[str, Any]]):
         network: NetworkSettings,
         settings: SamplingSettings,
         seed: int,
+        series: Mapping[str, SeriesFrames] = NONE,
     ) -> None:
+        self.series, self.told = series, network.frame_values
         self.studies, self.sequences, self.settings, self.seed = studies, tuple(sequences), settings, seed
         self.stacked = network.dimensions == 2
         x, y, z = (
@@ -60,7 +69,8 @@ class CropSamples(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Sample number `index`."""
         study, names, box, mirrored = self._place(index)
-        source, target = (self._tensor(self._crop(study, name, box), mirrored) for name in names)
+        places = {name: self._frames(study, name, index) for name in names}
+        source, target = (self._tensor(self._crop(study, name, box, places[name]), mirrored) for name in names)
         around = (study.backgrounds[name] for name in names)
         numbers = [self.sequences.index(name) for name in names]
         return {
@@ -70,6 +80,8 @@ class CropSamples(Dataset[dict[str, Any]]):
             "target": target.nan_to_num(next(around)),
             "target_covered": ~target.isnan(),
             "to": numbers[1],
+            **self._about_frames(study, names[0], "source", places[names[0]]),
+            **self._about_frames(study, names[1], "target", places[names[1]]),
             "case": study.id,
             "number": index,
         }
@@ -90,7 +102,7 @@ class CropSamples(Dataset[dict[str, Any]]):
         study, source, target = self._draw(index, rng)
         box = self._box(study, rng)
         for _ in range(self.settings.attempts - 1):
-            shown = self._crop(study, source, box)
+            shown = self._crop(study, source, box, [0] if source in self.series else None)
             if (~np.isnan(shown) & (shown != study.backgrounds[source])).any():
                 break
             box = self._box(study, rng)
@@ -106,6 +118,25 @@ class CropSamples(Dataset[dict[str, Any]]):
         source, target = rng.choice(study.names, size=2)
         return study, str(source), str(target)
 
+    def _frames(self, study: CachedStudy, name: str, index: int) -> list[int] | None:
+        """Draw frames of a series, in order: the first, and others at random; None of what is no series."""
+        if name not in self.series:
+            return None
+        count = study.series[name].frames
+        rng = np.random.default_rng([self.seed, FRAME_STREAM, index, self.sequences.index(name)])
+        chosen = rng.permutation(np.arange(1, count))[: self.settings.frames - 1]
+        return [0, *sorted(map(int, chosen))]
+
+    def _about_frames(self, study: CachedStudy, name: str, what: str, places: list[int] | None) -> dict[str, Tensor]:
+        """Say which frames of a series `source` or `target` are; see `SomeFrames`."""
+        if places is None:
+            return {}
+        found = {f"{what}_places": torch.tensor(places)}
+        return found | ({f"{what}_values": self._values(study, name)} if self.told else {})
+
+    def _values(self, study: CachedStudy, name: str) -> Tensor:
+        return torch.tensor(frame_values(study.series[name], self.series[name]))
+
     def _box(self, study: CachedStudy, rng: np.random.Generator) -> Box:
         lows = [min(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
         highs = [max(0, n - size) for n, size in zip(study.frame.shape, self.size, strict=True)]
@@ -113,18 +144,26 @@ class CropSamples(Dataset[dict[str, Any]]):
         x, y, z = ((start, start + size) for start, size in zip(starts, self.size, strict=True))
         return x, y, z
 
-    def _crop(self, study: CachedStudy, name: str, box: Box) -> NDArray[np.float32]:
-        """Return the box as `(D, H, W)`; what lies outside the volume is the background of its sequence."""
+    def _crop(self, study: CachedStudy, name: str, box: Box, frames: list[int] | None = None) -> NDArray[np.float32]:
+        """Return the box as `(D, H, W)`; what lies outside the volume is the background of its sequence.
+
+        Of a series `(T, D, H, W)`, some frames or all of them.
+        """
         inside = [(max(0, a), min(n, b)) for (a, b), n in zip(box, study.frame.shape, strict=True)]
         (x0, x1), (y0, y1), (z0, z1) = inside
-        result = np.full([b - a for a, b in reversed(box)], study.backgrounds[name], dtype=np.float32)
-        place = tuple(slice(i - a, j - a) for (i, j), (a, _) in zip(reversed(inside), reversed(box), strict=True))
-        result[place] = study.slices(name, z0, z1)[x0:x1, y0:y1].transpose(2, 1, 0)
+        read = study.slices(name, z0, z1) if frames is None else study.slices(name, z0, z1, frames)
+        series = read.shape[3:]
+        result = np.full([*series, *(b - a for a, b in reversed(box))], study.backgrounds[name], dtype=np.float32)
+        place: tuple[Any, ...] = tuple(
+            slice(i - a, j - a) for (i, j), (a, _) in zip(reversed(inside), reversed(box), strict=True)
+        )
+        result[(Ellipsis, *place)] = read[x0:x1, y0:y1].T
         return result
 
     def _tensor(self, volume: NDArray[np.float32], mirrored: bool) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(_mirror(volume, mirrored)))
-        return tensor[None] if self.stacked else tensor[None, None]
+        tensor = tensor if tensor.ndim == 4 else tensor[None]
+        return tensor if self.stacked else tensor[:, None]
 
 
 def _mirror(volume: NDArray[np.float32], mirrored: bool) -> NDArray[np.float32]:

@@ -36,6 +36,7 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
 
     name: ClassVar[str] = "seq2seq"
     options = OPTIONS
+    takes_series = True
 
     @classmethod
     def material(cls, cohort: Cohort, config: Seq2SeqConfig, fold: int, say: Say) -> Material:
@@ -65,7 +66,7 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
     @classmethod
     def task(cls, config: Seq2SeqConfig, parts: PreparedParts) -> Seq2SeqTask:
         """Return the task of learning all sequences of a cohort from each other."""
-        return Seq2SeqTask(config, parts.plan.scans, parts.training, parts.validation)
+        return Seq2SeqTask(config, parts.plan.scans, parts.training, parts.validation, parts.plan.series)
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Predict every present sequence from the others and compare; see `evaluation.evaluate`."""
