@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
+from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
+from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
 from scanweave.systems.seq2seq.fusion_network import FusionNetwork, make_network
@@ -17,6 +20,7 @@ from scanweave.systems.seq2seq.fusion_objective import FusionObjective
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
+from scanweave.systems.seq2seq.renumbering import REGRESSION, renumbered
 from scanweave.systems.seq2seq.samples import CropSamples
 from scanweave.systems.seq2seq.synthesis import FusingSynthesizer, Synthesizer, Volume, ready_synthesizer
 
@@ -58,6 +62,16 @@ class Seq2SeqTask(NetworkTask):
         refuse_large_input(self.samples.size, 2, "network.slices and sampling.crop", config.training.batch_size)
         self.config, self.sequences = config, tuple(sequences)
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
+
+    def start_weights(self, weights: Mapping[str, Tensor], origin: Run | None) -> Mapping[str, Tensor]:
+        """Return the weights with the sequences of this fit in place of those of another, by their names.
+
+        The regression stays that of the patients at hand, which was learnt before.
+        """
+        if origin is not None and origin.record.get("system") == "seq2seq":
+            before = Plan.load(origin.folder / PLAN).scans
+            weights = renumbered(weights, before, self.sequences, self.network.state_dict())
+        return {name: value for name, value in weights.items() if not name.startswith(REGRESSION)}
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] of every sequence of the validation studies, in [-1, 1].
