@@ -99,9 +99,7 @@ def _scanned(seed: int, index: int, settings: BrainSettings) -> Subject:
         own = smooth_field(stream(seed, index, Stream.FIELD, 1 + number), anatomy.grid, COIL)
         image *= receive_field(common, own, how.bias)
         mean, level = float(image[anatomy.mask].mean()), settings.noise * NOISE[name]
-        scan = acquired(
-            stream(seed, index, Stream.SCAN, number), image, how, settings.spacing, mean=mean, noise=level
-        )
+        scan = acquired(stream(seed, index, Stream.SCAN, number), image, how, settings.spacing, mean=mean, noise=level)
         scans[name] = scan if headed else np.where(anatomy.mask, scan, np.int16(0))
     masks = _masks(anatomy, fractions)
     truth = {"lesions": lesions, "volume_ml": _volumes(masks, settings.spacing), "tissue": _parameters(material, dose)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -53,7 +54,7 @@ def draw_head(rng: Generator, anatomy: Anatomy) -> Array:
     distance = np.asarray(ndimage.gaussian_filter(distance, 3.0 / anatomy.grid.spacing), np.float32) * lumps
     borders = np.cumsum([rng.uniform(low, high) for low, high in _THICKNESS])
     inside = [share_inside(np.float32(border) - distance, _SOFTNESS) for border in borders]
-    layers = [inside[0], *(outer - inner for inner, outer in zip(inside, inside[1:], strict=False))]
+    layers = [inside[0], *(outer - inner for inner, outer in pairwise(inside))]
     height = anatomy.grid.positions()[2]
     base = float(np.quantile(np.broadcast_to(height, outside.shape)[anatomy.mask], 0.2))
     neck = share_inside(np.float32(base) - height, _NECK)

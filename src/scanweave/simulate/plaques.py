@@ -45,5 +45,3 @@ def add_plaques(rng: Generator, anatomy: Anatomy, fractions: Array) -> list[dict
         place = [round(float(value), 1) for value in centre]
         found.append({"centre_in_template_mm": place, "radius_mm": round(radius, 1), "enhancing": enhancing})
     return found
-
-

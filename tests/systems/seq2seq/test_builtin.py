@@ -40,7 +40,7 @@ def silent(line):
 def brain_model(folder):
     """Simulate four patients into `folder/sim`, and fit the run `folder/builtin/brain`."""
     cohort = simulate_brain(
-        folder / "sim", subjects=4, seed=3, spacing=6.0, sequences=("t1", "t1c", "t2", "flair"), lesion_share=0.0
+        folder / "sim", subjects=4, seed=3, spacing=8.0, sequences=("t1", "t1c", "t2", "flair"), lesion_share=0.0
     )
     Seq2Seq.fit(cohort, folder / "builtin" / "brain", TINY, say=silent)
     shutil.rmtree(folder / "builtin" / "brain" / "checkpoints")
@@ -134,7 +134,7 @@ def test_a_builtin_is_evaluated_into_another_folder(shipped, made, tmp_path, cap
     command = ["evaluate", "builtin:brain", "--cohort", str(made / "sim"), "--studies", "sub-000000"]
     assert main(command) == 2
     assert "nothing is written to the folder of a builtin" in capsys.readouterr().err
-    assert main([*command, "--slices", "every 3rd", "--out", str(tmp_path / "evaluation")]) == 0
+    assert main([*command, "--slices", "every 4th", "--out", str(tmp_path / "evaluation")]) == 0
     assert (tmp_path / "evaluation" / "summary.csv").is_file()
     with pytest.raises(ScanweaveError, match="nothing is written to the folder of a builtin"):
         scanweave.open_run("builtin:brain").report()

@@ -46,9 +46,7 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
         return super().material(cohort, config, fold, say)
 
     @classmethod
-    def settled(
-        cls, material: Material, config: Seq2SeqConfig, run: str | Path, fold: int, say: Say
-    ) -> Seq2SeqConfig:
+    def settled(cls, material: Material, config: Seq2SeqConfig, run: str | Path, fold: int, say: Say) -> Seq2SeqConfig:
         """Begin from the model that ships where few patients train, see `few_patients.with_start`."""
         names = cls.chosen_scans(material.cohort, config)
         return with_start(material.cohort, config, names, Path(run), fold, say)
