@@ -2,8 +2,8 @@
 
     python tools/train_builtin.py brain --out src/scanweave/builtin/brain
 
-No patient's scan takes part. The same command goes on where it was stopped; seeds are fixed. The tier `full` is sized to
-take at most 2.5 hours on 2 cores; `smoke` takes seconds, and what it makes is good for tests alone.
+No patient's scan takes part. The same command goes on where it was stopped; seeds are fixed. The tier `full` is sized
+to take at most 2.5 hours on 2 cores; `smoke` takes seconds, and what it makes is good for tests alone.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ Seq2Seq, preset `best`: see the system's card. Weights sha256 `{sha256}`, scanwe
 
 ## Training data
 {subjects} simulated patients at {spacing} mm, of `scanweave simulate brain --randomise`, seed {seed}. Anatomies are
-random deformations of the MNI152 2009a tissue maps (Fonov et al., NeuroImage 2011), which ship in nilearn. Images follow
-from signal equations. Field strength, protocol, resolution, receive field, motion, noise, units, skull or none, tumours
+random deformations of the MNI152 2009a tissue maps (Fonov et al., NeuroImage 2011), which ship in nilearn. Images
+follow from signal equations. Field strength, protocol, resolution, receive field, motion, noise, units, skull or none, tumours
 and small lesions are drawn anew for each; a tenth of the scans is missing. No real patient.
 
 ## Measured

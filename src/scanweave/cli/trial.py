@@ -25,7 +25,8 @@ class Trial:
     cohort: Path
     """Folder of the cohort."""
     out: Path | None = None
-    """Folder to make, needed with builtin:NAME; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named studies RUN/…-named."""
+    """Folder to make, needed with builtin:NAME; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named
+    studies RUN/…-named."""
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()

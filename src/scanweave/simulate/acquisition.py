@@ -85,7 +85,7 @@ def _spread(image: Array, axis: int, step: float, count: int) -> Array:
 
 
 def _between(places: NDArray[np.floating], count: int) -> Array:
-    """Return linear weights `(len(places), count)` of the voxels `0 … count - 1` at places; the last one beyond them."""
+    """Return linear weights `(len(places), count)` of voxels `0 … count - 1` at places; the last beyond them."""
     distance = np.abs(np.clip(places, 0, count - 1)[:, None] - np.arange(count)[None, :])
     return np.asarray(np.clip(1 - distance, 0, None), np.float32)
 

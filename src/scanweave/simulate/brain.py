@@ -7,7 +7,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scanweave.simulate.acquisition import acquired
-
 from scanweave.simulate.anatomy import Anatomy, draw_anatomy
 from scanweave.simulate.artefacts import NOISE, digitise, receive_field
 from scanweave.simulate.dynamic import acquire_series
@@ -25,7 +24,6 @@ from scanweave.simulate.subject import Scan, Subject, fill
 from scanweave.simulate.tissue import draw_material
 from scanweave.simulate.vessels import draw_blood
 
-
 COIL = 80.0
 """Distance over which the receive field varies [mm]."""
 
@@ -34,8 +32,9 @@ def simulate_subject(seed: int, index: int, settings: BrainSettings | None = Non
     """Simulate one subject.
 
     The same seed, index and settings give the same subject, whatever else is simulated; the anatomy, lesions and
-    fields depend on seed and index alone, and on whether scanners are drawn. Masks are `brain` (1), `tissue` (1 CSF, 2 GM, 3 WM, as under a lesion) and
-    `lesion` (1 core, 2 rim, 3 oedema); the truth says volumes, lesions and the parameters of tissues that were drawn.
+    fields depend on seed and index alone, and on whether scanners are drawn. Masks are `brain` (1), `tissue` (1 CSF,
+    2 GM, 3 WM, as under a lesion) and `lesion` (1 core, 2 rim, 3 oedema); the truth says volumes, lesions and the
+    parameters of tissues that were drawn.
 
     Args:
         seed: Seed of the cohort.
