@@ -42,7 +42,7 @@ MOST_BYTES = 20_000_000
 
 @dataclass(frozen=True)
 class Tier:
-    """How much is done.
+    """Sizes of cohort, training and trial.
 
     Attributes:
         subjects: Simulated patients.
@@ -206,8 +206,8 @@ Seq2Seq, preset `best`: see the system's card. Weights sha256 `{sha256}`, scanwe
 ## Training data
 {subjects} simulated patients at {spacing} mm, of `scanweave simulate brain --randomise`, seed {seed}. Anatomies are
 random deformations of the MNI152 2009a tissue maps (Fonov et al., NeuroImage 2011), which ship in nilearn. Images
-follow from signal equations. Field strength, protocol, resolution, receive field, motion, noise, units, skull or none, tumours
-and small lesions are drawn anew for each; a tenth of the scans is missing. No real patient.
+follow from signal equations. Field strength, protocol, resolution, receive field, motion, noise, units, skull or none,
+tumours and small lesions are drawn anew for each; a tenth of the scans is missing. No real patient.
 
 ## Measured
 On simulated patients that it did not see, one slice in {slices}, in the brain, each target from all others that are

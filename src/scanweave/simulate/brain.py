@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -101,8 +103,8 @@ def _scanned(seed: int, index: int, settings: BrainSettings) -> Subject:
         scan = acquired(stream(seed, index, Stream.SCAN, number), image, how, settings.spacing, mean=mean, noise=level)
         scans[name] = scan if headed else np.where(anatomy.mask, scan, np.int16(0))
     masks = _masks(anatomy, fractions)
-    truth = {"lesions": lesions, "volume_ml": _volumes(masks, settings.spacing), "tissue": _parameters(material, dose)}
-    truth |= {"plaques": plaques, "head": headed, "scanner": session.record}
+    truth: dict[str, Any] = {"lesions": lesions, "volume_ml": _volumes(masks, settings.spacing)}
+    truth |= {"tissue": _parameters(material, dose), "plaques": plaques, "head": headed, "scanner": session.record}
     return Subject(
         scans=scans,
         times={},

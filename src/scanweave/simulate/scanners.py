@@ -65,7 +65,7 @@ FAT_LEFT: Range = (0.05, 0.3)
 
 @dataclass(frozen=True)
 class Acquisition:
-    """How one scan is acquired.
+    """Settings that one scan is acquired with.
 
     Attributes:
         protocol: `equation`, `tr`, `te`, `ti` [ms], `flip` [°], `contrast`.

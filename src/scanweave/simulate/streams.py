@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 
 class Stream(IntEnum):
-    """What is drawn."""
+    """Kinds of draws."""
 
     ANATOMY, LESIONS, TISSUE, MICROSTRUCTURE, BLOOD, FIELD, SCAN, PLAQUES, HEAD, SCANNER = range(10)
 

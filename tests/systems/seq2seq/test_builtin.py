@@ -191,7 +191,7 @@ def test_a_fit_that_began_at_random_goes_on_so_once_the_model_is_there(shipped, 
 
 
 def test_weights_that_ship_are_small_and_open():
-    """What lies in the package is a whole run of at most 20 MB; it is made later than this test."""
+    """Try what lies in the package, if anything does: a whole run of at most 20 MB."""
     shipped = [path for path in weight_sources.SHIPPED.glob("*/") if (path / "config.json").is_file()]
     for folder in shipped:
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 20e6
