@@ -29,7 +29,7 @@ NAMES = {
 class Predict:
     """Write what the run makes: synthetic images, masks, boxes, labels. OUT is a cohort of them."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN|builtin:NAME")]
+    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
     """Folder of the run, or a model that ships: builtin:brain."""
     out: Path
     """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Trial:
     """Try a fitted run on studies of a cohort."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN|builtin:NAME")]
-    """Folder of the run, or a model that ships."""
+    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    """Folder of the run, or a model that ships: builtin:NAME."""
     cohort: Path
     """Folder of the cohort."""
     out: Path | None = None
