@@ -124,7 +124,7 @@ def test_commands_parse(page):
         "fit seq2seq --cohort c --run r --training.stepz 3",
         "rank RUN --cohort C --regions brain",
         "cohort splitt C",
-        "predict RUN --out made",
+        "predict RUN --cohort c",
         "simulate brain --subjects 3 --out o --protocol some",
     ],
 )

@@ -12,6 +12,7 @@ from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
 from scanweave.systems import registry
 from scanweave.wording import nearest
+from scanweave.wording import studies as counted_studies
 
 if TYPE_CHECKING:
     from scanweave.engine.checkpoint_weights import Checkpoint
@@ -91,7 +92,7 @@ def open_run(
     """Open the folder of a fit with the system that made it.
 
     Args:
-        run: The run folder.
+        run: The run folder, or `builtin:NAME`, a model that ships.
         device: Where to compute: "auto", "cpu", "cuda" or "mps".
         verb: What it will be asked to do.
         checkpoint: Of a fit that was stopped or goes on, the "newest" weights or the "best"; None: the fit is finished.
@@ -107,9 +108,9 @@ def open_run(
 def _found(folder: str | Path, verb: str | None, checkpoint: Checkpoint | None = None) -> tuple[Run, registry.Entry]:
     """Return a finished run, or one at a checkpoint, and its system, which is not loaded."""
     from scanweave.engine.checkpoint_weights import at_checkpoint
-    from scanweave.engine.run import Run
+    from scanweave.engine.weight_sources import find_run
 
-    run = Run.open(folder)
+    run = find_run(folder)
     name = run.record.get("system")
     if not isinstance(name, str) or name not in registry.systems():
         raise ScanweaveError(run.folder / "run.json", "names no known system", "Restore it, or fit again")
@@ -179,7 +180,7 @@ def predict(
     one was stopped.
 
     Args:
-        run: A fitted system, or its run folder.
+        run: A fitted system, its run folder, or `builtin:NAME`, a model that ships.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
         targets: What to make, each as if it were absent itself; None: what the system makes unasked: the sequences
@@ -215,6 +216,48 @@ def predict(
     for name, words in done.cautions.items():
         say(f"caution: {name}: {words}")
     return done
+
+
+def predict_folder(
+    run: str | Path, source: str | Path, out: str | Path, *, say: Say = print, note: Say = print, **options: Any
+) -> Predictions:
+    """Write what a run makes of the images in any folder, which need not be a cohort; only `out` stays.
+
+    The studies are found as `cohort import` finds them, and scans that the run does not know are told and not used.
+
+    Args:
+        run: The run folder, or `builtin:NAME`.
+        source: The folder of images.
+        out: A new folder outside of it, or that of the same call.
+        say: Takes one line for each study that fails.
+        note: Takes lines: what was found, how names were understood, what is not used, and the device.
+        options: Of `predict`: `targets`, `studies`, `device`, `checkpoint`, `progress`.
+
+    Raises:
+        ScanweaveError: No layout fits the folder, it holds nothing that the run knows, or as in `predict`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from scanweave.files import lies_within
+    from scanweave.studies.layouts import import_cohort
+
+    if lies_within(source, out):
+        step = "Name one beside it: what is made must not count as a scan of the next call"
+        raise ScanweaveError(out, f"lies in {source}", step)
+    _, plan = _known(run, options.get("checkpoint"))
+    with TemporaryDirectory(prefix="scanweave-") as folder:
+        cohort = import_cohort(Path(source), Path(folder) / "cohort", name=Path(source).name, say=note)
+        columns = [column.heading for column in cohort.present() if column.kind.files]
+        known = [column for column in columns if column in plan.sources]
+        wanted = ", ".join(plan.sources).replace("scan:", "")
+        if not known:
+            step = f"Say what its names mean: scanweave cohort import {source} --rename WORD=NAME, then --cohort"
+            raise ScanweaveError(source, f"holds none of what the run knows ({wanted})", step)
+        if unknown := [column.removeprefix("scan:") for column in columns if column not in known]:
+            note(f"not used: {', '.join(unknown)}; the run knows {wanted}")
+        counts = [f"{column.removeprefix('scan:')} {cohort.frame[column].notna().sum()}" for column in known]
+        note(f"taken: {' · '.join(counts)}, of {counted_studies(len(cohort))}")
+        return predict(run, cohort, out, say=say, note=note, **options)
 
 
 def _write_predictions(

@@ -82,7 +82,7 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
         (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run. See scanweave fit --help."),
         (["fit", "seq2seq", "--cohrt", "c", "--run", "r"], "there is no option --cohrt. Did you mean --cohort."),
         ([*FIT, "--steps", "70"], "steps: there is no such setting. Did you mean training.steps?"),
-        (["predict"], "scanweave predict: needs RUN, --cohort and --out. See scanweave predict --help."),
+        (["predict"], "scanweave predict: needs RUN and --out. See scanweave predict --help."),
         (["predict", "r", "--cohort", "c", "--ot", "o"], "predict: there is no option --ot. Did you mean --out."),
         (["predict", "r", "--cohort", "c", "--out", "o", "--part", "x"], "one of ('train', 'validation', 'test')."),
         (["cohort", "import", "--out", "o"], "SRC: no folder or table is named."),

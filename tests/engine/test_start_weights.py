@@ -161,7 +161,7 @@ def test_sources_that_are_none_are_one_line(tmp_path: Path) -> None:
         (tmp_path / "weights.pt", "may run code when they are opened"),
         (tmp_path / "bad.safetensors", "cannot be read"),
         (tmp_path / "nan.safetensors", "0.weight holds NaN"),
-        ("builtin:brain", "builtin:brain: there are no such weights"),
+        ("builtin:mars", "builtin:mars: there are no such weights"),
     ):
         with pytest.raises(ScanweaveError) as error:
             load_start_weights(network, source)
@@ -190,8 +190,8 @@ def test_builtin_weights_are_found_by_name(offered: Path) -> None:
     network = TinyTask().network
     assert load_start_weights(network, "builtin:tiny").source == "builtin:tiny"
     assert torch.equal(network[0].weight, TinyTask(4).network[0].weight)
-    with pytest.raises(ScanweaveError, match=r"builtin:brain: there are no such weights\. Choose from tiny"):
-        load_start_weights(network, "builtin:brain")
+    with pytest.raises(ScanweaveError, match=r"builtin:mars: there are no such weights\. Choose from .*tiny"):
+        load_start_weights(network, "builtin:mars")
     offered.unlink()
     with pytest.raises(ScanweaveError, match="Install again what holds offered_weights"):
         load_start_weights(network, "builtin:tiny")

@@ -36,8 +36,8 @@ class Fit:
     """Settings to start from."""
     config: Path | None = None
     """TOML file of settings on top of the preset."""
-    start: Annotated[str | None, arg(name="from", metavar="RUN|FILE|builtin:NAME")] = None
-    """Weights to begin from: the setting start.source."""
+    start: Annotated[str | None, arg(name="from", metavar="RUN|FILE|builtin:NAME|none")] = None
+    """Weights to begin from: the setting start.source; none: begin at random."""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, arg(help_behavior_hint="(default: auto)")] = None
     """Where to compute: the setting training.device; auto takes the fastest that is there."""
     fold: int = 0

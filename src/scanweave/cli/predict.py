@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
+
+from scanweave.errors import ScanweaveError
+
+if TYPE_CHECKING:
+    from scanweave.api import Predictions
 
 NAMES = {
     "scan": "synthetic image",
@@ -25,11 +30,13 @@ class Predict:
     """Write what the run makes: synthetic images, masks, boxes, labels. OUT is a cohort of them."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
-    """Folder of the run."""
-    cohort: Path
-    """Folder of the cohort."""
+    """Folder of the run, or a model that ships: builtin:brain."""
     out: Path
     """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
+    cohort: Path | None = None
+    """Folder of the cohort."""
+    source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
+    """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""
     targets: str | None = None
     """Images to make, such as "t1,flair"; if not given, the sequences that each study lacks, or its reconstruction."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
@@ -43,19 +50,15 @@ class Predict:
 
     def run(self) -> int:
         """Predict; exit status 1 if a study could not be predicted."""
-        from scanweave import api, wording
+        from scanweave import wording
         from scanweave.cli.main import REFUSED
         from scanweave.engine.progress import counted
 
         targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
         with counted("studies predicted") as progress:
-            done = api.predict(
-                self.folder,
-                self.cohort,
-                self.out,
+            done = self._predicted(
                 targets=targets,
                 studies=self.studies or None,
-                part=self.part,
                 device=self.device,
                 checkpoint=self.checkpoint,
                 progress=progress,
@@ -72,6 +75,24 @@ class Predict:
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{doubt}{hint}")
         return REFUSED if done.failed else 0
+
+    def _predicted(self, **options: Any) -> Predictions:
+        """Predict the cohort, or the folder of images.
+
+        Raises:
+            ScanweaveError: Not exactly one of them is named, or a part of a folder is.
+        """
+        from scanweave import api
+
+        if self.cohort is not None and self.source is not None:
+            raise ScanweaveError("--in", "is in place of --cohort", "Leave one of them out")
+        if self.source is not None:
+            if self.part is not None:
+                raise ScanweaveError("--part", "has no effect: a folder of images is not split", "Leave it out")
+            return api.predict_folder(self.folder, self.source, self.out, **options)
+        if self.cohort is None:
+            raise ScanweaveError("predict", "no studies are named", "Add --cohort COHORT, or --in FOLDER of images")
+        return api.predict(self.folder, self.cohort, self.out, part=self.part, **options)
 
 
 COMMAND = Predict

@@ -34,6 +34,9 @@ class SimulateBrain:
     """Also write the removed scans, to the cohort OUT/held_out."""
     dce_frames: int = 0
     """Time points of a 4D contrast series; 0 leaves it out."""
+    randomise: bool = False
+    """Draw field, protocol, resolution, receive field, motion, noise, units, skull or none, and small lesions anew for
+    every subject, to train on scans of any scanner; t1, t1c, t2, flair alone."""
     oracle: bool = False
     """Also measure how hard each sequence is to generate by plain regression; about a minute at 2 mm."""
     workers: int = 1
@@ -43,6 +46,7 @@ class SimulateBrain:
         """Simulate, and say where the cohort is."""
         from scanweave.engine.progress import counted
         from scanweave.simulate import simulate_brain
+        from scanweave.simulate.settings import MAIN, SEQUENCES
 
         with counted("studies") as progress:
             cohort = simulate_brain(
@@ -57,6 +61,8 @@ class SimulateBrain:
                 protocol=self.protocol,
                 missing=self.missing,
                 dce_frames=self.dce_frames,
+                scanners=self.randomise,
+                sequences=MAIN if self.randomise else SEQUENCES,
             )
         return _told(cohort)
 

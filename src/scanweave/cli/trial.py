@@ -21,11 +21,12 @@ class Trial:
     """Try a fitted run on studies of a cohort."""
 
     folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
-    """Folder of the run."""
+    """Folder of the run, or a model that ships: builtin:NAME."""
     cohort: Path
     """Folder of the cohort."""
     out: Path | None = None
-    """Folder to make; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named studies RUN/…-named."""
+    """Folder to make, needed with builtin:NAME; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named
+    studies RUN/…-named."""
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
@@ -105,7 +106,7 @@ def main(program: str, arguments: list[str]) -> int:
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
         print(f"device: {system.computes_on}", flush=True)
-    out = given.out or output_folder(given.folder, KINDS[verb], named=bool(given.studies), look=slices > 1)
+    out = given.out or output_folder(system.run.own_folder, KINDS[verb], named=bool(given.studies), look=slices > 1)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
     print(f"wrote {out} · next: scanweave report {given.folder}{shown}")

@@ -72,9 +72,11 @@ class Run:
         config: Every setting, as in `config.json`.
         record: System, versions, machine, cohort, command and state, as in `run.json`.
         stage: Name of the stage that this is, see `engine.stages`; None for a run as a whole.
+        shipped: Whether it is part of an installed package, whose folder is never written to.
     """
 
     stage: str | None = None
+    shipped: bool = False
 
     def __init__(self, folder: Path, config: dict[str, Any], record: dict[str, Any], lock: HeldFolder | None) -> None:
         self.folder = folder
@@ -149,6 +151,17 @@ class Run:
         if state == "running" and self._lock is None and not is_locked(self.folder):
             return "stopped"
         return state
+
+    @property
+    def own_folder(self) -> Path:
+        """Return the folder for results where the user names none: that of the run.
+
+        Raises:
+            ScanweaveError: It is part of an installed package.
+        """
+        if self.shipped:
+            raise ScanweaveError("--out", "is needed: nothing is written to the folder of a builtin", "Name a folder")
+        return self.folder
 
     @property
     def finished(self) -> bool:

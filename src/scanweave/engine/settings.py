@@ -64,11 +64,17 @@ class Settings(BaseModel):
         return {}
 
 
+NO_START = "none"
+"""Source of start weights that says: none, begin at random, whatever the system would choose."""
+
+
 class StartSettings(Settings):
     """Settings of the weights a network begins from; they mean the same in every system that has them."""
 
     source: str = Field(
-        "", description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); empty: at random."
+        "",
+        description="Weights to begin from: RUN, FILE.safetensors or builtin:NAME (--from); none: at random; empty: "
+        "as the system chooses, else at random.",
     )
     part: str = Field("encoder", description="Part of the network that begins from them; empty: all of it.")
     prefix: str = Field(
@@ -82,9 +88,14 @@ class StartSettings(Settings):
         """The beginning of names in the file → that of names in the network."""
         return {self.prefix: f"{self.part}."} if self.part else {}
 
+    @property
+    def begins(self) -> bool:
+        """Tell whether there are weights to begin from."""
+        return self.source not in ("", NO_START)
+
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        if not self.source:
+        if not self.begins:
             return dict.fromkeys(["part", "prefix", "partial"], "without start.source (--from)")
         return {} if self.part else {"prefix": "without start.part"}
 
@@ -92,7 +103,7 @@ class StartSettings(Settings):
     @classmethod
     def _absolute(cls, source: str) -> str:
         """Make the source absolute, since a run goes on from another working folder too."""
-        if not source or source.startswith("builtin:"):
+        if source in ("", NO_START) or source.startswith("builtin:"):
             return source
         return str(Path(source).absolute())
 

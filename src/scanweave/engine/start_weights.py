@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from scanweave.engine.run import Run, kept_steps
 from scanweave.engine.settings import StartSettings
 from scanweave.engine.weight_shapes import Grids, is_positions, stem_of, with_channels, with_positions
-from scanweave.engine.weight_sources import find_weights
+from scanweave.engine.weight_sources import find_weights, origin_of
 from scanweave.errors import ScanweaveError
 from scanweave.files import file_sha256
 
@@ -22,6 +22,9 @@ LEAST_MATCHED_FRACTION = 0.8
 """Of the parameters' numbers: below, the weights are hardly those of this network."""
 NAMES_SHOWN = 3
 """Most names in a line."""
+Weights = Mapping[str, Tensor]
+Convert = Callable[[Weights, Run | None], Weights]
+"""Makes the weights of another network those of this one: tensors by name, and the run that they come from, if any."""
 
 
 @dataclass
@@ -89,6 +92,7 @@ def load_start_weights(
     rename: Mapping[str, str] | None = None,
     grids: Grids | None = None,
     allow_partial: bool = False,
+    convert: Convert | None = None,
 ) -> StartAudit:
     """Fill a network with start weights as far as they fit, and return the audit.
 
@@ -102,13 +106,15 @@ def load_start_weights(
         rename: Prefix in the file → prefix in the network; the longest that fits counts, "" fits all.
         grids: Tokens along each axis in the file and in the network, where positions are no square or cube.
         allow_partial: Whether less than 80 % of the parameters may be matched.
+        convert: Says what the weights of a run are in this network, before anything is renamed.
 
     Raises:
         ScanweaveError: The source is not there or damaged, holds NaN, or too little of it fits.
         ValueError: The network has no such part.
     """
     path = find_weights(source)
-    weights = _renamed(_read(path), rename or {}, path)
+    read: Weights = _read(path)
+    weights = _renamed(convert(read, origin_of(source)) if convert else read, rename or {}, path)
     prefixes = [f"{part}." for part in parts]
     known = dict(network.named_modules())
     if strange := [part for part in parts if part not in known]:
@@ -132,7 +138,9 @@ def load_start_weights(
     return audit
 
 
-def begin_from(run: Run, network: nn.Module, start: StartSettings, say: Callable[[str], None]) -> None:
+def begin_from(
+    run: Run, network: nn.Module, start: StartSettings, say: Callable[[str], None], convert: Convert | None = None
+) -> None:
     """Fill the network of a run that has not begun, record and tell what fits; do nothing where it has begun.
 
     A run that has begun has all it needs in its checkpoints: the source may be gone by then.
@@ -142,18 +150,21 @@ def begin_from(run: Run, network: nn.Module, start: StartSettings, say: Callable
         network: What is filled, in place.
         start: Which weights, for which part of it; no source: nothing is done.
         say: Takes the audit in a line.
+        convert: As in `load_start_weights`.
 
     Raises:
         ScanweaveError: The network has no such part, or as `load_start_weights`.
     """
-    if not start.source or run.finished or kept_steps(run.checkpoints):
+    if not start.begins or run.finished or kept_steps(run.checkpoints):
         return
     if start.part and start.part not in dict(network.named_modules()):
         known = ", ".join(name for name, _ in network.named_children())
         reason = f"the network has no part '{start.part}'"
         raise ScanweaveError("start.part", reason, f"Choose from {known}, or leave it empty for all of the network")
     parts = [start.part] if start.part else []
-    audit = load_start_weights(network, start.source, parts=parts, rename=start.rename, allow_partial=start.partial)
+    audit = load_start_weights(
+        network, start.source, parts=parts, rename=start.rename, allow_partial=start.partial, convert=convert
+    )
     run.note_training(start_weights=audit.record)
     if run.main:
         say(audit.line)

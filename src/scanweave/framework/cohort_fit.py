@@ -22,6 +22,7 @@ from scanweave.engine.start_weights import begin_from
 from scanweave.engine.task import Task
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain, write_json
+from scanweave.framework.network_task import NetworkTask
 from scanweave.nets.sizes import parameter_count
 from scanweave.studies.checks.cohort_check import sound_studies, sound_with_series
 from scanweave.studies.cohort import Cohort
@@ -100,7 +101,10 @@ class NetworkFit(Generic[C]):
         Raises:
             ScanweaveError: The start weights are at fault, see `engine.start_weights`, or the training fails.
         """
-        begin_from(self.run, task.network, getattr(self.config, "start", StartSettings()), self.say)
+        start = getattr(self.config, "start", StartSettings())
+        begin_from(
+            self.run, task.network, start, self.say, task.start_weights if isinstance(task, NetworkTask) else None
+        )
         size = parameter_count(task.network) / 1e6
         preset = getattr(self.config, "preset", "none")
         self.say(f"network: {kind + ', ' if kind else ''}{size:.2f} million parameters, preset {preset}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from scanweave.engine.run import Run
 from scanweave.framework.network_memory import NetworkSettings, refuse_untrainable
 
 N = TypeVar("N", bound=nn.Module)
@@ -24,6 +25,15 @@ class NetworkTask:
 
     monitor: str = "psnr"
     higher_is_better: bool = True
+
+    def start_weights(self, weights: Mapping[str, Tensor], origin: Run | None) -> Mapping[str, Tensor]:
+        """Return what the weights of another network are in this one, before they are fitted to it by their names.
+
+        Args:
+            weights: Tensors by name.
+            origin: The run that they come from; None where they are a file alone.
+        """
+        return weights
 
     @staticmethod
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:

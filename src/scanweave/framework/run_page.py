@@ -176,7 +176,7 @@ class RunPage:
             provenance: What else tells where the page comes from.
         """
         return write_report(
-            Path(path) if path is not None else self.run.folder / "report.html",
+            Path(path) if path is not None else self.run.own_folder / "report.html",
             titled(title, self.run.folder),
             lead,
             sections,

@@ -104,6 +104,7 @@ class System(FittedRun[C], Generic[C]):
             open_accelerator(training)  # refuses a device that is not there, before the cohort is split or a run begun
         with as_it_was(cohort, run, say):
             material = cls.material(cohort, config, fold, say)
+            config = cls.settled(material, config, run, fold, say)
             with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
                 if cls.is_done(started):
                     say(f"{started.folder} is finished: nothing to do")
@@ -135,6 +136,19 @@ class System(FittedRun[C], Generic[C]):
             ScanweaveError: The cohort has nothing to learn from.
         """
         raise _unsaid(cls, "material")
+
+    @classmethod
+    def settled(cls, material: Material, config: C, run: str | Path, fold: int, say: Say) -> C:
+        """Return the settings with what the system chooses for these studies where the user has not. Nothing, mostly.
+
+        Args:
+            material: What is learnt from.
+            config: Every setting.
+            run: The run folder, which may hold a fit that goes on with the choice that it began with.
+            fold: Which fold of the cohort's splits trains.
+            say: Takes a line for a choice, and why.
+        """
+        return config
 
     @classmethod
     def learn(cls, fit: CohortFit[C]) -> None:

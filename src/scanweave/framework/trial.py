@@ -86,7 +86,7 @@ class Trial:
             raise ScanweaveError("slices", f"{slices} is no distance of slices", "Write every 3rd")
         chosen = select_studies(run, cohort, part, say, series=series)
         about = chosen.about if slices == 1 else {**chosen.about, "slices": slices}
-        folder = Path(out) if out is not None else output_folder(run.folder, kind, look=slices > 1)
+        folder = Path(out) if out is not None else output_folder(run.own_folder, kind, look=slices > 1)
         return cls(run, kind, folder, chosen.cohort, about, say, slices=slices)
 
     def study(self, name: str) -> Study:
@@ -197,8 +197,13 @@ class Trial:
         self.note()
 
     def note(self) -> None:
-        """Record in the run where the results lie, for the report; a first look takes no place of a whole result."""
+        """Record in the run where the results lie, for the report; a first look takes no place of a whole result.
+
+        Nothing is written to a run that is part of a package.
+        """
         remove_unfinished(self.folder)
+        if self.run.shipped:
+            return
         if self.slices > 1 and newest_output(self.run, self.kind) not in (None, self.folder):
             self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
             return

@@ -46,10 +46,10 @@ class Template:
     origin: NDArray[np.float64]
     seats: NDArray[np.float64]
 
-    def grid(self, spacing: float) -> Grid:
-        """Return the grid of the simulated scans."""
-        x, y, z = (float(start) for start in self.origin)
-        length = [float(count - 1) for count in self.maps.shape[1:]]
+    def grid(self, spacing: float, room: float = 0.0) -> Grid:
+        """Return the grid of the simulated scans, with further room [mm] on all sides."""
+        x, y, z = (float(start) - room for start in self.origin)
+        length = [float(count - 1) + 2 * room for count in self.maps.shape[1:]]
         return Grid((x, y, z), (length[0], length[1], length[2]), spacing)
 
 
@@ -102,15 +102,16 @@ def load_template() -> Template:
     return Template(maps, depth, origin, seats)
 
 
-def draw_anatomy(rng: Generator, spacing: float) -> Anatomy:
+def draw_anatomy(rng: Generator, spacing: float, room: float = 0.0) -> Anatomy:
     """Draw a healthy brain.
 
     Args:
         rng: The source of randomness.
         spacing: Edge of a voxel [mm].
+        room: Further room around the brain on the grid [mm].
     """
     template = load_template()
-    grid = template.grid(spacing)
+    grid = template.grid(spacing, room)
     places = _places(rng, grid)
     index = places - template.origin.astype(np.float32)[:, None, None, None]
     depth = ndimage.map_coordinates(template.depth, index / np.float32(_COARSE), order=1, mode="nearest")

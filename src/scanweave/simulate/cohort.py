@@ -55,9 +55,11 @@ def simulate_brain(
     refuse_idle(chosen.protocol, chosen.missing, keep_removed)
     if chosen.dce_interval != BrainSettings.model_fields["dce_interval"].default and not chosen.dce_frames:
         raise ScanweaveError("dce_interval", "has no effect without dce_frames", "Leave it out")
+    if oracle and chosen.scanners:
+        raise ScanweaveError("oracle", "regresses scans of one protocol, and scanners are drawn", "Leave one out")
     facts = write_studies(
         out,
-        {"seed": seed, "keep_removed": keep_removed, "settings": chosen.model_dump(mode="json")},
+        {"seed": seed, "keep_removed": keep_removed, "settings": chosen.record},
         partial(simulate_subject, seed, settings=chosen),
         subjects=subjects,
         keep_removed=keep_removed,

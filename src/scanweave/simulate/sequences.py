@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +39,14 @@ class Microstructure:
 
 
 def acquire(
-    fractions: Array, material: Material, dose: Values, micro: Microstructure, blood: Array
+    fractions: Array,
+    material: Material,
+    dose: Values,
+    micro: Microstructure,
+    blood: Array,
+    protocol: Mapping[str, dict[str, Any]] = PROTOCOL,
 ) -> dict[str, Array]:
-    """Return the noiseless signal `(N,)` of each sequence of `PROTOCOL`, without receive field.
+    """Return the noiseless signal `(N,)` of each sequence of a protocol, without receive field.
 
     The signal of a voxel is the sum over its tissues (partial volume), to first order in the microstructure:
     S = (1 + δPD) Σ f_k [S_k + δT1 ∂S_k/∂ln T1 + δT2 ∂S_k/∂ln T2].
@@ -51,10 +57,11 @@ def acquire(
         dose: Concentration of contrast agent in them [mmol/L].
         micro: The deviations in each voxel.
         blood: Share of a voxel that is enhancing blood, `(N,)`; it shows only after contrast agent.
+        protocol: The sequences; those of `PROTOCOL` unless given.
     """
     enhanced = material.with_contrast(dose)
     images = {}
-    for name, settings in PROTOCOL.items():
+    for name, settings in protocol.items():
         current = enhanced if settings.get("contrast") else material
         mean, by_t1, by_t2 = _sensitivities(settings, current)
         weights = np.stack([mean, by_t1, by_t2])[:, : len(TISSUES)].astype(np.float32)

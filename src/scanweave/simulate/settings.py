@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SequenceName = Literal["t1", "t1c", "t2", "flair", "pd", "t2r", "mix"]
 Protocol = Literal["none", "random", "brats14"]
@@ -13,6 +13,8 @@ SEQUENCES: tuple[SequenceName, ...] = ("t1", "t1c", "t2", "flair", "pd", "t2r", 
 """Every sequence that is simulated, in the order in which it is written."""
 MAIN: tuple[SequenceName, ...] = ("t1", "t1c", "t2", "flair")
 """The four sequences of BraTS, to which the 14-pattern protocol applies."""
+ACQUIRED: tuple[SequenceName, ...] = (*MAIN, "pd")
+"""Sequences that a scanner acquires; the others are computed from them."""
 
 
 class BrainSettings(BaseModel):
@@ -37,11 +39,29 @@ class BrainSettings(BaseModel):
         "evenly spread, the 14 non-empty, non-full subsets of t1, t1c, t2, flair, all others kept (brats14).",
     )
     missing: float = Field(0.0, ge=0, le=1, description="Chance of a sequence to be absent, with protocol random.")
+    scanners: bool = Field(
+        False,
+        description="Draw field strength, protocol, resolution, receive field, motion, noise, units, skull or none, "
+        "and small lesions by subject and scan; bias is drawn, and noise is a factor on what is drawn.",
+    )
 
     @field_validator("sequences")
     @classmethod
     def _in_order(cls, names: tuple[SequenceName, ...]) -> tuple[SequenceName, ...]:
         return tuple(name for name in SEQUENCES if name in names)
+
+    @model_validator(mode="after")
+    def _scanners_acquire(self) -> Self:
+        if self.scanners and self.dce_frames:
+            raise ValueError("dce_frames do not go with scanners: a series has one protocol")
+        if self.scanners and not set(self.sequences) <= set(ACQUIRED):
+            raise ValueError(f"scanners acquire {', '.join(ACQUIRED)} alone: name sequences of these")
+        return self
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All settings as plain values; `scanners` only where they are drawn, so that earlier cohorts stay the same."""
+        return self.model_dump(mode="json", exclude=None if self.scanners else {"scanners"})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def describe(settings: BrainSettings, seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "randomness": "numpy.random.default_rng([seed, subject index, stream])",
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.record,
         "sequences": {name: _sequence(name, settings) for name in names},
         "tissues": {
             name: dict(zip(("pd", "t1_ms", "t2_ms", "contrast_mmol_per_l"), values, strict=True))
@@ -71,4 +71,6 @@ def _sequence(name: str, settings: BrainSettings) -> dict[str, Any]:
         timing = {"tr": TR, "te": TE, "flip": FLIP, "arrival_s": ARRIVAL}
         frames = {"frames": settings.dce_frames, "interval_s": settings.dce_interval}
         return {"equation": "spoiled_gradient_echo"} | timing | frames | noise
+    if settings.scanners:
+        return {"drawn": "by subject, see scanner in its truth"} | noise
     return PROTOCOL.get(name, {"computed_from": ["t2"] if name == "t2r" else ["t1", "t2"]}) | noise

@@ -101,7 +101,10 @@ def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
 
 
 def list_flat(src: Path, names: Names) -> Listing:
-    """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose."""
+    """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose.
+
+    Where no name says whose it is, as in `src/t1.nii.gz`, the folder is one study.
+    """
     listing = Listing("flat", src, series=names.series)
     files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
     subjects: dict[str, dict[str, Any]] = {}
@@ -115,7 +118,12 @@ def list_flat(src: Path, names: Names) -> Listing:
             key = found[0].lower()
             subjects[key] = subjects[key] if key in subjects else listing.study(found[0])
             listing.add(subjects[key], found[1], file)
+    alone = {file: named for file in rest if not subjects and isinstance(named := names.of(stem(file)), Named)}
+    for file, named in alone.items():
+        listing.add(listing.study(src.resolve().name), named, file)
     for file in rest:
+        if file in alone:
+            continue
         ends = [word.stop for word in words(stem(file))[-2::-1]]
         owner = next((file[:end] for end in ends if file[:end].lower() in subjects), None)
         if owner is None:

@@ -91,7 +91,7 @@ class VoxelwiseRegression(nn.Module):
             for target in sequences:
                 if target not in subset:
                     found = moments.coefficients(frozenset(subset), target)
-                    self.coefficients[_row(subset), target] = torch.from_numpy(found)
+                    self.coefficients[row_of(subset), target] = torch.from_numpy(found)
 
     def forward(self, volumes: Mapping[int, Tensor], target: int, around: float) -> Tensor:
         """Return the target `(B, …)`; what surrounds it where no given sequence shows anything.
@@ -102,7 +102,7 @@ class VoxelwiseRegression(nn.Module):
             around: Background of the target.
         """
         made = torch.zeros_like(next(iter(volumes.values())))
-        for (a, b), weight in zip(self.pairs, self.coefficients[_row(volumes), target].tolist(), strict=True):
+        for (a, b), weight in zip(self.pairs, self.coefficients[row_of(volumes), target].tolist(), strict=True):
             if weight and b == 0:
                 made = made + weight
             elif weight:
@@ -110,7 +110,7 @@ class VoxelwiseRegression(nn.Module):
         return torch.where(shown(volumes), made.clamp(-1, 1), around)
 
 
-def _row(subset: Iterable[int]) -> int:
+def row_of(subset: Iterable[int]) -> int:
     """Return the place of a subset in the table of coefficients."""
     return sum(2**number for number in subset)
 

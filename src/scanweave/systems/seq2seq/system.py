@@ -24,6 +24,7 @@ from scanweave.systems.seq2seq.config import (
     RankOptions,
     Seq2SeqConfig,
 )
+from scanweave.systems.seq2seq.few_patients import with_start
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.regression import MOST_SEQUENCES
 from scanweave.systems.seq2seq.task import Seq2SeqTask
@@ -44,6 +45,12 @@ class Seq2Seq(FittedSeq2Seq, ScanSystem[Seq2SeqConfig]):
         if config.objective.perceptual and config.objective.vgg_weights is None:
             say("loss: without its perceptual term, since objective.vgg_weights names no file; the paper's has one")
         return super().material(cohort, config, fold, say)
+
+    @classmethod
+    def settled(cls, material: Material, config: Seq2SeqConfig, run: str | Path, fold: int, say: Say) -> Seq2SeqConfig:
+        """Begin from the model that ships where few patients train, see `few_patients.with_start`."""
+        names = cls.chosen_scans(material.cohort, config)
+        return with_start(material.cohort, config, names, Path(run), fold, say)
 
     @classmethod
     def chosen_scans(cls, cohort: Cohort, config: Seq2SeqConfig) -> list[str]:

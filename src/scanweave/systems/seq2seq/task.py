@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
+from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
+from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
@@ -20,6 +23,7 @@ from scanweave.systems.seq2seq.fusion_objective import FusionObjective
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
+from scanweave.systems.seq2seq.renumbering import REGRESSION, renumbered
 from scanweave.systems.seq2seq.samples import CropSamples
 from scanweave.systems.seq2seq.shape_groups import grouped
 from scanweave.systems.seq2seq.synthesis import FusingSynthesizer, Synthesizer, Volume, ready_synthesizer
@@ -71,6 +75,16 @@ class Seq2SeqTask(NetworkTask):
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
         """Join samples to a batch, those of equal shapes together; see `grouped`."""
         return grouped(samples)
+
+    def start_weights(self, weights: Mapping[str, Tensor], origin: Run | None) -> Mapping[str, Tensor]:
+        """Return the weights with the sequences of this fit in place of those of another, by their names.
+
+        The regression stays that of the patients at hand, which was learnt before.
+        """
+        if origin is not None and origin.record.get("system") == "seq2seq":
+            before = Plan.load(origin.folder / PLAN).scans
+            weights = renumbered(weights, before, self.sequences, self.network.state_dict())
+        return {name: value for name, value in weights.items() if not name.startswith(REGRESSION)}
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] of every sequence of the validation studies, in [-1, 1].
