@@ -115,7 +115,7 @@ def fitted(cohort: Cohort, run: Path, arm: str, seed: int, tier: dict[str, Any])
 def predicted(
     synthesizer: Any, arm: str, given: dict[str, Volume], targets: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Volume]]]:
-    """What a fit makes of a subset: `best` also with its weights by place set aside."""
+    """Predict from a subset: `best` also with its weights by place set aside."""
     if arm == SMALL:
         yield arm, synthesizer.combine(given, targets)
         return
@@ -160,7 +160,7 @@ def best_part(oracle: dict[tuple[Subset, str], dict[int, float]], subset: Subset
 
 
 def range_gain(case: Case, target: str) -> float:
-    """What the oracle's PSNR lacks for its other range [dB]: the error is the same, the range that of `Case.psnr`."""
+    """Return what the oracle's PSNR lacks for its other range [dB]: that of `Case.psnr`, with the same error."""
     real = case.native.real[target][case.native.brain]
     return float(20 * np.log10(case.native.span(target) / (ORACLE_RANGE * np.percentile(real, ORACLE_PERCENTILE))))
 
@@ -214,7 +214,7 @@ def certain(name: str, low: float, by_seed: pd.Series, patients: int) -> list[Cl
 
 
 def more_inputs(wide: pd.DataFrame) -> list[Claim]:
-    """What an input more adds, over all nested subsets, by their number; and the single step that adds least."""
+    """Return the gain of an input more over all nested subsets, by their number; and the step that adds least."""
     values = dict(zip(wide[KEYS].itertuples(index=False, name=None), wide[BEST], strict=True))
     steps = []
     for (patient, seed, sources, target), value in values.items():

@@ -175,7 +175,7 @@ def wide_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def gained(wide: pd.DataFrame, arm: str, control: str) -> Interval:
-    """What an arm gains over a control, over patients with their targets kept together."""
+    """Return the gain of an arm over a control, over patients with their targets kept together."""
     return paired_difference(wide[arm], wide[control], list(wide["patient"]), seed=0)
 
 
@@ -210,7 +210,7 @@ def over_regression(table: pd.DataFrame, arm: str) -> list[Claim]:
 
 
 def others(wide: pd.DataFrame) -> list[str]:
-    """What an arm of `best` is compared with: the controls, and `small` where it was fitted."""
+    """Return the controls of an arm of `best`: the controls, and `small` where it was fitted."""
     return [name for name in (*CONTROLS, SMALL) if name in wide]
 
 

@@ -39,6 +39,7 @@ from scanweave.systems.seq2seq.fusion_network import FusionNetwork, make_network
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
 from scanweave.systems.seq2seq.reference_weights import renamed
+from scanweave.systems.seq2seq.regression import Moments
 from scanweave.systems.seq2seq.synthesis import predictions, ready_synthesizer
 
 SEED = 0
@@ -125,7 +126,7 @@ def adam(network: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def equality(ours: Side, theirs: Side) -> list[Claim]:
-    """Whether outputs, loss and gradients are equal, before any step."""
+    """Check that outputs, loss and gradients are equal, before any step."""
     outputs = relative(torch.stack(ours.pairs()), torch.stack(theirs.pairs()))
     losses = []
     for side in (ours, theirs):
@@ -193,7 +194,7 @@ def figure(name: str, value: float, unit: str) -> Claim:
 
 
 def peak_shares(ours: Side, matrix: int) -> list[Claim]:
-    """What share of the CPU's peak our convolutions reach; the peak is that of a large matrix product."""
+    """Measure the share of the CPU's peak that our convolutions reach; the peak is that of a large matrix product."""
     a, b = torch.rand(matrix, matrix), torch.rand(matrix, matrix)
     peak = 2 * matrix**3 / min(seconds_of(lambda: a @ b) for _ in range(5))
     claims = [figure(f"peak of the CPU, product of two {matrix} × {matrix} matrices", peak / 1e9, "GFLOP/s")]
@@ -259,7 +260,9 @@ def whole_study(shape: tuple[int, int, int]) -> tuple[float, float]:
     config, rng = PRESETS["best"], np.random.default_rng(SEED)
     network = make_network(config.network, len(MAIN))
     assert isinstance(network, FusionNetwork)
-    network.regression.coefficients.normal_(0, 0.1)  # where they are 0 no product is computed
+    moments, seen = Moments(len(MAIN)), {n: rng.uniform(-1, 1, 1000).astype(np.float32) for n in range(len(MAIN))}
+    moments.add(seen, seen)
+    network.regression.learn(moments)  # where its coefficients are 0 no product is computed
     synthesizer = ready_synthesizer(network, MAIN, config.synthesis, config.sampling, {})
     volumes = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name in MAIN}
     started = time.perf_counter()

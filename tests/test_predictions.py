@@ -141,7 +141,7 @@ def test_a_study_that_was_written_and_not_noted_is_written_again_and_told(
     (out / "P02" / "P02_t2_synthetic.nii.gz").touch()
     predict = api.predict
     monkeypatch.setattr(api, "predict", lambda run, *rest, **named: predict(system, *rest, **named))
-    assert Predict(system.run.folder, cohort.folder, out).run() == 0
+    assert Predict(system.run.folder, out, cohort.folder).run() == 0
     told = capsys.readouterr().out.splitlines()
     assert told[-2] == "of an earlier call: 1 study kept, 1 written again"
     assert told[-1].startswith("wrote 6 synthetic images to ")

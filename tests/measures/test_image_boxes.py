@@ -1,4 +1,4 @@
-"""Where a prediction equals the real volume no map is computed, and no figure changes for that."""
+"""No map is computed where a prediction equals the real volume, and no figure changes for that."""
 
 import numpy as np
 import pytest
