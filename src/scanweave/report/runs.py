@@ -71,12 +71,20 @@ def learning(
     items = [
         ("Steps", record.get("step"), ""),
         ("Time", duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
-        ("Weights kept", record.get("weights"), f"best: {best}"),
+        ("Weights kept", record.get("weights"), KEPT.get(str(record.get("weights")), "").format(best)),
         ("Steps skipped", record.get("skipped"), "for a loss that was not finite"),
     ]
     numbers = KeyNumbers([item for item in items if item[1] is not None])
     alt = f"Learning curves over the steps: {', '.join(drawn)}."
     return Section("How it learnt", "", [numbers, Figure(figure, caption, alt, vector=True)])
+
+
+KEPT = {
+    "best": "those of the {}",
+    "last": "of the last step: nobody validated",
+    "ema": "moving average of the last steps: nobody validated",
+}
+"""Reasons for the weights that a run keeps."""
 
 
 def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any], elsewhere: Path | None = None) -> Section:
