@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -36,6 +36,18 @@ AT_ONCE = 100_000
 """Voxels whose neighbourhoods are in memory at once."""
 
 
+def drawn_voxels(
+    studies: Sequence[CachedStudy], sources: Sequence[str], target: str, seed: int
+) -> Iterator[tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]]:
+    """Yield the volumes of each study that holds all of these sequences, and flat places drawn from its foreground."""
+    rng, names = np.random.default_rng(seed), {*sources, target}
+    for study in studies:
+        if names <= {*study.names}:
+            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in names}
+            inside = np.flatnonzero(volumes[target] > BACKGROUND)
+            yield volumes, rng.choice(inside, min(VOXELS, len(inside)), replace=False)
+
+
 class QuadraticRegression:
     """Voxelwise least squares of a target on all products of up to two sources, in the patient's foreground.
 
@@ -47,15 +59,9 @@ class QuadraticRegression:
     """
 
     def __init__(self, studies: Sequence[CachedStudy], sources: Sequence[str], target: str, seed: int) -> None:
-        rng = np.random.default_rng(seed)
         self.sources = tuple(sources)
         rows, values = [], []
-        for study in studies:
-            if not {*sources, target} <= {*study.names}:
-                continue
-            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in {*sources, target}}
-            inside = np.flatnonzero(volumes[target] > BACKGROUND)
-            chosen = rng.choice(inside, min(VOXELS, len(inside)), replace=False)
+        for volumes, chosen in drawn_voxels(studies, sources, target, seed):
             rows.append(self._design({name: volumes[name].ravel()[chosen] for name in sources}))
             values.append(volumes[target].ravel()[chosen])
         self.weights = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
@@ -84,17 +90,11 @@ class BoostedTrees:
     """
 
     def __init__(self, studies: Sequence[CachedStudy], sources: Sequence[str], target: str, seed: int) -> None:
-        rng = np.random.default_rng(seed)
         self.sources = tuple(sources)
         rows, values = [], []
-        for study in studies:
-            if not {*sources, target} <= {*study.names}:
-                continue
-            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in {*sources, target}}
-            inside = np.argwhere(volumes[target] > BACKGROUND)
-            chosen = inside[rng.choice(len(inside), min(VOXELS, len(inside)), replace=False)]
-            rows.append(self._neighbours(volumes, chosen))
-            values.append(volumes[target][tuple(chosen.T)])
+        for volumes, chosen in drawn_voxels(studies, sources, target, seed):
+            rows.append(self._neighbours(volumes, np.stack(np.unravel_index(chosen, volumes[target].shape), axis=1)))
+            values.append(volumes[target].ravel()[chosen])
         self.model = HistGradientBoostingRegressor(max_iter=ROUNDS, early_stopping=False, random_state=seed)
         with threadpool_limits(1, "openmp"):  # a job has one core
             self.model.fit(np.concatenate(rows), np.concatenate(values))

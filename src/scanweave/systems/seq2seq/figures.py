@@ -66,7 +66,7 @@ def contribution_matrix(summary: pd.DataFrame, sequences: Sequence[str]) -> Figu
     sources, targets = ([name for name in sequences if name in set(axis)] for axis in (shares.index, shares.columns))
     figure = Figure(figsize=(WIDTH / 2, 0.36 * len(sources) + 1.0), layout="constrained")
     axes = figure.subplots()
-    _matrix(axes, shares.reindex(sources, columns=targets).to_numpy(), "{:.2f}")
+    _matrix(axes, shares.reindex(sources, columns=targets).to_numpy(), "{:.2f}", (0.0, 1.0))
     _frame(axes, sources, targets, 0)
     return figure
 
@@ -160,9 +160,9 @@ def curve_sheet(curves: Mapping[tuple[str, str], Curves]) -> Figure:
     return figure
 
 
-def _matrix(axes: Axes, values: Array, pattern: str) -> None:
+def _matrix(axes: Axes, values: Array, pattern: str, limits: tuple[float, float] | None = None) -> None:
     off = values[~np.isnan(values)]
-    low, high = (float(off.min()), float(off.max())) if off.size else (0.0, 1.0)
+    low, high = limits or ((float(off.min()), float(off.max())) if off.size else (0.0, 1.0))
     axes.set_facecolor(WASH)
     axes.imshow(values, cmap=QUALITY, vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(values):

@@ -367,7 +367,8 @@ def _contributions(folder: Path, record: dict[str, Any], where: str) -> list[Blo
         return []
     text = (
         f"Mean share of each source in the {where} when a target is made from all others together; the shares of a "
-        "column are 1 together. It says what the network weighs, not what a patient needs."
+        "column are 1 together. Equal shares say that the network has learnt no preference. The regression that it "
+        "corrects is not part of them."
     )
     return [Figure(picture, text, f"Shares of the sources by target in the {where}.")]
 
