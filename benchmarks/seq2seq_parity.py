@@ -40,21 +40,23 @@ BIAS_SPREAD = 0.05
 
 
 def generator(settings: NetworkSettings) -> Any:
-    """The authors' Generator by their published configuration, at our number of axes."""
+    """The authors' Generator by their published configuration, at our number of axes and our sizes."""
     from src.seq2seq.models.seq2seq import Generator
+
+    widths = list(settings.channels)
 
     published = {
         "ndims": settings.dimensions,
         "c_s": 64,
-        "c_w": 16,
+        "c_w": settings.rank,
         "c_in": settings.slices,
-        "c_enc": [64, 128, 256],
+        "c_enc": widths,
         "k_enc": [7, 3, 3],
         "s_enc": [1, 2, 2],
         "nres_enc": 6,
         "norm": "InstanceNorm",
-        "c_lstm": 256,
-        "c_dec": [128, 64, settings.slices],
+        "c_lstm": widths[-1],
+        "c_dec": [*widths[-2::-1], settings.slices],
         "k_dec": [3, 3, 7],
         "s_dec": [1, 1, 1],
         "nres_dec": 6,

@@ -34,7 +34,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from scanweave.simulate.settings import MAIN
-from scanweave.systems.seq2seq.config import PAPER, PRESETS
+from scanweave.systems.seq2seq.config import PAPER, PRESETS, NetworkSettings
 from scanweave.systems.seq2seq.fusion_network import FusionNetwork, make_network
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
@@ -44,10 +44,11 @@ from scanweave.systems.seq2seq.synthesis import predictions, ready_synthesizer
 
 SEED = 0
 THREADS = 2
+TINY = PAPER.network.model_copy(update={"channels": (8, 16, 32), "rank": 2})
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"size": 16, "repeats": 1, "study": (24, 24, 4), "matrix": 256},
-    "proof": {"size": 192, "repeats": 7, "study": (240, 240, 155), "matrix": 4096},
-    "study": {"size": 192, "repeats": 25, "study": (240, 240, 155), "matrix": 4096},
+    "smoke": {"network": TINY, "size": 32, "repeats": 1, "study": (24, 24, 4), "matrix": 256},
+    "proof": {"network": PAPER.network, "size": 192, "repeats": 7, "study": (240, 240, 155), "matrix": 4096},
+    "study": {"network": PAPER.network, "size": 192, "repeats": 25, "study": (240, 240, 155), "matrix": 4096},
 }
 STEP, PAIRS = "training step", "all 16 pairs"
 FASTER = {STEP: 3.0, PAIRS: 5.0}
@@ -90,11 +91,11 @@ def images(size: int) -> list[Tensor]:
     return [torch.randn((1, 1, 3, size, size), generator=draw).clamp(-1, 1) for _ in MAIN]
 
 
-def their_side(size: int) -> Side:
+def their_side(settings: NetworkSettings, size: int) -> Side:
     """The authors' network, its weights as they draw them."""
     torch.manual_seed(SEED)
-    network, stacks = generator(PAPER.network), images(size)
-    codes = torch.eye(PAPER.network.code_length)[: len(MAIN), None]
+    network, stacks = generator(settings), images(size)
+    codes = torch.eye(settings.code_length)[: len(MAIN), None]
 
     @torch.no_grad()
     def pairs() -> list[Tensor]:
@@ -103,12 +104,12 @@ def their_side(size: int) -> Side:
     return Side(network, lambda: their_loss(network, *stacks[:2], (0, 1)), pairs, adam(network))
 
 
-def our_side(size: int, theirs: Side | None) -> Side:
+def our_side(settings: NetworkSettings, size: int, theirs: Side | None) -> Side:
     """Our network, with the weights of the authors' where it is there."""
     torch.manual_seed(SEED)
-    network, stacks = Seq2SeqNetwork(PAPER.network), images(size)
+    network, stacks = Seq2SeqNetwork(settings), images(size)
     if theirs is not None:
-        network.load_state_dict(renamed(theirs.network.state_dict(), PAPER.network))
+        network.load_state_dict(renamed(theirs.network.state_dict(), settings))
     objective, batch = Seq2SeqObjective(network, PAPER.objective), our_batch(*stacks[:2], (0, 1))
 
     @torch.no_grad()
@@ -218,13 +219,13 @@ def in_child(job: Callable[..., Any], *about: Any) -> Any:
         return pool.submit(job, *about).result()
 
 
-def peak_of(whose: str, what: str, size: int, reference: Path | None) -> float:
+def peak_of(whose: str, what: str, settings: NetworkSettings, size: int, reference: Path | None) -> float:
     """Most memory of this process [MiB] once one side has done its work twice; "nobody": imports alone."""
     torch.set_num_threads(THREADS)
     if reference is not None:
         use_reference(reference)
     if whose != "nobody":
-        side = our_side(size, None) if whose == "ours" else their_side(size)
+        side = our_side(settings, size, None) if whose == "ours" else their_side(settings, size)
         side.run(what)
         side.run(what)
     return peak_memory()
@@ -236,16 +237,16 @@ def peak_memory() -> float:
     return int(found[1]) / 1024 if found else math.nan
 
 
-def memory(size: int, reference: Path | None) -> list[Claim]:
+def memory(settings: NetworkSettings, size: int, reference: Path | None) -> list[Claim]:
     """Peak memory of both, each in a process of its own."""
-    shown = {"imports alone [MiB]": in_child(peak_of, "nobody", "", size, None)}
+    shown = {"imports alone [MiB]": in_child(peak_of, "nobody", "", settings, size, None)}
     claims = []
     for what in FASTER:
-        ours = in_child(peak_of, "ours", what, size, None)
+        ours = in_child(peak_of, "ours", what, settings, size, None)
         if reference is None:
             claims.append(figure(f"{what}: peak memory, ours", ours, "MiB"))
             continue
-        theirs = in_child(peak_of, "theirs", what, size, reference)
+        theirs = in_child(peak_of, "theirs", what, settings, size, reference)
         both = {"ours [MiB]": ours, "theirs [MiB]": theirs} | shown
         name = f"{what}: peak memory as a share of the authors'"
         bar = MEMORY_SHARE if what == STEP else None
@@ -284,9 +285,10 @@ def study_claims(shape: tuple[int, int, int]) -> list[Claim]:
 def measure(arguments: argparse.Namespace) -> list[Claim]:
     """All claims; processes of their own come first, while this one holds little."""
     tier, reference = TIERS[arguments.tier], arguments.reference
-    apart = memory(tier["size"], reference) + study_claims(tier["study"])
-    theirs = None if reference is None else their_side(tier["size"])
-    ours = our_side(tier["size"], theirs)
+    sizes = (tier["network"], tier["size"])
+    apart = memory(*sizes, reference) + study_claims(tier["study"])
+    theirs = None if reference is None else their_side(*sizes)
+    ours = our_side(*sizes, theirs)
     equal = [] if theirs is None else equality(ours, theirs)
     fast = [claim for what in FASTER for claim in speeds(what, ours, theirs, tier["repeats"])]
     return [*fast, *equal, *apart, *counts(ours, theirs), *peak_shares(ours, tier["matrix"])]
