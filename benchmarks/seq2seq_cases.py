@@ -19,7 +19,8 @@ from scanweave.api import configure
 from scanweave.engine.weight_sources import find_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.scan_preparation import known_scans, native_scan
-from scanweave.measures.image import SSIM_WINDOW, psnr, ssim
+from scanweave.measures.image import psnr, ssim
+from scanweave.measures.structural_similarity import EDGE
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.preparing.foreground import bounding_box
@@ -71,7 +72,7 @@ class Case:
     def quality(self, volume: Volume, target: str) -> dict[str, float]:
         """Return `psnr` in the brain [dB] and `ssim` in its box, on the native grid."""
         native, box = self.native, self.native.regions["box"]
-        near = bounding_box(box, SSIM_WINDOW // 2)  # no window of the box reaches further
+        near = bounding_box(box, EDGE)  # no window of the box reaches further
         made, real = self._restored(volume, target)[near], native.real[target][near]
         span = native.span(target)
         return {"psnr": psnr(made, real, span, native.brain[near]), "ssim": ssim(made, real, span, box[near])}

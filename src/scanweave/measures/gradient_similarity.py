@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from scanweave.measures.regions import differing_box, grown
+from scanweave.measures.regions import Box, grown
 from scanweave.measures.threads import in_threads
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +25,9 @@ MIN_PIXELS = 16
 """A slice with fewer pixels of the region (after halving) has no meaningful spread and is left out."""
 
 
-def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: float) -> FloatArray:
+def similarity_maps(
+    prediction: FloatArray, reference: FloatArray, data_range: float, differing: Box | None
+) -> FloatArray:
     """Return the gradient magnitude similarity of every axial slice, 1 where the local edges agree.
 
     GMS = (2 m_p m_r + c) / (m_p² + m_r² + c), with m the Prewitt gradient magnitude of the image after 2 × 2
@@ -36,13 +38,13 @@ def similarity_maps(prediction: FloatArray, reference: FloatArray, data_range: f
         prediction: Volume `(X, Y, Z)`.
         reference: Volume `(X, Y, Z)`.
         data_range: Span of possible intensities; c scales with its square.
+        differing: Box outside which both are equal; None: they are.
 
     Returns:
         Map `(⌈X/2⌉, ⌈Y/2⌉, Z)`.
     """
     x, y, z = reference.shape
     similarity = np.ones((-(-x // 2), -(-y // 2), z))  # where both are equal in the whole neighbourhood
-    differing = differing_box(prediction, reference)
     if differing is None:
         return similarity
     halved = (*(slice(side.start // 2, -(-side.stop // 2)) for side in differing[:2]), differing[2])
@@ -65,24 +67,30 @@ def deviation(similarity: FloatArray, region: NDArray[np.bool_]) -> float:
     Returns:
         The deviation, 0 for identical edges; NaN where no slice has `MIN_PIXELS` pixels of the region.
     """
-    inside = halve(region) >= 0.5 * halve(np.ones_like(region[..., :1]))
+    inside = 2 * _block_sums(region) >= _block_sums(np.ones_like(region[..., :1]))
     count = inside.sum(axis=(0, 1))
     used = count >= MIN_PIXELS
     if not used.any():
         return float("nan")
     inside, values, count = inside[..., used], similarity[..., used], count[used]
-    mean = np.where(inside, values, 0).sum(axis=(0, 1)) / count
-    variance = np.where(inside, (values - mean) ** 2, 0).sum(axis=(0, 1)) / count
+    mean = values.sum(axis=(0, 1), where=inside) / count
+    variance = np.square(values - mean).sum(axis=(0, 1), where=inside) / count
     return float(np.sqrt(variance).mean())
 
 
 def halve(volume: NDArray[Any]) -> FloatArray:
     """Average 2 × 2 blocks of every axial slice; to an odd last row or column zeros are added."""
+    return _block_sums(volume) / 4
+
+
+def _block_sums(volume: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of those blocks; of booleans, how many are true."""
     odd = [(0, size % 2) for size in volume.shape[:2]]
     even = np.pad(volume, [*odd, (0, 0)]) if any(more for _, more in odd) else volume
-    x, y = (size // 2 for size in even.shape[:2])
-    mean: FloatArray = even.reshape(x, 2, y, 2, -1).mean(axis=(1, 3), dtype=np.float64)
-    return mean
+    parts = even.view(np.uint8) if even.dtype == bool else even
+    rows = parts[0::2] + parts[1::2]
+    total: NDArray[Any] = rows[:, 0::2] + rows[:, 1::2]
+    return total
 
 
 def _gradient(volume: FloatArray) -> FloatArray:

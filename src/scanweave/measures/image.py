@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.metrics import structural_similarity
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.gradient_similarity import deviation, similarity_maps
 from scanweave.measures.regions import BoolArray, Box, checked_region, differing_box, grown
+from scanweave.measures.structural_similarity import EDGE, WINDOW, similarity_map
 from scanweave.measures.threads import in_threads
 
 FloatArray = NDArray[np.float64]
 
 PSNR_CAP = 100.0
 """PSNR [dB] of identical images, and the most that is ever returned: infinity is true but ruins every mean."""
-
-SSIM_WINDOW = 7
-"""Side of the cubic uniform SSIM window [voxels], as in the Seq2Seq paper's evaluation."""
-
-SLAB = 32
-"""Planes of a volume whose SSIM a core computes at once: its ten volumes of float64 would else fill the memory."""
 
 
 def image_quality(
@@ -46,17 +39,18 @@ def image_quality(
     """
     prediction, reference = _checked(prediction, reference, data_range)
     masks = {name: checked_region(name, region, reference.shape) for name, region in regions.items()}
-    structure = _ssim_map(prediction, reference, data_range)
-    edges = similarity_maps(prediction, reference, data_range)
-
-    squared_error = partial(_squared_error, prediction, reference, differing_box(prediction, reference))
+    differing = differing_box(prediction, reference)
+    structure = _ssim_map(prediction, reference, data_range, differing)
+    edges = similarity_maps(prediction, reference, data_range, differing)
+    errors = np.zeros(()) if differing is None else np.square(prediction[differing] - reference[differing])
+    squares = np.square(reference)
 
     def measured(region: BoolArray) -> dict[str, float]:
-        error = squared_error(region)
+        error = 0.0 if differing is None else float(errors.sum(where=region[differing]))
         return {
             "psnr": float(decibels(error / np.count_nonzero(region), data_range)),
             "ssim": _ssim(structure, region),
-            "nmse": error / _energy(reference, region),
+            "nmse": error / _energy(squares, region),
             "gmsd": deviation(edges, region),
         }
 
@@ -74,7 +68,7 @@ def nmse(prediction: ArrayLike, reference: ArrayLike, region: ArrayLike | None =
     """Return the squared error over `region` as a share of the reference's energy: Σ(p − r)² / Σr²."""
     prediction, reference = _checked(prediction, reference, 1.0)
     inside = _region(region, reference)
-    return float(np.sum(np.square(prediction - reference)[inside])) / _energy(reference, inside)
+    return float(np.sum(np.square(prediction - reference)[inside])) / _energy(np.square(reference), inside)
 
 
 def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
@@ -84,7 +78,8 @@ def ssim(prediction: ArrayLike, reference: ArrayLike, data_range: float, region:
     are mean squares less squared means, so all is float64 whatever the volumes are: in float32 an offset eats them.
     """
     prediction, reference = _checked(prediction, reference, data_range)
-    return _ssim(_ssim_map(prediction, reference, data_range), _region(region, reference))
+    differing = differing_box(prediction, reference)
+    return _ssim(_ssim_map(prediction, reference, data_range, differing), _region(region, reference))
 
 
 def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region: ArrayLike | None = None) -> float:
@@ -93,7 +88,8 @@ def gmsd(prediction: ArrayLike, reference: ArrayLike, data_range: float, region:
     By its authors' convention, which is piq's: beyond the image all is 0, so give intensities whose air is 0.
     """
     prediction, reference = _checked(prediction, reference, data_range)
-    return deviation(similarity_maps(prediction, reference, data_range), _region(region, reference))
+    edges = similarity_maps(prediction, reference, data_range, differing_box(prediction, reference))
+    return deviation(edges, _region(region, reference))
 
 
 def decibels(error: ArrayLike, data_range: ArrayLike) -> NDArray[np.float64]:
@@ -103,15 +99,8 @@ def decibels(error: ArrayLike, data_range: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def _squared_error(prediction: FloatArray, reference: FloatArray, box: Box | None, region: BoolArray) -> float:
-    """Return the sum of squared errors over a region; beyond `box` there is none."""
-    if box is None:
-        return 0.0
-    return float(np.sum(np.square(prediction[box] - reference[box])[region[box]]))
-
-
-def _energy(reference: FloatArray, region: BoolArray) -> float:
-    energy = float(np.sum(np.square(reference[region])))
+def _energy(squares: FloatArray, region: BoolArray) -> float:
+    energy = float(squares.sum(where=region))
     if energy == 0:
         raise ScanweaveError(
             "reference", "it is zero in the whole region", "Check that the scan and its mask belong together"
@@ -120,39 +109,23 @@ def _energy(reference: FloatArray, region: BoolArray) -> float:
 
 
 def _ssim(structure: FloatArray, region: BoolArray) -> float:
-    edge = SSIM_WINDOW // 2
-    interior = (slice(edge, -edge),) * 3
-    inside = region[interior]
-    values = structure[interior][inside] if inside.any() else structure[region]
-    return float(values.mean(dtype=np.float64))
+    interior = (slice(EDGE, -EDGE),) * 3
+    inside, values = region[interior], structure[interior]
+    return float(values.mean(where=inside) if inside.any() else structure.mean(where=region))
 
 
-def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float) -> FloatArray:
-    if min(reference.shape) < SSIM_WINDOW:
+def _ssim_map(prediction: FloatArray, reference: FloatArray, data_range: float, differing: Box | None) -> FloatArray:
+    """Return the map; only near the voxels that differ is there something to compute."""
+    if min(reference.shape) < WINDOW:
         raise ScanweaveError(
             "reference",
-            f"its shape {reference.shape} is thinner than the SSIM window of {SSIM_WINDOW} voxels",
+            f"its shape {reference.shape} is thinner than the SSIM window of {WINDOW} voxels",
             "Measure whole volumes, not single slices or slabs",
         )
-    edge = SSIM_WINDOW // 2
     structure = np.ones(reference.shape)  # where both are equal in the whole window
-    differing = differing_box(prediction, reference)
-    if differing is None:
-        return structure
-    kept, read = (grown(differing, reach, reference.shape) for reach in (edge, 2 * edge))
-    first, last = kept[0].start, kept[0].stop
-
-    def compute(start: int) -> None:
-        stop = min(start + SLAB, last)
-        low, high = max(start - edge, read[0].start), min(stop + edge, read[0].stop)
-        if high - low < SSIM_WINDOW:  # of a last slab that is thinner than the window
-            low = high - SSIM_WINDOW
-        pair = (volume[low:high, read[1], read[2]] for volume in (prediction, reference))
-        found = structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=data_range, full=True)[1]
-        inner = tuple(slice(k.start - r.start, k.stop - r.start) for k, r in zip(kept[1:], read[1:], strict=True))
-        structure[start:stop, kept[1], kept[2]] = found[(slice(start - low, stop - low), *inner)]
-
-    in_threads(compute, range(first, last, SLAB))
+    if differing is not None:
+        near = grown(differing, EDGE, reference.shape)
+        structure[near] = similarity_map(prediction, reference, data_range, near)
     return structure
 
 

@@ -46,11 +46,11 @@ def foreground(volume: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 def bounding_box(mask: ArrayLike, margin: int = 0) -> tuple[slice, ...]:
     """Return the smallest box of all true voxels, grown by `margin`, within the array; all of it if none is true."""
-    from scipy import ndimage
-
     mask = np.asarray(mask, dtype=bool)
-    boxes = ndimage.find_objects(mask.astype(np.uint8)) or [tuple(slice(0, size) for size in mask.shape)]
-    return tuple(
-        slice(max(axis.start - margin, 0), min(axis.stop + margin, size))
-        for axis, size in zip(boxes[0], mask.shape, strict=True)
-    )
+    if not mask.any():
+        return tuple(slice(0, size) for size in mask.shape)
+    sides = []
+    for axis, size in enumerate(mask.shape):
+        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        sides.append(slice(max(int(hit[0]) - margin, 0), min(int(hit[-1]) + 1 + margin, size)))
+    return tuple(sides)
