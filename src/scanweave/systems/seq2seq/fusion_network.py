@@ -22,7 +22,7 @@ from scanweave.systems.seq2seq.network import (
     hyper_convolution,
     normalisation,
 )
-from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
+from scanweave.systems.seq2seq.regression import Moments, VoxelwiseRegression, shown
 
 
 class TargetParts(NamedTuple):
@@ -50,9 +50,9 @@ class Encoded(NamedTuple):
     frames: Tensor
     levels: list[Tensor]
 
-    def sample(self, row: int) -> Encoded:
-        """Return one sample of the batch as a batch of one."""
-        return Encoded(self.frames[row : row + 1], [level[row : row + 1] for level in self.levels])
+    def rows(self, which: Tensor) -> Encoded:
+        """Return some samples of the batch, `(B,)` booleans."""
+        return Encoded(self.frames[which], [level[which] for level in self.levels])
 
 
 class SkipDecoder(nn.Module):
@@ -104,9 +104,13 @@ class FusionNetwork(Seq2SeqNetwork):
 
     decoder_class: ClassVar[type[nn.Module]] = SkipDecoder
     decoder: SkipDecoder
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, settings: NetworkSettings, sequences: int) -> None:
         super().__init__(settings)
+        self.register_buffer("centre", torch.zeros(sequences))
+        self.register_buffer("spread", torch.ones(sequences))
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
         self.regression = VoxelwiseRegression(sequences)
         for layer in self.modules():
@@ -114,9 +118,20 @@ class FusionNetwork(Seq2SeqNetwork):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
                     layer.bank.mul_(settings.rank**0.5)
 
-    def ready(self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
+    def learn(self, moments: Moments) -> None:
+        """Take over what follows from the voxels of the training studies: the regression, and every sequence's scale."""
+        self.regression.learn(moments)
+        scales = torch.tensor([moments.scale(number) for number in range(len(self.centre))])
+        self.centre.copy_(scales[:, 0])
+        self.spread.copy_(scales[:, 1])
+
+    def ready(self, number: int, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source; `shifts` as `shifts_in` says of them."""
-        return Encoded(x, self.encode_levels(x, kernels, shifts))
+        return Encoded(x, self.encode_levels(self.standardised(x, number), kernels, shifts))
+
+    def standardised(self, x: Tensor, number: int) -> Tensor:
+        """Return values of a sequence with mean 0 and deviation 1 in the training studies: what convolutions like."""
+        return (x - self.centre[number]) / self.spread[number]
 
     def target_parts(self, target: int) -> TargetParts:
         """Make what depends on the target alone."""
@@ -152,14 +167,21 @@ class FusionNetwork(Seq2SeqNetwork):
         levels = {number: source.levels for number, source in sources.items()}
         fused = self.fusion(levels, target, parts.attention, attended=attended)
         begun = self.regression({n: source.frames.mean(1) for n, source in sources.items()}, target, around)
+        seen, scale = shown({n: source.frames.amax(1) for n, source in sources.items()}), self.spread[target]
+        known = self.standardised(begun, target)
+
+        def corrected(frame: Tensor, skips: Sequence[Tensor], begun: Tensor, known: Tensor, seen: Tensor) -> Tensor:
+            return torch.where(seen, begun + scale * self.decoder(frame, skips, known, parts), around)
+
         number = torch.tensor([target], device=begun.device)
         series = self.unroll_some(fused.levels[-1], number, frames, some)
         frames, skips = series.shape[1], fused.levels[:-1]
         if frames > 1 and not self.training:  # one by one: memory does not grow with their number
-            made = [begun + self.decoder(frame, skips, begun, parts) for frame in series.unbind(1)]
+            made = [corrected(frame, skips, begun, known, seen) for frame in series.unbind(1)]
             return torch.stack(made, dim=1), fused
-        skips, begun = [_for_each(level, frames) for level in skips], _for_each(begun, frames)
-        folded = begun + self.decoder(series.flatten(0, 1), skips, begun, parts)
+        skips = [_for_each(level, frames) for level in skips]
+        begun, known, seen = (_for_each(x, frames) for x in (begun, known, seen))
+        folded = corrected(series.flatten(0, 1), skips, begun, known, seen)
         return folded.unflatten(0, (-1, frames)), fused
 
     def answer(
@@ -175,8 +197,7 @@ class FusionNetwork(Seq2SeqNetwork):
     ) -> Tensor:
         """Return the target in [-1, 1], its background where no source shows anything; see `correct`."""
         made, _ = self.correct(sources, target, parts, around, frames=frames, some=some, attended=attended)
-        seen = shown({number: source.frames.amax(1, keepdim=True) for number, source in sources.items()})
-        return torch.where(seen, made.clamp(-1, 1), around)
+        return made.clamp(-1, 1)
 
 
 def _for_each(x: Tensor, frames: int) -> Tensor:

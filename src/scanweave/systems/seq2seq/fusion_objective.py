@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,53 +38,58 @@ class FusionObjective(nn.Module):
 
     def _terms(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         settings, real, covered = self.settings, batch["target"], batch["target_covered"]
-        sources = self._encoded(batch)
-        made = torch.where(covered, self._made(batch, sources), real)
+        made, plain, few = self._made(batch)
+        made = torch.where(covered, made, real)
         terms = {"cross": settings.cross * F.smooth_l1_loss(made, real, beta=settings.beta)}
         if settings.unattended:
-            terms["unattended"] = settings.unattended * self._unattended(batch, sources)
+            plain = torch.where(covered[few], plain, real[few])
+            distance = F.smooth_l1_loss(plain, real[few], beta=settings.beta, reduction="sum")
+            share = settings.self_share * real.numel()
+            terms["unattended"] = settings.unattended * distance / share
         if self.dissimilarity is not None:
             terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
         if settings.gradient:
             terms["gradient"] = settings.gradient * gradient_difference(made, real)
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
 
-    def _unattended(self, batch: dict[str, Any], sources: Sequence[dict[int, Encoded]]) -> Tensor:
-        """Return SmoothL1 of the target made without attention, over a share of the samples."""
-        few = samples_due(batch["number"], self.settings.self_share)
-        if not few.any():
-            return batch["target"].new_zeros(())
-        needed = ("to", "around", "target", "target_covered", "target_places", "target_values")
-        some = {name: batch[name][few] for name in needed if name in batch}
-        chosen = [own for own, due in zip(sources, few.tolist(), strict=True) if due]
-        made = torch.where(some["target_covered"], self._made(some, chosen, attended=False), some["target"])
-        distance = F.smooth_l1_loss(made, some["target"], beta=self.settings.beta)
-        return distance * float(few.float().mean()) / self.settings.self_share
+    def _made(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the targets; those of a share of the samples without attention too; and which samples these are."""
+        due = samples_due(batch["number"], self.settings.self_share)
+        due &= self.settings.unattended > 0
+        made, plain = torch.empty_like(batch["target"]), torch.empty_like(batch["target"])
+        for rows in _alike(batch):
+            first = int(rows.nonzero()[0])
+            target, around = int(batch["to"][first]), float(batch["around"][first])
+            parts, sources = self.network.target_parts(target), self._encoded(batch, rows)
+            some = SomeFrames.of(batch, "target")
+            about: dict[str, Any] = {"frames": batch["target"].shape[1]}
+            answer, _ = self.network.correct(sources, target, parts, around, some=some.rows(rows), **about)
+            made = made.index_put((rows,), answer.to(made.dtype))
+            few = due & rows
+            if few.any():
+                chosen = {number: source.rows(due[rows]) for number, source in sources.items()}
+                about["attended"] = False
+                answer, _ = self.network.correct(chosen, target, parts, around, some=some.rows(few), **about)
+                plain = plain.index_put((few,), answer.to(plain.dtype))
+        return made, plain[due], due
 
-    def _encoded(self, batch: dict[str, Any]) -> list[dict[int, Encoded]]:
-        """Encode each sequence of the samples that are given it, and return the sources of every sample."""
-        scans, given = batch["scans"], batch["given"]
-        values = batch.get("scan_values", given.new_zeros((len(scans), len(given), 0)))
-        sources: list[dict[int, Encoded]] = [{} for _ in given]
-        for number, frames in enumerate(scans):
-            rows = given[:, number].nonzero()[:, 0]
-            if len(rows):
-                sequence = torch.tensor([number], device=given.device)
-                shifts = self.network.shifts_in(sequence, values[number][rows])
-                encoded = self.network.ready(frames[rows], self.network.source(sequence), shifts)
-                for place, row in enumerate(rows.tolist()):
-                    sources[row][number] = encoded.sample(place)
+    def _encoded(self, batch: dict[str, Any], rows: Tensor) -> dict[int, Encoded]:
+        """Encode the sequences that some samples are given, all of them the same ones."""
+        given, sources = batch["given"][rows][0].nonzero()[:, 0].tolist(), {}
+        for number in given:
+            sequence = torch.tensor([number], device=rows.device)
+            values = batch["scan_values"][number][rows] if "scan_values" in batch else None
+            shifts = self.network.shifts_in(sequence, values)
+            frames = batch["scans"][number][rows]
+            sources[number] = self.network.ready(number, frames, self.network.source(sequence), shifts)
         return sources
 
-    def _made(self, batch: dict[str, Any], sources: Sequence[dict[int, Encoded]], *, attended: bool = True) -> Tensor:
-        frames, some = batch["target"].shape[1], SomeFrames.of(batch, "target")
-        made = []
-        for row, (own, target) in enumerate(zip(sources, batch["to"].tolist(), strict=True)):
-            parts, around = self.network.target_parts(target), float(batch["around"][row])
-            which = some.rows(slice(row, row + 1))
-            answer = self.network.correct(own, target, parts, around, frames=frames, some=which, attended=attended)
-            made.append(answer[0])
-        return torch.cat(made)
+
+def _alike(batch: dict[str, Any]) -> list[Tensor]:
+    """Return the samples of a batch, `(B,)` booleans, apart by what they ask for and what they are given."""
+    asked = torch.cat([batch["to"][:, None], batch["given"].long()], dim=1)
+    kinds, of = asked.unique(dim=0, return_inverse=True)
+    return [of == number for number in range(len(kinds))]
 
 
 def gradient_difference(made: Tensor, real: Tensor) -> Tensor:

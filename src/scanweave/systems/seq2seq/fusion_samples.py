@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.seq2seq.regression import BLANK, Moments
 from scanweave.systems.seq2seq.samples import Box, CropSamples
 
-SUBSET_STREAM = 3
-"""Keeps the choice of the given sequences apart from that of the crop."""
+POWER_STREAM, TASK_STREAM = 3, 5
+"""Keep the powers of intensities, and what is given and asked, apart from the choice of the crop."""
 EVERY = 5
 """Of the voxels of a crop, this many-th is counted for the regression: neighbours hardly differ."""
 
@@ -26,13 +27,28 @@ class SubsetSamples(CropSamples):
     [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`; `to`, its sequence number;
     `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`; where the network is told,
     `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or not given.
+
+    Samples that follow each other ask for the same target from the same sequences, as far as their studies have them:
+    a step then makes its kernels once, and goes through the network in one pass.
+
+    Args:
+        studies: As for `CropSamples`, each with two sequences or more.
+        sequences: Likewise.
+        together: How many samples ask for the same: those of a step.
+        about: The other arguments of `CropSamples`.
     """
+
+    def __init__(
+        self, studies: Sequence[CachedStudy], sequences: Sequence[str], *, together: int = 1, **about: Any
+    ) -> None:
+        super().__init__(studies, sequences, **about)
+        self.together = together
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Sample number `index`."""
         study, (source, target), box, mirrored = self._place(index)
-        rng = np.random.default_rng([self.seed, SUBSET_STREAM, index])
-        given = self._given(study, source, target, rng)
+        rng = np.random.default_rng([self.seed, POWER_STREAM, index])
+        given = self._given(study, source, index)
         places = {name: self._frames(study, name, index) for name in (*given, target)}
         truth = self._tensor(self._crop(study, target, box, places[target]), mirrored)
         scans = [
@@ -67,7 +83,7 @@ class SubsetSamples(CropSamples):
         found = Moments(len(self.sequences))
         for index in range(count):
             study, _, box, _ = self._place(index)
-            rng = np.random.default_rng([self.seed, SUBSET_STREAM, index])
+            rng = np.random.default_rng([self.seed, POWER_STREAM, index])
             real = {n: self._crop(study, name, box) for n, name in enumerate(self.sequences) if name in study.names}
             varied = {n: self._varied(study, self.sequences[n], box, rng) for n in real}
             real, varied = ({n: _mean_frame(crop) for n, crop in crops.items()} for crops in (real, varied))
@@ -79,17 +95,26 @@ class SubsetSamples(CropSamples):
         return found
 
     def _draw(self, index: int, rng: np.random.Generator) -> tuple[CachedStudy, str, str]:
-        study, source, target = super()._draw(index, rng)
-        if source == target:  # nothing is made from itself
-            source = str(rng.choice([name for name in study.names if name != target]))
-        return study, source, target
+        target, order = self._task(index)[:2]
+        holders = self.holders[target]
+        study = holders[rng.integers(len(holders))]
+        return study, next(name for name in order if name in study.names), target
 
-    def _given(self, study: CachedStudy, source: str, target: str, rng: np.random.Generator) -> set[str]:
-        """Draw which sequences are given: all others, or a random part that holds `source`."""
-        others = [name for name in study.names if name not in (source, target)]
-        if rng.random() >= self.settings.all_share:
-            others = list(rng.permutation(others)[: rng.integers(0, len(others), endpoint=True)])
-        return {source, *map(str, others)}
+    def _task(self, index: int) -> tuple[str, list[str], int]:
+        """Return what a sample asks for, the other sequences in an order, and how many of these it would be given."""
+        rng = np.random.default_rng([self.seed, TASK_STREAM, index // self.together])
+        names = list(self.holders)
+        held = np.array([len(self.holders[name]) for name in names])
+        even = rng.random() < self.settings.balance
+        target = str(rng.choice(names, p=None if even else held / held.sum()))
+        order = [str(name) for name in rng.permutation([name for name in self.sequences if name != target])]
+        every = rng.random() < self.settings.all_share
+        return target, order, len(order) if every else int(rng.integers(1, len(order), endpoint=True))
+
+    def _given(self, study: CachedStudy, source: str, index: int) -> set[str]:
+        """Return which sequences of a study are given: `source`, which it has, where it has none of those drawn."""
+        _, order, count = self._task(index)
+        return {name for name in order[:count] if name in study.names} or {source}
 
     def _varied(
         self, study: CachedStudy, name: str, box: Box, rng: np.random.Generator, frames: list[int] | None = None

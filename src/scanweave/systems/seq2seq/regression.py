@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 RIDGE = 1e-4
 """Share of the mean square of the terms that is added to each, so that sequences that hardly differ do no harm."""
+LEAST_SPREAD = 1e-3
+"""Standard deviation below which a sequence counts as having this one, so that none is blown up."""
 BLANK = -1 + 1e-6
 """At most this, a voxel in [-1, 1] shows nothing."""
 MOST_SEQUENCES = 10
@@ -47,6 +49,15 @@ class Moments:
         wanted = np.stack([targets.get(n, 0 * one[0]) for n in range(self.sequences)]).astype(np.float64)
         products, sums = self.sums.get(frozenset(sources), (0.0, 0.0))
         self.sums[frozenset(sources)] = products + rows @ rows.T, sums + rows @ wanted.T
+
+    def scale(self, sequence: int) -> tuple[float, float]:
+        """Return mean and standard deviation of a sequence where it is a source; 0 and 1 where it never is."""
+        place, holders = sequence + 1, [products for there, (products, _) in self.sums.items() if sequence in there]
+        if not holders:
+            return 0.0, 1.0
+        count, total, squares = np.sum([(p[0, 0], p[0, place], p[place, place]) for p in holders], axis=0)
+        mean = total / count
+        return float(mean), float(np.sqrt(max(squares / count - mean**2, LEAST_SPREAD**2)))
 
     def coefficients(self, given: frozenset[int], target: int) -> Sums:
         """Return β of every term, `(K,)`: 0 of those that the given sequences do not have.

@@ -287,7 +287,8 @@ class FusingSynthesizer(Synthesizer):
     def _ready(self, source: str, batch: Tensor) -> Encoded:
         """Encode crops of one source."""
         shifts = self.network.shifts_in(self._number(source), self.frames(source).shown)
-        return self.network.ready(batch, self.source_kernels(source), shifts)
+        number = self.sequences.index(source)
+        return self.network.ready(number, batch, self.source_kernels(source), shifts)
 
     @torch.inference_mode()
     def contributions(self, volumes: Mapping[str, Volume], target: str) -> tuple[dict[str, Volume], Volume]:

@@ -59,9 +59,9 @@ class Seq2SeqTask(NetworkTask):
             several = [study for study in training if len(study.names) > 1]
             if not several:
                 raise ScanweaveError("network.fusion", "no training study holds two sequences", "Import complete ones")
-            samples = SubsetSamples(several, sequences, **about)
+            samples = SubsetSamples(several, sequences, together=config.training.batch_size, **about)
             self.samples: CropSamples = samples
-            network.regression.learn(samples.moments(config.sampling.regression_samples))
+            network.learn(samples.moments(config.sampling.regression_samples))
             self.objective: nn.Module = FusionObjective(network, config.objective)
         else:
             self.samples = CropSamples(training, sequences, **about)
