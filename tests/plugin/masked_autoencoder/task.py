@@ -44,6 +44,7 @@ class MaskedTask(NetworkTask):
         self.network = seeded_network(config, lambda: BlockFiller(config.width))
         self.objective = NetworkLoss(self.network, filling_error)
         self.samples, self.validation = HiddenBlocks(parts.training, config), HiddenBlocks(parts.validation, config)
+        self.validates = bool(parts.validation)
 
     def validate(self, network: BlockFiller) -> dict[str, float] | None:
         """Return the mean PSNR [dB] in hidden blocks of a crop of each validation study."""
