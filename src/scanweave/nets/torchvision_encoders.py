@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from torch import nn
 from torchvision import models
 
 from scanweave.errors import ScanweaveError
+from scanweave.wording import nearest
 from scanweave.nets.staged_encoder import StagedEncoder
 
 RESNET = ("relu", "layer1", "layer2", "layer3", "layer4")
@@ -42,8 +42,7 @@ class TorchvisionEncoder(StagedEncoder):
     def __init__(self, model: str, channels_in: int, dimensions: int = 2) -> None:
         where = f"encoder torchvision/{model}"
         if model not in TAPS:
-            near = difflib.get_close_matches(model, TAPS, n=1) or list(TAPS)
-            raise ScanweaveError(where, "there is none of this name", f"Give {', '.join(near)}")
+            raise ScanweaveError(where, "there is none of this name", nearest(model, TAPS))
         if dimensions != 2:
             raise ScanweaveError(
                 where,
