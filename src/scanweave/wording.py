@@ -35,7 +35,7 @@ def choice(name: str, known: Collection[str]) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return `"Choose from t1, t1c, t2"`: all of few, the nearest first; of many `"Did you mean P01 or P10?"`, or some."""
+    """Return `"Choose from t1, t1c"`: all of few, the nearest first; of many `"Did you mean P01 or P10?"`, or some."""
     there = list(dict.fromkeys(known))
     if not there:
         return "There is none"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from scanweave.cli.cohort_prepare import PrepareCohort, RestoreCohort
+from scanweave.cli.parsing import CohortFolder, Holding, RunFolder
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ WORKERS, LISTED_STUDIES = 2, 20
 """Studies that a check reads at once, and that are listed, unless the user says how many."""
 MOST_LISTED_STUDIES = 200
 """Studies above which those that are ok are counted, not listed."""
+TableFolder = Annotated[Path, Holding("table.json")]
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
 
@@ -65,12 +67,12 @@ class ImportCohort:
     columns: str | None = None
     """What columns of a table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl decimal:comma,row=-"; of a
     table of images or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
-    like: Path | None = None
+    like: TableFolder | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
-    features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
+    features: Annotated[tuple[RunFolder, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
     """Runs whose embeddings of images join the clinical table by patient, one a fold: nobody is described by a run that
     learnt from him. Of several runs: how alike they find him to others."""
-    images: Path | None = None
+    images: CohortFolder | None = None
     """Cohort of the images that --features describes, of new patients; that of the runs if not given."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
@@ -118,7 +120,7 @@ class ImportCohort:
 class CheckCohort:
     """Check every study, and the columns of clinical tables: ok, repaired, suspect or refused, and why."""
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     json: bool = False
     """Print JSON instead of a table."""
@@ -181,7 +183,7 @@ class SplitCohort:
     those whom --test names.
     """
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     folds: Annotated[int | None, arg(help_behavior_hint="(default: 5; of five patients or fewer, one each)")] = None
     """Number of folds; in each, one is the test part and the next one the validation part."""
@@ -262,7 +264,7 @@ class SplitCohort:
 class ShowCohort:
     """Show what is in a cohort."""
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     studies: Annotated[int | None, arg(help_behavior_hint="(default: 20)")] = None
     """How many studies to list."""

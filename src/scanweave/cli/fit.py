@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
+from scanweave.cli.parsing import CohortFolder, first_line, parse, parse_fields, show_help
 from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
@@ -28,7 +28,7 @@ class Fit:
 
     system: Annotated[Positional[str], arg(metavar="SYSTEM")]
     """What to fit: see scanweave systems; scanweave fit SYSTEM --help shows its settings."""
-    cohort: Path
+    cohort: CohortFolder
     """Folder of the cohort."""
     folder: Annotated[Path, arg(name="run")]
     """Folder of the run."""

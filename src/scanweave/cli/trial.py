@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
+from scanweave.cli.parsing import CohortFolder, RunFolder, first_line, parse, parse_fields, show_help
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Trial:
     """Try a fitted run on studies of a cohort."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run, or a model that ships: builtin:NAME."""
-    cohort: Path
+    cohort: CohortFolder
     """Folder of the cohort."""
     out: Path | None = None
     """Folder to make, needed with builtin:NAME; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named

@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
-from scanweave.wording import nearest
 from scanweave.nets.layers import check_dimensions
+from scanweave.wording import nearest
 
 
 @runtime_checkable

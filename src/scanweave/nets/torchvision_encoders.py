@@ -8,8 +8,8 @@ from torch import nn
 from torchvision import models
 
 from scanweave.errors import ScanweaveError
-from scanweave.wording import nearest
 from scanweave.nets.staged_encoder import StagedEncoder
+from scanweave.wording import nearest
 
 RESNET = ("relu", "layer1", "layer2", "layer3", "layer4")
 DENSENET = ("relu0", "denseblock1", "denseblock2", "denseblock3", "relu5")

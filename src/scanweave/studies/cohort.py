@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError, reason_of
-from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
+from scanweave.files import atomic_write, is_plain, plain_size, read_json, refuse_absent, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import is_film
@@ -61,6 +61,7 @@ class Cohort:
             ScanweaveError: The folder is not a cohort, or its manifest is damaged.
         """
         folder = Path(folder)
+        refuse_absent(folder, ABOUT)
         if not is_plain(folder / ABOUT):
             raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
         about = read_json(folder / ABOUT, _ADVICE)
