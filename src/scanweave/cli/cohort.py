@@ -132,6 +132,7 @@ class CheckCohort:
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
         from scanweave.studies.checks.last_check import last_check
+        from scanweave.wording import studies
 
         self._refuse_idle()
         found = None if self.again else last_check(self.cohort)
@@ -154,6 +155,9 @@ class CheckCohort:
                 print("no label is named, so no column was set against it: import with --columns 'HEADING=label'")
             if unchanged:
                 print("nothing changed since the last check, so no image was read; read all by --again")
+            elif found.unread:
+                which = f"{found.unread} of {studies(len(found.studies))}"
+                print(f"unchanged since the last check, and so not read: {which}; read all by --again")
         return int(any(verdict.status == "refused" for verdict in [*found.studies, *found.columns]))
 
     def _read(self) -> LastCheck:
@@ -163,7 +167,7 @@ class CheckCohort:
         from scanweave.studies.cohort import Cohort
 
         cohort = Cohort.open(self.cohort)
-        with counted("studies", shown=not self.json) as progress:
+        with counted("studies checked", shown=not self.json) as progress:
             return check_all(cohort, self.again, WORKERS if self.workers is None else self.workers, progress)
 
     def _refuse_idle(self) -> None:

@@ -90,6 +90,7 @@ def first_line(command: Any, program: str) -> str:
 
 def _started(command: Any, program: str) -> int:
     """Run a command, after a line that tells that it began: what it needs may take seconds to load."""
+    refuse_absent_folders(command)
     line = first_line(command, program)
     if line and not getattr(command, "json", False):
         print(line, flush=True)
@@ -121,12 +122,15 @@ def parse(command: type[T], program: str, arguments: list[str], *, extra: bool =
         if not stop.code:
             raise
         raise ScanweaveError(program, _one_line(words.getvalue()), f"See {program} --help") from None
-    _refuse_absent_folders(parsed)
     return parsed, rest
 
 
-def _refuse_absent_folders(command: Any) -> None:
-    """Refuse a cohort or run that is not there, before anything is loaded."""
+def refuse_absent_folders(command: Any) -> None:
+    """Refuse a cohort or run that is not there, before anything is loaded.
+
+    Raises:
+        ScanweaveError: Names the folder, and the one that may be meant.
+    """
     hints = get_type_hints(type(command), include_extras=True)
     for field in fields(command):
         held, value = _held(hints[field.name]), getattr(command, field.name)

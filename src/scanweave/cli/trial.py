@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import CohortFolder, RunFolder, first_line, parse, parse_fields, show_help
+from scanweave.cli.parsing import (
+    CohortFolder,
+    RunFolder,
+    first_line,
+    parse,
+    parse_fields,
+    refuse_absent_folders,
+    show_help,
+)
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -90,6 +98,7 @@ def main(program: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         return _help(verb, program, arguments)
     given, rest = parse(COMMANDS[verb], program, arguments, extra=True)
+    refuse_absent_folders(given)
     print(first_line(given, program), flush=True)
     from scanweave import api
     from scanweave.files import lies_within
