@@ -15,7 +15,7 @@ from scanweave.engine.progress import counted, in_parts, tell_share
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.run_outputs import newest_output
-from scanweave.framework.trial import Trial
+from scanweave.framework.trial import Trial, trial_folder
 from scanweave.framework.unfinished import FILE
 from scanweave.locks import FolderLock
 from scanweave.studies.cohort import Cohort
@@ -162,6 +162,27 @@ def test_a_first_look_takes_some_slices(run: Run, cohort: Cohort) -> None:
     assert np.array_equal(scan.data, full.data[:, :, round(first) :: 3])
     assert look.about["slices"] == 3
     assert "slices" not in trial(run, cohort).about
+
+
+def test_first_looks_at_other_studies_or_slices_lie_side_by_side(run: Run, cohort: Cohort) -> None:
+    def looked(studies: Cohort, **how: Any) -> str:
+        """Measure, write the summary, and return the name of the folder."""
+        look = trial(run, studies, **how)
+        rows = [{"study": name, "patient": name, "of": "all", **one} for name, one in look.each(Measure(), {})]
+        look.tabulate(rows, ["of"], ["mean"], "rows.csv")
+        return look.folder.name
+
+    some = cohort.select(["a", "b"])
+    assert [looked(cohort, slices=3), looked(some, slices=3)] == ["evaluation-look", "evaluation-look-2"]
+    assert looked(cohort, slices=2) == "evaluation-look-3"
+    assert [looked(some, slices=3), looked(cohort, slices=3)] == ["evaluation-look-2", "evaluation-look"]
+    assert [looked(cohort), looked(some)] == ["evaluation", "evaluation"]
+    with pytest.raises(KeyboardInterrupt):
+        list(trial(run, some, slices=4).each(Measure("b"), {}))
+    assert trial(run, cohort, slices=4).folder.name == "evaluation-look-5"
+    assert trial(run, some, slices=4).folder.name == "evaluation-look-4"
+    named = [trial_folder(run, one, "evaluation", part="all", named=True).name for one in (some, cohort)]
+    assert named == ["evaluation-named", "evaluation-named"]  # nothing is there yet
 
 
 def test_a_first_look_takes_no_place_of_a_whole_result(run: Run, cohort: Cohort) -> None:

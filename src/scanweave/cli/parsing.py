@@ -134,8 +134,9 @@ def refuse_absent_folders(command: Any) -> None:
     hints = get_type_hints(type(command), include_extras=True)
     for field in fields(command):
         held, value = _held(hints[field.name]), getattr(command, field.name)
-        folders = value if isinstance(value, tuple) else (value,)
-        for folder in folders if held else ():
+        if held is None:
+            continue
+        for folder in value if isinstance(value, tuple) else (value,):
             if isinstance(folder, Path) and not str(folder).startswith("builtin:"):
                 refuse_absent(folder, held.file)
 
