@@ -175,6 +175,7 @@ def test_first_looks_at_other_studies_or_slices_lie_side_by_side(run: Run, cohor
     some = cohort.select(["a", "b"])
     assert [looked(cohort, slices=3), looked(some, slices=3)] == ["evaluation-look", "evaluation-look-2"]
     assert looked(cohort, slices=2) == "evaluation-look-3"
+    assert newest_output(run, "evaluation") == run.folder / "evaluation-look-3"  # as no whole result is there
     assert [looked(some, slices=3), looked(cohort, slices=3)] == ["evaluation-look-2", "evaluation-look"]
     assert [looked(cohort), looked(some)] == ["evaluation", "evaluation"]
     with pytest.raises(KeyboardInterrupt):

@@ -242,7 +242,9 @@ class Trial:
         remove_unfinished(self.folder)
         if self.run.shipped:
             return
-        if self.slices > 1 and newest_output(self.run, self.kind) not in (None, self.folder):
+        newest = newest_output(self.run, self.kind)
+        other = None if newest is None or newest == self.folder else _selection(newest, self.kind) or {}
+        if self.slices > 1 and other is not None and other.get("slices", 1) == 1:
             self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
             return
         note_output(self.run, self.kind, self.folder)
