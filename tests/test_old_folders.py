@@ -3,6 +3,9 @@
 The archive holds simulated studies and tiny fits, made by commit 30cd77f; see `MADE`.
 """
 
+import ast
+import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import pytest
 import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
+from scanweave.engine.run import Run
+from scanweave.framework.cohort_fit import settings_as_begun
 
 ARCHIVE = Path(__file__).parent / "folders-0.1.0.tar.xz"
 FEW = (
@@ -69,3 +74,45 @@ def test_the_command_that_made_a_run_of_0_1_0_finds_it_finished(system, folders,
 def test_images_of_a_cohort_of_0_1_0_are_read(folders):
     cohort = sw.Cohort.open(folders / "brain")
     assert np.isfinite(cohort[cohort.studies[0]]["t1"].data).all()
+
+
+@pytest.mark.parametrize(("lost", "value"), [("network.frame_values", False), ("training.nesterov", False)])
+def test_a_run_goes_on_without_a_setting_that_came_later(tmp_path, lost, value):
+    """The preset of today sets it; the run began when there was none."""
+    group, name = lost.split(".")
+    today = api.configure("seq2seq", "best", {"training.optimizer": "sgd", "training.nesterov": True})
+    then = today.model_dump(mode="json")
+    del then[group][name]
+    Run.start(tmp_path, "seq2seq", then, kind=type(today)).close()
+    lines = []
+    settings = settings_as_begun(tmp_path, today, lines.append)
+    assert lines == [f"{lost}: false, as before: this run began when there was no such setting"]
+    assert getattr(getattr(settings, group), name) is value
+    assert settings.model_dump(exclude={group: {name}}) == today.model_dump(exclude={group: {name}})
+    Run.start(tmp_path, "seq2seq", settings.model_dump(mode="json"), kind=type(settings)).close()
+    assert settings_as_begun(tmp_path, settings, lines.append) == settings
+    assert settings_as_begun(tmp_path / "new", today, lines.append) is today
+    assert len(lines) == 1
+
+
+def test_a_stopped_fit_of_before_is_continued(folders, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(folders / "run-seq2seq", run)
+    (run / "weights.safetensors").unlink()
+    config = json.loads((run / "config.json").read_text())
+    assert "frame_values" not in config["network"]
+    lines = []
+    words = [word.removeprefix("--") for word in MADE["seq2seq"][1].split()]
+    options = dict(zip(words[::2], map(literal, words[1::2]), strict=True))
+    preset = options.pop("preset")
+    layers = {**options, "network.frame_values": True}
+    api.fit("seq2seq", folders / "brain", run, preset=preset, config=layers, say=lines.append)
+    assert "network.frame_values: false, as before: this run began when there was no such setting" in lines
+    assert sw.open_run(run, device="cpu").config.network.frame_values is False
+
+
+def literal(word):
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word

@@ -2,15 +2,30 @@
 
 import pytest
 
-from scanweave.wording import SHOWN, choice, listed, nearest
+from scanweave.wording import choice, listed, nearest
 
 
-def test_nearest_names_each_once_and_says_where_it_is_cut():
-    many = [f"P{number:02}" for number in range(20)]
-    studies_and_patients = ["P01", "P02", "P01", "P02"]
-    assert nearest("P99", studies_and_patients) == "Choose from P01, P02"
-    assert nearest("zzz", many) == f"Choose from {', '.join(many[:SHOWN])} …"
-    assert nearest("zzz", []) == "There is none"
+@pytest.mark.parametrize(
+    ("name", "known", "words"),
+    [
+        ("flair2", ["t1", "t1c", "t2", "flair"], "Choose from flair, t1, t1c, t2"),
+        ("P99", ["P01", "P02", "P01", "P02"], "Choose from P01, P02"),
+        ("zzz", [], "There is none"),
+        (
+            "glioma_7",
+            [f"glioma_{number:02}" for number in range(60)],
+            "Did you mean glioma_57 or glioma_47 or glioma_37?",
+        ),
+        ("glioma", ["gliom", *map(str, range(60))], "Did you mean gliom?"),
+        (
+            "zzz",
+            [f"P{number:02}" for number in range(60)],
+            "Choose from P00, P01, P02, P03, P04, P05, P06, P07 and 52 more",
+        ),
+    ],
+)
+def test_nearest_lists_all_of_few_and_what_may_be_meant_of_many(name, known, words):
+    assert nearest(name, known) == words
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanweave.configuration import Layer, configure
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain
 from scanweave.systems import registry
 from scanweave.wording import nearest
 from scanweave.wording import studies as counted_studies
@@ -64,8 +65,18 @@ def fit(
     splits = studies.splits()
     if splits is not None:
         splits.patients("train", fold)  # names a fold that is not there before torch is loaded
+    _refuse_absent_start(settings, Path(run))
     found: System[Any] = registry.load(system).fit(studies, run, settings, fold=fold, workers=workers, say=say)
     return found
+
+
+def _refuse_absent_start(settings: Any, run: Path) -> None:
+    """Refuse start weights that are not there before torch is loaded; a run that has begun needs them no more."""
+    start = getattr(settings, "start", None)
+    if start is not None and start.begins and not is_plain(run / "config.json"):
+        from scanweave.engine.weight_sources import find_weights
+
+        find_weights(start.source)
 
 
 def import_weights(system: str, file: str | Path, out: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -244,6 +245,39 @@ def is_folder(path: str | Path) -> bool:
         return stat.S_ISDIR(Path(path).stat().st_mode)
     except (OSError, ValueError):
         return False
+
+
+def refuse_absent(folder: str | Path, mark: str, next_step: str = "Check the path") -> None:
+    """Refuse a folder that is not there, and name the one that may be meant.
+
+    Args:
+        folder: What a user named.
+        mark: File that tells a folder of this kind, such as `cohort.json`.
+        next_step: What to do where no folder with that file has nearly this name.
+
+    Raises:
+        ScanweaveError: There is no such folder.
+    """
+    if is_folder(folder):
+        return
+    meant = folder_meant(Path(folder), mark)
+    reason = "is a file, not a folder" if is_plain(folder) else "there is no such folder"
+    raise ScanweaveError(folder, reason, next_step if meant is None else f"Did you mean {meant}?")
+
+
+def folder_meant(path: Path, mark: str) -> Path | None:
+    """Return the folder of nearly this path that holds a file `mark`; any step of the path may be mistyped."""
+    parent: Path | None = path.parent
+    if not is_folder(path.parent):
+        parent = folder_meant(path.parent, "") if path.parent != path else None
+    if parent is None:
+        return None
+    try:
+        there = [one.name for one in parent.iterdir() if (one / mark).exists() and is_folder(one)]
+    except PermissionError:
+        return None
+    near = [path.name] if path.name in there else difflib.get_close_matches(path.name, there, n=1)
+    return parent / near[0] if near else None
 
 
 def lies_within(folder: str | Path, path: str | Path) -> bool:

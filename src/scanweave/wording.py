@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Collection, Iterable
 
 SHOWN = 8
-"""Names that an error lists, at most."""
+"""Names that an error lists of many."""
+FEW = 20
+"""Names that may be chosen from, up to which an error lists all."""
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -33,7 +35,11 @@ def choice(name: str, known: Collection[str]) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return `"Choose from t1, t1c …"`: what may have been meant by a name, else the first of what there is."""
+    """Return `"Choose from t1, t1c"`: all of few, the nearest first; of many `"Did you mean P01 or P10?"`, or some."""
     there = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, there, n=SHOWN) or there[:SHOWN]
-    return f"Choose from {', '.join(near)}{' …' if len(near) < len(there) else ''}" if near else "There is none"
+    if not there:
+        return "There is none"
+    near = difflib.get_close_matches(name, there)
+    if len(there) <= FEW:
+        return f"Choose from {', '.join(dict.fromkeys([*near, *there]))}"
+    return f"Did you mean {' or '.join(near)}?" if near else f"Choose from {listed(there)}"

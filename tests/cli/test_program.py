@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from scanweave.cli import main as program
-from scanweave.cli.main import VERBS, main
+from scanweave.cli.main import HOMES, VERBS, main
 
 SLOW = {"accelerate", "matplotlib", "monai", "nibabel", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "torch"}
 
@@ -63,7 +63,7 @@ def test_systems_as_json(capsys):
     assert entry["presets"][0] == "small"
 
 
-FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
+FIT = ["fit", "seq2seq", "--cohort", "source", "--run", "run"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
             "--device: has no effect: adamedgraph computes on the CPU",
         ),
         (
-            ["cohort", "split", "nowhere", "--leave-one-out", "--folds", "3"],
+            ["cohort", "split", "source", "--leave-one-out", "--folds", "3"],
             "--folds: has no effect with --leave-one-out",
         ),
         (
@@ -132,10 +132,10 @@ FIT = ["fit", "seq2seq", "--cohort", "nowhere", "--run", "run"]
         ([*FIT, "--config", "absent.toml"], "absent.toml: cannot be read (No such file or directory)."),
         ([*FIT, "--config", "broken.toml"], "broken.toml: not valid TOML"),
         ([*FIT, "--config", "unknown.toml"], "unknown.toml: training.stepss: there is no such setting. Did you mean"),
-        (FIT, "nowhere: not a cohort: cohort.json is absent."),
-        (["predict", "nowhere", "--cohort", "c", "--out", "o"], "nowhere: is not a run folder"),
+        (FIT, "source: not a cohort: cohort.json is absent."),
+        (["predict", "source", "--cohort", "source", "--out", "o"], "source: is not a run folder"),
         (["predict", "nowhere", "--cohort", "c", "--ou", "o"], "scanweave predict:"),
-        (["report", "nowhere"], "nowhere: is not a run folder"),
+        (["report", "source"], "source: is not a run folder"),
         (["simulate", "brain", "--subjects", "0", "--out", "o"], "subjects: 0 is too small"),
         (["simulate", "brain", "--subjects", "1", "--spacing", "99", "--out", "o"], "spacing: Input should be less"),
         (["import-weights", "seq2seq", "absent.pth", "--out", "o"], "absent.pth: no such file"),
@@ -167,12 +167,52 @@ def test_mistake_is_one_line_and_status_2(arguments, words, tmp_path, monkeypatc
     assert sorted(tmp_path.rglob("*")) == before
 
 
+ABSENT = [
+    (["fit", "seq2seq", "--cohort", "cohorts/gliona", "--run", "r"], "cohorts/gliona: {}Did you mean cohorts/glioma?"),
+    (["fit", "seq2seq", "--cohort", "cohort/glioma", "--run", "r"], "cohort/glioma: {}Did you mean cohorts/glioma?"),
+    (["fit", "seq2seq", "--cohort", "zzz", "--run", "r"], "zzz: {}Check the path."),
+    (["fit", "seq2seq", "--cohort", "afile", "--run", "r"], "afile: is a file, not a folder. Check the path."),
+    *((["cohort", verb, "cohorts/gliomas"], "gliomas: {}Did you mean") for verb in ("check", "split", "show")),
+    (["cohort", "prepare", "cohorts/gliomas", "--out", "o"], "gliomas: {}Did you mean"),
+    (["cohort", "restore", "cohorts/gliomas", "--prepared", "b", "--out", "o"], "gliomas: {}Did you mean"),
+    *(([verb, "runs/gliona", "--cohort", "cohorts/glioma"], "{}Did you mean runs/glioma?") for verb in HOMES),
+    (["evaluate", "runs/glioma", "--cohort", "cohorts/gliomas"], "{}Did you mean cohorts/glioma?"),
+    (["predict", "runs/gliona", "--cohort", "c", "--out", "o"], "{}Did you mean runs/glioma?"),
+    (["audit", "stability", "runs/gliona", "--cohort", "c"], "{}Did you mean runs/glioma?"),
+    (["report", "runs/gliona"], "{}Did you mean runs/glioma?"),
+    (["cohort", "import", "t.csv", "--features", "runs/gliona", "--out", "o"], "{}Did you mean runs/glioma?"),
+    (["cohort", "import", "t.csv", "--like", "cohorts/gliona", "--out", "o"], "cohorts/gliona: {}Check the path."),
+]
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_slow_is_loaded(tmp_path):
+    (tmp_path / "cohorts" / "glioma").mkdir(parents=True)
+    (tmp_path / "cohorts" / "glioma" / "cohort.json").touch()
+    (tmp_path / "cohorts" / "gliona-images").mkdir()
+    (tmp_path / "runs" / "glioma").mkdir(parents=True)
+    (tmp_path / "runs" / "glioma" / "config.json").touch()
+    (tmp_path / "afile").touch()
+    code = (
+        "import json, sys; from scanweave.cli.main import main\n"
+        "print([main(one) for one in json.loads(sys.argv[1])]); print(*sys.modules)"
+    )
+    words = [sys.executable, "-c", code, json.dumps([arguments for arguments, _ in ABSENT])]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    statuses, loaded = done.stdout.splitlines()
+    assert json.loads(statuses) == [2] * len(ABSENT)
+    assert {*loaded.split()} & SLOW == set()
+    for line, (_, told) in zip(done.stderr.splitlines(), ABSENT, strict=True):
+        assert told.format("there is no such folder. ") in line
+
+
 @pytest.mark.parametrize(("system", "device"), [("classify", "auto"), ("adamedgraph", "cpu")])
-def test_a_fit_says_what_starts_before_anything_slow_is_loaded(system, device, monkeypatch, capsys):
+def test_a_fit_says_what_starts_before_anything_slow_is_loaded(system, device, tmp_path, monkeypatch, capsys):
     def loaded(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("scanweave.studies.cohort.Cohort.open", loaded)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
     main(["fit", system, "--cohort", "films", "--run", "runs/films"])
     assert capsys.readouterr().out.splitlines()[0] == f"fit {system}: cohort films · run runs/films · device {device}"
     assert main(["fit", "classify", "--cohort", "films", "--run", "r", "--training.device", "cpu"]) == 130

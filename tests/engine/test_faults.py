@@ -1,6 +1,9 @@
+import multiprocessing
+import os
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,11 +11,11 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from tiny import TinyTask, fit, stop_after
 
-from scanweave.engine import loop
-from scanweave.engine.checkpoint import read_state
+from scanweave.engine import interrupt, loop
+from scanweave.engine.checkpoint import Checkpoints, State, Tensors, read_state
 from scanweave.engine.interrupt import StopRequest
 from scanweave.engine.loop import check_device
-from scanweave.engine.run import Run
+from scanweave.engine.run import Run, kept_steps
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 
@@ -154,9 +157,75 @@ def test_what_was_to_be_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_second_ctrl_c_is_not_swallowed() -> None:
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(interrupt, "time", clock)
+    return clock
+
+
+def test_a_ctrl_c_some_time_after_the_first_is_not_swallowed(clock: Clock) -> None:
     with StopRequest() as request:
         signal.raise_signal(signal.SIGINT)
         assert request.signal == signal.SIGINT
+        clock.now += interrupt.SAME_WISH_SECONDS + 1
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_signals_close_together_are_one_wish(clock: Clock, second: signal.Signals) -> None:
+    with StopRequest() as request:
+        signal.raise_signal(signal.SIGTERM)
+        clock.now += interrupt.SAME_WISH_SECONDS - 1
+        signal.raise_signal(second)
+        assert request.signal == signal.SIGTERM
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_no_signal_ends_the_writing_of_the_last_checkpoint(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    save = Checkpoints.save
+
+    def disturbed(checkpoints: Checkpoints, state: State, tensors: Tensors) -> None:
+        if state.step:
+            clock.now += 60
+            signal.raise_signal(second)
+        save(checkpoints, state, tensors)
+
+    monkeypatch.setattr(Checkpoints, "save", disturbed)
+    with pytest.raises(SystemExit):
+        fit(tmp_path, stop_after(2))
+    assert max(kept_steps(tmp_path / "checkpoints")) == 3  # the step after the one in which the stop was asked for
+
+
+def test_a_signal_to_the_whole_process_group_leaves_a_checkpoint(tmp_path: Path) -> None:
+    """As `timeout` sends it: readers that died of it would take the step at hand with them."""
+
+    def work() -> None:
+        os.setpgid(0, 0)
+        task = TinyTask()
+        read, calls = task.collate, iter(range(1, 100))
+
+        def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+            if next(calls) == 5:
+                os.killpg(os.getpgid(os.getppid()), signal.SIGTERM)
+            return read(samples)
+
+        task.collate = collate  # type: ignore[method-assign]
+        fit(tmp_path, task, workers=1, steps=50, checkpoint_every=50, validate_every=50)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    assert child.exitcode == 128 + signal.SIGTERM
+    assert max(kept_steps(tmp_path / "checkpoints")) > 0

@@ -203,4 +203,14 @@ def test_a_fit_gives_signs_of_life(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "warm-up: 2 steps, not 4, since it takes at most a quarter of the schedule of 8" in told
     assert "step 1/8 · loss" in told
     assert told.index("step 4/8 · validating …") < told.index("step 4 validation · error")
+    assert told.count("validating …") == 1
     assert [row["step"] for row in run.metrics() if row["split"] == "train"] == [1]
+
+
+def test_where_nobody_validates_no_validation_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = TinyTask()
+    task.validates = False
+    task.validate = None  # type: ignore[assignment, method-assign]
+    run = fit(tmp_path, task, steps=8)
+    assert "validating" not in capsys.readouterr().out
+    assert run.record["weights"] == "ema"

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scanweave import __version__
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 
@@ -44,6 +46,24 @@ def test_another_configuration_is_refused(
         Run.start(tmp_path, system, config, cohort)
     assert words in str(error.value)
     Run.start(tmp_path, "tiny", CONFIG, COHORT).close()
+
+
+def test_a_setting_that_another_version_had_is_told_with_the_way_on(tmp_path: Path) -> None:
+    Run.start(tmp_path, "tiny", {**CONFIG, "network": {"width": 32, "tail": "absent"}}).close()
+    with pytest.raises(ScanweaveError, match="another state of scanweave") as error:
+        Run.start(tmp_path, "tiny", CONFIG)
+    assert 'network.tail was "absent", now absent. Go on with the scanweave that began it' in str(error.value)
+
+
+def test_a_difference_to_a_run_of_another_version_names_both(tmp_path: Path) -> None:
+    Run.start(tmp_path, "tiny", CONFIG).close()
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["versions"]["scanweave"] = "0.0.9"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ScanweaveError, match=rf"scanweave 0\.0\.9 began it, this is {re.escape(__version__)}") as error:
+        Run.start(tmp_path, "tiny", {**CONFIG, "network": {"width": 8}})
+    assert "network.width was 32, now 8" in str(error.value)
+    assert "or go on with the scanweave that began it" in str(error.value)
 
 
 def test_workers_may_change(tmp_path: Path) -> None:

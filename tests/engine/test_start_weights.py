@@ -154,9 +154,12 @@ def test_sources_that_are_none_are_one_line(tmp_path: Path) -> None:
     network = TinyTask().network
     (tmp_path / "weights.pt").write_bytes(b"pickle")
     (tmp_path / "bad.safetensors").write_bytes(b"x" * 40)
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "pretrained" / "config.json").touch()
     save_file({"0.weight": torch.tensor([float("nan")])}, tmp_path / "nan.safetensors")
     for source, words in (
         (tmp_path / "nothing", "is not there to start from. Name a run folder"),
+        (tmp_path / "pretrainde", f"is not there to start from. Did you mean {tmp_path / 'pretrained'}?"),
         (tmp_path, "is not a run folder"),
         (tmp_path / "weights.pt", "may run code when they are opened"),
         (tmp_path / "bad.safetensors", "cannot be read"),
@@ -169,7 +172,7 @@ def test_sources_that_are_none_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(SystemExit):
         fit(tmp_path / "stopped", stop_after(5))
-    with pytest.raises(ScanweaveError, match="is not finished: step 3 of 12"):
+    with pytest.raises(ScanweaveError, match="is not finished: step 5 of 12"):
         load_start_weights(network, tmp_path / "stopped")
 
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ class TinyTask:
 
     monitor = "error"
     higher_is_better = False
+    validates = True
 
     def __init__(self, seed: int = 0, *, plain: bool = False, faults: dict[int, str] | None = None) -> None:
         torch.manual_seed(seed)
@@ -121,7 +123,7 @@ def fit(folder: Path, task: TinyTask | None = None, **changes: Any) -> Run:
 def stop_after(step: int, faults: dict[int, str] | None = None) -> TinyTask:
     """Return a task that asks its own process to stop while step `step` is read."""
     task = TinyTask(faults=faults)
-    read, calls = task.collate, iter(range(1, step + 1))
+    read, calls = task.collate, count(1)
 
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
         if next(calls) == step:

@@ -150,3 +150,14 @@ def test_a_fold_that_no_splits_make_is_refused(tmp_path: Path) -> None:
         start_fit(tmp_path / "run", "any", Settings(), cohort, [], fold=2, say=print)
     assert not (tmp_path / "run").exists()
     start_fit(tmp_path / "run", "any", Settings(), cohort, [], fold=0, say=print).close()
+
+
+def test_start_weights_that_are_not_there_are_refused_before_anything_is_read(
+    unsplit: Callable[[str], Cohort], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = unsplit("seq2seq")
+    monkeypatch.setattr("scanweave.systems.registry.load", lambda system: pytest.fail(f"{system} was loaded"))
+    config = {"start.source": str(tmp_path / "nothing")}
+    with pytest.raises(ScanweaveError, match="nothing: is not there to start from"):
+        api.fit("seq2seq", cohort, tmp_path / "run", preset="small", config=config, say=str)
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ from scanweave.engine.progress import counted, in_parts, tell_share
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.run_outputs import newest_output
-from scanweave.framework.trial import Trial
+from scanweave.framework.trial import Trial, trial_folder
 from scanweave.framework.unfinished import FILE
 from scanweave.locks import FolderLock
 from scanweave.studies.cohort import Cohort
@@ -164,6 +164,28 @@ def test_a_first_look_takes_some_slices(run: Run, cohort: Cohort) -> None:
     assert "slices" not in trial(run, cohort).about
 
 
+def test_first_looks_at_other_studies_or_slices_lie_side_by_side(run: Run, cohort: Cohort) -> None:
+    def looked(studies: Cohort, **how: Any) -> str:
+        """Measure, write the summary, and return the name of the folder."""
+        look = trial(run, studies, **how)
+        rows = [{"study": name, "patient": name, "of": "all", **one} for name, one in look.each(Measure(), {})]
+        look.tabulate(rows, ["of"], ["mean"], "rows.csv")
+        return look.folder.name
+
+    some = cohort.select(["a", "b"])
+    assert [looked(cohort, slices=3), looked(some, slices=3)] == ["evaluation-look", "evaluation-look-2"]
+    assert looked(cohort, slices=2) == "evaluation-look-3"
+    assert newest_output(run, "evaluation") == run.folder / "evaluation-look-3"  # as no whole result is there
+    assert [looked(some, slices=3), looked(cohort, slices=3)] == ["evaluation-look-2", "evaluation-look"]
+    assert [looked(cohort), looked(some)] == ["evaluation", "evaluation"]
+    with pytest.raises(KeyboardInterrupt):
+        list(trial(run, some, slices=4).each(Measure("b"), {}))
+    assert trial(run, cohort, slices=4).folder.name == "evaluation-look-5"
+    assert trial(run, some, slices=4).folder.name == "evaluation-look-4"
+    named = [trial_folder(run, one, "evaluation", part="all", named=True).name for one in (some, cohort)]
+    assert named == ["evaluation-named", "evaluation-named"]  # nothing is there yet
+
+
 def test_a_first_look_takes_no_place_of_a_whole_result(run: Run, cohort: Cohort) -> None:
     look = trial(run, cohort, slices=3)
     look.folder.mkdir()
@@ -198,20 +220,25 @@ def test_what_has_no_stack_of_slices_cannot_be_thinned() -> None:
 
 
 def test_progress_within_a_study_is_told_with_the_time_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10_000, 20))
-    monkeypatch.setattr("scanweave.engine.progress.time.monotonic", lambda: float(next(clock)))
+    now = [0.0]
+    monkeypatch.setattr("scanweave.engine.progress.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     with counted("studies evaluated", console=Console(file=stream, width=200)) as progress:
         progress(1, 3)  # one was done by an earlier call
         for _ in in_parts("ab", 2):
+            now[0] += 40
             tell_share(0.5)
+            now[0] += 40
         progress(2, 3)
+        now[0] += 160
         progress(3, 3)
-    lines = stream.getvalue().splitlines()
-    assert lines[0] == "studies evaluated 1/3"
-    assert [line.split(" · ")[1] for line in lines[1:5]] == [f"{n}% of the next" for n in (25, 50, 75, 100)]
-    assert all("ETA 0:" in line for line in lines[1:5])
-    assert lines[-1] == "studies evaluated 3/3"
+    assert stream.getvalue().splitlines() == [
+        "studies evaluated 1/3 · 42 % · ETA 0:04:40",
+        "studies evaluated 1/3 · 50 % · ETA 0:04:00",
+        "studies evaluated 1/3 · 58 % · ETA 0:03:20",
+        "studies evaluated 1/3 · 67 % · ETA 0:02:40",
+        "studies evaluated 3/3",
+    ]
 
 
 def test_without_a_count_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

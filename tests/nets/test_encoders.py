@@ -73,7 +73,7 @@ def test_timm_keeps_the_contract(name, dimensions, options):
 @pytest.mark.parametrize(
     ("name", "dimensions", "options", "words"),
     [
-        ("resnet17", 2, {}, "Give resnet1"),
+        ("resnet17", 2, {}, "Choose from resnet1"),
         ("nonsense!", 2, {}, "torchvision/NAME"),
         ("torchvision/resnet19", 2, {}, "none of this name"),
         ("torchvision/resnet18", 3, {}, "2 dimensions"),

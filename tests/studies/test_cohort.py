@@ -131,7 +131,7 @@ def test_the_way_from_a_folder_to_folds(tmp_path, capsys):
     )
     assert CheckCohort(out).run() == 0
     said = capsys.readouterr().out
-    assert said.startswith("studies 0/3\nstudies 3/3\n")
+    assert said.startswith("studies checked 0/3\nstudies checked 3/3\n")
     assert "3 ok" in said
     assert SplitCohort(out, folds=3).run() == 0
     said = capsys.readouterr().out.splitlines()

@@ -120,7 +120,7 @@ def test_show_lists_every_kind_of_file_and_the_labels(tmp_path, capsys):
     assert ShowCohort(tmp_path).run() == 0
     said = capsys.readouterr().out
     assert "t1 1 · report 1" in said
-    assert "label x: 0 6 · 1 5, 1 uncertain (−1)" in said
+    assert "label x: 0 in 6 studies · 1 in 5, 1 uncertain (−1)" in said
     assert CheckCohort(tmp_path).run() == 0
     assert "12 ok" in capsys.readouterr().out
 

@@ -61,6 +61,15 @@ def test_the_second_check_says_the_same_and_reads_nothing(cohort, read, capsys):
     assert sorted(read) == sorted(2 * ["p0", "p1", "p2"])
 
 
+def test_verdicts_that_are_kept_are_told_as_such(cohort, capsys):
+    checked(cohort, capsys)
+    image(cohort.folder / "p1" / "t1.nii", 7)
+    told, _ = checked(cohort, capsys)
+    assert told.splitlines()[1] == "studies checked 3/3"
+    assert told.endswith("unchanged since the last check, and so not read: 2 of 3 studies; read all by --again\n")
+    assert "unchanged" not in checked(cohort, capsys, "--again")[0]
+
+
 def test_json_is_the_same_and_nothing_but_json(cohort, capsys):
     first, second = (json.loads(checked(cohort, capsys, "--json")[0]) for _ in range(2))
     assert first == second

@@ -10,8 +10,10 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import safe_id
+from scanweave.studies.cohort_splits import split_cohort
 from scanweave.studies.layouts import import_cohort, list_studies, parse_rename
 from scanweave.studies.layouts.names import Named, Names
+from scanweave.studies.splits import write_splits
 
 
 def tree(folder: Path, *files: str) -> Path:
@@ -261,8 +263,30 @@ def test_the_users_files_stay_as_they_are(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
     import_cohort(source, tmp_path / "out")
     assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
-    with pytest.raises(ScanweaveError, match="holds a cohort already"):
-        import_cohort(source, tmp_path / "out")
+
+
+def test_what_a_second_import_into_a_folder_says_to_do_works(tmp_path):
+    source = tree(tmp_path / "src", "A_1/t1.nii.gz", "A_2/t1.nii.gz", "B_1/t1.nii.gz")
+    out = tmp_path / "out"
+    write_splits(out, split_cohort(import_cohort(source, out, say=str), 3))
+    with pytest.raises(ScanweaveError) as caught:
+        import_cohort(source, out, patient="^[^_]+", say=str)
+    assert str(caught.value) == (
+        f"{out}: holds a cohort already. Choose another --out; or, to make it anew, remove {out / 'cohort.json'} and "
+        f"{out / 'splits.json'} and give the same command."
+    )
+    for name in ("cohort.json", "splits.json"):
+        (out / name).unlink()
+    assert import_cohort(source, out, patient="^[^_]+", say=str).patients == ["A", "B"]
+
+
+def test_what_an_option_leaves_out_is_told_once(tmp_path):
+    source, lines = tree(tmp_path / "src", "A/t1.nii.gz", "A/t2.nii.gz", "B/t1.nii.gz", "C/t1.nii.gz"), []
+    import_cohort(source, tmp_path / "out", rename={"t2": "-"}, leave_out=["C"], say=lines.append)
+    assert [line for line in lines if "left out" in line] == [
+        "  left out, as --leave-out says: C",
+        "  left out, as --rename says: A/t2.nii.gz",
+    ]
 
 
 def test_a_loop_of_links_ends(tmp_path):

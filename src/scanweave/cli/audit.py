@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.parsing import CohortFolder, RunFolder
+
 
 @dataclass
 class AuditStability:
     """Try a reconstruction: worst-case perturbations, small structures, more data. A folder with one page to read."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run."""
-    cohort: Path
+    cohort: CohortFolder
     """Folder of a cohort with true images."""
     out: Path | None = None
     """Folder to make; RUN/audit if not given."""

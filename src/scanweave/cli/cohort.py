@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from scanweave.cli.cohort_prepare import PrepareCohort, RestoreCohort
+from scanweave.cli.parsing import CohortFolder, Holding, RunFolder
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ WORKERS, LISTED_STUDIES = 2, 20
 """Studies that a check reads at once, and that are listed, unless the user says how many."""
 MOST_LISTED_STUDIES = 200
 """Studies above which those that are ok are counted, not listed."""
+TableFolder = Annotated[Path, Holding("table.json")]
 _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "bold red"}
 
 
@@ -65,12 +67,12 @@ class ImportCohort:
     columns: str | None = None
     """What columns of a table are: "id=patient,seen=time dmy,stage=label,bili=number mg/dl decimal:comma,row=-"; of a
     table of images or reports "HEADING=label", "=patient", "=study", "=split", "=feature", or "-" to leave it out."""
-    like: Path | None = None
+    like: TableFolder | None = None
     """Cohort, or run that was fitted on one, whose columns the clinical table has: for new patients."""
-    features: Annotated[tuple[Path, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
+    features: Annotated[tuple[RunFolder, ...], arg(metavar="RUN …", help_behavior_hint="")] = ()
     """Runs whose embeddings of images join the clinical table by patient, one a fold: nobody is described by a run that
     learnt from him. Of several runs: how alike they find him to others."""
-    images: Path | None = None
+    images: CohortFolder | None = None
     """Cohort of the images that --features describes, of new patients; that of the runs if not given."""
     sheet: str | None = None
     """Which sheet of an Excel file."""
@@ -118,7 +120,7 @@ class ImportCohort:
 class CheckCohort:
     """Check every study, and the columns of clinical tables: ok, repaired, suspect or refused, and why."""
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     json: bool = False
     """Print JSON instead of a table."""
@@ -130,6 +132,7 @@ class CheckCohort:
     def run(self) -> int:
         """Check; exit status 1 if a study is refused."""
         from scanweave.studies.checks.last_check import last_check
+        from scanweave.wording import studies
 
         self._refuse_idle()
         found = None if self.again else last_check(self.cohort)
@@ -152,6 +155,9 @@ class CheckCohort:
                 print("no label is named, so no column was set against it: import with --columns 'HEADING=label'")
             if unchanged:
                 print("nothing changed since the last check, so no image was read; read all by --again")
+            elif found.unread:
+                which = f"{found.unread} of {studies(len(found.studies))}"
+                print(f"unchanged since the last check, and so not read: {which}; read all by --again")
         return int(any(verdict.status == "refused" for verdict in [*found.studies, *found.columns]))
 
     def _read(self) -> LastCheck:
@@ -161,7 +167,7 @@ class CheckCohort:
         from scanweave.studies.cohort import Cohort
 
         cohort = Cohort.open(self.cohort)
-        with counted("studies", shown=not self.json) as progress:
+        with counted("studies checked", shown=not self.json) as progress:
             return check_all(cohort, self.again, WORKERS if self.workers is None else self.workers, progress)
 
     def _refuse_idle(self) -> None:
@@ -181,7 +187,7 @@ class SplitCohort:
     those whom --test names.
     """
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     folds: Annotated[int | None, arg(help_behavior_hint="(default: 5; of five patients or fewer, one each)")] = None
     """Number of folds; in each, one is the test part and the next one the validation part."""
@@ -262,7 +268,7 @@ class SplitCohort:
 class ShowCohort:
     """Show what is in a cohort."""
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     studies: Annotated[int | None, arg(help_behavior_hint="(default: 20)")] = None
     """How many studies to list."""

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.parsing import CohortFolder
+
 
 @dataclass
 class PrepareCohort:
@@ -16,7 +18,7 @@ class PrepareCohort:
     Your files are only read. Look at pictures/ afterwards. The same command goes on where an earlier one was stopped.
     """
 
-    cohort: Positional[Path]
+    cohort: Positional[CohortFolder]
     """Folder of the cohort."""
     out: Path
     """Folder of the new cohort."""
@@ -75,9 +77,9 @@ class PrepareCohort:
 class RestoreCohort:
     """Bring predictions on a prepared cohort back to the place and grid of the scans as they came."""
 
-    predictions: Positional[Path]
+    predictions: Positional[CohortFolder]
     """Folder of the predictions, a cohort."""
-    prepared: Path
+    prepared: CohortFolder
     """Folder of the prepared cohort that they were made on."""
     out: Path
     """Folder of the new cohort."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
+from scanweave.cli.parsing import CohortFolder, first_line, parse, parse_fields, refuse_absent_folders, show_help
 from scanweave.systems.registry import Entry, entry, systems
 
 _PRESETS = "; ".join(
@@ -28,7 +28,7 @@ class Fit:
 
     system: Annotated[Positional[str], arg(metavar="SYSTEM")]
     """What to fit: see scanweave systems; scanweave fit SYSTEM --help shows its settings."""
-    cohort: Path
+    cohort: CohortFolder
     """Folder of the cohort."""
     folder: Annotated[Path, arg(name="run")]
     """Folder of the run."""
@@ -51,6 +51,7 @@ def main(program: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         return _help(program, arguments)
     options, rest = parse(Fit, program, arguments, extra=True)
+    refuse_absent_folders(options)
     about, overrides = entry(options.system), parse_fields(rest)
     say = _voice()
     from scanweave.configuration import Layer, configure, option_layer

@@ -9,15 +9,16 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType, NoneType
-from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_type_hints
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from scanweave.errors import ScanweaveError
+from scanweave.files import refuse_absent
 from scanweave.wording import choice
 
 
@@ -28,6 +29,15 @@ class Command(Protocol):
         """Do it, and return the exit status."""
 
 
+@dataclass(frozen=True)
+class Holding:
+    """Mark of a field that names folders which must be there: the file that tells a folder of this kind."""
+
+    file: str
+
+
+CohortFolder = Annotated[Path, Holding("cohort.json")]
+RunFolder = Annotated[Path, Holding("config.json")]
 T = TypeVar("T")
 LIKE = 0.7
 """Likeness, at most 1, from which an unknown option counts as a known one that was mistyped."""
@@ -80,6 +90,7 @@ def first_line(command: Any, program: str) -> str:
 
 def _started(command: Any, program: str) -> int:
     """Run a command, after a line that tells that it began: what it needs may take seconds to load."""
+    refuse_absent_folders(command)
     line = first_line(command, program)
     if line and not getattr(command, "json", False):
         print(line, flush=True)
@@ -104,12 +115,36 @@ def parse(command: type[T], program: str, arguments: list[str], *, extra: bool =
     try:
         with _PLAIN, redirect_stderr(words):
             if extra:
-                return tyro.cli(command, prog=program, args=arguments, return_unknown_args=True)
-            return tyro.cli(command, prog=program, args=arguments), []
+                parsed, rest = tyro.cli(command, prog=program, args=arguments, return_unknown_args=True)
+            else:
+                parsed, rest = tyro.cli(command, prog=program, args=arguments), []
     except SystemExit as stop:
         if not stop.code:
             raise
         raise ScanweaveError(program, _one_line(words.getvalue()), f"See {program} --help") from None
+    return parsed, rest
+
+
+def refuse_absent_folders(command: Any) -> None:
+    """Refuse a cohort or run that is not there, before anything is loaded.
+
+    Raises:
+        ScanweaveError: Names the folder, and the one that may be meant.
+    """
+    hints = get_type_hints(type(command), include_extras=True)
+    for field in fields(command):
+        held, value = _held(hints[field.name]), getattr(command, field.name)
+        if held is None:
+            continue
+        for folder in value if isinstance(value, tuple) else (value,):
+            if isinstance(folder, Path) and not str(folder).startswith("builtin:"):
+                refuse_absent(folder, held.file)
+
+
+def _held(hint: Any) -> Holding | None:
+    """Return the mark of a field's type, or of what it holds one or several of."""
+    marks = [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Holding)]
+    return next(iter(marks or filter(None, map(_held, get_args(hint)))), None)
 
 
 def show_help(settings: Any, program: str, without: Collection[str] = ()) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.parsing import CohortFolder, RunFolder
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ NAMES = {
 class Predict:
     """Write what the run makes: synthetic images, masks, boxes, labels. OUT is a cohort of them."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run, or a model that ships: builtin:brain."""
     out: Path
     """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
-    cohort: Path | None = None
+    cohort: CohortFolder | None = None
     """Folder of the cohort."""
     source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
     """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""

@@ -8,12 +8,14 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.parsing import RunFolder
+
 
 @dataclass
 class Report:
     """Write one self-contained HTML page of a run: cohort, learning curve, pictures, numbers, and how to cite."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run."""
     out: Path | None = None
     """File to write; RUN/report.html if not given."""

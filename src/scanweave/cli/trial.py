@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import first_line, parse, parse_fields, show_help
+from scanweave.cli.parsing import (
+    CohortFolder,
+    RunFolder,
+    first_line,
+    parse,
+    parse_fields,
+    refuse_absent_folders,
+    show_help,
+)
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -20,13 +28,13 @@ if TYPE_CHECKING:
 class Trial:
     """Try a fitted run on studies of a cohort."""
 
-    folder: Annotated[Positional[Path], arg(name="run", metavar="RUN")]
+    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run, or a model that ships: builtin:NAME."""
-    cohort: Path
+    cohort: CohortFolder
     """Folder of the cohort."""
     out: Path | None = None
     """Folder to make, needed with builtin:NAME; if not given RUN/evaluation, RUN/ranking or RUN/explanation, for named
-    studies RUN/…-named."""
+    studies RUN/…-named, for a first look RUN/…-look, with a number where others were tried there."""
     part: Literal["train", "validation", "test", "all", "unseen"] | None = None
     """Which part of the run's fold; if not given, the test part of the run's own cohort, all unseen of another."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
@@ -90,11 +98,13 @@ def main(program: str, arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         return _help(verb, program, arguments)
     given, rest = parse(COMMANDS[verb], program, arguments, extra=True)
+    refuse_absent_folders(given)
     print(first_line(given, program), flush=True)
     from scanweave import api
     from scanweave.files import lies_within
     from scanweave.framework.options import chosen_options
-    from scanweave.framework.run_outputs import KINDS, output_folder
+    from scanweave.framework.run_outputs import KINDS
+    from scanweave.framework.trial import trial_folder
 
     options = parse_fields(rest, flags=True)
     kind = api.system_of(given.folder, verb, checkpoint=given.checkpoint).options(verb)
@@ -106,7 +116,8 @@ def main(program: str, arguments: list[str]) -> int:
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
         print(f"device: {system.computes_on}", flush=True)
-    out = given.out or output_folder(system.run.own_folder, KINDS[verb], named=bool(given.studies), look=slices > 1)
+    which: dict[str, Any] = {"part": part, "slices": slices, "named": bool(given.studies)}
+    out = given.out or trial_folder(system.run, cohort, KINDS[verb], **which)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
     print(f"wrote {out} · next: scanweave report {given.folder}{shown}")

@@ -98,7 +98,7 @@ class Feed:
             num_workers=settings.workers,
             timeout=self._timeout if settings.workers else 0,
             collate_fn=_unchanged,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=pin,
         )
 
@@ -218,9 +218,11 @@ def _name(samples: Samples, index: int) -> str:
     return f"{case(index)} (sample {index})" if callable(case) else f"sample {index}"
 
 
-def _leave_interrupts_to_the_parent(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent still needs its readers to finish the step.
+def _leave_signals_to_the_parent(_: int) -> None:
+    # Ctrl-C and `timeout` reach the whole process group; the parent still needs its readers to finish the step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)
 
 
 def _unchanged(item: Any) -> Any:

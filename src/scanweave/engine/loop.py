@@ -85,6 +85,7 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
         session.resume()
         with progress:
             stopped = session.loop_or_stop(request)
+        request.let_write()
         if stopped:
             session.checkpoint()
             progress.say(f"Stopped after step {session.state.step}; the same command continues from there")
@@ -182,7 +183,6 @@ class _Session:
         self.updater = Updater(task, settings, accelerator)
         self.average = None
         self._kept: int | None = None
-        self._validates = True
         if settings.ema_decay is not None:
             decay = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(task.network, multi_avg_fn=decay)
@@ -250,6 +250,7 @@ class _Session:
     def loop(self, request: StopRequest) -> bool:
         """Train to the end; return whether a stop was asked for instead."""
         settings, state, accelerator = self.settings, self.state, self.accelerator
+        validates = getattr(self.task, "validates", True)
         feed = Feed(
             self.task,
             settings,
@@ -267,7 +268,7 @@ class _Session:
                 self.progress.advance(state.step)
                 if state.step % settings.log_every == 0 or state.step == 1:  # the first one as a sign of life
                     self._report()
-                if state.step % settings.validate_every == 0 or state.step == settings.steps:
+                if validates and (state.step % settings.validate_every == 0 or state.step == settings.steps):
                     self._validate()
                 if stop:
                     return not self.ended
@@ -331,8 +332,9 @@ class _Session:
         means = {name: total / state.term_steps for name, total in state.terms.items()}
         state.terms, state.term_steps = {}, 0
         rate = learning_rate(self.settings, state.step - 1)
-        pace = self.progress.pace(state.step) * state.samples_per_step
-        self.run.log(state.step, "train", {**means, "lr": rate, "samples_per_second": round(pace, 3)})
+        pace = self.progress.pace * state.samples_per_step
+        known = {"samples_per_second": round(pace, 3)} if pace else {}  # nothing to go by at the first step
+        self.run.log(state.step, "train", {**means, "lr": rate, **known})
         self.progress.report(state.step, means, rate, pace)
 
     def _validate(self) -> None:
@@ -341,12 +343,10 @@ class _Session:
         seed_layers(self.settings.seed, state.step)
         metrics = None
         if self.run.main:
-            if self._validates:
-                self.progress.validating(state.step)
+            self.progress.validating(state.step)
             with _evaluating(network):
                 metrics = task.validate(network)
         metrics = broadcast_object_list([metrics])[0]
-        self._validates = metrics is not None
         if metrics is None:
             return
         metrics = {name: float(value) for name, value in metrics.items()}

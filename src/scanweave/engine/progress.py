@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +12,15 @@ from typing import Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-SECONDS = 10.0
-"""Time between two lines where there is no terminal."""
+LINES = 10
+"""Lines of a command whose pace is steady, about, where there is no terminal."""
+NEAREST_SECONDS, FIRST_SECONDS, FARTHEST_SECONDS = 10.0, 30.0, 300.0
+"""Bounds of the time between two lines: a short command floods no log, a long one is not taken for dead.
+
+The first line does not come later than `FIRST_SECONDS`, so that its reader knows whether to wait.
+"""
+MEMORY_SECONDS = 900.0
+"""Time after which pace is forgotten to a third: several studies long, so that no single one makes the ETA jump."""
 
 
 T = TypeVar("T")
@@ -80,40 +88,82 @@ def counted(what: str, *, shown: bool = True, console: Console | None = None) ->
         _PARTS[:] = parts
 
 
+class _Pace:
+    """Pace of some work, smoothed over the last minutes, and when a line about it is due.
+
+    Args:
+        done: How much an earlier call has done: it took no time in this one.
+        start_up: Whether the first stretch does not count: it holds what is done once.
+    """
+
+    def __init__(self, done: float = 0.0, *, start_up: bool = False) -> None:
+        self._done, self._start_up = done, start_up
+        self._began = self._since = self._told = time.monotonic()
+        self._work = self._seconds = 0.0
+        self._farthest = FIRST_SECONDS
+
+    def move(self, done: float) -> None:
+        """Take how much is done now."""
+        now = time.monotonic()
+        if not self._start_up:
+            kept = math.exp((self._since - now) / MEMORY_SECONDS)
+            self._work = self._work * kept + done - self._done
+            self._seconds = self._seconds * kept + now - self._since
+        self._done, self._since, self._start_up = done, now, False
+
+    @property
+    def rate(self) -> float:
+        """Work per second; 0 as long as it is not known."""
+        return self._work / self._seconds if self._work > 0 and self._seconds > 0 else 0.0
+
+    def left(self, total: float) -> float | None:
+        """Return the time to go [s]; None as long as it is not known."""
+        return (total - self._done) / self.rate if self.rate else None
+
+    def due(self, total: float, distances: int = 1) -> bool:
+        """Tell whether a line is due, `distances` after the last one that was."""
+        now, left = time.monotonic(), self.left(total)
+        whole = 0.0 if left is None else now - self._began + left
+        return now - self._told > distances * min(max(whole / LINES, NEAREST_SECONDS), self._farthest)
+
+    def tell(self) -> None:
+        """Take it that a line was shown."""
+        self._told = time.monotonic()
+        self._farthest = FARTHEST_SECONDS if self.rate else FIRST_SECONDS
+
+
 class _Count:
     """Count of what is done, and how far the next one is."""
 
     def __init__(self, what: str, console: Console, bar: Progress) -> None:
         self.what, self.console, self.bar = what, console, bar
-        self.began = self.told = time.monotonic()
         self.done, self.total = 0, 0
-        self.first: int | None = None  # an earlier call may have done these: they took no time in this one
+        self.pace: _Pace | None = None
         self.stopped = ""
         self.task = bar.add_task(what, total=None, eta="?", terms="")
 
     def show(self, done: int, total: int) -> None:
         """Take how many are done."""
-        if self.first is None:
-            self.first, self.began = done, time.monotonic()
+        self.pace = self.pace or _Pace(done)
         self.done, self.total = done, total
         self.stopped = f"stopped: {self.what} {done}/{total}"
-        self._tell(0.0, always=done in (0, total))
+        self._tell(self.pace, 0.0, always=done in (0, total))
 
     def share(self, share: float) -> None:
         """Take how far the next one is."""
-        if self.done < self.total:
-            self._tell(share)
+        if self.pace is not None and self.done < self.total:
+            self._tell(self.pace, share)
 
-    def _tell(self, share: float, *, always: bool = False) -> None:
-        now, made = time.monotonic(), self.done + share - (self.first or 0)
-        left = self.total - self.done - share
-        eta = _duration(left * (now - self.began) / made) if made > 0 else "?"
-        terms = f"{share:.0%} of the next" if share else ""
-        self.bar.update(self.task, completed=self.done + share, total=self.total, eta=eta, terms=terms)
-        if self.bar.disable and (always or now - self.told > SECONDS):
-            line = f"{self.what} {self.done}/{self.total}" + (f" · {terms}" if terms else "")
-            self.console.print(line + (f" · ETA {eta}" if left and made > 0 else ""))
-            self.told = now
+    def _tell(self, pace: _Pace, share: float, *, always: bool = False) -> None:
+        made = self.done + share
+        pace.move(made)
+        left = pace.left(self.total)
+        eta = "?" if left is None else _duration(left)
+        self.bar.update(self.task, completed=made, total=self.total, eta=eta)
+        if self.bar.disable and (always or pace.due(self.total)):
+            far = f" · {100 * made / self.total:.0f} %" if share else ""
+            self.console.print(f"{self.what} {self.done}/{self.total}{far}" + (f" · ETA {eta}" if left else ""))
+            pace.tell()
 
 
 def _bar(console: Console, shown: bool) -> Progress:
@@ -147,8 +197,8 @@ class TrainingProgress:
         self._console = console or Console(highlight=False, soft_wrap=True, markup=False, quiet=not shown)
         self._bar = _bar(self._console, shown)
         self._task = self._bar.add_task("training", total=steps, eta="?", terms="")
-        self._first = 0
-        self._since = self._told = time.monotonic()
+        self._pace = _Pace()
+        self._alive = self._validated = False
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -161,47 +211,55 @@ class TrainingProgress:
 
     def start(self, step: int) -> None:
         """Begin to measure the pace at `step`."""
-        self._first, self._since = step, time.monotonic()
+        self._pace = _Pace(step, start_up=True)
         self._bar.update(self._task, completed=step)
 
     def say(self, line: str) -> None:
         """Print a line."""
         self._console.print(line)
-        self._told = time.monotonic()
 
     def advance(self, step: int) -> None:
-        """Move the bar to `step`; without a terminal print a line if none was for a while."""
-        self._bar.update(self._task, completed=step, eta=self.eta(step))
-        if self._bar.disable and time.monotonic() - self._told > SECONDS:
-            self.say(f"step {step}/{self._steps} · ETA {self.eta(step)}")
+        """Move the bar to `step`; without a terminal print a line if reports are far apart."""
+        self._pace.move(step)
+        self._bar.update(self._task, completed=step, eta=self._eta())
+        if self._bar.disable and self.pace and self._pace.due(self._steps, distances=2):
+            self._line(step)
 
     def report(self, step: int, terms: Mapping[str, float], rate: float, pace: float) -> None:
-        """Show the loss terms at `step`.
+        """Show the loss terms at `step`; without a terminal only if a line is due, or none was there as a sign of life.
 
         Args:
             step: Steps made.
             terms: Mean loss terms since the last report.
             rate: Learning rate.
-            pace: Samples per second since the start of this session.
+            pace: Samples per second; 0 as long as it is not known.
         """
-        shown = " · ".join([*(f"{name} {value:.4g}" for name, value in terms.items()), f"lr {rate:.3g}"])
-        if self._bar.disable:
-            self.say(f"step {step}/{self._steps} · {shown} · {pace:.3g} samples/s · ETA {self.eta(step)}")
-        else:
-            self._bar.update(self._task, terms=f"{shown} · {pace:.3g} samples/s")
+        shown = [*(f"{name} {value:.4g}" for name, value in terms.items()), f"lr {rate:.3g}"]
+        shown += [f"{pace:.3g} samples/s"] if pace else []
+        if not self._bar.disable:
+            self._bar.update(self._task, terms=" · ".join(shown))
+        elif not self._alive or self._pace.due(self._steps):
+            self._alive = True
+            self._line(step, *shown)
 
     def validating(self, step: int) -> None:
-        """Say that a validation has begun."""
-        if self._bar.disable:
-            self.say(f"step {step}/{self._steps} · validating …")
-        else:
+        """Say that a validation has begun; without a terminal of the first one alone."""
+        if not self._bar.disable:
             self._bar.update(self._task, terms="validating …")
+        elif not self._validated:
+            self.say(f"step {step}/{self._steps} · validating …")
+        self._validated = True
 
-    def pace(self, step: int) -> float:
-        """Return the steps per second of this session."""
-        return (step - self._first) / max(time.monotonic() - self._since, 1e-9)
+    @property
+    def pace(self) -> float:
+        """Steps per second of this session, of late; 0 before its second step."""
+        return self._pace.rate
 
-    def eta(self, step: int) -> str:
-        """Return the time to go as `h:mm:ss`."""
-        pace = self.pace(step)
-        return _duration((self._steps - step) / pace) if pace > 0 else "?"
+    def _line(self, step: int, *words: str) -> None:
+        left = self._pace.left(self._steps)
+        self.say(" · ".join([f"step {step}/{self._steps}", *words, *([f"ETA {_duration(left)}"] if left else [])]))
+        self._pace.tell()
+
+    def _eta(self) -> str:
+        left = self._pace.left(self._steps)
+        return "?" if left is None else _duration(left)

@@ -24,7 +24,7 @@ from scanweave.engine.run_identity import ImageStates, completed, planned_steps,
 from scanweave.engine.tensorboard import ScalarLog
 from scanweave.errors import ScanweaveError
 from scanweave.external import resolve
-from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, sweep, write_json, writing
+from scanweave.files import HeldFolder, atomic_write, is_plain, read_json, refuse_absent, sweep, write_json, writing
 from scanweave.locks import is_locked
 
 INPUTS = "inputs.json"
@@ -138,6 +138,7 @@ class Run:
             ScanweaveError: The folder holds no run, or a damaged one.
         """
         folder = Path(folder)
+        refuse_absent(folder, "config.json", "Name the folder of a fit")
         if not is_plain(folder / "config.json"):
             raise ScanweaveError(folder, "is not a run folder (it has no config.json)", "Name the folder of a fit")
         config = _read(folder / "config.json", Configuration)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 
-ABSENT = "absent"
-"""Stands for the value of a field that only one of two configurations has."""
+ABSENT = object()
+"""Stands for the value of a field that only one of two configurations has; no value of JSON is it."""
+NO_VALUE = "absent"
+"""What an error calls it."""
+M = TypeVar("M", bound=BaseModel)
 ImageStates = Mapping[str, Mapping[str, list[int]]]
 """Size and change time of a patient's images, by study and name."""
 
@@ -25,6 +28,43 @@ def completed(config: dict[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
     except ValidationError:  # it has some that are gone: told as a difference
         return config
     return {**config, **known.model_dump(mode="json")}
+
+
+def as_begun(old: Mapping[str, Any], config: M) -> tuple[M, dict[str, Any]]:
+    """Return settings with those that a run's configuration does not know yet as they were before: at their defaults.
+
+    A preset may have another value for a setting that came later; a run that began without it goes on without it.
+
+    Args:
+        old: The configuration of the run.
+        config: The settings of today's call.
+
+    Returns:
+        The settings, and which of them were set back, by dotted name.
+    """
+    kind, now = type(config), config.model_dump(mode="json")
+    known, back = completed(dict(old), kind), dict[str, Any]()
+    try:
+        return kind.model_validate(_set_back(now, old, known, back)), back
+    except (ValidationError, KeyError):  # some settings are gone: told as a difference
+        return config, {}
+
+
+def _set_back(
+    now: Mapping[str, Any], old: Mapping[str, Any], known: Mapping[str, Any], back: dict[str, Any], group: str = ""
+) -> dict[str, Any]:
+    """Return the values of `now`, but those of `known` where `old` has none; note in `back` which differ."""
+    found = {}
+    for name, value in now.items():
+        path, found[name] = f"{group}{name}", value
+        if name in TrainingSettings.free:
+            continue
+        if name not in old:
+            found[name] = known[name]
+            back.update({path: known[name]} if known[name] != value else {})
+        elif isinstance(value, dict) and isinstance(old[name], dict):
+            found[name] = _set_back(value, old[name], known[name], back, f"{path}.")
+    return found
 
 
 def refuse_difference(
@@ -59,12 +99,17 @@ def refuse_difference(
     difference = _first_difference(old, new)
     if difference:
         field, before, after = difference
+        versions = [str(record.get("versions", {}).get("scanweave", "?")) for record in (old_record, new_record)]
+        other = f" (scanweave {versions[0]} began it, this is {versions[1]})" if versions[0] != versions[1] else ""
+        step = "Use the old value, or choose another run folder"
+        if NO_VALUE in (before, after):
+            other = other or " (another state of scanweave began it)"
+            step = "Go on with the scanweave that began it, or choose another run folder"
+        elif other:
+            step = f"{step}, or go on with the scanweave that began it"
         longer = ", which starts anew: this training is finished" if field.endswith(".steps") else ""
-        raise ScanweaveError(
-            folder,
-            f"holds a run with another configuration: {field} was {before}, now {after}",
-            f"Use the old value, or choose another run folder{longer}",
-        )
+        reason = f"holds a run with another configuration{other}: {field} was {before}, now {after}"
+        raise ScanweaveError(folder, reason, f"{step}{longer}")
 
 
 def planned_steps(config: Mapping[str, Any]) -> int | None:
@@ -114,5 +159,5 @@ def _first_difference(old: Any, new: Any, field: str = "") -> tuple[str, str, st
 
 
 def _shown(value: Any) -> str:
-    text = ABSENT if value == ABSENT else json.dumps(value, ensure_ascii=False)
+    text = NO_VALUE if value is ABSENT else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

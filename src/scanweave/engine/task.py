@@ -30,8 +30,9 @@ class Task(Protocol):
     Seed the initial weights from the same seed as the samples: then the same command gives the same run.
 
     A task may have more, each by itself: `parts` (`HasParts`), `players` (`HasPlayers`), `after_step` (`HasHook`), and
-    an attribute `batch_coupled = True` where the loss compares the samples of a batch with each other, as contrastive
-    losses do: then `accumulate` above 1 is refused, since it would change what the loss means.
+    two attributes. `validates = False` says that there is nothing to validate on: `validate` is not called.
+    `batch_coupled = True` says that the loss compares the samples of a batch with each other, as contrastive losses do:
+    then `accumulate` above 1 is refused, since it would change what the loss means.
     """
 
     @property

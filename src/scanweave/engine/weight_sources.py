@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_plain
+from scanweave.files import folder_meant, is_plain
 
 BUILTIN = "builtin:"
 ENTRY_POINTS = "scanweave.weights"
@@ -41,7 +41,9 @@ def find_weights(source: str | Path) -> Path:
         return Run.open(path).fitted().weights
     if not path.is_file():
         known = " or ".join(["a run folder, a .safetensors file", *(BUILTIN + name for name in _names())])
-        raise ScanweaveError(path, "is not there to start from", f"Name {known}")
+        meant = folder_meant(path, "config.json")
+        step = f"Did you mean {meant}?" if meant else f"Name {known}"
+        raise ScanweaveError(path, "is not there to start from", step)
     if path.suffix != SUFFIX:
         reason = f"is no {SUFFIX} file: other formats of weights may run code when they are opened"
         raise ScanweaveError(

@@ -20,11 +20,12 @@ T = TypeVar("T")
 class NetworkTask:
     """A task whose samples are stacked to batches; the PSNR of the validation chooses the weights unless it says else.
 
-    A system's own task sets `network`, `objective` and `samples`, and says `validate`.
+    A system's own task sets `network`, `objective` and `samples`, and says `validate`, and whether it `validates`.
     """
 
     monitor: str = "psnr"
     higher_is_better: bool = True
+    validates: bool = True
 
     def start_weights(self, weights: Mapping[str, Tensor], origin: Run | None) -> Mapping[str, Tensor]:
         """Return what the weights of another network are in this one, before they are fitted to it by their names.

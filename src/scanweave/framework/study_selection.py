@@ -32,6 +32,11 @@ class Selection:
     about: dict[str, Any]
 
 
+def chosen_part(run: Run, cohort: Cohort, part: Choice | None) -> Choice:
+    """Return the part that a run is tried on: the one that is asked for, else as `select_studies` says."""
+    return part or ("test" if is_own(run, cohort) else "all" if known_patients(run) is None else "unseen")
+
+
 def select_studies(
     run: Run, cohort: Cohort, part: Choice | None, say: Say, *, series: Collection[str] = ()
 ) -> Selection:
@@ -52,8 +57,7 @@ def select_studies(
     if part is not None:
         check_part(part, get_args(Choice))
     own, fold = is_own(run, cohort), int(run.config.get("fold", 0))
-    known = known_patients(run)
-    chosen: Choice = part or ("test" if own else "all" if known is None else "unseen")
+    known, chosen = known_patients(run), chosen_part(run, cohort, part)
     if chosen == "all":
         studies, where = cohort, "all"
     elif chosen == "unseen":

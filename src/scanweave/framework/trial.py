@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from scanweave.engine.image_states import states_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain, read_json
 from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder
-from scanweave.framework.study_selection import Choice, select_studies
-from scanweave.framework.unfinished import Unfinished, remove_unfinished
+from scanweave.framework.study_selection import Choice, chosen_part, select_studies
+from scanweave.framework.unfinished import Unfinished, remove_unfinished, unfinished_about
 from scanweave.measures.summary import summarise
-from scanweave.report.saving import save_summary, save_table
+from scanweave.report.saving import SUMMARY, save_summary, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
 from scanweave.studies.thinning import thinned
@@ -28,6 +30,42 @@ from scanweave.wording import count
 T = TypeVar("T")
 Say = Callable[[str], None]
 DONE: dict[Kind, str] = {"evaluation": "evaluated", "ranking": "ranked", "explanation": "explained"}
+
+
+def trial_folder(
+    run: Run, cohort: Cohort, kind: Kind, *, part: Choice | None = None, slices: int = 1, named: bool = False
+) -> Path:
+    """Return the folder in a run for the results of a trial, where the user names none.
+
+    A first look, and a trial of named studies, takes no place of another one: it has a number behind its name where
+    other studies or slices were tried there.
+
+    Args:
+        run: The fitted run.
+        cohort: The studies.
+        kind: What is done.
+        part: Which of them, as in `Trial.of`.
+        slices: Likewise.
+        named: Whether the studies are named by the user.
+
+    Raises:
+        ScanweaveError: The run is part of a package, or earlier results are damaged.
+    """
+    first = output_folder(run.own_folder, kind, named=named, look=slices > 1)
+    if slices == 1 and not named:
+        return first
+    wanted = {"cohort": cohort.digest, "part": chosen_part(run, cohort, part), "slices": slices}
+    numbered = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in itertools.count(1))
+    return next(folder for folder in numbered if _selection(folder, kind) in (None, wanted))
+
+
+def _selection(folder: Path, kind: Kind) -> dict[str, Any] | None:
+    """Return which studies and slices were tried in a folder; None where nothing is known of any."""
+    records = (folder / f"{name}.json" for name in (SUMMARY, kind))
+    found = [read_json(path, f"Remove {folder}, and make it again") for path in records if is_plain(path)]
+    abouts = [unfinished_about(folder), *(one.get("about") for one in found if isinstance(one, dict))]
+    about = next((one for one in abouts if isinstance(one, dict) and "cohort" in one), None)
+    return about and {"cohort": about["cohort"], "part": about.get("part"), "slices": about.get("slices", 1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +111,7 @@ class Trial:
             run: The fitted run.
             cohort: Where the studies come from.
             kind: What is done.
-            out: Folder of the results; None: `kind` in the run.
+            out: Folder of the results; None: see `trial_folder`.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
             slices: Of every study each n-th axial slice counts, for a first look; 1: all.
             series: Names of scans that the run takes as series.
@@ -86,7 +124,7 @@ class Trial:
             raise ScanweaveError("slices", f"{slices} is no distance of slices", "Write every 3rd")
         chosen = select_studies(run, cohort, part, say, series=series)
         about = chosen.about if slices == 1 else {**chosen.about, "slices": slices}
-        folder = Path(out) if out is not None else output_folder(run.own_folder, kind, look=slices > 1)
+        folder = Path(out) if out is not None else trial_folder(run, cohort, kind, part=part, slices=slices)
         return cls(run, kind, folder, chosen.cohort, about, say, slices=slices)
 
     def study(self, name: str) -> Study:
@@ -204,7 +242,9 @@ class Trial:
         remove_unfinished(self.folder)
         if self.run.shipped:
             return
-        if self.slices > 1 and newest_output(self.run, self.kind) not in (None, self.folder):
+        newest = newest_output(self.run, self.kind)
+        other = None if newest is None or newest == self.folder else _selection(newest, self.kind) or {}
+        if self.slices > 1 and other is not None and other.get("slices", 1) == 1:
             self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
             return
         note_output(self.run, self.kind, self.folder)

@@ -65,6 +65,16 @@ class Unfinished:
         return self.found[study]
 
 
+def unfinished_about(folder: Path) -> Any:
+    """Return which studies the trial is of that is not finished in a folder; None where there is none, or damaged."""
+    path = folder / FILE
+    first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if is_plain(path) else "{}"
+    try:
+        return json.loads(first).get("about")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove the file of a trial whose results are written."""
     (folder / FILE).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from importlib import import_module
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from scanweave.errors import ScanweaveError
 from scanweave.nets.layers import check_dimensions
+from scanweave.wording import nearest
 
 
 @runtime_checkable
@@ -88,8 +88,7 @@ def _maker(name: str) -> tuple[Callable[..., Encoder], str]:
     library, slash, model = name.partition("/")
     key = f"{library}/" if slash else NAMES.get(name, "")
     if key not in MAKERS:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        known = f"{', '.join(NAMES)}, torchvision/NAME or timm/NAME"
-        raise ScanweaveError(f"encoder {name}", "there is none of this name", f"Give {near[0] if near else known}")
+        known = [*NAMES, "torchvision/NAME", "timm/NAME"]
+        raise ScanweaveError(f"encoder {name}", "there is none of this name", nearest(name, known))
     module, _, kind = MAKERS[key].partition(":")
     return getattr(import_module(f"scanweave.nets.{module}"), kind), model or name

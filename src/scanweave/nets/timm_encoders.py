@@ -36,9 +36,8 @@ class TimmEncoder(nn.Module):
         timm = require("timm", "timm")
         if not timm.is_model(model):
             near = difflib.get_close_matches(model, timm.list_models(), n=1)
-            raise ScanweaveError(
-                where, "timm has none of this name", f"Give {near[0] if near else 'a name of timm.list_models()'}"
-            )
+            step = f"Did you mean {near[0]}?" if near else "Give a name of timm.list_models()"
+            raise ScanweaveError(where, "timm has none of this name", step)
         size = {} if image_size is None else {"img_size": image_size}
         try:
             self.network = timm.create_model(model, pretrained=False, features_only=True, in_chans=channels_in, **size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from torch import nn
@@ -10,6 +9,7 @@ from torchvision import models
 
 from scanweave.errors import ScanweaveError
 from scanweave.nets.staged_encoder import StagedEncoder
+from scanweave.wording import nearest
 
 RESNET = ("relu", "layer1", "layer2", "layer3", "layer4")
 DENSENET = ("relu0", "denseblock1", "denseblock2", "denseblock3", "relu5")
@@ -42,8 +42,7 @@ class TorchvisionEncoder(StagedEncoder):
     def __init__(self, model: str, channels_in: int, dimensions: int = 2) -> None:
         where = f"encoder torchvision/{model}"
         if model not in TAPS:
-            near = difflib.get_close_matches(model, TAPS, n=1) or list(TAPS)
-            raise ScanweaveError(where, "there is none of this name", f"Give {', '.join(near)}")
+            raise ScanweaveError(where, "there is none of this name", nearest(model, TAPS))
         if dimensions != 2:
             raise ScanweaveError(
                 where,

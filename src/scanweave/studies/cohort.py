@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scanweave.errors import ScanweaveError, reason_of
-from scanweave.files import atomic_write, is_plain, plain_size, read_json, write_json
+from scanweave.files import atomic_write, is_plain, plain_size, read_json, refuse_absent, write_json
 from scanweave.studies.box_images import fit_boxes
 from scanweave.studies.columns import KINDS, OWN_NAMES, WHO, Column, cells, columns_of, parse_column
 from scanweave.studies.formats.image_names import is_film
 from scanweave.studies.formats.parquet_files import read_arrow
 from scanweave.studies.formats.report_cells import study_report
+from scanweave.studies.splits import FILE as SPLITS
 from scanweave.studies.splits import PARTS, Part, Splits, check_part, read_splits
 from scanweave.studies.study import Study
 from scanweave.wording import count, studies
@@ -61,6 +62,7 @@ class Cohort:
             ScanweaveError: The folder is not a cohort, or its manifest is damaged.
         """
         folder = Path(folder)
+        refuse_absent(folder, ABOUT)
         if not is_plain(folder / ABOUT):
             raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
         about = read_json(folder / ABOUT, _ADVICE)
@@ -89,9 +91,7 @@ class Cohort:
         """
         folder = Path(folder)
         if (folder / ABOUT).exists():
-            raise ScanweaveError(
-                folder, "holds a cohort already", f"Choose another folder, or remove its {ABOUT} first"
-            )
+            raise ScanweaveError(folder, "holds a cohort already", _way_on(folder))
         if (folder / "run.json").exists():
             raise ScanweaveError(folder, "holds a run", "Choose another folder")
         frame = pd.DataFrame(list(rows))
@@ -301,6 +301,12 @@ def safe_id(text: str) -> str:
         return text
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "unnamed"
     return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _way_on(folder: Path) -> str:
+    """Return how to make a cohort in a folder that holds one; its splits are of patients who may be others then."""
+    there = [str(folder / name) for name in (ABOUT, SPLITS) if is_plain(folder / name)]
+    return f"Choose another --out; or, to make it anew, remove {' and '.join(there)} and give the same command"
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.columns import columns_of
-from scanweave.wording import listed, nearest
+from scanweave.wording import listed, nearest, studies
 
 UNCERTAIN = -1
 """Value of an uncertain finding."""
@@ -47,8 +47,9 @@ class LabelSummary:
     absent: int
 
     def line(self) -> str:
-        """Describe it in words: `"grade: 0 12 · 1 30, 4 uncertain, 7 absent"`."""
-        there = " · ".join(f"{one} {number}" for one, number in zip(self.classes, self.counts, strict=True))
+        """Describe it in words: `"grade: 0 in 12 studies · 1 in 30, 4 uncertain (−1), 7 absent"`."""
+        numbers = [studies(number) if place == 0 else number for place, number in enumerate(self.counts)]
+        there = " · ".join(f"{one} in {number}" for one, number in zip(self.classes, numbers, strict=True))
         parts = [there or self.kind]
         parts += [f"{self.uncertain} uncertain (−1)"] if self.uncertain else []
         parts += [f"{self.absent} absent"] if self.absent else []

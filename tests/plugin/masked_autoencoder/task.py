@@ -42,8 +42,8 @@ class MaskedTask(NetworkTask):
 
     def __init__(self, config: MaskedConfig, parts: PreparedParts) -> None:
         self.network = seeded_network(config, lambda: BlockFiller(config.width))
-        self.objective = NetworkLoss(self.network, filling_error)
-        self.samples, self.validation = HiddenBlocks(parts.training, config), HiddenBlocks(parts.validation, config)
+        self.objective, self.samples = NetworkLoss(self.network, filling_error), HiddenBlocks(parts.training, config)
+        self.validation, self.validates = HiddenBlocks(parts.validation, config), bool(parts.validation)
 
     def validate(self, network: BlockFiller) -> dict[str, float] | None:
         """Return the mean PSNR [dB] in hidden blocks of a crop of each validation study."""

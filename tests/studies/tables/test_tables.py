@@ -230,6 +230,20 @@ def test_planted_fault_is_found(tmp_path, name):
     assert where in findings(cohort)
 
 
+@pytest.mark.parametrize(
+    ("rare", "words"),
+    [
+        ([0, 0], "the value 0 is in 2 studies only"),
+        ([0.5], "the value 0.5 is in 1 study only"),
+        (["low"], "the value 'low' is in 1 study only"),
+    ],
+)
+def test_a_rare_value_is_told_as_it_is_written(tmp_path, rare, words):
+    values = [*rare, *((["high", "mid"] if rare == ["low"] else [1, 2]) * 30)][:60]
+    cohort = cohort_of(tmp_path, planted(60).assign(outcome=values), "outcome=label")
+    assert words in findings(cohort)["label:outcome", "rare"]
+
+
 def test_sound_table_has_no_findings(tmp_path):
     assert findings(cohort_of(tmp_path, planted(), "outcome=label")) == {}
 

@@ -202,7 +202,7 @@ def test_named_studies_are_explained(whole, tmp_path, capsys):
     assert main([*command, "--studies", "p002"]) == 0
     assert [path.name for path in (tmp_path / "why").glob("*.png")] == ["p002-v01.png"]
     assert main([*command, "--studies", "p00-v01"]) == 2
-    assert "Choose from p0" in capsys.readouterr().err
+    assert "Did you mean p0" in capsys.readouterr().err
     assert main([*command, "--studies", "p001-v01", "--part", "test"]) == 2
 
 

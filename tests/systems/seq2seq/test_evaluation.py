@@ -187,6 +187,18 @@ def test_the_combined_prediction_is_the_mean_of_all_other_sources():
     np.testing.assert_allclose(made["pair", "b", "c"].volume, 0.5 + 0.3, rtol=1e-6)
 
 
+def test_tables_say_what_the_region_brain_is(fitted, found, tmp_path):
+    pairs, out, _ = found
+    assert {*pairs["brain_is"]} == {"mask"}
+    assert {*pd.read_csv(out / "summary.csv")["brain_is"]} == {"mask"}
+    bare = replace(fitted.cohort, frame=fitted.cohort.frame.drop(columns="mask:brain"))
+    pairs = fitted.system.evaluate(bare.select(pairs["study"].unique()[:1]), tmp_path, part="all", say=str)
+    assert {*pairs["brain_is"]} == {*pd.read_csv(tmp_path / "summary.csv")["brain_is"]} == {"foreground"}
+    mixed = summarise(pd.concat([pairs, pairs.assign(brain_is="mask")]))
+    assert {*mixed["brain_is"]} == {"foreground or mask"}
+    assert "brain_is" not in summarise(pairs.drop(columns="brain_is"))  # of an earlier version
+
+
 def test_means_are_over_rows_and_intervals_over_patients():
     rows = [
         {

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from scanweave.framework.run_page import RunPage
-from scanweave.systems.seq2seq.plain_mean import Below, below_in_words, count_below, known_below
+from scanweave.systems.seq2seq.plain_mean import Below, below_in_words, count_below, known_below, noted_below
 from scanweave.systems.seq2seq.report import write
 
 FIGURES = {  # target, study: PSNR and SSIM of the network, and of the plain mean
@@ -32,17 +32,33 @@ def pairs():
 
 def test_cells_are_counted_by_target():
     found = count_below(pairs())
-    assert found == {"flair": Below(2, 3), "t1": Below(0, 2)}  # as good as the mean is not below it
-    assert below_in_words(found) == "below that mean in 2 of 5 predictions: flair 2 of 3"
-    assert below_in_words({"t1": Below(0, 2)}) == "below that mean in 0 of 2 predictions"
+    assert {name: one[:2] for name, one in found.items()} == {"flair": (2, 3), "t1": (0, 2)}  # as good is not below
+    assert below_in_words(found) == "below that mean, in PSNR or SSIM, in 2 of 5 predictions: flair 2 of 3"
+    assert below_in_words({"t1": Below(0, 2)}) == "below that mean, in PSNR or SSIM, in 0 of 2 predictions"
+
+
+def test_words_name_each_measure_with_its_figures():
+    assert count_below(pairs())["flair"].words == (
+        "in 2 of 3 evaluated studies it was less like the real scan than the plain mean of the other sequences, in "
+        "PSNR or SSIM (PSNR in 1, on average 21.3 dB, that mean 21.0 dB; SSIM in 1, on average 0.77, that mean 0.73)"
+    )
 
 
 def test_what_an_evaluation_noted_comes_back():
-    noted = json.loads(json.dumps({"below": {name: [*one] for name, one in count_below(pairs()).items()}}))
-    assert known_below(noted) == {"flair": Below(2, 3)}
+    found = count_below(pairs())
+    noted = json.loads(json.dumps({"below": noted_below(found)}))
+    assert known_below(noted) == {"flair": found["flair"]}
 
 
-@pytest.mark.parametrize("about", [None, {}, {"below": 3}, {"below": {"flair": 2, "t1": [1], "t2": ["a", "b"]}}])
+def test_what_an_earlier_version_noted_is_told_without_figures():
+    known = known_below({"below": {"flair": [2, 3], "t1": [0, 2]}})
+    assert known == {"flair": Below(2, 3)}
+    assert known["flair"].words.endswith("the other sequences, in PSNR or SSIM")
+
+
+@pytest.mark.parametrize(
+    "about", [None, {}, {"below": 3}, {"below": {"flair": 2, "t1": [1], "t2": ["a", "b"], "pd": [1, 2, {"psnr": [1]}]}}]
+)
 def test_notes_of_others_say_nothing(about):
     assert known_below(about) == {}
 
@@ -58,4 +74,7 @@ def test_summary_line_report_and_run_tell_it(fitted, tmp_path):
     assert fitted.system.cautions()[worst] == below[worst].words
     page = write(RunPage(fitted.system.run), fitted.system.plan, tmp_path / "page.html").read_text()
     assert f"{worst}: {below[worst].words}" in page
-    assert f"{worst} (below the plain mean in {below[worst].studies} of {below[worst].of} studies)" in page
+    assert (
+        f"{worst} (below the plain mean, in PSNR or SSIM, in {below[worst].studies} of {below[worst].of} studies)"
+        in page
+    )

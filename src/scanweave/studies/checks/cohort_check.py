@@ -110,24 +110,24 @@ def check_all(
         cohort: All of a cohort, as it was opened.
         again: Whether files that did not change since the last check are read too.
         workers: Studies that are read at once.
-        progress: Called with the number of studies done and of all that must be read.
+        progress: Called with the number of studies done, those that did not change among them, and of all.
         say: Takes lines: that the last verdicts are damaged, or that the folder cannot be written to.
     """
     made_of = cohort_files(cohort.folder)
     try:
-        found, files = _check(cohort, again, workers, progress, say)
+        found, files, unread = _check(cohort, again, workers, progress, say)
     except ScanweaveError as error:
         if error.where != str(cohort.folder / FILE):
             raise
         say(f"check: the last verdicts cannot be used, so all studies are read ({FILE}: {error.reason})")
-        found, files = _check(cohort, True, workers, progress, say)
+        found, files, unread = _check(cohort, True, workers, progress, say)
     tables = bool(cohort.names("table"))
     columns = report_verdicts(cohort, found)
     if tables or cohort.names("label"):
         from scanweave.studies.tables.table_check import check_table
 
         columns += check_table(cohort)
-    done = LastCheck(found, columns, tables, bool(cohort.names("label")))
+    done = LastCheck(found, columns, tables, bool(cohort.names("label")), unread)
     states = {study: _file_states(told) for study, told in files.items()}
     made_of[FILE] = file_state(cohort.folder / FILE)
     try:
@@ -268,8 +268,8 @@ def _refusal(error: ScanweaveError) -> Finding:
 
 def _check(
     cohort: Cohort, anew: bool, workers: int, progress: Progress, say: Say
-) -> tuple[list[Verdict], dict[str, str]]:
-    """Return the verdicts, and what `_files` told of each study before it was read."""
+) -> tuple[list[Verdict], dict[str, str], int]:
+    """Return the verdicts, what `_files` told of each study before it was read, and how many were not read."""
     if workers < 1:
         raise ScanweaveError("workers", f"{workers} is too small", "Give 1 or more")
     path = cohort.folder / FILE
@@ -280,21 +280,22 @@ def _check(
     todo = [row for study, row in rows.items() if known.get(study) != files[study]]
     if not todo:
         findings = _column(kept, path, "findings")
-        return [Verdict(study, _parsed(findings[study], path, parse_findings)) for study in rows], files
+        return [Verdict(study, _parsed(findings[study], path, parse_findings)) for study in rows], files, len(rows)
     population = {study: _parsed(text, path, _evidence) for study, text in _column(kept, path, "evidence").items()}
     if any(one.study != study for study, one in population.items()):
         raise ScanweaveError(path, "damaged (the verdict of one study stands at another)", _CLEARED)
-    progress(0, len(todo))
+    unread = len(rows) - len(todo)
+    progress(unread, len(rows))
     with ThreadPoolExecutor(workers) as pool:
-        for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), 1):
+        for done, one in enumerate(pool.map(lambda row: examine(row, cohort.root), todo), unread + 1):
             population[one.study] = one
-            progress(done, len(todo))
+            progress(done, len(rows))
     judged = {verdict.study: verdict for verdict in judge(list(population.values()))}
     try:
         _keep(path, population, judged, known | files)
     except ScanweaveError as error:
         say(f"check: not kept, so that it is made again next time ({error.where}: {error.reason})")
-    return [judged[study] for study in rows], files
+    return [judged[study] for study in rows], files, unread
 
 
 def seen_values(cohort: Cohort, mask: str) -> list[int] | None:
@@ -406,7 +407,7 @@ def sound_studies(
         cohort: Any cohort.
         workers: Studies that are read at once.
         say: Takes lines: how many studies were left out and of which kind the rest is, and what was not kept.
-        progress: Called with the number of studies done and of all that must be read.
+        progress: Called with the number of studies done, those that did not change among them, and of all.
         series: Names of scans that stay where they are series.
 
     Raises:

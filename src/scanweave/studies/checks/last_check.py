@@ -38,12 +38,14 @@ class LastCheck:
         columns: Verdicts on the columns of its table, and on folds.
         has_table: Whether there is a table at all.
         has_label: Whether one of its columns is a label.
+        unread: How many of the studies were not read for it, since nothing of them changed.
     """
 
     studies: list[Verdict]
     columns: list[Verdict]
     has_table: bool
     has_label: bool
+    unread: int = 0
 
 
 def keep_last_check(

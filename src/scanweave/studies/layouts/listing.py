@@ -113,7 +113,7 @@ class Listing:
         elif isinstance(named, str):
             self.skip(named, path, row["study"])
         elif named.column is None:
-            self.skipped["left out by --rename"].append(path)
+            self.skipped["as --rename says"].append(path)
         else:
             self._enter(row, named, named.column, path)
 
@@ -185,7 +185,7 @@ class Listing:
         for study in sorted(dropped):
             del self.studies[study]
             self.clashes.pop(study, None)
-            self.skipped["left out by --leave-out"].append(study)
+            self.skipped["as --leave-out says"].append(study)
 
     def assign_patients(self, pattern: str) -> None:
         """Take as patient what the regular expression, or its first group, finds in the name of a study.

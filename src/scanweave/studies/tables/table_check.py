@@ -14,6 +14,7 @@ from scanweave.studies.label_values import certain
 from scanweave.studies.splits import Part
 from scanweave.studies.tables.column_kinds import DOUBT, MOSTLY
 from scanweave.studies.tables.schema import read_schema
+from scanweave.wording import studies
 
 GIVES_AWAY_AUROC = 0.98
 """Separation of two classes (AUROC) by one column from which the column is suspected to hold the outcome."""
@@ -98,6 +99,11 @@ def _typed(column: pd.Series) -> pd.Series:
     return pd.to_datetime(column) if len(there) and there.map(lambda v: isinstance(v, pd.Timestamp)).all() else column
 
 
+def _shown(value: object) -> str:
+    """Return a value as people write it: numbers are floats here, whole or not."""
+    return f"'{value}'" if not isinstance(value, float) else str(int(value) if value.is_integer() else value)
+
+
 def _is_number(column: pd.Series) -> bool:
     return bool(pd.api.types.is_float_dtype(column.dtype))
 
@@ -124,7 +130,7 @@ def _empty(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
                 Finding(
                     "rare",
                     "suspect",
-                    f"'{counts.idxmin()}' is in {counts.min()} studies only",
+                    f"the value {_shown(counts.idxmin())} is in {studies(counts.min())} only",
                     "Join classes, or expect wide intervals",
                 ),
             )
@@ -283,9 +289,9 @@ def _folds(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
                     words = f"its {part} part holds one class of {label.partition(':')[2]} only"
                     yield f"fold {fold}", Finding("one class", "suspect", words, "Split anew with fewer folds")
             taught = set(plain.loc[rows["train"], label].dropna())
-            absent = sorted(map(str, set(plain[label].dropna()) - taught))
+            absent = sorted(map(_shown, set(plain[label].dropna()) - taught))
             if absent and len(taught) > 1:
-                words = f"no training patient has {label.partition(':')[2]} {absent[0]!r}"
+                words = f"no training patient has {label.partition(':')[2]} {absent[0]}"
                 yield (
                     f"fold {fold}",
                     Finding("unseen", "suspect", words, "Split anew with fewer folds, or join classes"),

@@ -36,6 +36,7 @@ class AcidTask(NetworkTask):
         self.objective = AcidObjective(self.network, physics)
         self.samples = PairSamples(training, config.sampling, config.training.seed)
         self.physics, self.validation, self.data_range = physics, validation, data_range
+        self.validates = validation is not None
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] of Φ(p), without the loop."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.systems.adamedgraph.intervals import Floats
-from scanweave.wording import listed
+from scanweave.wording import nearest
 
 MOST_DEVIATIONS = 5.0
 """Standardised values beyond are drawn in: one extreme patient must not rule a learner."""
@@ -82,7 +82,7 @@ def positions(names: Sequence[str], chosen: Sequence[str | int], field: str) -> 
     for one in chosen:
         place = names.index(one) if one in names else one
         if not isinstance(place, int | np.integer) or not -len(names) <= place < len(names):
-            raise TableError(field, f"there is no column {one!r}", f"Choose from {listed(names)}")
+            raise TableError(field, f"there is no column {one!r}", nearest(str(one), names))
         found.append(int(place) % len(names))
     return found
 

@@ -44,6 +44,7 @@ class ClassifyTask(NetworkTask):
         validation: tuple[Sequence[CachedStudy], NDArray[np.float64]],
     ) -> None:
         self.plan, self.config, self.validation = plan, config, validation
+        self.validates = bool(validation[0])
         refuse_large_input(plan.size, len(plan.scans), "network.size", config.training.batch_size)
         self.network = seeded_network(config, lambda: make_network(plan, config.network))
         self.objective = ClassifyObjective(self.network, plan.kind, plan.shares, config.loss)

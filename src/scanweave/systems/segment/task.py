@@ -53,6 +53,7 @@ class SegmentTask(NetworkTask):
         self.objective = SegmentObjective(self.network, target.exclusive)
         self.samples = PatchSamples(training, self.scans, target, design, config.sampling, config.augmentation, seed)
         self.validation = list(validation)[: config.sampling.validation_studies]
+        self.validates = bool(self.validation)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return the mean Dice over structures and validation studies, without mirrored views."""

@@ -30,7 +30,7 @@ from scanweave.systems.seq2seq.figures import quality_matrix
 from scanweave.systems.seq2seq.fitted import FittedSeq2Seq
 from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_study
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
-from scanweave.systems.seq2seq.plain_mean import BELOW, LEARNT, below_in_words, count_below
+from scanweave.systems.seq2seq.plain_mean import BELOW, LEARNT, below_in_words, count_below, noted_below
 from scanweave.systems.seq2seq.series_curves import SeriesCurves
 from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, mean_frame, means_of_others, predictions
 
@@ -43,6 +43,8 @@ LESIONS, CURVES = "lesion_curves.csv", "curves.png"
 DRAWN = 4
 """Single sources in the figure of pairs: with more it is longer than a page. The tables and the matrix hold all."""
 KEYS = ["kind", "source", "target", "region"]
+BRAIN_IS = "brain_is"
+"""Column that says what the region `brain` is, in which `box` lies: the "mask" brain, or the "foreground"."""
 
 
 @dataclass
@@ -114,8 +116,8 @@ def evaluate(fitted: FittedSeq2Seq, trial: Trial, options: EvaluateOptions) -> p
         save_table(pd.DataFrame(lesions), trial.folder / LESIONS)
         summary = pd.concat([summary, type_orders(pd.DataFrame(lesions))], ignore_index=True)
     save_figure(quality_matrix(summary, fitted.sequences, "brain" if masked else "foreground"), trial.folder / MATRIX)
-    told = {BELOW: {name: [*one] for name, one in below.items()}}
-    trial.conclude(summary, include_self=options.include_self, picture=drawn, brain=brain, **told)
+    told = {"include_self": options.include_self, "picture": drawn, "brain": brain, BELOW: noted_below(below)}
+    trial.conclude(summary, **told)
     return pairs
 
 
@@ -150,8 +152,8 @@ def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Return means with 95 % intervals over patients, for every pair and over all of a kind.
 
     Returns:
-        Rows `kind, source, target, region, measure, mean, low, high, patients, studies`; `any` stands for the mean
-        over all single sources, or all targets.
+        Rows `kind, source, target, region, brain_is, measure, mean, low, high, patients, studies`; `any` stands for
+        the mean over all single sources, or all targets, `brain_is` for what the region `brain` is in these studies.
     """
     single = pairs["kind"] == "pair"
     groups = pd.concat(
@@ -162,7 +164,10 @@ def summarise(pairs: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             pairs[~single].assign(target=ANY),
         ]
     )
-    return summary_of(groups, KEYS, MEASURES, seed)
+    summary = summary_of(groups, KEYS, MEASURES, seed)
+    if BRAIN_IS in pairs:  # not in what an earlier version measured
+        summary.insert(len(KEYS), BRAIN_IS, " or ".join(sorted(pairs[BRAIN_IS].dropna().unique())))
+    return summary
 
 
 def evaluated(
@@ -248,7 +253,7 @@ def _rows(
         for region, values in curves.measured(who, volume).items():
             quality[region] = quality.get(region, {}) | values
         for region, values in quality.items():
-            yield {**who, "region": region, **values}
+            yield {**who, "region": region, BRAIN_IS: "mask" if native.masked else "foreground", **values}
 
 
 def _frames(volume: Volume) -> list[Volume]:

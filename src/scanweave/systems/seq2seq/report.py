@@ -132,7 +132,11 @@ class _Results:
         if target == ANY:
             return "mean of all"
         below = self.below.get(target)
-        return f"{target} (below the plain mean in {below.studies} of {below.of} studies)" if below else target
+        return (
+            f"{target} (below the plain mean, in PSNR or SSIM, in {below.studies} of {below.of} studies)"
+            if below
+            else target
+        )
 
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
         """Say of sequences that were learnt that no study showed them."""
@@ -263,7 +267,7 @@ def _curves(results: _Results, folder: Path, record: dict[str, Any]) -> list[Blo
 
 def _marked(below: dict[str, Below]) -> str:
     names = ", ".join(f"{name} ({one.studies} of {one.of} studies)" for name, one in below.items())
-    return f" Below the plain mean of the others in some: {names}." if names else ""
+    return f" Below the plain mean of the others, in PSNR or SSIM, in some: {names}." if names else ""
 
 
 def _quality(results: _Results) -> Section:

@@ -70,6 +70,7 @@ class Seq2SeqTask(NetworkTask):
         refuse_large_input(self.samples.size, images, where, config.training.batch_size)
         self.config, self.sequences, self.series = config, tuple(sequences), series
         self.validation = [s for s in validation if s.names][: config.synthesis.validation_studies]
+        self.validates = bool(self.validation)
 
     @staticmethod
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:

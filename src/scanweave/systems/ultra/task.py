@@ -42,6 +42,7 @@ class UltraTask(NetworkTask):
         self.samples = PatchSamples(training, config.sampling, seed, whole=self.network.needs_sinogram)
         self.plan = plan
         self.validation = list(validation)[: config.sampling.validation_studies]
+        self.validates = bool(self.validation)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Mean PSNR [dB] over bins and validation slices, and that of the worst bin."""
