@@ -66,6 +66,11 @@ class NetworkSettings(Settings):
         """Channels of an image: the slices of a stack; 1 for a volume."""
         return self.slices if self.dimensions == 2 else 1
 
+    @property
+    def made_channels(self) -> int:
+        """Channels of what is made: the middle slice alone where sources are fused, since it knows both neighbours."""
+        return 1 if self.fusion == "latent" else self.image_channels
+
 
 class ObjectiveSettings(Settings):
     """Weights of the losses of one step."""
@@ -247,7 +252,7 @@ sources. The identity and cycle terms weigh less: they are satisfied by copying 
 BEST = Seq2SeqConfig(
     preset="best",
     network=NetworkSettings(
-        channels=(16, 32, 48),
+        channels=(16, 24, 32),
         blocks=1,
         lstm_layers=1,
         kernel_size=3,
@@ -270,9 +275,9 @@ BEST = Seq2SeqConfig(
         unattended=2.5,
         self_share=0.25,
     ),
-    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0, gamma=0.1),
+    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
     preparation=PreparationSettings(),
-    training=SMALL.training.model_copy(update={"learning_rate": 2e-3}),
+    training=SMALL.training.model_copy(update={"steps": 5_000, "learning_rate": 1.5e-3}),
 )
 """Sources fused, and a regression on all of them corrected: for several sources, and for few patients."""
 

@@ -75,13 +75,16 @@ class FusionObjective(nn.Module):
 
     def _encoded(self, batch: dict[str, Any], rows: Tensor) -> dict[int, Encoded]:
         """Encode the sequences that some samples are given, all of them the same ones."""
-        given, sources = batch["given"][rows][0].nonzero()[:, 0].tolist(), {}
-        for number in given:
+        given = batch["given"][rows][0].nonzero()[:, 0].tolist()
+        frames = {number: batch["scans"][number][rows] for number in given}
+        if all(x.shape[1] == 1 for x in frames.values()):
+            return self.network.ready_together(frames)
+        sources = {}
+        for number, x in frames.items():
             sequence = torch.tensor([number], device=rows.device)
             values = batch["scan_values"][number][rows] if "scan_values" in batch else None
             shifts = self.network.shifts_in(sequence, values)
-            frames = batch["scans"][number][rows]
-            sources[number] = self.network.ready(number, frames, self.network.source(sequence), shifts)
+            sources[number] = self.network.ready(number, x, self.network.source(sequence), shifts)
         return sources
 
 

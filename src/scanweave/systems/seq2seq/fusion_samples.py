@@ -24,7 +24,7 @@ class SubsetSamples(CropSamples):
     """An endless list of samples, as `CropSamples`.
 
     A sample: `scans`, one of each sequence in the order of their numbers, `(1, C, H, W)` or `(1, 1, D, H, W)` in
-    [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`; `to`, its sequence number;
+    [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`, of a stack its middle slice; `to`, its sequence number;
     `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`; where the network is told,
     `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or not given.
 
@@ -51,10 +51,13 @@ class SubsetSamples(CropSamples):
         given = self._given(study, source, index)
         places = {name: self._frames(study, name, index) for name in (*given, target)}
         truth = self._tensor(self._crop(study, target, box, places[target]), mirrored)
+        nothing = torch.zeros_like(truth[:1])
+        middle = (truth.shape[1] - 1) // 2
+        truth = truth[:, middle : middle + 1]
         scans = [
             self._tensor(self._varied(study, name, box, rng, places[name]), mirrored)
             if name in given
-            else torch.zeros_like(truth[:1])
+            else nothing
             for name in self.sequences
         ]
         shown = [self._shown(study, name, places.get(name) if name in given else None) for name in self.sequences]

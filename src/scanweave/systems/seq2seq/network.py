@@ -29,7 +29,7 @@ def normalisation(settings: NetworkSettings, channels: int) -> nn.Module:
     return InstanceNorm2d(channels) if settings.dimensions == 2 else InstanceNorm3d(channels)
 
 
-def _plain(
+def plain_convolution(
     settings: NetworkSettings, channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1
 ) -> nn.Module:
     make = nn.Conv2d if settings.dimensions == 2 else nn.Conv3d
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        convolution = hyper_convolution if settings.source_code else _plain
+        convolution = hyper_convolution if settings.source_code else plain_convolution
         widths, halvings = [settings.image_channels, *settings.channels], len(settings.channels) - 1
         kernel_sizes, strides = [settings.kernel_size] + [3] * halvings, [1] + [2] * halvings
         self.down = nn.ModuleList(
@@ -134,13 +134,14 @@ class Seq2SeqNetwork(nn.Module):
         settings: Sizes; see `NetworkSettings`.
     """
 
+    encoder_class: ClassVar[type[nn.Module]] = Encoder
     decoder_class: ClassVar[type[nn.Module]] = HyperDecoder
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
         wide, dimensions = settings.channels[-1], settings.dimensions
-        self.encoder = Encoder(settings)
+        self.encoder = self.encoder_class(settings)
         self.encoder_lstm = ConvLSTM(wide, settings.lstm_layers, dimensions, settings.gate_bias)
         self.decoder_lstm = ConvLSTM(wide, settings.lstm_layers, dimensions, settings.gate_bias)
         self.code = nn.Linear(settings.code_length, settings.code_length)

@@ -184,15 +184,22 @@ class Synthesizer:
             }
             for number, made in enumerate(make(batches)):
                 here = made.float().cpu().transpose(0, 1)  # (T, B, C, H, W)
+                made_at_once = here.shape[2]
                 if number == len(sums):
-                    sums.append(torch.zeros(len(here), depth + size - 1, *plane))
-                for place in reversed(range(size)):  # the sum of a slice goes by rows, whatever the batches are
+                    sums.append(torch.zeros(len(here), depth + made_at_once - 1, *plane))
+                for place in reversed(range(made_at_once)):  # a slice's sum goes by rows, whatever the batches are
                     sums[number][:, start + place : start + place + len(rows)] += here[:, :, place]
-        count = torch.zeros(depth + size - 1, 1, 1)
+        return [self._mean_slices(total, depth)[..., :height, :width] for total in sums]
+
+    @staticmethod
+    def _mean_slices(total: Tensor, depth: int) -> Tensor:
+        """Divide the sums of slices by how many stacks made each, and cut them to those of the volume."""
+        at_once = total.shape[1] - depth + 1
+        count = torch.zeros(total.shape[1], 1, 1)
         for row in range(depth):
-            count[row : row + size] += 1
-        window = slice(reach, reach + depth)
-        return [total.div_(count)[:, window, :height, :width] for total in sums]
+            count[row : row + at_once] += 1
+        reach = (at_once - 1) // 2
+        return total.div_(count)[:, reach : reach + depth]
 
     def _stacks_at_once(self, pixels: int) -> int:
         """Return how many stacks of slices of that many pixels go through the network in one pass."""
