@@ -62,7 +62,7 @@ def frames(count, seed=0, size=16, dimensions=2):
 
 
 def made_from(net, sources, target=2, **about):
-    ready = {n: net.ready(x, net.source(torch.tensor([n]))) for n, x in sources.items()}
+    ready = {n: net.ready(n, x, net.source(torch.tensor([n]))) for n, x in sources.items()}
     return net.answer(ready, target, net.target_parts(target), -1.0, **about)
 
 
@@ -110,13 +110,15 @@ def test_any_number_of_frames_goes_in_and_out(dimensions, count):
     for wanted in (1, 3):
         with torch.no_grad():
             made = made_from(net, sources, frames=wanted)
-        assert made.shape == (1, wanted, *sources[1].shape[2:])
+        assert made.shape == (1, wanted, 1, *sources[1].shape[3:])
         assert made.abs().max() <= 1
 
 
 def test_latents_have_one_size_whatever_the_number_of_frames():
     net = network()
-    sizes = {tuple(level.shape for level in net.ready(frames(t), net.source(torch.tensor([0]))).levels) for t in (1, 4)}
+    sizes = {
+        tuple(level.shape for level in net.ready(0, frames(t), net.source(torch.tensor([0]))).levels) for t in (1, 4)
+    }
     assert len(sizes) == 1
 
 
@@ -156,15 +158,57 @@ def test_pairs_come_from_one_source_and_all_from_all():
     np.testing.assert_array_equal(made["pair", "a", "b"], single)
 
 
-def test_before_any_training_the_answer_is_the_regression():
+def test_the_answer_is_the_regression_of_the_middle_slice_and_what_the_decoder_adds():
+    net = network()
+    sources = {0: frames(1), 1: frames(1, 1)}
+    with torch.no_grad():
+        added = made_from(net, sources)
+        net.decoder.last.bank.zero_()
+        net.decoder.last.bias_bank.zero_()
+        made = made_from(net, sources)
+        expected = net.regression({n: x[:, 0, 1:2] for n, x in sources.items()}, 2, -1.0)
+    np.testing.assert_array_equal(made[:, 0], expected)
+    assert (added - made).abs().max() > 0.01
+
+
+def test_a_fresh_network_is_closer_to_its_regression_than_to_the_mean():
     torch.manual_seed(0)
     net = FusionNetwork(NetworkSettings(**SETTINGS), 3).eval()
     net.regression.learn(moments())
     sources = {0: frames(1), 1: frames(1, 1)}
     with torch.no_grad():
-        made = made_from(net, sources)
-        expected = net.regression({n: x[:, 0] for n, x in sources.items()}, 2, -1.0)
-    np.testing.assert_array_equal(made[:, 0], expected)
+        regression = net.regression({n: x[:, 0, 1:2] for n, x in sources.items()}, 2, -1.0)
+        off = (made_from(net, sources)[:, 0] - regression).std()
+    assert 0 < off < regression.std()
+
+
+def test_sources_in_one_batch_are_those_one_by_one():
+    net = network().double().train()
+    scans = {n: frames(1, n).double() for n in range(3)}
+    together = net.ready_together(scans)
+    for number, x in scans.items():
+        alone = net.ready(number, x, net.source(torch.tensor([number])))
+        torch.testing.assert_close(together[number].frames, alone.frames, rtol=0, atol=0)
+        for found, expected in zip(together[number].levels, alone.levels, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_sequences_are_standardised_by_the_training_studies():
+    net, values = network(), np.random.default_rng(0)
+    found = torch.from_numpy(values.uniform(-0.9, 0.9, 100).astype(np.float32))
+    scaled = net.regression.standardised(found, 0)
+    assert float(scaled.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(scaled.std(correction=0)) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_answer_is_background_where_no_source_shows_anything():
+    net, sources = network().train(), {0: frames(1), 1: frames(1, 1)}
+    for x in sources.values():
+        x[..., :4] = -1
+    ready = {n: net.ready(n, x, net.source(torch.tensor([n]))) for n, x in sources.items()}
+    made, _ = net.correct(ready, 2, net.target_parts(2), -0.8)
+    assert torch.equal(made[..., :4], torch.full_like(made[..., :4], -0.8))
+    assert not (made[..., 4:] == -0.8).any()
 
 
 def batch(count=3):
@@ -175,8 +219,8 @@ def batch(count=3):
     return {
         "scans": scans,
         "given": given,
-        "target": torch.rand((count, 1, 3, 16, 16), generator=draw).double() * 1.8 - 0.9,
-        "target_covered": torch.ones(count, 1, 3, 16, 16, dtype=torch.bool),
+        "target": torch.rand((count, 1, 1, 16, 16), generator=draw).double() * 1.8 - 0.9,
+        "target_covered": torch.ones(count, 1, 1, 16, 16, dtype=torch.bool),
         "to": torch.tensor([2, 2, 1]),
         "around": torch.full((count,), -1.0, dtype=torch.float64),
         "number": torch.arange(count),
@@ -190,7 +234,7 @@ def test_the_loss_is_that_of_each_sample_by_itself():
     made, plain = [], []
     for row, target in enumerate(data["to"].tolist()):
         present = data["given"][row].nonzero()[:, 0].tolist()
-        ready = {n: net.ready(data["scans"][n][row : row + 1], net.source(torch.tensor([n]))) for n in present}
+        ready = {n: net.ready(n, data["scans"][n][row : row + 1], net.source(torch.tensor([n]))) for n in present}
         parts = net.target_parts(target)
         made.append(net.correct(ready, target, parts, -1.0)[0])
         plain.append(net.correct(ready, target, parts, -1.0, attended=False)[0])

@@ -8,9 +8,10 @@ from scanweave.systems.seq2seq.config import SamplingSettings
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 
 
-def samples(studies, **settings):
+def samples(studies, together=1, **settings):
     chosen = {"crop": (8, 12), "crops_per_study": 2, "flip": False, "balance": 0.5, **settings}
-    return SubsetSamples(studies, SEQUENCES, network=NETWORK, settings=SamplingSettings(**chosen), seed=0)
+    about = {"network": NETWORK, "settings": SamplingSettings(**chosen), "seed": 0}
+    return SubsetSamples(studies, SEQUENCES, together=together, **about)
 
 
 class Grey(Held):
@@ -62,3 +63,29 @@ def test_a_power_changes_what_is_given_and_never_the_target():
 def test_moments_hold_each_combination_of_sequences():
     found = samples([Grey("s", (16, 18, 9), ("t1", "t2")), Grey("r", (16, 18, 9), SEQUENCES)]).moments(10)
     assert set(found.sums) == {frozenset({0, 1}), frozenset({0, 1, 2})}
+
+
+def test_samples_of_a_step_ask_for_the_same():
+    whole = [Held(name, (16, 18, 9), SEQUENCES) for name in "rs"]
+    made = samples(whole, together=4, all_share=0.3)
+    steps = [[made[4 * step + k] for k in range(4)] for step in range(12)]
+    asked = [{(sample["to"], tuple(sample["given"].tolist())) for sample in step} for step in steps]
+    assert all(len(of_step) == 1 for of_step in asked)
+    assert len(set().union(*asked)) > 4
+    assert any(len({sample["case"] for sample in step}) == 2 for step in steps)
+
+
+def test_a_study_without_what_was_drawn_gives_what_it_has():
+    made = samples([Held("s", (16, 18, 9), SEQUENCES), Held("r", (16, 18, 9), ("t1", "t2"))], together=2, all_share=0.0)
+    for k in range(40):
+        sample = made[k]
+        held = {"s": set(SEQUENCES), "r": {"t1", "t2"}}[sample["case"]]
+        given = {name for name, there in zip(SEQUENCES, sample["given"].tolist(), strict=True) if there}
+        assert given
+        assert given <= held
+
+
+def test_the_middle_slice_of_a_stack_is_asked_for():
+    sample = samples([Held("s", (16, 18, 9), SEQUENCES)])[0]
+    assert sample["scans"][0].shape[:2] == (1, NETWORK.slices)
+    assert sample["target"].shape[:2] == sample["target_covered"].shape[:2] == (1, 1)

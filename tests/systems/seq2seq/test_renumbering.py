@@ -29,10 +29,8 @@ def drawn(sequences, seed):
 def answered(network, sequences, images, target):
     """The target made from images by name."""
     with torch.no_grad():
-        ready = {
-            sequences.index(name): network.ready(image, network.source(torch.tensor([sequences.index(name)])))
-            for name, image in images.items()
-        }
+        given = {sequences.index(name): image for name, image in images.items()}
+        ready = {n: network.ready(n, image, network.source(torch.tensor([n]))) for n, image in given.items()}
         number = sequences.index(target)
         return network.correct(ready, number, network.target_parts(number), -1.0)[0]
 

@@ -88,7 +88,7 @@ def test_frames_one_by_one_equal_frames_together(dimensions, fusion):
 
     def made():
         if fusion == "latent":
-            return net.correct({0: net.ready(x, kernels)}, 2, net.target_parts(2), -1.0, frames=3)[0]
+            return net.correct({0: net.ready(0, x, kernels)}, 2, net.target_parts(2), -1.0, frames=3)[0]
         return net.decode(net.encode(x, kernels), net.target(sequence), 3)
 
     singly, together = made(), (net.train(), made())[1]

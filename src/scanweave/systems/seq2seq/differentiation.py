@@ -86,7 +86,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
         ScanweaveError: No study holds two sequences that the run knows.
     """
     rows: list[dict[str, Any]] = []
-    shares: list[dict[str, Any]] = []
+    contributions: list[dict[str, Any]] = []
     drawn: list[str] = []
     masked, self_too = True, options.include_self
 
@@ -106,12 +106,12 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
             if isinstance(fusing, FusingSynthesizer)
             else []
         )
-        return {"rows": found, "shares": counted, "masked": native.masked, "drawn": draw}
+        return {"rows": found, "contributions": counted, "masked": native.masked, "drawn": draw}
 
     for case, found in trial.each(mapped, options):
         masked = masked and found["masked"]
         rows += found["rows"]
-        shares += found.get("shares", [])  # a trial that an older version began has none
+        contributions += found.get("contributions", [])  # a trial that an older version began has none
         drawn += [case] * found["drawn"]
         words = ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found["rows"])
         trial.say(f"{case}: {words} (mean M_d)")
@@ -120,8 +120,8 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
     about["brain"] = "mask" if masked else "foreground"
     save_table(table, trial.folder / f"{EXPLANATION}.csv")
     record = _record(table, about, fitted.sequences)
-    if shares:
-        record["contributions"] = save_contributions(shares, trial.folder, list(fitted.sequences))
+    if contributions:
+        record["contributions"] = save_contributions(contributions, trial.folder, list(fitted.sequences))
     write_json(trial.folder / f"{EXPLANATION}.json", record)
     trial.note()
     return table

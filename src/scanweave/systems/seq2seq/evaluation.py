@@ -32,7 +32,7 @@ from scanweave.systems.seq2seq.native_grid import NativeStudy, Volume, native_st
 from scanweave.systems.seq2seq.perceptual_quality import region_lpips
 from scanweave.systems.seq2seq.plain_mean import BELOW, LEARNT, below_in_words, count_below, noted_below
 from scanweave.systems.seq2seq.series_curves import SeriesCurves
-from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, mean_frame, means_of_others, predictions
+from scanweave.systems.seq2seq.synthesis import ALL, MEAN, Made, frames_of, mean_frame, means_of_others, predictions
 
 ANY = "any"
 """In summaries, the mean over single sources or targets."""
@@ -236,7 +236,7 @@ def _rows(
     for made in in_parts(chain(made_by_network, means_of_others(volumes, targets)), number):
         volume = np.asarray(fitted.native(made.volume, prepared, made.target).data)
         found = []
-        for image, real in zip(_frames(volume), _frames(native.real[made.target]), strict=True):
+        for image, real in zip(frames_of(volume), frames_of(native.real[made.target]), strict=True):
             # Measures by slices are of axial ones, whatever the order of the file's axes; where the real scan does not
             # reach, no error may leak in through their windows.
             both = (native.ras(np.where(native.covered, image, real)), native.ras(real))
@@ -254,11 +254,6 @@ def _rows(
             quality[region] = quality.get(region, {}) | values
         for region, values in quality.items():
             yield {**who, "region": region, BRAIN_IS: "mask" if native.masked else "foreground", **values}
-
-
-def _frames(volume: Volume) -> list[Volume]:
-    """Return the frames of a series, or a volume alone."""
-    return [volume] if volume.ndim == 3 else list(np.moveaxis(volume, -1, 0))
 
 
 def _mean_quality(frames: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:

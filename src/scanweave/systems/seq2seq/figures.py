@@ -21,6 +21,8 @@ from scanweave.systems.seq2seq.synthesis import ALL, MEAN
 Array = NDArray[Any]
 QUALITY = LinearSegmentedColormap.from_list("quality", ["#f7f9f9", "#cfe3e6", "#8fc3cb", ACCENT])
 TITLES = {"psnr": ("PSNR in the {} [dB]", "{:.1f}"), "ssim": ("SSIM in the {}", "{:.2f}")}
+LEAST_LOSS = 1.0
+"""Loss of PSNR [dB] that is drawn darkest, or the largest where that is more: differences of hundredths stay pale."""
 TOGETHER = {ALL: "all others", MEAN: "mean of the others,\nno network"}
 """Kinds of rows below the single sources, and their labels."""
 
@@ -56,17 +58,18 @@ def quality_matrix(summary: pd.DataFrame, sequences: Sequence[str], where: str =
 
 @styled
 def contribution_matrix(summary: pd.DataFrame, sequences: Sequence[str]) -> Figure:
-    """Draw the mean share of every source (rows) in making every target (columns); a larger share is darker.
+    """Draw what every target (columns) loses in PSNR without every source (rows), in dB; a larger loss is darker.
 
     Args:
-        summary: Rows `source, target, measure, mean`, of which the measure `share` counts.
+        summary: Rows `source, target, measure, mean`, of which the measure `lost` counts.
         sequences: Their order.
     """
-    shares = summary[summary["measure"] == "share"].pivot_table(index="source", columns="target", values="mean")
-    sources, targets = ([name for name in sequences if name in set(axis)] for axis in (shares.index, shares.columns))
+    lost = summary[summary["measure"] == "lost"].pivot_table(index="source", columns="target", values="mean")
+    sources, targets = ([name for name in sequences if name in set(axis)] for axis in (lost.index, lost.columns))
     figure = Figure(figsize=(WIDTH / 2, 0.36 * len(sources) + 1.0), layout="constrained")
     axes = figure.subplots()
-    _matrix(axes, shares.reindex(sources, columns=targets).to_numpy(), "{:.2f}", (0.0, 1.0))
+    values = lost.reindex(sources, columns=targets).to_numpy(float)
+    _matrix(axes, values, "{:.1f}", (0.0, max(LEAST_LOSS, float(np.nanmax(values, initial=0.0)))))
     _frame(axes, sources, targets, 0)
     return figure
 

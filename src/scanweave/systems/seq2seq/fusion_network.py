@@ -24,8 +24,7 @@ from scanweave.systems.seq2seq.network import (
     normalisation,
     plain_convolution,
 )
-from scanweave.systems.seq2seq.regression import Moments, VoxelwiseRegression, shown
-
+from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
 
 START = 0.2
 """Share of the usual size that the last convolution starts with."""
@@ -151,13 +150,9 @@ class FusionNetwork(Seq2SeqNetwork):
     decoder_class: ClassVar[type[nn.Module]] = SkipDecoder
     encoder: SharedEncoder
     decoder: SkipDecoder
-    centre: Tensor
-    spread: Tensor
 
     def __init__(self, settings: NetworkSettings, sequences: int) -> None:
         super().__init__(settings)
-        self.register_buffer("centre", torch.zeros(sequences))
-        self.register_buffer("spread", torch.ones(sequences))
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
         self.regression = VoxelwiseRegression(sequences)
         for layer in self.modules():
@@ -165,16 +160,9 @@ class FusionNetwork(Seq2SeqNetwork):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
                     layer.bank.mul_(settings.rank**0.5)
 
-    def learn(self, moments: Moments) -> None:
-        """Take over what follows from the voxels of the training studies: the regression, and every sequence's scale."""
-        self.regression.learn(moments)
-        scales = torch.tensor([moments.scale(number) for number in range(len(self.centre))])
-        self.centre.copy_(scales[:, 0])
-        self.spread.copy_(scales[:, 1])
-
     def ready(self, number: int, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source; `shifts` as `shifts_in` says of them."""
-        return Encoded(_middle(x), self.encode_levels(self.standardised(x, number), kernels, shifts))
+        return Encoded(_middle(x), self.encode_levels(self.regression.standardised(x, number), kernels, shifts))
 
     def ready_together(self, scans: Mapping[int, Tensor]) -> dict[int, Encoded]:
         """Encode sources that are no series, each `(B, 1, C, [D,] H, W)`, in one batch: faster, equal but for rounding.
@@ -182,15 +170,11 @@ class FusionNetwork(Seq2SeqNetwork):
         Not where the bits of one source must not depend on which others are there.
         """
         kernels = {number: self.source(torch.tensor([number], device=x.device)) for number, x in scans.items()}
-        begun = [self.encoder.begun(self.standardised(x[:, 0], n), kernels[n]) for n, x in scans.items()]
+        begun = [self.encoder.begun(self.regression.standardised(x[:, 0], n), kernels[n]) for n, x in scans.items()]
         levels = self.encoder.deepened(torch.cat(begun))
         levels[-1] = self.encoder_lstm(levels[-1][:, None])[:, 0]
         apart = zip(*(level.chunk(len(scans)) for level in levels), strict=True)
         return {n: Encoded(_middle(x), [*own]) for (n, x), own in zip(scans.items(), apart, strict=True)}
-
-    def standardised(self, x: Tensor, number: int) -> Tensor:
-        """Return values of a sequence with mean 0 and deviation 1 in the training studies: what convolutions like."""
-        return (x - self.centre[number]) / self.spread[number]
 
     def target_parts(self, target: int) -> TargetParts:
         """Make what depends on the target alone."""
@@ -226,8 +210,8 @@ class FusionNetwork(Seq2SeqNetwork):
         levels = {number: source.levels for number, source in sources.items()}
         fused = self.fusion(levels, target, parts.attention, attended=attended)
         begun = self.regression({n: source.frames.mean(1) for n, source in sources.items()}, target, around)
-        seen, scale = shown({n: source.frames.amax(1) for n, source in sources.items()}), self.spread[target]
-        known = self.standardised(begun, target)
+        seen, scale = shown({n: source.frames.amax(1) for n, source in sources.items()}), self.regression.spread[target]
+        known = self.regression.standardised(begun, target)
 
         def corrected(frame: Tensor, skips: Sequence[Tensor], begun: Tensor, known: Tensor, seen: Tensor) -> Tensor:
             return torch.where(seen, begun + scale * self.decoder(frame, skips, known, parts), around)
@@ -241,7 +225,7 @@ class FusionNetwork(Seq2SeqNetwork):
         skips = [_for_each(level, frames) for level in skips]
         begun, known, seen = (_for_each(x, frames) for x in (begun, known, seen))
         folded = corrected(series.flatten(0, 1), skips, begun, known, seen)
-        return folded.unflatten(0, (-1, frames)), fused
+        return folded.view(-1, frames, *folded.shape[1:]), fused
 
     def answer(
         self,

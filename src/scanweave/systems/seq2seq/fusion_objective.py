@@ -91,7 +91,7 @@ class FusionObjective(nn.Module):
 def _alike(batch: dict[str, Any]) -> list[Tensor]:
     """Return the samples of a batch, `(B,)` booleans, apart by what they ask for and what they are given."""
     asked = torch.cat([batch["to"][:, None], batch["given"].long()], dim=1)
-    kinds, of = asked.unique(dim=0, return_inverse=True)
+    kinds, of = torch.unique(asked, dim=0, return_inverse=True)
     return [of == number for number in range(len(kinds))]
 
 

@@ -24,9 +24,10 @@ class SubsetSamples(CropSamples):
     """An endless list of samples, as `CropSamples`.
 
     A sample: `scans`, one of each sequence in the order of their numbers, `(1, C, H, W)` or `(1, 1, D, H, W)` in
-    [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`, of a stack its middle slice; `to`, its sequence number;
-    `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`; where the network is told,
-    `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or not given.
+    [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`, of a stack its middle slice; `to`,
+    its sequence number; `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`; where
+    the network is told, `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or
+    not given.
 
     Samples that follow each other ask for the same target from the same sequences, as far as their studies have them:
     a step then makes its kernels once, and goes through the network in one pass.
@@ -55,9 +56,7 @@ class SubsetSamples(CropSamples):
         middle = (truth.shape[1] - 1) // 2
         truth = truth[:, middle : middle + 1]
         scans = [
-            self._tensor(self._varied(study, name, box, rng, places[name]), mirrored)
-            if name in given
-            else nothing
+            self._tensor(self._varied(study, name, box, rng, places[name]), mirrored) if name in given else nothing
             for name in self.sequences
         ]
         shown = [self._shown(study, name, places.get(name) if name in given else None) for name in self.sequences]

@@ -32,6 +32,7 @@ def normalisation(settings: NetworkSettings, channels: int) -> nn.Module:
 def plain_convolution(
     settings: NetworkSettings, channels_in: int, channels_out: int, kernel_size: int = 3, stride: int = 1
 ) -> nn.Module:
+    """Return a convolution with kernels of its own, reflect-padded."""
     make = nn.Conv2d if settings.dimensions == 2 else nn.Conv3d
     padding = (kernel_size - 1) // 2
     conv = make(channels_in, channels_out, kernel_size, stride=stride, padding=padding, padding_mode="reflect")

@@ -86,23 +86,39 @@ class VoxelwiseRegression(nn.Module):
 
     Args:
         sequences: Number of sequences N, at most `MOST_SEQUENCES`.
+
+    Attributes:
+        coefficients: β by subset, target and term.
+        centre: Mean of each sequence over the voxels that were learnt from, `(N,)`.
+        spread: Its standard deviation, `(N,)`.
     """
 
     coefficients: Tensor
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, sequences: int) -> None:
         super().__init__()
         self.pairs = terms(sequences)
+        self.register_buffer("centre", torch.zeros(sequences))
+        self.register_buffer("spread", torch.ones(sequences))
         self.register_buffer("coefficients", torch.zeros(2**sequences, sequences, len(self.pairs)))
 
     def learn(self, moments: Moments) -> None:
-        """Take over the regression of every target on every subset of the others."""
+        """Take over the regression of every target on every subset of the others, and the scale of every sequence."""
         sequences = range(self.coefficients.shape[1])
+        scales = torch.tensor([moments.scale(number) for number in sequences])
+        self.centre.copy_(scales[:, 0])
+        self.spread.copy_(scales[:, 1])
         for subset in chain.from_iterable(combinations(sequences, size) for size in range(1, len(sequences))):
             for target in sequences:
                 if target not in subset:
                     found = moments.coefficients(frozenset(subset), target)
                     self.coefficients[row_of(subset), target] = torch.from_numpy(found)
+
+    def standardised(self, x: Tensor, number: int) -> Tensor:
+        """Return values of a sequence with mean 0 and deviation 1 over the voxels that were learnt from."""
+        return (x - self.centre[number]) / self.spread[number]
 
     def forward(self, volumes: Mapping[int, Tensor], target: int, around: float) -> Tensor:
         """Return the target `(B, …)`; what surrounds it where no given sequence shows anything.

@@ -13,7 +13,7 @@ from scanweave.systems.seq2seq.regression import row_of, terms
 CODE = "code.weight"
 PRIOR = "fusion.prior."
 REGRESSION = "regression."
-COEFFICIENTS = f"{REGRESSION}coefficients"
+COEFFICIENTS, CENTRE, SPREAD = (f"{REGRESSION}{name}" for name in ("coefficients", "centre", "spread"))
 Weights = Mapping[str, Tensor]
 
 
@@ -24,7 +24,7 @@ def renumbered(weights: Weights, before: Sequence[str], after: Sequence[str], ow
     what the new network began with; what only concerns sequences that are gone is dropped.
 
     Three parts go by number: the columns of the one-hot code, of the prior of the fusion what is given and asked
-    (columns) and what is weighted (rows), and the regression (subsets, targets and terms).
+    (columns) and what is weighted (rows), and the regression (subsets, targets and terms; scales).
 
     Args:
         weights: Tensors by name.
@@ -35,12 +35,14 @@ def renumbered(weights: Weights, before: Sequence[str], after: Sequence[str], ow
     places = {after.index(name): before.index(name) for name in after if name in before}
     made = dict(weights)
     for name, value in weights.items():
-        if name not in own or (name != COEFFICIENTS and value.shape != own[name].shape):
+        if name not in own or (not name.startswith(REGRESSION) and value.shape != own[name].shape):
             continue  # another architecture, which the account of the start weights tells
         if name == CODE:
             made[name] = _moved(value, own[name], 1, places)
         elif name.startswith(PRIOR):
             made[name] = _prior(value, own[name], places)
+        elif name in (CENTRE, SPREAD):
+            made[name] = _moved(value, own[name], 0, places)
         elif name == COEFFICIENTS:
             made[name] = _coefficients(value, own[name], places)
     return made

@@ -365,16 +365,15 @@ def _maps(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
 
 
 def _contributions(folder: Path, record: dict[str, Any], where: str) -> list[Block]:
-    """Show how much each sequence counts where sources are fused; nothing of another run."""
+    """Show what is lost without each sequence where sources are fused; nothing of another run."""
     picture = result_picture(folder, MATRIX) if "contributions" in record else None
     if picture is None:
         return []
     text = (
-        f"Mean share of each source in the {where} when a target is made from all others together; the shares of a "
-        "column are 1 together. Equal shares say that the network has learnt no preference. The regression that it "
-        "corrects is not part of them."
+        f"What a target (column) loses in PSNR in the {where} [dB] when one source (row) is left out of all others "
+        "that it is made from. About 0: the others tell as much without it. It needs the real scan of the target."
     )
-    return [Figure(picture, text, f"Shares of the sources by target in the {where}.")]
+    return [Figure(picture, text, f"Loss of PSNR by source and target in the {where}.")]
 
 
 def _map_table(record: dict[str, Any], where: str) -> Table:

@@ -392,6 +392,11 @@ def mean_frame(volume: Volume) -> Volume:
     return volume if volume.ndim == 3 else np.asarray(volume.mean(axis=-1))
 
 
+def frames_of(volume: Volume) -> list[Volume]:
+    """Return the frames of a series `(X, Y, Z, T)`, or a volume `(X, Y, Z)` alone."""
+    return [volume] if volume.ndim == 3 else list(np.moveaxis(volume, -1, 0))
+
+
 def _like(volume: Volume, other: Volume) -> Volume:
     """Return a volume once for each frame of another."""
     return volume if other.ndim == 3 else np.broadcast_to(volume[..., None], other.shape)

@@ -61,7 +61,7 @@ class Seq2SeqTask(NetworkTask):
                 raise ScanweaveError("network.fusion", "no training study holds two sequences", "Import complete ones")
             samples = SubsetSamples(several, sequences, together=config.training.batch_size, **about)
             self.samples: CropSamples = samples
-            network.learn(samples.moments(config.sampling.regression_samples))
+            network.regression.learn(samples.moments(config.sampling.regression_samples))
             self.objective: nn.Module = FusionObjective(network, config.objective)
         else:
             self.samples = CropSamples(training, sequences, **about)

@@ -1,0 +1,60 @@
+"""What a target loses without a source is measured by leaving that source out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scanweave.systems.seq2seq.contributions import CONTRIBUTIONS, MATRIX, save_contributions, study_contributions
+from scanweave.systems.seq2seq.native_grid import native_study
+
+
+class Knowing:
+    """Makes every target as it is where `teller` is among the sources, else half as bright; weighs all alike."""
+
+    def __init__(self, volumes, teller):
+        self.volumes, self.teller = volumes, teller
+
+    def from_subsets(self, volumes, wanted):
+        dim = {name: (volume - 1) / 2 for name, volume in self.volumes.items()}
+        return {target: (self.volumes if self.teller in names else dim)[target] for names, target in wanted}
+
+    def fuse(self, volumes, targets):
+        others = {target: tuple(name for name in volumes if name != target) for target in targets}
+        return self.from_subsets(volumes, [(others[target], target) for target in targets])
+
+    def contributions(self, volumes, target):
+        others = [name for name in volumes if name != target]
+        share = np.full(volumes[target].shape, 1 / len(others), np.float32)
+        return dict.fromkeys(others, share), np.zeros_like(share)
+
+
+@pytest.fixture
+def rows(fitted, tmp_path):
+    study = next(iter(fitted.cohort))
+    prepared = fitted.system.prepare(study)
+    native = native_study(study, prepared, fitted.system.plan)
+    knowing = Knowing(prepared.volumes, "t2")
+    return study_contributions(knowing, prepared, native, fitted.system.plan, tmp_path)
+
+
+def test_only_the_source_that_tells_is_missed(rows):
+    for row in rows:
+        if row["target"] == "t2":
+            assert row["lost"] == 0  # nobody tells of it, so nobody is missed
+        elif row["source"] == "t2":
+            assert row["lost"] > 10
+        else:
+            assert row["lost"] == 0
+
+
+def test_weights_in_the_brain_are_one_together(rows):
+    table = pd.DataFrame(rows)
+    np.testing.assert_allclose(table.groupby("target")["weight"].sum(), 1, atol=0.02)
+
+
+def test_table_figure_and_means_are_saved(rows, tmp_path):
+    order = list(dict.fromkeys(row["target"] for row in rows))
+    summary = save_contributions(rows, tmp_path, order)
+    assert {"lost", "weight", "attention"} == {row["measure"] for row in summary}
+    assert (tmp_path / MATRIX).is_file()
+    assert len(pd.read_csv(tmp_path / CONTRIBUTIONS)) == len(rows)
