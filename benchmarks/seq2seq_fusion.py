@@ -48,7 +48,6 @@ PLACELESS = "best without weights by place"
 ABLATIONS: dict[str, dict[str, Any]] = {
     "best without edge term": {"objective.gradient": 0.0},
     "best without SSIM term": {"objective.structural": 0.0},
-    "best without varied intensities": {"sampling.gamma": 0.0},
     "best trained on all inputs alone": {"sampling.all_share": 1.0},
 }
 """Settings of `best` that are taken away one by one, in the tier `study`."""
