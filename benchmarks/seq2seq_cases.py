@@ -73,16 +73,17 @@ class Case:
         """Return `psnr` in the brain [dB] and `ssim` in its box, on the native grid."""
         native, box = self.native, self.native.regions["box"]
         near = bounding_box(box, EDGE)  # no window of the box reaches further
-        made, real = self._restored(volume, target)[near], native.real[target][near]
+        made, real = self.restored(volume, target)[near], native.real[target][near]
         span = native.span(target)
         return {"psnr": psnr(made, real, span, native.brain[near]), "ssim": ssim(made, real, span, box[near])}
 
     def psnr(self, volume: Volume, target: str) -> float:
         """Return PSNR in the brain alone [dB]."""
         native = self.native
-        return psnr(self._restored(volume, target), native.real[target], native.span(target), native.brain)
+        return psnr(self.restored(volume, target), native.real[target], native.span(target), native.brain)
 
-    def _restored(self, volume: Volume, target: str) -> NDArray[Any]:
+    def restored(self, volume: Volume, target: str) -> NDArray[Any]:
+        """Return a volume or series in [-1, 1] on the native grid, in the intensities of the real target."""
         return native_scan(volume, self.prepared, self.plan, target).data
 
 

@@ -43,7 +43,7 @@ def drawn_voxels(
     rng, names = np.random.default_rng(seed), {*sources, target}
     for study in studies:
         if names <= {*study.names}:
-            volumes = {name: study.slices(name, 0, study.frame.shape[2]) for name in names}
+            volumes = {name: study.slices(name, 0, study.shape[2]) for name in names}
             inside = np.flatnonzero(volumes[target] > BACKGROUND)
             yield volumes, rng.choice(inside, min(VOXELS, len(inside)), replace=False)
 
