@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from scanweave.engine.progress import counted, in_parts, tell_share
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import file_sha256
 from scanweave.framework.run_outputs import newest_output
 from scanweave.framework.trial import Trial, trial_folder
 from scanweave.framework.unfinished import FILE
@@ -199,6 +202,30 @@ def test_a_first_look_takes_no_place_of_a_whole_result(run: Run, cohort: Cohort)
     again.note()
     assert newest_output(run, "evaluation") == whole.folder
     assert "keeps showing" in lines[-1]
+
+
+def test_studies_that_the_fit_saw_take_no_place_of_others(run: Run, cohort: Cohort) -> None:
+    def noted(seen: int, out: str, lines: list[str]) -> Path:
+        one = replace(trial(run, cohort, lines), folder=run.folder / out)
+        one = replace(one, about={**one.about, "seen": seen})
+        one.conclude(pd.DataFrame())
+        return one.folder
+
+    lines: list[str] = []
+    unseen = noted(0, "unseen", lines)
+    noted(2, "seen", lines)
+    assert newest_output(run, "evaluation") == unseen
+    assert "did not see" in lines[-1]
+    assert noted(0, "later", lines) == newest_output(run, "evaluation")
+
+
+def test_results_of_other_weights_are_not_those_of_the_run(run: Run, cohort: Cohort) -> None:
+    one = trial(run, cohort)
+    one = replace(one, about={**one.about, "run": file_sha256(run.weights)})
+    one.conclude(pd.DataFrame())
+    assert newest_output(run, "evaluation") == one.folder
+    run.weights.write_bytes(b"trained on")
+    assert newest_output(run, "evaluation") is None
 
 
 def test_thin_and_thick_slices_are_brought_to_one_distance() -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_folder, is_plain, lies_within, plain_size, read_json, within, write_json
+from scanweave.files import file_sha256, is_folder, is_plain, lies_within, plain_size, read_json, within, write_json
+from scanweave.framework.unfinished import unfinished_about
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +49,28 @@ def note_output(run: Run, kind: Kind, folder: Path) -> None:
 
 
 def newest_output(run: Run, kind: Kind) -> Path | None:
-    """Return the folder of the newest results of a kind, wherever it lies, if there are any."""
+    """Return the folder of the newest results of a kind, wherever it lies, if there are any of the run's weights.
+
+    Those of a checkpoint say nothing of the weights that the fit ended with.
+    """
     folder = run.folder / str(_outputs(run).get(kind, kind))
-    return folder if is_folder(folder) else None
+    return folder if is_folder(folder) and _of_its_weights(run, folder, kind) else None
+
+
+def _of_its_weights(run: Run, folder: Path, kind: Kind) -> bool:
+    """Tell whether results are of the weights that a run has; so they are where either is not known."""
+    of = (tried(folder, kind) or {}).get("run")
+    return not isinstance(of, str) or not is_plain(run.weights) or of == file_sha256(run.weights)
+
+
+def tried(folder: Path, kind: Kind) -> dict[str, Any] | None:
+    """Return what the results in a folder are of: weights, studies and slices; None where nothing is known."""
+    from scanweave.report.saving import SUMMARY  # matplotlib: only where results are read
+
+    records = (folder / f"{name}.json" for name in (SUMMARY, kind))
+    found = [read_json(path, f"Remove {folder}, and make it again") for path in records if is_plain(path)]
+    abouts = [unfinished_about(folder), *(one.get("about") for one in found if isinstance(one, dict))]
+    return next((one for one in abouts if isinstance(one, dict) and "cohort" in one), None)
 
 
 def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path | None:
@@ -65,7 +85,7 @@ def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path 
         return newest
     own = run.folder / kind  # of an earlier call
     try:
-        return own if is_folder(within(run.folder, kind)) else None
+        return own if is_folder(within(run.folder, kind)) and _of_its_weights(run, own, kind) else None
     except ScanweaveError:
         return None
 

@@ -16,12 +16,11 @@ from scanweave.engine.image_states import states_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_plain, read_json
-from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder
+from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder, tried
 from scanweave.framework.study_selection import Choice, chosen_part, select_studies
-from scanweave.framework.unfinished import Unfinished, remove_unfinished, unfinished_about
+from scanweave.framework.unfinished import Unfinished, remove_unfinished
 from scanweave.measures.summary import summarise
-from scanweave.report.saving import SUMMARY, save_summary, save_table
+from scanweave.report.saving import save_summary, save_table
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
 from scanweave.studies.thinning import thinned
@@ -64,10 +63,7 @@ def trial_folder(
 
 def _selection(folder: Path, kind: Kind) -> dict[str, Any] | None:
     """Return which studies and slices were tried in a folder; None where nothing is known of any."""
-    records = (folder / f"{name}.json" for name in (SUMMARY, kind))
-    found = [read_json(path, f"Remove {folder}, and make it again") for path in records if is_plain(path)]
-    abouts = [unfinished_about(folder), *(one.get("about") for one in found if isinstance(one, dict))]
-    about = next((one for one in abouts if isinstance(one, dict) and "cohort" in one), None)
+    about = tried(folder, kind)
     return about and {"cohort": about["cohort"], "part": about.get("part"), "slices": about.get("slices", 1)}
 
 
@@ -239,7 +235,9 @@ class Trial:
         self.note()
 
     def note(self) -> None:
-        """Record in the run where the results lie, for the report; a first look takes no place of a whole result.
+        """Record in the run where the results lie, for the report.
+
+        A first look takes no place of a whole result, and studies that the fit saw take none of those it did not see.
 
         Nothing is written to a run that is part of a package.
         """
@@ -247,8 +245,12 @@ class Trial:
         if self.run.shipped:
             return
         newest = newest_output(self.run, self.kind)
-        other = None if newest is None or newest == self.folder else _selection(newest, self.kind) or {}
+        other = None if newest is None or newest == self.folder else tried(newest, self.kind) or {}
         if self.slices > 1 and other is not None and other.get("slices", 1) == 1:
             self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
+            return
+        if self.about.get("seen") and other is not None and other.get("seen") == 0:
+            told = f"the report keeps showing the {self.kind} of studies that the fit did not see"
+            self.say(f"{told}; this one lies in {self.folder}")
             return
         note_output(self.run, self.kind, self.folder)
