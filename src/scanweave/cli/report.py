@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -21,12 +21,15 @@ class Report:
     """File to write; RUN/report.html if not given."""
     results: Annotated[tuple[Path, ...], arg(metavar="FOLDER …", help_behavior_hint="")] = ()
     """Folders outside of the run with results to show, such as those of evaluate --out."""
+    checkpoint: Literal["newest", "best"] | None = None
+    """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
 
     def run(self) -> int:
         """Write the page, and say where it is."""
         from scanweave import api
 
-        print(f"wrote {api.open_run(self.folder, verb='report').report(self.out, results=self.results)}")
+        system = api.open_run(self.folder, verb="report", checkpoint=self.checkpoint)
+        print(f"wrote {system.report(self.out, results=self.results)}")
         return 0
 
 

@@ -128,8 +128,8 @@ def notes(pairs: pd.DataFrame, sequences: Sequence[str]) -> list[str]:
     reached, control = _reached(pairs)
     if not (reached > control).all():
         lines.append(
-            "note: the network does not beat the mean of the others in PSNR and SSIM: it has learnt too little for "
-            "rankings and maps to mean anything. Train longer, and look at its learning curve"
+            "note: the network does not beat the mean of the others in both PSNR and SSIM: it has learnt too little "
+            "for rankings and maps to mean anything. Train longer, and look at its learning curve"
         )
     return lines
 
