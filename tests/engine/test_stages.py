@@ -118,9 +118,10 @@ def test_a_stop_while_a_finished_stage_is_written_begins_no_other(
         signal.raise_signal(signal.SIGTERM)
         write_weights(path, weights, about)
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(loop, "write_weights", disturbed)
+    monkeypatch.setattr(loop, "write_weights", disturbed)
+    with pytest.raises(SystemExit) as end:
         fit_stages(tmp_path)
+    monkeypatch.undo()
     assert end.value.code == 128 + signal.SIGTERM
     stopped = Run.open(tmp_path)
     assert (stopped.state, {name: about["state"] for name, about in stopped.record["stages"].items()}) == (

@@ -54,7 +54,8 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
     """Train a task's network into a run folder; continue where an earlier call was stopped or killed.
 
     Ctrl-C and SIGTERM end the process after the current step and a checkpoint, or after the weights of a training that
-    is finished, with the exit status that shells expect (128 + signal). Under torchrun each process computes a share of every step.
+    is finished, with the exit status that shells expect (128 + signal). Under torchrun each process computes a share of
+    every step.
 
     Args:
         task: What to learn.
