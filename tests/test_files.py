@@ -1,14 +1,16 @@
+import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scanweave import files
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, atomic_write, sweep, write_json
+from scanweave.files import atomic_folder, atomic_write, refuse_absent, sweep, write_json
 
 Write = Callable[[Path], AbstractContextManager[Path]]
 
@@ -75,3 +77,32 @@ def test_what_a_kill_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
     sweep(tmp_path)
     sweep(tmp_path / "absent")
     assert [path.name for path in tmp_path.iterdir()] == ["whole.json"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("bad", ["glia", "glia/cohort.json"])
+def test_a_folder_that_cannot_be_looked_into_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, bad: str
+) -> None:
+    """The point of a dead mount, and a folder that others may not enter; a test may run as root, who may."""
+    for name in ("glia", "glioma"):
+        write_json(tmp_path / name / "cohort.json", {})
+    stat = Path.stat
+
+    def refuse(path: Path, **how: Any) -> os.stat_result:
+        if path.is_relative_to(tmp_path / bad):
+            raise OSError(number, os.strerror(number), str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ScanweaveError, match=r"gliom: there is no such folder\. Did you mean .*glioma\?"):
+        refuse_absent(tmp_path / "gliom", "cohort.json")
+
+
+def test_a_folder_that_cannot_be_listed_spoils_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> Iterator[Path]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ScanweaveError, match="there is no such folder"):
+        refuse_absent(tmp_path / "gone", "cohort.json")

@@ -16,7 +16,7 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.engine.run import Run
-from scanweave.framework.cohort_fit import settings_as_begun
+from scanweave.errors import ScanweaveError
 
 ARCHIVE = Path(__file__).parent / "folders-0.1.0.tar.xz"
 FEW = (
@@ -76,23 +76,42 @@ def test_images_of_a_cohort_of_0_1_0_are_read(folders):
     assert np.isfinite(cohort[cohort.studies[0]]["t1"].data).all()
 
 
-@pytest.mark.parametrize(("lost", "value"), [("network.frame_values", False), ("training.nesterov", False)])
-def test_a_run_goes_on_without_a_setting_that_came_later(tmp_path, lost, value):
-    """The preset of today sets it; the run began when there was none."""
-    group, name = lost.split(".")
-    today = api.configure("seq2seq", "best", {"training.optimizer": "sgd", "training.nesterov": True})
+def begun(folder, system, preset, lost):
+    """Begin a run when there was no setting `lost`, which the preset of today sets."""
+    today = api.configure(system, preset)
     then = today.model_dump(mode="json")
-    del then[group][name]
-    Run.start(tmp_path, "seq2seq", then, kind=type(today)).close()
-    lines = []
-    settings = settings_as_begun(tmp_path, today, lines.append)
+    group, name = lost.split(".")
+    assert then[group].pop(name) is True
+    start(folder, system, today, then)
+    return folder
+
+
+def start(folder, system, settings, values=None):
+    Run.start(folder, system, values or settings.model_dump(mode="json"), kind=type(settings)).close()
+
+
+@pytest.mark.parametrize(
+    ("system", "preset", "lost"),
+    [("seq2seq", "best", "network.frame_values"), ("segment", "nnunet", "training.nesterov")],
+)
+def test_a_run_goes_on_without_a_setting_of_the_preset_that_came_later(tmp_path, system, preset, lost):
+    run, lines = begun(tmp_path / "run", system, preset, lost), []
+    settings = api.configure(system, preset, (), run, lines.append)
     assert lines == [f"{lost}: false, as before: this run began when there was no such setting"]
-    assert getattr(getattr(settings, group), name) is value
-    assert settings.model_dump(exclude={group: {name}}) == today.model_dump(exclude={group: {name}})
-    Run.start(tmp_path, "seq2seq", settings.model_dump(mode="json"), kind=type(settings)).close()
-    assert settings_as_begun(tmp_path, settings, lines.append) == settings
-    assert settings_as_begun(tmp_path / "new", today, lines.append) is today
+    assert settings == api.configure(system, preset, {lost: False})
+    start(run, system, settings)
+    assert api.configure(system, None, settings, run, lines.append) == settings
+    assert api.configure(system, preset, (), tmp_path / "new", lines.append) == api.configure(system, preset)
     assert len(lines) == 1
+
+
+def test_a_setting_that_came_later_is_refused_where_it_is_given(tmp_path):
+    run, lines = begun(tmp_path, "seq2seq", "best", "network.frame_values"), []
+    settings = api.configure("seq2seq", "best", {"network.frame_values": True}, run, lines.append)
+    with pytest.raises(ScanweaveError, match=r"network\.frame_values was false, now true\. Use the old value"):
+        start(run, "seq2seq", settings)
+    start(run, "seq2seq", api.configure("seq2seq", "best", {"network.frame_values": False}, run, lines.append))
+    assert lines == []
 
 
 def test_a_stopped_fit_of_before_is_continued(folders, tmp_path):
@@ -101,13 +120,13 @@ def test_a_stopped_fit_of_before_is_continued(folders, tmp_path):
     (run / "weights.safetensors").unlink()
     config = json.loads((run / "config.json").read_text())
     assert "frame_values" not in config["network"]
-    lines = []
     words = [word.removeprefix("--") for word in MADE["seq2seq"][1].split()]
     options = dict(zip(words[::2], map(literal, words[1::2]), strict=True))
     preset = options.pop("preset")
-    layers = {**options, "network.frame_values": True}
-    api.fit("seq2seq", folders / "brain", run, preset=preset, config=layers, say=lines.append)
-    assert "network.frame_values: false, as before: this run began when there was no such setting" in lines
+    given = {**options, "network.frame_values": True}
+    with pytest.raises(ScanweaveError, match=r"network\.frame_values was false, now true"):
+        api.fit("seq2seq", folders / "brain", run, preset=preset, config=given, say=str)
+    api.fit("seq2seq", folders / "brain", run, preset=preset, config=options, say=str)
     assert sw.open_run(run, device="cpu").config.network.frame_values is False
 
 

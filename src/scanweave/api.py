@@ -61,7 +61,7 @@ def fit(
     Raises:
         ScanweaveError: A name, a setting, the cohort or the run folder is at fault.
     """
-    settings, studies = configure(system, preset, config), _opened(cohort)
+    settings, studies = configure(system, preset, config, run, say), _opened(cohort)
     splits = studies.splits()
     if splits is not None:
         splits.patients("train", fold)  # names a fold that is not there before torch is loaded

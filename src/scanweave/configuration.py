@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from scanweave.engine.run import Run
+from scanweave.engine.run_identity import as_begun
 from scanweave.errors import ScanweaveError
-from scanweave.framework.setting_layers import nested, overlaid, refuse_without_effect
+from scanweave.files import is_plain
+from scanweave.framework.setting_layers import dotted, nested, overlaid, refuse_without_effect
 from scanweave.systems import registry
 
 Layer = str | Path | Mapping[str, Any] | BaseModel
@@ -23,23 +27,49 @@ _IDLE = {"--from": "begins at random only", "--device": "computes on the CPU"}
 """Words about a system that has no such setting."""
 
 
-def configure(system: str, preset: str | None = None, config: Layer | Sequence[Layer] = ()) -> Any:
+def configure(
+    system: str,
+    preset: str | None = None,
+    config: Layer | Sequence[Layer] = (),
+    run: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Any:
     """Return the settings of a system: a preset, and what is laid on top of it; imports no torch.
+
+    Args:
+        system: Its name.
+        preset: Settings to start from; None: the system's first preset.
+        config: Settings on top of it; several are applied in order.
+        run: Folder of a fit that may go on: what the preset says of settings that came later than its run is as it was
+            before. What somebody gave stays, for the run to refuse where it differs.
+        say: Takes a line for each setting that changes by this.
 
     Raises:
         ScanweaveError: A system, preset or field that does not exist, a value that the field refuses or that has no
-            effect beside the others, a broken file.
+            effect beside the others, a broken file or run.
     """
     entry = registry.entry(system)
     layers = [config] if isinstance(config, str | Path | Mapping | BaseModel) else list(config)
     read = [(_place(layer), _values(layer)) for layer in layers]
     named = [values.pop("preset") for _, values in read if "preset" in values]
     settings = entry.preset(preset or str([entry.presets[0], *named][-1]))
+    back: dict[str, Any] = {}
+    # Settings as an object hold every value, whether somebody gave it or not: nothing of the preset is left.
+    if (
+        run is not None
+        and is_plain(Path(run) / "config.json")
+        and not any(isinstance(one, BaseModel) for one in layers)
+    ):
+        settings, back = as_begun(Run.open(run).config, settings)
     for place, values in read:
         settings = overlaid(settings, values, place, f"scanweave fit {system} --help")
     for layer, (place, values) in zip(layers, read, strict=True):
         if not isinstance(layer, BaseModel):  # which holds every setting, whether somebody gave it or not
             refuse_without_effect(settings, values, place)
+    given = [f"{path}." for _, values in read for path in dotted(values)]
+    for name, value in back.items():
+        if not any(path.startswith(f"{name}.") for path in given):
+            say(f"{name}: {json.dumps(value)}, as before: this run began when there was no such setting")
     return settings
 
 

@@ -272,12 +272,18 @@ def folder_meant(path: Path, mark: str) -> Path | None:
         parent = folder_meant(path.parent, "") if path.parent != path else None
     if parent is None:
         return None
-    try:
-        there = [one.name for one in parent.iterdir() if (one / mark).exists() and is_folder(one)]
-    except PermissionError:
-        return None
+    there = list(_folders_with(mark, parent))
     near = [path.name] if path.name in there else difflib.get_close_matches(path.name, there, n=1)
     return parent / near[0] if near else None
+
+
+def _folders_with(mark: str, parent: Path) -> Iterator[str]:
+    """Yield the names of the folders in `parent` that hold a file `mark`; what cannot be looked into is passed over."""
+    with suppress(OSError):
+        for one in parent.iterdir():
+            with suppress(OSError):  # such as the point of a dead mount
+                if is_folder(one) and (one / mark).exists():
+                    yield one.name
 
 
 def lies_within(folder: str | Path, path: str | Path) -> bool:

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 from tiny import BASE, TinyTask, in_two_forks
 
+from scanweave.engine import loop
+from scanweave.engine.checkpoint import write_weights
 from scanweave.engine.run import Run
 from scanweave.engine.settings import TrainingSettings
 from scanweave.engine.stages import Stage, StageRun, train_stages
@@ -107,6 +109,26 @@ def test_a_run_stopped_in_any_stage_goes_on_bit_by_bit(whole: Run, tmp_path: Pat
     parts = fit_stages(tmp_path)
     assert same(whole, parts)
     assert rows(whole) == rows(parts)
+
+
+def test_a_stop_while_a_finished_stage_is_written_begins_no_other(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disturbed(path: Path, weights: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write_weights(path, weights, about)
+
+    monkeypatch.setattr(loop, "write_weights", disturbed)
+    with pytest.raises(SystemExit) as end:
+        fit_stages(tmp_path)
+    monkeypatch.undo()
+    assert end.value.code == 128 + signal.SIGTERM
+    stopped = Run.open(tmp_path)
+    assert (stopped.state, {name: about["state"] for name, about in stopped.record["stages"].items()}) == (
+        "stopped",
+        {"first": "finished"},
+    )
+    assert same(whole, fit_stages(tmp_path))
 
 
 def test_kills_at_any_moment_leave_no_trace_in_any_stage(whole: Run, tmp_path: Path) -> None:

@@ -185,8 +185,27 @@ def test_first_looks_at_other_studies_or_slices_lie_side_by_side(run: Run, cohor
         list(trial(run, some, slices=4).each(Measure("b"), {}))
     assert trial(run, cohort, slices=4).folder.name == "evaluation-look-5"
     assert trial(run, some, slices=4).folder.name == "evaluation-look-4"
-    named = [trial_folder(run, one, "evaluation", part="all", named=True).name for one in (some, cohort)]
-    assert named == ["evaluation-named", "evaluation-named"]  # nothing is there yet
+
+
+def test_trials_of_named_studies_lie_side_by_side(run: Run, cohort: Cohort) -> None:
+    def folder(studies: Cohort, slices: int = 1) -> Path:
+        return trial_folder(run, studies, "evaluation", part="all", slices=slices, named=True)
+
+    def tried(studies: Cohort, slices: int = 1) -> str:
+        """Measure, write the summary, and return the name of the folder."""
+        named = trial(run, studies, out=folder(studies, slices), slices=slices)
+        rows = [{"study": name, "patient": name, "of": "all", **one} for name, one in named.each(Measure(), {})]
+        named.tabulate(rows, ["of"], ["mean"], "rows.csv")
+        return named.folder.name
+
+    some, others = cohort.select(["a", "b"]), cohort.select(["c", "d"])
+    assert [tried(some), tried(others)] == ["evaluation-named", "evaluation-named-2"]
+    assert [tried(others), tried(some)] == ["evaluation-named-2", "evaluation-named"]
+    assert [tried(some, 3), tried(others, 3)] == ["evaluation-named-look", "evaluation-named-look-2"]
+    with pytest.raises(KeyboardInterrupt):
+        list(trial(run, cohort, out=folder(cohort)).each(Measure("b"), {}))
+    assert folder(cohort).name == "evaluation-named-3"  # which goes on
+    assert folder(cohort.select(["a"])).name == "evaluation-named-4"
 
 
 def test_a_first_look_takes_no_place_of_a_whole_result(run: Run, cohort: Cohort) -> None:

@@ -153,7 +153,7 @@ def test_a_series_is_said_and_a_fit_goes_on_with_the_volumes(tmp_path):
     found = check_cohort(with_series)
     assert {v.status for v in found} == {"ok"}
     assert [str(f) for f in found[0].findings] == [
-        "dwi: a series of 2 frames, 0 to 1 s → Seq2Seq learns from it, other systems leave it out"
+        "dwi: a series of 2 frames, 0 to 1 s → systems that learn from series use it, the others leave it out"
     ]
     assert not found[6].findings
     lines: list[str] = []

@@ -60,11 +60,14 @@ def main(program: str, arguments: list[str]) -> int:
     for option, value in (("--from", options.start), ("--device", options.device)):
         if value is not None:
             layers.append(option_layer(about.name, option, value))
-    settings = configure(options.system, options.preset, layers)
+    told: list[str] = []
+    settings = configure(options.system, options.preset, layers, options.folder, told.append)
     device = settings.training.device if hasattr(settings, "training") else "cpu"
     say(f"{first_line(options, f'{program} {about.name}')} · device {device}")  # what follows takes seconds to load
     if options.preset is None:
         say(_reason(about, settings.preset))
+    for line in told:
+        say(line)
     from scanweave import api
     from scanweave.studies.cohort import Cohort
 

@@ -53,8 +53,9 @@ NAMED_CASES = 10
 def train(task: Task, settings: TrainingSettings, run: Run) -> None:
     """Train a task's network into a run folder; continue where an earlier call was stopped or killed.
 
-    Ctrl-C and SIGTERM end the process after the current step and a checkpoint, with the exit status that shells
-    expect (128 + signal). Under torchrun each process computes a share of every step.
+    Ctrl-C and SIGTERM end the process after the current step and a checkpoint, or after the weights of a training that
+    is finished, with the exit status that shells expect (128 + signal). Under torchrun each process computes a share of
+    every step.
 
     Args:
         task: What to learn.
@@ -91,8 +92,10 @@ def train(task: Task, settings: TrainingSettings, run: Run) -> None:
             progress.say(f"Stopped after step {session.state.step}; the same command continues from there")
             raise SystemExit(128 + (request.signal or signal.SIGTERM))
         session.finish()
-    if accelerator.num_processes > 1:
-        accelerator.wait_for_everyone()
+        signals = gather_object([request.signal])  # waits for all processes, so that all end or none
+    came = next(filter(None, [request.signal, *signals]), None)
+    if came is not None:  # else whatever the caller does next, such as another stage, would begin
+        raise SystemExit(128 + came)
 
 
 def open_accelerator(settings: TrainingSettings) -> Accelerator:

@@ -14,11 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 LINES = 10
 """Lines of a command whose pace is steady, about, where there is no terminal."""
-NEAREST_SECONDS, FIRST_SECONDS, FARTHEST_SECONDS = 10.0, 30.0, 300.0
-"""Bounds of the time between two lines: a short command floods no log, a long one is not taken for dead.
-
-The first line does not come later than `FIRST_SECONDS`, so that its reader knows whether to wait.
-"""
+NEAREST_SECONDS = 10.0
+"""Least time between two lines [s]: a command of a minute or two floods no log."""
+FIRST_SECONDS = 30.0
+"""Longest wait for the first line, and until the pace is known [s]: its reader still sits there, and decides by it."""
+FARTHEST_SECONDS = 300.0
+"""Longest time between two lines [s]: a command of many hours is not taken for dead."""
 MEMORY_SECONDS = 900.0
 """Time after which pace is forgotten to a third: several studies long, so that no single one makes the ETA jump."""
 

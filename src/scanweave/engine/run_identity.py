@@ -31,13 +31,13 @@ def completed(config: dict[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def as_begun(old: Mapping[str, Any], config: M) -> tuple[M, dict[str, Any]]:
-    """Return settings with those that a run's configuration does not know yet as they were before: at their defaults.
+    """Return a preset with the settings that a run's configuration does not know yet at their defaults, as before.
 
     A preset may have another value for a setting that came later; a run that began without it goes on without it.
 
     Args:
         old: The configuration of the run.
-        config: The settings of today's call.
+        config: The preset of today, before values that somebody gave are laid over it: those are not set back.
 
     Returns:
         The settings, and which of them were set back, by dotted name.

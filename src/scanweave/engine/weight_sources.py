@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import folder_meant, is_plain
+from scanweave.files import folder_meant, is_folder, is_plain
 
 BUILTIN = "builtin:"
 ENTRY_POINTS = "scanweave.weights"
@@ -37,9 +37,9 @@ def find_weights(source: str | Path) -> Path:
         ScanweaveError: It is none of these, the run is not finished, or no builtin weights have this name.
     """
     path = _builtin(str(source).removeprefix(BUILTIN)) if is_builtin(source) else Path(source)
-    if path.is_dir():
+    if is_folder(path):
         return Run.open(path).fitted().weights
-    if not path.is_file():
+    if not is_plain(path):
         known = " or ".join(["a run folder, a .safetensors file", *(BUILTIN + name for name in _names())])
         meant = folder_meant(path, "config.json")
         step = f"Did you mean {meant}?" if meant else f"Name {known}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ from scanweave.engine.image_states import image_states
 from scanweave.engine.loop import open_accelerator, train
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
-from scanweave.engine.run_identity import as_begun
 from scanweave.engine.settings import StartSettings, TrainingSettings
 from scanweave.engine.start_weights import begin_from
 from scanweave.engine.task import Task
@@ -160,25 +158,6 @@ class CohortFit(NetworkFit[C]):
     def progress(self, what: str) -> Any:
         """Count what is done, such as "studies prepared", where the first process runs."""
         return counted(what, shown=self.run.main)
-
-
-def settings_as_begun(folder: str | Path, config: C, say: Say) -> C:
-    """Return the settings of a fit that goes on: those that came later than its run are as they were before, and told.
-
-    Args:
-        folder: The run folder; need not exist.
-        config: Every setting.
-        say: Takes a line for each setting that changes by this.
-
-    Raises:
-        ScanweaveError: The run is damaged.
-    """
-    if not is_plain(Path(folder) / CONFIG):
-        return config
-    config, back = as_begun(Run.open(folder).config, config)
-    for name, value in back.items():
-        say(f"{name}: {json.dumps(value)}, as before: this run began when there was no such setting")
-    return config
 
 
 def start_fit(

@@ -85,16 +85,17 @@ def refuse_without_effect(settings: BaseModel, given: Mapping[str, Any], place: 
         ScanweaveError: Names the setting and the reason.
     """
     idle = without_effect(settings)
-    for path in _paths(given):
+    for path in dotted(given):
         name = next((name for name in idle if f"{path}.".startswith(f"{name}.")), None)
         if name is not None:
             raise ScanweaveError(f"{place}{name}", f"has no effect {idle[name]}", "Leave it out")
 
 
-def _paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of each value in mappings within mappings."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _paths(value, f"{prefix}{name}.")
+            yield from dotted(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 

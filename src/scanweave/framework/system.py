@@ -13,7 +13,7 @@ from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import CohortFit, as_it_was, settings_as_begun, start_fit
+from scanweave.framework.cohort_fit import CohortFit, as_it_was, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
 from scanweave.framework.run_outputs import Kind, shape_faults
@@ -97,7 +97,7 @@ class System(FittedRun[C], Generic[C]):
             ScanweaveError: Nothing to learn from, no such device, the run folder is in use or holds another run. A
                 refused fit leaves no folder behind that was not there, and no splits in that of the cohort.
         """
-        config = settings_as_begun(run, checked(type(config), config.model_dump(), "settings"), say)
+        config = checked(type(config), config.model_dump(), "settings")
         cls._check_workers(workers)
         training = getattr(config, "training", None)
         if training is not None:

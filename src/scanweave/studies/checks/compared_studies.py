@@ -65,7 +65,7 @@ def series_scans(evidence: Sequence[Evidence]) -> dict[str, list[Finding]]:
             usual = len(evidence) > 1 and as_series[name] > have[name] / 2
             words = ", ".join([f"a series of {frames} frames", *filter(None, [e.timing.get(name)])])
             if sequence_of(name) in SERIES or usual:
-                use = "Seq2Seq learns from it, other systems leave it out"
+                use = "systems that learn from series use it, the others leave it out"
                 found[e.study].append(Finding("series", "ok", words, use, name))
             else:
                 words, step = f"{words} where a volume is expected", "Name one by FILE#k in a table"

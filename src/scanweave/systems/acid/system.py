@@ -17,7 +17,7 @@ from scanweave.engine.run_identity import ImageStates
 from scanweave.engine.settings import checked
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import CohortFit, NetworkFit, settings_as_begun
+from scanweave.framework.cohort_fit import CohortFit, NetworkFit
 from scanweave.framework.options import VerbOptions
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
@@ -95,7 +95,7 @@ class AcidSystem(FittedAcid, System[AcidConfig]):
         Raises:
             ScanweaveError: The pairs do not fit the scanner, the run folder is in use or holds another run.
         """
-        config = settings_as_begun(run, checked(AcidConfig, config.model_dump(), "settings"), say)
+        config = checked(AcidConfig, config.model_dump(), "settings")
         wanted = channels_of(physics)
         if wanted is not None and training.truth.shape[1] != wanted:
             raise ScanweaveError(
