@@ -21,8 +21,11 @@ def with_weights(network: N, path: Path) -> N:
         ScanweaveError: The file is absent, damaged, of another network, or holds NaN.
     """
     advice = "Finish the fit with the same command, or fit again"
+    other = "Its network is another one: use the version of scanweave in the run's run.json, or fit again"
     try:
         weights = load_file(path)
+        fits = weights.keys() == network.state_dict().keys()
+        advice = advice if fits else other
         network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ScanweaveError(path, f"cannot be loaded ({' '.join(str(error).split())[:200]})", advice) from error

@@ -29,6 +29,9 @@ from scanweave.wording import count
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+FINDINGS = 2
+"""Number of what is kept of a study while a trial runs: higher whenever some system keeps something else, so that a
+trial that an earlier version began is begun anew."""
 DONE: dict[Kind, str] = {"evaluation": "evaluated", "ranking": "ranked", "explanation": "explained"}
 
 
@@ -189,6 +192,7 @@ class Trial:
         files = [one.heading for one in self.cohort.present() if one.kind.files]
         return {
             "scanweave": scanweave.__version__,
+            "findings": FINDINGS,
             "about": self.about,
             "studies": self.cohort.studies,
             "files": states_digest(self.cohort, files),

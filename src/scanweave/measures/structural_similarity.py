@@ -1,4 +1,4 @@
-"""Structural similarity in 3D, several times as fast as scikit-image's and equal to it."""
+"""Structural similarity in 3D: that of scikit-image but for rounding, in less than half the time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ EDGE = WINDOW // 2
 VOXELS = WINDOW**3
 LUMINANCE, CONTRAST = 0.01, 0.03
 """Constants K1 and K2 of the paper."""
+RENEWED = 8
+"""Planes after which sums over a window are added up anew: what a bright voxel rounds away would else stay."""
 SLAB = 32
 """Planes that a core computes at once: what it holds of them in float64 would else fill the memory."""
 
@@ -64,12 +66,14 @@ def _of_planes(prediction: FloatArray, reference: FloatArray, data_range: float)
     offset = float(reference.mean())
     p, r = prediction - offset, reference - offset
     terms = np.stack([p, r, p * p + r * r, p * r], axis=1)
-    sums = terms[:WINDOW].sum(axis=0)
+    sums = np.empty(0)
     found = np.empty(tuple(size - 2 * EDGE for size in reference.shape))
     for plane in range(len(found)):
-        if plane:
+        if plane % RENEWED:
             sums += terms[plane + 2 * EDGE]
             sums -= terms[plane - 1]
+        else:
+            sums = terms[plane : plane + WINDOW].sum(axis=0)
         mean_p, mean_r, squares, product = _window_sums(_window_sums(sums, 2), 1) / VOXELS
         both = mean_p * mean_r
         energy = mean_p**2 + mean_r**2

@@ -58,3 +58,13 @@ def test_table_figure_and_means_are_saved(rows, tmp_path):
     assert {"lost", "weight", "attention"} == {row["measure"] for row in summary}
     assert (tmp_path / MATRIX).is_file()
     assert len(pd.read_csv(tmp_path / CONTRIBUTIONS)) == len(rows)
+
+
+def test_nothing_is_drawn_where_nothing_could_be_left_out(tmp_path):
+    rows = [
+        {"study": "s", "patient": "s", "source": a, "target": b, "lost": np.nan, "weight": 1.0, "attention": 0.0}
+        for a, b in (("t1", "t2"), ("t2", "t1"))
+    ]
+    save_contributions(rows, tmp_path, ["t1", "t2"])
+    assert (tmp_path / CONTRIBUTIONS).is_file()
+    assert not (tmp_path / MATRIX).exists()

@@ -260,3 +260,15 @@ def test_what_a_target_does_not_cover_counts_as_right():
     data["target_covered"][:] = False
     terms = FusionObjective(net, ObjectiveSettings(gradient=1.0, unattended=1.0, self_share=1.0))(data)
     assert float(terms["loss"].detach()) == 0
+
+
+def test_values_of_a_single_frame_are_told_in_training_as_in_use():
+    net, data = network(frame_values=True).double().train(), batch()
+    with_values = {**data, "scan_values": [torch.full((3, 1), 0.5).double(), *[torch.zeros(3, 0).double()] * 2]}
+    objective = FusionObjective(net, ObjectiveSettings(unattended=0.0))
+    rows = torch.tensor([True, False, False])
+    sequence = torch.tensor([0])
+    shifts = net.shifts_in(sequence, with_values["scan_values"][0][rows])
+    expected = net.ready(0, data["scans"][0][rows], net.source(sequence), shifts).levels[-1]
+    torch.testing.assert_close(objective._encoded(with_values, rows)[0].levels[-1], expected)
+    assert not torch.allclose(objective._encoded(data, rows)[0].levels[-1], expected)

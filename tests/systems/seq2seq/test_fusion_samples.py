@@ -8,10 +8,9 @@ from scanweave.systems.seq2seq.config import SamplingSettings
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 
 
-def samples(studies, together=1, **settings):
-    chosen = {"crop": (8, 12), "crops_per_study": 2, "flip": False, "balance": 0.5, **settings}
-    about = {"network": NETWORK, "settings": SamplingSettings(**chosen), "seed": 0}
-    return SubsetSamples(studies, SEQUENCES, together=together, **about)
+def samples(studies, **settings):
+    chosen = {"crop": (8, 12), "together": 1, "flip": False, "balance": 0.5, **settings}
+    return SubsetSamples(studies, SEQUENCES, network=NETWORK, settings=SamplingSettings(**chosen), seed=0)
 
 
 class Grey(Held):

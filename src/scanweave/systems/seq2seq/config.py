@@ -124,7 +124,8 @@ class SamplingSettings(Settings):
         ge=0,
         le=1,
         description="Share of samples whose target is drawn evenly over all sequences, then a study that has it, so "
-        "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does.",
+        "that rare sequences are not starved; the rest draws study, source and target evenly, as the paper does, or, "
+        "for fused sources, the target by how many studies have it.",
     )
     frames: int = Field(
         4,
@@ -138,6 +139,12 @@ class SamplingSettings(Settings):
     )
     gamma: float = Field(
         0.0, ge=0, le=1, description="Deviation of ln γ in the power that each given sequence is raised to; 0: none."
+    )
+    together: int = Field(
+        4,
+        gt=0,
+        description="Samples in a row that ask for the same target from the same sequences, for fused sources: a batch "
+        "of so many goes through the network in one pass.",
     )
     regression_samples: int = Field(
         500, gt=0, description="Samples that the regression is learnt from, for fused sources."
@@ -156,13 +163,14 @@ class SynthesisSettings(Settings):
     validation_studies: int = Field(8, gt=0, description="Studies that a validation looks at, at most.")
 
 
-ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.perceptual")
+ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.perceptual", "sampling.crops_per_study")
 """Settings that only sources one by one need."""
 FUSED = (
     "objective.gradient",
     "objective.unattended",
     "sampling.all_share",
     "sampling.gamma",
+    "sampling.together",
     "sampling.regression_samples",
 )
 """Settings that only fused sources need."""
@@ -275,7 +283,7 @@ BEST = Seq2SeqConfig(
         unattended=2.5,
         self_share=0.25,
     ),
-    sampling=SamplingSettings(crop=(96, 96), crops_per_study=1, balance=1.0),
+    sampling=SamplingSettings(crop=(96, 96), balance=1.0),
     preparation=PreparationSettings(),
     training=SMALL.training.model_copy(update={"steps": 5_000, "learning_rate": 1.5e-3}),
 )

@@ -91,11 +91,16 @@ def _quality(made: Mapping[str, Volume], prepared: PreparedStudy, native: Native
 
 
 def save_contributions(rows: list[dict[str, Any]], folder: Path, order: list[str]) -> list[dict[str, Any]]:
-    """Write the table and the figure of all studies; return means with intervals over patients as plain values."""
+    """Write the table of all studies, and the figure where anything was left out.
+
+    Returns:
+        Means with intervals over patients, as plain values.
+    """
     table = pd.DataFrame(rows)
     summary = summarise(table, KEYS, ("lost", "weight", "attention"), 0)
     save_table(table, folder / CONTRIBUTIONS)
-    save_figure(contribution_matrix(summary, order), folder / MATRIX)
+    if table["lost"].notna().any():  # it needs a study of three sequences
+        save_figure(contribution_matrix(summary, order), folder / MATRIX)
     plain = summary.astype(object).where(summary.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
 

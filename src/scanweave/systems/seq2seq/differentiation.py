@@ -111,7 +111,7 @@ def explain(fitted: FittedSeq2Seq, trial: Trial, options: ExplainOptions) -> pd.
     for case, found in trial.each(mapped, options):
         masked = masked and found["masked"]
         rows += found["rows"]
-        contributions += found.get("contributions", [])  # a trial that an older version began has none
+        contributions += found["contributions"]
         drawn += [case] * found["drawn"]
         words = ", ".join(f"{row['sequence']} {row['mean']:.3f}" for row in found["rows"])
         trial.say(f"{case}: {words} (mean M_d)")

@@ -19,7 +19,7 @@ class Fused(NamedTuple):
 
     Attributes:
         levels: As of one sequence.
-        weights: Share of each given sequence in the latent by its number, `(B, 1, [d,] h, w)`; 1 together.
+        weights: Weight of each given sequence in the latent by its number, `(B, 1, [d,] h, w)`; 1 together.
     """
 
     levels: list[Tensor]
@@ -68,18 +68,18 @@ class SourceFusion(nn.Module):
         numbers = sorted(sources)
         task = self._task(numbers, target)
         levels: list[Tensor] = []
-        shares = torch.empty(0)
+        weights = torch.empty(0)
         for level, prior in enumerate(self.prior):
             features = [sources[number][level] for number in numbers]
             scores = [score.view(1, *[1] * (features[0].ndim - 1)) for score in prior(task)[numbers]]
             if attended:
                 scores = [s + _score(f, kernels[level]) for s, f in zip(scores, features, strict=True)]
-            shares = torch.softmax(torch.stack(scores), dim=0)
-            made = shares[0] * features[0]
-            for share, feature in zip(shares[1:], features[1:], strict=True):
-                made = made + share * feature
+            weights = torch.softmax(torch.stack(scores), dim=0)
+            made = weights[0] * features[0]
+            for weight, feature in zip(weights[1:], features[1:], strict=True):
+                made = made + weight * feature
             levels.append(made)
-        return Fused(levels, dict(zip(numbers, shares, strict=True)))
+        return Fused(levels, dict(zip(numbers, weights, strict=True)))
 
     def _task(self, given: Sequence[int], target: int) -> Tensor:
         """Return what is given and what is asked, `(2 · code_length,)`."""

@@ -99,8 +99,8 @@ class SharedEncoder(nn.Module):
 class SkipDecoder(nn.Module):
     """Residual blocks, then up-samplings, to each the fused features of that size are added, by gates of the target.
 
-    Every convolution is a `HyperConv`. Those that lead to a larger size come before the up-sampling, at a quarter of
-    the arithmetic. The last starts small: before any training the answer is nearly the regression.
+    Every convolution is a `HyperConv`. Those that lead to a larger size come before the up-sampling, where there are
+    fewer voxels. The last starts small: before any training the answer is nearly the regression.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
@@ -119,12 +119,12 @@ class SkipDecoder(nn.Module):
             self.last.bank.mul_(START)  # type: ignore[operator]
 
     def forward(self, series: Tensor, skips: Sequence[Tensor], begun: Tensor, parts: TargetParts) -> Tensor:
-        """Return what is added to the regression, `(B, C, [D,] H, W)`.
+        """Return what is added to the regression, in standard deviations of the target, `(B, 1, [D,] H, W)`.
 
         Args:
             series: Latents `(B, F, [d,] h, w)`.
             skips: Fused features of the larger sizes, fine to coarse.
-            begun: The regression, `(B, C, [D,] H, W)`.
+            begun: The regression, standardised, `(B, 1, [D,] H, W)`.
             parts: Of the target.
         """
         own, x = iter(parts.decoder), series

@@ -44,8 +44,8 @@ class FusionObjective(nn.Module):
         if settings.unattended:
             plain = torch.where(covered[few], plain, real[few])
             distance = F.smooth_l1_loss(plain, real[few], beta=settings.beta, reduction="sum")
-            share = settings.self_share * real.numel()
-            terms["unattended"] = settings.unattended * distance / share
+            expected = settings.self_share * real.numel()  # voxels, on average over batches
+            terms["unattended"] = settings.unattended * distance / expected
         if self.dissimilarity is not None:
             terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
         if settings.gradient:
@@ -77,13 +77,13 @@ class FusionObjective(nn.Module):
         """Encode the sequences that some samples are given, all of them the same ones."""
         given = batch["given"][rows][0].nonzero()[:, 0].tolist()
         frames = {number: batch["scans"][number][rows] for number in given}
-        if all(x.shape[1] == 1 for x in frames.values()):
+        told = {number: batch["scan_values"][number][rows] for number in given} if "scan_values" in batch else {}
+        if all(x.shape[1] == 1 for x in frames.values()) and not any(values.numel() for values in told.values()):
             return self.network.ready_together(frames)
         sources = {}
         for number, x in frames.items():
             sequence = torch.tensor([number], device=rows.device)
-            values = batch["scan_values"][number][rows] if "scan_values" in batch else None
-            shifts = self.network.shifts_in(sequence, values)
+            shifts = self.network.shifts_in(sequence, told.get(number))
             sources[number] = self.network.ready(number, x, self.network.source(sequence), shifts)
         return sources
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,21 +28,9 @@ class SubsetSamples(CropSamples):
     the network is told, `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or
     not given.
 
-    Samples that follow each other ask for the same target from the same sequences, as far as their studies have them:
-    a step then makes its kernels once, and goes through the network in one pass.
-
-    Args:
-        studies: As for `CropSamples`, each with two sequences or more.
-        sequences: Likewise.
-        together: How many samples ask for the same: those of a step.
-        about: The other arguments of `CropSamples`.
+    Some samples in a row (`sampling.together`) ask for the same target from the same sequences, as far as their studies
+    have them: a batch then makes its kernels once, and goes through the network in one pass.
     """
-
-    def __init__(
-        self, studies: Sequence[CachedStudy], sequences: Sequence[str], *, together: int = 1, **about: Any
-    ) -> None:
-        super().__init__(studies, sequences, **about)
-        self.together = together
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Sample number `index`."""
@@ -104,7 +91,7 @@ class SubsetSamples(CropSamples):
 
     def _task(self, index: int) -> tuple[str, list[str], int]:
         """Return what a sample asks for, the other sequences in an order, and how many of these it would be given."""
-        rng = np.random.default_rng([self.seed, TASK_STREAM, index // self.together])
+        rng = np.random.default_rng([self.seed, TASK_STREAM, index // self.settings.together])
         names = list(self.holders)
         held = np.array([len(self.holders[name]) for name in names])
         even = rng.random() < self.settings.balance

@@ -117,7 +117,10 @@ class VoxelwiseRegression(nn.Module):
                     self.coefficients[row_of(subset), target] = torch.from_numpy(found)
 
     def standardised(self, x: Tensor, number: int) -> Tensor:
-        """Return values of a sequence with mean 0 and deviation 1 over the voxels that were learnt from."""
+        """Return values of a sequence with mean 0 and deviation 1 over the voxels that were learnt from.
+
+        Of a series, its mean frame has these; that is what the moments are of.
+        """
         return (x - self.centre[number]) / self.spread[number]
 
     def forward(self, volumes: Mapping[int, Tensor], target: int, around: float) -> Tensor:

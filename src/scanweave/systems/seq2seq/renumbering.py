@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, combinations
 
-import torch
 from torch import Tensor
-
-from scanweave.systems.seq2seq.regression import row_of, terms
 
 CODE = "code.weight"
 PRIOR = "fusion.prior."
 REGRESSION = "regression."
-COEFFICIENTS, CENTRE, SPREAD = (f"{REGRESSION}{name}" for name in ("coefficients", "centre", "spread"))
+"""Beginning of the names of what is learnt from the patients at hand, whatever the weights began as."""
 Weights = Mapping[str, Tensor]
 
 
@@ -23,8 +19,8 @@ def renumbered(weights: Weights, before: Sequence[str], after: Sequence[str], ow
     A network does with a sequence what it did before, whatever its number is now. One that was not there before keeps
     what the new network began with; what only concerns sequences that are gone is dropped.
 
-    Three parts go by number: the columns of the one-hot code, of the prior of the fusion what is given and asked
-    (columns) and what is weighted (rows), and the regression (subsets, targets and terms; scales).
+    Two parts go by number: the columns of the one-hot code, and of the prior of the fusion what is given and asked
+    (columns) and what is weighted (rows). The regression does too, but is never taken over.
 
     Args:
         weights: Tensors by name.
@@ -35,16 +31,12 @@ def renumbered(weights: Weights, before: Sequence[str], after: Sequence[str], ow
     places = {after.index(name): before.index(name) for name in after if name in before}
     made = dict(weights)
     for name, value in weights.items():
-        if name not in own or (not name.startswith(REGRESSION) and value.shape != own[name].shape):
+        if name not in own or value.shape != own[name].shape:
             continue  # another architecture, which the account of the start weights tells
         if name == CODE:
             made[name] = _moved(value, own[name], 1, places)
         elif name.startswith(PRIOR):
             made[name] = _prior(value, own[name], places)
-        elif name in (CENTRE, SPREAD):
-            made[name] = _moved(value, own[name], 0, places)
-        elif name == COEFFICIENTS:
-            made[name] = _coefficients(value, own[name], places)
     return made
 
 
@@ -62,21 +54,3 @@ def _prior(value: Tensor, own: Tensor, places: Mapping[int, int]) -> Tensor:
         columns = _moved(value, own, 1, places)
         value = _moved(value, columns, 1, places, first=value.shape[0])
     return _moved(value, own, 0, places)
-
-
-def _coefficients(value: Tensor, own: Tensor, places: Mapping[int, int]) -> Tensor:
-    """Return the regression on every subset that was there before, `(2^N, N, K)`; 0 of all others."""
-    made, old_terms = torch.zeros_like(own), terms(value.shape[1])
-    kept = sorted(places)
-    moved = {0: 0} | {now + 1: then + 1 for now, then in places.items()}
-    pairs = [
-        (column, old_terms.index((min(moved[a], moved[b]), max(moved[a], moved[b]))))
-        for column, (a, b) in enumerate(terms(own.shape[1]))
-        if a in moved and b in moved
-    ]
-    for subset in chain.from_iterable(combinations(kept, size) for size in range(1, len(kept))):
-        for target in (number for number in kept if number not in subset):
-            then = value[row_of(places[number] for number in subset), places[target]]
-            for column, old in pairs:
-                made[row_of(subset), target, column] = then[old]
-    return made

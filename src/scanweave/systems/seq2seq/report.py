@@ -366,7 +366,8 @@ def _maps(results: _Results, folder: Path, record: dict[str, Any]) -> Section:
 
 def _contributions(folder: Path, record: dict[str, Any], where: str) -> list[Block]:
     """Show what is lost without each sequence where sources are fused; nothing of another run."""
-    picture = result_picture(folder, MATRIX) if "contributions" in record else None
+    measured = [row for row in record.get("contributions", ()) if row["measure"] == "lost" and row["mean"] is not None]
+    picture = result_picture(folder, MATRIX) if measured else None  # an earlier version drew shares
     if picture is None:
         return []
     text = (

@@ -299,14 +299,14 @@ class FusingSynthesizer(Synthesizer):
 
     @torch.inference_mode()
     def contributions(self, volumes: Mapping[str, Volume], target: str) -> tuple[dict[str, Volume], Volume]:
-        """Return how much each source counts for a target, and what their weighting by place changes.
+        """Return the weight of each source for a target, and what their weighting by place changes.
 
         Args:
             volumes: Scans in [-1, 1], as in `from_subsets`; all but the target itself are sources. NaN is background.
             target: The target.
 
         Returns:
-            The share of each source in the fused latent, voxel by voxel, 1 together; and |prediction with attention -
+            The weight of each source in the fused latent, voxel by voxel, 1 together; and |prediction with attention -
             prediction without|, the task-specific enhanced map of TSF-Seq2Seq (TSEM), in [0, 2]; of a series its mean
             over the frames. All are `(X, Y, Z)`.
         """
@@ -320,18 +320,18 @@ class FusingSynthesizer(Synthesizer):
             sources = {place[name]: self._ready(name, batch) for name, batch in batches.items()}
             made, fused = self.network.correct(sources, place[target], parts, around, some=some)
             plain, _ = self.network.correct(sources, place[target], parts, around, some=some, attended=False)
-            shares = [self._enlarged(fused.weights[place[name]], made.shape[2:])[:, None] for name in batches]
+            weights = [self._enlarged(fused.weights[place[name]], made.shape[2:])[:, None] for name in batches]
             effect = (made.clamp(-1, 1) - plain.clamp(-1, 1)).abs()
-            return [*shares, effect if effect.shape[1] == 1 else effect.mean(1, keepdim=True)]
+            return [*weights, effect if effect.shape[1] == 1 else effect.mean(1, keepdim=True)]
 
-        *shares, effect = self._put_together(given, make)
-        return dict(zip(given, (share[0].numpy().T for share in shares), strict=True)), effect[0].numpy().T
+        *weights, effect = self._put_together(given, make)
+        return dict(zip(given, (weight[0].numpy().T for weight in weights), strict=True)), effect[0].numpy().T
 
-    def _enlarged(self, share: Tensor, shape: Sequence[int]) -> Tensor:
-        """Return shares `(B, 1, [d,] h, w)` of a latent at the size of images `(C, [D,] H, W)`."""
-        mode = "bilinear" if share.ndim == 4 else "trilinear"
-        large = F.interpolate(share, size=list(shape[1:]), mode=mode)
-        return large.expand(-1, shape[0], *[-1] * (share.ndim - 2))
+    def _enlarged(self, weight: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return weights `(B, 1, [d,] h, w)` of a latent at the size of images `(C, [D,] H, W)`."""
+        mode = "bilinear" if weight.ndim == 4 else "trilinear"
+        large = F.interpolate(weight, size=list(shape[1:]), mode=mode)
+        return large.expand(-1, shape[0], *[-1] * (weight.ndim - 2))
 
     def _target_parts(self, target: str) -> TargetParts:
         if target not in self._parts:

@@ -59,7 +59,7 @@ class Seq2SeqTask(NetworkTask):
             several = [study for study in training if len(study.names) > 1]
             if not several:
                 raise ScanweaveError("network.fusion", "no training study holds two sequences", "Import complete ones")
-            samples = SubsetSamples(several, sequences, together=config.training.batch_size, **about)
+            samples = SubsetSamples(several, sequences, **about)
             self.samples: CropSamples = samples
             network.regression.learn(samples.moments(config.sampling.regression_samples))
             self.objective: nn.Module = FusionObjective(network, config.objective)
