@@ -7,7 +7,7 @@ types were planted.
 
 The control is frame-wise: for each time of `dce` a voxelwise quadratic regression on all frames of the sources. That on
 `fsdce` interpolated to this time was left aside as the weaker one: an interpolated frame is a sum of two frames, so
-that all it can make the other can make too. It is reported.
+that all it can make the other can make too. It erred more on a few patients of another seed as well. It is reported.
 
 Bars, written before any run. From `fsdce`: the type is the planted one in 90 % of the lesions; and the error of
 wash-in, against the real series, is at most 0.7 times that of the control, with an interval below 1. Types are counted
@@ -202,7 +202,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
 
 
 def type_claims(table: pd.DataFrame, bar: float | None) -> list[Claim]:
-    """How often the type is right: as planted where the real series shows that, which is judged; and in all lesions."""
+    """The shares of right types: as planted where the real series shows that, which is judged; and in all lesions."""
     shows = table["planted"] == table["type_real"]
     told = [
         ("as planted, where the real series shows it", table[shows], "planted", bar),
