@@ -1,4 +1,4 @@
-"""What a target loses without a source is measured by leaving that source out."""
+"""The loss of a target without a source is measured by leaving that source out."""
 
 import numpy as np
 import pandas as pd
