@@ -71,7 +71,7 @@ def starts(cohort: Path, tier: dict[str, Any]) -> list[Claim]:
         "cohort split": ["cohort", "split", str(cohort), "--again", "--folds", "2", "--no-validation"],
         "cohort import": ["cohort", "import", str(cohort / "studies"), "--out", str(folder / "imported")],
         "simulate brain": ["simulate", "brain", "--subjects", "1", "--spacing", "8", "--out", str(folder / "made")],
-        "fit": ["fit", "seq2seq", "--cohort", str(folder / "none"), "--run", str(folder / "run")],
+        "fit": ["fit", "seq2seq", "--cohort", str(cohort), "--run", str(folder / "run"), "--fold", "9"],
         "predict": ["predict", str(folder), "--cohort", str(cohort), "--out", str(folder / "out")],
     }
     verbs |= {verb: [verb, str(folder), *(["--cohort", str(cohort)] if verb != "report" else [])] for verb in RUN_VERBS}
