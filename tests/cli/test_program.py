@@ -80,6 +80,10 @@ FIT = ["fit", "seq2seq", "--cohort", "source", "--run", "run"]
         (["simulate", "brian"], "scanweave simulate: there is no 'brian'. Did you mean brain?"),
         (["fit", "seq2sq", *FIT[2:]], "system: there is no system 'seq2sq'. Did you mean seq2seq?"),
         (["fit", "seq2seq", "--cohort", "c"], "scanweave fit: needs --run. See scanweave fit --help."),
+        (
+            ["fit", "seq2seq", "c", "--run", "r"],
+            "scanweave fit: needs --cohort, and 'c' belongs to no option. See scanweave fit --help.",
+        ),
         (["fit", "seq2seq", "--cohrt", "c", "--run", "r"], "there is no option --cohrt. Did you mean --cohort."),
         ([*FIT, "--steps", "70"], "steps: there is no such setting. Did you mean training.steps?"),
         (["predict"], "scanweave predict: needs RUN and --out. See scanweave predict --help."),

@@ -254,9 +254,11 @@ def _option(field: str, hints: Mapping[str, Any]) -> str:
 
 def _one_line(box: str) -> str:
     """Return the reason from tyro's box of words, drawn in Unicode or ASCII."""
-    needed = re.findall(r"^[│ ] {5}(\S+)", box.partition("For full help")[0], re.MULTILINE)
-    if "Missing from" in box and needed:
-        return f"needs {' and '.join(', '.join(needed).rsplit(', ', 1))}"
+    missing, _, unknown = box.partition("For full help")[0].partition("Unrecognized options")
+    needed, left = (re.findall(r"^[│ ] {5}(\S+)", part, re.MULTILINE) for part in (missing, unknown))
+    if "Missing from" in missing and needed:
+        said = f"needs {' and '.join(', '.join(needed).rsplit(', ', 1))}"
+        return f"{said}, and {left[0]!r} belongs to no option" if left else said
     plain = "╭" not in box  # then the title is a line of its own, above a rule
     lines = [line.strip(" │") for line in box.splitlines() if line and line[0] not in "╭╰"][2 * plain :]
     rules = [number for number, line in enumerate(lines) if line and not line.strip("─-")]
