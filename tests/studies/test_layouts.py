@@ -305,6 +305,8 @@ def test_studies_of_one_patient_are_put_together_or_left_out(tmp_path):
     notes = [line for line in list_studies(source).report() if "note:" in line]
     assert len(notes) == 1
     assert "is P1_again of the patient P1 too" in notes[0]
+    assert notes[0].endswith("say --patient '(.+?)(_again)?$'")
+    assert patients(patient="(.+?)(_again)?$") == {"P1": "P1", "P1_again": "P1", "P2": "P2"}
     assert patients(patient="^P[0-9]") == {"P1": "P1", "P1_again": "P1", "P2": "P2"}
     assert patients(patient="^P([0-9])") == {"P1": "1", "P1_again": "1", "P2": "2"}
     assert "note:" not in "".join(list_studies(source, patient="^P[0-9]").report())

@@ -16,6 +16,7 @@ from scanweave.engine.image_states import states_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import lies_within
 from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder, tried
 from scanweave.framework.study_selection import Choice, chosen_part, select_studies
 from scanweave.framework.unfinished import Unfinished, remove_unfinished
@@ -249,7 +250,8 @@ class Trial:
         if self.slices > 1 and other is not None and other.get("slices", 1) == 1:
             self.say(f"the report keeps showing the {self.kind} of all slices; this first look lies in {self.folder}")
             return
-        if self.about.get("seen") and other is not None and other.get("seen") == 0:
+        beside = lies_within(self.run.folder, self.folder)  # what lies elsewhere is shown to who names it
+        if beside and self.about.get("seen") and other is not None and other.get("seen") == 0:
             told = f"the report keeps showing the {self.kind} of studies that the fit did not see"
             self.say(f"{told}; this one lies in {self.folder}")
             return

@@ -95,7 +95,9 @@ def patient_lines(patients: Mapping[str, str], doubts: Mapping[str, Sequence[str
     """
     namesakes = list(longer_names(patients))
     for name, patient in namesakes[:SHOWN]:
-        yield f"  note: is {name} of the patient {patient} too? Splits may part them; say so by --patient REGEX"
+        ending = re.escape(name.removeprefix(patient))
+        told = f"--patient '(.+?)({ending})?$'" if name.startswith(patient) else "--patient REGEX"
+        yield f"  note: is {name} of the patient {patient} too? Splits may part them; if so, say {told}"
     if len(namesakes) > SHOWN:
         yield f"  note: the same question for {count(len(namesakes) - SHOWN, 'more study', 'more studies')}"
     groups = brothers(patients)
