@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from tiny import TinyTask, fit, stop_after
+from tiny import Clock, TinyTask, fit, stop_after
 
 from scanweave.engine import interrupt, loop
 from scanweave.engine.checkpoint import Checkpoints, State, Tensors, read_state
@@ -155,14 +155,6 @@ def test_what_was_to_be_ignored_stays_ignored() -> None:
             assert request.signal is None
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

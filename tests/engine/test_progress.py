@@ -4,17 +4,10 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
+from tiny import Clock
 
 from scanweave.engine import progress
 from scanweave.engine.progress import TrainingProgress, counted, tell_share
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -36,6 +36,17 @@ BASE: dict[str, Any] = {
 }
 
 
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time that the test set [s]."""
+        return self.now
+
+
 class TinySamples:
     """Images whose target is their blur; `faults` maps a sample index to what goes wrong with it."""
 

@@ -1,4 +1,4 @@
-"""Structural similarity in 3D: that of scikit-image but for rounding, in less than half the time."""
+"""Structural similarity in 3D: that of scikit-image but for rounding, plane by plane."""
 
 from __future__ import annotations
 
