@@ -64,7 +64,7 @@ class Tier:
 
 
 TIERS = {
-    "full": Tier(subjects=240, spacing=1.5, steps=9_000, crop=96, samples=1_000, every=1_000, slices=8),
+    "full": Tier(subjects=240, spacing=1.5, steps=24_000, crop=96, samples=1_000, every=2_000, slices=8),
     "smoke": Tier(subjects=4, spacing=8.0, steps=2, crop=16, samples=8, every=2, slices=3),
 }
 

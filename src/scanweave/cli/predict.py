@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ class Predict:
     """Folder of the cohort."""
     source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
     """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""
-    targets: str | None = None
-    """Images to make, such as "t1,flair"; if not given, the sequences that each study lacks, or its reconstruction."""
+    targets: Annotated[tuple[str, ...], arg(metavar="TARGET …", help_behavior_hint="")] = ()
+    """Images to make, such as t1 flair; if not given, the sequences that each study lacks, or its reconstruction."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies or patients to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None
@@ -55,10 +56,10 @@ class Predict:
         from scanweave.cli.main import REFUSED
         from scanweave.engine.progress import counted
 
-        targets = None if self.targets is None else [name.strip() for name in self.targets.split(",")]
-        with counted("studies predicted") as progress:
+        named = re.split(r"[,\s]+", " ".join(self.targets).strip(", "))  # commas serve as well as blanks
+        with counted("studies done") as progress:
             done = self._predicted(
-                targets=targets,
+                targets=named if self.targets else None,
                 studies=self.studies or None,
                 device=self.device,
                 checkpoint=self.checkpoint,

@@ -102,6 +102,8 @@ class _Pace:
         self._began = self._since = self._told = time.monotonic()
         self._work = self._seconds = 0.0
         self._farthest = FIRST_SECONDS
+        self.told = False
+        """Whether the last line told the pace."""
 
     def move(self, done: float) -> None:
         """Take how much is done now."""
@@ -130,7 +132,8 @@ class _Pace:
     def tell(self) -> None:
         """Take it that a line was shown."""
         self._told = time.monotonic()
-        self._farthest = FARTHEST_SECONDS if self.rate else FIRST_SECONDS
+        self.told = self.rate > 0
+        self._farthest = FARTHEST_SECONDS if self.told else FIRST_SECONDS
 
 
 class _Count:
@@ -223,7 +226,8 @@ class TrainingProgress:
         """Move the bar to `step`; without a terminal print a line if reports are far apart."""
         self._pace.move(step)
         self._bar.update(self._task, completed=step, eta=self._eta())
-        if self._bar.disable and self.pace and self._pace.due(self._steps, distances=2):
+        distances = 2 if self._pace.told else 1  # the first ETA waits for no report
+        if self._bar.disable and self.pace and self._pace.due(self._steps, distances):
             self._line(step)
 
     def report(self, step: int, terms: Mapping[str, float], rate: float, pace: float) -> None:

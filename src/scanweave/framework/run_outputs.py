@@ -6,6 +6,7 @@ alone, and results that lie elsewhere are read only where the user names their f
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ def output_folder(run: Path, kind: Kind, *, named: bool = False, look: bool = Fa
         look: Whether it is a first look, at some slices, which lies beside it too.
     """
     return run / f"{kind}{'-named' if named else ''}{'-look' if look else ''}"
+
+
+def numbered_folders(first: Path) -> Iterator[Path]:
+    """Yield the folders that trials of other studies or slices go to in place of `first`: it, then "…-2", "…-3", ….
+
+    They have no end, whether they are there or not.
+    """
+    yield first
+    yield from (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
 
 
 def note_output(run: Run, kind: Kind, folder: Path) -> None:

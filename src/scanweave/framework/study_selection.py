@@ -71,8 +71,8 @@ def select_studies(
             f"has no study to try the run on ({where})",
             "Split it with a test part, or name another: --part validation, train or all",
         )
-    name = "the cohort of the fit" if own else "this cohort" if part == "all" else "another cohort"
-    say(f"studies: {len(studies)}, {where}, of {name}")
+    name = "the cohort of the fit" if own else "another cohort"
+    say(f"studies: {len(studies)}" + ("" if part == "all" else f", {where}, of {name}"))  # all: as the user named them
     if studies.names("scan") or studies.names("sinogram"):
         studies = sound_studies(studies, 1, say, series=series)
     seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import lies_within
-from scanweave.framework.run_outputs import Kind, newest_output, note_output, output_folder, tried
+from scanweave.framework.run_outputs import Kind, newest_output, note_output, numbered_folders, output_folder, tried
 from scanweave.framework.study_selection import Choice, chosen_part, select_studies
 from scanweave.framework.unfinished import Unfinished, remove_unfinished
 from scanweave.measures.summary import summarise
@@ -58,8 +57,7 @@ def trial_folder(
     if slices == 1 and not named:
         return first
     wanted = {"cohort": cohort.digest, "part": chosen_part(run, cohort, part), "slices": slices}
-    numbered = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in itertools.count(1))
-    return next(folder for folder in numbered if _selection(folder, kind) in (None, wanted))
+    return next(folder for folder in numbered_folders(first) if _selection(folder, kind) in (None, wanted))
 
 
 def _selection(folder: Path, kind: Kind) -> dict[str, Any] | None:

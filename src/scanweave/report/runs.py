@@ -71,7 +71,7 @@ def learning(
     items = [
         ("Steps", record.get("step"), ""),
         ("Time", duration(float(record.get("seconds") or 0)), f"on {record.get('device', 'unknown')}"),
-        ("Weights kept", record.get("weights"), KEPT.get(str(record.get("weights")), "").format(best)),
+        ("Weights kept", *_weights_kept(record.get("weights"), best)),
         ("Steps skipped", record.get("skipped"), "for a loss that was not finite"),
     ]
     numbers = KeyNumbers([item for item in items if item[1] is not None])
@@ -80,11 +80,16 @@ def learning(
 
 
 KEPT = {
-    "best": "those of the {}",
-    "last": "of the last step: nobody validated",
-    "ema": "moving average of the last steps: nobody validated",
+    "best": ("best", "those of the {}"),
+    "last": ("last", "of the last step: nobody validated"),
+    "ema": ("moving average", "over the last steps: nobody validated"),
 }
-"""Reasons for the weights that a run keeps."""
+"""The weights that a run keeps, by their name in its record: in words, and the reason."""
+
+
+def _weights_kept(name: Any, best: str) -> tuple[Any, str]:
+    words, reason = KEPT.get(str(name), (name, ""))
+    return words, reason.format(best)
 
 
 def not_made(title: str, verb: str, folder: Path, record: Mapping[str, Any], elsewhere: Path | None = None) -> Section:

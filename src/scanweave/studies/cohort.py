@@ -64,7 +64,7 @@ class Cohort:
         folder = Path(folder)
         refuse_absent(folder, ABOUT)
         if not is_plain(folder / ABOUT):
-            raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _ADVICE)
+            raise ScanweaveError(folder, f"not a cohort: {ABOUT} is absent", _import_of(folder))
         about = read_json(folder / ABOUT, _ADVICE)
         if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("root"), str):
             raise ScanweaveError(folder / ABOUT, f"not a cohort description of format {FORMAT}", _ADVICE)
@@ -301,6 +301,11 @@ def safe_id(text: str) -> str:
         return text
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:100] or "unnamed"
     return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _import_of(folder: Path) -> str:
+    """Say how a folder that is no cohort, such as one of scans, becomes one."""
+    return f"If it holds studies, make a cohort of them: scanweave cohort import {folder} --out COHORT"
 
 
 def _way_on(folder: Path) -> str:

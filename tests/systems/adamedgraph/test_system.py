@@ -197,7 +197,7 @@ def test_named_studies_are_explained(whole, tmp_path, capsys):
     cohort, system = whole
     command = ["explain", str(system.run.folder), "--cohort", str(cohort.folder), "--out", str(tmp_path / "why")]
     assert main([*command, "--studies", "p003-v01", "p001-v01"]) == 0
-    assert "studies: 2, all, of this cohort" in capsys.readouterr().out
+    assert "studies: 2\n" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "why").glob("*.png")} == {"p001-v01.png", "p003-v01.png"}
     assert main([*command, "--studies", "p002"]) == 0
     assert [path.name for path in (tmp_path / "why").glob("*.png")] == ["p002-v01.png"]
@@ -221,15 +221,20 @@ def test_names_are_those_of_the_nodes_without_a_validation_part(tmp_path):
         assert values.loc[name[:4]].iloc[0] == value
 
 
-def test_importance_of_the_run_outlives_named_studies(whole):
+def test_named_studies_join_the_page_and_leave_its_importance(whole, tmp_path):
     cohort, system = whole
     system.explain(cohort, part="train", options={"pictures": 0}, say=lambda line: None)
     command = ["explain", str(system.run.folder), "--cohort", str(cohort.folder), "--studies", "p003-v01"]
     assert main(command) == 0
     assert (system.run.folder / "explanation-named" / "p003-v01.png").is_file()
+    assert main([*command[:-1], "p004-v01"]) == 0
     page = system.report(system.run.folder / "page.html").read_text()
     assert "of which the fit saw" in page
     assert "rise of the log loss" in page
+    assert all(f"Explanation of {name}." in page for name in ("p003-v01", "p004-v01"))
+    second = system.run.folder / "explanation-named-2"
+    second.symlink_to(second.rename(tmp_path / "elsewhere"))
+    assert "Explanation of p004-v01." not in system.report(system.run.folder / "page.html").read_text()
 
 
 def test_what_may_give_the_outcome_away_is_told_by_fit_and_report(tmp_path):

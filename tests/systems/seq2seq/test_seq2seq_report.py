@@ -99,6 +99,23 @@ def test_a_network_that_does_not_beat_the_mean_is_not_concluded_from(fitted, res
     assert "has not learnt" not in page(write(RunPage(results), fitted.system.plan))
 
 
+def test_the_summary_says_how_good_it_is_and_what_that_is_worth(fitted, results):
+    def set_psnr(known):
+        for row in known["rows"]:
+            if row["measure"] == "psnr" and row["region"] == "brain" and row["target"] == "any":
+                row["mean"] = {"all": 20.0, "mean": 14.0}.get(row["kind"], row["mean"])
+
+    change(results.folder / "evaluation" / "summary.json", set_psnr)
+    text = " ".join(page(write(RunPage(results), fitted.system.plan)).split())
+    assert "off, in shares of its range, by about 10 % (PSNR 20.0 dB) in the brain" in text
+    assert "without a network, by about 20 % (PSNR 14.0 dB)" in text
+    assert "too few to say how it does on others" in text
+    steps = results.record["step"]
+    assert f"The fit made {steps:,} of the 2,500 steps of the preset small" in text
+    results.record["step"] = 2500
+    assert "first look" not in page(write(RunPage(results), fitted.system.plan))
+
+
 def test_few_patients_have_no_intervals(fitted, results):
     text = page(write(RunPage(results), fitted.system.plan))
     assert "No intervals: fewer than 5 patients" in text

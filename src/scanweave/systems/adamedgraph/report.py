@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scanweave.files import read_json
-from scanweave.framework.run_outputs import output_folder, result_file, result_picture, result_table, shape_faults
+from scanweave.files import is_folder, lies_within, read_json
+from scanweave.framework.run_outputs import (
+    numbered_folders,
+    output_folder,
+    result_file,
+    result_picture,
+    result_table,
+    shape_faults,
+)
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -306,8 +314,9 @@ def _read(folder: Path, name: str, *texts: str) -> pd.DataFrame:
 
 def _patients(fitted: FittedAdaMedGraph, page: RunPage) -> Section:
     title, newest = "Patients, one by one", page.folder("explanation")
-    named = output_folder(fitted.run.folder, "explanation", named=True)
-    folders = dict.fromkeys(folder for folder in (newest, named) if folder is not None)
+    named = numbered_folders(output_folder(fitted.run.folder, "explanation", named=True))
+    there = takewhile(lambda folder: is_folder(folder) and lies_within(fitted.run.folder, folder), named)
+    folders = dict.fromkeys([*([] if newest is None else [newest]), *there])
     blocks = [block for folder in folders for block in _pages(folder, fitted.record.label)]
     if not blocks:
         return not_made(title, "explain", fitted.run.folder, fitted.run.record)

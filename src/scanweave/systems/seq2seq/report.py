@@ -25,6 +25,7 @@ from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.plan import Plan
+from scanweave.systems.seq2seq.config import PRESETS
 from scanweave.systems.seq2seq.contributions import MATRIX
 from scanweave.systems.seq2seq.differentiation import EXPLANATION, SHEET
 from scanweave.systems.seq2seq.evaluation import ANY, CURVES, DRAWN, GRID
@@ -132,11 +133,7 @@ class _Results:
         if target == ANY:
             return "mean of all"
         below = self.below.get(target)
-        return (
-            f"{target} (below the plain mean, in PSNR or SSIM, in {below.studies} of {below.of} studies)"
-            if below
-            else target
-        )
+        return f"{target} (below the plain mean in {below.studies} of {below.of} studies)" if below else target
 
     def unmeasured(self, there: Iterable[str]) -> list[Block]:
         """Say of sequences that were learnt that no study showed them."""
@@ -159,7 +156,7 @@ def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
         "Each sequence made from the others",
         f"Seq2Seq fitted to {', '.join(plan.scans)}: how well each is made from the others, and what each alone shows.",
         [
-            Section("In short", "", [*results.caution, *results.by_target, _key_numbers(results)]),
+            Section("In short", "", [*results.caution, *results.by_target, *_in_words(results), _key_numbers(results)]),
             _cohort(page.run, plan),
             _preparation(plan),
             page.learning(METRICS),
@@ -176,6 +173,38 @@ def write(page: RunPage, plan: Plan, path: str | Path | None = None) -> Path:
         paper=PAPER,
         closing="Synthesised images are predictions, not acquisitions, and must not be read as such.",
     )
+
+
+def _in_words(results: _Results) -> list[Block]:
+    """Say how far the images are from real ones, how far the mean of the others is, and what that is worth."""
+    made, mean = (results.estimates(kind, kind, ANY, "brain").get("psnr") for kind in (ALL, MEAN))
+    lines = []
+    if made is not None:
+        beside = f"; the plain mean of the others, without a network, by {_error(mean)}" if mean is not None else ""
+        lines.append(
+            f"A sequence made from all others is off, in shares of its range, by {_error(made)} in the {results.where}"
+            f"{beside}."
+        )
+        if made.n < LEAST_PATIENTS_FOR_INTERVAL:
+            lines.append(f"Measured on {count(made.n, 'patient')}: too few to say how it does on others.")
+    lines += _short_fit(results.run)
+    return [Text(" ".join(lines))] if lines else []
+
+
+def _error(psnr: Estimate) -> str:
+    return f"about {100 * 10 ** (-psnr.value / 20):.0f} % (PSNR {psnr.value:.1f} dB)"
+
+
+def _short_fit(run: Run) -> list[str]:
+    """Say that a fit made fewer steps than its preset makes; nothing of one that made them, or that patience ended."""
+    preset, step = PRESETS.get(str(run.config.get("preset"))), run.record.get("step")
+    patient = run.config.get("training", {}).get("patience") is not None
+    if preset is None or not isinstance(step, int) or patient or step >= preset.training.steps:
+        return []
+    return [
+        f"The fit made {step:,} of the {preset.training.steps:,} steps of the preset {preset.preset}: take it as a "
+        "first look."
+    ]
 
 
 def _key_numbers(results: _Results) -> KeyNumbers:
@@ -267,7 +296,7 @@ def _curves(results: _Results, folder: Path, record: dict[str, Any]) -> list[Blo
 
 def _marked(below: dict[str, Below]) -> str:
     names = ", ".join(f"{name} ({one.studies} of {one.of} studies)" for name, one in below.items())
-    return f" Below the plain mean of the others, in PSNR or SSIM, in some: {names}." if names else ""
+    return f" Below the plain mean of the others in some: {names}." if names else ""
 
 
 def _quality(results: _Results) -> Section:
