@@ -13,8 +13,8 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.configuration import configure
+from scanweave.framework.classification.question import ask
 from scanweave.studies.formats.image_reader import read_scan
-from scanweave.systems.classify.question import ask
 
 
 def quiet(line):

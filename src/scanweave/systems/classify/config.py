@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from scanweave.engine.settings import Names, Settings, StartSettings, TrainingSettings
+from scanweave.framework.classification.settings import EvaluateOptions, LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -41,15 +42,6 @@ class NetworkSettings(Settings):
         return found | ({} if self.size is None else dict.fromkeys(["most_pixels", "most_voxels"], "with network.size"))
 
 
-class LossSettings(Settings):
-    """Settings of the loss."""
-
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: every class, or both sides of a finding, weigh the same in sum."
-    )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the truth that is spread over all classes.")
-
-
 class SamplingSettings(Settings):
     """Settings of what a training sample shows."""
 
@@ -75,7 +67,7 @@ class ClassifyConfig(Settings):
     labels: Names = Field(
         (), description="One label of classes, or several findings; may be left out where the cohort has one label."
     )
-    uncertain: Literal["ignore", "negative", "positive"] = Field(
+    uncertain: Uncertain = Field(
         "ignore", description="What an uncertain finding (-1) counts as: U-Ignore, U-Zeroes or U-Ones of CheXpert."
     )
     start: StartSettings = StartSettings()
@@ -120,13 +112,6 @@ SMALL = ClassifyConfig(
 )
 
 PRESETS = {"small": SMALL, "chexnet": CHEXNET}
-
-
-class EvaluateOptions(VerbOptions):
-    """Options of `evaluate`."""
-
-    seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
-    repeats: int = Field(500, ge=100, description="Resamples of patients.")
 
 
 class ExplainOptions(VerbOptions):

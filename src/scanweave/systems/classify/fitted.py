@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
 from scanweave.engine.saved_plan import EMBEDDING
+from scanweave.framework.classification.answers import told
+from scanweave.framework.classification.operating_points import load_points
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
@@ -20,11 +22,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.classify.config import ClassifyConfig
 from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.network import make_network
-from scanweave.systems.classify.operating_points import load_points
 from scanweave.systems.classify.planning import FILE, ClassifyPlan
-
-DIGITS = 6
-"""Of a probability in a table."""
 
 
 class FittedClassify(FittedRun[ClassifyConfig]):
@@ -90,13 +88,5 @@ class FittedClassify(FittedRun[ClassifyConfig]):
             made["embeddings"] = {self.run.record["system"]: self.classifier.embedding(volumes)}
         labels = [name for name in wanted if name != EMBEDDING]
         if labels:
-            made |= self._told(self.classifier.probabilities([volumes])[0], labels)
+            made |= told(self, self.classifier.probabilities([volumes])[0], labels)
         return study.answer(**made)
-
-    def _told(self, shares: NDArray[np.float64], labels: Sequence[str]) -> dict[str, Any]:
-        by_name = dict(zip(self.plan.outputs, shares.tolist(), strict=True))
-        if self.plan.kind == "classes":
-            table = {f"probability_{name}": round(share, DIGITS) for name, share in by_name.items()}
-            return {"labels": {self.plan.labels[0]: max(by_name, key=by_name.__getitem__)}, "table": table}
-        called = {name: int(by_name[name] >= self.points[name].threshold) for name in labels}
-        return {"labels": called, "table": {f"probability_{name}": round(by_name[name], DIGITS) for name in labels}}

@@ -62,5 +62,4 @@ class Classifier:
 
     def _shares(self, inputs: list[tuple[Tensor, Tensor]]) -> Tensor:
         images, present = (torch.cat(parts) for parts in zip(*inputs, strict=True))
-        logits = self.network(images, present).double().cpu()
-        return logits.softmax(dim=1) if self.plan.kind == "classes" else logits.sigmoid()
+        return self.plan.probabilities(self.network(images, present).double().cpu())

@@ -7,11 +7,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from scanweave.engine.saved_plan import EMBEDDING, SavedPlan
 from scanweave.errors import ScanweaveError
+from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.studies.preparing.preparation import Frame
 from scanweave.systems.classify.config import NetworkSettings
-from scanweave.systems.classify.question import Kind, Question
 
 FILE = "question.json"
 SMALL_EDGE_VOXELS = 64
@@ -22,48 +21,26 @@ MUCH_COARSER = 2.0
 """Spacing over the finest from which volumes are not turned out of their slices."""
 
 
-class ClassifyPlan(SavedPlan):
-    """The question and the input of a run; saved as `question.json`.
+class ClassifyPlan(AnswerPlan):
+    """The question and the input of a run; saved as `question.json`. See `AnswerPlan`.
 
     Attributes:
-        kind: One of several classes, or several findings.
-        labels: Labels of the cohort that are learnt.
-        outputs: Classes or findings, in the order of the network's numbers.
-        uncertain: What an uncertain finding counts as.
-        shares: Share of each class, or frequency of each finding, in the training studies.
         scans: In the order of the network's channels.
         dimensions: 2 for films, 3 for volumes.
         thin: Axis of a prepared film that is one voxel long; None for volumes.
         size: Voxels of the input along (Z,) Y, X.
         small_images: Whether a resnet begins without strides.
         in_plane: Whether volumes are only turned in their slices.
-        reasons: Why, a line each.
         views: Whether scans are views, each through the same encoder, rather than channels of one image.
     """
 
-    kind: Kind
-    labels: tuple[str, ...]
-    outputs: tuple[str, ...]
-    uncertain: str
-    shares: tuple[float, ...]
     scans: tuple[str, ...]
     dimensions: Literal[2, 3]
     thin: int | None
     size: tuple[int, ...]
     small_images: bool
     in_plane: bool
-    reasons: tuple[str, ...]
     views: bool = False
-
-    @property
-    def question(self) -> Question:
-        """Question of the run."""
-        return Question(self.kind, self.labels, self.outputs, self.uncertain)
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The labels, and the embedding, which is made only when it is asked for."""
-        return (*self.labels, EMBEDDING)
 
     @property
     def sources(self) -> tuple[str, ...]:

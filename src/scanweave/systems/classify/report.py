@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from scanweave.framework.run_outputs import result_picture, result_table
+from scanweave.framework.classification.page import METRICS, not_learnt, quality, shares_table
+from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
-from scanweave.measures.bootstrap import Interval
-from scanweave.measures.calibration import reliability
-from scanweave.measures.outcomes import TOLD
-from scanweave.measures.summary import estimate, sureness
-from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table
-from scanweave.report.calibration_plot import reliability_diagram
-from scanweave.report.confusion import confusion_plot
-from scanweave.report.roc import roc_plot
-from scanweave.report.runs import tried_on
-from scanweave.systems.classify.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
+from scanweave.report.blocks import Block, Figure, KeyNumbers, Section
 from scanweave.systems.classify.explanation import FILE, METHODS
 from scanweave.systems.classify.fitted import FittedClassify
-from scanweave.wording import listed
 
 PAPERS = {
     "small": """\
@@ -43,15 +30,6 @@ PAPERS = {
 }
 """,
 }
-METRICS = {
-    "auroc": ("higher", "mean over classes or findings, on validation studies"),
-    "log loss": ("lower", "of the truth, on validation studies"),
-    "loss": ("lower", "cross-entropy of training samples"),
-}
-POOR_AUROC = 0.55
-"""Below it an answer is hardly more than a guess."""
-BINS, MOST_CURVES, FEW_PATIENTS = 10, 6, 100
-"""Of the reliability diagram; lines in a figure; patients below which a page warns."""
 
 
 def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None) -> Path:
@@ -70,7 +48,7 @@ def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None)
         [
             _plan(fitted, page),
             page.learning(METRICS),
-            *page.results("How good it is", "evaluation", lambda folder, found: _quality(fitted, folder, found)),
+            *quality(fitted, page),
             *page.results("Where it looked", "explanation", _maps, FILE),
         ],
         paper=PAPERS[fitted.config.preset],
@@ -78,111 +56,15 @@ def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None)
     )
 
 
-def _not_learnt(page: RunPage) -> Iterator[Caution]:
-    """Yield what a reader must know first: what the fit plainly has not learnt to tell."""
-    record = page.record("evaluation")
-    rows = record["rows"] if record else []
-    areas = {row["outcome"]: row["value"] for row in rows if row["measure"] == "AUROC" and row["value"] is not None}
-    poor = [f"{outcome} {value:.2f}" for outcome, value in areas.items() if value < POOR_AUROC]
-    if poor:
-        yield Caution(
-            f"Plainly not learnt: AUROC of {listed(poor)}, where 0.5 is chance. Do not use these answers; train for "
-            "more steps, or on more studies."
-        )
-
-
 def _plan(fitted: FittedClassify, page: RunPage) -> Section:
-    shares = [
-        {"class or finding": name, "share of training studies": share}
-        for name, share in zip(fitted.plan.outputs, fitted.plan.shares, strict=True)
-    ]
     blocks: list[Block] = [
-        *_not_learnt(page),
+        *not_learnt(page),
         KeyNumbers([("Classes or findings", len(fitted.plan.outputs), ""), ("Scans", len(fitted.plan.scans), "")]),
         *page.parts(),
-        Table(shares, "What one would say without any image.", {"share of training studies": "{:.3f}"}),
+        shares_table(fitted.plan),
         page.planned((*fitted.plan.reasons, *fitted.preparation.reasons)),
     ]
     return Section("What was learnt from", "", blocks)
-
-
-def _quality(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Section:
-    rows = [
-        {
-            "outcome": row["outcome"],
-            "measure": row["measure"],
-            "value": estimate(row, row["patients"], "value") if row["low"] is not None else row["value"],
-            "class shares alone": row["control"],
-        }
-        for row in record["rows"]
-    ]
-    patients = max(row["patients"] for row in record["rows"])
-    caution = f"{patients} patients only: the intervals are wide, and another split may tell another story."
-    blocks: list[Block] = [Caution(caution)] if patients < FEW_PATIENTS else []
-    formats = {"value": "{:.3f}", "class shares alone": "{:.3f}"}
-    caption = "Beside it what the class shares of the training studies reach, which look at no image."
-    blocks += [Table(rows, caption, formats), *_curves(fitted, folder, record)]
-    if fitted.plan.kind == "classes":
-        blocks += _classes(fitted, folder)
-    lead = f"{tried_on(record)} {sureness([row['patients'] for row in record['rows']])}"
-    return Section("How good it is", lead, blocks)
-
-
-def _curves(fitted: FittedClassify, folder: Path, record: dict[str, Any]) -> Iterator[Block]:
-    """Show ROC and reliability of the classes or findings that have studies of both sides."""
-    plan = fitted.plan
-    names = {"truth": str, "study": str, "patient": str}
-    table = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
-    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    shown = plan.outputs[1:] if plan.kind == "classes" and len(plan.outputs) == 2 else plan.outputs
-    for name in shown:
-        shares = table[f"probability_{name}"].to_numpy(dtype=float)
-        if plan.kind == "classes":
-            pairs[name] = ((table["truth"] == name).to_numpy(), shares)
-        else:
-            truth = pd.to_numeric(table[f"truth {name}"], errors="coerce").to_numpy()
-            pairs[name] = (truth[~np.isnan(truth)] > 0, shares[~np.isnan(truth)])
-    pairs = {name: pair for name, pair in pairs.items() if pair[0].any() and not pair[0].all()}
-    pairs = dict(list(pairs.items())[:MOST_CURVES])
-    if not pairs:
-        return
-    points = {name: fitted.points[name].threshold for name in pairs if name in fitted.points}
-    areas = {row["outcome"]: estimate(row, row["patients"], "value") for row in record["rows"] if _is_area(row)}
-    named = {name: areas[name] for name in pairs if name in areas} if plan.kind == "findings" else {}
-    if plan.kind == "classes" and len(pairs) == 1 and plan.labels[0] in areas:
-        named = {next(iter(pairs)): areas[plan.labels[0]]}
-    caption = "Sensitivity against false alarms; the ring is the operating point that validation studies chose."
-    yield Figure(roc_plot(pairs, named, points), caption, "ROC curves.", vector=True)
-    bins = {name: reliability(truth, shares, BINS, "mass") for name, (truth, shares) in pairs.items()}
-    caption = "What was observed where what was predicted; on the line the probabilities are right."
-    yield Figure(reliability_diagram(bins), caption, "Reliability diagram.", vector=True)
-
-
-def _is_area(row: dict[str, Any]) -> bool:
-    return row["measure"] == "AUROC" and row["outcome"] != ALL and row["low"] is not None
-
-
-def _classes(fitted: FittedClassify, folder: Path) -> Iterator[Block]:
-    """Show what is taken for what, and how well each class is told."""
-    counts = result_table(folder, CONFUSION, dtype={"truth": str}, keep_default_na=False).set_index("truth")
-    figure = confusion_plot(counts.to_numpy(), fitted.plan.outputs)
-    yield Figure(figure, "Studies by what they are and what is most probable.", "Confusion matrix.", vector=True)
-    rows = []
-    for row in result_table(folder, CLASSES, dtype={"class": str}, keep_default_na=False).to_dict("records"):
-        told: dict[str, Any] = {name: row[name] for name in ("class", "studies", "called so")}
-        for name in TOLD:
-            value, low, high = (_number(row[f"{name}{end}"]) for end in ("", " low", " high"))
-            told[name] = Interval(value, low, high, int(row["studies"]))
-        rows.append(told)
-    caption = (
-        "Each class against the others, if the most probable is called. A calibration slope of 1 and an intercept of 0 "
-        "are right."
-    )
-    yield Table(rows, caption, dict.fromkeys(TOLD, "{:.2f}"))
-
-
-def _number(text: Any) -> float:
-    return float("nan") if text == "" else float(text)
 
 
 def _maps(folder: Path, record: dict[str, Any]) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from scanweave.engine.run import Run
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
+from scanweave.framework.classification import evaluation, operating_points
+from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
+from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import (
@@ -26,14 +30,13 @@ from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.classify import evaluation, explanation, operating_points, report
-from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, EvaluateOptions, ExplainOptions
+from scanweave.systems.classify import explanation, report
+from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
 from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
-from scanweave.systems.classify.question import Question, ask, counted, known_rows, shares_of
 from scanweave.systems.classify.task import ClassifyTask
-from scanweave.wording import count, studies
+from scanweave.wording import studies
 
 Say = Callable[[str], None]
 Known = tuple[list[CachedStudy], NDArray[np.float64]]
@@ -77,7 +80,8 @@ class Classify(FittedClassify, System[ClassifyConfig]):
         task = ClassifyTask(config, plan, training, validation)
         fit.train(task)
         with fit.one_first():
-            _freeze_points(fit, task, plan, validation)
+            shares = partial(_validation_shares, fit, task, plan, validation)
+            operating_points.freeze_points(fit, plan, validation[1], shares)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:
@@ -138,15 +142,10 @@ def _refuse_idle_size(config: ClassifyConfig, dimensions: int) -> None:
         raise ScanweaveError(f"network.{name}", reason, "Leave it out")
 
 
-def _freeze_points(fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: ClassifyPlan, validation: Known) -> None:
-    """Choose the operating points by the weights that were kept, on validation studies."""
-    if (fit.run.folder / operating_points.FILE).exists() or not fit.run.main:
-        return
+def _validation_shares(
+    fit: CohortFit[ClassifyConfig], task: ClassifyTask, plan: ClassifyPlan, validation: Known
+) -> NDArray[np.float64]:
+    """Return the probabilities of the validation studies by the weights that were kept."""
     network = with_weights(task.network.cpu(), fit.run.weights)
     volumes = ({name: study.volume(name)[:] for name in study.names} for study in validation[0])
-    shares = Classifier(network, plan, fit.config.sampling.crop).probabilities(volumes)
-    points = operating_points.choose_points(plan, validation[1], shares)
-    for name, point in points.items():
-        on = count(point.rows, "validation study", "validation studies")
-        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
-    operating_points.save_points(fit.run.folder, points)
+    return Classifier(network, plan, fit.config.sampling.crop).probabilities(volumes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,25 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.label_import import how_to_label
 from scanweave.studies.label_values import Uncertain, findings_matrix, is_finding, summarise_label
-from scanweave.systems.classify.config import ClassifyConfig
 from scanweave.wording import listed
 
 Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
 """Meaning of an uncertain finding, by the setting `uncertain`."""
+
+
+class Asked(Protocol):
+    """Settings that say what is asked."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One label of classes, or several findings; none where the cohort has one label."""
+        ...
+
+    @property
+    def uncertain(self) -> str:
+        """Meaning of an uncertain finding: ignore, negative or positive."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Question:
         return texts.map(numbers).to_numpy(dtype=float)[:, None]
 
 
-def ask(cohort: Cohort, training: Cohort, config: ClassifyConfig) -> Question:
+def ask(cohort: Cohort, training: Cohort, config: Asked) -> Question:
     """Settle what is asked; the classes are those of the training part.
 
     Raises:
@@ -77,7 +90,7 @@ def ask(cohort: Cohort, training: Cohort, config: ClassifyConfig) -> Question:
     return Question("classes", labels, tuple(map(text_of, summary.classes)), config.uncertain)
 
 
-def _refuse_idle_uncertain(cohort: Cohort, labels: Sequence[str], config: ClassifyConfig) -> None:
+def _refuse_idle_uncertain(cohort: Cohort, labels: Sequence[str], config: Asked) -> None:
     values = cohort.frame[[f"label:{name}" for name in labels]].astype(object)
     if config.uncertain != "ignore" and not any(is_finding(values[column]) for column in values):
         reason = f"has no effect: {' and '.join(labels)} hold no uncertain finding (-1)"
@@ -99,7 +112,7 @@ def text_of(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _labels(cohort: Cohort, config: ClassifyConfig) -> tuple[str, ...]:
+def _labels(cohort: Cohort, config: Asked) -> tuple[str, ...]:
     there = cohort.names("label")
     for name in config.labels:
         if name not in there and name in cohort.names("table"):

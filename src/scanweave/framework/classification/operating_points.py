@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
+from scanweave.framework.classification.answer_plan import AnswerPlan
+from scanweave.framework.classification.validation import binary_truths
+from scanweave.framework.cohort_fit import NetworkFit
 from scanweave.measures.operating_points import OperatingPoint, choose_operating_point
-from scanweave.systems.classify.planning import ClassifyPlan
-from scanweave.systems.classify.task import binary_truths
+from scanweave.wording import count
 
 FILE = "operating_points.json"
 HALF = OperatingPoint(0.5, "one half, since no validation study decides", 0)
@@ -21,7 +24,7 @@ _ADVICE = "Restore the file, or fit again"
 
 
 def choose_points(
-    plan: ClassifyPlan, answers: NDArray[np.float64], shares: NDArray[np.float64]
+    plan: AnswerPlan, answers: NDArray[np.float64], shares: NDArray[np.float64]
 ) -> dict[str, OperatingPoint]:
     """Return the threshold of the highest Youden index for each finding, or for the second of two classes.
 
@@ -45,6 +48,26 @@ def _chosen(truth: NDArray[np.float64], shares: NDArray[np.float64]) -> Operatin
     if len(set(truth[known].tolist())) < 2:
         return HALF
     return choose_operating_point(truth[known] > 0, shares[known])
+
+
+def freeze_points(
+    fit: NetworkFit[Any], plan: AnswerPlan, answers: NDArray[np.float64], shares: Callable[[], NDArray[np.float64]]
+) -> None:
+    """Choose the operating points of a run on its validation studies, and tell and keep them; once.
+
+    Args:
+        fit: The fit, whose network is trained.
+        plan: The question.
+        answers: What is known of the validation studies `(N, 1)` or `(N, K)`.
+        shares: Returns their probabilities by the weights that were kept `(N, K)`.
+    """
+    if (fit.run.folder / FILE).exists() or not fit.run.main:
+        return
+    points = choose_points(plan, answers, shares())
+    for name, point in points.items():
+        on = count(point.rows, "validation study", "validation studies")
+        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
+    save_points(fit.run.folder, points)
 
 
 def save_points(run: Path, points: Mapping[str, OperatingPoint]) -> None:

@@ -10,6 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.classification.answers import DIGITS, Answering
+from scanweave.framework.classification.settings import EvaluateOptions
+from scanweave.framework.classification.validation import binary_truths
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import calibration_error
@@ -25,9 +28,6 @@ from scanweave.measures.outcomes import (
 )
 from scanweave.report.saving import save_table
 from scanweave.studies.study import Study
-from scanweave.systems.classify.config import EvaluateOptions
-from scanweave.systems.classify.fitted import DIGITS, FittedClassify
-from scanweave.systems.classify.task import binary_truths
 from scanweave.wording import count
 
 PREDICTIONS, CLASSES, CONFUSION = "predictions.csv", "classes.csv", "confusion.csv"
@@ -52,7 +52,7 @@ class Tried(NamedTuple):
     shares: NDArray[np.float64]
 
 
-def evaluate(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+def evaluate(fitted: Answering, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
     """Measure what is predicted, into `predictions.csv`, `classes.csv`, `confusion.csv` and the summary.
 
     Args:
@@ -84,7 +84,7 @@ def evaluate(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) -> 
     return summary
 
 
-def _tried(fitted: FittedClassify, trial: Trial) -> Tried:
+def _tried(fitted: Answering, trial: Trial) -> Tried:
     question, frame = fitted.plan.question, trial.cohort.frame
     absent = [name for name in question.labels if f"label:{name}" not in frame]
     if len(absent) == len(question.labels):
@@ -106,7 +106,7 @@ def _tried(fitted: FittedClassify, trial: Trial) -> Tried:
     )
 
 
-def _of_classes(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
+def _of_classes(fitted: Answering, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
     plan, truth = fitted.plan, tried.answers[:, 0].astype(int)
     settings = options.model_dump()
     found = measure_told(truth, tried.shares, tried.patients, **settings)
@@ -121,7 +121,7 @@ def _of_classes(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) 
         yield from _rows(f"{plan.labels[0]}: {name}", told, controls, len(truth), point.threshold)
 
 
-def _of_findings(fitted: FittedClassify, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
+def _of_findings(fitted: Answering, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
     plan, settings = fitted.plan, options.model_dump()
     mean = measure_mean_auroc(tried.answers, tried.shares, tried.patients, **settings)
     if mean is not None:
@@ -189,7 +189,7 @@ def _in_words(row: dict[str, Any]) -> str:
     return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
 
 
-def _predictions(fitted: FittedClassify, tried: Tried) -> pd.DataFrame:
+def _predictions(fitted: Answering, tried: Tried) -> pd.DataFrame:
     plan = fitted.plan
     columns: dict[str, Any] = {"study": tried.studies, "patient": tried.patients}
     if plan.kind == "classes":

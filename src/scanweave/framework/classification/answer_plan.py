@@ -1,0 +1,45 @@
+"""The part of a run's plan that says what is told: classes or findings, and how often each is true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanweave.engine.saved_plan import EMBEDDING, SavedPlan
+from scanweave.framework.classification.question import Kind, Question
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AnswerPlan(SavedPlan):
+    """The question of a run; systems add what their network sees.
+
+    Attributes:
+        kind: One of several classes, or several findings.
+        labels: Labels of the cohort that are learnt.
+        outputs: Classes or findings, in the order of the network's numbers.
+        uncertain: What an uncertain finding counts as.
+        shares: Share of each class, or frequency of each finding, in the training studies.
+        reasons: Why, a line each.
+    """
+
+    kind: Kind
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...]
+    uncertain: str
+    shares: tuple[float, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def question(self) -> Question:
+        """Question of the run."""
+        return Question(self.kind, self.labels, self.outputs, self.uncertain)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels, and the embedding, which is made only when it is asked for."""
+        return (*self.labels, EMBEDDING)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probability of each class, or of each finding, from logits `(B, K)`."""
+        return logits.softmax(dim=1) if self.kind == "classes" else logits.sigmoid()
