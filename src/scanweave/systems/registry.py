@@ -148,6 +148,20 @@ _ENTRIES = (
         plan_file="question.json",
     ),
     Entry(
+        name="mome",
+        title="MOME",
+        wing="diagnosis",
+        question="What is the answer, from whichever scans, films and variables a patient has, and what did each give?",
+        paper="Luo et al., A large model for non-invasive and personalized management of breast cancer from "
+        "multiparametric MRI, Nature Communications, 2025",
+        arxiv="2408.12606",
+        class_name="Mome",
+        plan_class="scanweave.systems.mome.planning:MomePlan",
+        verbs=("fit", "predict", "evaluate", "report"),
+        presets=("small", "paper"),
+        plan_file="question.json",
+    ),
+    Entry(
         name="adamedgraph",
         title="AdaMedGraph",
         wing="diagnosis",

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from scanweave.framework.table_columns import Columns, Scaler
 from scanweave.measures.classification import multiclass_auroc
 from scanweave.systems.adamedgraph import plain_models
-from scanweave.systems.adamedgraph.columns import Columns, Scaler
 from scanweave.systems.adamedgraph.ensemble import Nodes
 from scanweave.systems.adamedgraph.plain_models import (
     LOGISTIC,

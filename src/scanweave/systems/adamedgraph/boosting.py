@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import log_softmax
 
-from scanweave.systems.adamedgraph.columns import Columns
+from scanweave.framework.table_columns import Columns
 from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.ensemble import Choice, IntervalLearner, Learner, Nodes
 from scanweave.systems.adamedgraph.intervals import Floats, IntervalGraph, candidate_thresholds

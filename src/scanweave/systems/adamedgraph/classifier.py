@@ -17,8 +17,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from scanweave.external import require
+from scanweave.framework.table_columns import Columns, Scaler, TableError, positions
 from scanweave.systems.adamedgraph.boosting import Search, boosted
-from scanweave.systems.adamedgraph.columns import Columns, Scaler, TableError, positions
 from scanweave.systems.adamedgraph.config import BoostingSettings, Column
 from scanweave.systems.adamedgraph.ensemble import Choice, Ensemble, Learner, Nodes, fitted_temperature, log_loss
 from scanweave.systems.adamedgraph.intervals import Floats, Indices

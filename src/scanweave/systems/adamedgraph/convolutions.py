@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from scanweave.external import require
-from scanweave.systems.adamedgraph.columns import TableError
+from scanweave.framework.table_columns import TableError
 from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.ensemble import Choice, Nodes
 from scanweave.systems.adamedgraph.intervals import Floats, Indices, IntervalGraph, neighbours

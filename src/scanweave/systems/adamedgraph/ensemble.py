@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.special import log_softmax, softmax
 
-from scanweave.systems.adamedgraph.columns import Columns, Scaler
+from scanweave.framework.table_columns import Columns, Scaler
 from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.intervals import Floats, Indices, IntervalGraph, interval_graph, neighbours
 from scanweave.systems.adamedgraph.learners import Weights

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
+from scanweave.framework.table_columns import Columns, is_numeric, known_categories, plain_column
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.tables.schema import Schema, read_schema
-from scanweave.systems.adamedgraph.columns import Columns, is_numeric, known_categories
 from scanweave.systems.adamedgraph.config import AdaMedGraphConfig
 from scanweave.systems.adamedgraph.intervals import Floats
 from scanweave.systems.adamedgraph.patient_course import Course, changes, learn_course
@@ -93,16 +93,7 @@ def plain(cohort: Cohort, names: Sequence[str]) -> pd.DataFrame:
         kind, _, name = absent.partition(":")
         there = cohort.names("label" if kind == "label" else "table")
         raise ScanweaveError(cohort.folder, f"has no {WORDS.get(kind, kind)} '{name}'", nearest(name, there))
-    return pd.DataFrame({name: _plain(cohort.frame[name]) for name in names})
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    kind = column.dtype
-    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_numeric_dtype(kind):
-        return pd.Series(column.to_numpy(dtype=float, na_value=float("nan")))
-    if pd.api.types.is_datetime64_any_dtype(kind) or "timestamp" in str(kind):
-        return pd.Series(pd.to_datetime(column.astype(object).to_numpy()))
-    return pd.Series(column.astype(object).where(column.notna(), None).to_numpy())
+    return pd.DataFrame({name: plain_column(cohort.frame[name]) for name in names})
 
 
 def ask(cohort: Cohort, training: Cohort, config: AdaMedGraphConfig, say: Say) -> Question:

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from scanweave.errors import ScanweaveError, reason_of
 from scanweave.files import atomic_write
-from scanweave.systems.adamedgraph.columns import Columns, Scaler
+from scanweave.framework.table_columns import Columns, Scaler
 from scanweave.systems.adamedgraph.config import BoostingSettings
 from scanweave.systems.adamedgraph.ensemble import Choice, Ensemble, IntervalLearner, Learner, Nodes
 from scanweave.systems.adamedgraph.learners import Weights

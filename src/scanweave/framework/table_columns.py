@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.systems.adamedgraph.intervals import Floats
 from scanweave.wording import nearest
+
+Floats = NDArray[np.float64]
 
 MOST_DEVIATIONS = 5.0
 """Standardised values beyond are drawn in: one extreme patient must not rule a learner."""
@@ -58,6 +59,16 @@ class Columns:
         columns = zip(self.names, self.categories, strict=True)
         made = [_codes(table.iloc[:, i], name, known) for i, (name, known) in enumerate(columns)]
         return np.column_stack(made) if made else np.empty((len(table), 0))
+
+
+def plain_column(column: pd.Series) -> pd.Series:
+    """Return a column of the manifest as floats, dates, or text with None."""
+    kind = column.dtype
+    if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_numeric_dtype(kind):
+        return pd.Series(column.to_numpy(dtype=float, na_value=float("nan")))
+    if pd.api.types.is_datetime64_any_dtype(kind) or "timestamp" in str(kind):
+        return pd.Series(pd.to_datetime(column.astype(object).to_numpy()))
+    return pd.Series(column.astype(object).where(column.notna(), None).to_numpy())
 
 
 def is_numeric(column: pd.Series) -> bool:

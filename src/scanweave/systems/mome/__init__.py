@@ -1,0 +1,1 @@
+"""MOME: one answer from whatever modalities a patient has."""

@@ -1,0 +1,158 @@
+"""Tokens of an image: a small convolutional network for each modality, blind to what lies beside the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+POSITION_DEVIATION = 0.02
+"""Of the first positions, as usual for vision transformers."""
+_CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+_POOLS = {2: F.max_pool2d, 3: F.max_pool3d}
+
+
+class Tokens(NamedTuple):
+    """Tokens of one modality.
+
+    Attributes:
+        values: `(B, n, D)`.
+        there: Which of them are of the image `(B, n)`; None: all.
+    """
+
+    values: Tensor
+    there: Tensor | None
+
+
+class Stem(nn.Module):
+    """Three convolutions of stride 2, each with a norm and a rectifier; at stride 16 a maximum over 3 voxels follows.
+
+    An image may be smaller than the batch that it is in: what lies beside it is 0 after every layer, as if the image
+    ended there, and takes no part in a norm (the published code masks no padding).
+
+    Args:
+        channels: Of the image C.
+        size: Of the input along (Z,) Y, X; the positions are learnt for it.
+        stages: Channels of the first two convolutions.
+        width: Of a token D.
+        stride: Voxels along an axis that make one token, 8 or 16.
+        norm: `instance` or `layer`.
+    """
+
+    def __init__(
+        self, channels: int, size: Sequence[int], stages: Sequence[int], width: int, stride: int, norm: str
+    ) -> None:
+        super().__init__()
+        make = _CONVOLUTIONS[len(size)]
+        widths = [channels, *stages, width]
+        self.convolutions = nn.ModuleList(make(a, b, 3, 2, 1) for a, b in pairwise(widths))
+        self.norms = nn.ModuleList(_norm(norm, one) for one in widths[1:])
+        self.pools = stride == 16
+        grid = tuple(-(-edge // stride) for edge in size)
+        self.positions = nn.Parameter(torch.empty(*grid, width))
+        nn.init.trunc_normal_(self.positions, std=POSITION_DEVIATION)
+
+    def forward(self, x: Tensor, extent: Tensor | None = None, place: Tensor | None = None) -> Tokens:
+        """Map images to tokens.
+
+        Args:
+            x: `(B, C, [Z,] Y, X)`; 0 beyond the extent.
+            extent: Voxels of each image along each axis, from the first one on `(B, axes)`; None: all of `x`.
+            place: Where in the input each image lies, from 0 (at its beginning) to 1 (at its end), along each axis
+                `(B, axes)`; None: in its middle.
+        """
+        there = None
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = convolution(x)
+            extent, there = _halved(extent, x)
+            x = F.relu(norm(x, there))
+            x = x if there is None else x * there
+        if self.pools:
+            x = _POOLS[x.ndim - 2](x, 3, 2, 1)
+            extent, there = _halved(extent, x)
+        values = x.flatten(2).transpose(1, 2) + self._positions(x, extent, place)
+        return Tokens(values, None if there is None else there.flatten(1))
+
+    def _positions(self, x: Tensor, extent: Tensor | None, place: Tensor | None) -> Tensor:
+        """The positions of the tokens `(1 or B, n, D)`."""
+        grid, shape = self.positions.shape[:-1], x.shape[2:]
+        if extent is None and tuple(shape) == tuple(grid):
+            return self.positions.flatten(0, -2)[None]
+        extent = extent if extent is not None else torch.tensor([shape] * len(x), device=x.device)
+        index = torch.zeros(len(x), *shape, dtype=torch.long, device=x.device)
+        for axis, (edge, count) in enumerate(zip(grid, shape, strict=True)):
+            room = (edge - extent[:, axis]).clamp(min=0)
+            start = room // 2 if place is None else (place[:, axis] * room).round().long()
+            along = (start[:, None] + torch.arange(count, device=x.device)).clamp(max=edge - 1)
+            index = index * edge + along.view(len(x), *(count if other == axis else 1 for other in range(len(shape))))
+        return self.positions.flatten(0, -2)[index.flatten(1)]
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    return InstanceNorm(channels) if kind == "instance" else VoxelNorm(channels)
+
+
+class InstanceNorm(nn.Module):
+    """Norm of each channel over the voxels of the image, whatever lies beside it.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
+        """Normalise `(B, C, …)`; `there` `(B, 1, …)` says which voxels are of the image, None: all."""
+        axes = tuple(range(2, x.ndim))
+        if there is None:
+            mean, square = x.mean(axes, keepdim=True), None
+            variance = (x - mean).square().mean(axes, keepdim=True)
+        else:
+            count = there.sum(axes, keepdim=True)
+            mean = (x * there).sum(axes, keepdim=True) / count
+            square = (x - mean).square() * there
+            variance = square.sum(axes, keepdim=True) / count
+        return _scaled((x - mean) * (variance + 1e-5).rsqrt(), self.weight, self.bias)
+
+
+class VoxelNorm(nn.Module):
+    """Norm of each voxel over its channels; no voxel knows of another.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
+        """Normalise `(B, C, …)`."""
+        mean = x.mean(1, keepdim=True)
+        variance = (x - mean).square().mean(1, keepdim=True)
+        return _scaled((x - mean) * (variance + 1e-5).rsqrt(), self.weight, self.bias)
+
+
+def _scaled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    shape = (1, -1, *[1] * (x.ndim - 2))
+    return x * weight.view(shape) + bias.view(shape)
+
+
+def _halved(extent: Tensor | None, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Return the extents after a layer of stride 2, and which voxels of `x` lie within them `(B, 1, …)`."""
+    if extent is None:
+        return None, None
+    half = (extent + 1) // 2
+    there = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
+    for axis, count in enumerate(x.shape[2:]):
+        shape = [1] * (x.ndim - 2)
+        shape[axis] = count
+        within = torch.arange(count, device=x.device) < half[:, axis, None]
+        there &= within.view(len(x), 1, *shape)
+    return half, there

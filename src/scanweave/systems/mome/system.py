@@ -1,0 +1,216 @@
+"""MOME as a user meets it: fit, predict, evaluate, explain, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from scanweave.engine.run import Run
+from scanweave.engine.settings import chosen_names
+from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
+from scanweave.framework.classification import evaluation, operating_points
+from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
+from scanweave.framework.classification.settings import EvaluateOptions
+from scanweave.framework.cohort_fit import CohortFit, ensure_splits
+from scanweave.framework.run_page import RunPage
+from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
+from scanweave.framework.system import Material, System
+from scanweave.framework.table_columns import plain_column
+from scanweave.framework.trial import Trial
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.studies.splits import Part
+from scanweave.studies.tables.schema import read_schema
+from scanweave.systems.mome import report
+from scanweave.systems.mome.config import OPTIONS, MomeConfig
+from scanweave.systems.mome.fitted import FittedMome
+from scanweave.systems.mome.inference import Diagnoser
+from scanweave.systems.mome.network import MomeNetwork, trained_parts
+from scanweave.systems.mome.planning import FILE, MomePlan, VariablePlan, plan_image, plan_variables, variable_values
+from scanweave.systems.mome.samples import KnownStudy
+from scanweave.systems.mome.task import Known, MomeTask
+from scanweave.wording import studies
+
+Say = Callable[[str], None]
+NONE = "none"
+"""Name of the variables by which a user says that the table is not read."""
+MEAN_STUDIES = 64
+"""Training studies that the mean images are of, at most."""
+
+
+class Mome(FittedMome, System[MomeConfig]):
+    """A fitted MOME with its verbs."""
+
+    name: ClassVar[str] = "mome"
+    options = OPTIONS
+
+    @classmethod
+    def material(cls, cohort: Cohort, config: MomeConfig, fold: int, say: Say) -> Material:
+        """Choose the studies with any of the modalities of which any of the labels is known."""
+        scans, variables = chosen_scans(cohort, config.scans), _chosen_variables(cohort, config, say)
+        if config.sampling.drop and len(scans) + bool(variables) == 1:
+            reason = f"has no effect: {scans[0]} is the only modality, and one is always kept"
+            raise ScanweaveError("sampling.drop", reason, "Set it to 0")
+        ensure_splits(cohort, say)
+        question = ask(cohort, cohort.part("train", fold), config)
+        columns = [*scan_columns(scans), *(f"table:{name}" for name in variables)]
+        labelled = cohort.frame[[f"label:{name}" for name in question.labels]].notna().any(axis=1)
+        holding = cohort.where(cohort.frame[columns].notna().any(axis=1) & labelled)
+        if len(holding) < len(cohort):
+            say(f"left out: {studies(len(cohort) - len(holding))} without any modality, or of which no label is known")
+        return Material(holding, scan_columns(scans))
+
+    @classmethod
+    def learn(cls, fit: CohortFit[MomeConfig]) -> None:
+        """Learn to tell classes or findings."""
+        config, scans = fit.config, chosen_scans(fit.cohort, fit.config.scans)
+        with fit.one_first():
+            question = ask(fit.cohort, fit.cohort.part("train", fit.fold), config)
+            cohort, series = fit.sound_with_series()
+            seed = config.training.seed
+            parts = prepare_parts(
+                fit, cohort, scans, config.preparation, seed, standard=True, own_grids=True, series=series
+            )
+            variables = _chosen_variables(fit.cohort, config, lambda line: None)
+            plan = fit.plan(
+                MomePlan.load, lambda: _plan(config, parts, question, cohort.part("train", fit.fold), variables), FILE
+            )
+            training, validation = (
+                _known(cohort.part(part, fit.fold), scanned, question, plan.variables)
+                for part, scanned in _named(parts)
+            )
+            if not training[0]:
+                raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
+            fit.note_cohort(scans)
+        task = MomeTask(config, plan, training, validation)
+        if config.network.absent == "mean":
+            _learn_means(task.network, training[0], plan, config)
+        fit.say(_trained_words(task.network))
+        fit.train(task)
+        with fit.one_first():
+            operating_points.freeze_points(
+                fit, plan, validation[1], partial(_validation_shares, fit, task, plan, validation)
+            )
+
+    @classmethod
+    def is_done(cls, run: Run) -> bool:
+        """Tell whether the network is trained and its operating points are chosen."""
+        return run.finished and (run.folder / operating_points.FILE).is_file()
+
+    def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+        """Compare what is predicted with what is known; see `evaluation.evaluate`."""
+        return evaluation.evaluate(self, trial, options)
+
+    def write_page(self, page: RunPage, path: str | Path | None) -> Path:
+        """Write the page of the run; see `report.write`."""
+        return report.write(self, page, path)
+
+
+def _chosen_variables(cohort: Cohort, config: MomeConfig, say: Say) -> list[str]:
+    """The variables of the table to read: those that are asked for, else all but dates and the time of a visit."""
+    there = cohort.names("table")
+    if config.variables == (NONE,):
+        return []
+    asked = chosen_names(config.variables, there, "variables")
+    if asked:
+        return asked
+    schema = read_schema(cohort.folder)
+    time = schema.time.name if schema and schema.time else None
+    dates = [name for name in there if _is_date(cohort.frame[f"table:{name}"])]
+    if dates:
+        say(f"variables left out, dates: {', '.join(dates)}")
+    return [name for name in there if name not in (*dates, time)]
+
+
+def _is_date(column: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(plain_column(column).dtype)
+
+
+def _named(parts: PreparedParts) -> list[tuple[Part, list[CachedStudy]]]:
+    return [("train", parts.training), ("validation", parts.validation)]
+
+
+def _known(
+    part: Cohort, scanned: Sequence[CachedStudy], question: Question, variables: Sequence[VariablePlan]
+) -> Known:
+    """Return the studies of a part of which an answer and a modality are known, and the answers."""
+    by_name = {study.id: study for study in scanned}
+    answers = question.answers(part.frame)
+    table = pd.DataFrame(
+        {v.name: plain_column(part.frame[f"table:{v.name}"]) for v in variables if f"table:{v.name}" in part.frame}
+    )
+    rows = table.to_dict("records") if len(table.columns) else [{}] * len(part)
+    found = [
+        KnownStudy(name, by_name.get(name), variable_values(row, variables))
+        for name, row in zip(part.studies, rows, strict=True)
+    ]
+    has_any = np.array([study.scans is not None or bool((~np.isnan(study.values)).any()) for study in found], bool)
+    there = known_rows(answers) & has_any
+    return [study for study, known in zip(found, there, strict=True) if known], answers[there]
+
+
+def _plan(
+    config: MomeConfig, parts: PreparedParts, question: Question, training: Cohort, variables: Sequence[str]
+) -> MomePlan:
+    """Return the question and the modalities that the training studies settle."""
+    images, reasons = [], []
+    for name in parts.plan.scans:
+        frames = [study.frames[name] for study in parts.training if name in study.frames]
+        spacing = parts.plan.spacing_of(name) or frames[0].working.spacing
+        series = parts.plan.series.get(name)
+        image, why = plan_image(name, [frame.shape for frame in frames], spacing, series, config.input)
+        images.append(image)
+        reasons.append(why)
+    table = pd.DataFrame({name: plain_column(training.frame[f"table:{name}"]) for name in variables})
+    planned, why_variables = plan_variables(table, list(variables))
+    answers = question.answers(training.frame)
+    what = "label" if question.kind == "classes" else "findings"
+    asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(answers, question)}"
+    return MomePlan(
+        kind=question.kind,
+        labels=question.labels,
+        outputs=question.outputs,
+        uncertain=question.uncertain,
+        shares=shares_of(answers, question),
+        images=tuple(images),
+        variables=planned,
+        series=config.input.series,
+        reasons=(asked, *reasons, *why_variables),
+    )
+
+
+def _learn_means(network: MomeNetwork, known: Sequence[KnownStudy], plan: MomePlan, config: MomeConfig) -> None:
+    """Take over the mean image of each modality of training studies, as what stands for an absent one."""
+    sums: dict[str, torch.Tensor] = {}
+    counts: dict[str, int] = {}
+    for study in known[:MEAN_STUDIES]:
+        for name, shown in study.read(plan, config).images.items():
+            sums[name] = sums[name] + shown if name in sums else shown.clone()
+            counts[name] = counts.get(name, 0) + 1
+    for number, image in enumerate(plan.images):
+        if image.name in sums:
+            getattr(network, f"mean_{number}").copy_(sums[image.name] / counts[image.name])
+
+
+def _trained_words(network: MomeNetwork) -> str:
+    parts = trained_parts(network)
+    trained, every = (sum(numbers) for numbers in zip(*parts.values(), strict=True))
+    each = ", ".join(f"{name} {some:,}" for name, (some, _) in parts.items() if some)
+    return f"trained: {trained:,} of {every:,} parameters: {each}"
+
+
+def _validation_shares(
+    fit: CohortFit[MomeConfig], task: MomeTask, plan: MomePlan, validation: Known
+) -> NDArray[np.float64]:
+    """Return the probabilities of the validation studies by the weights that were kept."""
+    network = with_weights(task.network.cpu(), fit.run.weights)
+    diagnoser = Diagnoser(network, plan, fit.config.input)
+    return diagnoser.probabilities(study.read(plan, fit.config) for study in validation[0])
