@@ -57,7 +57,7 @@ def _shaken(network: nn.Module) -> Iterator[None]:
     generator = torch.Generator().manual_seed(0)
 
     def shake(_layer: nn.Module, _inputs: object, output: object) -> object:
-        if not isinstance(output, Tensor):
+        if not isinstance(output, Tensor) or not output.numel():
             return output
         signs = 2 * torch.randint(0, 2, output.shape, generator=generator) - 1
         return output + ROUNDING * output.abs().amax() * signs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 import scanweave as sw
 from scanweave.studies.cohort import Cohort
@@ -23,7 +24,7 @@ def make_cohort(folder, patients=24):
         ill = number % 2
         part = ("train", "validation", "test")[number // 6 % 3]
         row = {"study": f"s{number:02d}", "patient": f"p{number:02d}", "split": part, "label:ill": ill}
-        shapes = {"t2": (12, 14, 10), "dwi": (8, 8, 6), "dce": (10, 10, 8, 3), "film": (20, 24, 1)}
+        shapes = {"t2": (12, 14, 10), "dwi": (8, 8, 6), "dce": (10, 10, 8, 3)}
         for place, (name, shape) in enumerate(shapes.items()):
             if number % 5 == place:
                 continue
@@ -31,8 +32,12 @@ def make_cohort(folder, patients=24):
             if ill and name == "t2":
                 image[3:9, 3:9, 2:8] += 80
             path = folder / "images" / f"{row['study']}_{name}.nii.gz"
-            nib.save(nib.Nifti1Image(image, np.diag([2.0, 2.0, 2.0, 1.0])), path)
+            nib.save(nib.Nifti1Image(image, np.diag([5.0, 5.0, 5.0, 1.0])), path)
             row[f"scan:{name}"] = f"images/{path.name}"
+        if number % 4:
+            path = folder / "images" / f"{row['study']}_film.png"
+            Image.fromarray(rng.normal(100, 5, (24, 20)).clip(0, 255).astype(np.uint8)).save(path)
+            row["scan:film"] = f"images/{path.name}"
         if number % 5 != 4:
             row["table:marker"] = float(ill + rng.normal(0, 0.3))
         row["table:sex"] = "female" if number % 3 else "male"

@@ -73,9 +73,9 @@ def study_input(
     as_time = {
         image.name: _places(len(images[image.name]), times.get(image.name))
         for image in there
-        if image.frames is not None and plan.series == "time"
+        if image.frames is not None and plan.frames_as == "time"
     }
-    if plan.series == "channels":
+    if plan.frames_as == "channels":
         images = {name: _in_frames(image, plan.image(name).frames or 1) for name, image in images.items()}
     return StudyInput(images, as_time, torch.from_numpy(np.asarray(values, np.float32)))
 

@@ -282,7 +282,7 @@ def _layers(plan: MomePlan, settings: NetworkSettings) -> Iterator[Layer]:
 
 
 def _channels(plan: MomePlan, number: int) -> int:
-    return (plan.images[number].frames or 1) if plan.series == "channels" else 1
+    return (plan.images[number].frames or 1) if plan.frames_as == "channels" else 1
 
 
 def _refuse_empty(streams: Sequence[Stream], count: int) -> None:

@@ -71,17 +71,22 @@ class MomePlan(AnswerPlan):
     Attributes:
         images: Image modalities, in order.
         variables: Variables of the table; none: the table is no modality.
-        series: What stands for time in the network: `channels` or `time`.
+        frames_as: What the frames of a series are to the network: `channels` or `time`.
     """
 
     images: tuple[ImagePlan, ...]
     variables: tuple[VariablePlan, ...]
-    series: Literal["channels", "time"]
+    frames_as: Literal["channels", "time"]
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of all modalities, the table last."""
         return (*(image.name for image in self.images), *((TABLE,) if self.variables else ()))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Names of the modalities that are series."""
+        return tuple(image.name for image in self.images if image.frames is not None)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -60,20 +60,23 @@ class Stem(nn.Module):
         """Map images to tokens.
 
         Args:
-            x: `(B, C, [Z,] Y, X)`; 0 beyond the extent.
+            x: `(B, C, [Z,] Y, X)`; what lies beyond the extent is not read.
             extent: Voxels of each image along each axis, from the first one on `(B, axes)`; None: all of `x`.
             place: Where in the input each image lies, from 0 (at its beginning) to 1 (at its end), along each axis
                 `(B, axes)`; None: in its middle.
         """
-        there = None
+        there = _within(extent, x)
+        x = x if there is None else torch.where(there, x, 0.0)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = convolution(x)
-            extent, there = _halved(extent, x)
+            extent = _halved(extent)
+            there = _within(extent, x)
             x = F.relu(norm(x, there))
             x = x if there is None else x * there
         if self.pools:
             x = _POOLS[x.ndim - 2](x, 3, 2, 1)
-            extent, there = _halved(extent, x)
+            extent = _halved(extent)
+            there = _within(extent, x)
         values = x.flatten(2).transpose(1, 2) + self._positions(x, extent, place)
         return Tokens(values, None if there is None else there.flatten(1))
 
@@ -144,15 +147,19 @@ def _scaled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x * weight.view(shape) + bias.view(shape)
 
 
-def _halved(extent: Tensor | None, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Return the extents after a layer of stride 2, and which voxels of `x` lie within them `(B, 1, …)`."""
+def _halved(extent: Tensor | None) -> Tensor | None:
+    """Return the extents after a layer of stride 2."""
+    return None if extent is None else (extent + 1) // 2
+
+
+def _within(extent: Tensor | None, x: Tensor) -> Tensor | None:
+    """Tell which voxels of `x` lie within the extents `(B, 1, …)`; None: all."""
     if extent is None:
-        return None, None
-    half = (extent + 1) // 2
+        return None
     there = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
     for axis, count in enumerate(x.shape[2:]):
         shape = [1] * (x.ndim - 2)
         shape[axis] = count
-        within = torch.arange(count, device=x.device) < half[:, axis, None]
+        within = torch.arange(count, device=x.device) < extent[:, axis, None]
         there &= within.view(len(x), 1, *shape)
-    return half, there
+    return there

@@ -182,7 +182,7 @@ def _plan(
         shares=shares_of(answers, question),
         images=tuple(images),
         variables=planned,
-        series=config.input.series,
+        frames_as=config.input.series,
         reasons=(asked, *reasons, *why_variables),
     )
 
