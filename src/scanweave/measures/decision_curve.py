@@ -32,12 +32,14 @@ class NetBenefit:
         model: Treating those whose probability reaches it.
         treat_all: Treating everyone.
         gain: Model − the better of treating everyone and no one, on all patients.
+        against_all: Model − treating everyone.
     """
 
     threshold: float
     model: Interval
     treat_all: Interval
     gain: Interval
+    against_all: Interval
 
 
 def net_benefit(positive: ArrayLike, probabilities: ArrayLike, threshold: float) -> float:
@@ -87,11 +89,14 @@ def decision_curve(
     model = treat_all * reached(shares[:, None], levels)
     gain = model - np.where(treat_all.mean(axis=0) > 0, treat_all, 0)
     found = bootstrap_means(
-        np.concatenate([model, treat_all, gain], axis=1), patients, seed=seed, repeats=repeats, confidence=confidence
+        np.concatenate([model, treat_all, gain, model - treat_all], axis=1),
+        patients,
+        seed=seed,
+        repeats=repeats,
+        confidence=confidence,
     )
     count = len(levels)
-    triples = zip(levels.tolist(), found[:count], found[count : 2 * count], found[2 * count :], strict=True)
-    return tuple(NetBenefit(*triple) for triple in triples)
+    return tuple(NetBenefit(level, *found[place::count]) for place, level in enumerate(levels.tolist()))
 
 
 def _worth(truths: BoolArray, levels: FloatArray) -> FloatArray:
