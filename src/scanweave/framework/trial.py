@@ -28,7 +28,7 @@ from scanweave.wording import count
 
 T = TypeVar("T")
 Say = Callable[[str], None]
-FINDINGS = 2
+FINDINGS = 3
 """Number of what is kept of a study while a trial runs: higher whenever some system keeps something else, so that a
 trial that an earlier version began is begun anew."""
 DONE: dict[Kind, str] = {"evaluation": "evaluated", "ranking": "ranked", "explanation": "explained"}

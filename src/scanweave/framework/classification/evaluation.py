@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
-from scanweave.framework.classification.answers import DIGITS, Answering
+from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.settings import EvaluateOptions
+from scanweave.framework.classification.tried import Tried, predictions_table
 from scanweave.framework.classification.validation import binary_truths
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval
@@ -36,55 +37,22 @@ CALIBRATION = "calibration error"
 AT_POINT = "at the operating point"
 
 
-class Tried(NamedTuple):
-    """Studies of which something is known, and what is predicted of them.
-
-    Attributes:
-        studies: Their names.
-        patients: Whose they are.
-        answers: Class numbers `(N, 1)` or findings `(N, K)`, NaN where not known.
-        shares: Probabilities `(N, K)`.
-    """
-
-    studies: list[str]
-    patients: list[str]
-    answers: NDArray[np.float64]
-    shares: NDArray[np.float64]
-
-
 def evaluate(fitted: Answering, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-    """Measure what is predicted, into `predictions.csv`, `classes.csv`, `confusion.csv` and the summary.
+    """Try a run on studies, and measure what is predicted; see `try_studies` and `measure`."""
+    return measure(fitted, trial, try_studies(fitted, trial), options)
+
+
+def try_studies(fitted: Answering, trial: Trial, more: Callable[[Study], Any] = lambda study: None) -> Tried:
+    """Predict the studies of a trial of which a label is known.
 
     Args:
         fitted: The fitted run.
-        trial: The studies, and where the results go.
-        options: Of the resampling.
-
-    Returns:
-        One row an outcome and measure: value, low, high, patients, studies, and what the shares of the training studies
-        reach as control.
+        trial: The studies; those of which nothing is known are left out, and told.
+        more: What else is to be found of each study, as plain values.
 
     Raises:
         ScanweaveError: No study has a label of the run, or one has a class that the run does not know.
     """
-    tried = _tried(fitted, trial)
-    plan, classes = fitted.plan, fitted.plan.kind == "classes"
-    rows = [*(_of_classes if classes else _of_findings)(fitted, tried, options)]
-    summary = pd.DataFrame(rows)
-    save_table(_predictions(fitted, tried), trial.folder / PREDICTIONS)
-    if classes:
-        truth = tried.answers[:, 0].astype(int)
-        save_table(class_table(truth, tried.shares, plan.outputs, tried.patients), trial.folder / CLASSES)
-        counts = confusion_counts(truth, tried.shares.argmax(1), len(plan.outputs))
-        mixed = pd.DataFrame(counts, columns=[f"called {name}" for name in plan.outputs])
-        save_table(mixed.assign(truth=plan.outputs).set_index("truth").reset_index(), trial.folder / CONFUSION)
-    trial.conclude(summary, kind=plan.kind, points={name: point.threshold for name, point in fitted.points.items()})
-    for row in rows:
-        trial.say(_in_words(row))
-    return summary
-
-
-def _tried(fitted: Answering, trial: Trial) -> Tried:
     question, frame = fitted.plan.question, trial.cohort.frame
     absent = [name for name in question.labels if f"label:{name}" not in frame]
     if len(absent) == len(question.labels):
@@ -92,23 +60,55 @@ def _tried(fitted: Answering, trial: Trial) -> Tried:
     frame = frame.assign(**{f"label:{name}": None for name in absent})
     answers = dict(zip(trial.cohort.studies, question.answers(frame), strict=True))
 
-    def told(study: Study) -> tuple[str, list[float]]:
+    def told(study: Study) -> tuple[str, list[float], Any]:
         if np.isnan(answers[study.id]).all():
             raise ScanweaveError(study.id, "no label of the run is known", "Predict it instead")
-        return study.patient, fitted.probabilities(study).tolist()
+        return study.patient, fitted.probabilities(study).tolist(), more(study)
 
     found = dict(trial.each(told, {}))
     return Tried(
         list(found),
-        [patient for patient, _ in found.values()],
+        [patient for patient, _, _ in found.values()],
         np.stack([answers[name] for name in found]),
-        np.array([shares for _, shares in found.values()], dtype=np.float64),
+        np.array([shares for _, shares, _ in found.values()], dtype=np.float64),
+        [extra for _, _, extra in found.values()],
     )
+
+
+def measure(fitted: Answering, trial: Trial, tried: Tried, options: EvaluateOptions, **about: Any) -> pd.DataFrame:
+    """Measure what is predicted, into `predictions.csv`, `classes.csv`, `confusion.csv` and the summary.
+
+    Args:
+        fitted: The fitted run.
+        trial: Where the results go.
+        tried: What is predicted and what is known.
+        options: Of the resampling.
+        about: What else the summary is about.
+
+    Returns:
+        One row an outcome and measure: value, low, high, patients, studies, and what the shares of the training studies
+        reach as control.
+    """
+    plan, classes = fitted.plan, fitted.plan.kind == "classes"
+    rows = [*(_of_classes if classes else _of_findings)(fitted, tried, options)]
+    summary = pd.DataFrame(rows)
+    save_table(predictions_table(plan, tried), trial.folder / PREDICTIONS)
+    if classes:
+        truth = tried.answers[:, 0].astype(int)
+        save_table(class_table(truth, tried.shares, plan.outputs, tried.patients), trial.folder / CLASSES)
+        counts = confusion_counts(truth, tried.shares.argmax(1), len(plan.outputs))
+        mixed = pd.DataFrame(counts, columns=[f"called {name}" for name in plan.outputs])
+        save_table(mixed.assign(truth=plan.outputs).set_index("truth").reset_index(), trial.folder / CONFUSION)
+    points = {name: point.threshold for name, point in fitted.points.items()}
+    trial.conclude(summary, kind=plan.kind, points=points, **about)
+    for row in rows:
+        trial.say(_in_words(row))
+    return summary
 
 
 def _of_classes(fitted: Answering, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
     plan, truth = fitted.plan, tried.answers[:, 0].astype(int)
-    settings = options.model_dump()
+    settings = {"seed": options.seed, "repeats": options.repeats}
     found = measure_told(truth, tried.shares, tried.patients, **settings)
     found[CALIBRATION] = _alone(calibration_error(truth, tried.shares), tried.patients)
     yield from _rows(plan.labels[0], found, class_controls(truth, plan.shares), len(truth))
@@ -122,7 +122,7 @@ def _of_classes(fitted: Answering, tried: Tried, options: EvaluateOptions) -> It
 
 
 def _of_findings(fitted: Answering, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
-    plan, settings = fitted.plan, options.model_dump()
+    plan, settings = fitted.plan, {"seed": options.seed, "repeats": options.repeats}
     mean = measure_mean_auroc(tried.answers, tried.shares, tried.patients, **settings)
     if mean is not None:
         yield from _rows(ALL, {"AUROC": mean}, {"AUROC": 0.5}, len(tried.studies))
@@ -187,15 +187,3 @@ def _in_words(row: dict[str, Any]) -> str:
     control = "" if np.isnan(row["control"]) else f"; class shares alone {row['control']:.3f}"
     number = count(row["patients"], "patient")
     return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
-
-
-def _predictions(fitted: Answering, tried: Tried) -> pd.DataFrame:
-    plan = fitted.plan
-    columns: dict[str, Any] = {"study": tried.studies, "patient": tried.patients}
-    if plan.kind == "classes":
-        names = np.array(plan.outputs, dtype=object)
-        columns |= {"truth": names[tried.answers[:, 0].astype(int)], "predicted": names[tried.shares.argmax(1)]}
-    else:
-        columns |= {f"truth {name}": tried.answers[:, number] for number, name in enumerate(plan.outputs)}
-    shares = tried.shares.round(DIGITS).T
-    return pd.DataFrame(columns | {f"probability_{n}": row for n, row in zip(plan.outputs, shares, strict=True)})

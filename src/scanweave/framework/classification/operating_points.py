@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.framework.classification.answer_plan import AnswerPlan
+from scanweave.framework.classification.tried import Tried, predictions_table
 from scanweave.framework.classification.validation import binary_truths
-from scanweave.framework.cohort_fit import NetworkFit
+from scanweave.framework.cohort_fit import CohortFit
 from scanweave.measures.operating_points import OperatingPoint, choose_operating_point
+from scanweave.report.saving import save_table
 from scanweave.wording import count
 
-FILE = "operating_points.json"
+FILE, VALIDATION = "operating_points.json", "validation.csv"
 HALF = OperatingPoint(0.5, "one half, since no validation study decides", 0)
 _ADVICE = "Restore the file, or fit again"
 
@@ -51,19 +53,30 @@ def _chosen(truth: NDArray[np.float64], shares: NDArray[np.float64]) -> Operatin
 
 
 def freeze_points(
-    fit: NetworkFit[Any], plan: AnswerPlan, answers: NDArray[np.float64], shares: Callable[[], NDArray[np.float64]]
+    fit: CohortFit[Any],
+    plan: AnswerPlan,
+    studies: Sequence[str],
+    answers: NDArray[np.float64],
+    shares: Callable[[], NDArray[np.float64]],
 ) -> None:
     """Choose the operating points of a run on its validation studies, and tell and keep them; once.
+
+    What was predicted of these studies is kept too, in `validation.csv`: other thresholds are chosen on it later.
 
     Args:
         fit: The fit, whose network is trained.
         plan: The question.
-        answers: What is known of the validation studies `(N, 1)` or `(N, K)`.
+        studies: Names of the validation studies.
+        answers: What is known of them `(N, 1)` or `(N, K)`.
         shares: Returns their probabilities by the weights that were kept `(N, K)`.
     """
     if (fit.run.folder / FILE).exists() or not fit.run.main:
         return
-    points = choose_points(plan, answers, shares())
+    predicted = shares()
+    owners = fit.cohort.frame.set_index("study")["patient"].astype(str)
+    tried = Tried(list(studies), [owners[name] for name in studies], answers, predicted, [])
+    save_table(predictions_table(plan, tried), fit.run.folder / VALIDATION)
+    points = choose_points(plan, answers, predicted)
     for name, point in points.items():
         on = count(point.rows, "validation study", "validation studies")
         fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")

@@ -81,7 +81,8 @@ class Classify(FittedClassify, System[ClassifyConfig]):
         fit.train(task)
         with fit.one_first():
             shares = partial(_validation_shares, fit, task, plan, validation)
-            operating_points.freeze_points(fit, plan, validation[1], shares)
+            names = [study.id for study in validation[0]]
+            operating_points.freeze_points(fit, plan, names, validation[1], shares)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:

@@ -16,9 +16,8 @@ from scanweave.engine.run import Run
 from scanweave.engine.settings import chosen_names
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.classification import evaluation, operating_points
+from scanweave.framework.classification import operating_points
 from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
-from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
@@ -29,8 +28,8 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.studies.splits import Part
 from scanweave.studies.tables.schema import read_schema
-from scanweave.systems.mome import report
-from scanweave.systems.mome.config import OPTIONS, MomeConfig
+from scanweave.systems.mome import evaluation, explanation, report
+from scanweave.systems.mome.config import OPTIONS, EvaluateOptions, ExplainOptions, MomeConfig
 from scanweave.systems.mome.fitted import FittedMome
 from scanweave.systems.mome.inference import Diagnoser
 from scanweave.systems.mome.network import MomeNetwork, trained_parts
@@ -96,9 +95,9 @@ class Mome(FittedMome, System[MomeConfig]):
         fit.say(_trained_words(task.network))
         fit.train(task)
         with fit.one_first():
-            operating_points.freeze_points(
-                fit, plan, validation[1], partial(_validation_shares, fit, task, plan, validation)
-            )
+            shares = partial(_validation_shares, fit, task, plan, validation)
+            names = [study.id for study in validation[0]]
+            operating_points.freeze_points(fit, plan, names, validation[1], shares)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:
@@ -108,6 +107,10 @@ class Mome(FittedMome, System[MomeConfig]):
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Compare what is predicted with what is known; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
+
+    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
+        """Measure what each modality gives, and map where in it; see `explanation.explain`."""
+        return explanation.explain(self, trial, options)
 
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""

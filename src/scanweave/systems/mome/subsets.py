@@ -1,0 +1,114 @@
+"""Answers from every subset of the modalities that a study has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.framework.classification.answer_plan import AnswerPlan
+from scanweave.framework.classification.evaluation import Tried
+from scanweave.framework.classification.validation import binary_truths
+from scanweave.measures.classification import auroc
+from scanweave.measures.delong import auroc_interval
+from scanweave.systems.mome.inference import Diagnoser
+from scanweave.systems.mome.inputs import StudyInput
+
+MOST_MODALITIES = 8
+"""Whose subsets are all tried: 255 answers a study."""
+SUBSETS = "subsets.csv"
+
+
+def refuse_many(modalities: Sequence[str]) -> None:
+    """Refuse to try all subsets of too many modalities.
+
+    Raises:
+        ScanweaveError: There are more than eight.
+    """
+    if len(modalities) > MOST_MODALITIES:
+        reason = f"has {len(modalities)} modalities, of which 2^{len(modalities)} subsets would be tried"
+        raise ScanweaveError("subsets", reason, f"Fit a run of at most {MOST_MODALITIES}, or leave them out")
+
+
+def subset_names(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every subset with any modality in it, by size, in their order."""
+    for size in range(1, len(modalities) + 1):
+        yield from combinations(modalities, size)
+
+
+def mask_of(names: Sequence[str], modalities: Sequence[str]) -> int:
+    """Return the bit mask of a subset: bit i for modality i."""
+    return sum(2 ** modalities.index(name) for name in names)
+
+
+def subset_logits(diagnoser: Diagnoser, study: StudyInput) -> NDArray[np.float64]:
+    """Return the logits from every subset of a study's modalities, by bit mask `(2^M, K)`.
+
+    NaN where a modality of the subset is absent, and of the empty subset, which the network does not answer.
+    """
+    modalities, outputs = diagnoser.plan.modalities, len(diagnoser.plan.outputs)
+    found = np.full((2 ** len(modalities), outputs), np.nan)
+    asked = [names for names in subset_names(modalities) if set(names) <= set(study.there)]
+    made = diagnoser.logits(study.only(names) for names in asked)
+    for names, logits in zip(asked, made, strict=True):
+        found[mask_of(names, modalities)] = logits
+    return found
+
+
+def log_odds(logits: NDArray[np.float64], plan: AnswerPlan) -> NDArray[np.float64]:
+    """Return the log-odds of each output `(…, K)`: of a class against all others together."""
+    if plan.kind == "findings":
+        return logits
+    others = [np.delete(logits, number, axis=-1) for number in range(logits.shape[-1])]
+    rest = np.stack([np.logaddexp.reduce(one, axis=-1) for one in others], axis=-1)
+    found: NDArray[np.float64] = logits - rest
+    return found
+
+
+def prior_log_odds(plan: AnswerPlan) -> NDArray[np.float64]:
+    """Return the log-odds of each output in the training studies `(K,)`: the answer without any modality."""
+    shares = np.clip(np.array(plan.shares), 1e-6, 1 - 1e-6)
+    odds: NDArray[np.float64] = np.log(shares / (1 - shares))
+    return odds
+
+
+def subset_table(
+    values: NDArray[np.float64], tried: Tried, modalities: Sequence[str], plan: AnswerPlan
+) -> pd.DataFrame:
+    """Return how well each output is told from each subset: AUROC with DeLong's interval, of the studies that hold it.
+
+    Args:
+        values: Log-odds `(N, 2^M, K)`, see `subset_logits` and `log_odds`.
+        tried: What is known of the studies.
+        modalities: In the order of the bits.
+        plan: The question.
+    """
+    rows = []
+    outputs = list(enumerate(plan.outputs))
+    shown = outputs[1:] if plan.kind == "classes" and len(outputs) == 2 else outputs
+    truths = binary_truths(tried.answers, plan)
+    for names in subset_names(modalities):
+        mine = values[:, mask_of(names, modalities)]
+        for number, output in shown:
+            known = ~np.isnan(truths[number]) & ~np.isnan(mine[:, number])
+            positive, score = truths[number][known] > 0, mine[known, number]
+            row = {"modalities": "+".join(names), "count": len(names), "output": output, "studies": int(known.sum())}
+            row["patients"] = len({p for p, there in zip(tried.patients, known, strict=True) if there})
+            both = bool(positive.any()) and not bool(positive.all())
+            patients = [p for p, there in zip(tried.patients, known, strict=True) if there]
+            found = _area(positive, score, patients) if both else (np.nan, np.nan, np.nan)
+            rows.append({**row, **dict(zip(("AUROC", "low", "high"), found, strict=True))})
+    return pd.DataFrame(rows)
+
+
+def _area(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], patients: Sequence[str]
+) -> tuple[float, float, float]:
+    if min(positive.sum(), (~positive).sum()) < 2:
+        return auroc(positive, score), np.nan, np.nan
+    found = auroc_interval(positive, score, patients)
+    return found.value, found.low, found.high
