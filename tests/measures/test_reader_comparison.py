@@ -19,6 +19,10 @@ SCORES = np.clip(0.35 + 0.3 * POSITIVE + 0.2 * RNG.normal(size=120), 0, 1)
 BIRADS = np.clip(np.round(2.6 + 1.4 * POSITIVE + 0.8 * RNG.normal(size=120)), 1, 5)
 
 
+def table_of(readers, repeats=50, **options):
+    return compare_with_readers(POSITIVE, SCORES, HALF, readers, seed=0, repeats=repeats, **options)
+
+
 def mid_p(fewer, more):
     """Of McNemar's test: two-sided exact, less half the chance of what was seen."""
     exact = binomtest(fewer, fewer + more, 0.5).pvalue
@@ -44,7 +48,7 @@ def test_calls_compared_by_hand():
 
 
 def test_an_ordinal_reader_beside_the_model():
-    (row,) = compare_with_readers(POSITIVE, SCORES, HALF, {"R1": BIRADS}, cut=4).to_dict("records")
+    (row,) = table_of({"R1": BIRADS}, cut=4).to_dict("records")
     model, reader = SCORES >= 0.5, BIRADS >= 4
     sick = POSITIVE == 1
     assert (row["reader"], row["patients"], row["positives"], row["not read"]) == ("R1", 120, 40, 0)
@@ -64,20 +68,20 @@ def test_the_matched_threshold_comes_from_validation_alone():
     rng = np.random.default_rng(1)
     truths = np.repeat([1, 0], [50, 200])
     validation = truths, rng.uniform(size=250) + 0.5 * truths
-    (row,) = compare_with_readers(POSITIVE, SCORES, HALF, {"R1": BIRADS}, cut=4, validation=validation).to_dict(
-        "records"
-    )
+    (row,) = table_of({"R1": BIRADS}, cut=4, validation=validation).to_dict("records")
     assert row["matched on"] == "validation"
     negatives = np.sort(validation[1][truths == 0])
     thresholds = validation[1][[(negatives < t).mean() >= row["reader specificity"] - 1e-12 for t in validation[1]]]
     assert row["matched threshold"] == thresholds.min()
-    again = compare_with_readers(POSITIVE, SCORES**3, HALF, {"R1": BIRADS}, cut=4, validation=validation)
+    again = compare_with_readers(
+        POSITIVE, SCORES**3, HALF, {"R1": BIRADS}, cut=4, validation=validation, seed=0, repeats=5
+    )
     assert again["matched threshold"].item() == row["matched threshold"]
     assert row["matched sensitivity"] == (SCORES[POSITIVE == 1] >= row["matched threshold"]).mean()
 
 
 def test_without_validation_the_specificities_are_matched_here_and_it_is_said():
-    (row,) = compare_with_readers(POSITIVE, SCORES, HALF, {"R1": BIRADS}, cut=4).to_dict("records")
+    (row,) = table_of({"R1": BIRADS}, cut=4).to_dict("records")
     assert row["matched on"] == "the patients compared"
     assert row["matched specificity"] == pytest.approx(row["reader specificity"])
     by_hand = choose_operating_point(POSITIVE, SCORES, "specificity", row["reader specificity"])
@@ -86,9 +90,9 @@ def test_without_validation_the_specificities_are_matched_here_and_it_is_said():
 
 def test_a_reader_is_compared_on_the_patients_read():
     answers = np.where(np.arange(120) % 3 == 0, np.nan, BIRADS)
-    table = compare_with_readers(POSITIVE, SCORES, HALF, {"all": BIRADS, "some": answers}, cut=4)
+    table = table_of({"all": BIRADS, "some": answers}, cut=4)
     read = ~np.isnan(answers)
-    alone = compare_with_readers(POSITIVE[read], SCORES[read], HALF, {"some": BIRADS[read]}, cut=4)
+    alone = compare_with_readers(POSITIVE[read], SCORES[read], HALF, {"some": BIRADS[read]}, cut=4, seed=0, repeats=50)
     assert table.patients.tolist() == [120, 80]
     assert table["not read"].tolist() == [0, 40]
     kept = [name for name in table if name != "not read" and not name.endswith("Holm")]
@@ -102,7 +106,7 @@ def test_p_is_adjusted_over_the_readers():
         f"R{k}": np.where(rng.uniform(size=120) < share, POSITIVE, 1 - POSITIVE)
         for k, share in enumerate((0.5, 0.6, 0.85))
     }
-    table = compare_with_readers(POSITIVE, SCORES, HALF, readers)
+    table = table_of(readers)
     p = np.sort(table["frozen specificity p"])
     expected = np.minimum(np.maximum.accumulate([3 * p[0], 2 * p[1], p[2]]), 1)
     assert np.sort(table["frozen specificity p Holm"]) == pytest.approx(expected)
@@ -110,7 +114,7 @@ def test_p_is_adjusted_over_the_readers():
 
 
 def test_a_reader_who_calls_everyone_is_matched_by_calling_everyone():
-    (row,) = compare_with_readers(POSITIVE, SCORES, HALF, {"R1": np.ones(120)}).to_dict("records")
+    (row,) = table_of({"R1": np.ones(120)}).to_dict("records")
     assert (row["matched threshold"], row["matched sensitivity"], row["matched specificity"]) == (-math.inf, 1, 0)
     assert row["matched sensitivity p"] == 1
 
@@ -137,11 +141,12 @@ def test_equal_readers_are_seldom_told_apart_at_a_frozen_threshold():
         ({"R1": ["4A"] * 120}, {"cut": 4}, "R1: not all are numbers"),
         ({"R1": BIRADS}, {"cut": 4, "validation": ([0, 0], [0.1, 0.2])}, "every row is negative"),
         ({"R1": BIRADS}, {"cut": 4, "confidence": 95}, "between 0 and 1"),
+        ({"R1": BIRADS}, {"cut": 4, "repeats": 1}, "repeats: 1"),
     ],
 )
 def test_faults(readers, options, words):
     with pytest.raises(ScanweaveError, match=words):
-        compare_with_readers(POSITIVE, SCORES, HALF, readers, **options)
+        table_of(readers, **options)
 
 
 def test_faults_of_calls():

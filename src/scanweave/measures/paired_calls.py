@@ -68,9 +68,9 @@ def comparison_columns(name: str, found: Comparison) -> dict[str, float]:
 
 
 def with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with `… p Holm` beside every column `… p`, adjusted over its rows that have a p-value."""
+    """Return a table with `… p Holm` beside every column `p` or `… p`, adjusted over its rows that have a p-value."""
     adjusted = table.copy()
-    for name in [column for column in table if column.endswith(" p")]:
+    for name in [column for column in table if column.split(" ")[-1] == "p"]:
         known = table[name].notna()
         values = pd.Series(np.nan, table.index)
         if known.any():
