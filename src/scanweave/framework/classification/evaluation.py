@@ -37,11 +37,6 @@ CALIBRATION = "calibration error"
 AT_POINT = "at the operating point"
 
 
-def evaluate(fitted: Answering, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-    """Try a run on studies, and measure what is predicted; see `try_studies` and `measure`."""
-    return measure(fitted, trial, try_studies(fitted, trial), options)
-
-
 def try_studies(fitted: Answering, trial: Trial, more: Callable[[Study], Any] = lambda study: None) -> Tried:
     """Predict the studies of a trial of which a label is known.
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scanweave.framework.classification.analyses import COMPARISON, INTERACTIONS, READERS, SPARING, SUBGROUPS
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
-from scanweave.framework.run_outputs import result_table
+from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
@@ -31,6 +32,18 @@ METRICS = {
     "loss": ("lower", "cross-entropy of training samples"),
 }
 """Curves of the learning."""
+ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
+    SPARING: (
+        "Who scores below the threshold, which was chosen on validation studies to keep the target share of the "
+        "positive ones, is spared. Ends of 95 % intervals are exact.",
+        {},
+    ),
+    SUBGROUPS: ("AUROC by subgroup with DeLong's 95 % intervals; cells of few patients are hidden.", {}),
+    INTERACTIONS: ("Whether the AUROC differs between the subgroups of a variable, by permutation.", {}),
+    READERS: ("The run beside readers, at its frozen threshold and at one as specific as the reader.", {}),
+    COMPARISON: ("The run beside another one on the same patients: DeLong's and McNemar's tests, Holm's p.", {}),
+}
+"""Tables of an evaluation beyond its summary: caption and formats of each."""
 POOR_AUROC = 0.55
 """Below it an answer is hardly more than a guess."""
 BINS, MOST_CURVES, FEW_PATIENTS = 10, 6, 100
@@ -84,6 +97,7 @@ def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
     blocks += [Table(rows, caption, formats), *_curves(run, folder, record)]
     if run.plan.kind == "classes":
         blocks += _classes(run, folder)
+    blocks += _analyses(folder)
     lead = f"{tried_on(record)} {sureness([row['patients'] for row in record['rows']])}"
     return Section(QUALITY, lead, blocks)
 
@@ -139,6 +153,14 @@ def _classes(run: Answering, folder: Path) -> Iterator[Block]:
         "are right."
     )
     yield Table(rows, caption, dict.fromkeys(TOLD, "{:.2f}"))
+
+
+def _analyses(folder: Path) -> Iterator[Block]:
+    """Show the tables of what an evaluation was asked beyond its summary, as far as they are there."""
+    for name, (caption, formats) in ANALYSES.items():
+        if result_file(folder, name) is not None:
+            table = result_table(folder, name)
+            yield Table(table.astype(object).where(table.notna(), None).to_dict("records"), caption, formats)
 
 
 def _number(text: Any) -> float:

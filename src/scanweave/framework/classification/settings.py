@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from scanweave.engine.settings import Settings
+from scanweave.engine.settings import Names, Settings
 from scanweave.framework.options import VerbOptions
 
 Uncertain = Literal["ignore", "negative", "positive"]
@@ -27,3 +28,18 @@ class EvaluateOptions(VerbOptions):
 
     seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
     repeats: int = Field(500, ge=100, description="Resamples of patients.")
+    sparing: str = Field(
+        "", description="Class or finding, such as malignant, whose biopsies would be spared below a threshold."
+    )
+    among: str = Field(
+        "", description="VARIABLE=VALUE of the studies that had a biopsy, such as birads=4; not given: all."
+    )
+    by: Names = Field((), description="Variables of the table by whose values the AUROC is also measured.")
+    readers: Path | None = Field(None, description="CSV of readers' answers: a column study, and one for each reader.")
+    cut: float | None = Field(None, description="An answer is positive from here on; None: answers are 0 and 1.")
+    against: Path | None = Field(None, description="Another run, evaluated on the same studies, to compare with.")
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that the others leave without effect, and why."""
+        found = {} if self.sparing else {"among": "without sparing"}
+        return found | ({} if self.readers else {"cut": "without readers"})

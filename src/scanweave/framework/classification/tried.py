@@ -43,7 +43,7 @@ def predictions_table(plan: AnswerPlan, tried: Tried) -> pd.DataFrame:
 
 
 def truth_and_score(plan: AnswerPlan, table: pd.DataFrame, output: str) -> tuple[NDArray[np.bool_], pd.Series]:
-    """Return of a table of predictions, of the rows of which it is known, whether an output is true, and its probability.
+    """Return whether an output is true, and its probability, of the rows of a table in which it is known.
 
     Args:
         plan: The question.

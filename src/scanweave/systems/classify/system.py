@@ -15,6 +15,7 @@ from scanweave.engine.run import Run
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
+from scanweave.framework.classification.analyses import analyse
 from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
@@ -91,7 +92,9 @@ class Classify(FittedClassify, System[ClassifyConfig]):
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Compare what is predicted with what is known; see `evaluation.evaluate`."""
-        return evaluation.evaluate(self, trial, options)
+        tried = evaluation.try_studies(self, trial)
+        analyse(self, self.run, trial, tried, options)
+        return evaluation.measure(self, trial, tried, options)
 
     def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
         """Map where the network looked; see `explanation.explain`."""

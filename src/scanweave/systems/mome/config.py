@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -169,21 +168,6 @@ class EvaluateOptions(AnswerOptions):
     """Options of `evaluate`."""
 
     subsets: bool = Field(True, description="Also measure what is told from every subset of the modalities.")
-    sparing: str = Field(
-        "", description="Class or finding, such as malignant, whose biopsies would be spared below a threshold."
-    )
-    among: str = Field(
-        "", description="VARIABLE=VALUE of the studies that had a biopsy, such as birads=4; not given: all."
-    )
-    by: Names = Field((), description="Variables of the table by whose values the AUROC is also measured.")
-    readers: Path | None = Field(None, description="CSV of readers' answers: a column study, and one for each reader.")
-    cut: float | None = Field(None, description="A reader's answer is positive from here on; None: answers are 0 and 1.")
-    against: Path | None = Field(None, description="Another run, evaluated on the same studies, to compare with.")
-
-    def without_effect(self) -> dict[str, str]:
-        """Return the options that the others leave without effect, and why."""
-        found = {} if self.sparing else {"among": "without sparing"}
-        return found | ({} if self.readers else {"cut": "without readers"})
 
 
 class ExplainOptions(VerbOptions):

@@ -25,6 +25,7 @@ from scanweave.wording import nearest
 
 FILE, TABLE, PICTURE = "explanation.json", "contributions.csv", "contributions.png"
 
+
 def explain(fitted: FittedMome, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
     """Measure what each modality gives the answers of studies, and map where in the images of some.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answer_plan import AnswerPlan
-from scanweave.framework.classification.evaluation import Tried
+from scanweave.framework.classification.tried import Tried
 from scanweave.framework.classification.validation import binary_truths
 from scanweave.measures.classification import auroc
 from scanweave.measures.delong import auroc_interval

@@ -105,7 +105,7 @@ class Mome(FittedMome, System[MomeConfig]):
         return run.finished and (run.folder / operating_points.FILE).is_file()
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-        """Compare what is predicted with what is known; see `evaluation.evaluate`."""
+        """Measure answers from all modalities and from every subset; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
 
     def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:

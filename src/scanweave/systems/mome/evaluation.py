@@ -1,0 +1,47 @@
+"""Evaluation of answers, and of those from every subset of the modalities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scanweave.framework.classification.analyses import analyse
+from scanweave.framework.classification.evaluation import measure, try_studies
+from scanweave.framework.trial import Trial
+from scanweave.report.saving import save_table
+from scanweave.studies.study import Study
+from scanweave.systems.mome.config import EvaluateOptions
+from scanweave.systems.mome.fitted import FittedMome
+from scanweave.systems.mome.subsets import SUBSETS, log_odds, refuse_many, subset_logits, subset_table
+
+
+def evaluate(fitted: FittedMome, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+    """Measure answers from all modalities that studies have, and from every subset of them.
+
+    Args:
+        fitted: The fitted run.
+        trial: The studies, and where the results go.
+        options: What is asked beside the summary.
+
+    Returns:
+        The summary, see `framework.classification.evaluation.measure`.
+
+    Raises:
+        ScanweaveError: There are too many modalities for all subsets; and as there, and in `analyse`.
+    """
+    plan = fitted.plan
+    if options.subsets:
+        refuse_many(plan.modalities)
+
+    def more(study: Study) -> list[list[float | None]] | None:
+        if not options.subsets:
+            return None
+        logits = subset_logits(fitted.diagnoser, fitted.input(study))
+        return [[None if value != value else value for value in row] for row in logits.tolist()]
+
+    tried = try_studies(fitted, trial, more)
+    if options.subsets:
+        values = log_odds(np.array(tried.more, dtype=np.float64), plan)
+        save_table(subset_table(values, tried, plan.modalities, plan), trial.folder / SUBSETS)
+    analyse(fitted, fitted.run, trial, tried, options)
+    return measure(fitted, trial, tried, options)
