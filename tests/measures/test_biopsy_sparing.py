@@ -74,7 +74,7 @@ def test_net_benefit_against_a_biopsy_for_everyone():
 
 def test_a_patient_is_spared_only_if_all_its_studies_are():
     """Of a: 0.1 and 0.7, of b: 0.1 and 0.2 (with cancer in one), c and d: one study each."""
-    test = ScoredStudies([0, 0, 0, 1, 0, 1], [0.1, 0.7, 0.1, 0.2, 0.1, 0.9], ["a", "a", "b", "b", "c", "d"])
+    test = ScoredStudies([0, 0, 0, 1, 0, 1], [0.1, 0.7, 0.1, 0.2, 0.1, 0.9], np.array(["a", "a", "b", "b", "c", "d"]))
     (patients,) = biopsy_sparing(VALIDATION, test, targets=[1.0], seed=0, repeats=50)
     assert (patients.spared.value, patients.spared.n, patients.missed_count) == (0.5, 4, 1)
     assert (patients.spared_benign.value, patients.spared_benign.n, patients.npv.value) == (0.5, 2, 0.5)
@@ -125,6 +125,10 @@ def test_where_none_is_spared_there_is_no_npv():
             "every patient has cancer",
         ),
         (lambda: biopsy_sparing(VALIDATION, ScoredStudies([1, 0], [0.1, 0.2], "a"), seed=0), "test: patients: 1 for 2"),
+        (
+            lambda: biopsy_sparing(ScoredStudies([0, 1], [0.1, 0.2], [49, 50]), TEST, seed=0),
+            "test: patients: 1 are in validation, too",
+        ),
         (lambda: biopsy_sparing(VALIDATION, TEST, "breast", seed=0), "breast is unknown"),
         (lambda: biopsy_sparing(VALIDATION, TEST, targets=[99], seed=0), "target"),
         (lambda: biopsy_sparing(VALIDATION, TEST, risks=[2], seed=0), "thresholds"),

@@ -25,6 +25,13 @@ def _apart(names: Any) -> Any:
     return (str(names),) if isinstance(names, int | float) else names
 
 
+def _as_text(value: Any) -> Any:
+    """Return a number as the text that it was written as: a class may be called 1."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, BeforeValidator(_as_text)]
+"""Name of a class, finding or label, which may be a number on a command line."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_apart)]
 """Names of scans or labels: several, one, or one word of several."""
 

@@ -52,10 +52,10 @@ class ScoredStudies:
 
 @dataclass(frozen=True)
 class BiopsySparing:
-    """What sparing the biopsies below one threshold does on test. Units are patients or studies, as `unit` says.
+    """Result on test of sparing the biopsies below one threshold. Units are patients or studies, as `unit` says.
 
     Shares have exact intervals (Clopper & Pearson 1934), which cover at least as often as they say. Where the units are
-    studies and patients have several, these do not hold and their ends are NaN.
+    studies and patients have several, these do not hold and their ends are NaN. `n` counts units.
 
     Attributes:
         target: Sensitivity that the threshold was to keep on validation.
@@ -114,7 +114,7 @@ def biopsy_sparing(
 
     Args:
         validation: The threshold is the highest that keeps the target here.
-        test: Other patients.
+        test: Other patients, so none of the names of those of validation.
         unit: `patient`: one with several studies counts once, has cancer if one of them has, and is spared only if all
             are (so its score is the highest); `study`: each counts.
         targets: Sensitivities to keep on validation, above 0, at most 1.
@@ -124,12 +124,13 @@ def biopsy_sparing(
         confidence: Coverage of each interval and of `missed_at_most`, above 0.5.
 
     Raises:
-        ScanweaveError: Studies of one class only, a score that is not finite, lengths that differ, or an option that
-            cannot be.
+        ScanweaveError: Studies of one class only, a patient of validation in test, a score that is not finite, lengths
+            that differ, or an option that cannot be.
     """
     if unit not in ("patient", "study"):
         raise ScanweaveError("unit", f"{unit} is unknown", "Choose patient or study")
     before, after = _units("validation", validation, unit), _units("test", test, unit)
+    _check_apart(validation, test)
     found = []
     for target in targets:
         point = choose_operating_point(before.positive, before.scores, "sensitivity", target)
@@ -180,6 +181,13 @@ def _sparing(
 def _share(hits: BoolArray, alone: bool, confidence: float) -> Interval:
     found = proportion(int(hits.sum()), len(hits), "clopper-pearson", confidence)
     return found if alone else Interval(found.value, math.nan, math.nan, found.n)
+
+
+def _check_apart(validation: ScoredStudies, test: ScoredStudies) -> None:
+    before, after = (set(() if studies.patients is None else studies.patients) for studies in (validation, test))
+    if both := before & after:
+        reason = f"{len(both)} are in validation, too"
+        raise ScanweaveError("test: patients", reason, "Give each patient to one of them")
 
 
 def _units(name: str, studies: ScoredStudies, unit: Unit) -> _Units:

@@ -64,24 +64,13 @@ def subgroup_aurocs(
         column = pd.Series(levels, dtype=object)
         names = column.astype(str).where(column.notna(), NOT_RECORDED).to_numpy()
         rows = np.flatnonzero(np.isin(names, shown["level"]))
-        row = {
-            "variable": variable,
-            "levels": len(shown),
-            "patients": len(np.unique(owner[rows])),
-            "Q": np.nan,
-            "p": np.nan,
-        }
+        found = np.nan, np.nan
         if len(shown) > 1:
-            row["Q"], row["p"] = auroc_differences(
-                names[rows].tolist(),
-                owner[rows].tolist(),
-                truths[rows],
-                values[rows],
-                seed=seed,
-                permutations=permutations,
-            )
-        tests.append(row)
-    return table, with_holm(pd.DataFrame(tests))
+            compared = names[rows].tolist(), owner[rows].tolist(), truths[rows], values[rows]
+            found = auroc_differences(*compared, seed=seed, permutations=permutations)
+        people = len(np.unique(owner[rows]))
+        tests.append((variable, len(shown), people, *found))
+    return table, with_holm(pd.DataFrame(tests, columns=["variable", "levels", "patients", "Q", "p"]))
 
 
 def auroc_differences(

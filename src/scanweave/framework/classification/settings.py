@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from scanweave.engine.settings import Names, Settings
+from scanweave.engine.settings import Name, Names, Settings
 from scanweave.framework.options import VerbOptions
 
 Uncertain = Literal["ignore", "negative", "positive"]
@@ -28,7 +28,7 @@ class EvaluateOptions(VerbOptions):
 
     seed: int = Field(0, ge=0, description="Seed of the resampling behind the intervals.")
     repeats: int = Field(500, ge=100, description="Resamples of patients.")
-    sparing: str = Field(
+    sparing: Name = Field(
         "", description="Class or finding, such as malignant, whose biopsies would be spared below a threshold."
     )
     among: str = Field(

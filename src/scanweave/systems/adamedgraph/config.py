@@ -106,7 +106,7 @@ class AdaMedGraphConfig(Settings):
     """Every setting of the system; the values of the preset `small` unless given."""
 
     preset: str = Field("small", description="Name of these values, kept for the record.")
-    label: str = Field("", description="What is predicted; none named: the only label of the cohort.")
+    label: Name = Field("", description="What is predicted; none named: the only label of the cohort.")
     columns: Names = Field((), description="Columns to learn from; none named: all that can be used.")
     leave_out: Names = Field((), description="Columns not to learn from, such as what is known only later.")
     course: CourseSettings = CourseSettings()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from scanweave.engine.settings import Names, Settings, StartSettings, TrainingSettings
+from scanweave.engine.settings import Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions, LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
@@ -120,7 +120,7 @@ class ExplainOptions(VerbOptions):
     method: Literal["gradcam", "occlusion"] = Field(
         "gradcam", description="gradcam: gradients at the last feature; occlusion: what hiding a part takes away."
     )
-    of: str = Field("", description="Class or finding to explain; not given: the one that is most probable.")
+    of: Name = Field("", description="Class or finding to explain; not given: the one that is most probable.")
     maps: int = Field(8, ge=1, description="Studies to explain at most, the surest of each class or finding first.")
     window: int = Field(8, ge=2, description="Edges of the hidden part are so many times shorter than the input's.")
 

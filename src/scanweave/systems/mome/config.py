@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from scanweave.engine.settings import Channels, Layers, Names, Settings, StartSettings, TrainingSettings
+from scanweave.engine.settings import Channels, Layers, Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
 from scanweave.framework.classification.settings import LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
@@ -173,7 +173,7 @@ class EvaluateOptions(AnswerOptions):
 class ExplainOptions(VerbOptions):
     """Options of `explain`."""
 
-    of: str = Field("", description="Class or finding to explain; not given: the last one, or each finding.")
+    of: Name = Field("", description="Class or finding to explain; not given: the last one, or each finding.")
     maps: int = Field(4, ge=0, description="Studies to map at most; contributions are measured of all.")
     steps: int = Field(32, ge=8, le=1024, description="Steps of the integrated gradients.")
 

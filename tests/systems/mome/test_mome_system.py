@@ -1,0 +1,143 @@
+"""MOME from a cohort to a report: volumes, a series, a film and a table, of which some are absent."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, make_cohort
+
+import scanweave as sw
+from scanweave import api
+from scanweave.cli.main import main
+from scanweave.studies.formats.image_reader import read_scan
+
+
+def quiet(line):
+    """Say nothing."""
+
+
+def test_a_spot_and_a_marker_are_told_from_noise(fitted, mixed):
+    summary = fitted.evaluate(mixed, part="all", say=quiet).set_index(["outcome", "measure"])
+    assert summary.loc[("ill", "AUROC"), "value"] > 0.85
+    table = pd.read_csv(fitted.run.folder / "evaluation" / "subsets.csv").set_index("modalities")
+    assert len(table) == 2**5 - 1
+    assert table.loc["t2", "AUROC"] > 0.9
+    assert 0.2 < table.loc["dwi", "AUROC"] < 0.8
+    assert table.loc["dwi+dce+t2+film+table", "studies"] < table.loc["t2", "studies"]
+
+
+def test_answers_come_from_any_subset_and_from_none_but_its_own(fitted, mixed):
+    study = mixed["s05"]
+    whole = fitted.probabilities(study)
+    assert whole.sum() == pytest.approx(1)
+    alone = fitted.probabilities(sw.Study("x", "x", table={"marker": 1.0, "sex": "male"}))
+    assert alone.shape == whole.shape
+    assert not np.array_equal(alone, whole)
+    strange = fitted.probabilities(sw.Study("x", "x", table={"marker": 1.0, "sex": "other"}))  # counts as absent
+    np.testing.assert_array_equal(strange, fitted.probabilities(sw.Study("x", "x", table={"marker": 1.0})))
+    with pytest.raises(sw.ScanweaveError, match=r"holds no modality of this run. Give at least one of"):
+        fitted.predict(sw.Study("x", "x", table={"height": 3}))
+
+
+def test_contributions_add_up_and_maps_lie_on_native_grids(fitted, mixed, tmp_path):
+    rows = fitted.explain(mixed, tmp_path, part="all", options={"maps": 1}, say=quiet)
+    record = json.loads((tmp_path / "explanation.json").read_text())
+    assert record["about"]["missed"] <= 1e-5
+    for name, mine in rows.groupby("study"):
+        given = fitted.input(mixed[name]).there
+        assert set(mine["modality"]) == set(given)
+        assert mine["share"].sum() == pytest.approx(1)
+    means = rows.groupby("modality")["size"].mean()
+    assert means["t2"] > means["dwi"]
+    [one] = record["maps"]
+    assert one["error"] < 0.2
+    for image in one["images"]:
+        stem = image["picture"].removesuffix(".png")
+        found = read_scan(tmp_path / f"{stem}.nii.gz")
+        assert found.geometry.shape == mixed[one["study"]][image["modality"]].geometry.shape
+
+
+def test_the_whole_way_by_the_command_line(mixed, tmp_path, capsys):
+    run, folder = str(tmp_path / "run"), str(mixed.folder)
+    small = ["--network.width", "16", "--network.heads", "2", "--training.steps", "2", "--training.workers", "0"]
+    assert main(["fit", "mome", "--cohort", folder, "--run", run, *small]) == 0
+    told = capsys.readouterr().out
+    assert "modality: dce, volume of 8×10×10, a series of usually 3 frames" in told
+    assert "modality: table, 1 variables of numbers and 1 of categories" in told
+    predicted = ["--out", str(tmp_path / "p"), "--targets", "ill", "embedding"]
+    assert main(["predict", run, "--cohort", folder, *predicted]) == 0
+    made = sw.Cohort.open(tmp_path / "p")
+    assert len(made) == len(mixed)
+    assert made["s00"].embeddings["mome"].shape == (16,)
+    readers = tmp_path / "readers.csv"
+    names = mixed.studies
+    pd.DataFrame({"study": names, "junior": [n % 2 for n in range(len(names))]}).to_csv(readers, index=False)
+    asked = ["--sparing", "1", "--by", "sex", "--readers", str(readers), "--part", "all"]
+    assert main(["evaluate", run, "--cohort", folder, *asked]) == 0
+    assert "junior: sensitivity 1.00, specificity 1.00" in capsys.readouterr().out
+    assert main(["evaluate", run, "--cohort", folder, "--against", run, "--part", "all"]) == 0
+    assert "ill" not in capsys.readouterr().err
+    assert main(["explain", run, "--cohort", folder, "--maps", "1", "--part", "all"]) == 0
+    assert main(["report", run]) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    for words in ("From which modalities", "What each modality gives", "The run beside another one"):
+        assert words in page
+    assert "Not made yet" not in page
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"input.series": "time"},
+        {"input.fit": "paste"},
+        {"network.absent": "mean"},
+        {"network.absent": "learned", "network.experts": 0},
+        {"network.backbone": "frozen", "network.stem_norm": "instance", "network.stride": 16},
+    ],
+)
+def test_every_form_is_fitted_kept_and_opened_again(mixed, tmp_path, settings):
+    config = [TINY, {"training.steps": 2, "training.validate_every": 2}, settings]
+    made = sw.fit("mome", mixed, tmp_path / "run", config=config, say=quiet)
+    again = api.open_run(tmp_path / "run", "cpu")
+    for name in ("s00", "s03", "s09"):
+        np.testing.assert_array_equal(made.probabilities(mixed[name]), again.probabilities(mixed[name]))
+
+
+def test_several_findings_and_no_table(tmp_path):
+    cohort = make_cohort(tmp_path / "c")
+    frame = cohort.frame.assign(**{"label:other": [None if n % 3 == 0 else n % 2 for n in range(len(cohort))]})
+    both = sw.Cohort.create(
+        tmp_path / "two", frame.astype(object).where(frame.notna(), None).to_dict("records"), root=cohort.root,
+        name="two", source="test", layout="test",
+    )  # fmt: skip
+    config = [TINY, {"training.steps": 2, "variables": "none", "labels": ["ill", "other"]}]
+    run = sw.fit("mome", both, tmp_path / "run", config=config, say=quiet)
+    assert run.plan.kind == "findings"
+    assert "table" not in run.plan.modalities
+    table = run.evaluate(both, part="all", say=quiet)
+    assert {"ill", "other"} <= set(table["outcome"])
+    assert set(run.predict(both["s01"], ["other"]).labels) == {"other"}
+
+
+def test_what_cannot_be_asked_is_refused_in_one_line(mixed, fitted, tmp_path):
+    for settings, words in (
+        ({"scans": ["t9"]}, "scans: 't9' is not in the cohort"),
+        ({"variables": ["age"]}, "variables: 'age' is not in the cohort"),
+        ({"input.size": [8, 8]}, "input.size: has 2 axes for scans of 3"),
+        ({"scans": ["t2"], "variables": "none"}, "sampling.drop: has no effect: t2 is the only modality"),
+        ({"preparation.headroom": 2}, "preparation.headroom: has no effect"),
+    ):
+        with pytest.raises(sw.ScanweaveError, match=words):
+            sw.fit("mome", mixed, tmp_path / "no", config=[TINY, settings], say=quiet)
+    for options, words in (
+        ({"sparing": "2"}, "sparing: the run does not tell '2'"),
+        ({"among": "sex=male"}, "among: has no effect without sparing"),
+        ({"sparing": "1", "among": "sex=cat"}, "among: no study has sex cat"),
+        ({"by": ["age"]}, "by: 'age' is no variable of the cohort"),
+        ({"against": str(tmp_path)}, "is not a run folder"),
+    ):
+        with pytest.raises(sw.ScanweaveError, match=words):
+            fitted.evaluate(mixed, tmp_path / "e", part="all", options={"subsets": False, **options}, say=quiet)
+    with pytest.raises(sw.ScanweaveError, match="of: the run does not tell '2'"):
+        fitted.explain(mixed, tmp_path / "x", options={"of": "2"}, say=quiet)
