@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, make_cohort
+from mixed_cohort import TINY, make_cohort
 
 import scanweave as sw
 from scanweave import api

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
-from scanweave.engine.settings import Settings
+from scanweave.engine.settings import Name, Settings
 from scanweave.framework.options import VerbOptions
 from scanweave.systems.adamedgraph.course_settings import CourseSettings
 
