@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,10 @@ LEAST_FIELD, MOST_FIELD = 32.0, 512.0
 """Bounds of what a scan covers [mm]: lesions need room, and memory has an end."""
 LEAST_DIAMETER, MOST_DIAMETER = 2.0, 50.0
 """Bounds of the diameter of a lesion [mm]: larger ones do not fit into the breasts that are drawn."""
+SHARES = frozenset({"lesion_share", "another_share"})
+"""Settings of how many lesions there are, which nothing reads where every subject has one."""
+LEAST_CROP = 16.0
+"""Least edge of what is kept around a lesion [mm]: tissue beside it is what its signal is read by."""
 MOST_WEIGHT = 5000.0
 """Largest diffusion weighting [s/mm²]: nothing but noise is left there."""
 
@@ -56,6 +60,14 @@ class BreastSettings(BaseModel):
         "none", description="Which sequences are absent: none; or each with the chance `missing`, one always kept."
     )
     missing: float = Field(0.0, ge=0, le=1, description="Chance of a sequence to be absent, with protocol random.")
+    outcomes: bool = Field(
+        False,
+        description="One lesion in every subject that shows planted factors of malignancy, subtype and response, "
+        "variables of a table, and three sites; with protocol random a variable is absent with the chance `missing`.",
+    )
+    crop: float = Field(
+        0.0, ge=0, description="Edge of the cube around the largest lesion that is kept of the field [mm]; 0 keeps all."
+    )
 
     @field_validator("sequences")
     @classmethod
@@ -88,6 +100,23 @@ class BreastSettings(BaseModel):
         for name in ("dce_times", "fsdce_times"):
             self.phases(name)
         return self
+
+    @model_validator(mode="after")
+    def _every_subject_has_what_is_shown(self) -> Self:
+        drawn = SHARES & self.model_fields_set
+        if self.outcomes and drawn:
+            raise ValueError(f"{min(drawn)} has no effect with outcomes: every subject has one lesion")
+        if self.crop and not LEAST_CROP <= self.crop <= min(self.field):
+            raise ValueError(f"crop must be from {LEAST_CROP:g} mm to the least side of field, {min(self.field):g} mm")
+        if self.crop and not self.outcomes and self.lesion_share < 1:
+            raise ValueError("crop needs a lesion in every subject: ask for lesion_share 1 or outcomes")
+        return self
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All settings as plain values; those of outcomes only where asked for: earlier cohorts stay the same."""
+        idle = {name for name in ("outcomes", "crop") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=idle | (SHARES if self.outcomes else set()))
 
     def phases(self, name: str) -> Phases:
         """Return which frames of `dce_times` or `fsdce_times` lie before the injection, and which are early.

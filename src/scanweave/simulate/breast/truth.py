@@ -34,7 +34,7 @@ def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "randomness": "numpy.random.default_rng([seed, subject index, stream, number])",
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.record,
         "sequences": {name: _sequence(name, settings) for name in names},
         "tissues": {name: dict(zip(COLUMNS, values, strict=True)) for name, values in PARAMETERS.items()},
         "fat": {"t1_ms": float(FAT.t1[0]), "t2_ms": float(FAT.t2[0])},
