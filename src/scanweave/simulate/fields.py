@@ -6,7 +6,6 @@ matrix products, which is what makes a whole brain cheap.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -52,11 +51,11 @@ class Grid:
         affine[:3, 3] = [start + self.spacing * first for start, first in zip(self.origin, self.first, strict=True)]
         return affine
 
-    def cut(self, centre: Sequence[float], edge: float) -> Grid:
+    def cut(self, centre: NDArray[np.float64], edge: float) -> Grid:
         """Return the part of this grid in a cube, shifted to lie within the box: what is drawn in it stays the same.
 
         Args:
-            centre: Middle of the cube, RAS mm.
+            centre: Middle of the cube, RAS mm, `(3,)`.
             edge: Its edge [mm].
         """
         voxels = int(np.ceil(edge / self.spacing))

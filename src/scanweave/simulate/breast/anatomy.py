@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +56,14 @@ class BreastAnatomy:
 
 
 def draw_anatomy(
-    rng: Generator, settings: BreastSettings, middle: Callable[[Shape], Sequence[float]] | None = None
+    rng: Generator, settings: BreastSettings, middle: Callable[[Shape], NDArray[np.float64]] | None = None
 ) -> BreastAnatomy:
     """Draw a healthy body.
 
     Args:
         rng: The source of randomness.
         settings: Field, spacing and which breasts; of the field, `crop` mm are kept where `middle` is given.
-        middle: Tells the middle of what is kept of the field, RAS mm, from the surfaces; the body does not depend on it.
+        middle: Tells the middle of what is kept of the field, RAS mm, from the surfaces. The body stays the same.
     """
     shape = draw_shape(rng, settings.both)
     grid = _grid(shape, settings)

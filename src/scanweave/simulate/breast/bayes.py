@@ -92,7 +92,7 @@ def _of_normal(outcome: Outcome, factors: Array, shown: NDArray[np.bool_]) -> Ar
 def _mean_softmax(means: Array, loads: Array) -> Array:
     """Return the mean of softmax(0, m + L z) over normal z, `(N, C)`, of m `(N, D)` and L `(N, D, F)`."""
     size = means.shape[1]
-    root = np.linalg.qr(loads.transpose(0, 2, 1), mode="r").transpose(0, 2, 1)  # lower: root rootᵀ = L Lᵀ
+    root = np.linalg.qr(loads.transpose(0, 2, 1)).R.transpose(0, 2, 1)  # root rootᵀ = L Lᵀ
     nodes, weights = _rule(_STEPS[size]) if loads.any() else (np.zeros(1), np.ones(1))
     grid = np.array(list(product(nodes, repeat=size)))
     shares = np.prod(list(product(weights, repeat=size)), axis=1)
@@ -102,8 +102,8 @@ def _mean_softmax(means: Array, loads: Array) -> Array:
 
 
 def _rule(step: float) -> tuple[Array, Array]:
-    """Return nodes and weights of the trapezoidal rule for the standard normal distribution; the weights add up to 1."""
+    """Return nodes and weights of the trapezoidal rule for the standard normal distribution; weights add up to 1."""
     count = round(_REACH / step)
-    nodes = step * np.arange(-count, count + 1)
+    nodes = step * np.arange(-count, count + 1, dtype=np.float64)
     weights = np.exp(-(nodes**2) / 2)
-    return nodes, weights / weights.sum()
+    return nodes, np.asarray(weights / weights.sum())

@@ -57,7 +57,8 @@ def simulate_breast(
     out = Path(out)
     advice = "See the fields of BreastSettings"
     chosen = checked_settings(BreastSettings, settings, advice, subjects=subjects, seed=seed, workers=workers)
-    check_times(chosen)
+    if not chosen.outcomes:  # else no type of curve is asked for
+        check_times(chosen)
     refuse_idle(chosen.protocol, chosen.missing, keep_removed)
     request = {"seed": seed, "keep_removed": keep_removed, "settings": chosen.record}
     facts = write_studies(

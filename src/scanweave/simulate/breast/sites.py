@@ -47,4 +47,4 @@ class Site:
 
 PLAIN = Site("A", units=1.0, noise=1.0, blur=0.0)
 SITES = (PLAIN, Site("B", units=0.4, noise=0.8, blur=1.5), Site("C", units=2.5, noise=1.3, blur=2.5))
-"""The scanner of cohorts without outcomes, and the sites with a third of the patients each; differences are our choice."""
+"""The scanner of cohorts without outcomes; and the sites, a third of the patients each. Differences are our choice."""
