@@ -1,4 +1,4 @@
-"""What can be known of the outcomes of a cohort from each set of modalities: `outcomes.json`."""
+"""Best answers on the outcomes of a cohort from each set of modalities: `outcomes.json`."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ cancers alone.
 
 @dataclass(frozen=True)
 class Patient:
-    """What is planted in one patient.
+    """One patient: what is planted, and drawn of it.
 
     Attributes:
         factors: Values of `FACTORS`, `(4,)`.
