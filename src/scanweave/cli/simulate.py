@@ -84,7 +84,7 @@ class SimulateBreast:
     spacing: float = 2.0
     """Edge of a voxel [mm]."""
     sequences: tuple[str, ...] = ()
-    """Sequences to write; all when left out."""
+    """Sequences to write; all when left out, but adc, a map of dwi for networks that take no series."""
     outcomes: bool = False
     """Plant malignancy, subtype and response in what dce, dwi, t2 and a table each show alone; one lesion in every
     subject, three sites; the best possible answers from each set of these go to outcomes.json."""

@@ -33,7 +33,7 @@ FACTORS = ("kinetics", "diffusion", "relaxation", "marker")
 MODALITIES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "dce": ("dce", "fsdce", "washin", "washout"),
-        "dwi": ("dwi",),
+        "dwi": ("dwi", "adc"),
         "t2": ("t2",),
         "table": (),
         "sham": ("t1", "fst1"),

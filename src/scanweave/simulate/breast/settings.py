@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from scanweave.errors import ScanweaveError
 from scanweave.measures.enhancement_curves import Phases
 
-SequenceName = Literal["t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi"]
+SequenceName = Literal["t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi", "adc"]
 Protocol = Literal["none", "random"]
 
 SEQUENCES: tuple[SequenceName, ...] = ("t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi")
-"""Every sequence that is simulated, in the order in which it is written: those of the Seq2Seq paper."""
+"""The sequences of the Seq2Seq paper, in the order in which they are written: those that are simulated unasked."""
+ADC: SequenceName = "adc"
+"""A map of `dwi`, for networks that take no series; written if it is asked for."""
 MOST_LESIONS = 3
 LEAST_FIELD, MOST_FIELD = 32.0, 512.0
 """Bounds of what a scan covers [mm]: lesions need room, and memory has an end."""
@@ -72,7 +74,7 @@ class BreastSettings(BaseModel):
     @field_validator("sequences")
     @classmethod
     def _in_order(cls, names: tuple[SequenceName, ...]) -> tuple[SequenceName, ...]:
-        return tuple(name for name in SEQUENCES if name in names)
+        return tuple(name for name in (*SEQUENCES, ADC) if name in names)
 
     @field_validator("field")
     @classmethod
@@ -111,6 +113,17 @@ class BreastSettings(BaseModel):
         if self.crop and not self.outcomes and self.lesion_share < 1:
             raise ValueError("crop needs a lesion in every subject: ask for lesion_share 1 or outcomes")
         return self
+
+    @model_validator(mode="after")
+    def _weights_tell_diffusion(self) -> Self:
+        if self.has_adc and len(set(self.b_values)) < 2:
+            raise ValueError("b_values must be two different ones at least for adc")
+        return self
+
+    @property
+    def has_adc(self) -> bool:
+        """True if the map of `dwi` is asked for."""
+        return ADC in self.sequences
 
     @property
     def record(self) -> dict[str, Any]:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from scanweave.measures.enhancement_curves import Phases, wash_in, wash_out
 from scanweave.simulate.artefacts import digitise, receive_field
 from scanweave.simulate.breast.anatomy import TISSUES, BreastAnatomy, draw_anatomy, label_tissue
 from scanweave.simulate.breast.lesions import Place, add_lesions, first_seat, label_lesions
+from scanweave.simulate.breast.maps import MAPS, diffusion_map, enhancement_maps
 from scanweave.simulate.breast.outcomes import Patient, but_for_t2, draw_lesion, draw_patient
 from scanweave.simulate.breast.protocol import NOISE, PROTOCOL, Bolus
 from scanweave.simulate.breast.sequences import Body, BreastTexture, acquire, acquire_diffusion, acquire_series
-from scanweave.simulate.breast.settings import SEQUENCES, BreastSettings
+from scanweave.simulate.breast.settings import ADC, SEQUENCES, BreastSettings
 from scanweave.simulate.breast.shape import Shape
 from scanweave.simulate.breast.sites import PLAIN, Site
 from scanweave.simulate.breast.tissue import draw_bolus, draw_tissues
@@ -26,10 +26,6 @@ from scanweave.simulate.fields import Array
 from scanweave.simulate.missing import absent_at_random
 from scanweave.simulate.subject import Scan, Subject, fill
 
-MAPS = {"washin": wash_in, "washout": wash_out}
-"""Sequences that are computed from the acquired `dce`."""
-FAINT, CLIPPED = 0.1, (-1.0, 5.0)
-"""Where these maps are 0: the signal before the agent is below this share of its 99th percentile; and their bounds."""
 _FAILS = 0.6
 """Spread of what fat suppression leaves over the body (in log units)."""
 
@@ -116,19 +112,22 @@ def _scans(
     settings: BreastSettings,
     site: Site,
 ) -> dict[str, Scan]:
-    """Acquire the sequences that are asked for, and `dce` where the maps of it are."""
+    """Acquire the sequences that are asked for, and those of which maps are."""
     mapped = not MAPS.keys().isdisjoint(settings.sequences)
+    acquired = {*settings.sequences} | ({"dce"} if mapped else set()) | ({"dwi"} if settings.has_adc else set())
     common = anatomy.field(rng(_Stream.FIELD, 0), 80.0)
     scans: dict[str, Scan] = {}
     for number, name in enumerate(map(str, SEQUENCES)):
-        if name in PROTOCOL and (name in settings.sequences or (name == "dce" and mapped)):
+        if name in PROTOCOL and name in acquired:
             image = site.blurred(_acquired(body_of(name), name, bolus, settings), anatomy.mask, settings.spacing)
             coil = receive_field(common, anatomy.field(rng(_Stream.FIELD, 1 + number), 80.0), settings.bias)
             image *= coil if image.ndim == 1 else coil[:, None]
             noise = settings.noise * NOISE[name] * site.noise
             noisy = digitise(rng(_Stream.SCAN, number), image, noise, site.units)
             scans[name] = fill(anatomy.mask, noisy)
-    return scans | (_maps(scans["dce"], anatomy.mask, settings.phases("dce_times")) if mapped else {})
+    if mapped:
+        scans |= enhancement_maps(scans["dce"], anatomy.mask, settings.phases("dce_times"))
+    return scans | ({ADC: diffusion_map(scans["dwi"], anatomy.mask, settings.b_values)} if settings.has_adc else {})
 
 
 def _texture(rng: Generator, anatomy: BreastAnatomy, settings: BreastSettings) -> BreastTexture:
@@ -153,17 +152,6 @@ def _acquired(body: Body, name: str, bolus: Bolus, settings: BreastSettings) -> 
     if name == "dwi":
         return acquire_diffusion(body, name, settings.b_values)
     return acquire(body, name)
-
-
-def _maps(series: Scan, mask: NDArray[np.bool_], phases: Phases) -> dict[str, Scan]:
-    """Return wash-in and wash-out of an acquired series `(X, Y, Z, T)`."""
-    curves = series[mask]
-    before = curves[:, : phases.before].mean(axis=1)
-    seen = before >= max(FAINT * float(np.percentile(before, 99)), 1.0)
-    return {
-        name: fill(mask, np.where(seen, np.clip(measure(curves, phases), *CLIPPED), 0).astype(np.float32))
-        for name, measure in MAPS.items()
-    }
 
 
 def _masks(anatomy: BreastAnatomy, fractions: Array) -> dict[str, NDArray[np.uint8]]:

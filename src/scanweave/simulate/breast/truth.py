@@ -8,11 +8,11 @@ from scanweave.measures.enhancement_curves import EARLY_S, PLATEAU, CurveType
 from scanweave.physics.tracer_kinetics import HEMATOCRIT
 from scanweave.simulate.breast.anatomy import TISSUES
 from scanweave.simulate.breast.ceiling import FILE
+from scanweave.simulate.breast.maps import CLIPPED, FAINT, MAPS, MOST_ADC
 from scanweave.simulate.breast.outcomes import MIDDLE_T2
 from scanweave.simulate.breast.protocol import NOISE, PROTOCOL
-from scanweave.simulate.breast.settings import BreastSettings
+from scanweave.simulate.breast.settings import ADC, BreastSettings
 from scanweave.simulate.breast.sites import SITES
-from scanweave.simulate.breast.subject import CLIPPED, FAINT, MAPS
 from scanweave.simulate.breast.tissue import COLUMNS, FAT, PARAMETERS
 from scanweave.simulate.breast.traits import MARGIN, SERIES
 
@@ -24,6 +24,7 @@ _ENHANCING = ("dce", "fsdce", "washin", "washout")
 _ROLES: dict[str, dict[str, Any]] = {
     "washin": {"role": "redundant", "of": ["dce"]},
     "washout": {"role": "redundant", "of": ["dce"]},
+    ADC: {"role": "redundant", "of": ["dwi"]},
     "dwi": {"role": "unique", "what": ["diffusion (ADC), which nothing else depends on"]},
     "dce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["fsdce"]},
     "fsdce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["dce"]},
@@ -65,7 +66,7 @@ def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
         "planted": {
             "roles": {name: role for name, role in roles.items() if name in names},
             "uptake_visible_in": [name for name in names if name in _ENHANCING],
-            "diffusion_visible_in": [name for name in names if name == "dwi"],
+            "diffusion_visible_in": [name for name in names if name in ("dwi", ADC)],
         },
         **(_OUTCOMES if settings.outcomes else {}),
         "masks": {
@@ -77,6 +78,16 @@ def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
 
 
 def _sequence(name: str, settings: BreastSettings) -> dict[str, Any]:
+    if name == ADC:
+        return {
+            "computed_from": ["dwi"],
+            "of": "the acquired series, with its noise",
+            "equation": "slope of -ln S over b, least squares",
+            "unit": "1e-3 mm^2/s",
+            "faint": FAINT,
+            "where_faint": "0 where the signal of the lowest b is below this share of its 99th percentile",
+            "clipped": [0.0, MOST_ADC],
+        }
     if name in MAPS:
         about = "0 where the signal before the agent is below this share of its 99th percentile"
         maps = {"equation": _EQUATIONS[name], "faint": FAINT, "where_faint": about, "clipped": list(CLIPPED)}
