@@ -42,3 +42,15 @@ def test_field_at_a_place_does_not_depend_on_the_others():
     places = np.random.default_rng(0).uniform(-5, 5, (3, 20)).astype(np.float32)
     some, all_of_them = (field_at(np.random.default_rng(1), places[:, :n], -5.0, 5.0, 2.0) for n in (5, 20))
     np.testing.assert_array_equal(some, all_of_them[:5])
+
+
+def test_a_part_of_a_grid_has_the_field_of_the_whole():
+    whole, part = _grid(2.0), _grid(2.0).cut(np.array([10.0, -70.0, 3.0]), 24.0)
+    assert part.shape == (12, 12, 12)
+    assert part.first[1] == 0  # the cube would begin before the box
+    assert part.affine @ [5.5, 0, 5.5, 1] == pytest.approx([10, -60, 3, 1], abs=2)
+    window = tuple(slice(first, first + 12) for first in part.first)
+    fields = [smooth_field(np.random.default_rng(2), grid, 15.0) for grid in (whole, part)]
+    np.testing.assert_allclose(fields[0][window], fields[1], atol=1e-5)
+    for full, cut in zip(whole.positions(), part.positions(), strict=True):
+        assert set(cut.ravel()) <= set(full.ravel())

@@ -72,7 +72,7 @@ class SimulateBreast:
     """Make multi-sequence breast MRI with lesions of known kinetics: NIfTI and truth.json. Takes up where it stopped.
 
     Sequences, those of the Seq2Seq paper: t1, fst1, t2, dce, fsdce, dwi (fs: fat suppressed; dce: a series after
-    contrast agent), and two maps of the acquired dce: washin, washout.
+    contrast agent), and two maps of the acquired dce: washin, washout. With --outcomes a cohort for classification.
     """
 
     subjects: int
@@ -83,6 +83,13 @@ class SimulateBreast:
     """The same seed gives the same cohort."""
     spacing: float = 2.0
     """Edge of a voxel [mm]."""
+    sequences: tuple[str, ...] = ()
+    """Sequences to write; all when left out, but adc, a map of dwi for networks that take no series."""
+    outcomes: bool = False
+    """Plant malignancy, subtype and response in what dce, dwi, t2 and a table each show alone; one lesion in every
+    subject, three sites; the best possible answers from each set of these go to outcomes.json."""
+    crop: float = 0.0
+    """Edge of the cube around the largest lesion that is kept [mm]; 0 keeps all."""
     both: bool = False
     """Both breasts in one scan, which is wider then; else one of either side."""
     dce_times: tuple[float, ...] = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
@@ -104,6 +111,7 @@ class SimulateBreast:
         """Simulate, and say where the cohort is."""
         from scanweave.engine.progress import counted
         from scanweave.simulate.breast import simulate_breast
+        from scanweave.simulate.breast.settings import SEQUENCES
 
         with counted("studies") as progress:
             cohort = simulate_breast(
@@ -114,6 +122,9 @@ class SimulateBreast:
                 progress=progress,
                 keep_removed=self.keep_removed,
                 spacing=self.spacing,
+                sequences=self.sequences or SEQUENCES,
+                outcomes=self.outcomes,
+                crop=self.crop,
                 both=self.both,
                 dce_times=self.dce_times,
                 fsdce_times=self.fsdce_times,

@@ -26,15 +26,16 @@ def receive_field(common: Array, own: Array, spread: float) -> Array:
     return np.asarray(np.exp(np.float32(spread) * (np.float32(_COMMON) * common + np.float32(_OWN) * own)), np.float32)
 
 
-def digitise(rng: Generator, signal: Array, noise: float) -> NDArray[np.int16]:
+def digitise(rng: Generator, signal: Array, noise: float, units: float = 1.0) -> NDArray[np.int16]:
     """Add Rician noise and an arbitrary gain, and round to whole numbers as scanners do.
 
     Args:
         rng: The source of randomness.
         signal: Noiseless signal, any shape, any unit.
         noise: Standard deviation of one channel in units of the mean signal; 0 for none.
+        units: Factor on the gain.
     """
-    gain = LEVEL * float(np.exp(rng.normal(0, 0.25)))
+    gain = LEVEL * units * float(np.exp(rng.normal(0, 0.25)))
     scaled = signal * np.float32(gain / max(float(signal.mean()), 1e-12))
     if noise > 0:
         scaled = rician(scaled, noise * gain, rng)

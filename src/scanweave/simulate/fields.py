@@ -6,7 +6,7 @@ matrix products, which is what makes a whole brain cheap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,30 +28,51 @@ class Grid:
         origin: Centre of the first voxel [mm].
         extent: Length of the box that the voxels cover [mm], the same for every spacing.
         spacing: Edge of a voxel [mm].
+        first: Number of the first voxel along each axis: above 0 where a part of the box is cut out.
+        size: Voxels of that part along each axis; those of the whole box where it is None.
     """
 
     origin: tuple[float, float, float]
     extent: tuple[float, float, float]
     spacing: float
+    first: tuple[int, int, int] = (0, 0, 0)
+    size: tuple[int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels `(X, Y, Z)`."""
         x, y, z = (int(np.ceil(length / self.spacing)) + 1 for length in self.extent)
-        return x, y, z
+        return self.size or (x, y, z)
 
     @property
     def affine(self) -> NDArray[np.float64]:
         """Voxel to RAS mm, `(4, 4)`."""
         affine = np.diag([self.spacing, self.spacing, self.spacing, 1.0])
-        affine[:3, 3] = self.origin
+        affine[:3, 3] = [start + self.spacing * first for start, first in zip(self.origin, self.first, strict=True)]
         return affine
+
+    def cut(self, centre: NDArray[np.float64], edge: float) -> Grid:
+        """Return the part of this grid in a cube, shifted to lie within the box: what is drawn in it stays the same.
+
+        Args:
+            centre: Middle of the cube, RAS mm, `(3,)`.
+            edge: Its edge [mm].
+        """
+        voxels = int(np.ceil(edge / self.spacing))
+        x, y, z = (min(voxels, count) for count in self.shape)
+        size = (x, y, z)
+        middle = [(at - start) / self.spacing for at, start in zip(centre, self.origin, strict=True)]
+        i, j, k = (
+            int(np.clip(np.rint(at - (part - 1) / 2), 0, count - part))
+            for at, part, count in zip(middle, size, self.shape, strict=True)
+        )
+        return replace(self, first=(i, j, k), size=size)
 
     def positions(self) -> tuple[Array, Array, Array]:
         """Return the coordinates [mm] along x, y and z, shaped to broadcast to `(X, Y, Z)`."""
         x, y, z = (
-            np.asarray(start + self.spacing * np.arange(count), np.float32)
-            for start, count in zip(self.origin, self.shape, strict=True)
+            np.asarray(start + self.spacing * np.arange(first, first + count), np.float32)
+            for start, first, count in zip(self.origin, self.first, self.shape, strict=True)
         )
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
@@ -65,7 +86,8 @@ def smooth_field(rng: Generator, grid: Grid, scale: float) -> Array:
         scale: Distance of the lattice nodes [mm]; the correlation falls to about a half over it.
     """
     x, y, z = (
-        _basis(count, length, grid.spacing, scale) for count, length in zip(grid.shape, grid.extent, strict=True)
+        _basis(first, count, length, grid.spacing, scale)
+        for first, count, length in zip(grid.first, grid.shape, grid.extent, strict=True)
     )
     nodes = rng.standard_normal((x.shape[1], y.shape[1], z.shape[1]), dtype=np.float32)
     field = np.tensordot(x, nodes, axes=(1, 0))
@@ -96,10 +118,11 @@ _MEAN_LENGTH = 151 / 315
 """Mean over a cell of the sum of squared cubic B-spline weights, along one axis."""
 
 
-@lru_cache(maxsize=64)
-def _basis(count: int, extent: float, spacing: float, scale: float) -> Array:
-    """Return spline weights of the voxels along one axis, `(count, nodes)`."""
-    return spline_weights(np.arange(count) * spacing / scale, int(np.ceil((extent + MAX_SPACING) / scale)))
+@lru_cache(maxsize=256)
+def _basis(first: int, count: int, extent: float, spacing: float, scale: float) -> Array:
+    """Return spline weights of `count` voxels along one axis from the `first` on, `(count, nodes)`."""
+    places = np.arange(first, first + count) * spacing / scale
+    return spline_weights(places, int(np.ceil((extent + MAX_SPACING) / scale)))
 
 
 def spline_weights(position: NDArray[np.floating], last: int) -> Array:

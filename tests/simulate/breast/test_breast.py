@@ -8,8 +8,8 @@ from scanweave.measures.enhancement_curves import curve_type, mean_curve, wash_i
 from scanweave.simulate.breast import BreastSettings, simulate_subject
 from scanweave.simulate.breast.anatomy import TISSUES, draw_anatomy
 from scanweave.simulate.breast.lesions import add_lesions
+from scanweave.simulate.breast.maps import CLIPPED, diffusion_map
 from scanweave.simulate.breast.settings import SEQUENCES
-from scanweave.simulate.breast.subject import CLIPPED
 from scanweave.simulate.breast.tissue import draw_bolus
 from scanweave.simulate.breast.traits import check_times, draw_traits
 
@@ -105,6 +105,18 @@ def test_maps_are_those_of_the_acquired_series(noisy):
         np.testing.assert_allclose(values[told], np.clip(measure(series, phases), *CLIPPED)[told], rtol=1e-5)
         lung = noisy["scans"][name][_where(noisy, "lung")]
         assert (lung == 0).mean() > 0.9  # hardly a signal before the agent
+
+
+def test_adc_is_the_map_of_the_acquired_series(clean):
+    subject = simulate_subject(2, 1, BreastSettings(**SURE, **CLEAN, suppression=0.0, sequences=("adc",)))
+    assert list(subject["scans"]) == ["adc"]
+    adc, body = subject["scans"]["adc"], clean["masks"]["tissue"] > 0
+    np.testing.assert_array_equal(adc, diffusion_map(clean["scans"]["dwi"], body, BreastSettings().b_values))
+    truth = clean["truth"]
+    lesion = clean["masks"]["lesion"] == 1
+    assert np.median(adc[lesion]) == pytest.approx(1000 * truth["lesions"][0]["adc_mm2_per_s"], rel=0.05)
+    muscle = 1000 * truth["tissue"]["muscle"]["adc_mm2_per_s"]
+    assert np.median(adc[_where(clean, "muscle")]) == pytest.approx(muscle, rel=0.05)
 
 
 def test_enhancement_shows_lesions_and_vessels_but_hardly_fat(clean):

@@ -130,6 +130,7 @@ def test_truth_names_what_was_planted(made):
         ({"field": (10.0, 96.0, 64.0)}, "field: must be from 32 to 512 mm"),
         ({"diameters": (9.0, 3.0)}, "diameters: must be"),
         ({"b_values": ()}, "b_values: must be"),
+        ({"b_values": (800,), "sequences": ("adc",)}, "b_values must be two different ones"),
         ({"dce_times": (0, 60, 120)}, "dce_times: no frame lies later"),
         ({"dce_times": (0, 100, 110, 160)}, "dce_times: no kinetics"),
         ({"missing": 0.3}, "missing: has no effect"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,15 +55,20 @@ class BreastAnatomy:
         return smooth_field(rng, self.grid, scale)[self.mask]
 
 
-def draw_anatomy(rng: Generator, settings: BreastSettings) -> BreastAnatomy:
+def draw_anatomy(
+    rng: Generator, settings: BreastSettings, middle: Callable[[Shape], NDArray[np.float64]] | None = None
+) -> BreastAnatomy:
     """Draw a healthy body.
 
     Args:
         rng: The source of randomness.
-        settings: Field, spacing and which breasts.
+        settings: Field, spacing and which breasts; of the field, `crop` mm are kept where `middle` is given.
+        middle: Tells the middle of what is kept of the field, RAS mm, from the surfaces. The body stays the same.
     """
     shape = draw_shape(rng, settings.both)
     grid = _grid(shape, settings)
+    if middle is not None:
+        grid = grid.cut(middle(shape), settings.crop)
     places = _places(rng, grid)
     softness = max(_SHARPEST, _EDGE * settings.spacing)
     depth = shape.depth(places)

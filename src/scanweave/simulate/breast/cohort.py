@@ -2,7 +2,7 @@
 
 `studies/<study>/` holds a NIfTI file for each scan and mask, and `truth.json`. Where frames are not evenly spaced,
 their times stand beside the series (`dce.json`, `VolumeTiming` [s], as in BIDS); the b-values of `dwi` always do
-(`dwi.bval`, `dwi.bvec`).
+(`dwi.bval`, `dwi.bvec`). With outcomes their coefficients, and what can be known of them, stand in `outcomes.json`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.files import write_json
+from scanweave.simulate.breast.ceiling import FILE, describe_outcomes
 from scanweave.simulate.breast.settings import BreastSettings
 from scanweave.simulate.breast.subject import simulate_subject
 from scanweave.simulate.breast.traits import check_times
@@ -41,7 +42,8 @@ def simulate_breast(
     number adds to a smaller one.
 
     Args:
-        out: Folder to make. Holds `studies/<study>/*.nii.gz`, `truth.json`, `manifest.parquet` and `cohort.json`.
+        out: Folder to make. Holds `studies/<study>/*.nii.gz`, `truth.json`, `manifest.parquet` and `cohort.json`, and
+            `outcomes.json` where outcomes are planted.
         subjects: How many.
         seed: Any non-negative number; the same one gives the same cohort.
         workers: Processes; the result does not depend on them.
@@ -55,9 +57,10 @@ def simulate_breast(
     out = Path(out)
     advice = "See the fields of BreastSettings"
     chosen = checked_settings(BreastSettings, settings, advice, subjects=subjects, seed=seed, workers=workers)
-    check_times(chosen)
+    if not chosen.outcomes:  # else no type of curve is asked for
+        check_times(chosen)
     refuse_idle(chosen.protocol, chosen.missing, keep_removed)
-    request = {"seed": seed, "keep_removed": keep_removed, "settings": chosen.model_dump(mode="json")}
+    request = {"seed": seed, "keep_removed": keep_removed, "settings": chosen.record}
     facts = write_studies(
         out,
         {"system": "breast"} | request,
@@ -68,6 +71,8 @@ def simulate_breast(
         progress=progress,
     )
     write_json(out / TRUTH, describe(chosen, seed) | {"subjects": facts})
+    if chosen.outcomes:
+        write_json(out / FILE, describe_outcomes(chosen, facts))
     return write_manifest(
         out,
         facts,
@@ -81,4 +86,12 @@ def simulate_breast(
 
 def _labels(truth: dict[str, Any]) -> dict[str, Any]:
     volumes = {f"table:{name}_ml": truth["volume_ml"][name] for name in _VOLUMES}
-    return volumes | {"label:lesion": int(bool(truth["lesions"]))}
+    planted = truth.get("outcomes")
+    if planted is None:
+        return volumes | {"label:lesion": int(bool(truth["lesions"]))}
+    variables = {
+        f"table:{name}": None if name in planted["absent_variables"] else value
+        for name, value in planted["variables"].items()
+    }
+    labels = {f"label:{name}": value for name, value in planted["labels"].items()}
+    return volumes | variables | {"table:site": planted["site"]} | labels

@@ -60,6 +60,18 @@ def add_lesions(
     ]
 
 
+def first_seat(rng: Generator, shape: Shape, diameter: float, field: tuple[float, float, float]) -> Place:
+    """Return where `add_lesions` puts the first lesion, RAS mm before deformation, `(3,)`.
+
+    Args:
+        rng: The source of randomness that `add_lesions` is given, anew.
+        shape: The body before deformation.
+        diameter: Of the lesion [mm].
+        field: What the scan covers of each breast [mm].
+    """
+    return _seat(rng, shape, diameter / 2, [], field)
+
+
 def label_lesions(fractions: Array, healthy: int) -> NDArray[np.uint8]:
     """Return the number of the lesion, from 1, that fills more than half of a voxel, else 0; `(N,)`.
 

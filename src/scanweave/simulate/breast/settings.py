@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.enhancement_curves import Phases
 
-SequenceName = Literal["t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi"]
+SequenceName = Literal["t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi", "adc"]
 Protocol = Literal["none", "random"]
 
 SEQUENCES: tuple[SequenceName, ...] = ("t1", "fst1", "t2", "dce", "fsdce", "washin", "washout", "dwi")
-"""Every sequence that is simulated, in the order in which it is written: those of the Seq2Seq paper."""
+"""The sequences of the Seq2Seq paper, in the order in which they are written: those that are simulated unasked."""
+ADC: SequenceName = "adc"
+"""A map of `dwi`, for networks that take no series; written if it is asked for."""
 MOST_LESIONS = 3
 LEAST_FIELD, MOST_FIELD = 32.0, 512.0
 """Bounds of what a scan covers [mm]: lesions need room, and memory has an end."""
 LEAST_DIAMETER, MOST_DIAMETER = 2.0, 50.0
 """Bounds of the diameter of a lesion [mm]: larger ones do not fit into the breasts that are drawn."""
+SHARES = frozenset({"lesion_share", "another_share"})
+"""Settings of how many lesions there are, which nothing reads where every subject has one."""
+LEAST_CROP = 16.0
+"""Least edge of what is kept around a lesion [mm]: tissue beside it is what its signal is read by."""
 MOST_WEIGHT = 5000.0
 """Largest diffusion weighting [s/mm²]: nothing but noise is left there."""
 
@@ -56,11 +62,19 @@ class BreastSettings(BaseModel):
         "none", description="Which sequences are absent: none; or each with the chance `missing`, one always kept."
     )
     missing: float = Field(0.0, ge=0, le=1, description="Chance of a sequence to be absent, with protocol random.")
+    outcomes: bool = Field(
+        False,
+        description="One lesion in every subject that shows planted factors of malignancy, subtype and response, "
+        "variables of a table, and three sites; with protocol random a variable is absent with the chance `missing`.",
+    )
+    crop: float = Field(
+        0.0, ge=0, description="Edge of the cube around the largest lesion that is kept of the field [mm]; 0 keeps all."
+    )
 
     @field_validator("sequences")
     @classmethod
     def _in_order(cls, names: tuple[SequenceName, ...]) -> tuple[SequenceName, ...]:
-        return tuple(name for name in SEQUENCES if name in names)
+        return tuple(name for name in (*SEQUENCES, ADC) if name in names)
 
     @field_validator("field")
     @classmethod
@@ -88,6 +102,34 @@ class BreastSettings(BaseModel):
         for name in ("dce_times", "fsdce_times"):
             self.phases(name)
         return self
+
+    @model_validator(mode="after")
+    def _every_subject_has_what_is_shown(self) -> Self:
+        drawn = SHARES & self.model_fields_set
+        if self.outcomes and drawn:
+            raise ValueError(f"{min(drawn)} has no effect with outcomes: every subject has one lesion")
+        if self.crop and not LEAST_CROP <= self.crop <= min(self.field):
+            raise ValueError(f"crop must be from {LEAST_CROP:g} mm to the least side of field, {min(self.field):g} mm")
+        if self.crop and not self.outcomes and self.lesion_share < 1:
+            raise ValueError("crop needs a lesion in every subject: ask for lesion_share 1 or outcomes")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_tell_diffusion(self) -> Self:
+        if self.has_adc and len(set(self.b_values)) < 2:
+            raise ValueError("b_values must be two different ones at least for adc")
+        return self
+
+    @property
+    def has_adc(self) -> bool:
+        """True if the map of `dwi` is asked for."""
+        return ADC in self.sequences
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All settings as plain values; those of outcomes only where asked for: earlier cohorts stay the same."""
+        idle = {name for name in ("outcomes", "crop") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=idle | (SHARES if self.outcomes else set()))
 
     def phases(self, name: str) -> Phases:
         """Return which frames of `dce_times` or `fsdce_times` lie before the injection, and which are early.

@@ -10,23 +10,22 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from scanweave.measures.enhancement_curves import Phases, wash_in, wash_out
 from scanweave.simulate.artefacts import digitise, receive_field
 from scanweave.simulate.breast.anatomy import TISSUES, BreastAnatomy, draw_anatomy, label_tissue
-from scanweave.simulate.breast.lesions import add_lesions, label_lesions
+from scanweave.simulate.breast.lesions import Place, add_lesions, first_seat, label_lesions
+from scanweave.simulate.breast.maps import MAPS, diffusion_map, enhancement_maps
+from scanweave.simulate.breast.outcomes import Patient, but_for_t2, draw_lesion, draw_patient
 from scanweave.simulate.breast.protocol import NOISE, PROTOCOL, Bolus
 from scanweave.simulate.breast.sequences import Body, BreastTexture, acquire, acquire_diffusion, acquire_series
-from scanweave.simulate.breast.settings import SEQUENCES, BreastSettings
+from scanweave.simulate.breast.settings import ADC, SEQUENCES, BreastSettings
+from scanweave.simulate.breast.shape import Shape
+from scanweave.simulate.breast.sites import PLAIN, Site
 from scanweave.simulate.breast.tissue import draw_bolus, draw_tissues
-from scanweave.simulate.breast.traits import SERIES, draw_traits, noiseless_measures
+from scanweave.simulate.breast.traits import SERIES, Traits, draw_traits, noiseless_measures
 from scanweave.simulate.fields import Array
 from scanweave.simulate.missing import absent_at_random
 from scanweave.simulate.subject import Scan, Subject, fill
 
-MAPS = {"washin": wash_in, "washout": wash_out}
-"""Sequences that are computed from the acquired `dce`."""
-FAINT, CLIPPED = 0.1, (-1.0, 5.0)
-"""Where these maps are 0: the signal before the agent is below this share of its 99th percentile; and their bounds."""
 _FAILS = 0.6
 """Spread of what fat suppression leaves over the body (in log units)."""
 
@@ -34,7 +33,7 @@ _FAILS = 0.6
 class _Stream(IntEnum):
     """Independent sources of randomness of a subject: what one draws does not move another."""
 
-    ANATOMY, BOLUS, TRAITS, LESIONS, TISSUE, TEXTURE, FIELD, SCAN = range(8)
+    ANATOMY, BOLUS, TRAITS, LESIONS, TISSUE, TEXTURE, FIELD, SCAN, OUTCOMES = range(9)
 
 
 _Draws = Callable[[_Stream, int], Generator]
@@ -61,18 +60,27 @@ def simulate_subject(seed: int, index: int, settings: BreastSettings | None = No
         """Return a source of randomness; `number` tells apart those of one kind."""
         return np.random.default_rng((seed, index, stream, number))
 
-    anatomy = draw_anatomy(rng(_Stream.ANATOMY), settings)
     bolus = draw_bolus(rng(_Stream.BOLUS), settings.injection)
-    lesions = draw_traits(rng(_Stream.TRAITS), settings, bolus)
-    fractions, seats = add_lesions(rng(_Stream.LESIONS), anatomy, lesions, settings.field)
-    tissues = draw_tissues(rng(_Stream.TISSUE))
-    body = Body(fractions, tissues.with_lesions(lesions), _texture(rng(_Stream.TEXTURE), anatomy, settings))
+    patient = draw_patient(rng(_Stream.OUTCOMES), settings) if settings.outcomes else None
+    lesions = _lesions(rng(_Stream.TRAITS), settings, bolus, patient)
 
-    scans = _scans(rng, anatomy, body, bolus, settings)
+    def middle(shape: Shape) -> Place:
+        return first_seat(rng(_Stream.LESIONS), shape, lesions[0].diameter, settings.field)
+
+    anatomy = draw_anatomy(rng(_Stream.ANATOMY), settings, middle if settings.crop else None)
+    fractions, seats = add_lesions(rng(_Stream.LESIONS), anatomy, lesions, settings.field)
+    tissues, texture = draw_tissues(rng(_Stream.TISSUE)), _texture(rng(_Stream.TEXTURE), anatomy, settings)
+    elsewhere = [but_for_t2(lesion) for lesion in lesions] if patient else lesions
+
+    def body_of(name: str) -> Body:
+        """Return the body as a sequence shows it."""
+        return Body(fractions, tissues.with_lesions(lesions if name == "t2" else elsewhere), texture)
+
+    scans = _scans(rng, anatomy, body_of, bolus, settings, patient.site if patient else PLAIN)
     masks = _masks(anatomy, fractions)
     facts = [
-        {"number": number} | seat | lesion.facts() | {"noiseless": noiseless_measures(lesion, bolus, settings)}
-        for number, (seat, lesion) in enumerate(zip(seats, lesions, strict=True), start=1)
+        {"number": number} | seat | lesion.facts() | {"noiseless": noiseless_measures(shown, bolus, settings)}
+        for number, (seat, lesion, shown) in enumerate(zip(seats, lesions, elsewhere, strict=True), start=1)
     ]
     absent = settings.protocol == "random"
     return Subject(
@@ -87,23 +95,39 @@ def simulate_subject(seed: int, index: int, settings: BreastSettings | None = No
             "volume_ml": _volumes(masks, settings.spacing, len(lesions)),
             "bolus": {"dose": round(bolus.dose, 4), "arrival_s": round(bolus.arrival, 2)},
             "tissue": tissues.facts(),
-        },
+        }
+        | ({"outcomes": patient.facts()} if patient else {}),
     )
 
 
-def _scans(rng: _Draws, anatomy: BreastAnatomy, body: Body, bolus: Bolus, settings: BreastSettings) -> dict[str, Scan]:
-    """Acquire the sequences that are asked for, and `dce` where the maps of it are."""
+def _lesions(rng: Generator, settings: BreastSettings, bolus: Bolus, patient: Patient | None) -> list[Traits]:
+    return [draw_lesion(rng, settings, bolus, patient)] if patient else draw_traits(rng, settings, bolus)
+
+
+def _scans(
+    rng: _Draws,
+    anatomy: BreastAnatomy,
+    body_of: Callable[[str], Body],
+    bolus: Bolus,
+    settings: BreastSettings,
+    site: Site,
+) -> dict[str, Scan]:
+    """Acquire the sequences that are asked for, and those of which maps are."""
     mapped = not MAPS.keys().isdisjoint(settings.sequences)
+    acquired = {*settings.sequences} | ({"dce"} if mapped else set()) | ({"dwi"} if settings.has_adc else set())
     common = anatomy.field(rng(_Stream.FIELD, 0), 80.0)
     scans: dict[str, Scan] = {}
     for number, name in enumerate(map(str, SEQUENCES)):
-        if name in PROTOCOL and (name in settings.sequences or (name == "dce" and mapped)):
-            image = _acquired(body, name, bolus, settings)
+        if name in PROTOCOL and name in acquired:
+            image = site.blurred(_acquired(body_of(name), name, bolus, settings), anatomy.mask, settings.spacing)
             coil = receive_field(common, anatomy.field(rng(_Stream.FIELD, 1 + number), 80.0), settings.bias)
             image *= coil if image.ndim == 1 else coil[:, None]
-            noisy = digitise(rng(_Stream.SCAN, number), image, settings.noise * NOISE[name])
+            noise = settings.noise * NOISE[name] * site.noise
+            noisy = digitise(rng(_Stream.SCAN, number), image, noise, site.units)
             scans[name] = fill(anatomy.mask, noisy)
-    return scans | (_maps(scans["dce"], anatomy.mask, settings.phases("dce_times")) if mapped else {})
+    if mapped:
+        scans |= enhancement_maps(scans["dce"], anatomy.mask, settings.phases("dce_times"))
+    return scans | ({ADC: diffusion_map(scans["dwi"], anatomy.mask, settings.b_values)} if settings.has_adc else {})
 
 
 def _texture(rng: Generator, anatomy: BreastAnatomy, settings: BreastSettings) -> BreastTexture:
@@ -128,17 +152,6 @@ def _acquired(body: Body, name: str, bolus: Bolus, settings: BreastSettings) -> 
     if name == "dwi":
         return acquire_diffusion(body, name, settings.b_values)
     return acquire(body, name)
-
-
-def _maps(series: Scan, mask: NDArray[np.bool_], phases: Phases) -> dict[str, Scan]:
-    """Return wash-in and wash-out of an acquired series `(X, Y, Z, T)`."""
-    curves = series[mask]
-    before = curves[:, : phases.before].mean(axis=1)
-    seen = before >= max(FAINT * float(np.percentile(before, 99)), 1.0)
-    return {
-        name: fill(mask, np.where(seen, np.clip(measure(curves, phases), *CLIPPED), 0).astype(np.float32))
-        for name, measure in MAPS.items()
-    }
 
 
 def _masks(anatomy: BreastAnatomy, fractions: Array) -> dict[str, NDArray[np.uint8]]:

@@ -25,6 +25,8 @@ MARGIN = 0.05
 """How far a planted change lies beyond the bounds of its type: fat at a lesion's edge must not move it across."""
 LEAST_WASH_IN = 0.3
 """Least early enhancement of a lesion, relative: below it one would not see it."""
+PROTONS, T1_MS = (0.84, 0.90), (1300.0, 1700.0)
+"""Ranges of proton density relative to water, and of T1 [ms]."""
 _TIMES_ADVICE = "Let both series go on for about five minutes after the injection, and end together"
 _CANDIDATES = 200
 """Kinetics that are tried for each lesion."""
@@ -115,11 +117,11 @@ def draw_traits(rng: Generator, settings: BreastSettings, bolus: Bolus) -> list[
 
 
 def _draw(rng: Generator, settings: BreastSettings, bolus: Bolus) -> Traits:
-    diameter = _log_uniform(rng, settings.diameters)
+    diameter = log_uniform(rng, settings.diameters)
     border = BORDERS[rng.integers(len(BORDERS))]
     curve = CurveType(int(rng.integers(len(CurveType))) + 1)
     adc, t2 = float(rng.uniform(0.75e-3, 1.75e-3)), float(rng.uniform(65, 120))
-    water = Material(np.array([rng.uniform(0.84, 0.90)]), np.array([rng.uniform(1300, 1700)]), np.array([t2]))
+    water = Material(np.array([rng.uniform(*PROTONS)]), np.array([rng.uniform(*T1_MS)]), np.array([t2]))
     ktrans, ve, vp = draw_kinetics(rng, curve, water, bolus, settings)
     return Traits(diameter, border, curve, ktrans, ve, vp, adc, float(water.pd[0]), float(water.t1[0]), t2)
 
@@ -133,7 +135,7 @@ def draw_kinetics(
         ScanweaveError: None of `_CANDIDATES` does.
     """
     ranges = KINETICS[curve]
-    rate = np.array([_log_uniform(rng, ranges.rate) for _ in range(_CANDIDATES)])
+    rate = np.array([log_uniform(rng, ranges.rate) for _ in range(_CANDIDATES)])
     ve, vp = rng.uniform(*ranges.ve, _CANDIDATES), rng.uniform(*ranges.vp, _CANDIDATES)
     fits = np.ones(_CANDIDATES, bool)
     for name, times in SERIES.items():
@@ -160,13 +162,18 @@ def check_times(settings: BreastSettings) -> None:
             draw_kinetics(np.random.default_rng(0), curve, water, Bolus(1.0, settings.injection + delay), settings)
 
 
+def noiseless_curve(lesion: Traits, bolus: Bolus, settings: BreastSettings, name: str) -> NDArray[np.float64]:
+    """Return the signal of a lesion alone in one of `SERIES` without noise, `(T,)`."""
+    water = Material(np.array([lesion.pd]), np.array([lesion.t1]), np.array([lesion.t2]))
+    agent = bolus.in_tissue(getattr(settings, SERIES[name]), [lesion.ktrans], [lesion.ve], [lesion.vp])
+    return signal_of(PROTOCOL[name], water.with_contrast(agent))[:, 0]
+
+
 def noiseless_measures(lesion: Traits, bolus: Bolus, settings: BreastSettings) -> Mapping[str, dict[str, float]]:
     """Return wash-in and wash-out of a lesion alone in each series, without noise."""
-    water = Material(np.array([lesion.pd]), np.array([lesion.t1]), np.array([lesion.t2]))
     measures = {}
     for name, times in SERIES.items():
-        agent = bolus.in_tissue(getattr(settings, times), [lesion.ktrans], [lesion.ve], [lesion.vp])
-        signal, phases = signal_of(PROTOCOL[name], water.with_contrast(agent))[:, 0], settings.phases(times)
+        signal, phases = noiseless_curve(lesion, bolus, settings, name), settings.phases(times)
         measures[name] = {
             "wash_in": round(float(wash_in(signal, phases)), 4),
             "wash_out": round(float(wash_out(signal, phases)), 4),
@@ -174,7 +181,8 @@ def noiseless_measures(lesion: Traits, bolus: Bolus, settings: BreastSettings) -
     return measures
 
 
-def _log_uniform(rng: Generator, bounds: tuple[float, float]) -> float:
+def log_uniform(rng: Generator, bounds: tuple[float, float]) -> float:
+    """Draw a number evenly in its logarithm."""
     return float(np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]))))
 
 

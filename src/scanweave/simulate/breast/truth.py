@@ -7,9 +7,12 @@ from typing import Any
 from scanweave.measures.enhancement_curves import EARLY_S, PLATEAU, CurveType
 from scanweave.physics.tracer_kinetics import HEMATOCRIT
 from scanweave.simulate.breast.anatomy import TISSUES
+from scanweave.simulate.breast.ceiling import FILE
+from scanweave.simulate.breast.maps import CLIPPED, FAINT, MAPS, MOST_ADC
+from scanweave.simulate.breast.outcomes import MIDDLE_T2
 from scanweave.simulate.breast.protocol import NOISE, PROTOCOL
-from scanweave.simulate.breast.settings import BreastSettings
-from scanweave.simulate.breast.subject import CLIPPED, FAINT, MAPS
+from scanweave.simulate.breast.settings import ADC, BreastSettings
+from scanweave.simulate.breast.sites import SITES
 from scanweave.simulate.breast.tissue import COLUMNS, FAT, PARAMETERS
 from scanweave.simulate.breast.traits import MARGIN, SERIES
 
@@ -21,20 +24,27 @@ _ENHANCING = ("dce", "fsdce", "washin", "washout")
 _ROLES: dict[str, dict[str, Any]] = {
     "washin": {"role": "redundant", "of": ["dce"]},
     "washout": {"role": "redundant", "of": ["dce"]},
+    ADC: {"role": "redundant", "of": ["dwi"]},
     "dwi": {"role": "unique", "what": ["diffusion (ADC), which nothing else depends on"]},
     "dce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["fsdce"]},
     "fsdce": {"role": "shared", "what": ["uptake of the contrast agent"], "with": ["dce"]},
     "t2": {"role": "unique", "what": ["T2, which else shows only in dwi"]},
+}
+_T2_ALONE = {"role": "unique", "what": [f"T2 of the lesion, which all other sequences show as {MIDDLE_T2:g} ms"]}
+_OUTCOMES = {
+    "outcomes": {"see": FILE},
+    "sites": {site.name: {"units": site.units, "noise": site.noise, "blur_mm": site.blur} for site in SITES},
 }
 
 
 def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
     """Return the truth that all subjects share, for `truth.json`."""
     names = settings.sequences
+    roles = _ROLES | ({"t2": _T2_ALONE} if settings.outcomes else {})
     return {
         "seed": seed,
         "randomness": "numpy.random.default_rng([seed, subject index, stream, number])",
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.record,
         "sequences": {name: _sequence(name, settings) for name in names},
         "tissues": {name: dict(zip(COLUMNS, values, strict=True)) for name, values in PARAMETERS.items()},
         "fat": {"t1_ms": float(FAT.t1[0]), "t2_ms": float(FAT.t2[0])},
@@ -49,13 +59,16 @@ def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
             "rule": f"change from the early peak to the last frame: above +{PLATEAU:.0%} persistent, "
             f"below -{PLATEAU:.0%} washout, else plateau (ACR BI-RADS; Kuhl et al. 1999)",
             "early_peak": f"highest signal within {EARLY_S:g} s of the injection",
-            "planted": f"each lesion's noiseless curve in {' and '.join(SERIES)} is {MARGIN:.0%} within its bounds",
+            "planted": "the type of the noiseless dce, which follows from the planted kinetics"
+            if settings.outcomes
+            else f"each lesion's noiseless curve in {' and '.join(SERIES)} is {MARGIN:.0%} within its bounds",
         },
         "planted": {
-            "roles": {name: role for name, role in _ROLES.items() if name in names},
+            "roles": {name: role for name, role in roles.items() if name in names},
             "uptake_visible_in": [name for name in names if name in _ENHANCING],
-            "diffusion_visible_in": [name for name in names if name == "dwi"],
+            "diffusion_visible_in": [name for name in names if name in ("dwi", ADC)],
         },
+        **(_OUTCOMES if settings.outcomes else {}),
         "masks": {
             "breast": {"1": "breast, that is all before the muscle"},
             "tissue": {str(number): name for number, name in enumerate(TISSUES, start=1)},
@@ -65,6 +78,16 @@ def describe(settings: BreastSettings, seed: int) -> dict[str, Any]:
 
 
 def _sequence(name: str, settings: BreastSettings) -> dict[str, Any]:
+    if name == ADC:
+        return {
+            "computed_from": ["dwi"],
+            "of": "the acquired series, with its noise",
+            "equation": "slope of -ln S over b, least squares",
+            "unit": "1e-3 mm^2/s",
+            "faint": FAINT,
+            "where_faint": "0 where the signal of the lowest b is below this share of its 99th percentile",
+            "clipped": [0.0, MOST_ADC],
+        }
     if name in MAPS:
         about = "0 where the signal before the agent is below this share of its 99th percentile"
         maps = {"equation": _EQUATIONS[name], "faint": FAINT, "where_faint": about, "clipped": list(CLIPPED)}
