@@ -1,4 +1,4 @@
-"""What a study lacks changes no bit of its answer; nor does the order of its modalities, or who shares its batch."""
+"""Not a bit of an answer depends on what a study lacks, on the order of its modalities, or on the batch."""
 
 import itertools
 

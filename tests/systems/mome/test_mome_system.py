@@ -73,9 +73,11 @@ def test_the_whole_way_by_the_command_line(mixed, tmp_path, capsys):
     readers = tmp_path / "readers.csv"
     names = mixed.studies
     pd.DataFrame({"study": names, "junior": [n % 2 for n in range(len(names))]}).to_csv(readers, index=False)
-    asked = ["--sparing", "1", "--by", "sex", "--readers", str(readers), "--part", "all"]
+    asked = ["--sparing", "1", "--by", "sex", "--readers", str(readers)]
     assert main(["evaluate", run, "--cohort", folder, *asked]) == 0
     assert "junior: sensitivity 1.00, specificity 1.00" in capsys.readouterr().out
+    assert main(["evaluate", run, "--cohort", folder, "--sparing", "1", "--part", "all"]) == 2
+    assert "6 are in validation, too" in capsys.readouterr().err  # the threshold was chosen on them
     assert main(["evaluate", run, "--cohort", folder, "--against", run, "--part", "all"]) == 0
     assert "ill" not in capsys.readouterr().err
     assert main(["explain", run, "--cohort", folder, "--maps", "1", "--part", "all"]) == 0

@@ -1,4 +1,4 @@
-"""What each modality gave an answer: exact Shapley values over all subsets; and where in it, integrated gradients."""
+"""Contributions of modalities to an answer, exact Shapley values over all subsets; and maps of where in them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ MASK = "lesion"
 
 
 class Attribution(NamedTuple):
-    """What each voxel of a study's images adds to an answer.
+    """Sum of an answer over the voxels of a study's images.
 
     Attributes:
         maps: By modality, of the size of the network's input, summed over channels or frames.

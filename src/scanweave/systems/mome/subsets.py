@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answer_plan import AnswerPlan
@@ -64,7 +65,7 @@ def log_odds(logits: NDArray[np.float64], plan: AnswerPlan) -> NDArray[np.float6
     if plan.kind == "findings":
         return logits
     others = [np.delete(logits, number, axis=-1) for number in range(logits.shape[-1])]
-    rest = np.stack([np.logaddexp.reduce(one, axis=-1) for one in others], axis=-1)
+    rest = np.stack([logsumexp(one, axis=-1) for one in others], axis=-1)
     found: NDArray[np.float64] = logits - rest
     return found
 
