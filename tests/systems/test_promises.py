@@ -76,6 +76,12 @@ def test_classify(films, tmp_path):
     sw.check_system("classify", films, tmp_path / "runs", {**FEW_STEPS, "network": {"encoder": "resnet10"}})
 
 
+def test_mome(films, tmp_path):
+    network = {"width": 16, "heads": 2, "sparse_layers": 1, "soft_layers": 1, "experts": 2, "stem": [4, 8]}
+    sampling = {"drop": 0.0}  # there is but one modality
+    sw.check_system("mome", films, tmp_path / "runs", {**FEW_STEPS, "network": network, "sampling": sampling})
+
+
 def test_ultra(slices, tmp_path):
     sw.check_system(
         "ultra",

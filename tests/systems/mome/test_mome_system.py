@@ -64,7 +64,7 @@ def test_the_whole_way_by_the_command_line(mixed, tmp_path, capsys):
     assert main(["fit", "mome", "--cohort", folder, "--run", run, *small]) == 0
     told = capsys.readouterr().out
     assert "modality: dce, volume of 8×10×10, a series of usually 3 frames" in told
-    assert "modality: table, 1 variables of numbers and 1 of categories" in told
+    assert "modality: table, 1 variable of numbers and 1 of categories" in told
     predicted = ["--out", str(tmp_path / "p"), "--targets", "ill", "embedding"]
     assert main(["predict", run, "--cohort", folder, *predicted]) == 0
     made = sw.Cohort.open(tmp_path / "p")

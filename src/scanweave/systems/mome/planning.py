@@ -14,6 +14,7 @@ from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.table_columns import Columns, Scaler
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.mome.config import InputSettings
+from scanweave.wording import count
 
 FILE = "question.json"
 TABLE = "table"
@@ -130,10 +131,10 @@ def plan_image(
     apart = np.array(spacing)[axes] * (median[axes] / size if settings.fit == "resize" else 1)
     in_plane = thin is None and bool(apart[0] > MUCH_COARSER * apart[1:].min())
     shown = "×".join(map(str, size))
-    count = None if frames is None else frames.frames
-    series = "" if count is None else f", a series of usually {count} frames"
+    usual = None if frames is None else frames.frames
+    series = "" if usual is None else f", a series of usually {usual} frames"
     what = f"modality: {name}, {'film' if thin is not None else 'volume'} of {shown}{series}; {why}"
-    return ImagePlan(name=name, size=size, thin=thin, frames=count, in_plane=in_plane), what
+    return ImagePlan(name=name, size=size, thin=thin, frames=usual, in_plane=in_plane), what
 
 
 def _size(shapes: np.ndarray, settings: InputSettings, volume: bool) -> tuple[tuple[int, ...], str]:
@@ -176,7 +177,7 @@ def plan_variables(training: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[
         )
     )
     numbers = sum(variable.categories is None for variable in made)
-    reasons += [f"modality: {TABLE}, {numbers} variables of numbers and {len(made) - numbers} of categories"]
+    reasons += [f"modality: {TABLE}, {count(numbers, 'variable')} of numbers and {len(made) - numbers} of categories"]
     return made, tuple(reasons)
 
 
