@@ -158,7 +158,7 @@ _ENTRIES = (
         class_name="Mome",
         plan_class="scanweave.systems.mome.planning:MomePlan",
         verbs=("fit", "predict", "evaluate", "explain", "report"),
-        presets=("small", "paper"),
+        presets=("small", "malignancy", "subtype", "response", "paper"),
         plan_file="question.json",
     ),
     Entry(

@@ -88,6 +88,17 @@ def test_the_whole_way_by_the_command_line(mixed, tmp_path, capsys):
     assert "Not made yet" not in page
 
 
+def test_a_fit_for_malignancy_says_which_biopsies_would_be_spared(mixed, tmp_path):
+    lines = []
+    run = sw.fit("mome", mixed, tmp_path / "run", preset="malignancy", config=[TINY, {"training.steps": 2}], say=quiet)
+    run.evaluate(mixed, say=lines.append)
+    assert any("kept 99% of them on validation" in line for line in lines)
+    assert (tmp_path / "run" / "evaluation" / "sparing.csv").is_file()
+    page = run.report().read_text()
+    assert "Decision curve" in page
+    assert "is spared" in page
+
+
 @pytest.mark.parametrize(
     "settings",
     [

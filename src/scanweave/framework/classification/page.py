@@ -13,15 +13,18 @@ from scanweave.framework.classification.analyses import COMPARISON, INTERACTIONS
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
+from scanweave.framework.classification.tried import truth_and_score
 from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import reliability
+from scanweave.measures.decision_curve import decision_curve
 from scanweave.measures.outcomes import TOLD
 from scanweave.measures.summary import estimate, sureness
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table
 from scanweave.report.calibration_plot import reliability_diagram
 from scanweave.report.confusion import confusion_plot
+from scanweave.report.decision_plot import decision_plot
 from scanweave.report.roc import roc_plot
 from scanweave.report.runs import tried_on
 from scanweave.wording import listed
@@ -48,6 +51,8 @@ POOR_AUROC = 0.55
 """Below it an answer is hardly more than a guess."""
 BINS, MOST_CURVES, FEW_PATIENTS = 10, 6, 100
 """Of the reliability diagram; lines in a figure; patients below which a page warns."""
+THRESHOLDS, BENEFIT_REPEATS = tuple(percent / 100 for percent in range(2, 80, 2)), 500
+"""Of the decision curve, and resamples of patients behind its interval."""
 QUALITY = "How good it is"
 """Title of the section."""
 
@@ -130,6 +135,20 @@ def _curves(run: Answering, folder: Path, record: dict[str, Any]) -> Iterator[Bl
     bins = {name: reliability(truth, shares, BINS, "mass") for name, (truth, shares) in pairs.items()}
     caption = "What was observed where what was predicted; on the line the probabilities are right."
     yield Figure(reliability_diagram(bins), caption, "Reliability diagram.", vector=True)
+    if len(points) == 1:
+        yield _benefit(plan, table, next(iter(points)))
+
+
+def _benefit(plan: AnswerPlan, table: pd.DataFrame, name: str) -> Figure:
+    """Show what acting on the probability of the one output with a threshold is worth."""
+    truth, shares = truth_and_score(plan, table, name)
+    patients = table.loc[shares.index, "patient"].tolist()
+    found = decision_curve(truth, shares.to_numpy(), patients, THRESHOLDS, seed=0, repeats=BENEFIT_REPEATS)
+    caption = (
+        f"Net benefit of acting where the probability of '{name}' is above a threshold: right calls less wrong ones, "
+        "which weigh as much as the threshold says that they may."
+    )
+    return Figure(decision_plot(found, name), caption, "Decision curve.", vector=True)
 
 
 def _is_area(row: dict[str, Any]) -> bool:

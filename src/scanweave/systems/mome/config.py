@@ -161,7 +161,20 @@ SMALL = MomeConfig(
     ),
 )
 
-PRESETS = {"small": SMALL, "paper": PAPER}
+MALIGNANCY = SMALL.model_copy(update={"preset": "malignancy"})
+"""Benign or malignant: an evaluation then also says which biopsies would be spared."""
+SUBTYPE = SMALL.model_copy(update={"preset": "subtype", "loss": LossSettings(class_weights="balanced")})
+"""Subtypes, of which some are rare: all weigh the same."""
+RESPONSE = SMALL.model_copy(update={"preset": "response", "loss": LossSettings(class_weights="balanced")})
+"""Response to treatment, such as pCR, which is rarer than none: both weigh the same."""
+
+PRESETS = {
+    "small": SMALL,
+    "malignancy": MALIGNANCY,
+    "subtype": SUBTYPE,
+    "response": RESPONSE,
+    "paper": PAPER,
+}
 
 
 class EvaluateOptions(AnswerOptions):

@@ -10,7 +10,7 @@ from scanweave.framework.classification.evaluation import measure, try_studies
 from scanweave.framework.trial import Trial
 from scanweave.report.saving import save_table
 from scanweave.studies.study import Study
-from scanweave.systems.mome.config import EvaluateOptions
+from scanweave.systems.mome.config import MALIGNANCY, EvaluateOptions
 from scanweave.systems.mome.fitted import FittedMome
 from scanweave.systems.mome.subsets import SUBSETS, log_odds, refuse_many, subset_logits, subset_table
 
@@ -43,5 +43,7 @@ def evaluate(fitted: FittedMome, trial: Trial, options: EvaluateOptions) -> pd.D
     if options.subsets:
         values = log_odds(np.array(tried.more, dtype=np.float64), plan)
         save_table(subset_table(values, tried, plan.modalities, plan), trial.folder / SUBSETS)
+    if fitted.config.preset == MALIGNANCY.preset and len(fitted.points) == 1 and not options.sparing:
+        options = options.model_copy(update={"sparing": next(iter(fitted.points))})
     analyse(fitted, fitted.run, trial, tried, options)
     return measure(fitted, trial, tried, options)
