@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from scanweave.cli.main import USAGE, main
+from scanweave.cli.parsing import _refuse_unknown
+from scanweave.cli.trial import COMMANDS
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.slice_scans import slice_scan
+from scanweave.systems import registry
 
 
 @pytest.fixture
@@ -49,3 +52,11 @@ def test_the_same_commands_do_without_it(cohorts: None, command: str) -> None:
 def test_workers_read_what_there_is(cohorts: None, capsys: pytest.CaptureFixture[str]) -> None:
     main(["cohort", "check", "images", "--workers", "1"])
     assert "error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", list(registry.OURS))
+def test_no_option_of_a_system_is_taken_for_a_mistyped_one_of_its_verb(name):
+    about = registry.OURS[name]
+    for verb in COMMANDS.keys() & set(about.verbs):
+        for option in about.options(verb).model_fields:
+            _refuse_unknown(COMMANDS[verb], verb, [f"--{option}"], extra=True)

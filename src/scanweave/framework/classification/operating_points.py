@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json, write_json
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.tried import Tried, predictions_table
 from scanweave.framework.classification.validation import binary_truths
 from scanweave.framework.cohort_fit import CohortFit
+from scanweave.framework.run_outputs import result_table
 from scanweave.measures.operating_points import OperatingPoint, choose_operating_point
 from scanweave.report.saving import save_table
 from scanweave.wording import count
@@ -81,6 +84,16 @@ def freeze_points(
         on = count(point.rows, "validation study", "validation studies")
         fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
     save_points(fit.run.folder, points)
+
+
+def validation_table(run: Run) -> pd.DataFrame:
+    """Return what a run predicted of its validation studies, see `predictions_table`.
+
+    Raises:
+        ScanweaveError: It is absent: the run is of an earlier version.
+    """
+    names = {"truth": str, "study": str, "patient": str}
+    return result_table(run.folder, VALIDATION, dtype=names, keep_default_na=False)
 
 
 def save_points(run: Path, points: Mapping[str, OperatingPoint]) -> None:

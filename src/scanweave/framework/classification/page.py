@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scanweave.framework.classification.analyses import COMPARISON, INTERACTIONS, READERS, SPARING, SUBGROUPS
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
+from scanweave.framework.classification.compared_answers import COMPARISON, READERS
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
+from scanweave.framework.classification.spared_biopsies import SPARING
+from scanweave.framework.classification.subgroup_answers import INTERACTIONS, SUBGROUPS
 from scanweave.framework.classification.tried import truth_and_score
 from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
@@ -38,7 +40,8 @@ METRICS = {
 ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
     SPARING: (
         "Who scores below the threshold, which was chosen on validation studies to keep the target share of the "
-        "positive ones, is spared. Ends of 95 % intervals are exact.",
+        "positive ones, is spared. Ends of 95 % intervals are exact. Of fewer than 100 positive ones, to keep 99 % is to "
+        "keep all.",
         {},
     ),
     SUBGROUPS: ("AUROC by subgroup with DeLong's 95 % intervals; cells of few patients are hidden.", {}),
@@ -179,7 +182,19 @@ def _analyses(folder: Path) -> Iterator[Block]:
     for name, (caption, formats) in ANALYSES.items():
         if result_file(folder, name) is not None:
             table = result_table(folder, name)
-            yield Table(table.astype(object).where(table.notna(), None).to_dict("records"), caption, formats)
+            yield Table(list(map(_with_intervals, table.to_dict("records"))), caption, formats)
+
+
+def _with_intervals(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose columns "x", "x low" and "x high" are one value with its interval; how many it is of is left out."""
+    ends = {f"{name} {end}" for name in row for end in ("low", "high")} & set(row)
+    made = {}
+    for name, value in row.items():
+        if name in ends or name.removesuffix(" n") != name:
+            continue
+        low, high = (row.get(f"{name} {end}") for end in ("low", "high"))
+        made[name] = value if low is None or high is None else Interval(value, float(low), float(high), 0)
+    return made
 
 
 def _number(text: Any) -> float:

@@ -36,10 +36,10 @@ class EvaluateOptions(VerbOptions):
     )
     by: Names = Field((), description="Variables of the table by whose values the AUROC is also measured.")
     readers: Path | None = Field(None, description="CSV of readers' answers: a column study, and one for each reader.")
-    cut: float | None = Field(None, description="An answer is positive from here on; None: answers are 0 and 1.")
+    positive_from: float | None = Field(None, description="A reader's answer counts from here on; None: it is 0 or 1.")
     against: Path | None = Field(None, description="Another run, evaluated on the same studies, to compare with.")
 
     def without_effect(self) -> dict[str, str]:
         """Return the options that the others leave without effect, and why."""
         found = {} if self.sparing else {"among": "without sparing"}
-        return found | ({} if self.readers else {"cut": "without readers"})
+        return found | ({} if self.readers else {"positive_from": "without readers"})

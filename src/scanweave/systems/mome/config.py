@@ -188,7 +188,7 @@ class ExplainOptions(VerbOptions):
 
     of: Name = Field("", description="Class or finding to explain; not given: the last one, or each finding.")
     maps: int = Field(4, ge=0, description="Studies to map at most; contributions are measured of all.")
-    steps: int = Field(32, ge=8, le=1024, description="Steps of the integrated gradients.")
+    gradient_steps: int = Field(32, ge=8, le=1024, description="Steps of the integrated gradients.")
 
 
 OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions, "explain": ExplainOptions}

@@ -112,8 +112,8 @@ def map_study(
         map that does.
     """
     batch = fitted.diagnoser.batch([given])
-    found = attribute(fitted.diagnoser.network, batch, number, options.steps)
-    control = attribute(random_twin(fitted.diagnoser.network), batch, number, options.steps)
+    found = attribute(fitted.diagnoser.network, batch, number, options.gradient_steps)
+    control = attribute(random_twin(fitted.diagnoser.network), batch, number, options.gradient_steps)
     prepared, output = fitted.prepared(study), fitted.plan.outputs[number]
     images: list[dict[str, Any]] = []
     for name, values in found.maps.items():

@@ -1,0 +1,138 @@
+"""Answers of a run beside those of readers, and of another run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scanweave.engine.run import Run
+from scanweave.errors import ScanweaveError
+from scanweave.framework.classification.answers import Answering
+from scanweave.framework.classification.evaluation import PREDICTIONS
+from scanweave.framework.classification.operating_points import load_points, validation_table
+from scanweave.framework.classification.settings import EvaluateOptions
+from scanweave.framework.classification.tried import truth_and_score
+from scanweave.framework.run_outputs import find_output, result_table
+from scanweave.framework.trial import Trial
+from scanweave.measures.reader_comparison import compare_with_readers
+from scanweave.measures.run_comparison import compare_runs
+from scanweave.report.saving import save_table
+from scanweave.spreadsheet_cells import read_csv
+from scanweave.wording import count, listed
+
+READERS, COMPARISON = "readers.csv", "comparison.csv"
+STUDY = "study"
+"""Column of a table of readers' answers that names the study; one for each reader follows."""
+
+
+def compare_readers(fitted: Answering, run: Run, trial: Trial, table: pd.DataFrame, options: EvaluateOptions) -> None:
+    """Write `readers.csv`, a row a reader, and tell it; see `compare_with_readers`.
+
+    Args:
+        fitted: The fitted run, of one finding or two classes.
+        run: Its folder.
+        trial: Where the table goes.
+        table: What is predicted and known, see `predictions_table`.
+        options: The file of answers, and from where on one is positive.
+
+    Raises:
+        ScanweaveError: The run tells more, or the file names no study, or holds what is no number.
+    """
+    if len(fitted.points) != 1:
+        reason = f"cannot be compared: the run tells {listed(fitted.plan.outputs)}, a reader yes or no"
+        raise ScanweaveError("readers", reason, "Give a run of one finding, or of two classes")
+    [output] = fitted.points
+    truth, scores = truth_and_score(fitted.plan, table, output)
+    rows = table.loc[scores.index].assign(truth=truth, score=scores.to_numpy())
+    answers = _reader_answers(Path(str(options.readers)), list(rows["study"]))
+    answers = answers[~rows["patient"].duplicated().to_numpy()]
+    rows = _one_a_patient(rows, trial)
+    before = truth_and_score(fitted.plan, validation_table(run), output)
+    validation = (before[0], before[1].to_numpy()) if before[0].any() and not before[0].all() else None
+    found = compare_with_readers(
+        rows["truth"].to_numpy(),
+        rows["score"].to_numpy(),
+        fitted.points[output],
+        {name: answers[name].to_numpy() for name in answers},
+        cut=options.positive_from,
+        validation=validation,
+        seed=options.seed,
+        repeats=options.repeats,
+    )
+    save_table(found, trial.folder / READERS)
+    for row in found.to_dict("records"):
+        trial.say(
+            f"{row['reader']}: sensitivity {row['reader sensitivity']:.2f}, specificity "
+            f"{row['reader specificity']:.2f} ({count(row['patients'], 'patient')}); the run "
+            f"{row['frozen sensitivity']:.2f}, {row['frozen specificity']:.2f}"
+        )
+
+
+def _reader_answers(path: Path, studies: Sequence[str]) -> pd.DataFrame:
+    table = read_csv(path, dtype={STUDY: str})
+    if STUDY not in table:
+        raise ScanweaveError(path, f"has no column '{STUDY}'", "Name the studies in one, and give one a reader")
+    table = table.set_index(STUDY)
+    if table.index.duplicated().any():
+        twice = table.index[table.index.duplicated()][0]
+        raise ScanweaveError(path, f"names the study {twice} twice", "Give each one row")
+    missing = set(table.index).isdisjoint(studies)
+    if missing:
+        raise ScanweaveError(path, "names no study of this evaluation", "Use the names of: scanweave cohort show")
+    try:
+        return table.reindex(list(studies)).astype(float)
+    except ValueError as error:
+        raise ScanweaveError(
+            path, f"holds an answer that is no number ({error})", "Give numbers, or nothing"
+        ) from error
+
+
+def compare_with_run(fitted: Answering, trial: Trial, table: pd.DataFrame, options: EvaluateOptions) -> None:
+    """Write `comparison.csv`, a row an output that both runs tell, and tell it; see `compare_runs`.
+
+    Args:
+        fitted: The fitted run.
+        trial: Where the table goes.
+        table: What is predicted and known, see `predictions_table`.
+        options: The other run.
+
+    Raises:
+        ScanweaveError: The other is no run, is not evaluated, or tells nothing of the same studies.
+    """
+    other = Run.open(Path(str(options.against)))
+    folder = find_output(other, "evaluation")
+    if folder is None:
+        raise ScanweaveError(other.folder, "is not evaluated", f"First: scanweave evaluate {other.folder}")
+    names = {"truth": str, "study": str, "patient": str}
+    theirs = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
+    both = table.merge(theirs, on="study", suffixes=("", " other"))
+    points = load_points(other.folder)
+    outputs = [name for name in fitted.points if f"probability_{name} other" in both and name in points]
+    if not outputs or both.empty:
+        reason = "has no study and no finding or class in common with this one"
+        raise ScanweaveError(other.folder, reason, "Evaluate both on the same studies")
+    both = _one_a_patient(both, trial)
+    positive, first, second = {}, {}, {}
+    for name in outputs:
+        truth, scores = truth_and_score(fitted.plan, both, name)
+        whole = pd.Series(np.nan, index=both.index)
+        whole.loc[scores.index] = truth.astype(float)
+        positive[name] = whole.to_numpy()
+        first[name] = both[f"probability_{name}"].to_numpy(dtype=float)
+        second[name] = pd.to_numeric(both[f"probability_{name} other"]).to_numpy()
+    found = compare_runs(positive, first, second, {name: (fitted.points[name], points[name]) for name in outputs})
+    save_table(found, trial.folder / COMPARISON)
+    for row in found.to_dict("records"):
+        words = f"AUROC {row['first AUROC']:.3f}, of {other.folder.name} {row['second AUROC']:.3f}"
+        trial.say(f"{row['outcome']}: {words}, p {row['AUROC p']:.3f} ({count(row['patients'], 'patient')})")
+
+
+def _one_a_patient(rows: pd.DataFrame, trial: Trial) -> pd.DataFrame:
+    """The first study of each patient: tests of pairs hold for patients."""
+    first = ~rows["patient"].duplicated()
+    if not first.all():
+        trial.say(f"of patients with several studies the first counts: {int((~first).sum())} left out here")
+    return rows[first].reset_index(drop=True)
