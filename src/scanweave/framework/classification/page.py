@@ -40,8 +40,8 @@ METRICS = {
 ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
     SPARING: (
         "Who scores below the threshold, which was chosen on validation studies to keep the target share of the "
-        "positive ones, is spared. Ends of 95 % intervals are exact. Of fewer than 100 positive ones, to keep 99 % is to "
-        "keep all.",
+        "positive ones, is spared. Ends of 95 % intervals are exact. Of fewer than 100 positive ones, keeping 99 % is "
+        "keeping all.",
         {},
     ),
     SUBGROUPS: ("AUROC by subgroup with DeLong's 95 % intervals; cells of few patients are hidden.", {}),
