@@ -67,7 +67,7 @@ SPARE = 2**30
 
 
 class Turn(NamedTuple):
-    """What a process of its own finds.
+    """Findings of a process of its own.
 
     Attributes:
         seconds: Of one pass forward and back, the second that it makes.
@@ -191,7 +191,7 @@ def compare(settings: NetworkSettings, sizes: Sizes, turns: int) -> tuple[list[C
                     too_little(words, found[OURS], limit / 1e9, judged),
                     *of_ours(words, found[OURS], judged),
                 ], False
-    return [*ratios(words, *found.values(), judged), *of_ours(words, found[OURS], judged)], True
+    return [*ratios(words, found[OURS], found[RELEASED], judged), *of_ours(words, found[OURS], judged)], True
 
 
 def too_little(words: str, ours: Sequence[Turn], limit: float, judged: bool) -> Claim:
