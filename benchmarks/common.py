@@ -6,10 +6,11 @@ import argparse
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
@@ -98,6 +99,18 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def in_child(job: Callable[..., Any], *about: Any) -> Any:
+    """Return what a process of its own finds, so that memory of one is not counted to another."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(job, *about).result()
+
+
+def peak_memory() -> float:
+    """Most memory that this process held since it began [MiB]; what `getrusage` says counts its parent's too."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    return int(found[1]) / 1024 if found else math.nan
 
 
 def write_results(

@@ -17,17 +17,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from common import Claim, benchmark_arguments, write_results
+from common import Claim, benchmark_arguments, in_child, peak_memory, write_results
 from seq2seq_parity import generator, gradient_difference, our_batch, relative, their_loss, use_reference
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -213,12 +210,6 @@ def peak_shares(ours: Side, matrix: int) -> list[Claim]:
     return claims
 
 
-def in_child(job: Callable[..., Any], *about: Any) -> Any:
-    """Return what a process of its own finds, so that memory of one is not counted to another."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(job, *about).result()
-
-
 def peak_of(whose: str, what: str, settings: NetworkSettings, size: int, reference: Path | None) -> float:
     """Most memory of this process [MiB] once one side has done its work twice; "nobody": imports alone."""
     torch.set_num_threads(THREADS)
@@ -229,12 +220,6 @@ def peak_of(whose: str, what: str, settings: NetworkSettings, size: int, referen
         side.run(what)
         side.run(what)
     return peak_memory()
-
-
-def peak_memory() -> float:
-    """Most memory that this process held since it began [MiB]; what `getrusage` says counts its parent's too."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
-    return int(found[1]) / 1024 if found else math.nan
 
 
 def memory(settings: NetworkSettings, size: int, reference: Path | None) -> list[Claim]:

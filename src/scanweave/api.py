@@ -80,12 +80,12 @@ def _refuse_absent_start(settings: Any, run: Path) -> None:
 
 
 def import_weights(system: str, file: str | Path, out: str | Path) -> Path:
-    """Take over published weights of a system as a run, and return its folder.
+    """Take over published weights of a system as a run, or as a file that a fit begins from, and return its path.
 
     Args:
         system: Whose weights they are.
         file: The file as its authors give it; it is unpickled in a process with limits.
-        out: The run folder to make.
+        out: The run folder to make; of MOME, the .safetensors file.
 
     Raises:
         ScanweaveError: There is no such system, it has no published weights, or the file is not what they are.

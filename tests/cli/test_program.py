@@ -143,6 +143,8 @@ FIT = ["fit", "seq2seq", "--cohort", "source", "--run", "run"]
         (["simulate", "brain", "--subjects", "0", "--out", "o"], "subjects: 0 is too small"),
         (["simulate", "brain", "--subjects", "1", "--spacing", "99", "--out", "o"], "spacing: Input should be less"),
         (["import-weights", "seq2seq", "absent.pth", "--out", "o"], "absent.pth: no such file"),
+        (["import-weights", "mome", "absent.pth", "--out", "o.safetensors"], "absent.pth: no such file"),
+        (["import-weights", "mome", "absent.pth", "--out", "o"], "o: is no .safetensors file"),
         (["demo", "--out", "."], ".: is not empty and holds no demo."),
         (["demo", "--out", "afile"], "afile: is not empty and holds no demo."),
         (["demo", "--out", "afile/x"], "afile/x: cannot be written (Not a directory). Make room, or choose a folder"),

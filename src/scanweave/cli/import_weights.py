@@ -17,7 +17,7 @@ class ImportWeights:
     file: Positional[Path]
     """The .pth file."""
     out: Path
-    """Folder to make."""
+    """Run folder to make; of mome, a .safetensors file, from which a fit begins (--from)."""
 
     def run(self) -> int:
         """Convert, and say where the weights are."""

@@ -157,7 +157,7 @@ _ENTRIES = (
         arxiv="2408.12606",
         class_name="Mome",
         plan_class="scanweave.systems.mome.planning:MomePlan",
-        verbs=("fit", "predict", "evaluate", "explain", "report"),
+        verbs=("fit", "predict", "evaluate", "explain", "report", "import-weights"),
         presets=("small", "malignancy", "subtype", "response", "paper"),
         plan_file="question.json",
     ),

@@ -104,7 +104,7 @@ class MomeConfig(Settings):
     uncertain: Uncertain = Field(
         "ignore", description="What an uncertain finding (-1) counts as: U-Ignore, U-Zeroes or U-Ones of CheXpert."
     )
-    start: StartSettings = StartSettings()
+    start: StartSettings = StartSettings(part="layers", prefix="layers.")
     input: InputSettings = InputSettings(fit="paste", most_voxels=384 * 256 * 128)
     network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()

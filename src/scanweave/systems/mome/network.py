@@ -227,8 +227,8 @@ class VariableTokens(nn.Module):
         return made
 
 
-def joined(streams: Sequence[Stream], count: int) -> tuple[Tensor, Tensor]:
-    """Return all tokens of each sample `(B, N, D)`, the answer's last, and which of them are there `(B, N)`."""
+def joined(streams: Sequence[Stream], count: int) -> tuple[Tensor, Tensor | None]:
+    """Return all tokens of each sample `(B, N, D)`, the answer's last, and which are there `(B, N)`; None: all."""
     first = streams[0].tokens
     lengths = [stream.tokens.shape[1] for stream in streams]
     tokens = first.new_zeros(count, sum(lengths), first.shape[2])
@@ -240,7 +240,7 @@ def joined(streams: Sequence[Stream], count: int) -> tuple[Tensor, Tensor]:
         tokens[stream.rows, part] = stream.tokens
         there[stream.rows, part] = seen if stream.there is None else stream.there
         start += length
-    return tokens, there
+    return tokens, None if bool(there.all()) else there
 
 
 def time_code(times: Tensor, width: int) -> Tensor:

@@ -71,8 +71,8 @@ class Stem(nn.Module):
             x = convolution(x)
             extent = _halved(extent)
             there = _within(extent, x)
-            x = F.relu(norm(x, there))
-            x = x if there is None else x * there
+            x = norm(x, there)
+            x = F.relu(x if there is None else x * there)  # in this order one tensor is kept for the gradient, not two
         if self.pools:
             x = _POOLS[x.ndim - 2](x, 3, 2, 1)
             extent = _halved(extent)
@@ -114,14 +114,15 @@ class InstanceNorm(nn.Module):
         """Normalise `(B, C, …)`; `there` `(B, 1, …)` says which voxels are of the image, None: all."""
         axes = tuple(range(2, x.ndim))
         if there is None:
-            mean, square = x.mean(axes, keepdim=True), None
-            variance = (x - mean).square().mean(axes, keepdim=True)
+            centred = x - x.mean(axes, keepdim=True)
+            variance = centred.square().mean(axes, keepdim=True)
         else:
             count = there.sum(axes, keepdim=True)
-            mean = (x * there).sum(axes, keepdim=True) / count
-            square = (x - mean).square() * there
-            variance = square.sum(axes, keepdim=True) / count
-        return _scaled((x - mean) * (variance + 1e-5).rsqrt(), self.weight, self.bias)
+            centred = x - (x * there).sum(axes, keepdim=True) / count
+            variance = (centred.square() * there).sum(axes, keepdim=True) / count
+        # The two scales are one before they meet the image: it is kept once for the gradient.
+        scale = (variance + 1e-5).rsqrt() * _along_channels(self.weight, x)
+        return centred * scale + _along_channels(self.bias, x)
 
 
 class VoxelNorm(nn.Module):
@@ -137,14 +138,14 @@ class VoxelNorm(nn.Module):
 
     def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
         """Normalise `(B, C, …)`."""
-        mean = x.mean(1, keepdim=True)
-        variance = (x - mean).square().mean(1, keepdim=True)
-        return _scaled((x - mean) * (variance + 1e-5).rsqrt(), self.weight, self.bias)
+        centred = x - x.mean(1, keepdim=True)
+        variance = centred.square().mean(1, keepdim=True)
+        normed = centred * (variance + 1e-5).rsqrt()
+        return normed * _along_channels(self.weight, x) + _along_channels(self.bias, x)
 
 
-def _scaled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    shape = (1, -1, *[1] * (x.ndim - 2))
-    return x * weight.view(shape) + bias.view(shape)
+def _along_channels(values: Tensor, x: Tensor) -> Tensor:
+    return values.view(1, -1, *[1] * (x.ndim - 2))
 
 
 def _halved(extent: Tensor | None) -> Tensor | None:
@@ -154,7 +155,7 @@ def _halved(extent: Tensor | None) -> Tensor | None:
 
 def _within(extent: Tensor | None, x: Tensor) -> Tensor | None:
     """Tell which voxels of `x` lie within the extents `(B, 1, …)`; None: all."""
-    if extent is None:
+    if extent is None or bool((extent >= torch.tensor(x.shape[2:], device=extent.device)).all()):
         return None
     there = torch.ones(len(x), 1, *x.shape[2:], dtype=torch.bool, device=x.device)
     for axis, count in enumerate(x.shape[2:]):

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from scanweave.engine.checkpoint import write_weights
 from scanweave.engine.run import Run
+from scanweave.engine.unpickled_weights import checked_weight, unpickled_weights
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, file_sha256
 from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.systems.seq2seq.config import PAPER, NetworkSettings
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
-MAX_BYTES = 4 * 2**30
-"""Largest file that is read; the authors' are 0.6 GB."""
-SECONDS_LIMIT = 300
-KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "TMP", "TEMP")
-"""All that the process which reads the file gets to see of ours."""
-
 BRATS_ORDER = ("t1", "t1c", "t2", "flair")
 """The sequence that each target code of the authors' BraTS weights stands for."""
 BRATS_SPACING = (1.0, 1.0, 1.0)
 
-ADVICE = "Give a state_dict of the paper's Generator, saved by torch.save"
+ADVICE = "Give a state_dict of the paper's Generator, of the sizes asked for, saved by torch.save"
 
 
 def renamed(reference: Mapping[str, Tensor], settings: NetworkSettings) -> dict[str, Tensor]:
@@ -48,7 +36,7 @@ def renamed(reference: Mapping[str, Tensor], settings: NetworkSettings) -> dict[
     surplus = set(reference) - set(names.values())
     if surplus:
         raise ScanweaveError(min(surplus), "not a layer of the paper's Generator", ADVICE)
-    return {name: _checked(reference, theirs, tuple(ours[name].shape)) for name, theirs in names.items()}
+    return {name: checked_weight(reference, theirs, tuple(ours[name].shape), ADVICE) for name, theirs in names.items()}
 
 
 def reference_name(name: str) -> str:
@@ -77,8 +65,7 @@ def reference_name(name: str) -> str:
 def import_weights(source: str | Path, out: str | Path, settings: NetworkSettings | None = None) -> Path:
     """Convert the authors' `.pth` to a run folder that `scanweave predict` and the other verbs take.
 
-    The file is unpickled by torch's restricted loader, in a process of its own with limits on memory, time, files and
-    processes. `out` appears whole or not at all.
+    See `unpickled_weights` for how the file is read. `out` appears whole or not at all.
 
     Args:
         source: A state_dict of their `Generator`, for instance `seq2seq_brats_2d_missing.pth`.
@@ -89,10 +76,6 @@ def import_weights(source: str | Path, out: str | Path, settings: NetworkSetting
         ScanweaveError: The file is not what it should be, or `out` holds something.
     """
     source, out, settings = Path(source), Path(out), settings or NetworkSettings()
-    if not source.is_file():
-        raise ScanweaveError(source, "no such file", "Give the downloaded .pth file")
-    if source.stat().st_size > MAX_BYTES:
-        raise ScanweaveError(source, f"larger than {MAX_BYTES // 2**30} GiB", "Give the weights of one network")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ScanweaveError(out, "exists already", "Choose another --out")
     tensors = _read(source, settings)
@@ -101,29 +84,8 @@ def import_weights(source: str | Path, out: str | Path, settings: NetworkSetting
     return out
 
 
-def _checked(reference: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
-    if name not in reference:
-        raise ScanweaveError(name, "this layer is absent from the weights", ADVICE)
-    tensor = reference[name]
-    if tuple(tensor.shape) != shape:
-        raise ScanweaveError(
-            name,
-            f"has the shape {tuple(tensor.shape)}, not {shape}",
-            "Give weights of the paper's Generator, or the sizes that they were trained with",
-        )
-    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
-        raise ScanweaveError(name, "holds something else than finite numbers", ADVICE)
-    return tensor.float().contiguous()
-
-
 def _read(source: Path, settings: NetworkSettings) -> dict[str, Tensor]:
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "plain.safetensors"
-        _unpickle(source, plain)
-        try:
-            tensors = load_file(plain)
-        except (OSError, SafetensorError) as error:
-            raise ScanweaveError(source, "its weights could not be converted", ADVICE) from error
+    tensors = unpickled_weights(source, ADVICE)
     try:
         return renamed(tensors, settings)
     except ScanweaveError as error:
@@ -153,63 +115,3 @@ def _plan() -> Plan:
         "a sequence that a study lacks is made in relative units: 1 stands for its 99th percentile, which is not known",
     ]
     return Plan(settings=prepared, spacing=BRATS_SPACING, rules=dict.fromkeys(BRATS_ORDER, rule), reasons=reasons)
-
-
-def _unpickle(source: Path, plain: Path) -> None:
-    command = [sys.executable, "-I", "-c", _CHILD, str(source.resolve()), str(plain), str(MAX_BYTES)]
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS_LIMIT,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env=kept | single,
-            cwd=plain.parent,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ScanweaveError(source, f"took longer than {SECONDS_LIMIT} s to read", ADVICE) from error
-    if done.returncode:
-        raise ScanweaveError(source, f"not a plain file of weights ({_why(done.stderr, done.returncode)})", ADVICE)
-
-
-def _why(told: str, status: int) -> str:
-    """Say what a traceback comes to, in a few words."""
-    wanted = re.search(r"GLOBAL ([\w.]+)", told)
-    if wanted:
-        return f"it asks to run {wanted[1]}, which no weights need"
-    faults = re.findall(r"^[\w.]*(?:Error|Exception|Refused): ?(.*)$", told, flags=re.MULTILINE)
-    return (faults[0] if faults and faults[0] else f"the reader ended with status {status}")[:160]
-
-
-# The limits come after the imports, which need more than reading does; NPROC 0 denies any new process or thread.
-_CHILD = """
-import os, resource, sys, torch
-from safetensors.torch import save_file
-
-class Refused(Exception):
-    pass
-
-source, plain, largest = sys.argv[1], sys.argv[2], int(sys.argv[3])
-limits = {
-    resource.RLIMIT_DATA: 2 * 2**30 + 3 * os.path.getsize(source),
-    resource.RLIMIT_FSIZE: 2 * largest,
-    resource.RLIMIT_CPU: 300,
-    resource.RLIMIT_NPROC: 0,
-    resource.RLIMIT_CORE: 0,
-}
-for name, value in limits.items():
-    resource.setrlimit(name, (value, value))
-state = torch.load(source, map_location="cpu", weights_only=True)
-state = state.get("state_dict", state) if isinstance(state, dict) else state
-if not isinstance(state, dict):
-    raise Refused(f"it holds a {type(state).__name__}, not named layers")
-tensors = {str(k).removeprefix("module."): v.contiguous().clone() for k, v in state.items() if torch.is_tensor(v)}
-if not tensors:
-    raise Refused("it holds no layers")
-save_file(tensors, plain)
-"""
