@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.framework.classification.page import METRICS, not_learnt, quality, shares_table
+from scanweave.framework.classification.presence import presence_cautions
 from scanweave.framework.run_outputs import result_file, result_picture, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
@@ -122,6 +123,7 @@ def _plan(fitted: FittedMome, page: RunPage) -> Section:
     ]
     blocks: list[Block] = [
         *not_learnt(page),
+        *presence_cautions(fitted.plan),
         KeyNumbers(numbers),
         *page.parts(),
         shares_table(fitted.plan),
