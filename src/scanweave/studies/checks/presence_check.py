@@ -21,7 +21,7 @@ SIGNIFICANCE = 0.01
 
 @dataclass(frozen=True)
 class PresenceLeak:
-    """What is there, and that this alone tells a class.
+    """A class that is told by what is there, whatever it shows.
 
     Attributes:
         columns: Headings of the columns that are present in the same studies.
