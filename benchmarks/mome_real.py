@@ -54,7 +54,7 @@ TIERS: dict[str, dict[str, Any]] = {
         "seeds": (0,),
         "folds": FOLDS,
         "real": True,
-        "films": {"training.steps": 240, "training.validate_every": 30, "training.warm_up": 20},
+        "films": {"training.steps": 160, "training.validate_every": 20, "training.warm_up": 20},
         "volumes": {"training.steps": 20, "training.batch_size": 4, "training.warm_up": 2},
         "trees": 500,
     },

@@ -1,4 +1,4 @@
-"""Cautions about what the presence of a modality tells in training, for classes and for findings, as the report will say it."""
+"""Cautions about what the presence of a modality tells in training, of classes and findings, as a report says it."""
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ def test_each_finding_is_asked_by_itself_and_a_table_is_there_with_any_of_its_va
 
 def test_the_page_warns_and_an_earlier_run_says_nothing():
     told = {"kind": "classes", "labels": ("ill",), "outputs": ("0", "1"), "uncertain": "ignore", "shares": (0.5, 0.5)}
-    plan = AnswerPlan(**told, reasons=(), presence=("dwi: its presence alone tells ill 1 (AUROC 1.00)",))
+    plan = AnswerPlan(**told, reasons=(), cautions=("dwi: its presence alone tells ill 1 (AUROC 1.00)",))
     [caution] = presence_cautions(plan)
     assert "in the training studies, dwi: its presence alone tells ill 1 (AUROC 1.00)." in caution.text
     assert list(presence_cautions(AnswerPlan(**told, reasons=()))) == []

@@ -87,7 +87,7 @@ def test_presence_that_tells_the_label_is_told_by_fit_and_report(base, tmp_path,
 
 
 def test_nothing_is_said_where_absence_is_by_chance(fitted):
-    assert fitted.plan.presence == ()
+    assert fitted.plan.cautions == ()
 
 
 def test_a_cohort_from_elsewhere_is_tried_without_the_patients_of_the_fit(fitted, base, tmp_path):

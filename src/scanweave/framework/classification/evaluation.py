@@ -144,7 +144,7 @@ def _of_findings(fitted: Answering, tried: Tried, options: EvaluateOptions) -> I
         found[CALIBRATION] = _alone(calibration_error(positive.astype(int), shares), patients)
         share = plan.shares[number]
         told = class_controls(positive.astype(int), (1 - share, share))
-        controls = {name: told[name] for name in ("AUROC", "log loss", "Brier score") if name in told}
+        controls: dict[str, float] = {name: told[name] for name in ("AUROC", "log loss", "Brier score") if name in told}
         controls["AUPRC"] = float(positive.mean())
         yield from _rows(plan.outputs[number], found, controls, len(positive), point.threshold)
 

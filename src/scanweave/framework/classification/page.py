@@ -13,6 +13,7 @@ from scanweave.framework.classification.analyses import COMPARISON, INTERACTIONS
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
+from scanweave.framework.classification.presence import presence_cautions
 from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
@@ -66,8 +67,13 @@ def shares_table(plan: AnswerPlan) -> Table:
     return Table(shares, "What one would say without any image.", {"share of training studies": "{:.3f}"})
 
 
-def not_learnt(page: RunPage) -> Iterator[Caution]:
-    """Yield what a reader must know first: what the fit plainly has not learnt to tell."""
+def cautions(run: Answering, page: RunPage) -> Iterator[Caution]:
+    """Yield what a reader must know first: what was plainly not learnt, and what presence alone told in training."""
+    yield from _not_learnt(page)
+    yield from presence_cautions(run.plan)
+
+
+def _not_learnt(page: RunPage) -> Iterator[Caution]:
     record = page.record("evaluation")
     rows = record["rows"] if record else []
     areas = {row["outcome"]: row["value"] for row in rows if row["measure"] == "AUROC" and row["value"] is not None}

@@ -35,7 +35,7 @@ def telling_presence(
 
 def presence_cautions(plan: AnswerPlan) -> Iterator[Caution]:
     """Yield a caution for each modality whose presence alone told an answer in training."""
-    for line in plan.presence:
+    for line in plan.cautions:
         yield Caution(
             f"Leak by absence: in the training studies, {line}. Answers may rest on what was recorded, not on what it "
             "shows: trust them only where patients to come have it by the same rule."

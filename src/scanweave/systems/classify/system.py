@@ -80,8 +80,6 @@ class Classify(FittedClassify, System[ClassifyConfig]):
             plan = fit.plan(
                 ClassifyPlan.load, lambda: _plan(config, parts, question, training, scans, fit.cohort), FILE
             )
-            for line in plan.presence:
-                fit.say(f"caution: {line}")
             fit.note_cohort(scans)
         task = ClassifyTask(config, plan, training, validation)
         fit.train(task)
@@ -142,7 +140,7 @@ def _plan(
         outputs=question.outputs,
         uncertain=question.uncertain,
         shares=shares_of(training[1], question),
-        presence=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
+        cautions=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
         scans=tuple(scans),
         views=views,
         **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},

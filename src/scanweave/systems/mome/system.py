@@ -98,8 +98,6 @@ class Mome(FittedMome, System[MomeConfig]):
             )
             if not training[0]:
                 raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
-            for line in plan.presence:
-                fit.say(f"caution: {line}")
             fit.note_cohort(scans)
         task = MomeTask(config, plan, training, validation)
         if config.network.absent == "mean":
@@ -195,7 +193,7 @@ def _plan(
         outputs=question.outputs,
         uncertain=question.uncertain,
         shares=shares_of(answers, question),
-        presence=telling_presence(training.frame, _columns_of(images, planned), question),
+        cautions=telling_presence(training.frame, _columns_of(images, planned), question),
         images=tuple(images),
         variables=planned,
         frames_as=config.input.series,
