@@ -199,6 +199,9 @@ class SplitCohort:
     """Whether each fold sets patients aside for validation, by which a fit keeps its best weights, not its last."""
     stratify: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
     """Columns whose values each fold has in like shares: a label, "label" for the only one, "table:sex", a scan."""
+    by: Annotated[str | None, arg(metavar="COLUMN", help_behavior_hint="")] = None
+    """Column of which each value is one fold, such as "table:hospital": its patients test, and of the others one in
+    five validates."""
     group: Annotated[tuple[str, ...], arg(metavar="COLUMN …", help_behavior_hint="")] = ()
     """Columns of which patients with one value stay in one fold, such as "table:hospital"."""
     test: Annotated[tuple[str, ...], arg(metavar="PATIENT …", help_behavior_hint="")] = ()
@@ -214,7 +217,7 @@ class SplitCohort:
         """
         from scanweave import wording
         from scanweave.studies.cohort import Cohort
-        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_cohort
+        from scanweave.studies.cohort_splits import fold_lines, part_lines, split_by_column, split_cohort
         from scanweave.studies.splits import Part, write_splits
 
         if self.leave_one_out and (self.folds is not None or self.stratify):
@@ -225,15 +228,13 @@ class SplitCohort:
         cohort = Cohort.open(self.cohort)
         held = cohort.held_out
         patients = sorted(set(cohort.patients).difference(held, self.test))
-        splits = split_cohort(
-            cohort,
-            len(patients) if self.leave_one_out else self.folds,
-            seed=self.seed,
-            validation=self.validation,
-            stratify=self.stratify,
-            group=self.group,
-            test=self.test,
-        )
+        asked: Any = {name: getattr(self, name) for name in ("seed", "validation", "stratify", "test")}
+        if self.by is not None:
+            self._refuse_beside_by()
+            splits = split_by_column(cohort, self.by, **asked)
+        else:
+            folds = len(patients) if self.leave_one_out else self.folds
+            splits = split_cohort(cohort, folds, group=self.group, **asked)
         write_splits(cohort.folder, splits, again=self.again)
         parts: list[Part] = ["train", "validation", "test"] if splits.validation else ["train", "test"]
         sizes = {part: len(splits.patients(part, 0)) for part in parts}
@@ -255,10 +256,21 @@ class SplitCohort:
         print("\n".join(part_lines(cohort)))
         return 0
 
+    def _refuse_beside_by(self) -> None:
+        """Refuse options that say in another way what a fold is."""
+        others = {"--folds": self.folds is not None, "--leave-one-out": self.leave_one_out, "--group": bool(self.group)}
+        for option, given in others.items():
+            if given:
+                raise ScanweaveError(option, "has no effect with --by: a value is a fold", "Leave one of them out")
+        if self.stratify and not self.validation:
+            raise ScanweaveError("--stratify", "has no effect with --by where nobody validates", "Leave it out")
+
     def _of_few(self, folds: int) -> str:
         """Return that none is set aside for validation, and what would change it."""
         from scanweave.wording import count
 
+        if self.by is not None:
+            return "few patients only, and none set aside for validation"
         overruled = f"; --folds {folds} sets one aside" if folds > 2 else ""
         who = count(folds, "group" if self.group else "patient")
         return f"{who} only: one a fold, and none set aside for validation{overruled}"

@@ -46,5 +46,6 @@ def splits_digest(cohort: Cohort) -> str:
     splits = cohort.splits()
     if splits is None:
         return ""
-    told = repr(splits) + (repr(splits.test) if splits.test else "")  # of runs without it the hash stays
+    told = repr(splits)
+    told += "".join(repr(named) for named in (splits.test, splits.validating) if named)  # without any the hash stays
     return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -74,7 +74,7 @@ class NetworkFit(Generic[C]):
         return ready
 
     def plan(self, load: Callable[[Path], P], learn: Callable[[], P], file: str = PLAN) -> P:
-        """Return a plan of the run, read if it is there, else learnt and kept; say its reasons.
+        """Return a plan of the run, read if it is there, else learnt and kept; say its reasons and cautions.
 
         Args:
             load: Reads it.
@@ -86,6 +86,8 @@ class NetworkFit(Generic[C]):
         plan = load(path) if known else learn()
         for reason in getattr(plan, "reasons", ()):
             self.say(reason)
+        for caution in getattr(plan, "cautions", ()):
+            self.say(f"caution: {caution}")
         if self.run.main and not known:
             plan.save(path)
         return plan

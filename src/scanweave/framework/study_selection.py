@@ -13,6 +13,7 @@ from scanweave.files import file_sha256
 from scanweave.studies.checks.cohort_check import sound_studies
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import check_part
+from scanweave.wording import studies as counted
 
 Choice = Literal["train", "validation", "test", "all", "unseen"]
 """A part of the run's fold, all studies, or those that neither trained the run nor chose its weights."""
@@ -63,6 +64,8 @@ def select_studies(
     elif chosen == "unseen":
         studies = cohort.where(~cohort.frame["patient"].isin(list(known or ())))
         where = "all of patients that the fit did not see"
+        if len(studies) < len(cohort):
+            say(f"left out: {counted(len(cohort) - len(studies))} of patients that the fit saw, by their names")
     else:
         studies, where = part_of(run, cohort, chosen), f"the {chosen} part of fold {fold}"
     if len(studies) == 0:

@@ -58,6 +58,15 @@ def patient_values(frame: pd.DataFrame, names: Sequence[str], *, coarse: bool) -
     return {patient: " · ".join(part[patient] for part in parts) for patient in parts[0]}
 
 
+def study_values(frame: pd.DataFrame, name: str) -> list[str | None]:
+    """Return the value of each study in a column, as `find_heading` takes it; None where it is absent.
+
+    Raises:
+        ScanweaveError: There is no such column.
+    """
+    return _simple(frame, find_heading(frame, name), coarse=False)
+
+
 def _of_patients(frame: pd.DataFrame, heading: str, coarse: bool) -> dict[str, str]:
     values = _simple(frame, heading, coarse)
     patients = frame["patient"].astype(str)

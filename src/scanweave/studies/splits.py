@@ -21,6 +21,8 @@ from scanweave.wording import count, nearest
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 FILE = "splits.json"
+NAMED = ("stratify", "group", "test", "by", "validating")
+"""Fields of splits that are written only where they name anything."""
 FOLDS = 5
 """Folds where nobody says how many."""
 _ADVICE = "Make it again with: scanweave cohort split COHORT --again"
@@ -31,16 +33,19 @@ class Splits:
     """K folds of patients.
 
     In fold k the patients assigned to k are the test part, those assigned to k + 1 (mod K) the validation part if
-    `validation` is set, and all others train. K = number of patients is leave-one-patient-out.
+    `validation` is set, and all others train. K = number of patients is leave-one-patient-out. Where patients are named
+    as `validating`, they are the validation part instead, of each fold in which they do not test.
 
     Attributes:
         folds: K.
-        validation: Whether a fold is set aside for validation.
+        validation: Whether patients are set aside for validation.
         seed: What the assignment was drawn from.
         assignment: Fold number of each patient.
         stratify: Columns whose values are spread evenly over the folds, and
         group: columns whose values are kept together in one fold, as they were named.
         test: Patients whom the user sets aside: they test in every fold, and are assigned to none.
+        by: Column of which each value is one fold, such as a hospital; none where folds were drawn.
+        validating: Patients who validate in every fold in which they do not test.
     """
 
     folds: int
@@ -50,6 +55,8 @@ class Splits:
     stratify: tuple[str, ...] = field(default=(), repr=False)  # a run knows its splits by their repr: who is where
     group: tuple[str, ...] = field(default=(), repr=False)
     test: tuple[str, ...] = field(default=(), repr=False)
+    by: tuple[str, ...] = field(default=(), repr=False)
+    validating: tuple[str, ...] = field(default=(), repr=False)
 
     def patients(self, part: Part, fold: int) -> list[str]:
         """Return patients of one part of one fold, sorted.
@@ -58,8 +65,12 @@ class Splits:
             ScanweaveError: There is no such part or fold.
         """
         check_part(part)
-        parts = self._part_of(fold)
-        return sorted(patient for patient, number in self.assignment.items() if parts[number] == part)
+        parts, apart = self._part_of(fold), set(self.validating)
+        return sorted(
+            patient
+            for patient, number in self.assignment.items()
+            if part == ("validation" if patient in apart and number != fold else parts[number])
+        )
 
     def parts(self, patients: pa.Array, fold: int, where: str | Path = FILE) -> NDArray[np.str_]:
         """Return the part of one fold that each of `patients` (text, any length) belongs to.
@@ -73,14 +84,18 @@ class Splits:
             stranger = patients.filter(pc.is_null(at))[0].as_py()
             raise ScanweaveError(where, f"its {FILE} does not say where patient '{stranger}' belongs", _ADVICE)
         numbers = np.fromiter(self.assignment.values(), dtype=np.int64, count=len(self.assignment))
-        return np.array(self._part_of(fold))[numbers[at.to_numpy(zero_copy_only=False)]]
+        own = numbers[at.to_numpy(zero_copy_only=False)]
+        found = np.array(self._part_of(fold), dtype=object)[own]
+        apart = pc.is_in(patients, value_set=pa.array(self.validating, type=pa.string()))
+        found[apart.to_numpy(zero_copy_only=False) & (own != fold)] = "validation"
+        return found.astype(np.str_)
 
     def _part_of(self, fold: int) -> list[Part]:
         """Return the part that each fold's patients have when `fold` is tested."""
         if not 0 <= fold < self.folds:
             raise ScanweaveError("fold", f"{fold} is not one of 0 to {self.folds - 1}", "Choose one of those")
         parts: list[Part] = ["train"] * self.folds
-        if self.validation:
+        if self.validation and not self.validating:
             parts[(fold + 1) % self.folds] = "validation"
         parts[fold] = "test"
         return parts
@@ -184,7 +199,7 @@ def write_splits(folder: str | Path, splits: Splits, *, again: bool = False) -> 
             "Give --again (again=True) to split it anew; runs of the old folds then no longer know who tests",
         )
     content: dict[str, object] = {"folds": splits.folds, "validation": splits.validation, "seed": splits.seed}
-    content |= {name: list(named) for name in ("stratify", "group", "test") if (named := getattr(splits, name))}
+    content |= {name: list(named) for name in NAMED if (named := getattr(splits, name))}
     text = json.dumps({**content, "assignment": dict(splits.assignment)})  # one line: indenting 10^6 patients is slow
     with atomic_write(Path(folder) / FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -203,14 +218,14 @@ def read_splits(folder: Path) -> Splits | None:
     try:
         assignment = {str(patient): _whole(fold) for patient, fold in content["assignment"].items()}
         folds, validation, seed = _whole(content["folds"]), content["validation"], _whole(content["seed"])
-        by = [tuple(str(named) for named in content.get(name, ())) for name in ("stratify", "group", "test")]
+        named = {name: tuple(str(one) for one in content.get(name, ())) for name in NAMED}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScanweaveError(path, f"not a description of splits ({error!r})", _ADVICE) from error
     if not isinstance(validation, bool):
         raise ScanweaveError(path, f"'validation' is {validation!r}, neither true nor false", _ADVICE)
-    if not (3 if validation else 2) <= folds <= len(assignment):
+    if not (3 if validation and not named["validating"] else 2) <= folds <= len(assignment):
         raise ScanweaveError(path, f"divides {len(assignment)} patients into {folds} folds", _ADVICE)
-    splits = Splits(folds, validation, seed, assignment, *by)
+    splits = Splits(folds, validation, seed, assignment, **named)
     if any(not 0 <= fold < splits.folds for fold in splits.assignment.values()):
         raise ScanweaveError(path, f"assigns a patient to a fold outside 0 to {splits.folds - 1}", _ADVICE)
     return splits

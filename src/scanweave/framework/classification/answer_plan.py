@@ -21,6 +21,7 @@ class AnswerPlan(SavedPlan):
         uncertain: What an uncertain finding counts as.
         shares: Share of each class, or frequency of each finding, in the training studies.
         reasons: Why, a line each.
+        cautions: Modalities that tell an answer in the training studies by their presence alone, a line each.
     """
 
     kind: Kind
@@ -29,6 +30,7 @@ class AnswerPlan(SavedPlan):
     uncertain: str
     shares: tuple[float, ...]
     reasons: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
 
     @property
     def question(self) -> Question:

@@ -98,7 +98,19 @@ def measure(fitted: Answering, trial: Trial, tried: Tried, options: EvaluateOpti
     trial.conclude(summary, kind=plan.kind, points=points, **about)
     for row in rows:
         trial.say(_in_words(row))
+    for line in _one_sided(fitted, tried):
+        trial.say(line)
     return summary
+
+
+def _one_sided(fitted: Answering, tried: Tried) -> Iterator[str]:
+    """Tell of what there is no AUROC, since the studies hold one side of it only."""
+    truths = [truth[~np.isnan(truth)] for truth in binary_truths(tried.answers, fitted.plan)]
+    alone = [name for name, truth in zip(fitted.plan.outputs, truths, strict=True) if len(set(truth.tolist())) < 2]
+    if fitted.plan.kind == "findings" and alone:
+        yield f"note: not measured, since all studies are of one side: {', '.join(alone)}"
+    elif len(alone) == len(fitted.plan.outputs):
+        yield f"note: no AUROC, since all studies have the same {fitted.plan.labels[0]}"
 
 
 def _of_classes(fitted: Answering, tried: Tried, options: EvaluateOptions) -> Iterator[dict[str, Any]]:
@@ -132,7 +144,7 @@ def _of_findings(fitted: Answering, tried: Tried, options: EvaluateOptions) -> I
         found[CALIBRATION] = _alone(calibration_error(positive.astype(int), shares), patients)
         share = plan.shares[number]
         told = class_controls(positive.astype(int), (1 - share, share))
-        controls = {name: told[name] for name in ("AUROC", "log loss", "Brier score")}
+        controls: dict[str, float] = {name: told[name] for name in ("AUROC", "log loss", "Brier score") if name in told}
         controls["AUPRC"] = float(positive.mean())
         yield from _rows(plan.outputs[number], found, controls, len(positive), point.threshold)
 

@@ -13,6 +13,7 @@ from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.compared_answers import COMPARISON, READERS
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
+from scanweave.framework.classification.presence import presence_cautions
 from scanweave.framework.classification.spared_biopsies import SPARING
 from scanweave.framework.classification.subgroup_answers import INTERACTIONS, SUBGROUPS
 from scanweave.framework.classification.tried import truth_and_score
@@ -74,8 +75,13 @@ def shares_table(plan: AnswerPlan) -> Table:
     return Table(shares, "What one would say without any image.", {"share of training studies": "{:.3f}"})
 
 
-def not_learnt(page: RunPage) -> Iterator[Caution]:
-    """Yield what a reader must know first: what the fit plainly has not learnt to tell."""
+def cautions(run: Answering, page: RunPage) -> Iterator[Caution]:
+    """Yield what a reader must know first: what was plainly not learnt, and what presence alone told in training."""
+    yield from _not_learnt(page)
+    yield from presence_cautions(run.plan)
+
+
+def _not_learnt(page: RunPage) -> Iterator[Caution]:
     record = page.record("evaluation")
     rows = record["rows"] if record else []
     areas = {row["outcome"]: row["value"] for row in rows if row["measure"] == "AUROC" and row["value"] is not None}

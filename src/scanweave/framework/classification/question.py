@@ -21,6 +21,9 @@ Kind = Literal["classes", "findings"]
 COUNTS_AS: dict[str, Uncertain] = {"ignore": "absent", "negative": "negative", "positive": "positive"}
 """Meaning of an uncertain finding, by the setting `uncertain`."""
 
+ONE_SIDED = {"one class": "is the same in all training studies", "none": "is known of no training study"}
+"""Why a label cannot be learnt, by what its summary is."""
+
 
 class Asked(Protocol):
     """Settings that say what is asked."""
@@ -65,7 +68,8 @@ class Question:
         strange = sorted(set(texts.dropna()) - set(numbers))
         if strange:
             reason = f"has the class '{strange[0]}', which was not learnt"
-            raise ScanweaveError(f"label {self.labels[0]}", reason, f"Known are {listed(self.outputs)}")
+            step = f"Known are {listed(self.outputs)}; join classes, or leave such studies out"
+            raise ScanweaveError(f"label {self.labels[0]}", reason, step)
         return texts.map(numbers).to_numpy(dtype=float)[:, None]
 
 
@@ -79,15 +83,25 @@ def ask(cohort: Cohort, training: Cohort, config: Asked) -> Question:
     labels = _labels(cohort, config)
     if len(labels) > 1:
         findings_matrix(cohort.frame, labels)
+        _refuse_one_sided(training, labels, config)
         _refuse_idle_uncertain(cohort, labels, config)
         return Question("findings", labels, labels, config.uncertain)
     summary = summarise_label(training.frame, labels[0])
     if summary.kind not in ("binary", "classes"):
-        words = {"one class": "is the same in all training studies", "none": "is known of no training study"}
-        reason = words.get(summary.kind, "is a number, not a class")
+        reason = ONE_SIDED.get(summary.kind, "is a number, not a class")
         raise ScanweaveError(f"label {labels[0]}", reason, "Name another by --labels, or split the cohort anew")
     _refuse_idle_uncertain(cohort, labels, config)
     return Question("classes", labels, tuple(map(text_of, summary.classes)), config.uncertain)
+
+
+def _refuse_one_sided(training: Cohort, labels: Sequence[str], config: Asked) -> None:
+    """Refuse findings of which the training studies hold one side only: nothing is learnt, and all is answered."""
+    known = findings_matrix(training.frame, labels, COUNTS_AS[config.uncertain])
+    for name, values in zip(labels, known.T, strict=True):
+        sides = len(set(values[~np.isnan(values)].tolist()))
+        if sides < 2:
+            reason = ONE_SIDED["one class" if sides else "none"]
+            raise ScanweaveError(f"label {name}", reason, "Leave it out of --labels, or split the cohort anew")
 
 
 def _refuse_idle_uncertain(cohort: Cohort, labels: Sequence[str], config: Asked) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanweave.framework.classification.answer_plan import AnswerPlan
+from scanweave.framework.classification.question import Question
 from scanweave.measures.classification import auroc
 
 LEAST_PROBABILITY = 1e-7
@@ -33,7 +34,7 @@ def validated(answers: NDArray[np.float64], shares: NDArray[np.float64], plan: A
     return {**found, "auroc": float(np.mean(areas))} if areas else found
 
 
-def binary_truths(answers: NDArray[np.float64], plan: AnswerPlan) -> list[NDArray[np.float64]]:
+def binary_truths(answers: NDArray[np.float64], plan: AnswerPlan | Question) -> list[NDArray[np.float64]]:
     """Return of each class or finding what is known of studies: 1, 0 or NaN, each `(N,)`."""
     if plan.kind == "findings":
         return list(answers.T)

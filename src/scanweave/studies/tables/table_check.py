@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from scanweave.studies.checks.presence_check import presence_leaks
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.columns import columns_of
 from scanweave.studies.findings import Finding, Verdict
 from scanweave.studies.label_values import certain
 from scanweave.studies.splits import Part
@@ -24,6 +26,8 @@ LATER_VISIT_FRACTION = 0.02
 """Share of visits before a date from which the date is suspected to be known later only."""
 LEAST_PATIENTS_FOR_FIGURES = 20
 """Patients below which figures of a column say nothing."""
+LEAST_STUDIES_OF_CLASS, MOST_CLASSES_FOR_FIGURES = 5, 20
+"""Studies of a class below which nothing is said to tell it; classes above which a label is no label of classes."""
 NAME_LIKE_PATIENTS = 50
 """Patients from which whole numbers that never repeat may be names."""
 ENDINGS = frozenset(
@@ -57,6 +61,9 @@ Found = Iterator[tuple[str, Finding]]
 """A column and what was found about it."""
 _LATER = "Leave it out of the fit if it is known only after the outcome: --leave-out NAME"
 
+PRESENCE_STEP = "Fit without it, or on studies that all have it, unless patients to come have it by the same rule"
+"""What to do about a column whose presence alone tells the label."""
+
 
 def check_table(cohort: Cohort) -> list[Verdict]:
     """Check the columns of a cohort; the verdicts name columns, or folds, in place of studies.
@@ -80,6 +87,7 @@ def check_table(cohort: Cohort) -> list[Verdict]:
         _identifiers,
         _copies,
         _leaks,
+        _presence,
         _later,
         _twins,
         _folds,
@@ -87,7 +95,8 @@ def check_table(cohort: Cohort) -> list[Verdict]:
     found: dict[str, list[Finding]] = defaultdict(list)
     for check in checks:
         for where, finding in check(cohort, plain, features, labels):
-            found[where].append(finding)
+            if finding.kind != "presence" or all(one.kind != "leak" for one in found[where]):
+                found[where].append(finding)
     return [Verdict(where, tuple(findings)) for where, findings in found.items()]
 
 
@@ -184,14 +193,30 @@ def _leaks(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: lis
     for label in labels:
         known = plain[plain[label].notna()]
         classes = known[label].value_counts()
-        usual = [one for one, number in classes.items() if number >= 5]
-        if len(known) < LEAST_PATIENTS_FOR_FIGURES or not 2 <= len(classes) <= 20:
+        usual = [one for one, number in classes.items() if number >= LEAST_STUDIES_OF_CLASS]
+        if len(known) < LEAST_PATIENTS_FOR_FIGURES or not 2 <= len(classes) <= MOST_CLASSES_FOR_FIGURES:
             continue
         for column in features:
             area = max((_separation(known[column], known[label] == one) for one in usual), default=0.5)
             if area >= GIVES_AWAY_AUROC:
                 words = f"alone tells {label.partition(':')[2]} (AUROC {area:.3f})"
                 yield column, Finding("leak", "suspect", words, _LATER)
+
+
+def _presence(cohort: Cohort, plain: pd.DataFrame, features: list[str], labels: list[str]) -> Found:
+    """Tell scans, masks, variables and other columns whose presence alone tells a label; see `presence_leaks`."""
+    columns = [column for column in columns_of(cohort.frame.columns) if column.kind.name != "label"]
+    there = pd.DataFrame({column.heading: cohort.frame[column.heading].notna() for column in columns})
+    for label in labels:
+        name, classes = label.partition(":")[2], plain[label].value_counts()
+        usual = [one for one, number in classes.items() if number >= LEAST_STUDIES_OF_CLASS]
+        if not 2 <= len(classes) <= MOST_CLASSES_FOR_FIGURES:
+            continue
+        known = plain[label].notna()
+        shown = [max(usual, key=str)] if len(classes) == len(usual) == 2 else usual
+        truths = {f"{name} {_shown(one)}": (plain[label] == one).where(known).to_numpy(dtype=float) for one in shown}
+        for leak in presence_leaks(there, truths, list(plain["patient"])):
+            yield leak.columns[0], Finding("presence", "suspect", leak.words(), PRESENCE_STEP)
 
 
 def _separation(column: pd.Series, positive: pd.Series) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scanweave.framework.classification.page import METRICS, not_learnt, quality, shares_table
+from scanweave.framework.classification.page import METRICS, cautions, quality, shares_table
 from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
 from scanweave.report.blocks import Block, Figure, KeyNumbers, Section
@@ -58,7 +58,7 @@ def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None)
 
 def _plan(fitted: FittedClassify, page: RunPage) -> Section:
     blocks: list[Block] = [
-        *not_learnt(page),
+        *cautions(fitted, page),
         KeyNumbers([("Classes or findings", len(fitted.plan.outputs), ""), ("Scans", len(fitted.plan.scans), "")]),
         *page.parts(),
         shares_table(fitted.plan),

@@ -16,6 +16,7 @@ from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
 from scanweave.framework.classification.analyses import analyse
+from scanweave.framework.classification.presence import telling_presence
 from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
@@ -76,7 +77,9 @@ class Classify(FittedClassify, System[ClassifyConfig]):
             training, validation = (_known(part, fit.cohort, question) for part in (parts.training, parts.validation))
             if not training[0]:
                 raise ScanweaveError(fit.cohort.folder, "no training study has a known label", "Name another label")
-            plan = fit.plan(ClassifyPlan.load, lambda: _plan(config, parts, question, training, scans), FILE)
+            plan = fit.plan(
+                ClassifyPlan.load, lambda: _plan(config, parts, question, training, scans, fit.cohort), FILE
+            )
             fit.note_cohort(scans)
         task = ClassifyTask(config, plan, training, validation)
         fit.train(task)
@@ -114,10 +117,16 @@ def _known(part: Sequence[CachedStudy], cohort: Cohort, question: Question) -> K
 
 
 def _plan(
-    config: ClassifyConfig, parts: PreparedParts, question: Question, training: Known, scans: Sequence[str]
+    config: ClassifyConfig,
+    parts: PreparedParts,
+    question: Question,
+    training: Known,
+    scans: Sequence[str],
+    cohort: Cohort,
 ) -> ClassifyPlan:
     """Return the question and the input that the training studies settle."""
     chosen = training[0]
+    trained = cohort.where(cohort.frame["study"].isin([study.id for study in chosen])).frame
     grids = [study.grids for study in chosen]
     views, why = plan_views(grids, scans, config.network)
     spacing = parts.plan.spacing or grids[0][0].working.spacing
@@ -131,6 +140,7 @@ def _plan(
         outputs=question.outputs,
         uncertain=question.uncertain,
         shares=shares_of(training[1], question),
+        cautions=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
         scans=tuple(scans),
         views=views,
         **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},

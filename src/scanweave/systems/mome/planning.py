@@ -163,7 +163,7 @@ def plan_variables(training: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[
     """
     varied = [name for name in names if training[name].dropna().nunique() > 1]
     idle = [name for name in names if name not in varied]
-    reasons = [f"variables left out, of one value: {', '.join(idle)}"] if idle else []
+    reasons = [f"variables left out, of one value or none: {', '.join(idle)}"] if idle else []
     if not varied:
         return (), tuple(reasons)
     table = training[varied]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scanweave.framework.classification.page import METRICS, not_learnt, quality, shares_table
+from scanweave.framework.classification.page import METRICS, cautions, quality, shares_table
 from scanweave.framework.run_outputs import result_file, result_picture, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
@@ -121,7 +121,7 @@ def _plan(fitted: FittedMome, page: RunPage) -> Section:
         ("Modalities", len(fitted.plan.modalities), ", ".join(fitted.plan.modalities)),
     ]
     blocks: list[Block] = [
-        *not_learnt(page),
+        *cautions(fitted, page),
         KeyNumbers(numbers),
         *page.parts(),
         shares_table(fitted.plan),

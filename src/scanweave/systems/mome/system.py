@@ -17,6 +17,7 @@ from scanweave.engine.settings import chosen_names
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import operating_points
+from scanweave.framework.classification.presence import telling_presence
 from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
@@ -33,7 +34,16 @@ from scanweave.systems.mome.config import OPTIONS, EvaluateOptions, ExplainOptio
 from scanweave.systems.mome.fitted import FittedMome
 from scanweave.systems.mome.inference import Diagnoser
 from scanweave.systems.mome.network import MomeNetwork, trained_parts
-from scanweave.systems.mome.planning import FILE, MomePlan, VariablePlan, plan_image, plan_variables, variable_values
+from scanweave.systems.mome.planning import (
+    FILE,
+    TABLE,
+    ImagePlan,
+    MomePlan,
+    VariablePlan,
+    plan_image,
+    plan_variables,
+    variable_values,
+)
 from scanweave.systems.mome.samples import KnownStudy
 from scanweave.systems.mome.task import Known, MomeTask
 from scanweave.wording import studies
@@ -183,11 +193,19 @@ def _plan(
         outputs=question.outputs,
         uncertain=question.uncertain,
         shares=shares_of(answers, question),
+        cautions=telling_presence(training.frame, _columns_of(images, planned), question),
         images=tuple(images),
         variables=planned,
         frames_as=config.input.series,
         reasons=(asked, *reasons, *why_variables),
     )
+
+
+def _columns_of(images: Sequence[ImagePlan], variables: Sequence[VariablePlan]) -> dict[str, list[str]]:
+    """The columns of each modality, of the table as a whole and of each of its variables."""
+    columns = [f"table:{variable.name}" for variable in variables]
+    table = {TABLE: columns, **{f"variable {name.partition(':')[2]}": [name] for name in columns}} if columns else {}
+    return {**{image.name: [f"scan:{image.name}"] for image in images}, **table}
 
 
 def _learn_means(network: MomeNetwork, known: Sequence[KnownStudy], plan: MomePlan, config: MomeConfig) -> None:
