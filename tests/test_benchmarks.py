@@ -19,6 +19,7 @@ SCRIPTS = [
     "adamedgraph_tables",
     "bids_examples",
     "manifest_scale",
+    "mome",
     "seq2seq_4d",
     "seq2seq_fusion",
     "seq2seq_speed",
