@@ -40,7 +40,7 @@ from scanweave.systems.mome.subsets import mask_of, subset_names
 
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "seeds": (0, 1), "compared": 1, "learnt": 24, "validated": 8, "tested": 12, "missing": 0.2, "steps": 2,
+        "seeds": (0, 1), "compared": 1, "learnt": 18, "validated": 6, "tested": 8, "missing": 0.2, "steps": 2,
         "spacing": 6.0, "crop": 48.0,
     },
     "proof": {

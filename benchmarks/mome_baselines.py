@@ -147,7 +147,7 @@ class LateFusion(Encoded):
     """A network for each modality; the answer is the mean of the logits of those that are there."""
 
     def __init__(self, plan: MomePlan) -> None:
-        super().__init__(plan, (24, 48), 144)
+        super().__init__(plan, (24, 48), 128)
         self.heads = nn.ModuleList(perceptron(self.width, self.width, len(plan.outputs)) for _ in plan.modalities)
 
     def trained(self, batch: Batch) -> Trained:
@@ -168,7 +168,7 @@ class SharedSpecific(Encoded):
     CHANNELS: ClassVar[int] = 4
 
     def __init__(self, plan: MomePlan) -> None:
-        super().__init__(plan, (24, 48), 112)
+        super().__init__(plan, (24, 48), 100)
         count = len(plan.modalities)
         self.equal = nn.ModuleDict({one.name: nn.Conv3d(one.frames or 1, self.CHANNELS, 1) for one in plan.images})
         self.shared = stem(self.CHANNELS, plan.images[0].size, (24, 48), self.width)
@@ -206,7 +206,7 @@ class IntraInter(Encoded):
     HEADS: ClassVar[int] = 4
 
     def __init__(self, plan: MomePlan) -> None:
-        super().__init__(plan, (16, 32), 96)
+        super().__init__(plan, (16, 32), 100)
         self.within = nn.ModuleList(self._layer() for _ in plan.modalities)
         self.among = nn.ModuleList(self._layer() for _ in range(2))
         self.norm, self.head = nn.LayerNorm(self.width), nn.Linear(self.width, len(plan.outputs))

@@ -20,7 +20,6 @@ from scanweave.engine.weights import with_weights
 from scanweave.framework.classification.loss import AnswerLoss
 from scanweave.framework.classification.validation import validated
 from scanweave.framework.network_task import seeded_network
-from scanweave.nets.sizes import parameter_count
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import Splits, write_splits
 from scanweave.systems.mome.config import MomeConfig
@@ -104,7 +103,8 @@ def tell(arm: str, seed: int, diagnoser: Diagnoser, inputs: Sequence[StudyInput]
     logits = np.stack([subset_logits(diagnoser, one) for one in inputs])
     values = log_odds(logits, plan)[..., 1]
     values[:, 0] = prior_log_odds(plan)[1]
-    return Answers(arm, seed, reordered(values, plan), truth_of(tested), parameter_count(diagnoser.network))
+    parameters = sum(one.numel() for one in diagnoser.network.parameters())
+    return Answers(arm, seed, reordered(values, plan), truth_of(tested), parameters)
 
 
 def reordered(values: Array, plan: MomePlan) -> Array:
