@@ -32,6 +32,7 @@ from mome_oracle import oracle
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.comparisons import wald
 from scanweave.measures.delong import aurocs_with_covariance
@@ -122,7 +123,7 @@ def difference(first: Sequence[Answers], second: Sequence[Answers], mask: int, o
     apart, variances = [], []
     for one, two in pairs:
         if (one.positive != two.positive).any():
-            raise ValueError(f"{one.arm} and {two.arm} were tested on different patients")
+            raise ScanweaveError(one.arm, f"and {two.arm} were tested on different patients", "Run both anew")
         scores = [one.values[:, mask], two.values[:, mask if other is None else other]]
         found, covariance, _ = aurocs_with_covariance(one.positive, scores)
         apart.append(found[0] - found[1])

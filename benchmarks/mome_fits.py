@@ -17,6 +17,7 @@ import scanweave as sw
 from scanweave.engine.loop import train
 from scanweave.engine.run import Run
 from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.loss import AnswerLoss
 from scanweave.framework.classification.validation import validated
 from scanweave.framework.network_task import seeded_network
@@ -125,7 +126,9 @@ def ceiling(seed: int, tested: Cohort) -> Answers:
     """Return the best possible log-odds of the test patients from every subset, by the simulator."""
     about = json.loads((tested.folder / "outcomes.json").read_text(encoding="utf-8"))
     if about["studies"] != list(tested.studies):
-        raise ValueError("outcomes.json tells of other patients than the cohort has, or in another order")
+        raise ScanweaveError(
+            tested.folder, "outcomes.json tells of other patients than the cohort has", "Simulate it anew"
+        )
     best = about["best"][LABEL]["1"]["probability"]
     known = list(about["modalities"])
     values = np.empty((len(tested), 2 ** len(MODALITIES)))
