@@ -46,11 +46,11 @@ TIERS: dict[str, dict[str, Any]] = {
     },
     "proof": {
         "seeds": (500, 501, 502, 503, 504), "compared": 3, "learnt": 1_500, "validated": 300, "tested": 400,
-        "missing": 0.3, "steps": 2_000, "spacing": 3.0, "crop": 48.0,
+        "missing": 0.3, "steps": 2_000, "spacing": 3.0, "crop": 36.0,
     },
     "study": {
         "seeds": tuple(range(500, 510)), "compared": 10, "learnt": 6_000, "validated": 1_000, "tested": 1_000,
-        "missing": 0.3, "steps": 10_000, "spacing": 2.0, "crop": 48.0,
+        "missing": 0.3, "steps": 10_000, "spacing": 2.0, "crop": 36.0,
     },
 }  # fmt: skip
 """Compared: on how many of the seeds the others are fitted."""
