@@ -134,7 +134,7 @@ def difference(first: Sequence[Answers], second: Sequence[Answers], mask: int, o
 
 
 def claims(by_arm: dict[str, list[Answers]]) -> list[Claim]:
-    """The bars, then what is only reported."""
+    """Return the bars, then what is only reported."""
     ours, best = by_arm[MOME], by_arm[CEILING]
     return [
         *area_claims(ours, best, by_arm),
@@ -146,7 +146,7 @@ def claims(by_arm: dict[str, list[Answers]]) -> list[Claim]:
 
 
 def area_claims(ours: Sequence[Answers], best: Sequence[Answers], by_arm: dict[str, list[Answers]]) -> list[Claim]:
-    """How far below the ceiling, with all modalities and with the worst subset; and above each of them alone."""
+    """Return how far it is below the ceiling, from all modalities and from the worst subset, and above each alone."""
     shown = {arm: float(areas(found, [ALL])[0].mean()) for arm, found in by_arm.items()}
     subsets = {"+".join(names): mask_of(names, MODALITIES) for names in subset_names(MODALITIES)}
     gaps = {name: difference(best, ours, mask) for name, mask in subsets.items()}
@@ -169,7 +169,7 @@ def without(name: str) -> int:
 
 
 def share_claims(ours: Sequence[Answers], best: Sequence[Answers]) -> list[Claim]:
-    """How far mean Shapley shares lie from those of the Bayes log-odds, by modality."""
+    """Return how far mean Shapley shares lie from those of the Bayes log-odds, by modality."""
     patients = [f"{one.seed}-{number}" for one in ours for number in range(len(one.positive))]
     mine, true = (
         np.concatenate([shapley_shares(shapley_values(one.values)) for one in found]) for found in (ours, best)
@@ -189,7 +189,7 @@ def distance(found: Interval) -> Interval:
 
 
 def sham_claim(ours: Sequence[Answers]) -> Claim:
-    """How far the interval of the sham's mean contribution over the seeds, by Student's t, lies from 0."""
+    """Return how far the interval of the sham's mean contribution over the seeds, by Student's t, lies from 0."""
     each = np.array([shapley_values(one.values)[:, MODALITIES.index(SHAM)].mean() for one in ours])
     variance = float(each.var(ddof=1)) / len(each)
     found = wald(float(each.mean()), variance, len(each), distribution=student(len(each) - 1)).difference
@@ -199,7 +199,7 @@ def sham_claim(ours: Sequence[Answers]) -> Claim:
 
 
 def sum_claim(ours: Sequence[Answers]) -> Claim:
-    """By how much contributions miss the answer from all modalities less that from none."""
+    """Return by how much contributions miss the answer from all modalities less that from none."""
     missed = [
         np.abs(shapley_values(one.values).sum(axis=1) - (one.values[:, ALL] - one.values[:, 0])).max() for one in ours
     ]
@@ -208,7 +208,7 @@ def sum_claim(ours: Sequence[Answers]) -> Claim:
 
 
 def compared(by_arm: dict[str, list[Answers]]) -> list[Claim]:
-    """How far above each other arm MOME is, with all modalities and on average over the subsets; parameters of both."""
+    """Return how far MOME is above each other arm, from all modalities and on average over the subsets."""
     found = []
     masks = [mask_of(names, MODALITIES) for names in subset_names(MODALITIES)]
     ours = by_arm[MOME]
