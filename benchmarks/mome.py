@@ -1,9 +1,9 @@
 """MOME on simulated breasts: the best possible answers from every subset of the modalities are known.
 
-Asked is malignancy, from a series after contrast agent (dce), one over diffusion weighting (dwi), t2, a blood marker in
-the table, and fst1, a sham that shows nothing. A cohort a seed: patients to learn from lack scans and variables at
-random, the test patients lack nothing, so that every subset can be measured on all of them. The preset `small` as it
-is; the seeds are used nowhere else.
+Asked is malignancy of the lesion in the middle of each scan, from a series after contrast agent (dce), one over
+diffusion weighting (dwi), t2, a blood marker in the table, and fst1, a sham that shows nothing. A cohort a seed:
+patients to learn from lack scans and variables at random, the test patients lack nothing, so that every subset can be
+measured on all of them. The preset `small` as it is; the seeds are used nowhere else.
 
 Bars, written before any run. AUROC, mean of the seeds: at most 0.03 below that of the Bayes probabilities of the same
 patients with all modalities, at most 0.05 below it with any subset, and above the best single modality. Shapley shares
@@ -53,7 +53,11 @@ TIERS: dict[str, dict[str, Any]] = {
         "missing": 0.3, "steps": 10_000, "spacing": 2.0, "crop": 36.0,
     },
 }  # fmt: skip
-"""Compared: on how many of the seeds the others are fitted."""
+"""Compared: on how many of the seeds the others are fitted.
+
+The crop was chosen before any run, on patients of another seed: a stem by itself, trained to tell the factor of `dwi`,
+reached a correlation of 0.32 with 48 mm around the lesion and of 0.81 with 36 mm.
+"""
 OTHERS = "the others"
 FROM_ALL, FROM_SUBSET, SHARES, SUM = 0.03, 0.05, 0.05, 1e-5
 """The bars."""
