@@ -19,6 +19,7 @@ SCRIPTS = [
     "adamedgraph_tables",
     "bids_examples",
     "manifest_scale",
+    "mome",
     "mome_real",
     "mome_speed",
     "seq2seq_4d",
