@@ -11,6 +11,7 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.studies.formats.image_reader import read_scan
+from scanweave.systems.mome.subsets import prior_log_odds
 
 
 def quiet(line):
@@ -77,8 +78,9 @@ def test_the_whole_way_by_the_command_line(mixed, tmp_path, capsys):
     assert main(["evaluate", run, "--cohort", folder, *asked]) == 0
     assert "junior: sensitivity 1.00, specificity 1.00" in capsys.readouterr().out
     assert main(["evaluate", run, "--cohort", folder, "--sparing", "1", "--part", "all"]) == 2
-    assert "6 are in validation, too" in capsys.readouterr().err  # the threshold was chosen on them
-    assert main(["evaluate", run, "--cohort", folder, "--against", run, "--part", "all"]) == 0
+    assert "6 patients of those tried chose the thresholds in validation" in capsys.readouterr().err
+    assert main(["evaluate", run, "--cohort", folder, *asked]) == 0
+    assert main(["evaluate", run, "--cohort", folder, *asked, "--against", run]) == 0
     assert "ill" not in capsys.readouterr().err
     assert main(["explain", run, "--cohort", folder, "--maps", "1", "--part", "all"]) == 0
     assert main(["report", run]) == 0
@@ -93,6 +95,8 @@ def test_a_fit_for_malignancy_says_which_biopsies_would_be_spared(mixed, tmp_pat
     run = sw.fit("mome", mixed, tmp_path / "run", preset="malignancy", config=[TINY, {"training.steps": 2}], say=quiet)
     run.evaluate(mixed, say=lines.append)
     assert any("kept 99% of them on validation" in line for line in lines)
+    run.evaluate(mixed, tmp_path / "all", part="all", say=lines.append)  # judged by those who chose the threshold: not
+    assert any(line.startswith("spared biopsies are not judged: ") for line in lines)
     assert (tmp_path / "run" / "evaluation" / "sparing.csv").is_file()
     page = run.report().read_text()
     assert "Decision curve" in page
@@ -106,7 +110,7 @@ def test_a_fit_for_malignancy_says_which_biopsies_would_be_spared(mixed, tmp_pat
         {"input.fit": "paste"},
         {"network.absent": "mean"},
         {"network.absent": "learned", "network.experts": 0},
-        {"network.backbone": "frozen", "network.stem_norm": "instance", "network.stride": 16},
+        {"network.stem_norm": "instance", "network.stride": 16},
     ],
 )
 def test_every_form_is_fitted_kept_and_opened_again(mixed, tmp_path, settings):
@@ -115,6 +119,57 @@ def test_every_form_is_fitted_kept_and_opened_again(mixed, tmp_path, settings):
     again = api.open_run(tmp_path / "run", "cpu")
     for name in ("s00", "s03", "s09"):
         np.testing.assert_array_equal(made.probabilities(mixed[name]), again.probabilities(mixed[name]))
+
+
+def test_one_modality_alone_is_fitted(mixed, tmp_path):
+    config = [TINY, {"training.steps": 2, "scans": ["t2"], "variables": "none"}]
+    run = sw.fit("mome", mixed, tmp_path / "run", config=config, say=quiet)
+    assert run.plan.modalities == ("t2",)
+
+
+def test_classes_that_weighed_the_same_begin_from_even_odds(mixed, tmp_path):
+    few = mixed.select([name for n, name in enumerate(mixed.studies) if n % 2 == 0 or n % 4 == 1])
+    config = [TINY, {"training.steps": 2}]
+    run = sw.fit("mome", few, tmp_path / "run", preset="response", config=config, say=quiet)
+    assert run.plan.balanced
+    assert run.plan.shares[1] < 0.45
+    np.testing.assert_allclose(prior_log_odds(run.plan), 0, atol=1e-12)  # not the prevalence: a sham would get it all
+    assert prior_log_odds(run.plan.model_copy(update={"balanced": False}))[1] < -0.2
+    run.evaluate(mixed, say=quiet)
+    assert "Decision curve" not in run.report().read_text()
+
+
+def test_runs_are_compared_on_the_same_question_and_studies_alone(fitted, mixed, tmp_path):
+    frame = mixed.frame.assign(**{"label:other": [n // 2 % 2 for n in range(len(mixed))]})
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    two = sw.Cohort.create(tmp_path / "two", rows, root=mixed.root, name="two", source="test", layout="test")
+    config = [TINY, {"training.steps": 2, "labels": "other"}]
+    other = sw.fit("mome", two, tmp_path / "other", config=config, say=quiet)
+    for against, words in ((other, "answers another question"), (fitted, "was evaluated on studies that its fit saw")):
+        against.evaluate(two if against is other else mixed, part="all", options={"subsets": False}, say=quiet)
+        with pytest.raises(sw.ScanweaveError, match=words):
+            fitted.evaluate(mixed, tmp_path / "e", part="all", options={"against": against.run.folder}, say=quiet)
+
+
+def test_thresholds_of_some_are_chosen_on_some_of_validation(fitted, mixed, tmp_path):
+    options = {"sparing": "1", "among": "sex=female", "subsets": False}
+    fitted.evaluate(mixed, tmp_path, options=options, say=quiet)
+    table = pd.read_csv(tmp_path / "sparing.csv")
+    validation = pd.read_csv(fitted.run.folder / "validation.csv")
+    sexes = mixed.frame.set_index("study")["table:sex"]
+    ill = validation[(validation["truth"] == 1) & (sexes[validation["study"]].to_numpy() == "female")]
+    assert set(table["on validation of"]) == {len(ill)}
+
+
+def test_a_call_with_other_options_begins_anew_where_one_was_stopped(fitted, mixed, tmp_path):
+    pd.DataFrame({"study": ["x"], "a": [1]}).to_csv(tmp_path / "r.csv", index=False)
+    options = {"readers": tmp_path / "r.csv", "subsets": False}
+    with pytest.raises(sw.ScanweaveError, match="names no study of this evaluation"):
+        fitted.evaluate(mixed, tmp_path / "e", options=options, say=quiet)
+    assert not (tmp_path / "e").exists()  # refused before the first study is tried
+    fitted.evaluate(mixed, tmp_path / "e", options={"subsets": False}, say=quiet)
+    fitted.evaluate(mixed, tmp_path / "e", say=quiet)
+    assert (tmp_path / "e" / "subsets.csv").is_file()
 
 
 def test_several_findings_and_no_table(tmp_path):
@@ -138,7 +193,9 @@ def test_what_cannot_be_asked_is_refused_in_one_line(mixed, fitted, tmp_path):
         ({"scans": ["t9"]}, "scans: 't9' is not in the cohort"),
         ({"variables": ["age"]}, "variables: 'age' is not in the cohort"),
         ({"input.size": [8, 8]}, "input.size: has 2 axes for scans of 3"),
-        ({"scans": ["t2"], "variables": "none"}, "sampling.drop: has no effect: t2 is the only modality"),
+        ({"scans": ["t2"], "variables": "none", "sampling.drop": 0.3}, "sampling.drop: has no effect: t2 is the only"),
+        ({"network.backbone": "frozen"}, "network.backbone frozen: would keep attention and feed-forward layers"),
+        ({"network.absent": "mean", "input.fit": "paste"}, "network.absent mean needs input.fit resize"),
         ({"preparation.headroom": 2}, "preparation.headroom: has no effect"),
     ):
         with pytest.raises(sw.ScanweaveError, match=words):

@@ -21,6 +21,7 @@ class AnswerPlan(SavedPlan):
         uncertain: What an uncertain finding counts as.
         shares: Share of each class, or frequency of each finding, in the training studies.
         reasons: Why, a line each.
+        balanced: Whether classes weighed the same in training: probabilities are then those of such a cohort.
         cautions: Modalities that tell an answer in the training studies by their presence alone, a line each.
     """
 
@@ -30,6 +31,7 @@ class AnswerPlan(SavedPlan):
     uncertain: str
     shares: tuple[float, ...]
     reasons: tuple[str, ...]
+    balanced: bool = False
     cautions: tuple[str, ...] = ()
 
     @property

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain, read_json
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.evaluation import PREDICTIONS
 from scanweave.framework.classification.operating_points import load_points, validation_table
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.classification.tried import truth_and_score
-from scanweave.framework.run_outputs import find_output, result_table
+from scanweave.framework.run_outputs import find_output, result_table, tried
 from scanweave.framework.trial import Trial
 from scanweave.measures.reader_comparison import compare_with_readers
 from scanweave.measures.run_comparison import compare_runs
@@ -24,6 +26,8 @@ from scanweave.spreadsheet_cells import read_csv
 from scanweave.wording import count, listed
 
 READERS, COMPARISON = "readers.csv", "comparison.csv"
+QUESTION = "question.json"
+"""File in which a run keeps its question."""
 STUDY = "study"
 """Column of a table of readers' answers that names the study; one for each reader follows."""
 
@@ -47,10 +51,11 @@ def compare_readers(fitted: Answering, run: Run, trial: Trial, table: pd.DataFra
     [output] = fitted.points
     truth, scores = truth_and_score(fitted.plan, table, output)
     rows = table.loc[scores.index].assign(truth=truth, score=scores.to_numpy())
-    answers = _reader_answers(Path(str(options.readers)), list(rows["study"]))
+    answers = read_answers(Path(str(options.readers)), list(rows["study"]))
     answers = answers[~rows["patient"].duplicated().to_numpy()]
     rows = _one_a_patient(rows, trial)
-    before = truth_and_score(fitted.plan, validation_table(run), output)
+    chosen = validation_table(run)
+    before = truth_and_score(fitted.plan, chosen[~chosen["patient"].duplicated()], output)
     validation = (before[0], before[1].to_numpy()) if before[0].any() and not before[0].all() else None
     found = compare_with_readers(
         rows["truth"].to_numpy(),
@@ -71,7 +76,16 @@ def compare_readers(fitted: Answering, run: Run, trial: Trial, table: pd.DataFra
         )
 
 
-def _reader_answers(path: Path, studies: Sequence[str]) -> pd.DataFrame:
+def read_answers(path: Path, studies: Sequence[str]) -> pd.DataFrame:
+    """Return the answers of readers: a row a study, a column a reader, NaN where there is none.
+
+    Args:
+        path: The table.
+        studies: Names, in order.
+
+    Raises:
+        ScanweaveError: It names no study, one twice, or none of these; or holds what is no number.
+    """
     table = read_csv(path, dtype={STUDY: str})
     if STUDY not in table:
         raise ScanweaveError(path, f"has no column '{STUDY}'", "Name the studies in one, and give one a reader")
@@ -102,18 +116,17 @@ def compare_with_run(fitted: Answering, trial: Trial, table: pd.DataFrame, optio
     Raises:
         ScanweaveError: The other is no run, is not evaluated, or tells nothing of the same studies.
     """
-    other = Run.open(Path(str(options.against)))
-    folder = find_output(other, "evaluation")
-    if folder is None:
-        raise ScanweaveError(other.folder, "is not evaluated", f"First: scanweave evaluate {other.folder}")
+    other, folder = other_run(fitted, trial, Path(str(options.against)))
     names = {"truth": str, "study": str, "patient": str}
     theirs = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
     both = table.merge(theirs, on="study", suffixes=("", " other"))
     points = load_points(other.folder)
-    outputs = [name for name in fitted.points if f"probability_{name} other" in both and name in points]
-    if not outputs or both.empty:
-        reason = "has no study and no finding or class in common with this one"
-        raise ScanweaveError(other.folder, reason, "Evaluate both on the same studies")
+    outputs = [name for name in fitted.points if name in points]
+    if not outputs:
+        reason = f"cannot be compared with it: of {len(fitted.plan.outputs)} classes the most probable is called"
+        raise ScanweaveError(other.folder, reason, "Compare runs of findings, or of two classes")
+    if both.empty:
+        raise ScanweaveError(other.folder, "was tried on none of these studies", "Evaluate both on the same")
     both = _one_a_patient(both, trial)
     positive, first, second = {}, {}, {}
     for name in outputs:
@@ -128,6 +141,48 @@ def compare_with_run(fitted: Answering, trial: Trial, table: pd.DataFrame, optio
     for row in found.to_dict("records"):
         words = f"AUROC {row['first AUROC']:.3f}, of {other.folder.name} {row['second AUROC']:.3f}"
         trial.say(f"{row['outcome']}: {words}, p {row['AUROC p']:.3f} ({count(row['patients'], 'patient')})")
+
+
+def other_run(fitted: Answering, trial: Trial, place: Path) -> tuple[Run, Path]:
+    """Return another run, and the folder of its evaluation on the same studies.
+
+    Args:
+        fitted: This run.
+        trial: What it is tried on.
+        place: Folder of the other.
+
+    Raises:
+        ScanweaveError: It is no run, answers another question, is not evaluated, or on studies that it has seen, on
+            other ones, or on some slices alone.
+    """
+    other = Run.open(place)
+    asked, question = _question(other), _told(fitted.plan.model_dump(mode="json"))
+    if asked != question:
+        raise ScanweaveError(other.folder, "answers another question", f"This run tells {listed(fitted.plan.labels)}")
+    folder = find_output(other, "evaluation")
+    if folder is None:
+        raise ScanweaveError(other.folder, "is not evaluated", f"First: scanweave evaluate {other.folder}")
+    about = tried(folder, "evaluation") or {}
+    why = ""
+    if about.get("cohort") != trial.about["cohort"]:
+        why = "was evaluated on other studies"
+    elif about.get("seen") != 0:
+        why = "was evaluated on studies that its fit saw, or does not tell"
+    elif about.get("slices", 1) != trial.slices:
+        why = "was evaluated on other slices"
+    if why:
+        raise ScanweaveError(other.folder, why, "Evaluate both on the same, which neither has seen")
+    return other, folder
+
+
+def _question(run: Run) -> dict[str, Any]:
+    path = run.folder / QUESTION
+    found = read_json(path, "Name a run of Classify or MOME") if is_plain(path) else {}
+    return _told(found if isinstance(found, dict) else {})
+
+
+def _told(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plan.get(name) for name in ("kind", "labels", "outputs", "uncertain")}
 
 
 def _one_a_patient(rows: pd.DataFrame, trial: Trial) -> pd.DataFrame:

@@ -37,13 +37,16 @@ CALIBRATION = "calibration error"
 AT_POINT = "at the operating point"
 
 
-def try_studies(fitted: Answering, trial: Trial, more: Callable[[Study], Any] = lambda study: None) -> Tried:
+def try_studies(
+    fitted: Answering, trial: Trial, more: Callable[[Study], Any] = lambda study: None, **asked: Any
+) -> Tried:
     """Predict the studies of a trial of which a label is known.
 
     Args:
         fitted: The fitted run.
         trial: The studies; those of which nothing is known are left out, and told.
         more: What else is to be found of each study, as plain values.
+        asked: Options that this depends on.
 
     Raises:
         ScanweaveError: No study has a label of the run, or one has a class that the run does not know.
@@ -60,7 +63,7 @@ def try_studies(fitted: Answering, trial: Trial, more: Callable[[Study], Any] = 
             raise ScanweaveError(study.id, "no label of the run is known", "Predict it instead")
         return study.patient, fitted.probabilities(study).tolist(), more(study)
 
-    found = dict(trial.each(told, {}))
+    found = dict(trial.each(told, asked))
     return Tried(
         list(found),
         [patient for patient, _, _ in found.values()],

@@ -41,7 +41,8 @@ METRICS = {
 ANALYSES: dict[str, tuple[str, dict[str, str]]] = {
     SPARING: (
         "Who scores below the threshold, which was chosen on validation studies to keep the target share of the "
-        "positive ones, is spared. Ends of 95 % intervals are exact. Of fewer than 100 positive ones, keeping 99 % is "
+        "positive ones, is spared. Beside each share the number that it is of; 95 % intervals are exact, those of net "
+        "benefits resampled. Of fewer than 100 positive ones, keeping 99 % is "
         "keeping all.",
         {},
     ),
@@ -144,7 +145,7 @@ def _curves(run: Answering, folder: Path, record: dict[str, Any]) -> Iterator[Bl
     bins = {name: reliability(truth, shares, BINS, "mass") for name, (truth, shares) in pairs.items()}
     caption = "What was observed where what was predicted; on the line the probabilities are right."
     yield Figure(reliability_diagram(bins), caption, "Reliability diagram.", vector=True)
-    if len(points) == 1:
+    if len(points) == 1 and not plan.balanced:  # it needs probabilities of the cohort as it is
         yield _benefit(plan, table, next(iter(points)))
 
 
@@ -192,11 +193,11 @@ def _analyses(folder: Path) -> Iterator[Block]:
 
 
 def _with_intervals(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row whose columns "x", "x low" and "x high" are one value with its interval; how many it is of is left out."""
+    """A row whose columns "x", "x low" and "x high" are one value with its interval."""
     ends = {f"{name} {end}" for name in row for end in ("low", "high")} & set(row)
     made = {}
     for name, value in row.items():
-        if name in ends or name.removesuffix(" n") != name:
+        if name in ends:
             continue
         low, high = (row.get(f"{name} {end}") for end in ("low", "high"))
         made[name] = value if low is None or high is None else Interval(value, float(low), float(high), 0)

@@ -36,12 +36,19 @@ def spare_biopsies(fitted: Answering, run: Run, trial: Trial, table: pd.DataFram
     Raises:
         ScanweaveError: There is no such output, nobody is left, or a patient chose the threshold.
     """
-    output = options.sparing
-    if output not in fitted.plan.outputs:
-        raise ScanweaveError("sparing", f"the run does not tell '{output}'", nearest(output, fitted.plan.outputs))
-    among, words = _among(trial.cohort, options.among)
-    kept = table[table["study"].isin(among)] if among is not None else table
-    before, after = (_scored(fitted, one, output) for one in (validation_table(run), kept))
+    output, words, chosen = options.sparing, "", validation_table(run)
+    if options.among:
+        every = Cohort.open(trial.cohort.folder)
+        if not set(chosen["study"]) <= set(every.studies):
+            reason = "is not known of the validation studies, which are of another cohort"
+            raise ScanweaveError("among", reason, "Leave it out, or evaluate on the cohort of the fit")
+        asked = among(every, options.among)
+        words = f" among {options.among.replace('=', ' ')}"
+        table, chosen = (one[one["study"].isin(asked)] for one in (table, chosen))
+        if table.empty or chosen.empty:
+            where = "tried" if table.empty else "of validation"
+            raise ScanweaveError("among", f"no study {where} has {options.among}", "Choose another value, or all")
+    before, after = (_scored(fitted, one, output) for one in (chosen, table))
     found = biopsy_sparing(before, after, seed=options.seed, repeats=options.repeats)
     save_table(pd.DataFrame(list(map(_sparing_row, found))), trial.folder / SPARING)
     for one in found:
@@ -72,7 +79,7 @@ def _sparing_row(one: BiopsySparing) -> dict[str, Any]:
 
 
 def _columns(name: str, one: Interval) -> dict[str, float]:
-    return {name: one.value, f"{name} low": one.low, f"{name} high": one.high, f"{name} n": one.n}
+    return {name: one.value, f"{name} low": one.low, f"{name} high": one.high, f"{name} of": one.n}
 
 
 def _scored(fitted: Answering, table: pd.DataFrame, output: str) -> ScoredStudies:
@@ -80,10 +87,16 @@ def _scored(fitted: Answering, table: pd.DataFrame, output: str) -> ScoredStudie
     return ScoredStudies(truth, scores.to_numpy(), list(table.loc[scores.index, "patient"]))
 
 
-def _among(cohort: Cohort, asked: str) -> tuple[set[str] | None, str]:
-    """The studies of which a variable has a value, and words for them."""
-    if not asked:
-        return None, ""
+def among(cohort: Cohort, asked: str) -> set[str]:
+    """Return the studies of which a variable has a value.
+
+    Args:
+        cohort: The studies.
+        asked: `VARIABLE=VALUE`.
+
+    Raises:
+        ScanweaveError: There is no such variable, or no study has the value.
+    """
     name, _, value = asked.partition("=")
     if f"table:{name}" not in cohort.frame or not value:
         there = cohort.names("table")
@@ -92,7 +105,7 @@ def _among(cohort: Cohort, asked: str) -> tuple[set[str] | None, str]:
     chosen = set(cohort.frame["study"].astype(str)[(texts == value).to_numpy()])
     if not chosen:
         raise ScanweaveError("among", f"no study has {name} {value}", f"It has {listed(sorted(set(texts) - {''}))}")
-    return chosen, f" among {name} {value}"
+    return chosen
 
 
 def _text(value: Any) -> str:

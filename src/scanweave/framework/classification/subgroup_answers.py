@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.classification.tried import truth_and_score
@@ -16,7 +15,6 @@ from scanweave.framework.table_columns import plain_column
 from scanweave.framework.trial import Trial
 from scanweave.measures.subgroup_interaction import subgroup_aurocs
 from scanweave.report.saving import save_table
-from scanweave.wording import nearest
 
 SUBGROUPS, INTERACTIONS = "subgroups.csv", "interactions.csv"
 
@@ -31,13 +29,9 @@ def divide_answers(fitted: Answering, trial: Trial, table: pd.DataFrame, options
         options: Variables of the table; numbers are divided at their median.
 
     Raises:
-        ScanweaveError: There is no such variable, or too few patients to compare.
+        ScanweaveError: Too few patients are there to compare.
     """
     frame = trial.cohort.frame.set_index("study")
-    for name in options.by:
-        if f"table:{name}" not in frame:
-            there = trial.cohort.names("table")
-            raise ScanweaveError("by", f"'{name}' is no variable of the cohort", nearest(name, there))
     groups, tests = [], []
     for output in _shown_outputs(fitted):
         truth, scores = truth_and_score(fitted.plan, table, output)

@@ -15,7 +15,7 @@ from scanweave.engine.run import Run
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
-from scanweave.framework.classification.analyses import analyse
+from scanweave.framework.classification.analyses import analyse, refuse_unknown
 from scanweave.framework.classification.presence import telling_presence
 from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
 from scanweave.framework.classification.settings import EvaluateOptions
@@ -95,9 +95,11 @@ class Classify(FittedClassify, System[ClassifyConfig]):
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Compare what is predicted with what is known; see `evaluation.evaluate`."""
+        refuse_unknown(self, trial, options)
         tried = evaluation.try_studies(self, trial)
+        summary = evaluation.measure(self, trial, tried, options)
         analyse(self, self.run, trial, tried, options)
-        return evaluation.measure(self, trial, tried, options)
+        return summary
 
     def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
         """Map where the network looked; see `explanation.explain`."""
@@ -139,6 +141,7 @@ def _plan(
         labels=question.labels,
         outputs=question.outputs,
         uncertain=question.uncertain,
+        balanced=config.loss.class_weights == "balanced",
         shares=shares_of(training[1], question),
         cautions=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
         scans=tuple(scans),

@@ -122,6 +122,13 @@ class MomeConfig(Settings):
         checkpoint_every=250,
     )
 
+    @model_validator(mode="after")
+    def _stand_ins_have_a_size(self) -> Self:
+        absent = self.network.absent
+        if absent in ("zeros", "mean") and (self.input.fit == "paste" or self.input.series == "time"):
+            raise ValueError(f"network.absent {absent} needs input.fit resize and input.series channels")
+        return self
+
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
         return {"preparation.headroom": "here: each image's own mean and deviation set its scale"}
@@ -180,7 +187,9 @@ PRESETS = {
 class EvaluateOptions(AnswerOptions):
     """Options of `evaluate`."""
 
-    subsets: bool = Field(True, description="Also measure what is told from every subset of the modalities.")
+    subsets: bool | None = Field(
+        None, description="Also measure what is told from every subset of the modalities; None: of at most eight."
+    )
 
 
 class ExplainOptions(VerbOptions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,8 +15,8 @@ from scanweave.systems.mome.inputs import StudyInput, batch_of
 from scanweave.systems.mome.network import MomeNetwork
 from scanweave.systems.mome.planning import MomePlan
 
-BATCH = 16
-"""Studies that go through the network at once."""
+BATCH, MOST_VOXELS = 16, 16 * 96**3
+"""Studies that go through the network at once, at most, and voxels of their images."""
 
 
 class Diagnoser:
@@ -29,6 +30,8 @@ class Diagnoser:
 
     def __init__(self, network: MomeNetwork, plan: MomePlan, settings: InputSettings) -> None:
         self.network, self.plan, self.settings = network.eval(), plan, settings
+        voxels = sum(math.prod(image.size) * (image.frames or 1) for image in plan.images)
+        self.at_once = max(1, min(BATCH, MOST_VOXELS // max(1, voxels)))
 
     def batch(self, studies: Sequence[StudyInput]) -> dict[str, Tensor]:
         """Return studies as a batch on the network's device."""
@@ -46,7 +49,7 @@ class Diagnoser:
         waiting: list[StudyInput] = []
         for study in studies:
             waiting.append(study)
-            if len(waiting) == BATCH:
+            if len(waiting) == self.at_once:
                 found.append(self.network(self.batch(waiting)).double().cpu())
                 waiting = []
         if waiting:

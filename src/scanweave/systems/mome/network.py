@@ -150,8 +150,8 @@ class MomeNetwork(nn.Module):
 
     def _table(self, variables: VariableTokens, batch: Batch, count: int) -> Iterator[Stream]:
         values, known = batch["values"], batch["values_there"]
-        if self.settings.absent in ("zeros", "mean"):  # both: the mean of the training studies is 0
-            known = torch.ones_like(known)
+        if self.settings.absent in ("zeros", "mean"):  # of numbers the mean of the training studies is 0, both times
+            known = known | variables.numeric
         rows = known.any(1).nonzero()[:, 0]
         if not len(rows) and self.settings.absent != "learned":
             return

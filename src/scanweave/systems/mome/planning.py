@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answer_plan import AnswerPlan
-from scanweave.framework.table_columns import Columns, Scaler
+from scanweave.framework.table_columns import MOST_DEVIATIONS, Columns, Scaler
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.mome.config import InputSettings
 from scanweave.wording import count
@@ -197,7 +197,9 @@ def variable_values(table: Mapping[str, object], variables: Sequence[VariablePla
     columns = Columns(tuple(v.name for v in variables), tuple(v.categories for v in variables))
     values = columns.matrix(row)[0]
     scaled = [
-        value if variable.categories is not None else (value - variable.centre) / variable.spread
+        value
+        if variable.categories is not None
+        else np.clip((value - variable.centre) / variable.spread, -MOST_DEVIATIONS, MOST_DEVIATIONS)
         for value, variable in zip(values, variables, strict=True)
     ]
     return np.array(scaled, dtype=np.float32)

@@ -63,7 +63,7 @@ def renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def import_weights(source: str | Path, out: str | Path) -> Path:
-    """Convert weights of BEiT-3 to a file that `scanweave fit mome --from FILE` takes for its `layers`.
+    """Convert weights of BEiT-3 to a file for `scanweave fit mome --from FILE --start.partial true`.
 
     See `unpickled_weights` for how the file is read. `out` appears whole or not at all.
 

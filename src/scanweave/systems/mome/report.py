@@ -105,7 +105,10 @@ def _maps(folder: Path, one: dict[str, Any]) -> Iterator[Block]:
         if picture is None:
             continue
         name = image["modality"]
-        in_lesion = f" {image['mass']:.0%} of it lies in the lesion." if "mass" in image else ""
+        in_lesion = ""
+        if "mass" in image:
+            hit = "the brightest voxel too" if image["pointing"] == 1 else "the brightest voxel does not"
+            in_lesion = f" {image['mass']:.0%} of it lies in the lesion, which is {image['volume']:.1%} of it; {hit}."
         yield Figure(
             picture,
             f"{one['study']}, {name}: where integrated gradients say that the answer {one['output']} comes from."

@@ -106,6 +106,6 @@ class MomeSamples:
 
 
 def _augmentation(image: ImagePlan, *, mirror: bool) -> AugmentationSettings:
-    """Say how images of a modality are varied; the same flips for all of a study, drawn from the same number."""
+    """Say how images of a modality are varied; volumes of a study are flipped alike, films by themselves."""
     settings = FILM if image.thin is not None else AugmentationSettings(in_plane=image.in_plane)
     return settings if mirror else settings.model_copy(update={"flip_shares": 0.0})

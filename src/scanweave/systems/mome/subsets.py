@@ -32,7 +32,7 @@ def refuse_many(modalities: Sequence[str]) -> None:
     """
     if len(modalities) > MOST_MODALITIES:
         reason = f"has {len(modalities)} modalities, of which 2^{len(modalities)} subsets would be tried"
-        raise ScanweaveError("subsets", reason, f"Fit a run of at most {MOST_MODALITIES}, or leave them out")
+        raise ScanweaveError("modalities", reason, f"Fit a run of at most {MOST_MODALITIES}: --scans, --variables")
 
 
 def subset_names(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -71,8 +71,13 @@ def log_odds(logits: NDArray[np.float64], plan: AnswerPlan) -> NDArray[np.float6
 
 
 def prior_log_odds(plan: AnswerPlan) -> NDArray[np.float64]:
-    """Return the log-odds of each output in the training studies `(K,)`: the answer without any modality."""
-    shares = np.clip(np.array(plan.shares), 1e-6, 1 - 1e-6)
+    """Return the log-odds of each output in training `(K,)`: the answer without any modality.
+
+    Where classes, or both sides of a finding, weighed the same, that is what a network tells which sees nothing.
+    """
+    even = 1 / len(plan.outputs) if plan.kind == "classes" else 0.5
+    shares = np.full(len(plan.outputs), even) if plan.balanced else np.array(plan.shares)
+    shares = np.clip(shares, 1e-6, 1 - 1e-6)
     odds: NDArray[np.float64] = np.log(shares / (1 - shares))
     return odds
 

@@ -23,14 +23,14 @@ from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
-from scanweave.framework.table_columns import plain_column
+from scanweave.framework.table_columns import is_numeric, plain_column
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.studies.splits import Part
 from scanweave.studies.tables.schema import read_schema
 from scanweave.systems.mome import evaluation, explanation, report
-from scanweave.systems.mome.config import OPTIONS, EvaluateOptions, ExplainOptions, MomeConfig
+from scanweave.systems.mome.config import OPTIONS, PRESETS, EvaluateOptions, ExplainOptions, MomeConfig
 from scanweave.systems.mome.fitted import FittedMome
 from scanweave.systems.mome.inference import Diagnoser
 from scanweave.systems.mome.network import MomeNetwork, trained_parts
@@ -51,6 +51,8 @@ from scanweave.wording import studies
 Say = Callable[[str], None]
 NONE = "none"
 """Name of the variables by which a user says that the table is not read."""
+MOST_CATEGORIES = 20
+"""Values from which a column of text, most of whose values occur once, is no variable."""
 MEAN_STUDIES = 64
 """Training studies that the mean images are of, at most."""
 
@@ -65,9 +67,11 @@ class Mome(FittedMome, System[MomeConfig]):
     def material(cls, cohort: Cohort, config: MomeConfig, fold: int, say: Say) -> Material:
         """Choose the studies with any of the modalities of which any of the labels is known."""
         scans, variables = chosen_scans(cohort, config.scans), _chosen_variables(cohort, config, say)
-        if config.sampling.drop and len(scans) + bool(variables) == 1:
+        _refuse_random_layers(config)
+        usual = PRESETS.get(config.preset, MomeConfig()).sampling.drop
+        if config.sampling.drop not in (0, usual) and len(scans) + bool(variables) == 1:
             reason = f"has no effect: {scans[0]} is the only modality, and one is always kept"
-            raise ScanweaveError("sampling.drop", reason, "Set it to 0")
+            raise ScanweaveError("sampling.drop", reason, "Leave it out")
         ensure_splits(cohort, say)
         question = ask(cohort, cohort.part("train", fold), config)
         columns = [*scan_columns(scans), *(f"table:{name}" for name in variables)]
@@ -127,6 +131,13 @@ class Mome(FittedMome, System[MomeConfig]):
         return report.write(self, page, path)
 
 
+def _refuse_random_layers(config: MomeConfig) -> None:
+    """Refuse to train beside attention layers that are neither trained nor begun from anything."""
+    if config.network.backbone == "frozen" and config.start.source in ("", "none"):
+        reason = "would keep attention and feed-forward layers as they are drawn, which know nothing"
+        raise ScanweaveError("network.backbone frozen", reason, "Name their weights by --from, or say trained")
+
+
 def _chosen_variables(cohort: Cohort, config: MomeConfig, say: Say) -> list[str]:
     """The variables of the table to read: those that are asked for, else all but dates and the time of a visit."""
     there = cohort.names("table")
@@ -140,7 +151,18 @@ def _chosen_variables(cohort: Cohort, config: MomeConfig, say: Say) -> list[str]
     dates = [name for name in there if _is_date(cohort.frame[f"table:{name}"])]
     if dates:
         say(f"variables left out, dates: {', '.join(dates)}")
-    return [name for name in there if name not in (*dates, time)]
+    kept = [name for name in there if name not in (*dates, time)]
+    names = [name for name in kept if _is_name(cohort.frame[f"table:{name}"])]
+    if names:
+        say(f"variables left out, of as many texts as studies: {', '.join(names)}")
+    return [name for name in kept if name not in names]
+
+
+def _is_name(column: pd.Series) -> bool:
+    """Tell whether a column of text names its rows rather than sorting them."""
+    plain = plain_column(column)
+    known = int(plain.notna().sum())
+    return not is_numeric(plain) and known > MOST_CATEGORIES and plain.nunique() > known / 2
 
 
 def _is_date(column: pd.Series) -> bool:
@@ -192,6 +214,7 @@ def _plan(
         labels=question.labels,
         outputs=question.outputs,
         uncertain=question.uncertain,
+        balanced=config.loss.class_weights == "balanced",
         shares=shares_of(answers, question),
         cautions=telling_presence(training.frame, _columns_of(images, planned), question),
         images=tuple(images),
