@@ -24,7 +24,7 @@ ALIGNMENT, DOMAINS = 0.1, 0.02
 
 
 class Trained(NamedTuple):
-    """What a network makes of a batch in training.
+    """Answers of a network to a batch in training.
 
     Attributes:
         logits: `(B, K)`.

@@ -54,7 +54,7 @@ AUXILIARY = 0.5
 
 
 class Answers(NamedTuple):
-    """What one arm tells of the test patients of one seed.
+    """Answers of one arm for the test patients of one seed.
 
     Attributes:
         arm: Its name.

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scanweave.engine.saved_plan import EMBEDDING, SavedPlan
-from scanweave.framework.classification.question import Kind, Question
+from scanweave.framework.classification.question import Kind, Question, counted, shares_of
+from scanweave.framework.classification.settings import LossSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class AnswerFields(TypedDict):
+    """Fields of an `AnswerPlan` that follow from the question and the training studies."""
+
+    kind: Kind
+    labels: tuple[str, ...]
+    outputs: tuple[str, ...]
+    uncertain: str
+    shares: tuple[float, ...]
+    balanced: bool
+
+
+def answer_fields(question: Question, answers: NDArray[np.float64], loss: LossSettings) -> tuple[AnswerFields, str]:
+    """Return the fields of a plan that the question settles, and a line about it.
+
+    Args:
+        question: What is asked.
+        answers: What is known of the training studies `(N, 1)` or `(N, K)`.
+        loss: How classes weigh.
+    """
+    what = "label" if question.kind == "classes" else "findings"
+    fields = AnswerFields(
+        kind=question.kind,
+        labels=question.labels,
+        outputs=question.outputs,
+        uncertain=question.uncertain,
+        shares=shares_of(answers, question),
+        balanced=loss.class_weights == "balanced",
+    )
+    return fields, f"{what}: {', '.join(question.labels)}; training studies: {counted(answers, question)}"
 
 
 class AnswerPlan(SavedPlan):

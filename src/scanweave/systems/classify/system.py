@@ -16,8 +16,9 @@ from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
 from scanweave.framework.classification.analyses import analyse, refuse_unknown
+from scanweave.framework.classification.answer_plan import answer_fields
 from scanweave.framework.classification.presence import telling_presence
-from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
+from scanweave.framework.classification.question import Question, ask, known_rows
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
@@ -134,15 +135,9 @@ def _plan(
     spacing = parts.plan.spacing or grids[0][0].working.spacing
     shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
     _refuse_idle_size(config, shape.dimensions)
-    what = "label" if question.kind == "classes" else "findings"
-    asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(training[1], question)}"
+    fields, asked = answer_fields(question, training[1], config.loss)
     return ClassifyPlan(
-        kind=question.kind,
-        labels=question.labels,
-        outputs=question.outputs,
-        uncertain=question.uncertain,
-        balanced=config.loss.class_weights == "balanced",
-        shares=shares_of(training[1], question),
+        **fields,
         cautions=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
         scans=tuple(scans),
         views=views,

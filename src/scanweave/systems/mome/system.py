@@ -17,8 +17,9 @@ from scanweave.engine.settings import chosen_names
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import operating_points
+from scanweave.framework.classification.answer_plan import answer_fields
 from scanweave.framework.classification.presence import telling_presence
-from scanweave.framework.classification.question import Question, ask, counted, known_rows, shares_of
+from scanweave.framework.classification.question import Question, ask, known_rows
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
@@ -206,16 +207,9 @@ def _plan(
         reasons.append(why)
     table = pd.DataFrame({name: plain_column(training.frame[f"table:{name}"]) for name in variables})
     planned, why_variables = plan_variables(table, list(variables))
-    answers = question.answers(training.frame)
-    what = "label" if question.kind == "classes" else "findings"
-    asked = f"{what}: {', '.join(question.labels)}; training studies: {counted(answers, question)}"
+    fields, asked = answer_fields(question, question.answers(training.frame), config.loss)
     return MomePlan(
-        kind=question.kind,
-        labels=question.labels,
-        outputs=question.outputs,
-        uncertain=question.uncertain,
-        balanced=config.loss.class_weights == "balanced",
-        shares=shares_of(answers, question),
+        **fields,
         cautions=telling_presence(training.frame, _columns_of(images, planned), question),
         images=tuple(images),
         variables=planned,
