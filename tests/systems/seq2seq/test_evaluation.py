@@ -129,7 +129,8 @@ def test_of_another_cohort_the_studies_of_the_fit_are_left_out_unless_asked_for(
     other = fitted.cohort.select([*test, *train])
     lines: list[str] = []
     pairs = fitted.system.evaluate(other, tmp_path / "unseen", say=lines.append)
-    assert lines[0] == "studies: 1, all of patients that the fit did not see, of another cohort"
+    assert lines[0].startswith("left out: 1 study of ")
+    assert lines[1] == "studies: 1, all of patients that the fit did not see, of another cohort"
     assert set(pairs["study"]) == {*test}
     pairs = fitted.system.evaluate(other, tmp_path / "all", part="all", say=lines.append)
     assert set(pairs["study"]) == {*test, *train}

@@ -8,6 +8,8 @@ from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.compared_answers import (
+    COMPARISON,
+    READERS,
     compare_readers,
     compare_with_run,
     other_run,
@@ -15,12 +17,14 @@ from scanweave.framework.classification.compared_answers import (
 )
 from scanweave.framework.classification.operating_points import validation_table
 from scanweave.framework.classification.settings import EvaluateOptions
-from scanweave.framework.classification.spared_biopsies import among, spare_biopsies
-from scanweave.framework.classification.subgroup_answers import divide_answers
+from scanweave.framework.classification.spared_biopsies import SPARING, among, spare_biopsies
+from scanweave.framework.classification.subgroup_answers import INTERACTIONS, SUBGROUPS, divide_answers
 from scanweave.framework.classification.tried import Tried, predictions_table
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.wording import count, nearest
+
+TABLES = (SPARING, SUBGROUPS, INTERACTIONS, READERS, COMPARISON)
 
 
 def refuse_unknown(fitted: Answering, trial: Trial, options: EvaluateOptions) -> None:
@@ -57,6 +61,8 @@ def analyse(fitted: Answering, run: Run, trial: Trial, tried: Tried, options: Ev
         ScanweaveError: A patient chose the threshold that he is tried with, or too few are left for an answer.
     """
     table = predictions_table(fitted.plan, tried)
+    for name in TABLES:
+        (trial.folder / name).unlink(missing_ok=True)  # of an earlier call, of other studies perhaps
     if options.sparing or options.readers is not None or options.against is not None:
         _refuse_choosers(run, tried)
     if options.sparing:

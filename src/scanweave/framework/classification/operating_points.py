@@ -82,7 +82,7 @@ def freeze_points(
     points = choose_points(plan, answers, predicted)
     for name, point in points.items():
         on = count(point.rows, "validation study", "validation studies")
-        fit.say(f"operating point: {name} from {point.threshold:.3g} on, {point.rule}; {on}")
+        fit.say(f"operating point: {name} from {point.threshold:.6g} on, {point.rule}; {on}")
     save_points(fit.run.folder, points)
 
 

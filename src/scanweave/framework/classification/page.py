@@ -30,7 +30,7 @@ from scanweave.report.confusion import confusion_plot
 from scanweave.report.decision_plot import decision_plot
 from scanweave.report.roc import roc_plot
 from scanweave.report.runs import tried_on
-from scanweave.wording import listed
+from scanweave.wording import count, listed
 
 METRICS = {
     "auroc": ("higher", "mean over classes or findings, on validation studies"),
@@ -105,7 +105,7 @@ def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
         for row in record["rows"]
     ]
     patients = max(row["patients"] for row in record["rows"])
-    caution = f"{patients} patients only: the intervals are wide, and another split may tell another story."
+    caution = f"{count(patients, 'patient')} only: the intervals are wide, and another split may tell another story."
     blocks: list[Block] = [Caution(caution)] if patients < FEW_PATIENTS else []
     formats = {"value": "{:.3f}", "class shares alone": "{:.3f}"}
     caption = "Beside it what the class shares of the training studies reach, which look at no image."

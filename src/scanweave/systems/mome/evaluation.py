@@ -46,20 +46,23 @@ def evaluate(fitted: FittedMome, trial: Trial, options: EvaluateOptions) -> pd.D
         return [[None if value != value else value for value in row] for row in logits.tolist()]
 
     tried = try_studies(fitted, trial, more, subsets=subsets)
+    (trial.folder / SUBSETS).unlink(missing_ok=True)
     if subsets:
         values = log_odds(np.array(tried.more, dtype=np.float64), plan)
         save_table(subset_table(values, tried, plan.modalities, plan), trial.folder / SUBSETS)
     summary = measure(fitted, trial, tried, options)
     if fitted.config.preset == MALIGNANCY.preset and len(fitted.points) == 1 and not options.sparing:
         _spare_unasked(fitted, trial, tried, options)
-    analyse(fitted, fitted.run, trial, tried, options)
+    else:
+        analyse(fitted, fitted.run, trial, tried, options)
     return summary
 
 
 def _spare_unasked(fitted: FittedMome, trial: Trial, tried: Tried, options: EvaluateOptions) -> None:
     """Say which biopsies would be spared, as the preset `malignancy` does; where that cannot be judged, say why."""
-    asked = EvaluateOptions(sparing=next(iter(fitted.points)), seed=options.seed, repeats=options.repeats)
     try:
+        asked = options.model_copy(update={"sparing": next(iter(fitted.points))})
         analyse(fitted, fitted.run, trial, tried, asked)
     except ScanweaveError as error:
         trial.say(f"spared biopsies are not judged: {error}")
+        analyse(fitted, fitted.run, trial, tried, options)
