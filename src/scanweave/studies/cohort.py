@@ -323,6 +323,8 @@ def _read_manifest(path: Path) -> pd.DataFrame:
         raise ScanweaveError(path, f"not a readable Parquet file ({reason_of(error)})", _ADVICE) from error
     _check_dates(path, table)
     frame = table.to_pandas(types_mapper=pd.ArrowDtype, self_destruct=True, split_blocks=True)
+    if "split" in frame and frame["split"].isna().all():  # it says nothing of anybody: the cohort is not split
+        frame = frame.drop(columns="split")
     _check_manifest(path, frame)
     return frame.assign(split=_split_of_patients(frame)) if "split" in frame else frame
 
