@@ -88,8 +88,8 @@ def test_an_empty_split_column_is_none(tmp_path):
     rows = [{"study": f"s{n}", "patient": f"p{n}", "split": None, "table:age": 40.0 + n} for n in range(4)]
     made = Cohort.create(tmp_path / "c", rows, root=".", name="c", source="x", layout="records")
     assert "split" not in made.frame
-    write_splits(made.folder, make_splits(made.patients, 2))
-    assert len(Cohort.open(made.folder).part("test")) == 2
+    write_splits(made.folder, make_splits(made.patients, 4))
+    assert len(Cohort.open(made.folder).part("test")) == 1
 
 
 def test_a_patient_is_in_one_part_whatever_its_studies_say(tmp_path):
