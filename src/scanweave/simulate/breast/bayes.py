@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, combinations, product
-from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scanweave.measures import shapley as measures
 from scanweave.simulate.breast.outcomes import FACTORS, MODALITIES, Outcome
 
 Array = NDArray[np.float64]
@@ -60,20 +60,12 @@ def posterior(outcome: Outcome, factors: Array, shown_by: Collection[str]) -> Ar
 def shapley_values(worths: Mapping[Subset, Array], modalities: Sequence[str]) -> dict[str, Array]:
     """Return the exact Shapley value of each modality; they add up to the worth of all less that of none.
 
-    φ_m = Σ_S |S|! (M − |S| − 1)! / M! (v(S ∪ m) − v(S)) over the sets S without m (Shapley, 1953).
-
     Args:
         worths: The worth v of each of `subsets_of(modalities)`, such as log-odds of patients, `(N,)`.
         modalities: The M modalities.
     """
-    count = len(modalities)
-    found = {frozenset(subset): worth for subset, worth in worths.items()}
-    values = {name: np.zeros_like(worths[()]) for name in modalities}
-    for name in modalities:
-        for subset in (subset for subset in found if name not in subset):
-            share = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
-            values[name] += share * (found[subset | {name}] - found[subset])
-    return values
+    masks = {sum(2 ** modalities.index(name) for name in subset): worth for subset, worth in worths.items()}
+    return dict(zip(modalities, measures.shapley_values(masks).T, strict=True))
 
 
 def _of_normal(outcome: Outcome, factors: Array, shown: NDArray[np.bool_]) -> Array:

@@ -99,8 +99,8 @@ def _norm(kind: str, channels: int) -> nn.Module:
     return InstanceNorm(channels) if kind == "instance" else VoxelNorm(channels)
 
 
-class InstanceNorm(nn.Module):
-    """Norm of each channel over the voxels of the image, whatever lies beside it.
+class _ChannelScales(nn.Module):
+    """A norm's scale and shift of each channel.
 
     Args:
         channels: C.
@@ -109,6 +109,10 @@ class InstanceNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+
+class InstanceNorm(_ChannelScales):
+    """Norm of each channel over the voxels of the image, whatever lies beside it."""
 
     def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
         """Normalise `(B, C, …)`; `there` `(B, 1, …)` says which voxels are of the image, None: all."""
@@ -125,16 +129,8 @@ class InstanceNorm(nn.Module):
         return centred * scale + _along_channels(self.bias, x)
 
 
-class VoxelNorm(nn.Module):
-    """Norm of each voxel over its channels; no voxel knows of another.
-
-    Args:
-        channels: C.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+class VoxelNorm(_ChannelScales):
+    """Norm of each voxel over its channels; no voxel knows of another."""
 
     def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
         """Normalise `(B, C, …)`."""
