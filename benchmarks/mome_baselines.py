@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scanweave.systems.mome.config import SMALL
 from scanweave.systems.mome.planning import TABLE, MomePlan
 from scanweave.systems.mome.stems import Stem, Tokens
 
@@ -85,7 +86,7 @@ class Encoded(Baseline):
 
 def stem(channels: int, size: Sequence[int], stages: Sequence[int], width: int) -> Stem:
     """Return a stem as MOME's preset `small` has."""
-    return Stem(channels, size, stages, width, STRIDE, "layer")
+    return Stem(channels, size, stages, width, STRIDE, SMALL.network.stem_norm)
 
 
 def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -202,12 +202,12 @@ def predict(
         checkpoint: Of a run folder whose fit is not finished, as in `open_run`.
         progress: Called with the number of studies done and of all, at the start and after each.
         say: Takes one line for each study that fails.
-        note: Takes a line that names the device.
+        note: Takes a line that names the device, and one that says how many of the studies the fit saw.
 
     Raises:
         ScanweaveError: `out` holds something else, a target or study is unknown, or the cohort has no such part.
     """
-    from scanweave.engine.cohort_parts import part_of
+    from scanweave.engine.cohort_parts import known_patients, part_of
     from scanweave.predictions import PredictionFolder
 
     fitted, plan = _known(run, checkpoint)
@@ -222,6 +222,9 @@ def predict(
         system = run
     if system.computes_on:
         note(f"device: {system.computes_on}")
+    known = known_patients(fitted) or ()
+    if seen := int(chosen.frame["patient"].isin(list(known)).sum()):
+        note(f"note: the fit saw {seen} of {counted_studies(len(chosen))}, by the names of the patients")
     with folder.claimed(asked):
         done = _write_predictions(system, chosen, targets, folder, progress, say)
     for name, words in done.cautions.items():

@@ -118,6 +118,8 @@ def test_results_elsewhere_are_shown_to_who_names_them(run: Run, tmp_path: Path)
     assert find_output(run, "evaluation", [tmp_path / "mine"]) == tmp_path / "mine"
     assert shows(page(run, tmp_path / "mine"), png(77))
     assert find_output(run, "evaluation") == run.folder / "evaluation"  # of an earlier call
+    results(tmp_path / "other", 55)  # named, though another folder was noted since
+    assert shows(page(run, tmp_path / "other"), png(55))
     assert shows(page(run), png(10))
     (run.folder / "evaluation").rename(tmp_path / "aside")
     html = page(run)

@@ -187,6 +187,18 @@ def test_first_looks_at_other_studies_or_slices_lie_side_by_side(run: Run, cohor
     assert trial(run, some, slices=4).folder.name == "evaluation-look-4"
 
 
+def test_a_trial_of_another_cohort_takes_no_place_of_that_of_the_own_one(run: Run, cohort: Cohort) -> None:
+    run.record["cohort"] = {"sha256": cohort.digest}
+    others = [cohort.select(names) for names in (["a", "b"], ["c", "d"])]
+    folders = []
+    for studies in (cohort, *others, cohort, others[0]):
+        tried = trial(run, studies)
+        rows = [{"study": name, "patient": name, "of": "all", **one} for name, one in tried.each(Measure(), {})]
+        tried.tabulate(rows, ["of"], ["mean"], "rows.csv")
+        folders.append(tried.folder.name)
+    assert folders == ["evaluation", "evaluation-other", "evaluation-other-2", "evaluation", "evaluation-other"]
+
+
 def test_trials_of_named_studies_lie_side_by_side(run: Run, cohort: Cohort) -> None:
     def folder(studies: Cohort, slices: int = 1) -> Path:
         return trial_folder(run, studies, "evaluation", part="all", slices=slices, named=True)

@@ -82,3 +82,20 @@ FILM = AugmentationSettings(
 
 Set `flip_shares` to 0 where the side itself is a finding (situs, laterality markers).
 """
+
+MEASURED = AugmentationSettings(
+    rotation_share=0.5,
+    scaling_share=0.5,
+    scaling=(0.8, 1.25),
+    shift_share=0.5,
+    shift=0.1,
+    noise_share=0.5,
+    blur_share=0.0,
+    brightness_share=0.0,
+    contrast_share=0.0,
+    low_resolution_share=0.0,
+    inverted_gamma_share=0.0,
+    gamma_share=0.0,
+    border=True,
+)
+"""For volumes whose intensities are the finding, such as uptake or diffusion: they lie otherwise, but look the same."""

@@ -20,7 +20,7 @@ class Report:
     out: Path | None = None
     """File to write; RUN/report.html if not given."""
     results: Annotated[tuple[Path, ...], arg(metavar="FOLDER …", help_behavior_hint="")] = ()
-    """Folders outside of the run with results to show, such as those of evaluate --out."""
+    """Folders with results to show in place of the newest in the run, such as those of evaluate --out."""
     checkpoint: Literal["newest", "best"] | None = None
     """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
 

@@ -120,6 +120,7 @@ def main(program: str, arguments: list[str]) -> int:
     out = given.out or trial_folder(system.run, cohort, KINDS[verb], **which)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
+    shown += f" --out {out / 'report.html'}" if system.run.shipped else ""
     shown += f" --checkpoint {given.checkpoint}" if given.checkpoint else ""
     print(f"wrote {out} · next: scanweave report {given.folder}{shown}")
     return 0

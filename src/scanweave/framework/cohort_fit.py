@@ -251,6 +251,7 @@ def describe_cohort(cohort: Cohort, names: Sequence[str], fold: int) -> dict[str
     return {
         "format": 1,
         "name": str(cohort.about.get("name", "")),
+        "source": str(cohort.about.get("source", "")),
         "studies": len(cohort),
         "patients": len(cohort.patients),
         "fold": fold,

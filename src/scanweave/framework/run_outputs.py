@@ -30,7 +30,7 @@ MAX_RESULT_BYTES = 2**28
 AGAIN = "Make it again, or restore the file"
 
 
-def output_folder(run: Path, kind: Kind, *, named: bool = False, look: bool = False) -> Path:
+def output_folder(run: Path, kind: Kind, *, named: bool = False, look: bool = False, other: bool = False) -> Path:
     """Return the folder in a run that results go to where the user names none.
 
     Args:
@@ -38,8 +38,10 @@ def output_folder(run: Path, kind: Kind, *, named: bool = False, look: bool = Fa
         kind: What is done.
         named: Whether studies are named: what is found of all stays, and these lie beside it.
         look: Whether it is a first look, at some slices, which lies beside it too.
+        other: Whether the studies are of another cohort than the run's own: these lie beside it too.
     """
-    return run / f"{kind}{'-named' if named else ''}{'-look' if look else ''}"
+    words = {"other": other, "named": named, "look": look}
+    return run / "-".join([kind, *(word for word, said in words.items() if said)])
 
 
 def numbered_folders(first: Path) -> Iterator[Path]:
@@ -84,20 +86,42 @@ def tried(folder: Path, kind: Kind) -> dict[str, Any] | None:
 
 
 def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path | None:
-    """Return the folder of the newest results of a kind that lies in the run, or is one of those `named` by the user.
+    """Return the folder of results of a kind to show: the first that is `named`, else the newest that lies in the run.
 
-    A named folder counts for the kind that the run notes for it.
+    A named folder counts where it holds results of that kind, and of the weights that the run has.
     """
+    for folder in map(Path, named):
+        if holds(folder, kind) and _of_its_weights(run, folder, kind):
+            return folder
     newest = newest_output(run, kind)
-    if newest is None:
-        return None
-    if lies_within(run.folder, newest) or os.path.realpath(newest) in map(os.path.realpath, named):
+    if newest is None or lies_within(run.folder, newest):
         return newest
     own = run.folder / kind  # of an earlier call
     try:
         return own if is_folder(within(run.folder, kind)) and _of_its_weights(run, own, kind) else None
     except ScanweaveError:
         return None
+
+
+def holds(folder: Path, kind: Kind) -> bool:
+    """Tell whether a folder holds finished results of a kind."""
+    from scanweave.report.saving import SUMMARY  # matplotlib: only where results are read
+
+    return is_plain(folder / f"{SUMMARY if kind == 'evaluation' else kind}.json")
+
+
+def check_named(run: Run, named: Sequence[str | Path]) -> None:
+    """Refuse folders that the user names for the report of a run, and that hold nothing of it.
+
+    Raises:
+        ScanweaveError: One holds no results, or those of other weights.
+    """
+    for folder in map(Path, named):
+        held = [kind for kind in KINDS.values() if holds(folder, kind)]
+        if not held:
+            raise ScanweaveError(folder, "holds no results", "Name a folder that evaluate, rank or explain wrote")
+        if not any(_of_its_weights(run, folder, kind) for kind in held):
+            raise ScanweaveError(folder, f"holds results of other weights than {run.folder} has", "Make them again")
 
 
 def result_file(folder: Path, name: str | Path) -> Path | None:

@@ -26,7 +26,7 @@ from scanweave.measures.summary import row_of, sureness
 from scanweave.report.blocks import Block, Figure, Section, Table
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
-from scanweave.report.runs import RECONSTRUCTED, citation, learning, not_made, parts_table, titled, tried_on
+from scanweave.report.runs import RECONSTRUCTED, citation, cohort_parts, learning, not_made, titled, tried_on
 from scanweave.report.saving import SUMMARY, is_summary
 
 VERBS: dict[Kind, str] = {kind: verb for verb, kind in KINDS.items()}
@@ -86,7 +86,7 @@ class RunPage:
     def parts(self) -> list[Block]:
         """Return the table of the parts of the cohort of the fit, if the run keeps it."""
         about = self.cohort()
-        return [] if about is None else [parts_table(about)]
+        return [] if about is None else cohort_parts(about)
 
     def planned(self, reasons: Iterable[str], caption: str = "Planned from the training studies.") -> Table:
         """Return the reasons of plans, each "what: how and why", as a folded table."""
@@ -100,7 +100,7 @@ class RunPage:
             return None
         about: dict[str, Any] = read_json(path, "Remove it")
         with shape_faults(path, "Remove it"):
-            parts_table(about)
+            cohort_parts(about)
         return about
 
     def measured(

@@ -16,7 +16,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, as_it_was, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
-from scanweave.framework.run_outputs import Kind, shape_faults
+from scanweave.framework.run_outputs import Kind, check_named, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
 from scanweave.framework.trial import Trial
@@ -206,7 +206,8 @@ class System(FittedRun[C], Generic[C]):
 
         Args:
             cohort: Where the studies come from.
-            out: Folder of the results; None: `evaluation` in the run.
+            out: Folder of the results; None: `evaluation` in the run, of another cohort than its own one
+                `evaluation-other`.
             part: Which studies; None: the test part of the run's own cohort, of another all that the fit did not see.
             options: Those of this system, by name.
             slices: Of every study each n-th axial slice counts, for a first look; 1: all. The results then go to a
@@ -263,11 +264,14 @@ class System(FittedRun[C], Generic[C]):
 
         Args:
             path: The file; None: `report.html` in the run.
-            results: Folders outside of the run whose results belong on the page, such as one given as `out` before.
+            results: Folders whose results belong on the page, such as one given as `out` before, in place of the
+                newest in the run.
 
         Raises:
-            ScanweaveError: A file is not what this version writes, or leads out of the run.
+            ScanweaveError: A file is not what this version writes, or leads out of the run; a folder of `results`
+                holds none of this run.
         """
+        check_named(self.run, results)
         with shape_faults(self.run.folder, "Make its results again: evaluate, rank, explain"):
             return self.write_page(RunPage(self.run, tuple(results)), path)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 import scanweave
+from scanweave.engine.cohort_parts import is_own
 from scanweave.engine.image_states import states_digest
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
@@ -39,8 +40,8 @@ def trial_folder(
 ) -> Path:
     """Return the folder in a run for the results of a trial, where the user names none.
 
-    A first look, and a trial of named studies, takes no place of another one: it has a number behind its name where
-    other studies or slices were tried there.
+    A first look, and a trial of named studies or of another cohort than the run's own, takes no place of another one:
+    it has a number behind its name where other studies or slices were tried there.
 
     Args:
         run: The fitted run.
@@ -53,8 +54,10 @@ def trial_folder(
     Raises:
         ScanweaveError: The run is part of a package, or earlier results are damaged.
     """
-    first = output_folder(run.own_folder, kind, named=named, look=slices > 1)
-    if slices == 1 and not named:
+    whole = slices == 1 and not named
+    other = whole and bool(run.record.get("cohort")) and not is_own(run, cohort)
+    first = output_folder(run.own_folder, kind, named=named, look=slices > 1, other=other)
+    if whole and not other:
         return first
     wanted = {"cohort": cohort.digest, "part": chosen_part(run, cohort, part), "slices": slices}
     return next(folder for folder in numbered_folders(first) if _selection(folder, kind) in (None, wanted))

@@ -8,7 +8,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_folder, real_path
-from scanweave.report.blocks import Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.curves import learning_curve
 from scanweave.report.provenance import shown_path
 from scanweave.report.values import duration
@@ -21,6 +21,8 @@ PARTS = {
 }
 UNTELLING = {"", "cohort", "data", "out", "output", "results", "run"}
 """Names of folders that tell a reader nothing."""
+SIMULATOR = "scanweave simulate "
+"""Beginning of the source of a cohort that was simulated."""
 RECONSTRUCTED = "A network shaped these images: they may show what was not there, and lack what was."
 """The last line of a page with images that a network reconstructed."""
 SOFTWARE = """\
@@ -43,10 +45,12 @@ def citation(paper: str, record: Mapping[str, Any]) -> str:
     return f"{paper.strip()}\n\n{SOFTWARE.replace('VERSION', version)}"
 
 
-def parts_table(about: Mapping[str, Any]) -> Table:
-    """Return the parts of the cohort of a fit, from the run's `cohort.json`."""
+def cohort_parts(about: Mapping[str, Any]) -> list[Block]:
+    """Return the parts of the cohort of a fit, from the run's `cohort.json`, and whether its patients are simulated."""
+    source = str(about.get("source", ""))
+    told = [Text(f"All of its patients are simulated, by {source}.")] if source.startswith(SIMULATOR) else []
     rows = [{"part": name, "what for": PARTS[name], **about["parts"][name]} for name in PARTS]
-    return Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")
+    return [*told, Table(rows, f"Parts of fold {about['fold']}; a patient's studies are all in one part.")]
 
 
 def learning(

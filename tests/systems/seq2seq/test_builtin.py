@@ -136,8 +136,14 @@ def test_a_builtin_is_evaluated_into_another_folder(shipped, made, tmp_path, cap
     assert "nothing is written to the folder of a builtin" in capsys.readouterr().err
     assert main([*command, "--slices", "every 2nd", "--out", str(tmp_path / "evaluation")]) == 0
     assert (tmp_path / "evaluation" / "summary.csv").is_file()
+    told = capsys.readouterr().out
+    assert "note: the fit saw 1 of them" in told
     with pytest.raises(ScanweaveError, match="nothing is written to the folder of a builtin"):
         scanweave.open_run("builtin:brain").report()
+    assert main(told.partition("next: scanweave ")[2].split()) == 0
+    page = (tmp_path / "evaluation" / "report.html").read_text()
+    assert "All of its patients are simulated, by scanweave simulate brain." in page
+    assert "one of 2 slices of each" in page
     scanweave.open_run("builtin:brain").report(tmp_path / "page.html")
     assert contents(shipped) == before
 

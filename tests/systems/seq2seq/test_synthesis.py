@@ -36,7 +36,7 @@ def by_loop(network, source, target):
     x, y, z = source.shape
     numbers = torch.tensor([0]), torch.tensor([SEQUENCES.index(target)])
     padded = np.full((16, 20, z + 2), -1, np.float32)
-    padded[:x, :y, 1 : z + 1] = source
+    padded[:x, :y] = np.pad(source, ((0, 0), (0, 0), (1, 1)), mode="edge")
     found = [[] for _ in range(z + 2)]
     for middle in range(z):
         stack = torch.from_numpy(padded[:, :, middle : middle + 3].transpose(2, 1, 0).copy())[None, None]
@@ -58,6 +58,13 @@ def test_a_slice_is_the_mean_of_the_stacks_that_hold_it():
         exact, bound = float32_bound(made.network, lambda net, target=target: by_loop(net, source, target))
         assert bound < 0.01
         assert_is(result, exact, bound)
+
+
+def test_the_first_and_last_slice_are_made_like_those_within():
+    """No stack in training holds an empty slice: beside the last slice stands itself, whatever lies beyond."""
+    same = np.repeat(volume((13, 18, 1)), 5, axis=2)
+    made = synthesizer().translate("a", same, ["b"])["b"]
+    np.testing.assert_allclose(made, np.repeat(made[:, :, 2:3], 5, axis=2), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("slices", [1, 3, 4])

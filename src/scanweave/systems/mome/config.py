@@ -51,8 +51,8 @@ class NetworkSettings(Settings):
     )
     slots: Channels = Field(1, description="Slots of each expert.")
     stem: tuple[Channels, Channels] = Field((64, 128), description="Channels of a stem's first two convolutions.")
-    stem_norm: Literal["instance", "layer"] = Field(
-        "instance", description="Norm in a stem: of each channel over its voxels, or of each voxel over its channels."
+    stem_norm: Literal["instance", "none"] = Field(
+        "instance", description="Norm in a stem, of each channel over its voxels; none: how bright an image is, stays."
     )
     stride: Literal[8, 16] = Field(16, description="Voxels along an axis that make one token.")
     drop_path: float = Field(0.15, ge=0, lt=1, description="Rate at which the last layer is skipped; others less.")
@@ -84,7 +84,7 @@ class SamplingSettings(Settings):
     drop: float = Field(
         0.5, ge=0, lt=1, description="Share of samples that lose modalities at random, never all of them."
     )
-    augment: bool = Field(True, description="Vary samples: films as FILM says, volumes as nnU-Net does.")
+    augment: bool = Field(True, description="Vary samples: where they lie and their noise, of films intensities too.")
     mirror: bool = Field(True, description="Mirror samples; off where the side is a finding.")
 
     def without_effect(self) -> dict[str, str]:
@@ -147,7 +147,7 @@ SMALL = MomeConfig(
         hidden=2.0,
         experts=16,
         stem=(16, 32),
-        stem_norm="layer",
+        stem_norm="none",
         stride=8,
         drop_path=0.05,
         backbone="trained",

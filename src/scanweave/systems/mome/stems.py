@@ -29,7 +29,7 @@ class Tokens(NamedTuple):
 
 
 class Stem(nn.Module):
-    """Three convolutions of stride 2, each with a norm and a rectifier; at stride 16 a maximum over 3 voxels follows.
+    """Three convolutions of stride 2, each with a norm, if any, and a rectifier; at stride 16 a maximum over 3 voxels follows.
 
     An image may be smaller than the batch that it is in: what lies beside it is 0 after every layer, as if the image
     ended there, and takes no part in a norm (the published code masks no padding).
@@ -40,7 +40,7 @@ class Stem(nn.Module):
         stages: Channels of the first two convolutions.
         width: Of a token D.
         stride: Voxels along an axis that make one token, 8 or 16.
-        norm: `instance` or `layer`.
+        norm: `instance` or `none`.
     """
 
     def __init__(
@@ -50,6 +50,10 @@ class Stem(nn.Module):
         make = _CONVOLUTIONS[len(size)]
         widths = [channels, *stages, width]
         self.convolutions = nn.ModuleList(make(a, b, 3, 2, 1) for a, b in pairwise(widths))
+        if norm == "none":  # else the signal fades from layer to layer
+            for convolution in self.convolutions:
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")  # type: ignore[arg-type]
+                nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
         self.norms = nn.ModuleList(_norm(norm, one) for one in widths[1:])
         self.pools = stride == 16
         grid = tuple(-(-edge // stride) for edge in size)
@@ -96,7 +100,7 @@ class Stem(nn.Module):
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
-    return InstanceNorm(channels) if kind == "instance" else VoxelNorm(channels)
+    return InstanceNorm(channels) if kind == "instance" else NoNorm()
 
 
 class _ChannelScales(nn.Module):
@@ -129,15 +133,12 @@ class InstanceNorm(_ChannelScales):
         return centred * scale + _along_channels(self.bias, x)
 
 
-class VoxelNorm(_ChannelScales):
-    """Norm of each voxel over its channels; no voxel knows of another."""
+class NoNorm(nn.Module):
+    """Leaves an image as it is, and with it how bright it is, which a norm takes away."""
 
     def forward(self, x: Tensor, there: Tensor | None) -> Tensor:
-        """Normalise `(B, C, …)`."""
-        centred = x - x.mean(1, keepdim=True)
-        variance = centred.square().mean(1, keepdim=True)
-        normed = centred * (variance + 1e-5).rsqrt()
-        return normed * _along_channels(self.weight, x) + _along_channels(self.bias, x)
+        """Return `(B, C, …)`."""
+        return x
 
 
 def _along_channels(values: Tensor, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, estimate, su
 from scanweave.report.availability import availability_plot
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.ranking import ranking_plot
-from scanweave.report.runs import parts_table, tried_on
+from scanweave.report.runs import cohort_parts, tried_on
 from scanweave.report.tables import metric_table
 from scanweave.report.values import Estimate
 from scanweave.studies.cohort import Cohort
@@ -235,18 +235,18 @@ def _cohort(run: Run, plan: Plan) -> Section:
     combinations = [(row["sequences"], row["studies"]) for row in about["combinations"]]
     counts = {name: sum(n for present, n in combinations if name in present) for name in plan.scans}
     described = ", ".join(f"{name} in {number}" for name, number in counts.items())
-    table = parts_table(about)
+    parts = cohort_parts(about)
     lead = f"{count(about['studies'], 'study', 'studies')} of {count(about['patients'], 'patient')}"
     if len(combinations) == 1:
         names = ", ".join(combinations[0][0])
-        return Section("The cohort", f"{lead}; the sequences are the same in all: {names}.", [table])
+        return Section("The cohort", f"{lead}; the sequences are the same in all: {names}.", parts)
     figure = Figure(
         availability_plot(combinations, plan.scans),
         "Each column is a combination of sequences and the number of studies that hold it; each row is a sequence.",
         f"Availability of the sequences over {about['studies']} studies: {described}.",
         vector=True,
     )
-    return Section("The cohort", f"{lead}; what was not acquired is absent, not zero.", [figure, table])
+    return Section("The cohort", f"{lead}; what was not acquired is absent, not zero.", [figure, *parts])
 
 
 def _preparation(plan: Plan) -> Section:

@@ -170,8 +170,9 @@ class Synthesizer:
         settings = self.network.settings
         size, reach = settings.slices, (settings.slices - 1) // 2
         depth, height, width = next(iter(slices.values())).shape[1:]
-        sides = (0, -width % settings.stride, 0, -height % settings.stride, reach, size - 1 - reach)
-        padded = {name: self._padded(name, own, sides) for name, own in slices.items()}
+        sides = (0, -width % settings.stride, 0, -height % settings.stride)
+        beyond = (0, 0, 0, 0, reach, size - 1 - reach)  # no stack in training holds an empty slice beside a full one
+        padded = {n: F.pad(self._padded(n, own, sides), beyond, mode="replicate") for n, own in slices.items()}
         plane = next(iter(padded.values())).shape[2:]
         sums: list[Tensor] = []
         at_once = self._stacks_at_once(plane.numel())
