@@ -148,6 +148,13 @@ def test_stacks_do_not_depend_on_the_batch():
     np.testing.assert_allclose(one, many, rtol=0, atol=max(bound, 1e-6))
 
 
+def test_the_first_and_last_slice_are_made_like_those_within():
+    """No stack in training holds an empty slice: beside the last slice stands itself, whatever lies beyond."""
+    same = {name: np.repeat(one[:, :, :1], 5, axis=2) for name, one in volumes("a", "b").items()}
+    made = synthesizer().fuse(same, ["c"])["c"]
+    np.testing.assert_allclose(made, np.repeat(made[:, :, 2:3], 5, axis=2), rtol=0, atol=1e-5)
+
+
 def test_pairs_come_from_one_source_and_all_from_all():
     made = {(m.kind, m.source, m.target): m.volume for m in predictions(synthesizer(), volumes(), list(NAMES))}
     assert len(made) == 6 + 3
