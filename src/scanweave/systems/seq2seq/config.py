@@ -283,11 +283,14 @@ BEST = Seq2SeqConfig(
         unattended=2.5,
         self_share=0.25,
     ),
-    sampling=SamplingSettings(crop=(96, 96), balance=1.0),
+    sampling=SamplingSettings(crop=(96, 96), balance=1.0, all_share=0.0),
     preparation=PreparationSettings(),
     training=SMALL.training.model_copy(update={"steps": 5_000, "learning_rate": 1.5e-3}),
 )
-"""Sources fused, and a regression on all of them corrected: for several sources, and for few patients."""
+"""Sources fused, and a regression on all of them corrected: for several sources, and for few patients.
+
+Samples give one source as often as two or all: where half of them gave all, a single source was made too little of.
+"""
 
 PRESETS = {"paper": PAPER, "small": SMALL, "best": BEST}
 
