@@ -35,7 +35,8 @@ from scanweave.wording import count, listed
 METRICS = {
     "auroc": ("higher", "mean over classes or findings, on validation studies"),
     "log loss": ("lower", "of the truth, on validation studies"),
-    "loss": ("lower", "cross-entropy of training samples"),
+    "loss": ("lower", "what is minimised, on training samples"),
+    "joint": ("lower", "cross-entropy of training samples, from all modalities that a sample shows"),
 }
 """Curves of the learning."""
 ANALYSES: dict[str, tuple[str, dict[str, str]]] = {

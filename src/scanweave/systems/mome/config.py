@@ -61,6 +61,12 @@ class NetworkSettings(Settings):
         description="Whether attention and feed-forward layers are trained, or stay as they begin (--from) beside the "
         "stems, positions, adapters and head, which are trained.",
     )
+    helpers: float = Field(
+        0.0,
+        ge=0,
+        description="Weight in training of what each modality answers by itself, from a head of its own, beside the "
+        "joint answer; 0: there are no such heads.",
+    )
     absent: Literal["drop", "zeros", "mean", "learned"] = Field(
         "drop",
         description="What stands for an absent modality. drop: nothing, which is exact. zeros: an empty image. mean: "
@@ -151,6 +157,7 @@ SMALL = MomeConfig(
         stride=8,
         drop_path=0.05,
         backbone="trained",
+        helpers=0.5,
     ),
     training=TrainingSettings(
         steps=2_000,

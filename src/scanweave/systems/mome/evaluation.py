@@ -14,7 +14,16 @@ from scanweave.report.saving import save_table
 from scanweave.studies.study import Study
 from scanweave.systems.mome.config import MALIGNANCY, EvaluateOptions
 from scanweave.systems.mome.fitted import FittedMome
-from scanweave.systems.mome.subsets import MOST_MODALITIES, SUBSETS, log_odds, refuse_many, subset_logits, subset_table
+from scanweave.systems.mome.subsets import (
+    AREAS,
+    MOST_MODALITIES,
+    SUBSETS,
+    area_contributions,
+    log_odds,
+    refuse_many,
+    subset_logits,
+    subset_table,
+)
 
 
 def evaluate(fitted: FittedMome, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
@@ -46,10 +55,12 @@ def evaluate(fitted: FittedMome, trial: Trial, options: EvaluateOptions) -> pd.D
         return [[None if value != value else value for value in row] for row in logits.tolist()]
 
     tried = try_studies(fitted, trial, more, subsets=subsets)
-    (trial.folder / SUBSETS).unlink(missing_ok=True)
+    for name in (SUBSETS, AREAS):
+        (trial.folder / name).unlink(missing_ok=True)
     if subsets:
         values = log_odds(np.array(tried.more, dtype=np.float64), plan)
         save_table(subset_table(values, tried, plan.modalities, plan), trial.folder / SUBSETS)
+        save_table(area_contributions(values, tried, plan.modalities, plan), trial.folder / AREAS)
     summary = measure(fitted, trial, tried, options)
     if fitted.config.preset == MALIGNANCY.preset and len(fitted.points) == 1 and not options.sparing:
         _spare_unasked(fitted, trial, tried, options)

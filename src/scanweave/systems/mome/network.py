@@ -72,6 +72,9 @@ class MomeNetwork(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, len(plan.outputs))
         self.head.weight.data.mul_(HEAD_SCALE)
         nn.init.zeros_(self.head.bias)
+        self.helpers = nn.ModuleDict()
+        if settings.helpers:
+            self.helpers.update({str(n): _helper(width, len(plan.outputs)) for n in range(len(plan.modalities))})
         self.stand_ins = nn.ParameterDict()
         if settings.absent == "learned":
             self.stand_ins.update(
@@ -89,20 +92,41 @@ class MomeNetwork(nn.Module):
         logits: Tensor = self.head(self.embed(batch))
         return logits
 
+    def trained(self, batch: Batch) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Map a batch to logits `(B, K)`, and to those that each modality gives by itself.
+
+        Returns:
+            The joint logits; and of each modality that any sample has its own `(b, K)`, with the places of these
+            samples in the batch `(b,)`: none where `network.helpers` is 0.
+        """
+        streams = self._apart(batch)
+        alone = [
+            (self.helpers[self._adapter(one.name)](_mean_token(one)), one.rows) for one in streams[:-1] if self.helpers
+        ]
+        return self.head(self._together(streams, len(batch["values"]))), alone
+
     def embed(self, batch: Batch) -> Tensor:
         """Map a batch to what the head reads `(B, D)`.
 
         Raises:
             ScanweaveError: A sample has no modality at all.
         """
-        count, sparse = len(batch["values"]), self.settings.sparse_layers
+        return self._together(self._apart(batch), len(batch["values"]))
+
+    def _apart(self, batch: Batch) -> list[Stream]:
+        """The modalities of a batch, and the token of the answer last, after the layers in which each is by itself."""
+        count = len(batch["values"])
         streams = list(self.streams(batch))
         _refuse_empty(streams, count)
         streams.append(self._answers(count))
-        for layer in self.layers[:sparse]:
+        for layer in self.layers[: self.settings.sparse_layers]:
             streams = [one._replace(tokens=layer(one.tokens, one.there, self._adapter(one.name))) for one in streams]
+        return streams
+
+    def _together(self, streams: Sequence[Stream], count: int) -> Tensor:
+        """What the head reads `(B, D)`, after the layers in which all tokens see each other."""
         tokens, there = joined(streams, count)
-        for layer in self.layers[sparse:]:
+        for layer in self.layers[self.settings.sparse_layers :]:
             tokens = layer(tokens, there, JOINT)
         normed: Tensor = self.norm(tokens[:, -1])
         return normed
@@ -241,6 +265,18 @@ def joined(streams: Sequence[Stream], count: int) -> tuple[Tensor, Tensor | None
         there[stream.rows, part] = seen if stream.there is None else stream.there
         start += length
     return tokens, None if bool(there.all()) else there
+
+
+def _helper(width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
+
+
+def _mean_token(stream: Stream) -> Tensor:
+    """The mean `(b, D)` of the tokens that are there."""
+    if stream.there is None:
+        return stream.tokens.mean(1)
+    there = stream.there[..., None].to(stream.tokens.dtype)
+    return (stream.tokens * there).sum(1) / there.sum(1).clamp(min=1)
 
 
 def time_code(times: Tensor, width: int) -> Tensor:

@@ -15,7 +15,7 @@ from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table
 from scanweave.report.runs import tried_on
 from scanweave.systems.mome.explanation import FILE, PICTURE
 from scanweave.systems.mome.fitted import FittedMome
-from scanweave.systems.mome.subsets import SUBSETS
+from scanweave.systems.mome.subsets import AREAS, SUBSETS
 
 SUBSETS_TITLE, GIVEN = "From which modalities", "What each modality gives"
 
@@ -74,7 +74,26 @@ def _subsets(folder: Path, record: dict[str, Any]) -> list[Section]:
         f"modalities are absent. {tried_on(record)}"
     )
     caption = "AUROC with DeLong's 95 % interval; what is not in a subset is not seen at all."
-    return [Section(SUBSETS_TITLE, lead, [Table(rows, caption, {"AUROC": "{:.3f}"})])]
+    return [Section(SUBSETS_TITLE, lead, [Table(rows, caption, {"AUROC": "{:.3f}"}), *_areas(folder)])]
+
+
+def _areas(folder: Path) -> list[Block]:
+    """Show what each modality adds to the AUROC, if it could be measured."""
+    if result_file(folder, AREAS) is None:
+        return []
+    rows = [
+        {
+            "output": row["output"],
+            "modality": row["modality"],
+            "adds to the AUROC": Interval(row["contribution"], row["low"], row["high"], row["patients"]),
+        }
+        for row in result_table(folder, AREAS).to_dict("records")
+    ]
+    caption = (
+        "What each modality adds to the AUROC, averaged over all orders in which they can come (Shapley values), of "
+        "the patients who lack none; together they are the AUROC less 0.5. Intervals of 95 % from DeLong's covariance."
+    )
+    return [Table(rows, caption, {"adds to the AUROC": "{:+.3f}"})] if rows else []
 
 
 def _given(folder: Path, record: dict[str, Any]) -> Section:

@@ -29,7 +29,7 @@ class Tokens(NamedTuple):
 
 
 class Stem(nn.Module):
-    """Three convolutions of stride 2, each with a norm, if any, and a rectifier; at stride 16 a maximum over 3 voxels follows.
+    """Three convolutions of stride 2, each with a norm (if any) and a rectifier; at stride 16 then a maximum over 3.
 
     An image may be smaller than the batch that it is in: what lies beside it is 0 after every layer, as if the image
     ended there, and takes no part in a norm (the published code masks no padding).

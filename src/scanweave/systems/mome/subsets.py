@@ -15,13 +15,15 @@ from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.tried import Tried
 from scanweave.framework.classification.validation import binary_truths
 from scanweave.measures.classification import auroc
-from scanweave.measures.delong import auroc_interval
+from scanweave.measures.comparisons import wald
+from scanweave.measures.delong import auroc_interval, aurocs_with_covariance
+from scanweave.measures.shapley import shapley_values
 from scanweave.systems.mome.inference import Diagnoser
 from scanweave.systems.mome.inputs import StudyInput
 
 MOST_MODALITIES = 8
 """Whose subsets are all tried: 255 answers a study."""
-SUBSETS = "subsets.csv"
+SUBSETS, AREAS = "subsets.csv", "auroc_contributions.csv"
 
 
 def refuse_many(modalities: Sequence[str]) -> None:
@@ -94,12 +96,10 @@ def subset_table(
         plan: The question.
     """
     rows = []
-    outputs = list(enumerate(plan.outputs))
-    shown = outputs[1:] if plan.kind == "classes" and len(outputs) == 2 else outputs
     truths = binary_truths(tried.answers, plan)
     for names in subset_names(modalities):
         mine = values[:, mask_of(names, modalities)]
-        for number, output in shown:
+        for number, output in _shown(plan):
             known = ~np.isnan(truths[number]) & ~np.isnan(mine[:, number])
             positive, score = truths[number][known] > 0, mine[known, number]
             row = {"modalities": "+".join(names), "count": len(names), "output": output, "studies": int(known.sum())}
@@ -109,6 +109,49 @@ def subset_table(
             found = _area(positive, score, patients) if both else (np.nan, np.nan, np.nan)
             rows.append({**row, **dict(zip(("AUROC", "low", "high"), found, strict=True))})
     return pd.DataFrame(rows)
+
+
+def area_contributions(
+    values: NDArray[np.float64], tried: Tried, modalities: Sequence[str], plan: AnswerPlan
+) -> pd.DataFrame:
+    """Return what each modality adds to the AUROC of each output, averaged over all orders in which they can come.
+
+    Shapley values of the game v(S) = AUROC from S, v(∅) = 0.5: they add up to the AUROC from all less 0.5. All subsets
+    are measured on the same patients, those who lack nothing. The values are linear in the AUROCs, so their spread
+    follows from DeLong's covariance.
+
+    Args:
+        values: As in `subset_table`.
+        tried: What is known of the studies.
+        modalities: In the order of the bits.
+        plan: The question.
+
+    Returns:
+        A row an output and modality; of an output only where two patients of either side lack nothing.
+    """
+    rows = []
+    truths = binary_truths(tried.answers, plan)
+    share_of = shapley_values(np.eye(2 ** len(modalities)))[1:]  # (2^M − 1, M): how each AUROC counts
+    for number, output in _shown(plan):
+        known = ~np.isnan(truths[number]) & ~np.isnan(values[:, -1, number])
+        positive, scores = truths[number][known] > 0, values[known, 1:, number].T
+        patients = [p for p, there in zip(tried.patients, known, strict=True) if there]
+        if min(len({p for p, one in zip(patients, positive, strict=True) if one == side}) for side in (0, 1)) < 2:
+            continue
+        areas, covariance, count = aurocs_with_covariance(positive, list(scores), patients)
+        added = shapley_values(np.concatenate([[0.5], areas]))
+        variances = np.einsum("sm,st,tm->m", share_of, covariance, share_of)
+        for name, value, variance in zip(modalities, added, variances, strict=True):
+            found = wald(float(value), float(variance), count, limit=1.0).difference
+            about = {"output": output, "modality": name, "patients": count}
+            rows.append({**about, "contribution": found.value, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["output", "modality", "patients", "contribution", "low", "high"])
+
+
+def _shown(plan: AnswerPlan) -> list[tuple[int, str]]:
+    """Return number and name of the outputs that are measured: of two classes the second."""
+    outputs = list(enumerate(plan.outputs))
+    return outputs[1:] if plan.kind == "classes" and len(outputs) == 2 else outputs
 
 
 def _area(
