@@ -17,6 +17,7 @@ FORMS = {
     "one adapter": {"experts": 0},
     "sparse layers alone but one": {"sparse_layers": 3, "soft_layers": 1},
     "joint layers alone": {"sparse_layers": 0},
+    "evidence": {"evidence": 0.5},
     "instance norm": {"stem_norm": "instance", "stride": 16},
     "learned": {"absent": "learned"},
     "zeros": {"absent": "zeros"},

@@ -1,4 +1,4 @@
-"""The loss: the joint answer, and what each modality answers by itself from a head of its own."""
+"""The answer and its loss: what each modality tells by itself, and what all tell together."""
 
 import pytest
 import torch
@@ -23,21 +23,21 @@ def objective(network):
     return MomeObjective(network, "classes", network.plan.shares, LossSettings())
 
 
-def test_small_has_helpers_and_paper_has_none():
-    assert SMALL.network.helpers > 0
-    assert PAPER.network.helpers == 0
+def test_small_begins_from_evidence_and_paper_does_not():
+    assert SMALL.network.evidence > 0
+    assert PAPER.network.evidence == 0
     plan = make_plan()
-    assert len(make_network(plan).helpers) == 0
-    assert len(make_network(plan, helpers=0.5).helpers) == len(plan.modalities)
+    assert len(make_network(plan).evidence) == 0
+    assert len(make_network(plan, evidence=0.5).evidence) == len(plan.modalities)
 
 
 @pytest.mark.parametrize("weight", [0.5, 2.0])
 def test_the_loss_adds_what_each_modality_of_each_sample_answers_by_itself(weight):
     plan = make_plan()
-    network = make_network(plan, helpers=weight)
+    network = make_network(plan, evidence=weight)
 
-    def helped(number, names):
-        """What the helpers of some modalities add to the loss of one sample, over the weight."""
+    def added_by(number, names):
+        """What some modalities by themselves add to the loss of one sample, over the weight."""
         one = make_study(number, plan).only(names)
         truth = torch.tensor([[float(number)]])
         told = objective(network)({**batch_of([one], plan, InputSettings()), "answer": truth, "known": truth > -1})
@@ -47,22 +47,31 @@ def test_the_loss_adds_what_each_modality_of_each_sample_answers_by_itself(weigh
     found = objective(network)(whole)
     plain = F.cross_entropy(network(whole), whole["answer"][:, 0].long())
     assert found["joint"].item() == pytest.approx(plain.item(), abs=1e-5)
-    alone = [[helped(number, (name,)) for name in names] for number, names in enumerate(SHOWN)]
+    alone = [[added_by(number, (name,)) for name in names] for number, names in enumerate(SHOWN)]
     assert min(map(min, alone)) > 0
-    assert helped(0, SHOWN[0]) == pytest.approx(sum(alone[0]), abs=1e-5)  # whatever else the sample shows
+    assert added_by(0, SHOWN[0]) == pytest.approx(sum(alone[0]), abs=1e-5)  # whatever else the sample shows
     added = (found["loss"] - found["joint"]).item()
     assert added == pytest.approx(weight * sum(map(sum, alone)) / len(SHOWN), abs=1e-5)
 
 
-def test_every_helper_of_a_modality_that_is_shown_learns_and_none_changes_an_answer():
+def test_the_answer_is_the_prevalence_what_each_modality_tells_and_what_all_tell_together():
     plan = make_plan()
-    network = make_network(plan, helpers=0.5)
-    objective(network)(batch(plan, [("t2", "table")]))["loss"].backward()
-    learning = {plan.modalities[int(name)] for name, one in network.helpers.items() if one[1].weight.grad is not None}
-    assert learning == {"t2", "table"}
+    network = make_network(plan, evidence=0.5)
     study = make_study(0, plan)
-    before = answers(network, [study])
     with torch.no_grad():
-        for parameter in network.helpers.parameters():
-            parameter.add_(1.0)
-    assert torch.equal(answers(network, [study]), before)
+        network.head.weight.zero_()
+        network.head.bias.zero_()
+        prior = torch.tensor(plan.shares).log()
+        each = [answers(network, [study.only([name])]) - prior for name in plan.modalities]
+        torch.testing.assert_close(answers(network, [study]), prior + sum(each), rtol=0, atol=1e-5)
+        for parameter in network.evidence.parameters():
+            parameter.zero_()
+        torch.testing.assert_close(answers(network, [study])[0], prior, rtol=0, atol=1e-6)
+
+
+def test_the_evidence_of_what_is_shown_learns_and_no_other():
+    plan = make_plan()
+    network = make_network(plan, evidence=0.5)
+    objective(network)(batch(plan, [("t2", "table")]))["loss"].backward()
+    learning = {plan.modalities[int(name)] for name, one in network.evidence.items() if one[1].weight.grad is not None}
+    assert learning == {"t2", "table"}

@@ -14,6 +14,9 @@ from scanweave.framework.classification.settings import LossSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEAST_SHARE = 1e-6
+"""Share that no output counts as rarer than, nor its opposite, so that logits are finite."""
+
 
 class AnswerFields(TypedDict):
     """Fields of an `AnswerPlan` that follow from the question and the training studies."""
@@ -78,6 +81,18 @@ class AnswerPlan(SavedPlan):
     def targets(self) -> tuple[str, ...]:
         """The labels, and the embedding, which is made only when it is asked for."""
         return (*self.labels, EMBEDDING)
+
+    @property
+    def prior_logits(self) -> NDArray[np.float64]:
+        """Logits of the answer without any input `(K,)`: how often each output is true in training.
+
+        Where classes, or both sides of a finding, weighed the same, they are even: so answers a network that sees
+        nothing.
+        """
+        even = 1 / len(self.outputs) if self.kind == "classes" else 0.5
+        shares = np.full(len(self.outputs), even) if self.balanced else np.array(self.shares)
+        shares = np.clip(shares, LEAST_SHARE, 1 - LEAST_SHARE)
+        return np.log(shares) if self.kind == "classes" else np.log(shares / (1 - shares))
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probability of each class, or of each finding, from logits `(B, K)`."""

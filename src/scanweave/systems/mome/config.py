@@ -61,11 +61,12 @@ class NetworkSettings(Settings):
         description="Whether attention and feed-forward layers are trained, or stay as they begin (--from) beside the "
         "stems, positions, adapters and head, which are trained.",
     )
-    helpers: float = Field(
+    evidence: float = Field(
         0.0,
         ge=0,
-        description="Weight in training of what each modality answers by itself, from a head of its own, beside the "
-        "joint answer; 0: there are no such heads.",
+        description="Weight in training of what each modality answers by itself. Above 0 the joint answer begins at "
+        "the prevalence and the sum of these, as log-odds of independent witnesses add up, and the layers in which all "
+        "see each other correct it; 0: as published, there is none.",
     )
     absent: Literal["drop", "zeros", "mean", "learned"] = Field(
         "drop",
@@ -157,7 +158,7 @@ SMALL = MomeConfig(
         stride=8,
         drop_path=0.05,
         backbone="trained",
-        helpers=0.5,
+        evidence=0.5,
     ),
     training=TrainingSettings(
         steps=2_000,

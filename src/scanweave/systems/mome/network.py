@@ -49,12 +49,17 @@ class MomeNetwork(nn.Module):
     and which of them there are. And of all samples `values` and `values_there` `(B, V)`, the variables of the table and
     which of them are known; where images are pasted, `place` `(B, 3)`, see `Stem`.
 
+    With `network.evidence` the logits are prior + Σ_m e_m + h: what each modality m tells by itself, from the mean of
+    its tokens after the layers in which it is alone, and what the answer's token adds.
+
     Start weights address the parts by name: `stems`, `layers`, `variables`, `head`.
 
     Args:
         plan: Modalities and outputs K.
         settings: Sizes.
     """
+
+    prior: Tensor
 
     def __init__(self, plan: MomePlan, settings: NetworkSettings) -> None:
         super().__init__()
@@ -72,9 +77,12 @@ class MomeNetwork(nn.Module):
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, len(plan.outputs))
         self.head.weight.data.mul_(HEAD_SCALE)
         nn.init.zeros_(self.head.bias)
-        self.helpers = nn.ModuleDict()
-        if settings.helpers:
-            self.helpers.update({str(n): _helper(width, len(plan.outputs)) for n in range(len(plan.modalities))})
+        self.evidence = nn.ModuleDict()
+        if settings.evidence:
+            self.evidence.update(
+                {str(n): _evidence_head(width, len(plan.outputs)) for n in range(len(plan.modalities))}
+            )
+            self.register_buffer("prior", torch.tensor(plan.prior_logits, dtype=torch.float32), persistent=False)
         self.stand_ins = nn.ParameterDict()
         if settings.absent == "learned":
             self.stand_ins.update(
@@ -89,21 +97,25 @@ class MomeNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch to logits `(B, K)`."""
-        logits: Tensor = self.head(self.embed(batch))
-        return logits
+        return self.trained(batch)[0]
 
     def trained(self, batch: Batch) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Map a batch to logits `(B, K)`, and to those that each modality gives by itself.
 
         Returns:
             The joint logits; and of each modality that any sample has its own `(b, K)`, with the places of these
-            samples in the batch `(b,)`: none where `network.helpers` is 0.
+            samples in the batch `(b,)`: none where `network.evidence` is 0.
         """
         streams = self._apart(batch)
-        alone = [
-            (self.helpers[self._adapter(one.name)](_mean_token(one)), one.rows) for one in streams[:-1] if self.helpers
-        ]
-        return self.head(self._together(streams, len(batch["values"]))), alone
+        logits: Tensor = self.head(self._together(streams, len(batch["values"])))
+        if not self.evidence:
+            return logits, []
+        logits, alone = logits + self.prior, list[tuple[Tensor, Tensor]]()
+        for one in streams[:-1]:
+            found = self.evidence[self._adapter(one.name)](_mean_token(one)).to(logits.dtype)
+            logits = logits.index_add(0, one.rows, found)
+            alone.append((found + self.prior, one.rows))
+        return logits, alone
 
     def embed(self, batch: Batch) -> Tensor:
         """Map a batch to what the head reads `(B, D)`.
@@ -267,8 +279,12 @@ def joined(streams: Sequence[Stream], count: int) -> tuple[Tensor, Tensor | None
     return tokens, None if bool(there.all()) else there
 
 
-def _helper(width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs))
+def _evidence_head(width: int, outputs: int) -> nn.Sequential:
+    """A head that at first tells nothing."""
+    linear = nn.Linear(width, outputs)
+    linear.weight.data.mul_(HEAD_SCALE)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(nn.LayerNorm(width), linear)
 
 
 def _mean_token(stream: Stream) -> Tensor:

@@ -39,5 +39,5 @@ class MomeObjective(nn.Module):
         if not alone:
             return {"loss": joint}
         each = [self.answers(one, answers[rows], known[rows]) * len(rows) for one, rows in alone]
-        helped = self.network.settings.helpers * torch.stack(each).sum() / len(answers)
+        helped = self.network.settings.evidence * torch.stack(each).sum() / len(answers)
         return {"loss": joint + helped, "joint": joint}

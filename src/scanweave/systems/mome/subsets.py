@@ -73,15 +73,8 @@ def log_odds(logits: NDArray[np.float64], plan: AnswerPlan) -> NDArray[np.float6
 
 
 def prior_log_odds(plan: AnswerPlan) -> NDArray[np.float64]:
-    """Return the log-odds of each output in training `(K,)`: the answer without any modality.
-
-    Where classes, or both sides of a finding, weighed the same, that is what a network tells which sees nothing.
-    """
-    even = 1 / len(plan.outputs) if plan.kind == "classes" else 0.5
-    shares = np.full(len(plan.outputs), even) if plan.balanced else np.array(plan.shares)
-    shares = np.clip(shares, 1e-6, 1 - 1e-6)
-    odds: NDArray[np.float64] = np.log(shares / (1 - shares))
-    return odds
+    """Return the log-odds of each output in training `(K,)`: the answer without any modality."""
+    return log_odds(plan.prior_logits, plan)
 
 
 def subset_table(
