@@ -162,10 +162,10 @@ SMALL = MomeConfig(
     ),
     training=TrainingSettings(
         steps=2_000,
-        batch_size=16,
+        batch_size=64,
         optimizer="adamw",
-        learning_rate=1e-3,
-        weight_decay=5e-2,
+        learning_rate=3e-3,
+        weight_decay=0.2,
         decay_norms_and_biases=False,
         schedule="cosine",
         warm_up=100,
