@@ -1,4 +1,4 @@
-"""What each modality adds to the AUROC: by hand for two, and its interval against the spread over samples."""
+"""Contributions of modalities to the AUROC: by hand, and their intervals against the spread over samples."""
 
 from itertools import permutations
 

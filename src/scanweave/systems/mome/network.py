@@ -126,7 +126,7 @@ class MomeNetwork(nn.Module):
         return self._together(self._apart(batch), len(batch["values"]))
 
     def _apart(self, batch: Batch) -> list[Stream]:
-        """The modalities of a batch, and the token of the answer last, after the layers in which each is by itself."""
+        """Return the modalities of a batch, the token of the answer last, after the layers in which each is alone."""
         count = len(batch["values"])
         streams = list(self.streams(batch))
         _refuse_empty(streams, count)
@@ -136,7 +136,7 @@ class MomeNetwork(nn.Module):
         return streams
 
     def _together(self, streams: Sequence[Stream], count: int) -> Tensor:
-        """What the head reads `(B, D)`, after the layers in which all tokens see each other."""
+        """Return what the head reads `(B, D)`, after the layers in which all tokens see each other."""
         tokens, there = joined(streams, count)
         for layer in self.layers[self.settings.sparse_layers :]:
             tokens = layer(tokens, there, JOINT)

@@ -37,7 +37,7 @@ def test_the_loss_adds_what_each_modality_of_each_sample_answers_by_itself(weigh
     network = make_network(plan, evidence=weight)
 
     def added_by(number, names):
-        """What some modalities by themselves add to the loss of one sample, over the weight."""
+        """Return the share of some modalities by themselves in the loss of one sample, over the weight."""
         one = make_study(number, plan).only(names)
         truth = torch.tensor([[float(number)]])
         told = objective(network)({**batch_of([one], plan, InputSettings()), "answer": truth, "known": truth > -1})
