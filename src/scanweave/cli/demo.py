@@ -11,8 +11,8 @@ SUBJECTS, SPACING, SEED = 30, 3.0, 0
 MISSING = 0.15
 """Chance of each sequence to be absent."""
 FOLDS = 6
-SETTINGS: tuple[str, ...] = ()
-"""Options of the fit on top of the preset `small`."""
+SETTINGS: tuple[str, ...] = ("--training.steps", "1500")
+"""Options of the fit on top of the preset `small`: fewer steps still find what is planted, in half of the time."""
 LIT_AUROC = 0.9
 """AUROC from which a map counts as lit up where it should be."""
 MARK = "demo.json"
