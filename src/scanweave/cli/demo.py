@@ -12,7 +12,7 @@ MISSING = 0.15
 """Chance of each sequence to be absent."""
 FOLDS = 6
 SETTINGS: tuple[str, ...] = ("--training.steps", "1500")
-"""Options of the fit on top of the preset `small`: fewer steps still find what is planted, in half of the time."""
+"""Options of the fit on top of the preset `small`: fewer steps still find what is planted."""
 LIT_AUROC = 0.9
 """AUROC from which a map counts as lit up where it should be."""
 MARK = "demo.json"
