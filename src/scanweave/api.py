@@ -194,20 +194,19 @@ def predict(
         run: A fitted system, its run folder, or `builtin:NAME`, a model that ships.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
-        targets: What to make, each as if it were absent itself; None: what the system makes unasked: the sequences
-            that a study lacks, the reconstruction of what was measured, the label.
+        targets: What to make, each as if it were absent itself; None: what the system makes unasked, such as absent scans.
         studies: Names of the studies or patients to predict; None: all of the cohort.
         part: Which part of the run's fold: "train", "validation" or "test"; None: all studies.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
         checkpoint: Of a run folder whose fit is not finished, as in `open_run`.
         progress: Called with the number of studies done and of all, at the start and after each.
         say: Takes one line for each study that fails.
-        note: Takes a line that names the device, and one that says how many of the studies the fit saw.
+        note: Takes lines: the device, and how many of the studies the fit saw.
 
     Raises:
         ScanweaveError: `out` holds something else, a target or study is unknown, or the cohort has no such part.
     """
-    from scanweave.engine.cohort_parts import known_patients, part_of
+    from scanweave.engine.cohort_parts import count_seen, part_of
     from scanweave.predictions import PredictionFolder
 
     fitted, plan = _known(run, checkpoint)
@@ -222,9 +221,8 @@ def predict(
         system = run
     if system.computes_on:
         note(f"device: {system.computes_on}")
-    known = known_patients(fitted) or ()
-    if seen := int(chosen.frame["patient"].isin(list(known)).sum()):
-        note(f"note: the fit saw {seen} of {counted_studies(len(chosen))}, by the names of the patients")
+    if seen := count_seen(fitted, chosen):
+        note(f"note: the fit saw {seen} of {counted_studies(len(chosen))}")
     with folder.claimed(asked):
         done = _write_predictions(system, chosen, targets, folder, progress, say)
     for name, words in done.cautions.items():

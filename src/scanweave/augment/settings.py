@@ -83,7 +83,7 @@ FILM = AugmentationSettings(
 Set `flip_shares` to 0 where the side itself is a finding (situs, laterality markers).
 """
 
-MEASURED = AugmentationSettings(
+QUANTITATIVE = AugmentationSettings(
     rotation_share=0.5,
     scaling_share=0.5,
     scaling=(0.8, 1.25),
@@ -98,4 +98,4 @@ MEASURED = AugmentationSettings(
     gamma_share=0.0,
     border=True,
 )
-"""For volumes whose intensities are the finding, such as uptake or diffusion: they lie otherwise, but look the same."""
+"""For volumes whose intensities are the finding, such as uptake or diffusion: position and noise vary, these do not."""

@@ -25,6 +25,16 @@ def known_patients(run: Run) -> frozenset[str] | None:
     return None if inputs is None else frozenset(inputs)
 
 
+def count_seen(run: Run, cohort: Cohort) -> int | None:
+    """Return how many studies of a cohort are of patients that a run learnt from; None where an early run tells none.
+
+    Raises:
+        ScanweaveError: As in `known_patients`.
+    """
+    known = known_patients(run)
+    return None if known is None else int(cohort.frame["patient"].isin(list(known)).sum())
+
+
 def part_of(run: Run, cohort: Cohort, part: Part) -> Cohort:
     """Return a part of the run's fold.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from scanweave.engine.cohort_parts import is_own, known_patients, part_of
+from scanweave.engine.cohort_parts import count_seen, is_own, known_patients, part_of
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import file_sha256
@@ -78,7 +78,7 @@ def select_studies(
     say(f"studies: {len(studies)}" + ("" if part == "all" else f", {where}, of {name}"))  # all: as the user named them
     if studies.names("scan") or studies.names("sinogram"):
         studies = sound_studies(studies, 1, say, series=series)
-    seen = None if known is None else int(studies.frame["patient"].isin(list(known)).sum())
+    seen = count_seen(run, studies)
     if seen:
         say(f"note: the fit saw {seen} of them")
     about = {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scanweave.augment.augmentation import augmented
 from scanweave.augment.crops import central_crop
-from scanweave.augment.settings import FILM, MEASURED, AugmentationSettings
+from scanweave.augment.settings import FILM, QUANTITATIVE, AugmentationSettings
 from scanweave.framework.network_task import draw_study, some_scans
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.mome.config import MomeConfig
@@ -107,5 +107,5 @@ class MomeSamples:
 
 def _augmentation(image: ImagePlan, *, mirror: bool) -> AugmentationSettings:
     """Say how images of a modality are varied; volumes of a study are flipped alike, films by themselves."""
-    settings = FILM if image.thin is not None else MEASURED.model_copy(update={"in_plane": image.in_plane})
+    settings = FILM if image.thin is not None else QUANTITATIVE.model_copy(update={"in_plane": image.in_plane})
     return settings if mirror else settings.model_copy(update={"flip_shares": 0.0})
