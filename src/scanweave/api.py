@@ -194,7 +194,7 @@ def predict(
         run: A fitted system, its run folder, or `builtin:NAME`, a model that ships.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
-        targets: What to make, each as if it were absent itself; None: what the system makes unasked, such as absent scans.
+        targets: What to make, each as if it were absent itself; None: what the system makes unasked, as absent scans.
         studies: Names of the studies or patients to predict; None: all of the cohort.
         part: Which part of the run's fold: "train", "validation" or "test"; None: all studies.
         device: Where a run folder computes: "auto", "cpu", "cuda" or "mps".
