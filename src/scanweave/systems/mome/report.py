@@ -83,8 +83,8 @@ def _areas(folder: Path) -> list[Block]:
         return []
     rows = [
         {
-            "output": row["output"],
             "modality": row["modality"],
+            "output": row["output"],
             "adds to the AUROC": Interval(row["contribution"], row["low"], row["high"], row["patients"]),
         }
         for row in result_table(folder, AREAS).to_dict("records")
