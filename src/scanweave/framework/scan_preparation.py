@@ -53,6 +53,7 @@ def prepare_parts(
     cubes: bool = False,
     own_grids: bool = False,
     series: Collection[str] = (),
+    colours: bool = False,
 ) -> PreparedParts:
     """Learn the plan of a run, or read it if it is there, and prepare the training and the validation part.
 
@@ -67,6 +68,7 @@ def prepare_parts(
         cubes: As in `PreparedCohort`.
         own_grids: Whether scans of a study may lie on grids of their own; else such studies are left out, and told.
         series: Names of the scans that may be series.
+        colours: As in `learn_plan`.
 
     Raises:
         ScanweaveError: No study trains, or a scan is in none of those that do.
@@ -76,7 +78,7 @@ def prepare_parts(
     def learn() -> Plan:
         order = np.random.default_rng([seed, PLAN_STREAM]).permutation(len(training))
         chosen = training.select([training.studies[i] for i in order[:PLAN_STUDIES]])
-        return learn_plan(chosen, names, settings, masks=masks, standard=standard, series=series)
+        return learn_plan(chosen, names, settings, masks=masks, standard=standard, series=series, colours=colours)
 
     plan = fit.plan(Plan.load, learn)
     prepared: list[list[CachedStudy]] = []

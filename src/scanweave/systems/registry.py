@@ -148,6 +148,20 @@ _ENTRIES = (
         plan_file="question.json",
     ),
     Entry(
+        name="detect",
+        title="Detect",
+        wing="diagnosis",
+        question="Where in a film are the findings, and which does it have?",
+        paper="Luo et al., Rethinking annotation granularity for overcoming shortcuts in deep learning-based "
+        "radiograph diagnosis: a multicenter study, Radiology: Artificial Intelligence 2022",
+        arxiv="2104.10553",
+        class_name="Detect",
+        plan_class="scanweave.systems.detect.planning:DetectPlan",
+        verbs=("fit", "predict", "evaluate", "report"),
+        presets=("small", "chexdet", "d-fine"),
+        plan_file="question.json",
+    ),
+    Entry(
         name="mome",
         title="MOME",
         wing="diagnosis",

@@ -19,7 +19,7 @@ from scanweave.studies.preparing.foreground import foreground, removed_backgroun
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.preparing.series_frames import SeriesFrames, typical_frames
 from scanweave.studies.preparing.settings import Millimetres, PreparationSettings
-from scanweave.studies.scan import Scan
+from scanweave.studies.scan import COLOURS, Scan
 from scanweave.studies.study import Study
 
 LEAST_DEVIATION = 1e-6
@@ -74,6 +74,8 @@ class Plan(BaseModel):
     """Where scans lie on grids of their own: the spacing of each, in place of `spacing`."""
     series: dict[str, SeriesFrames] = {}
     """Each scan that is a series, with its typical frames; a study may have any number of them."""
+    colours: tuple[str, ...] = ()
+    """Scans that are photographs: each pixel of theirs is red, green and blue."""
 
     @property
     def scans(self) -> list[str]:
@@ -93,7 +95,8 @@ class Plan(BaseModel):
     @property
     def digest(self) -> str:
         """Hash of everything that changes a prepared voxel."""
-        content = self.model_dump_json(exclude={"reasons", "series"}) + ",".join(sorted(self.series))
+        content = self.model_dump_json(exclude={"reasons", "series", "colours"}) + ",".join(sorted(self.series))
+        content += "".join(f",{name} in colour" for name in sorted(self.colours))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def rule(self, name: str) -> IntensityRule:
@@ -137,6 +140,7 @@ def learn_plan(
     masks: Sequence[str] = (),
     standard: bool = False,
     series: Collection[str] = (),
+    colours: bool = False,
 ) -> Plan:
     """Learn a plan from (a sample of) the training studies.
 
@@ -148,6 +152,7 @@ def learn_plan(
         standard: Whether intensities have mean 0 and deviation 1, as segmentation and classification want them, rather
             than a range of [-1, 1].
         series: Names of the scans that may be series; of all others volumes alone are looked at.
+        colours: Whether photographs stay in colour; else `prepare` refuses them.
 
     Raises:
         ScanweaveError: A scan is in none of them, or is PET in a unit that nothing says; a setting is of PET alone.
@@ -155,7 +160,7 @@ def learn_plan(
     unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
-    seen = _Survey(settings, scans, masks, series)
+    seen = _Survey(settings, scans, masks, series, colours)
     for study in studies:
         seen.add(_usable(repaired(study.only(scans)), series))
     for name, ranges in seen.values.items():
@@ -176,6 +181,7 @@ def learn_plan(
     reasons += [
         f"{name}: a series, {_spread(frames)}; one intensity scale for all" for name, frames in seen.frames.items()
     ]
+    reasons += [f"{name}: in colour; one intensity scale for red, green and blue" for name in sorted(seen.coloured)]
     _refuse_idle(settings, {rule.kind for rule in rules.values()}, standard)
     found = {name: tuple(sorted(there)) for name, there in seen.labels.items()}
     return Plan(
@@ -186,6 +192,7 @@ def learn_plan(
         masks=found,
         spacings=spacings,
         series={name: typical_frames(frames) for name, frames in seen.frames.items()},
+        colours=tuple(sorted(seen.coloured)),
     )
 
 
@@ -232,10 +239,16 @@ class _Survey:
         labels: Values of each mask.
         pet: Factors to SUV of the images of each scan that is PET, None where the unit is not known.
         frames: Frames of the images of each scan that may be a series.
+        coloured: Scans of which an image is in colour, where it may be.
     """
 
     def __init__(
-        self, settings: PreparationSettings, scans: Sequence[str], masks: Sequence[str], series: Collection[str]
+        self,
+        settings: PreparationSettings,
+        scans: Sequence[str],
+        masks: Sequence[str],
+        series: Collection[str],
+        colours: bool,
     ) -> None:
         self.settings, self.apart = settings, settings.grid == "own"
         self.spacings: list[Spacing] = []
@@ -243,6 +256,7 @@ class _Survey:
         self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in scans}
         self.labels: dict[str, set[int]] = {name: set() for name in masks}
         self.frames = {name: list[SeriesFrames]() for name in scans if name in series}
+        self.colours, self.coloured = colours, set[str]()
         self.pet = {name: list[float | None]() for name in scans if is_suv(name, settings) is not False}
 
     def add(self, study: Study) -> None:
@@ -256,6 +270,8 @@ class _Survey:
                 self.pet[name].append(suv_factor(scan))
             if name in self.frames:
                 self.frames[name].append(SeriesFrames.of(scan))
+            if self.colours and scan.channels == COLOURS:
+                self.coloured.add(name)
             volume = np.asarray(scan.released().data, dtype=np.float32)
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
             background = lowest if removed is None else removed

@@ -24,7 +24,7 @@ from scanweave.studies.preparing.plan import (
 )
 from scanweave.studies.preparing.repairs import repaired
 from scanweave.studies.preparing.series_frames import SeriesFrames
-from scanweave.studies.scan import Scan
+from scanweave.studies.scan import COLOURS, Scan
 from scanweave.studies.study import Study
 
 Volume = NDArray[np.float32]
@@ -92,7 +92,8 @@ class PreparedStudy:
         id: The case.
         frames: Where each present scan lies; one and the same for scans that share a grid.
         volumes: Present scans, `(X, Y, Z)` float32 on the grid of their frame, in [-1, 1] or of mean 0 and deviation 1,
-            as the plan's rules say; NaN where a scan covers nothing. Series are `(X, Y, Z, T)`, also of a single frame.
+            as the plan's rules say; NaN where a scan covers nothing. Series are `(X, Y, Z, T)`, also of a single frame,
+            and scans that are in colour by the plan `(X, Y, Z, 3)`, also of a grey image.
         masks: Present masks of the plan, `(X, Y, Z)` int16 on the grid of the scan that they belong to; 0 where one
             covers nothing.
         series: Frames of each present scan that is a series by the plan.
@@ -147,7 +148,7 @@ def _on_one_grid(study: Study, plan: Plan) -> tuple[Frame, dict[str, Volume]]:
     """The scans of a study on the grid of one of them."""
     native = reference_grid(study, plan.settings.reference)
     working = _working(native, plan, next(iter(sorted(study.scans))))
-    raw = {name: _covering(study, name, working, series=name in plan.series) for name in sorted(study.scans)}
+    raw = {name: _covering(study, name, working, plan) for name in sorted(study.scans)}
     box = tuple(slice(0, size) for size in working.shape)
     if plan.settings.crop:
         shown = np.zeros(working.shape, dtype=bool)
@@ -255,9 +256,9 @@ def to_native(full: Volume, frame: Frame, plan: Plan) -> Volume:
     return np.ascontiguousarray(orient_back(oriented, frame.native, axes))
 
 
-def _covering(study: Study, name: str, grid: Geometry, *, series: bool) -> Volume:
-    scan = study.scans[name]
-    if scan.channels is not None:
+def _covering(study: Study, name: str, grid: Geometry, plan: Plan) -> Volume:
+    scan, series, coloured = study.scans[name], name in plan.series, name in plan.colours
+    if scan.channels is not None and not (coloured and scan.channels == COLOURS):
         raise ScanweaveError(
             f"{study.id}: {name}",
             f"holds {', '.join(scan.channels)} where one number a voxel is needed",
@@ -271,6 +272,8 @@ def _covering(study: Study, name: str, grid: Geometry, *, series: bool) -> Volum
         )
     volume = to_grid(scan, grid)
     volume = volume[..., None] if series and scan.frames is None else volume
+    if coloured and scan.channels is None:
+        volume = np.repeat(volume[..., None], len(COLOURS), axis=-1)
     if np.isnan(volume).all():
         raise ScanweaveError(
             f"{study.id}: {name}",
