@@ -17,7 +17,8 @@ from scanweave.framework.classification.evaluation import PREDICTIONS
 from scanweave.framework.classification.operating_points import load_points, validation_table
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.classification.tried import truth_and_score
-from scanweave.framework.run_outputs import find_output, result_table, tried
+from scanweave.framework.compared_runs import evaluated_alike
+from scanweave.framework.run_outputs import result_table
 from scanweave.framework.trial import Trial
 from scanweave.measures.reader_comparison import compare_with_readers
 from scanweave.measures.run_comparison import compare_runs
@@ -159,20 +160,7 @@ def other_run(fitted: Answering, trial: Trial, place: Path) -> tuple[Run, Path]:
     asked, question = _question(other), _told(fitted.plan.model_dump(mode="json"))
     if asked != question:
         raise ScanweaveError(other.folder, "answers another question", f"This run tells {listed(fitted.plan.labels)}")
-    folder = find_output(other, "evaluation")
-    if folder is None:
-        raise ScanweaveError(other.folder, "is not evaluated", f"First: scanweave evaluate {other.folder}")
-    about = tried(folder, "evaluation") or {}
-    why = ""
-    if about.get("cohort") != trial.about["cohort"]:
-        why = "was evaluated on other studies"
-    elif about.get("seen") != 0:
-        why = "was evaluated on studies that its fit saw, or does not tell"
-    elif about.get("slices", 1) != trial.slices:
-        why = "was evaluated on other slices"
-    if why:
-        raise ScanweaveError(other.folder, why, "Evaluate both on the same, which neither has seen")
-    return other, folder
+    return other, evaluated_alike(other, trial)
 
 
 def _question(run: Run) -> dict[str, Any]:
