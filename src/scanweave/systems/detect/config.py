@@ -26,8 +26,8 @@ BOXED_FILM = AugmentationSettings(
     low_resolution_share=0.1,
     border=True,
 )
-"""For films with boxes `(C, H, W)`: sizes, shifts and sides vary. Nothing turns, since an upright box around a turned one
-is larger: at 10° a square grows by a third."""
+"""For films with boxes `(C, H, W)`: sizes, shifts and sides vary. Nothing turns, since an upright box around a turned
+one is larger: around a square that is turned by 10° by a third."""
 
 
 class NetworkSettings(Settings):

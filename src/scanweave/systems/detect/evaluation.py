@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +14,15 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation as answers
 from scanweave.framework.classification.analyses import analyse, refuse_unknown
 from scanweave.framework.classification.tried import Tried
-from scanweave.framework.localisation import measure_localisation
+from scanweave.framework.localisation.compared import compare_localisation, other_detections
+from scanweave.framework.localisation.detections import plain_boxes, read_boxes
+from scanweave.framework.localisation.evaluation import forget_localisation, measure_localisation
 from scanweave.framework.trial import Trial
-from scanweave.studies.boxes import Boxes
-from scanweave.studies.formats.json_boxes import box_list, boxes_of_list
 from scanweave.studies.study import Study
 from scanweave.systems.detect.config import EvaluateOptions
 from scanweave.systems.detect.fitted import FittedDetect
 from scanweave.systems.detect.truth import study_truth
+from scanweave.wording import count
 
 
 def evaluate(fitted: FittedDetect, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
@@ -38,6 +42,8 @@ def evaluate(fitted: FittedDetect, trial: Trial, options: EvaluateOptions) -> pd
         ScanweaveError: Of no film anything is known.
     """
     refuse_unknown(fitted, trial, options)
+    if options.against is not None:
+        other_detections(trial, Path(options.against))
     classes = fitted.plan.outputs
 
     def told(study: Study) -> dict[str, Any]:
@@ -45,14 +51,12 @@ def evaluate(fitted: FittedDetect, trial: Trial, options: EvaluateOptions) -> pd
         if not truth.is_known:
             raise ScanweaveError(study.id, "neither boxes nor a label of the run are known", "Predict it instead")
         read = fitted.read(study)
-        drawn = box_list(truth.boxes) if truth.looked.all() and study.boxes is not None else None
+        annotated = study.boxes is not None and bool(truth.looked.all())
         return {
             "patient": study.patient,
             "answers": [None if np.isnan(one) else float(one) for one in truth.answers],
             "shares": read.shares.tolist(),
-            "truth": drawn,
-            "found": box_list(read.boxes),
-            "size": list(read.boxes.size or ()),
+            "boxes": plain_boxes(replace(truth.boxes, size=read.boxes.size), read.boxes) if annotated else None,
         }
 
     found = dict(trial.each(told, options))
@@ -64,25 +68,27 @@ def evaluate(fitted: FittedDetect, trial: Trial, options: EvaluateOptions) -> pd
         np.array([row["shares"] for row in rows], dtype=np.float64),
         rows,
     )
-    drawn = {name: row for name, row in found.items() if row["truth"] is not None}
-    placed: list[dict[str, Any]] = []
-    if drawn:
-        placed = measure_localisation(
-            trial,
-            list(drawn),
-            [row["patient"] for row in drawn.values()],
-            [_boxes(row["truth"], row["size"]) for row in drawn.values()],
-            [_boxes(row["found"], row["size"]) for row in drawn.values()],
-            classes,
-            seed=options.seed,
-            repeats=options.repeats,
-        )
-    else:
-        trial.say("note: no film was annotated, so boxes are not measured")
-    summary = answers.measure(fitted, trial, tried, options, further=placed)
+    placed = _placed(trial, found, classes, options)
+    summary = answers.measure(fitted, trial, tried, options, more=placed)
     analyse(fitted, fitted.run, trial, tried, options)
+    if placed and options.against is not None:
+        compare_localisation(trial, Path(options.against), seed=options.seed, repeats=options.repeats)
     return summary
 
 
-def _boxes(rows: list[dict[str, Any]], size: list[int]) -> Boxes:
-    return boxes_of_list(rows, (size[0], size[1]))
+def _placed(
+    trial: Trial, found: Mapping[str, dict[str, Any]], classes: Sequence[str], options: EvaluateOptions
+) -> list[dict[str, Any]]:
+    """Measure the boxes of the films that were annotated; none of them, and there is nothing to measure."""
+    drawn = {name: row for name, row in found.items() if row["boxes"] is not None}
+    both = [read_boxes(row["boxes"]) for row in drawn.values()]
+    if not any(len(truth) for truth, _ in both):
+        forget_localisation(trial.folder)
+        trial.say("note: boxes are not measured, since no film tried has one that was drawn")
+        return []
+    if len(drawn) < len(found):
+        trial.say(f"boxes: {count(len(drawn), 'film')} were annotated, the others have labels alone")
+    patients = [row["patient"] for row in drawn.values()]
+    truths, marked = ([pair[side] for pair in both] for side in (0, 1))
+    settings = {"seed": options.seed, "repeats": options.repeats}
+    return measure_localisation(trial, list(drawn), patients, truths, marked, classes, **settings)

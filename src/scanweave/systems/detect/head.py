@@ -83,7 +83,7 @@ class FindingHead(nn.Module):
         boxes = [one for one, _, _ in chosen]
         logits, deltas = self._told(levels, boxes, sizes)
         counts = [len(one) for one in boxes]
-        parts = zip(logits.split(counts), deltas.split(counts), chosen, targets, strict=True)
+        parts = zip(torch.split(logits, counts), torch.split(deltas, counts), chosen, targets, strict=True)
         told = [self._film_losses(*part) for part in parts]
         return {name: torch.stack([one[name] for one in told]).mean() for name in ("class", "box", "label")}
 
@@ -99,8 +99,8 @@ class FindingHead(nn.Module):
         """
         logits, deltas = self._told(levels, proposed, sizes)
         counts = [len(one) for one in proposed]
-        scores = logits.sigmoid().split(counts)
-        boxes = self._decoded(deltas, torch.cat(list(proposed))).split(counts)
+        scores = torch.split(logits.sigmoid(), counts)
+        boxes = torch.split(self._decoded(deltas, torch.cat(list(proposed))), counts)
         found = [self._kept(*one) for one in zip(boxes, scores, sizes, strict=True)]
         nothing = logits.new_zeros(self.classes)
         highest = torch.stack([one.amax(dim=0) if len(one) else nothing for one in scores])
@@ -170,7 +170,7 @@ def assigned(proposals: Tensor, film: FilmTargets, classes: int) -> tuple[Tensor
     """
     truth = proposals.new_zeros(len(proposals), classes)
     boxes = proposals[:, None].repeat(1, classes, 1)
-    for name in film.classes.unique().tolist():
+    for name in torch.unique(film.classes).tolist():
         own = film.boxes[film.classes == name]
         overlap, place = box_iou(own, proposals).max(dim=0)
         truth[:, name] = (overlap >= LEAST_IOU).to(truth.dtype)

@@ -29,7 +29,7 @@ RPN_SAMPLED, RPN_SHARE, RPN_OVERLAP = 256, 0.5, 0.7
 """Anchors of a film that teach, the share on findings, and the IoU of proposals from which the lower goes; likewise."""
 
 
-class Proposals(RegionProposalNetwork):
+class Proposals(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has no types
     """Torchvision's proposals, which films teach nothing whose boxes are not all there."""
 
     def assign_targets_to_anchors(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scanweave.framework.classification.page import METRICS, cautions, quality, shares_table
-from scanweave.framework.localisation import localisation_sections
+from scanweave.framework.localisation.page import localisation_sections
 from scanweave.framework.run_page import RunPage
 from scanweave.report.blocks import Block, KeyNumbers, Section
 from scanweave.systems.detect.config import END_TO_END
