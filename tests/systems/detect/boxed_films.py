@@ -1,4 +1,4 @@
-"""Small films whose findings can be seen: bright squares and dark bars, with boxes, with labels alone, or without any."""
+"""Small films whose findings can be seen: bright squares and dark bars, with boxes, by labels alone, or without any."""
 
 import imageio.v3 as imageio
 import numpy as np
