@@ -166,7 +166,9 @@ def test_no_true_box_is_refused(films, tmp_path):
 def test_boxes_belong_to_one_film():
     films = {name: sw.Scan.of(np.zeros((*size, 1)), np.eye(4)) for name, size in (("a", (4, 5)), ("b", (6, 5)))}
     study = sw.Study("s", "p", films)
-    assert film_of(study, (6, 5)) is films["b"]
+    assert film_of(study, Boxes(size=(6, 5))) is films["b"]
     for size in ((9, 9), None):
         with pytest.raises(ScanweaveError, match="of the size of its boxes"):
-            film_of(study, size)
+            film_of(study, Boxes(size=size))
+    with pytest.raises(ScanweaveError, match="s: boxes in mm, not in pixels of a film"):
+        film_of(study, Boxes(unit="mm"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,14 @@ def try_studies(
     )
 
 
-def measure(fitted: Answering, trial: Trial, tried: Tried, options: EvaluateOptions, **about: Any) -> pd.DataFrame:
+def measure(
+    fitted: Answering,
+    trial: Trial,
+    tried: Tried,
+    options: EvaluateOptions,
+    more: Sequence[Mapping[str, Any]] = (),
+    **about: Any,
+) -> pd.DataFrame:
     """Measure what is predicted, into `predictions.csv`, `classes.csv`, `confusion.csv` and the summary.
 
     Args:
@@ -81,6 +88,7 @@ def measure(fitted: Answering, trial: Trial, tried: Tried, options: EvaluateOpti
         trial: Where the results go.
         tried: What is predicted and what is known.
         options: Of the resampling.
+        more: Rows of the summary that something else has measured, and told.
         about: What else the summary is about.
 
     Returns:
@@ -89,7 +97,7 @@ def measure(fitted: Answering, trial: Trial, tried: Tried, options: EvaluateOpti
     """
     plan, classes = fitted.plan, fitted.plan.kind == "classes"
     rows = [*(_of_classes if classes else _of_findings)(fitted, tried, options)]
-    summary = pd.DataFrame(rows)
+    summary = pd.DataFrame([*rows, *more])
     save_table(predictions_table(plan, tried), trial.folder / PREDICTIONS)
     if classes:
         truth = tried.answers[:, 0].astype(int)

@@ -17,6 +17,7 @@ from scanweave.framework.classification.presence import presence_cautions
 from scanweave.framework.classification.spared_biopsies import SPARING
 from scanweave.framework.classification.subgroup_answers import INTERACTIONS, SUBGROUPS
 from scanweave.framework.classification.tried import truth_and_score
+from scanweave.framework.localisation.evaluation import MEASURES
 from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
@@ -96,6 +97,7 @@ def _not_learnt(page: RunPage) -> Iterator[Caution]:
 
 
 def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
+    told = [row for row in record["rows"] if row["measure"] not in MEASURES]  # those of boxes have their own section
     rows = [
         {
             "outcome": row["outcome"],
@@ -103,9 +105,9 @@ def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
             "value": estimate(row, row["patients"], "value") if row["low"] is not None else row["value"],
             "class shares alone": row["control"],
         }
-        for row in record["rows"]
+        for row in told
     ]
-    patients = max(row["patients"] for row in record["rows"])
+    patients = max(row["patients"] for row in told)
     caution = f"{count(patients, 'patient')} only: the intervals are wide, and another split may tell another story."
     blocks: list[Block] = [Caution(caution)] if patients < FEW_PATIENTS else []
     formats = {"value": "{:.3f}", "class shares alone": "{:.3f}"}
@@ -114,7 +116,7 @@ def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
     if run.plan.kind == "classes":
         blocks += _classes(run, folder)
     blocks += _analyses(folder)
-    lead = f"{tried_on(record)} {sureness([row['patients'] for row in record['rows']])}"
+    lead = f"{tried_on(record)} {sureness([row['patients'] for row in told])}"
     return Section(QUALITY, lead, blocks)
 
 

@@ -56,24 +56,31 @@ class Detections:
         )
 
     def save(self, folder: Path) -> None:
-        """Write `detections.json` into a folder.
-
-        A study holds `study`, `patient`, `unit`, `size`, `truth` (boxes `label, start, stop`, and `ignored`) and
-        `found` (likewise, with `score`).
-        """
+        """Write `detections.json` into a folder: of each study its name, its patient, and `plain_boxes`."""
         rows = [
-            {
-                "study": name,
-                "patient": patient,
-                "unit": truth.unit,
-                "size": truth.size,
-                "truth": box_list(truth),
-                "found": box_list(found),
-            }
+            {"study": name, "patient": patient, **plain_boxes(truth, found)}
             for name, patient, truth, found in zip(self.studies, self.patients, self.truths, self.found, strict=True)
         ]
         about = {"format": 1, "classes": list(self.classes), "pictures": dict(self.pictures)}
         write_json(folder / FILE, {**about, "studies": rows})
+
+
+def plain_boxes(truth: Boxes, found: Boxes) -> dict[str, Any]:
+    """Return true boxes and detections of one image as plain values.
+
+    These are `unit`, `size`, `truth` (boxes `label, start, stop`, and `ignored`) and `found` (likewise, with `score`).
+    """
+    size = None if truth.size is None else list(truth.size)
+    return {"unit": truth.unit, "size": size, "truth": box_list(truth), "found": box_list(found)}
+
+
+def read_boxes(plain: Mapping[str, Any]) -> tuple[Boxes, Boxes]:
+    """Return the true boxes and the detections of what `plain_boxes` returned.
+
+    Raises:
+        KeyError, TypeError, ValueError, ScanweaveError: It is something else.
+    """
+    return _side(plain, "truth"), _side(plain, "found")
 
 
 def of_classes(boxes: Boxes, classes: Sequence[str]) -> Boxes:
@@ -96,27 +103,28 @@ def load_detections(folder: Path) -> Detections | None:
         names = [str(row["study"]) for row in rows]
         if len(set(names)) < len(names):
             raise ScanweaveError(path, "names a study twice", AGAIN)
+        both = [read_boxes(row) for row in rows]
         return Detections(
             tuple(map(str, content["classes"])),
             names,
             [str(row["patient"]) for row in rows],
-            [_boxes(row, "truth") for row in rows],
-            [_boxes(row, "found") for row in rows],
+            [truth for truth, _ in both],
+            [found for _, found in both],
             {str(name): str(words) for name, words in content["pictures"].items()},
         )
 
 
-def _boxes(row: Mapping[str, Any], side: str) -> Boxes:
-    listed = row[side]
+def _side(plain: Mapping[str, Any], side: str) -> Boxes:
+    listed = plain[side]
     corners = np.array([[one["start"], one["stop"]] for one in listed], dtype=np.float64)
     scores = np.array([one["score"] for one in listed], dtype=np.float64) if side == "found" else None
-    if not np.isfinite(corners).all():
-        raise ValueError("a corner is no number")
+    if not np.isfinite(corners).all() or (scores is not None and not np.isfinite(scores).all()):
+        raise ValueError("a corner or score is no number")
     return Boxes(
         corners,
         tuple(str(one["label"]) for one in listed),
-        row["unit"],
+        plain["unit"],
         scores=scores,
         ignored=np.array([one.get("ignored") is True for one in listed], dtype=bool),
-        size=None if row["size"] is None else tuple(row["size"]),
+        size=None if plain["size"] is None else tuple(plain["size"]),
     )

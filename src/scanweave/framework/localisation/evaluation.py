@@ -87,7 +87,7 @@ def measure_localisation(
     replace(made, pictures=_draw(trial, made, marks)).save(trial.folder)
     rows = [*_rows(precision, curves, figures), *_best_marks(made, told, seed, repeats)]
     for row in rows:
-        trial.say(_in_words(row))
+        trial.say(in_words(row))
     return rows
 
 
@@ -99,14 +99,18 @@ def forget_localisation(folder: Path) -> None:
         picture.unlink()
 
 
-def film_of(study: Study, size: Sequence[int] | None) -> Scan:
-    """Return the film of a study that boxes of an image of this size belong to.
+def film_of(study: Study, boxes: Boxes) -> Scan:
+    """Return the film of a study that boxes belong to, by its size.
 
     Raises:
-        ScanweaveError: No film of the study has this size, or several have.
+        ScanweaveError: The boxes are not in pixels, no film of the study has the size of their image, or several have.
     """
+    if boxes.unit != "pixel":
+        raise ScanweaveError(
+            study.id, f"boxes in {boxes.unit}, not in pixels of a film", "Give films with boxes in pixels"
+        )
     films = [scan for scan in study.scans.values() if scan.geometry.shape[2] == 1]
-    alike = [film for film in films if size is None or film.geometry.shape[:2] == tuple(size)]
+    alike = [film for film in films if boxes.size is None or film.geometry.shape[:2] == boxes.size]
     if len(alike) != 1:
         reason = f"{count(len(alike), 'film')} of the size of its boxes"
         raise ScanweaveError(study.id, reason, "Boxes must belong to one film: leave the other films out of the cohort")
@@ -117,6 +121,14 @@ def summary_row(outcome: str, measure: str, one: Interval, studies: int, control
     """Return a row of a summary."""
     figures = {"value": one.value, "low": one.low, "high": one.high, "patients": one.n}
     return {"outcome": outcome, "measure": measure, **figures, "studies": studies, "control": control}
+
+
+def in_words(row: Row) -> str:
+    """Return a row of a summary as a line."""
+    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    control = "" if np.isnan(row["control"]) else f"; the middle of the image {row['control']:.3f}"
+    number = count(row["patients"], "patient")
+    return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
 
 
 def pointing_row(
@@ -200,7 +212,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks]) -> dict[st
     for place, words in chosen.items():
         name, truth, found = made.studies[place], made.truths[place], made.found[place]
         try:
-            film = film_of(trial.study(name), truth.size)
+            film = film_of(trial.study(name), truth)
         except ScanweaveError as error:
             trial.say(f"not drawn: {error}")
             continue
@@ -222,10 +234,3 @@ def _margins(marks: Mapping[str, Marks], studies: int) -> tuple[NDArray[np.float
         np.maximum.at(false, one.false_images, one.false_scores)
     ill = np.isfinite(lesions)
     return np.where(ill, lesions, 0) - false, ill
-
-
-def _in_words(row: Row) -> str:
-    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    control = "" if np.isnan(row["control"]) else f"; the middle of the image {row['control']:.3f}"
-    number = count(row["patients"], "patient")
-    return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
