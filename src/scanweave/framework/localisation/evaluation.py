@@ -222,7 +222,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks]) -> dict[st
         figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest))
         file = f"{PICTURES}/{name}.png"
         save_figure(figure, trial.folder / file)
-        pictures[file] = f"{name}: one of the {words} by its lowest lesion against its highest false mark."
+        pictures[file] = f"{name}: one of the {words}, by its lowest-rated lesion less its highest false mark."
     return pictures
 
 
