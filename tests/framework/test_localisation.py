@@ -159,8 +159,11 @@ def test_what_cannot_be_compared_is_refused_in_one_line(runs, films, tmp_path):
 
 
 def test_no_true_box_is_refused(films, tmp_path):
-    with pytest.raises(ScanweaveError, match="no study has one of nodule, mass"):
+    with pytest.raises(ScanweaveError, match="no study has one of "):
         measured(tmp_path / "run", films, good, [], [boxes() for _ in range(12)])
+    ignored = [Boxes(one.corners, one.labels, ignored=[True] * len(one), size=SIZE) for one in TRUTHS]
+    with pytest.raises(ScanweaveError, match="no study has one of"):
+        measured(tmp_path / "ignored", films, good, [], ignored)
 
 
 def test_boxes_belong_to_one_film():
