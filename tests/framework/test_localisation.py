@@ -159,14 +159,19 @@ def test_what_cannot_be_compared_is_refused_in_one_line(runs, films, tmp_path):
 
 
 def test_no_true_box_is_refused(films, tmp_path):
-    with pytest.raises(ScanweaveError, match="no study has one of nodule, mass"):
+    with pytest.raises(ScanweaveError, match="no study has one of "):
         measured(tmp_path / "run", films, good, [], [boxes() for _ in range(12)])
+    ignored = [Boxes(one.corners, one.labels, ignored=[True] * len(one), size=SIZE) for one in TRUTHS]
+    with pytest.raises(ScanweaveError, match="no study has one of"):
+        measured(tmp_path / "ignored", films, good, [], ignored)
 
 
 def test_boxes_belong_to_one_film():
     films = {name: sw.Scan.of(np.zeros((*size, 1)), np.eye(4)) for name, size in (("a", (4, 5)), ("b", (6, 5)))}
     study = sw.Study("s", "p", films)
-    assert film_of(study, (6, 5)) is films["b"]
+    assert film_of(study, Boxes(size=(6, 5))) is films["b"]
     for size in ((9, 9), None):
         with pytest.raises(ScanweaveError, match="of the size of its boxes"):
-            film_of(study, size)
+            film_of(study, Boxes(size=size))
+    with pytest.raises(ScanweaveError, match="s: boxes in mm, not in pixels of a film"):
+        film_of(study, Boxes(unit="mm"))

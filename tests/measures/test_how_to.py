@@ -11,7 +11,11 @@ PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 
 @pytest.mark.parametrize(
     ("page", "number", "said"),
-    [("statistics.md", 2, "sensitivity 0."), ("segmentation-measures.md", 1, "where it is present")],
+    [
+        ("statistics.md", 2, "sensitivity 0."),
+        ("segmentation-measures.md", 1, "where it is present"),
+        ("detection-measures.md", 1, "JAFROC 0.583, JAFROC-1 0.600"),
+    ],
 )
 def test_every_line_of_the_page_runs(tmp_path, capsys, page, number, said):
     blocks = re.findall(r"^```python\n(.*?)^```", (PAGES / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

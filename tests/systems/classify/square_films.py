@@ -2,6 +2,7 @@
 
 import nibabel as nib
 import numpy as np
+from PIL import Image
 
 from scanweave.studies.cohort import Cohort
 
@@ -26,6 +27,25 @@ def make_cohort(folder, patients=24, shape=(20, 20, 1), scans=("film",), labels=
             row[f"scan:{scan}"] = f"images/{path.name}"
         rows.append(row | (labels(number) if labels else {"label:ill": ill}))
     return Cohort.create(folder, rows, root=".", name="films", source="test", layout="test")
+
+
+def views(folder):
+    """Write films of two views of different sizes, as PNG, absent in turn; the square is in the lateral one."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(24):
+        part = ("train", "validation", "test")[number // 6 % 3]
+        row = {"study": f"s{number:02d}", "patient": f"p{number:02d}", "split": part, "label:ill": number % 2}
+        for view, size, absent in (("frontal", (24, 20), 4), ("lateral", (20, 16), 5)):
+            if number % 6 == absent:
+                continue
+            image = rng.normal(100, 5, size)
+            if number % 2 and view == "lateral":
+                image[3:9, 3:9] += 100
+            path = folder / f"{row['study']}_{view}.png"
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+            row[f"scan:{view}"] = path.name
+        rows.append(row)
+    return Cohort.create(folder / "c", rows, root=folder, name="views", source="test", layout="test")
 
 
 SMALL = {

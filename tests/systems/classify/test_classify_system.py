@@ -6,8 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from changed_results import faults_at_report
-from PIL import Image
-from square_films import SMALL, make_cohort
+from square_films import SMALL, make_cohort, views
 
 import scanweave as sw
 from scanweave import api
@@ -120,25 +119,6 @@ def test_volumes_with_absent_scans_and_three_classes(tmp_path):
     assert set(table["outcome"]) == {"grade"}
     run.explain(cohort, part="all", options={"maps": 1}, say=quiet)
     run.report()
-
-
-def views(folder):
-    """Films of two views of different sizes, as PNG; the square is in the lateral one, and views are absent in turn."""
-    rng, rows = np.random.default_rng(0), []
-    for number in range(24):
-        part = ("train", "validation", "test")[number // 6 % 3]
-        row = {"study": f"s{number:02d}", "patient": f"p{number:02d}", "split": part, "label:ill": number % 2}
-        for view, size, absent in (("frontal", (24, 20), 4), ("lateral", (20, 16), 5)):
-            if number % 6 == absent:
-                continue
-            image = rng.normal(100, 5, size)
-            if number % 2 and view == "lateral":
-                image[3:9, 3:9] += 100
-            path = folder / f"{row['study']}_{view}.png"
-            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
-            row[f"scan:{view}"] = path.name
-        rows.append(row)
-    return sw.Cohort.create(folder / "c", rows, root=folder, name="views", source="test", layout="test")
 
 
 def test_films_of_two_views_go_through_one_encoder(tmp_path):

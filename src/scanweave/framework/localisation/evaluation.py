@@ -23,7 +23,7 @@ from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.boxes import Boxes
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
-from scanweave.wording import count
+from scanweave.wording import count, listed
 
 DETECTION, FROC, JAFROC, COMPARISON = "detection.csv", "froc.csv", "jafroc.csv", "localisation_comparison.csv"
 PICTURES = "boxes"
@@ -73,11 +73,11 @@ def measure_localisation(
     """
     true, marked = ([of_classes(boxes, classes) for boxes in side] for side in (truths, found))
     made = Detections(tuple(classes), list(studies), list(patients), true, marked)
-    if not any(map(len, made.truths)):
-        raise ScanweaveError("boxes", f"no study has one of {', '.join(classes)}", "Evaluate studies with such boxes")
-    precision = detection_table(made.truths, made.found, patients, seed=seed, repeats=repeats)
     marks = made.marks()
     told = {name: one for name, one in marks.items() if len(one.lesion_scores)}
+    if not told:
+        raise ScanweaveError("boxes", f"no study has one of {listed(classes)}", "Evaluate studies with such boxes")
+    precision = detection_table(made.truths, made.found, patients, seed=seed, repeats=repeats)
     curves = {name: froc_table(one, patients, seed=seed, repeats=repeats) for name, one in told.items()}
     figures = jafroc_table(told, patients)
     forget_localisation(trial.folder)
@@ -93,10 +93,10 @@ def measure_localisation(
 
 def forget_localisation(folder: Path) -> None:
     """Remove what an earlier call wrote into a folder, of other studies perhaps."""
+    for picture in (folder / PICTURES).glob("*.png") if (folder / FILE).exists() else ():
+        picture.unlink()
     for name in (DETECTION, FROC, JAFROC, COMPARISON, FILE):
         (folder / name).unlink(missing_ok=True)
-    for picture in (folder / PICTURES).glob("*.png"):
-        picture.unlink()
 
 
 def film_of(study: Study, boxes: Boxes) -> Scan:
@@ -222,7 +222,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks]) -> dict[st
         figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest))
         file = f"{PICTURES}/{name}.png"
         save_figure(figure, trial.folder / file)
-        pictures[file] = f"{name}: one of the {words} by its lowest lesion against its highest false mark."
+        pictures[file] = f"{name}: one of the {words}, by its lowest-rated lesion less its highest false mark."
     return pictures
 
 

@@ -25,7 +25,7 @@ MOST_CURVES = 6
 CAPTION = (
     "AP: average precision of boxes at IoU 0.3, 0.5, and the mean over 0.5 to 0.95. FROC score: mean share of lesions "
     "found at 1/8 to 8 false marks an image. JAFROC: the chance that a lesion is rated above the highest false mark of "
-    "a film without one, 0.5 where nothing is marked; JAFROC-1: above that of any film; both with intervals by the "
+    "a film without one, 0.5 where neither is marked; JAFROC-1: above that of any film; both with intervals by the "
     "jackknife. Pointing game: how often the highest point lies on a lesion, beside how often the middle of the image "
     "does."
 )

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 
 from scanweave.engine.settings import Name, Names, Settings, StartSettings, TrainingSettings
-from scanweave.framework.classification.settings import EvaluateOptions, LossSettings, Uncertain
+from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
+from scanweave.framework.classification.settings import LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -112,6 +113,16 @@ SMALL = ClassifyConfig(
 )
 
 PRESETS = {"small": SMALL, "chexnet": CHEXNET}
+
+
+class EvaluateOptions(AnswerOptions):
+    """Options of `evaluate`."""
+
+    localise: bool = Field(
+        False,
+        description="Also turn Grad-CAMs into boxes, and measure them against those of the cohort; films only. Costs a "
+        "map a film and finding.",
+    )
 
 
 class ExplainOptions(VerbOptions):

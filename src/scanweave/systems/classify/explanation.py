@@ -19,11 +19,13 @@ from torch.nn import functional as F
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.framework.trial import Trial
+from scanweave.measures.map_boxes import map_boxes
 from scanweave.nets.classification_network import ClassificationNetwork
 from scanweave.report.attention import attention_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.formats.image_writer import write_scan
-from scanweave.studies.preparing.preparation import Frame, to_native
+from scanweave.studies.formats.json_boxes import write_box_json
+from scanweave.studies.preparing.preparation import Frame, PreparedStudy, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.classify.config import ExplainOptions
@@ -77,7 +79,7 @@ class Explained(NamedTuple):
 
 
 def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
-    """Write a map and a picture of studies, the surest of each class or finding first.
+    """Write a map and a picture of studies, the surest of each class or finding first; of films the map's boxes too.
 
     Args:
         fitted: The fitted run.
@@ -111,16 +113,39 @@ def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd
 def explained(fitted: FittedClassify, study: Study, number: int, options: ExplainOptions) -> Explained:
     """Return the map of class or finding `number` of a study."""
     prepared = fitted.prepared(study)
+    maps = input_maps(fitted, prepared, number, options)
+    most = max(maps, key=lambda name: float(maps[name].sum()))  # the only one, but of views
+    shares = fitted.classifier.probabilities([prepared.volumes])[0]
+    made = native_map(fitted, prepared, most, maps[most])
+    return Explained(study, shares, fitted.plan.outputs[number], most, study.scans[most], made)
+
+
+def input_maps(
+    fitted: FittedClassify, prepared: PreparedStudy, number: int, options: ExplainOptions
+) -> dict[str, Tensor]:
+    """Return what speaks for class or finding `number` in each view that is present, or in the first of the channels.
+
+    Args:
+        fitted: The fitted run.
+        prepared: A study made ready.
+        number: Of the output.
+        options: Method and window.
+
+    Returns:
+        Of each scan a map of the size of the network's input `([Z,] Y, X)`.
+    """
     image, present = fitted.classifier.input(prepared.volumes)
     exclusive = fitted.plan.kind == "classes"
     maps = attribution(fitted.classifier.network, image, present, number, options, exclusive)
     names = [name for name in fitted.plan.scans if name in prepared.volumes]
-    most = int(maps.flatten(1).sum(dim=1).argmax())  # the only one, but of views
-    frame = prepared.frames[names[most]]
-    native = _native(maps[most], frame, fitted, fitted.config.sampling.crop)
-    shares = fitted.classifier.probabilities([prepared.volumes])[0]
-    anatomy, made = study.scans[names[most]], Scan.of(native, frame.native.affine, space=frame.native.space)
-    return Explained(study, shares, fitted.plan.outputs[number], names[most], anatomy, made)
+    return dict(zip(names, maps, strict=False))  # channels share one
+
+
+def native_map(fitted: FittedClassify, prepared: PreparedStudy, name: str, shown: Tensor) -> Scan:
+    """Return a map of `input_maps` on the native grid of its scan."""
+    frame = prepared.frames[name]
+    native = _native(shown, frame, fitted, fitted.config.sampling.crop)
+    return Scan.of(native, frame.native.affine, space=frame.native.space)
 
 
 def attribution(
@@ -207,6 +232,9 @@ def _written(made: Explained, trial: Trial, options: ExplainOptions, share: floa
     name, folder = made.study.id, trial.folder / made.study.id
     about = {"system": trial.run.record["system"], "method": options.method, "of": made.of, "study": name}
     write_scan(folder / f"{name}_{options.method}.nii.gz", made.map, about)
+    if made.map.geometry.shape[2] == 1:
+        found = map_boxes(made.map.data, made.of, float(share))
+        write_box_json(folder / f"{name}_{options.method}_boxes.json", found)
     figure = attention_overlay(
         np.asarray(made.anatomy.data, dtype=np.float32),
         np.asarray(made.map.data),

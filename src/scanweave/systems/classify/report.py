@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.framework.classification.page import METRICS, cautions, quality, shares_table
+from scanweave.framework.localisation.page import localisation_sections
 from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
 from scanweave.report.blocks import Block, Figure, KeyNumbers, Section
@@ -49,6 +50,7 @@ def write(fitted: FittedClassify, page: RunPage, path: str | Path | None = None)
             _plan(fitted, page),
             page.learning(METRICS),
             *quality(fitted, page),
+            *localisation_sections(page),
             *page.results("Where it looked", "explanation", _maps, FILE),
         ],
         paper=PAPERS[fitted.config.preset],

@@ -19,7 +19,6 @@ from scanweave.framework.classification.analyses import analyse, refuse_unknown
 from scanweave.framework.classification.answer_plan import answer_fields
 from scanweave.framework.classification.presence import telling_presence
 from scanweave.framework.classification.question import Question, ask, known_rows
-from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import (
@@ -33,8 +32,8 @@ from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.classify import explanation, report
-from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, ExplainOptions
+from scanweave.systems.classify import explanation, localisation, report
+from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, EvaluateOptions, ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
 from scanweave.systems.classify.inference import Classifier
 from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
@@ -97,8 +96,8 @@ class Classify(FittedClassify, System[ClassifyConfig]):
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Compare what is predicted with what is known; see `evaluation.evaluate`."""
         refuse_unknown(self, trial, options)
-        tried = evaluation.try_studies(self, trial)
-        summary = evaluation.measure(self, trial, tried, options)
+        rows, tried = localisation.try_studies(self, trial, options)
+        summary = evaluation.measure(self, trial, tried, options, rows)
         analyse(self, self.run, trial, tried, options)
         return summary
 
