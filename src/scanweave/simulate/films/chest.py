@@ -110,7 +110,7 @@ class Chest:
         half = ratio * self.half_width
         long = half / np.hypot(np.cos(lean), aspect * np.sin(lean))
         tall = long * np.hypot(np.sin(lean), aspect * np.cos(lean))
-        return (1 - 2 * right) * half, self.domes[1] + 10 - tall, float(long), float(long * aspect)
+        return (1 - 2 * right) * half, self.domes[1] + 18 - tall, float(long), float(long * aspect)
 
     def heart_radius(self, ratio: float, x: Array, y: Array) -> Array:
         """Return the squared distance from the middle of that heart, 1 on its outline."""
@@ -130,12 +130,12 @@ class Chest:
         """
         start, step, fall = self.ribs
         head = self.apex + start + step * number
-        turn = head + fall * (0.25 + 0.11 * number) + 5
-        edge = float(self.wall(np.array([turn], np.float32))[0])
+        turn = head + fall * (0.5 + 0.14 * number)
+        edge = float(self.wall(np.array([turn], np.float32))[0]) * (1 - 0.14 * max(number - 7, 0))
         u = np.linspace(0, 1, 9)
         if front:
             reach = edge - (0.62 * edge - 4 * max(number - 4, 0)) * np.sin(u * np.pi / 2) ** 1.5
-            down = turn + (20 + 4.5 * number) * u**0.9
+            down = turn + (22 + 3.5 * number) * u**0.9
             return np.stack([side * reach, down], axis=1)
         out = 16 + (edge - 16) * np.sin(u * np.pi / 2)
         down = head - 5 * np.sin(np.pi * np.clip(1.5 * u, 0, 1)) + (turn - head) * u**2.2

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from scanweave.simulate.fields import Array
 from scanweave.simulate.films.chest import Chest, draw_chest
 from scanweave.simulate.films.findings import Findings, draw_finding
 from scanweave.simulate.films.marks import Landmarks, draw_mark, drawn_marks
 from scanweave.simulate.films.plane import FilmPlane
-from scanweave.simulate.films.settings import FINDINGS, MARKS, FilmSettings, FindingName, SiteName
+from scanweave.simulate.films.settings import FINDINGS, MARKS, FilmSettings, SiteName
 from scanweave.simulate.films.sites import SITES, Site
 from scanweave.simulate.films.thickness import shadow
-from scanweave.simulate.fields import Array
 from scanweave.studies.boxes import Boxes
 
 Mask = NDArray[np.bool_]
@@ -45,9 +45,9 @@ class Film:
     """
 
     pixels: NDArray[np.uint16]
-    masks: Mapping[FindingName, Mask]
+    masks: Mapping[str, Mask]
     boxes: Boxes
-    labels: dict[FindingName, int]
+    labels: dict[str, int]
     site: SiteName
     annotated: bool
     truth: dict[str, Any]
@@ -70,7 +70,7 @@ class Draws:
         drawn = {}
         for name in self.settings.planted:
             number = FINDINGS.index(name)
-            if self.rng(Stream.PRESENCE, number).random() < self.settings.chance(name):
+            if self.rng(Stream.PRESENCE, number).random() < self.settings.prevalence[name]:
                 drawn[name] = draw_finding(name, self.rng(Stream.FINDING, number), chest, self.settings.conspicuity)
         return Findings(**drawn)  # type: ignore[arg-type]
 
@@ -82,7 +82,7 @@ class Draws:
         return name, SITES[name]
 
     def film(
-        self, attenuation: Array, masks: Mapping[FindingName, Mask], plane: FilmPlane, place: Landmarks, truth: Any
+        self, attenuation: Array, masks: Mapping[str, Mask], plane: FilmPlane, place: Landmarks, truth: Any
     ) -> Film:
         """Add marks to line integrals of attenuation `(H, W)`, and take the film.
 
@@ -101,7 +101,7 @@ class Draws:
             total += drawn.attenuation
             if drawn.mask.any():
                 covered[mark], marks[mark] = drawn.mask, drawn.facts
-        boxes = boxes_around(covered)
+        boxes = boxes_around(covered, attenuation.shape)
         told = {box: boxes.corners[number].astype(int).tolist() for number, box in enumerate(boxes.labels)}
         annotated = bool(self.rng(Stream.ANNOTATED).random() < self.settings.annotated)
         return Film(
@@ -130,7 +130,7 @@ def simulate_film(seed: int, index: int, settings: FilmSettings | None = None) -
     chest, plane = draw_chest(draws.rng(Stream.ANATOMY)), FilmPlane.square(draws.settings.size)
     findings = draws.findings(chest)
     seen = shadow(draws.rng(Stream.TEXTURE), chest, plane, findings)
-    masks = {name: seen.masks[name] for name in findings.present}
+    masks: dict[str, Mask] = {name: seen.masks[name] for name in findings.present}
     place = Landmarks(chest.apex, chest.carina, chest.hilum, chest.half_width)
     truth = {
         "view": chest.view,
@@ -142,11 +142,10 @@ def simulate_film(seed: int, index: int, settings: FilmSettings | None = None) -
     return draws.film(seen.attenuation, masks, plane, place, truth)
 
 
-def boxes_around(masks: Mapping[str, Mask]) -> Boxes:
-    """Return the smallest box around each mask `(H, W)`, in pixels; corners are edges, x before y."""
+def boxes_around(masks: Mapping[str, Mask], shape: tuple[int, ...]) -> Boxes:
+    """Return the smallest box around each mask of a film of `shape` (H, W), in pixels; corners are edges, x first."""
     corners = []
     for mask in masks.values():
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         corners.append([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]])
-    size = next((mask.shape[::-1] for mask in masks.values()), None)
-    return Boxes(np.array(corners, np.float64), tuple(masks), "pixel", size=size)
+    return Boxes(np.array(corners, np.float64), tuple(masks), "pixel", size=shape[::-1])

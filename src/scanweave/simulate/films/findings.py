@@ -83,10 +83,14 @@ class Findings:
         return {name: getattr(self, name) for name in FINDINGS if getattr(self, name) is not None}
 
 
+def nodule_sizes(rng: Generator, conspicuity: float) -> tuple[float, float]:
+    """Draw the radius of a nodule [mm] and its density."""
+    return float(np.exp(rng.uniform(np.log(6), np.log(14)))), conspicuity * rng.uniform(0.75, 1.1)
+
+
 def draw_nodule(rng: Generator, chest: Chest, conspicuity: float) -> Nodule:
     """Draw a nodule anywhere in a lung, behind ribs or the heart too."""
-    radius = float(np.exp(rng.uniform(np.log(6), np.log(14))))
-    density = conspicuity * rng.uniform(0.75, 1.1)
+    radius, density = nodule_sizes(rng, conspicuity)
     places = rng.uniform((-1, 0), (1, 1), (_TRIES, 2))
     for across, down in places:
         x, y = across * chest.half_width, chest.apex + down * (chest.angle - chest.apex)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from scanweave.simulate.fields import Array
 from scanweave.simulate.films.plane import FilmPlane, Window, curve
-from scanweave.simulate.films.settings import FilmSettings, FindingName, MarkName
+from scanweave.simulate.films.settings import MARKS, FilmSettings, MarkName
 from scanweave.simulate.films.sites import Site
 
-LEAD, METAL, PLASTIC, STRIPE = 2.5, 2.0, 0.12, 0.35
+LEAD, METAL, PLASTIC, STRIPE = 3.6, 2.0, 0.12, 0.35
 """Line integrals of a letter, a metal case, a catheter, and the stripe of a tube."""
 _TUBE, _WALL = 5.0, 1.3
 """Radius of a tracheal tube and thickness of its wall [mm]."""
@@ -26,7 +27,7 @@ _LETTERS = {"R": _R, "L": _L}
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Hold where marks are placed by [mm]: height of the apices, carina, height of the hila, half width of the thorax."""
+    """Hold where marks are placed by [mm]: heights of the apices and hila, the carina, half width of the thorax."""
 
     apex: float
     carina: tuple[float, float]
@@ -53,14 +54,14 @@ class Mark:
         chord = np.sqrt(np.clip(radius**2 - distance**2, 0, None))
         chord -= np.sqrt(np.clip((radius - wall) ** 2 - distance**2, 0, None))
         self._put(window, PLASTIC / wall * chord, distance <= radius)
-        self.cover(plane, line + (radius - wall, 0), 0.8, STRIPE)
+        self.cover(plane, line + np.array([radius - wall, 0.0]), 0.8, STRIPE)
 
     def _put(self, window: Window, seen: Array, inside: NDArray[np.bool_]) -> None:
         self.attenuation[window] = np.maximum(self.attenuation[window], seen)
         self.mask[window] |= inside
 
 
-def drawn_marks(rng: Generator, settings: FilmSettings, site: Site, found: set[FindingName]) -> tuple[MarkName, ...]:
+def drawn_marks(rng: Generator, settings: FilmSettings, site: Site, found: Collection[str]) -> tuple[MarkName, ...]:
     """Return the marks of a film: each agrees with its finding with the chance rho, others come by the site's chance.
 
     Args:
@@ -69,14 +70,15 @@ def drawn_marks(rng: Generator, settings: FilmSettings, site: Site, found: set[F
         site: The site.
         found: Findings that are there.
     """
-    kinds: tuple[MarkName, ...] = ("marker", "tube", "device")
-    draws = dict(zip(kinds, rng.random(len(kinds)), strict=True))
-    paired = settings.paired
+    draws = dict(zip(MARKS, rng.random(len(MARKS)), strict=True))
+    paired = settings.shortcuts
     there = {
-        mark: (draw < settings.rho) == (paired[mark] in found) if mark in paired else draw < site.chances[mark]
+        mark: (draw < settings.rho) == (paired[mark] in found)
+        if mark in paired
+        else draw < site.chances[MARKS.index(mark)]
         for mark, draw in draws.items()
     }
-    return tuple(mark for mark in kinds if there[mark])
+    return tuple(mark for mark in MARKS if there[mark])
 
 
 def draw_mark(name: MarkName, rng: Generator, plane: FilmPlane, place: Landmarks, site: Site) -> Mark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
@@ -75,7 +76,7 @@ class FilmPlane:
         if not best.size:
             return window, best
         pieces = points.astype(np.float32)
-        for start, stop in zip(pieces[:-1], pieces[1:], strict=True):
+        for start, stop in pairwise(pieces):
             along = stop - start
             length = max(float(along @ along), 1e-6)
             share = np.clip(((x - start[0]) * along[0] + (y - start[1]) * along[1]) / length, 0, 1)
@@ -99,7 +100,7 @@ class FilmPlane:
         return np.asarray(ndimage.gaussian_filter(drawn.astype(np.float32), deviation, truncate=3.0))
 
     def smooth_field(self, rng: Generator, scale: float) -> Array:
-        """Return a field `(H, W)` of mean 0 and deviation 1 over draws, smooth on `scale` [mm], the same for any size."""
+        """Return a field `(H, W)` of mean 0 and deviation 1, smooth on `scale` [mm], the same for any size."""
         left, top, _, _ = self.edges
         last = int(np.ceil(2 * FIELD_OF_VIEW / scale))
         across = spline_weights((self.x[0] - left) / scale, last)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scanweave.simulate.fields import Array
-from scanweave.simulate.films.settings import MarkName, SiteName
+from scanweave.simulate.films.settings import SiteName
 
 QUANTA = 1.2e4
 """Quanta a square millimetre of the open beam that a site of noise 1 detects, scaled to what is absorbed."""
@@ -35,7 +34,7 @@ class Site:
         height: Height of the letter [mm].
         stroke: Width of its lines [mm].
         framed: Whether it stands in a frame.
-        chances: Chance of a mark that goes with no finding.
+        chances: Chance of each of `MARKS` where it goes with no finding.
     """
 
     noise: float
@@ -46,7 +45,7 @@ class Site:
     height: float
     stroke: float
     framed: bool
-    chances: MappingProxyType[MarkName, float]
+    chances: tuple[float, float, float]
 
     def taken(self, rng: Generator, attenuation: Array, spacing: float, noise: float) -> NDArray[np.uint16]:
         """Return the film `(H, W)` of line integrals of attenuation L, bright where much is absorbed.
@@ -77,7 +76,7 @@ SITES: dict[SiteName, Site] = {
         height=15.0,
         stroke=3.0,
         framed=False,
-        chances=MappingProxyType({"marker": 0.5, "tube": 0.2, "device": 0.1}),
+        chances=(0.5, 0.2, 0.1),
     ),
     "B": Site(
         noise=1.8,
@@ -88,7 +87,7 @@ SITES: dict[SiteName, Site] = {
         height=19.0,
         stroke=3.6,
         framed=True,
-        chances=MappingProxyType({"marker": 0.9, "tube": 0.1, "device": 0.2}),
+        chances=(0.9, 0.1, 0.2),
     ),
 }
 """The sites; the differences are our choice."""

@@ -11,12 +11,12 @@ from scanweave.simulate.films.findings import Fracture
 from scanweave.simulate.films.plane import FilmPlane, curve
 
 RIBS = 10
-CORTEX, MARROW = 0.035, 0.006
+CORTEX, MARROW = 0.05, 0.009
 """Attenuation of compact and of spongy bone beyond that of soft tissue [1/mm], at about 60 keV with the share of
 scattered rays that a grid lets through."""
 _RIB, _SHELL = 5.0, 1.1
 """Outer radius of a rib and thickness of its shell [mm]."""
-_FRONT = 0.55
+_FRONT = 0.5
 """Attenuation of a rib's front arc over that of its back one: it is thinner and farther from the detector."""
 
 
@@ -46,7 +46,7 @@ def clavicle(chest: Chest, side: int) -> NDArray[np.float64]:
 def broken_line(line: NDArray[np.float64], fracture: Fracture) -> list[NDArray[np.float64]]:
     """Return the two pieces of a broken rib, the outer one moved across by the step and along by the gap."""
     fine = curve(line, 24)
-    cut = int(round(fracture.share * 24))
+    cut = round(fracture.share * 24)
     along = fine[cut + 1] - fine[cut - 1]
     along /= np.linalg.norm(along)
     across = np.array([-along[1], along[0]]) * fracture.side
@@ -83,10 +83,10 @@ def _spine(chest: Chest, plane: FilmPlane) -> Array:
     width = 15 + 0.02 * (y - chest.apex) + 1.2 * np.cos(phase)
     body = plane.inside(np.asarray(width - np.abs(x), np.float32))
     discs = share_inside(np.asarray(np.cos(phase) + 0.75, np.float32), 0.08)
-    column = body * (0.12 + 0.22 * discs)
+    column = body * (0.1 + 0.12 * discs)
     pedicles = np.exp(-(((np.abs(x) - 10) / 3.2) ** 2)) * np.exp(-((np.sin(phase / 2 + 0.9) / 0.22) ** 2))
     spinous = np.exp(-((x / 2.6) ** 2)) * np.exp(-((np.sin(phase / 2) / 0.4) ** 2))
-    return np.asarray(column + 0.09 * pedicles + 0.12 * spinous, np.float32)
+    return np.asarray(column + 0.07 * pedicles + 0.08 * spinous, np.float32)
 
 
 def _shoulder(chest: Chest, plane: FilmPlane, side: int) -> Array:
@@ -97,6 +97,6 @@ def _shoulder(chest: Chest, plane: FilmPlane, side: int) -> Array:
     edge = chest.half_width - 4 - inwards + 0.16 * (y - top)
     within = np.minimum(out - edge, np.minimum(y - top + 0.3 * (out - edge), top + 118 - y - 1.1 * (out - edge)))
     rim = np.exp(-((within / 2.2) ** 2))
-    blade = 0.1 * share_inside(np.asarray(within, np.float32), 0.8) + 0.1 * rim
+    blade = 0.12 * share_inside(np.asarray(within, np.float32), 0.8) + 0.05 * rim
     head = np.sqrt(np.clip(1 - ((out - 168) / 24) ** 2 - ((y - top - 4) / 25) ** 2, 0, None))
     return np.asarray(blade + 0.55 * head, np.float32)

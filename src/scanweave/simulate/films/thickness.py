@@ -12,9 +12,8 @@ from scanweave.simulate.fields import Array, share_inside
 from scanweave.simulate.films.chest import SIDES, Chest
 from scanweave.simulate.films.findings import Effusion, Findings, Nodule, Pneumothorax
 from scanweave.simulate.films.plane import FilmPlane
-from scanweave.simulate.films.settings import FindingName
 from scanweave.simulate.films.skeleton import fracture_place, skeleton
-from scanweave.simulate.films.vessels import Vessels, draw_vessels
+from scanweave.simulate.films.vessels import draw_vessels
 
 Mask = NDArray[np.bool_]
 SOFT, LUNG = 0.019, 0.0055
@@ -39,7 +38,7 @@ class Shadow:
     """
 
     attenuation: Array
-    masks: dict[FindingName, Mask]
+    masks: dict[str, Mask]
 
 
 def shadow(rng: Generator, chest: Chest, plane: FilmPlane, findings: Findings) -> Shadow:
@@ -54,9 +53,10 @@ def shadow(rng: Generator, chest: Chest, plane: FilmPlane, findings: Findings) -
     x, y, spacing = plane.x, plane.y, plane.spacing
     vessels = draw_vessels(rng, chest)
     radius = chest.heart_radius(findings.ratio(chest), x, y)
-    heart = 110 * np.sqrt(np.clip(1 - radius, 0, None))
-    total = SOFT * _body(chest, plane) + 0.03 * plane.smooth_field(rng, 45.0) + 0.012 * plane.smooth_field(rng, 9.0)
-    masks: dict[FindingName, Mask] = {}
+    heart = 105 * np.sqrt(np.clip(1 - radius, 0, None))
+    body = _body(chest, plane)
+    total = SOFT * body + 0.03 * plane.smooth_field(rng, 45.0) + 0.012 * plane.smooth_field(rng, 9.0)
+    masks: dict[str, Mask] = {}
     for side in SIDES:
         outline = chest.lung(side, x, y, spacing / 4)
         lung = np.clip(_lung_depth(chest, side, plane) - heart, 0, None) * outline
@@ -75,7 +75,7 @@ def shadow(rng: Generator, chest: Chest, plane: FilmPlane, findings: Findings) -
             flesh = flesh * (1 - filled)
             masks["effusion"] = (outline > 0.5) & (filled > 0.5)
         total += (dense - SOFT) * lung + SOFT * flesh * outline * (lung > 0)
-    total += skeleton(chest, plane, findings.fracture) - _airway(chest, plane)
+    total += skeleton(chest, plane, findings.fracture) * (body > 0) - _airway(chest, plane)
     if findings.nodule:
         seen, masks["nodule"] = nodule_shadow(findings.nodule, plane)
         total += seen
@@ -98,16 +98,15 @@ def nodule_shadow(nodule: Nodule, plane: FilmPlane) -> tuple[Array, Mask]:
 def _body(chest: Chest, plane: FilmPlane) -> Array:
     """Return the thickness of the body [mm], air outside of it 0."""
     x, y = np.abs(plane.x), plane.y
-    shoulder = chest.clavicle[0] - 38 + 0.3 * (x - 58) - 150 * share_inside(58 - x, 5.0)
-    rise = np.clip((y - shoulder) / 75, 0, 1)
-    side = chest.half_width + 40 - 0.05 * (y - chest.angle) + 200 * share_inside(chest.clavicle[0] + 40 - y, 12.0)
+    shoulder = chest.clavicle[0] - 34 + 0.24 * (x - 60) - 1.3 * np.clip(104 - x, 0, None) ** 1.25
+    rise = np.clip((y - shoulder) / 70, 0, 1)
+    side = chest.half_width + 46 - 0.05 * (y - chest.angle) + 200 * share_inside(chest.clavicle[0] + 40 - y, 12.0)
     round_ = np.sqrt(np.clip(1 - np.clip(x / side, 0, 1) ** 5, 0, None)) * np.sqrt(rise)
-    breast = 0.0
-    if chest.breast:
-        below = chest.domes[0] + 12
-        disc = ((x - 72) / 62) ** 2 + ((y - below + 42) / 56) ** 2
-        breast = chest.breast * np.sqrt(np.clip(1 - disc, 0, None))
-    return np.asarray(chest.depth[0] * round_ * (1 + 0.1 * share_inside(y - chest.angle, 30.0)) + breast, np.float32)
+    disc = ((x - 72) / 62) ** 2 + ((y - chest.domes[0] + 30) / 56) ** 2
+    breast = chest.breast * np.clip(1 - disc, 0, None) ** 0.8
+    neck = 0.58 + 0.42 * share_inside(y - chest.apex, 14.0)
+    belly = 1 + 0.1 * share_inside(y - chest.angle, 30.0)
+    return np.asarray(chest.depth[0] * neck * belly * round_ + breast, np.float32)
 
 
 def _lung_depth(chest: Chest, side: int, plane: FilmPlane) -> Array:
@@ -122,8 +121,7 @@ def _lung_depth(chest: Chest, side: int, plane: FilmPlane) -> Array:
 def _airway(chest: Chest, plane: FilmPlane) -> Array:
     """Return what air in the trachea, the main bronchi and the stomach takes from attenuation."""
     across, half, carina = chest.trachea
-    middle = np.where(plane.y < carina, across, across)
-    inside = np.sqrt(np.clip(1 - ((plane.x - middle) / half) ** 2, 0, None)) * share_inside(carina - plane.y, 3.0)
+    inside = np.sqrt(np.clip(1 - ((plane.x - across) / half) ** 2, 0, None)) * share_inside(carina - plane.y, 3.0)
     dark = SOFT * 1.6 * half * inside
     for side, fall in ((-1, 0.9), (1, 0.7)):
         line = np.array([[across, carina - 2], [across + side * 32, carina + 32 * fall]])

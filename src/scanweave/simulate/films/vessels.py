@@ -12,11 +12,11 @@ from scanweave.simulate.fields import Array
 from scanweave.simulate.films.chest import SIDES, Chest
 from scanweave.simulate.films.plane import FilmPlane
 
-_BRANCHES, _STEPS, _STEP = 9, 130, 0.9
-"""Branches that leave a hilum, points along each, and their distance [mm]."""
+_BRANCHES, _FORKS, _STEPS, _STEP = 9, 5, 130, 0.9
+"""Branches that leave a hilum, forks of each, points along each, and their distance [mm]."""
 _WIDTHS = (0.7, 1.3, 2.3)
 """Standard deviations that branches are drawn with, thin to thick [mm]."""
-_FULL = 1.7
+_FULL = 3.2
 """Depth of a vessel over its width: what crosses the plane is not drawn one by one."""
 
 
@@ -50,12 +50,13 @@ def draw_vessels(rng: Generator, chest: Chest) -> Vessels:
     for side in SIDES:
         root = np.array([chest.mediastinum(side, np.array([chest.hilum], np.float32))[0] + 4, chest.hilum])
         angles = np.linspace(-1.35, 1.25, _BRANCHES) + rng.normal(0, 0.12, _BRANCHES)
-        trunk, width = _grown(rng, np.tile(root, (_BRANCHES, 1)), angles, np.full(_BRANCHES, 3.4))
-        starts = rng.integers(18, 60, (4, _BRANCHES))
-        forks = np.stack([trunk[row, np.arange(_BRANCHES)] for row in starts]).reshape(-1, 2)
-        turns = np.tile(angles, 4) + rng.choice((-1, 1), 4 * _BRANCHES) * rng.uniform(0.35, 0.8, 4 * _BRANCHES)
-        thin = 0.6 * np.stack([width[row, np.arange(_BRANCHES)] for row in starts]).ravel()
-        twigs, finer = _grown(rng, forks, turns, thin)
+        starts = root + np.stack([rng.uniform(-3, 9, _BRANCHES), np.linspace(-14, 18, _BRANCHES)], axis=1)
+        trunk, width = _grown(rng, starts, angles, rng.uniform(2.6, 4.0, _BRANCHES))
+        rows = rng.integers(12, 70, (_FORKS, _BRANCHES))
+        forks = np.stack([trunk[row, np.arange(_BRANCHES)] for row in rows]).reshape(-1, 2)
+        aside = rng.choice((-1, 1), len(forks)) * rng.uniform(0.35, 0.8, len(forks))
+        thin = 0.7 * np.stack([width[row, np.arange(_BRANCHES)] for row in rows]).ravel()
+        twigs, finer = _grown(rng, forks, np.tile(angles, _FORKS) + aside, thin)
         places = np.concatenate([trunk.reshape(-1, 2), twigs.reshape(-1, 2)])
         points[side] = places * (side, 1)
         widths[side] = np.concatenate([width.ravel(), finer.ravel()])
@@ -69,5 +70,5 @@ def _grown(
     bend = np.cumsum(rng.normal(0, 0.035, (_STEPS, len(angles))), axis=0)
     heading = angles + bend
     moves = _STEP * np.stack([np.cos(heading), np.sin(heading)], axis=2)
-    fall = np.exp(-np.arange(_STEPS) * _STEP / 52)[:, None]
+    fall = np.exp(-np.arange(_STEPS) * _STEP / 75)[:, None]
     return starts + np.cumsum(moves, axis=0), radii * fall
