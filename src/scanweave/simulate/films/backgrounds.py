@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def simulate_on_background(seed: int, settings: FilmSettings, films: Sequence[Ba
     if draws.rng(Stream.PRESENCE, FINDINGS.index("nodule")).random() < settings.prevalence["nodule"]:
         nodule = _nodule(draws.rng(Stream.FINDING, FINDINGS.index("nodule")), lungs, plane, settings.conspicuity)
         seen, mask = nodule_shadow(nodule, plane)
-        attenuation, masks["nodule"], findings["nodule"] = attenuation + seen, mask, nodule.__dict__
+        attenuation, masks["nodule"], findings["nodule"] = attenuation + seen, mask, asdict(nodule)
     told: dict[str, Any] = {"background": Path(films[index].file).name, "patient": films[index].patient}
     told |= {"spacing_mm": plane.spacing, "middle": list(plane.middle), "findings": findings}
     return draws.film(np.asarray(attenuation, np.float32), masks, plane, place, told)
@@ -206,7 +206,7 @@ def _pair(dark: Mask) -> tuple[Mask, Mask] | None:
 
 def _placed(lungs: Lungs) -> tuple[FilmPlane, Landmarks]:
     """Return the plane of a real film, and where marks are placed by."""
-    both = lungs.masks.any(axis=0)
+    both = np.asarray(lungs.masks.any(axis=0))
     rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
     inner = [np.flatnonzero(lungs.masks[0].any(axis=0))[-1], np.flatnonzero(lungs.masks[1].any(axis=0))[0]]
     spacing = LUNGS_MM / (columns[-1] + 1 - columns[0])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scanweave.files import atomic_folder, read_json, write_json
+from scanweave.files import atomic_folder, json_text, read_json, write_json
 from scanweave.simulate.cohort_folder import checked_settings
 from scanweave.simulate.films.backgrounds import choose_backgrounds, simulate_on_background
 from scanweave.simulate.films.film import Film, simulate_film
@@ -82,13 +82,14 @@ def _write_film(out: Path, make: Callable[[int], Film], index: int) -> None:
     if folder.exists():
         return
     film = make(index)
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, lasting=False) as temporary:
         _write_png(temporary / FILM, film.pixels)
         if film.annotated:
             for name, mask in film.masks.items():
                 _write_png(temporary / f"{name}.png", mask.astype(np.uint8))
             write_box_json(temporary / BOXES, film.boxes)
-        write_json(temporary / TRUTH, {"index": index, "labels": film.labels} | film.truth)
+        told = {"index": index, "labels": film.labels} | film.truth
+        (temporary / TRUTH).write_text(json_text(told), encoding="utf-8")
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> None:

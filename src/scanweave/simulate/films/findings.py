@@ -14,6 +14,9 @@ from scanweave.simulate.films.settings import FINDINGS, FindingName
 _TRIES = 400
 """Places that are tried for a nodule; the lungs fill about half of where they are drawn."""
 
+_LEAST_FLUID, _LEAST_AIR = 18.0, 0.07
+"""Least height of an effusion [mm] and share by which a lung collapses, however inconspicuous: each covers pixels."""
+
 
 @dataclass(frozen=True)
 class Nodule:
@@ -100,12 +103,13 @@ def draw_nodule(rng: Generator, chest: Chest, conspicuity: float) -> Nodule:
 
 
 def _effusion(rng: Generator, chest: Chest, conspicuity: float) -> Effusion:
-    height = min(conspicuity * float(np.exp(rng.uniform(np.log(24), np.log(75)))), 0.6 * (chest.angle - chest.apex))
+    height = conspicuity * float(np.exp(rng.uniform(np.log(24), np.log(75))))
+    height = float(np.clip(height, _LEAST_FLUID, 0.6 * (chest.angle - chest.apex)))
     return Effusion(_side(rng), height, float(min(0.9 * conspicuity, 1.0) * rng.uniform(0.85, 1)))
 
 
 def _pneumothorax(rng: Generator, chest: Chest, conspicuity: float) -> Pneumothorax:
-    return Pneumothorax(_side(rng), 1 - min(conspicuity * rng.uniform(0.11, 0.3), 0.6))
+    return Pneumothorax(_side(rng), 1 - float(np.clip(conspicuity * rng.uniform(0.11, 0.3), _LEAST_AIR, 0.6)))
 
 
 def _fracture(rng: Generator, chest: Chest, conspicuity: float) -> Fracture:

@@ -70,15 +70,12 @@ def drawn_marks(rng: Generator, settings: FilmSettings, site: Site, found: Colle
         site: The site.
         found: Findings that are there.
     """
-    draws = dict(zip(MARKS, rng.random(len(MARKS)), strict=True))
-    paired = settings.shortcuts
-    there = {
-        mark: (draw < settings.rho) == (paired[mark] in found)
-        if mark in paired
-        else draw < site.chances[MARKS.index(mark)]
-        for mark, draw in draws.items()
-    }
-    return tuple(mark for mark in MARKS if there[mark])
+    there = []
+    for mark, draw, chance in zip(MARKS, rng.random(len(MARKS)), site.chances, strict=True):
+        finding = settings.shortcuts.get(mark)
+        if draw < chance if finding is None else (draw < settings.rho) == (finding in found):
+            there.append(mark)
+    return tuple(there)
 
 
 def draw_mark(name: MarkName, rng: Generator, plane: FilmPlane, place: Landmarks, site: Site) -> Mark:

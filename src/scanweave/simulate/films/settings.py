@@ -21,8 +21,8 @@ PREVALENCE = 0.3
 """Chance of a finding whose own is not given."""
 SHORTCUTS: dict[MarkName, FindingName] = {"marker": "nodule", "tube": "effusion"}
 """Those unasked, as far as their findings are planted."""
-LEAST_SIZE, MOST_SIZE = 64, 2048
-"""Bounds of a film's side [pixel]: below, a rib is thinner than two pixels; above, memory and time have an end."""
+LEAST_SIZE, MOST_SIZE = 128, 2048
+"""Bounds of a film's side [pixel]: below, a small finding may cover no pixel; above, memory and time have an end."""
 
 
 class FilmSettings(BaseModel):
@@ -75,9 +75,8 @@ class FilmSettings(BaseModel):
         """Return words as pairs; a number or name alone counts for all."""
         if isinstance(given, Mapping):
             return given
-        words = [
-            str(word) for word in (given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
-        ]
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        words = [str(word) for word in (given if several else [given])]
         if info.field_name == "shortcuts" and words in ([], ["none"]):
             return {}
         if info.field_name == "prevalence" and len(words) == 1 and "=" not in words[0]:
