@@ -13,8 +13,8 @@ from scanweave.simulate.films.plane import FilmPlane, curve
 RIBS = 9
 """Ribs that are drawn on each side: those below hardly show through the abdomen."""
 CORTEX, MARROW = 0.05, 0.009
-"""Attenuation of compact and of spongy bone beyond that of soft tissue [1/mm], of the order of that at 60 keV; chosen so
-that ribs stand out as much as they do in films."""
+"""Attenuation of compact and of spongy bone beyond that of soft tissue [1/mm], about that at 60 keV; chosen so that
+ribs stand out as they do in films."""
 _RIB, _SHELL = 5.0, 1.1
 """Outer radius of a rib and thickness of its shell [mm]."""
 _FRONT = 0.5
