@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scanweave.simulate import simulate_brain
     from scanweave.simulate.breast import simulate_breast
     from scanweave.simulate.ct import simulate_ct
+    from scanweave.simulate.films import simulate_films
     from scanweave.studies.checks.cohort_check import check_cohort
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
@@ -51,6 +52,7 @@ __all__ = [
     "simulate_brain",
     "simulate_breast",
     "simulate_ct",
+    "simulate_films",
     "write_splits",
 ]
 
@@ -77,6 +79,7 @@ _HOMES = {
     "simulate_brain": "simulate",
     "simulate_breast": "simulate.breast",
     "simulate_ct": "simulate.ct",
+    "simulate_films": "simulate.films",
     "write_splits": "studies.splits",
 }
 """The module that each public name comes from; it is imported when the name is first used."""

@@ -188,6 +188,65 @@ class SimulateCt:
         return _told(cohort)
 
 
+@dataclass
+class SimulateFilms:
+    """Make chest films with findings, and marks that go with them: PNG, boxes and masks. Takes up where it stopped.
+
+    Findings: nodule, effusion, pneumothorax, fracture, cardiomegaly. Marks that are no finding: marker (a letter),
+    tube, device. Sites A and B take and mark films in their own ways.
+    """
+
+    subjects: int
+    """How many; each is one film of one simulated patient."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same patients, whatever --rho and --sites are."""
+    size: int = 256
+    """Side of a film [pixel]; on backgrounds the longer one."""
+    findings: tuple[str, ...] = ()
+    """Findings that have a label; all five when left out."""
+    prevalence: tuple[str, ...] = ("0.3",)
+    """Chance of every finding, or of some: nodule=0.5 effusion=0.2."""
+    conspicuity: float = 1.0
+    """Factor on what shows a finding, such as the contrast of a nodule."""
+    shortcuts: tuple[str, ...] = ("marker=nodule", "tube=effusion")
+    """Which mark goes with which finding; none for no such pair."""
+    rho: float = 0.5
+    """Chance of a mark to agree with its finding: 0.5 tells nothing, 0.95 nearly all, 0.05 the contrary."""
+    sites: tuple[str, ...] = ("A",)
+    """Site A or B, which differ in noise, gain, gamma, blur and marker; or a share of each: A=0.7 B=0.3."""
+    annotated: float = 1.0
+    """Share of films that have boxes and masks; the others have labels alone."""
+    backgrounds: Path | None = None
+    """Folder of real films, or a cohort of them, to put nodules and marks into, each at most once."""
+    workers: int = 1
+    """Processes; the result does not depend on them."""
+
+    def run(self) -> int:
+        """Simulate, and say where the cohort is."""
+        from scanweave import wording
+        from scanweave.engine.progress import counted
+        from scanweave.files import read_json
+        from scanweave.simulate.films import FilmSettings, simulate_films
+        from scanweave.simulate.writing import TRUTH
+
+        fields = {name: value for name, value in vars(self).items() if name in FilmSettings.model_fields}
+        with counted("films") as progress:
+            cohort = simulate_films(
+                self.out,
+                subjects=self.subjects,
+                seed=self.seed,
+                workers=self.workers,
+                progress=progress,
+                **{name: value for name, value in fields.items() if value != getattr(type(self), name)},
+            )
+        if self.backgrounds is not None:
+            left_out = read_json(cohort.folder / TRUTH, "Run it again")["backgrounds"]["left_out"]
+            print(f"left out: {wording.count(left_out, 'background')} in which both lungs were not found")
+        return _told(cohort)
+
+
 def _told(cohort: Cohort) -> int:
     """Say what was made and where it is."""
     from scanweave import wording
@@ -197,4 +256,4 @@ def _told(cohort: Cohort) -> int:
     return 0
 
 
-COMMANDS: dict[str, type] = {"brain": SimulateBrain, "breast": SimulateBreast, "ct": SimulateCt}
+COMMANDS: dict[str, type] = {"brain": SimulateBrain, "breast": SimulateBreast, "ct": SimulateCt, "films": SimulateFilms}
