@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 EPSILON = 1e-4
 """In the sum of weights that a fusion divides by (section 3.3)."""
-NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
-"""Of the batch norms, as in EfficientNet and EfficientDet."""
+NORM_EPSILON = 1e-3
+"""Of the batch norms, as in EfficientDet. Their momentum is torch's 0.1, not its 0.01: after the few hundred steps of a
+small fit the running means would still be those of the first ones."""
 
 
 def norm(width: int) -> nn.BatchNorm2d:
-    """Return a batch norm as EfficientDet has it."""
-    return nn.BatchNorm2d(width, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+    """Return a batch norm."""
+    return nn.BatchNorm2d(width, eps=NORM_EPSILON)
 
 
 class Fusion(nn.Module):
