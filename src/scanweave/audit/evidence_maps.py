@@ -94,12 +94,9 @@ def evidence_rows(trials: MarkTrials, most: int) -> Iterator[tuple[dict[str, Any
 
     Args:
         trials: Films and runs.
-        most: Films of each finding, at most.
+        most: Films of each finding, at most; half of them have a mark too, where there are as many.
     """
-    wanted = {
-        told: [film.study.id for film in trials.pool.films(trials.pool.having([told]), most)]
-        for told in sorted(trials.told)
-    }
+    wanted = {told: _chosen(trials, told, most) for told in sorted(trials.told)}
     for name in dict.fromkeys(study for studies in wanted.values() for study in studies):
         film = trials.pool.film(name)
         if film is None:
@@ -113,3 +110,14 @@ def evidence_rows(trials: MarkTrials, most: int) -> Iterator[tuple[dict[str, Any
             row = {"run": run, "finding": told, "study": name, "patient": film.study.patient, "mass": one.mass}
             row |= {"inside": inside, "inside, even": even, "on marks": on_marks, "on marks, even": even_marks}
             yield row, one
+
+
+def _chosen(trials: MarkTrials, told: str, most: int) -> list[str]:
+    """Return films with boxes of a finding, those with a mark first, of which no more than half are taken."""
+    pool = trials.pool
+    marked = set(pool.having(trials.marks))
+    boxed = pool.having([told])
+    first = [film.study.id for film in pool.films([name for name in boxed if name in marked], -(-most // 2))]
+    rest = [name for name in boxed if name not in first and name not in marked]
+    rest += [name for name in boxed if name in marked and name not in first]
+    return first + [film.study.id for film in pool.films(rest, most - len(first))]

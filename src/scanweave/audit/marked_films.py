@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,11 @@ class Film:
         width, height = self.study[self.scan].geometry.shape[:2]
         return width, height
 
+    @cached_property
+    def kind(self) -> np.dtype[Any]:
+        """Type of its grey values."""
+        return np.asarray(self.study[self.scan].grey().load()).dtype
+
     def image(self) -> Image:
         """Return its grey values `(X, Y)`, read now."""
         grey = self.study[self.scan].grey().load()
@@ -53,8 +60,7 @@ class Film:
 
     def with_image(self, image: Image) -> Study:
         """Return its study with other grey values `(X, Y)`, rounded and cut to what its type holds."""
-        scan = self.study[self.scan].grey()
-        kind = np.asarray(scan.load()).dtype
+        scan, kind = self.study[self.scan].grey(), self.kind
         if kind.kind in "iu":
             limits = np.iinfo(kind)
             image = np.clip(np.rint(image), limits.min, limits.max)

@@ -28,7 +28,7 @@ LIMITS = (
     "A pasted patch is not a film that was taken so: its grain and its sharpness are the donor's. The control, pasted "
     "alike, tells the mark from the pasting. A fill has no grain at all: compare it with its control alone.",
     "A call flips only near the operating point: where films are far from it, the log-odds move first. A mark that "
-    "belongs to the finding, such as a drain to a pneumothorax, flips calls too: whether it may is for a reader to say.",
+    "belongs to the finding, such as a drain to a pneumothorax, flips calls too: whether it may, a reader decides.",
     "Occlusion covers one window at a time: evidence that two places give alike is seen at neither.",
 )
 Row = dict[str, Any]
@@ -79,7 +79,7 @@ def _short(found: ShortcutAudit, studies: Mapping[str, Any]) -> Section:
         (
             "Shortcuts found",
             f"{len(leaning)} of {len(rows)}",
-            "findings and marks" + (" of all runs" if several else ""),
+            "pairs of finding and mark, of all runs",
         ),
     ]
     if not found.evidence.empty:
