@@ -10,7 +10,8 @@ from scanweave.studies.boxes import Boxes
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.json_boxes import write_box_json
 
-SIZE = 64
+SIZE = (64, 56)
+"""Width and height."""
 MARKER = (slice(4, 12), slice(4, 10))
 
 
@@ -25,9 +26,9 @@ def make_marked(folder, patients=40, rho=0.5, seed=0, per_patient=1):
         patient = number // per_patient
         ill = int(rng.random() < 0.5)
         marked = ill if rng.random() < rho else 1 - ill
-        image, labels, corners = rng.normal(90 + 25 * (patient % 2), 6, (SIZE, SIZE)), [], []
+        image, labels, corners = rng.normal(90 + 25 * (patient % 2), 6, SIZE), [], []
         if ill:
-            x, y = rng.integers(18, 40, 2)
+            x, y = rng.integers(18, 36, 2)
             image[x : x + 10, y : y + 10] += 70
             labels.append("nodule")
             corners.append([[x, y], [x + 10, y + 10]])
@@ -36,12 +37,12 @@ def make_marked(folder, patients=40, rho=0.5, seed=0, per_patient=1):
             labels.append("marker")
             corners.append([[span.start for span in MARKER], [span.stop for span in MARKER]])
         if rng.random() < 0.5:
-            image[52:55, 10:60] += 50
+            image[52:55, 10:50] += 50
             labels.append("tube")
-            corners.append([[52, 10], [55, 60]])
+            corners.append([[52, 10], [55, 50]])
         name = f"s{number:03d}"
         Image.fromarray(image.T.clip(0, 255).astype(np.uint8)).save(folder / "films" / f"{name}.png")
-        write_box_json(folder / "films" / f"{name}.json", Boxes(np.array(corners), labels, size=(SIZE, SIZE)))
+        write_box_json(folder / "films" / f"{name}.json", Boxes(np.array(corners), labels, size=SIZE))
         part = ("train", "validation", "test", "test")[patient % 4]
         row = {"study": name, "patient": f"p{patient:03d}", "split": part, "label:nodule": ill}
         row |= {"scan:film": f"films/{name}.png", "boxes": f"films/{name}.json", "table:site": "AB"[patient % 2]}
@@ -88,7 +89,7 @@ def looks_at_marker(contrast):
 
 
 def looks_at_lesion(contrast):
-    return (uniform_filter(contrast, 8)[20:48, 20:48].max() - 40) / 5
+    return (uniform_filter(contrast, 8)[20:46, 20:46].max() - 40) / 5
 
 
 def sees_nothing(contrast):

@@ -49,6 +49,7 @@ def test_flip_rate_is_that_of_the_rule(found, run, rate, direction):
     assert one["flips"].value == rate
     assert one["control"].value == 0
     assert one["excess"].value == rate
+    assert one["shift"].value == (rate if direction == "insertion" else -rate)
     assert one["found"] == (rate == 1)
     assert one["excess"].low > 0.5 if rate else one["excess"].low < 0 < one["excess"].high
 
@@ -60,7 +61,7 @@ def test_flips_go_to_the_side_of_the_change(found):
     assert masked["to negative"].value == 1
     assert pasted["log-odds"].value > 8
     assert masked["log-odds"].value < -8
-    assert row(found.flips, "looks_at_lesion", direction="insertion")["to positive control"].value == 0
+    assert pasted["to positive control"].value == 0
 
 
 def test_masking_moves_answers_and_area_only_of_the_run_that_looks_there(found):
@@ -108,10 +109,11 @@ def test_doses_are_in_order(found):
 
 def test_sentences_name_what_was_found(found):
     leaning, *rest = verdicts(found.flips)
-    assert leaning.startswith(
-        "looks_at_marker: nodule leans on marker: in 100 % [76, 100] of 12 films the call flips when a marker is pasted in, "
-        "0 % [0, 24] for a patch without one; excess 100 %"
+    pasted = (
+        "in 100 % [76, 100] of 12 films the call flips when a marker is pasted in, 0 % [0, 24] for a patch without one"
     )
+    masked = "also in 100 % [76, 100] of 12 when the marker is masked, 0 % [0, 24] when as much is masked elsewhere"
+    assert leaning == f"looks_at_marker: nodule leans on marker: {pasted}; {masked}."
     assert all("is not seen to lean on marker" in sentence for sentence in rest)
 
 
@@ -146,11 +148,11 @@ def test_marks_are_by_default_what_no_run_tells(marked):
     assert lines[0].startswith("nodule leans on marker")
 
 
-def test_patients_with_several_films_are_resampled_whole(tmp_path):
+def test_each_patient_counts_once_a_direction_and_donors_are_others(tmp_path):
     cohort = make_marked(tmp_path / "c", patients=12, per_patient=4)
     found = audit_shortcuts({"toy": Toy(looks_at_marker)}, cohort, ShortcutSettings(maps=0, marks=("marker",)), quiet)
-    one = row(found.flips, "toy", direction="insertion")
-    assert one["films"] > one["patients"] == one["excess"].n
+    assert not found.changes.duplicated(["patient", "direction"]).any()
+    assert {one.n for one in found.flips["excess"]} == set(found.flips["films"])
     donors = found.changes[found.changes["donor"] != ""]
     owner = cohort.frame.set_index("study")["patient"].astype(str)
     assert (donors["donor"].map(owner) != donors["patient"]).all()
@@ -168,7 +170,7 @@ def test_what_cannot_be_audited_is_refused_in_one_line(marked, tmp_path):
         audit_shortcuts({"toy": toy}, marked, few.model_copy(update={"marks": ("markr",)}), quiet)
     with pytest.raises(sw.ScanweaveError, match="marks: 'nodule' is a finding that the run tells"):
         audit_shortcuts({"toy": toy}, marked, few.model_copy(update={"marks": ("nodule",)}), quiet)
-    with pytest.raises(sw.ScanweaveError, match="findings: no run tells 'mass'. Choose from nodule"):
+    with pytest.raises(sw.ScanweaveError, match=r"findings: no run tells 'mass'. Choose from nodule"):
         audit_shortcuts({"toy": toy}, marked, few.model_copy(update={"findings": ("mass",)}), quiet)
     with pytest.raises(sw.ScanweaveError, match="dose: 2 doses for 1 run"):
         audit_shortcuts({"toy": toy}, marked, few.model_copy(update={"doses": (0.5, 0.9)}), quiet)
@@ -183,16 +185,16 @@ def test_what_cannot_be_audited_is_refused_in_one_line(marked, tmp_path):
 
 SMALL = {
     "network": {"encoder": "resnet10", "width": 0.125},
-    "training": {"steps": 60, "warm_up": 0, "batch_size": 16, "validate_every": 20, "workers": 0, "ema_decay": None},
+    "training": {"steps": 24, "warm_up": 0, "batch_size": 16, "validate_every": 12, "workers": 0, "ema_decay": None},
 }
 
 
 def test_classifier_that_learnt_the_marker_is_told_by_the_command_line(tmp_path, capsys):
-    cohort = make_marked(tmp_path / "c", patients=96, rho=1.0)
-    others = make_marked(tmp_path / "o", patients=32, rho=0.5, seed=1)
+    cohort = make_marked(tmp_path / "c", patients=64, rho=1.0)
+    others = make_marked(tmp_path / "o", patients=24, rho=0.5, seed=1)
     run = sw.fit("classify", cohort, tmp_path / "run", config=SMALL, say=quiet)
     words = ["audit", "shortcuts", str(run.run.folder), "--cohort", str(others.folder), "--part", "all"]
-    size = ["--films", "16", "--maps", "1", "--marks", "marker", "--device", "cpu"]
+    size = ["--films", "12", "--maps", "1", "--marks", "marker", "--device", "cpu"]
     assert main([*words, *size]) == 0
     assert "nodule leans on marker" in capsys.readouterr().out
     folder = run.run.folder / "audit-shortcuts"

@@ -91,8 +91,8 @@ def carried(corners: Corners, source: tuple[int, int], target: tuple[int, int]) 
 def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     """Return a film with the patches of another one, pasted at the same relative place with a feathered edge.
 
-    A patch keeps its contrast: it is moved in grey level so that its surroundings, in the median, are those of the
-    place that it comes to.
+    A patch keeps its contrast to its own surroundings and takes on the grey level of those that it comes to: both are
+    what `filled` makes of the place.
 
     Args:
         image: The film `(X, Y)` that is changed.
@@ -101,18 +101,17 @@ def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     """
     made = image.copy()
     size, source = (image.shape[0], image.shape[1]), (donor.shape[0], donor.shape[1])
-    for corners in boxes:
-        there = carried(corners, source, size)
-        edge = _edge(there)
-        place = place_of(there, size, edge)
-        patch = donor[place_of(corners, source, _edge(corners))]
-        here = image[place]
-        if patch.shape != here.shape:
-            patch = resize(patch, here.shape, order=1, mode="edge", anti_aliasing=True, preserve_range=True)
-        share = _feather(there, place, edge)
-        rim = share < 1
-        level = float(np.median(here[rim]) - np.median(patch[rim])) if rim.any() else 0.0
-        made[place] = (1 - share) * made[place] + share * (patch + level)
+    there = carried(boxes, source, size)
+    level_here, level_there = filled(image, there), filled(donor, boxes)
+    for corners, target in zip(boxes, there, strict=True):
+        edge = _edge(target)
+        place, origin = place_of(target, size, edge), place_of(corners, source, _edge(corners))
+        contrast = (donor - level_there)[origin]
+        shape = made[place].shape
+        if contrast.shape != shape:
+            contrast = resize(contrast, shape, order=1, mode="edge", anti_aliasing=True, preserve_range=True)
+        share = _feather(target, place, edge)
+        made[place] = (1 - share) * made[place] + share * (level_here[place] + contrast)
     return made
 
 

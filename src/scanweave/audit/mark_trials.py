@@ -89,15 +89,16 @@ class MarkTrials:
         return self.said[film.study.id]
 
     def rows(self, mark: str) -> Iterator[dict[str, Any]]:
-        """Try a mark on all films: one row a run, finding, film and direction."""
+        """Try a mark on films, one of each patient for a direction: one row a run, finding, film and direction."""
         directions = ((INSERTION, self.pool.lacking(mark)), (REMOVAL, self.pool.having([mark])))
         for direction, studies in directions:
-            tried = 0
+            tried: set[str] = set()
             for name in studies:
-                film = self.pool.film(name) if tried < self.films else None
-                pair = None if film is None else self.pair(film, mark, direction)
+                film = self.pool.film(name) if len(tried) < self.films else None
+                fresh = film is not None and film.study.patient not in tried
+                pair = self.pair(film, mark, direction) if film is not None and fresh else None
                 if film is not None and pair is not None:
-                    tried += 1
+                    tried.add(film.study.patient)
                     yield from self._told(film, mark, direction, pair)
 
     def pair(self, film: Film, mark: str, direction: str) -> Pair | None:

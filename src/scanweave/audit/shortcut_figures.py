@@ -61,12 +61,11 @@ def flip_plot(flips: pd.DataFrame) -> Figure:
 @styled
 def example_films(example: Example) -> Figure:
     """Draw a film as it is, changed at the mark, and the control, each with its probability and call."""
-    first = "marker" if example.mark == "marker" else example.mark
     changes = (
-        (f"{first} pasted in", "patch without one")
+        (f"{example.mark} pasted in", "patch without one")
         if example.direction == "insertion"
         else (
-            f"{first} masked",
+            f"{example.mark} masked",
             "masked elsewhere",
         )
     )
@@ -88,7 +87,10 @@ def example_films(example: Example) -> Figure:
 def mapped_film(mapped: MappedFilm) -> Figure:
     """Draw a film with the boxes of the finding and of marks, beside the map of the evidence with the same boxes."""
     figure, (left, right) = _films((mapped.image, mapped.map), [1.0, 1.0], heat=1)
-    for axes, title in ((left, "film"), (right, f"evidence for {mapped.finding}: drop of the log-odds")):
+    for axes, title in (
+        (left, "film"),
+        (right, f"evidence for {mapped.finding}, up to {mapped.map.max():.2g}"),
+    ):
         axes.set_title(title, loc="left", fontsize=9, fontweight="normal", pad=5)
         _boxes(axes, mapped.lesions, LESION)
         _boxes(axes, mapped.marks, MARK)

@@ -13,14 +13,16 @@ from scanweave.audit.settings import ShortcutSettings
 from scanweave.audit.shortcut_figures import dose_plot, example_films, flip_plot, mapped_film
 from scanweave.audit.shortcut_results import Example, ShortcutAudit
 from scanweave.audit.shortcut_tables import main_rows
-from scanweave.audit.shortcut_words import article, verdicts
-from scanweave.measures.summary import sureness
+from scanweave.audit.shortcut_words import article, verdict
+from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL, sureness
 from scanweave.report.blocks import Block, Caution, Figure, KeyNumbers, Section, Table, Text
 from scanweave.report.page import write_report
 from scanweave.report.runs import tried_on
-from scanweave.wording import count, listed
+from scanweave.wording import listed
 
-SHARES = ("flips", "control", "excess")
+SHARES = ("flips", "control", "excess", "shift")
+MOST_CAUTIONS = 6
+"""Sentences of shortcuts at the top, at most; with many runs the table tells the rest."""
 LIMITS = (
     "What is in no box is not tried, so what is found is a lower bound. The grain of a detector, the position of the "
     "patient or the collimation fit in no box either; the site probe sees them, but does not say that a finding leans "
@@ -29,6 +31,7 @@ LIMITS = (
     "alike, tells the mark from the pasting. A fill has no grain at all: compare it with its control alone.",
     "A call flips only near the operating point: where films are far from it, the log-odds move first. A mark that "
     "belongs to the finding, such as a drain to a pneumothorax, flips calls too: whether it may, a reader decides.",
+    "Each pair of finding and mark is judged at 95 %: of many pairs that do not lean, one in forty is found by chance.",
     "Occlusion covers one window at a time: evidence that two places give alike is seen at neither.",
 )
 Row = dict[str, Any]
@@ -61,39 +64,49 @@ def write(
         sections.append(_doses(found))
     told = "\n\n".join([*LIMITS, *(note[0].upper() + note[1:] + "." for note in found.notes)])
     sections.append(Section("What it cannot tell", "", [Text(told)]))
-    runs = listed(dict.fromkeys(found.flips["run"]))
-    marks = listed(dict.fromkeys(found.flips["mark"]))
-    subtitle = f"Whether {runs} looks at the finding, or at {marks}."
+    runs = " and ".join(dict.fromkeys(found.flips["run"]))
+    marks = ", or ".join(map(article, dict.fromkeys(found.flips["mark"])))
+    subtitle = f"The finding, or {marks}: what {runs} {'looks' if len(set(found.flips['run'])) == 1 else 'look'} at."
     tried = {f"Audit, {name}": _written(value) for name, value in settings.model_dump(mode="json").items()}
     return write_report(path, "Shortcut audit", subtitle, sections, {**about, **tried})
 
 
 def _short(found: ShortcutAudit, studies: Mapping[str, Any]) -> Section:
     rows = main_rows(found.flips)
-    leaning, rest = verdicts(found.flips, found=True), verdicts(found.flips, found=False)
-    blocks: list[Block] = [Caution(sentence) for sentence in leaning]
-    blocks += [Text("\n\n".join(rest))] if rest else []
+    several = found.flips["run"].nunique() > 1
+    moved = [row for row in rows if row["found"] or (row["removal"] or row)["found"]]
+    blocks: list[Block] = [Caution(verdict(row, named=several)) for row in moved[:MOST_CAUTIONS]]
+    if len(moved) > MOST_CAUTIONS:
+        blocks.append(Text(f"{len(moved) - MOST_CAUTIONS} more of this kind are in the table below."))
+    still = [verdict(row, named=several) for row in rows if row not in moved]
+    blocks += [Text("\n\n".join(still))] if still else []
     worst = max(rows, key=lambda row: row["excess"].value)
     items: list[tuple[str, Any, str]] = [
-        ("Excess flip rate", worst["excess"], f"{worst['finding']} · {worst['mark']}, the highest"),
+        ("Excess flip rate", worst["excess"], f"{worst['run']}, {worst['finding']} · {worst['mark']}: the highest"),
         (
             "Shortcuts found",
-            f"{len(leaning)} of {len(rows)}",
-            "pairs of finding and mark, of all runs",
+            f"{sum(row['found'] for row in rows)} of {len(rows)}",
+            "pairs of finding and mark" + (", of all runs" if several else ""),
         ),
     ]
     if not found.evidence.empty:
         least = found.evidence.loc[found.evidence["inside, excess"].map(lambda one: one.value).fillna(9).idxmin()]
         even = least["inside, even"].value
-        items.append(("Evidence on the lesion", least["inside"], f"{least['finding']}; an even map has {even:.0%}"))
+        items.append(
+            (
+                "Evidence on the lesion",
+                least["inside"],
+                f"{least['run']}, {least['finding']}; an even map has {even:.0%}",
+            )
+        )
     for name, one in list(found.sites.items())[:1]:
         items.append(("AUROC of the site", one.features, f"from the features of {name}; 0.5 is chance"))
     formats = {"Excess flip rate": "{:.0%}", "Evidence on the lesion": "{:.0%}", "AUROC of the site": "{:.2f}"}
     blocks.append(KeyNumbers(items, formats))
-    chance = f"{count(len(rows), 'pair')} of finding and mark {'was' if len(rows) == 1 else 'were'} tried at 95 %."
     taken = tried_on({"about": studies, "rows": [{"studies": studies["studies"]}]}) if studies else ""
-    sure = sureness(row["patients"] for row in rows)
-    return Section("In short", " ".join(part for part in (taken, chance, sure) if part), blocks)
+    few = any(row["films"] < LEAST_PATIENTS_FOR_INTERVAL for row in rows)
+    sure = sureness(row["films"] for row in rows) if few else "In brackets 95 % intervals by patient."
+    return Section("In short", " ".join(part for part in (taken, sure) if part), blocks)
 
 
 def _transplants(found: ShortcutAudit) -> Section:
@@ -104,7 +117,8 @@ def _transplants(found: ShortcutAudit) -> Section:
     )
     named = found.flips["run"].nunique() > 1
     rows = [
-        _row(row, named, ("direction",), ("flips", "control", "excess"), found=True) for row in _records(found.flips)
+        _row(row, named, ("direction",), ("flips", "control", "excess", "shift"), found=True)
+        for row in _records(found.flips)
     ]
     sides = [
         _row(row, named, ("direction",), ("to positive", "to positive control", "to negative", "to negative control"))
@@ -124,7 +138,12 @@ def _transplants(found: ShortcutAudit) -> Section:
             "Flip rates of every finding and mark beside their controls.",
             vector=True,
         ),
-        Table(rows, "Flip rates, and their excess over the control on the same films.", shares),
+        Table(
+            rows,
+            "Flip rates, and their excess over the control on the same films, one a patient. Shift: the share of films "
+            "called after the change less that of the control; flips to and fro by chance leave it alone.",
+            shares,
+        ),
         *(Figure(example_films(one), _caption(one), _alt(one)) for one in found.examples),
         Table(
             sides, "Flips by side: of films called negative before, and of those called positive.", shares, folded=True
@@ -157,11 +176,8 @@ def _masking(found: ShortcutAudit) -> Section:
     sizes = [
         _row(row, named, (), ("log-odds", "log-odds control", "log-odds excess")) for row in _records(found.masking)
     ]
-    areas = [
-        _row(row, named, (), ("AUROC", "AUROC masked", "AUROC control", "drop", "drop control"))
-        for row in _records(found.masking)
-    ]
-    three = dict.fromkeys(("AUROC", "AUROC masked", "AUROC control", "drop", "drop control"), "{:.3f}")
+    areas = [_row(row, named, (), ("AUROC", "AUROC masked", "drop", "drop control")) for row in _records(found.masking)]
+    three = dict.fromkeys(("AUROC", "AUROC masked", "drop", "drop control"), "{:.3f}")
     two = dict.fromkeys(("log-odds", "log-odds control", "log-odds excess"), "{:.2f}")
     blocks = [
         Table(
@@ -183,7 +199,8 @@ def _evidence(found: ShortcutAudit) -> Section:
     figures = [
         Figure(
             mapped_film(one),
-            f"{one.study}, {one.run}. Blue: boxes of {one.finding}; amber: marks.",
+            f"{one.study}, {one.run}. Right: what the log-odds lose, the mean of windows over a place. Blue: boxes of "
+            f"{one.finding}; amber: marks.",
             f"A film and the map of the evidence for {one.finding}.",
         )
         for one in found.mapped

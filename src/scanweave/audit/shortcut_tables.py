@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scanweave.audit.mark_trials import INSERTION, REMOVAL
-from scanweave.measures.bootstrap import Interval, bootstrap, bootstrap_ratio
+from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.delong import auroc_interval, compare_aurocs
 from scanweave.measures.proportions import compare_paired_proportions, proportion
 from scanweave.measures.summary import LEAST_PATIENTS_FOR_INTERVAL
@@ -25,34 +25,33 @@ SIDES = {"to positive": False, "to negative": True}
 def flip_table(changes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Return how often calls flip, a row a run, finding, mark and direction.
 
-    A rate is the share of films whose call at the frozen operating point is another one after the change; `to
-    positive` and `to negative` are shares of the films that were called negative, or positive, before. The excess is
-    the rate less that of the control on the same films, with the interval of Tango (1998), or, where patients have
-    several films, from resampling patients.
+    A rate is the share of films, one a patient, whose call at the frozen operating point is another one after the
+    change, with Wilson's interval. The excess is the rate less that of the control on the same films, with the interval
+    of Tango (1998).
 
     Args:
         changes: Rows of `MarkTrials.rows`.
         seed: Of resamples.
 
     Returns:
-        Columns that hold an `Interval`: `flips`, `control`, `excess`, `to positive`, `to negative`, these two with
-        ` control`, and `log-odds`, `log-odds control`, `log-odds excess`: the mean change. `found`: whether the
-        interval of the excess lies above 0.
+        Columns that hold an `Interval`: `flips`, `control`, `excess`; `shift`: the share of films called with the
+        change less that with the control, which flips to and fro by chance leave alone; `to positive` and `to
+        negative`: rates among the films that were called negative, or positive, before, and these two with ` control`;
+        `log-odds`, `log-odds control`, `log-odds excess`: the mean change. `found`: whether the interval of the excess
+        lies above 0.
     """
     rows = []
     for key, group in changes.groupby(TRANSPLANTS, sort=False):
-        patients = list(group["patient"])
         before = group["called before"].astype(bool)
         flips, control = group["called after"] != before, group["called control"] != before
         row: dict[str, Any] = dict(zip(TRANSPLANTS, key, strict=True))
-        row |= {"films": len(group), "patients": len(set(patients))}
-        row |= {"flips": _rate(flips, patients, seed), "control": _rate(control, patients, seed)}
-        row["excess"] = _excess(flips, control, patients, seed)
+        row |= {"films": len(group), "flips": _rate(flips), "control": _rate(control)}
+        row["excess"] = _excess(flips, control)
+        row["shift"] = _excess(group["called after"], group["called control"])
         for side, was in SIDES.items():
-            of = (before == was).to_numpy()
-            whose = [patient for patient, there in zip(patients, of, strict=True) if there]
-            row |= {side: _rate(flips[of], whose, seed), f"{side} control": _rate(control[of], whose, seed)}
-        row |= _log_odds(group, patients, seed, lambda change: change)
+            of = before == was
+            row |= {side: _rate(flips[of]), f"{side} control": _rate(control[of])}
+        row |= _log_odds(group, seed, lambda change: change)
         row["found"] = bool(row["excess"].low > 0)
         rows.append(row)
     return pd.DataFrame(rows)
@@ -78,8 +77,7 @@ def masking_table(changes: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         if masked.empty:
             continue
         row: dict[str, Any] = dict(zip(PAIR, key, strict=True))
-        row |= {"films": len(masked), "patients": masked["patient"].nunique()}
-        row |= _log_odds(masked, list(masked["patient"]), seed, np.abs)
+        row |= {"films": len(masked)} | _log_odds(masked, seed, np.abs)
         rows.append(row | _areas(group))
     return pd.DataFrame(rows)
 
@@ -138,11 +136,16 @@ def main_rows(flips: pd.DataFrame) -> list[dict[str, Any]]:
 
     Args:
         flips: See `flip_table`.
+
+    Returns:
+        Rows of it, each with `removal`: the row of the removal beside an insertion, or None.
     """
     rows = []
     for _, group in flips.groupby(PAIR, sort=False):
-        inserted = group[group["direction"] == INSERTION]
-        rows.append((inserted if len(inserted) else group).iloc[0].to_dict())
+        by_direction = {row["direction"]: row for row in group.to_dict("records")}
+        direction = INSERTION if INSERTION in by_direction else REMOVAL
+        removal = by_direction.get(REMOVAL) if direction == INSERTION else None
+        rows.append({**by_direction[direction], "removal": removal})
     return rows
 
 
@@ -165,26 +168,18 @@ def nothing() -> Interval:
 
 
 def told(found: Interval) -> Interval:
-    """Return an estimate without its interval where the patients are few, as in every report."""
-    return found if found.n >= LEAST_PATIENTS_FOR_INTERVAL else Interval(found.value, UNKNOWN, UNKNOWN, found.n)
+    """Return an estimate without its interval where the patients are few, as in every report, or resamples alike."""
+    sure = found.n >= LEAST_PATIENTS_FOR_INTERVAL and found.low < found.high
+    return found if sure else Interval(found.value, UNKNOWN, UNKNOWN, found.n)
 
 
-def _alone(patients: Sequence[str]) -> bool:
-    return len(set(patients)) == len(patients)
+def _rate(hits: pd.Series) -> Interval:
+    return told(proportion(int(hits.sum()), len(hits))) if len(hits) else nothing()
 
 
-def _rate(hits: pd.Series, patients: Sequence[str], seed: int) -> Interval:
-    if not len(hits):
-        return nothing()
-    if _alone(patients):
-        return told(proportion(int(hits.sum()), len(hits)))
-    return told(bootstrap_ratio(hits.astype(float), np.ones(len(hits)), patients, seed=seed))
-
-
-def _excess(hits: pd.Series, control: pd.Series, patients: Sequence[str], seed: int) -> Interval:
-    if _alone(patients):
-        return told(compare_paired_proportions(hits.to_numpy(), control.to_numpy()).difference)
-    return told(bootstrap(hits.astype(float) - control.astype(float), patients, seed=seed))
+def _excess(hits: pd.Series, control: pd.Series) -> Interval:
+    pairs = (side.to_numpy(dtype=bool) for side in (hits, control))
+    return told(compare_paired_proportions(*pairs).difference)
 
 
 def _mean(values: pd.Series, patients: pd.Series, seed: int) -> Interval:
@@ -193,14 +188,14 @@ def _mean(values: pd.Series, patients: pd.Series, seed: int) -> Interval:
     return told(bootstrap(values, list(patients), seed=seed))
 
 
-def _log_odds(
-    group: pd.DataFrame, patients: list[str], seed: int, size: Callable[[pd.Series], pd.Series]
-) -> dict[str, Interval]:
+def _log_odds(group: pd.DataFrame, seed: int, size: Callable[[pd.Series], pd.Series]) -> dict[str, Interval]:
     """Return the mean change of the log-odds, or its size, that of the control, and the first less the second."""
     change = size(group["log-odds after"] - group["log-odds before"])
     control = size(group["log-odds control"] - group["log-odds before"])
     pairs: dict[str, ArrayLike] = {"": change, " control": control, " excess": change - control}
-    return {f"log-odds{name}": told(bootstrap(values, patients, seed=seed)) for name, values in pairs.items()}
+    return {
+        f"log-odds{name}": told(bootstrap(values, list(group["patient"]), seed=seed)) for name, values in pairs.items()
+    }
 
 
 def _areas(group: pd.DataFrame) -> dict[str, Interval]:
@@ -209,8 +204,7 @@ def _areas(group: pd.DataFrame) -> dict[str, Interval]:
     names = ("AUROC", "AUROC masked", "AUROC control", "drop", "drop control")
     if truth.all() or not truth.any():
         return dict.fromkeys(names, nothing())
-    whose = list(known["patient"])
-    patients = None if _alone(whose) else whose
+    patients = list(known["patient"])
     masked = (known["direction"] == REMOVAL).to_numpy()
     before = known["log-odds before"].to_numpy()
     after, control = (np.where(masked, known[f"log-odds {state}"], before) for state in ("after", "control"))

@@ -25,8 +25,8 @@ def verdicts(flips: pd.DataFrame, found: bool | None = None) -> list[str]:
 
 
 def verdict(row: dict[str, Any], *, named: bool = False) -> str:
-    """Return a row of `flip_table` as a sentence, which begins with the name of the run if it is `named`."""
-    finding, mark = row["finding"], row["mark"]
+    """Return a row of `main_rows` as a sentence, which begins with the name of the run if it is `named`."""
+    finding, mark, removal = row["finding"], row["mark"], row["removal"]
     begun = f"{row['run']}: " if named else ""
     begun += f"{finding} leans on {mark}" if row["found"] else f"{finding} is not seen to lean on {mark}"
     if row["direction"] == INSERTION:
@@ -36,7 +36,11 @@ def verdict(row: dict[str, Any], *, named: bool = False) -> str:
     rates = (
         f"in {percent(row['flips'])} of {row['films']} films the call flips {how}, {percent(row['control'])} {other}"
     )
-    return f"{begun}: {rates}; excess {percent(row['excess'])}."
+    if removal is None or not removal["found"]:
+        return f"{begun}: {rates}."
+    beside = "also" if row["found"] else "but"
+    masked = f"{percent(removal['flips'])} of {removal['films']} when the {mark} is masked"
+    return f"{begun}: {rates}; {beside} in {masked}, {percent(removal['control'])} when as much is masked elsewhere."
 
 
 def percent(share: Interval) -> str:

@@ -42,9 +42,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.wording import count, nearest
 
 JSON, PAGE, TABLE = "shortcuts.json", "shortcuts.html", "shortcuts.csv"
-EXAMPLES = 2
-"""Films that are shown of a finding and a mark."""
-MOST_EXAMPLES, MOST_MAPPED = 8, 6
+MOST_EXAMPLES, MOST_MAPPED = 6, 6
 """Films that a page shows, at most."""
 Say = Callable[[str], None]
 
@@ -169,25 +167,22 @@ def _notes(found: ShortcutAudit, trials: MarkTrials) -> Iterator[str]:
 
 
 def _examples(found: ShortcutAudit, trials: MarkTrials) -> Iterator[Example]:
-    """Return the films whose answers move most, of pairs in which a shortcut was found first."""
-    rows = sorted(
-        found.flips.to_dict("records"), key=lambda row: (not row["found"], -abs(row["log-odds excess"].value))
-    )
-    shown = 0
-    for row in rows:
+    """Return a film of each finding, mark and direction, a call that flips where there is one; the found ones first."""
+
+    def order(row: dict[str, Any]) -> tuple[bool, bool, float]:
+        return not row["found"], row["direction"] == REMOVAL, -abs(row["log-odds excess"].value)
+
+    for row in sorted(found.flips.to_dict("records"), key=order)[:MOST_EXAMPLES]:
         key = {name: row[name] for name in TRANSPLANTS}
         group = found.changes[(found.changes[list(key)] == pd.Series(key)).all(axis=1)]
-        flipped = (group["called after"] != group["called before"]) & (
-            group["called control"] == group["called before"]
-        )
+        still = group["called control"] == group["called before"]
         moved = (group["log-odds after"] - group["log-odds before"]).abs()
+        flipped = still & (group["called after"] != group["called before"])
         chosen = group.assign(flipped=flipped, moved=moved).sort_values(["flipped", "moved"], ascending=False)
-        for one in chosen[:EXAMPLES].to_dict("records"):
-            film = trials.pool.film(one["study"])
-            pair = None if film is None else trials.pair(film, one["mark"], one["direction"])
-            if film is None or pair is None or shown == MOST_EXAMPLES:
-                continue
-            shown += 1
+        one = chosen.iloc[0].to_dict()
+        film = trials.pool.film(one["study"])
+        pair = None if film is None else trials.pair(film, one["mark"], one["direction"])
+        if film is not None and pair is not None:
             yield Example(
                 **key,
                 study=one["study"],

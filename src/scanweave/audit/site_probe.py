@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from scanweave.audit.film_changes import Image
 from scanweave.audit.marked_films import Film, FilmPool
+from scanweave.audit.shortcut_tables import told
 from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.framework.classification.answers import Answering
 from scanweave.measures.bootstrap import Interval, bootstrap_measure
@@ -118,7 +119,7 @@ def probe(
         seed: Of folds and resamples.
     """
     names, truth = np.unique(list(sites), return_inverse=True)
-    shares = [_told(values, truth, patients, seed) for values in (features, statistics)]
+    shares = [_shares(values, truth, patients, seed) for values in (features, statistics)]
 
     def excess(classes: NDArray[np.int64], first: Any, second: Any) -> float:
         return multiclass_auroc(classes, first) - multiclass_auroc(classes, second)
@@ -126,10 +127,10 @@ def probe(
     drawn: dict[str, Any] = {"strata": list(sites), "method": "percentile", "seed": seed, "repeats": 1000}
     found = [bootstrap_measure(multiclass_auroc, [truth, one], patients, **drawn) for one in shares]
     beyond = bootstrap_measure(excess, [truth, *shares], patients, **drawn)
-    return Probed(found[0], found[1], beyond, tuple(names.tolist()), len(truth))
+    return Probed(told(found[0]), told(found[1]), told(beyond), tuple(names.tolist()), len(truth))
 
 
-def _told(
+def _shares(
     values: NDArray[np.float64], truth: NDArray[np.int64], patients: Sequence[str], seed: int
 ) -> NDArray[np.float64]:
     """Return the probability of each site, of each film by a regression that saw none of its patient `(N, C)`."""

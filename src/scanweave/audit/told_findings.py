@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answers import Answering
+from scanweave.framework.classification.operating_points import HALF
 from scanweave.framework.classification.validation import binary_truths
 from scanweave.measures.operating_points import OperatingPoint
 from scanweave.studies.cohort import Cohort
@@ -77,7 +78,8 @@ def told_findings(run: Answering) -> list[ToldFinding]:
     if plan.kind == "classes" and len(plan.outputs) == 2:
         second = plan.outputs[1]
         return [ToldFinding(plan.labels[0] if second == "1" else second, 1, points.get(second))]
-    return [ToldFinding(name, number, points.get(name)) for number, name in enumerate(plan.outputs)]
+    other = HALF if plan.kind == "findings" else None
+    return [ToldFinding(name, number, points.get(name, other)) for number, name in enumerate(plan.outputs)]
 
 
 def known_truths(run: Answering, findings: Sequence[ToldFinding], cohort: Cohort) -> dict[str, NDArray[np.float64]]:
