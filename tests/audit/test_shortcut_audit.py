@@ -115,6 +115,7 @@ def test_sentences_name_what_was_found(found):
     masked = "also in 100 % [76, 100] of 12 when the marker is masked, 0 % [0, 24] when as much is masked elsewhere"
     assert leaning == f"looks_at_marker: nodule leans on marker: {pasted}; {masked}."
     assert all("is not seen to lean on marker" in sentence for sentence in rest)
+    assert all(sentence.endswith("an excess of 0 % [−24, 24].") for sentence in rest)
 
 
 def test_page_and_tables_are_written_once(found, tmp_path):

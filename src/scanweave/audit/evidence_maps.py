@@ -17,7 +17,7 @@ WINDOWS = 8
 
 
 class EvidenceMap(NamedTuple):
-    """How far the log-odds of a finding fall where a window is covered.
+    """Hold how far the log-odds of a finding fall where a window is covered.
 
     Attributes:
         windows: Corners of each window `(W, 2, 2)` [pixel].

@@ -24,7 +24,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TriedRun:
-    """A run that is tried.
+    """Hold a run that is tried.
 
     Attributes:
         run: What answers.
@@ -38,7 +38,7 @@ class TriedRun:
 
 
 class Pair(NamedTuple):
-    """A film changed at its mark, and changed alike elsewhere or without one.
+    """Hold a film changed at its mark, and changed alike elsewhere or without one.
 
     Attributes:
         changed: With a mark pasted in, or its own one masked `(X, Y)`.
@@ -59,7 +59,7 @@ class Pair(NamedTuple):
 
 @dataclass
 class MarkTrials:
-    """Trials of marks on films, with what runs say of films as they are.
+    """Try marks on films, and hold what runs say of films as they are.
 
     Attributes:
         pool: The films.

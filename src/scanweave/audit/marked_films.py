@@ -26,7 +26,7 @@ ORDER = 11
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A film with the boxes on it.
+    """Hold a film with the boxes on it.
 
     Attributes:
         study: What it belongs to.
@@ -69,7 +69,7 @@ class Film:
 
 
 class FilmPool:
-    """The annotated films of a cohort, in an order that is drawn once, one film of every patient first.
+    """Hold the annotated films of a cohort, in an order that is drawn once, one film of every patient first.
 
     Args:
         cohort: The studies that may be tried.

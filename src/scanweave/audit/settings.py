@@ -31,7 +31,7 @@ class AuditSettings(BaseModel):
 
 
 class ShortcutSettings(BaseModel):
-    """The questions and the size of an audit of shortcuts; time grows with films × marks, and with maps."""
+    """Set the questions and the size of an audit of shortcuts; time grows with films × marks, and with maps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

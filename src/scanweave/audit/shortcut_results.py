@@ -12,7 +12,7 @@ from scanweave.audit.site_probe import Probed
 
 
 class Example(NamedTuple):
-    """A film as it is, with its mark changed, and changed alike in the control.
+    """Hold a film as it is, with its mark changed, and changed alike in the control.
 
     Attributes:
         run: Of whose answers it is an example, and
@@ -38,7 +38,7 @@ class Example(NamedTuple):
 
 
 class MappedFilm(NamedTuple):
-    """A film with the map of where the evidence of a finding lies.
+    """Hold a film with the map of where the evidence of a finding lies.
 
     Attributes:
         run: Whose evidence, and

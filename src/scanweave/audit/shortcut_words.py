@@ -36,6 +36,7 @@ def verdict(row: dict[str, Any], *, named: bool = False) -> str:
     rates = (
         f"in {percent(row['flips'])} of {row['films']} films the call flips {how}, {percent(row['control'])} {other}"
     )
+    rates += "" if row["found"] else f", an excess of {percent(row['excess'])}"
     if removal is None or not removal["found"]:
         return f"{begun}: {rates}."
     beside = "also" if row["found"] else "but"

@@ -35,7 +35,7 @@ FILMS_PER_FILM = 4
 
 
 class Probed(NamedTuple):
-    """How well the site is told.
+    """Hold how well the site is told.
 
     Attributes:
         features: AUROC from what the run makes of films.

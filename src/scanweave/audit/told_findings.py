@@ -25,7 +25,7 @@ NEEDED = ("plan.outputs", "points", "probabilities")
 
 @dataclass(frozen=True)
 class ToldFinding:
-    """A finding, or a class, as a run tells it.
+    """Hold a finding, or a class, as a run tells it.
 
     Attributes:
         name: Of the finding; of a label that is 0 or 1 that of the label.

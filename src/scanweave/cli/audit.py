@@ -70,7 +70,7 @@ class AuditShortcuts:
     """Classes of boxes that are no finding; if not given, all that no run tells and that are no label."""
     findings: Annotated[tuple[str, ...], arg(metavar="NAME …", help_behavior_hint="")] = ()
     """Findings that are tried; if not given, all that the runs tell."""
-    site: str = ""
+    site: str | None = None
     """Variable of the site; if not given, site, where the cohort has it."""
     dose: Annotated[tuple[float, ...], arg(metavar="NUMBER …", help_behavior_hint="")] = ()
     """A number a run, such as the correlation of mark and finding that it was trained under."""
@@ -89,8 +89,8 @@ class AuditShortcuts:
         """Audit, and say where the page is."""
         from scanweave import api
 
-        names = ("marks", "findings", "site", "films", "maps", "seed")
-        settings = {name: getattr(self, name) for name in names} | {"doses": self.dose}
+        names = ("marks", "findings", "films", "maps", "seed")
+        settings = {name: getattr(self, name) for name in names} | {"doses": self.dose, "site": self.site or ""}
         done = api.audit_shortcuts(
             self.folders, self.cohort, self.out, part=self.part, device=self.device, settings=settings
         )
