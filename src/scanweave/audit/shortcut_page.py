@@ -67,7 +67,8 @@ def write(
     runs = " and ".join(dict.fromkeys(found.flips["run"]))
     marks = ", or ".join(map(article, dict.fromkeys(found.flips["mark"])))
     subtitle = f"The finding, or {marks}: what {runs} {'looks' if len(set(found.flips['run'])) == 1 else 'look'} at."
-    tried = {f"Audit, {name}": _written(value) for name, value in settings.model_dump(mode="json").items()}
+    asked = {name: value for name, value in settings.model_dump(mode="json").items() if value not in ([], "")}
+    tried = {f"Audit, {name}": _written(value) for name, value in asked.items()}
     return write_report(path, "Shortcut audit", subtitle, sections, {**about, **tried})
 
 
@@ -256,4 +257,4 @@ def _records(table: pd.DataFrame) -> list[Row]:
 
 
 def _written(value: Any) -> str:
-    return (listed(map(str, value)) or "all") if isinstance(value, list) else str(value) or "as the cohort has it"
+    return listed(map(str, value)) if isinstance(value, list) else str(value)
