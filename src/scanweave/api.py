@@ -16,6 +16,8 @@ from scanweave.wording import nearest
 from scanweave.wording import studies as counted_studies
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scanweave.engine.checkpoint_weights import Checkpoint
     from scanweave.engine.run import Run
     from scanweave.framework.study_selection import Choice
@@ -356,6 +358,68 @@ def audit_stability(
         if not check.passed
     ]
     return Audited(page, failed)
+
+
+@dataclass
+class ShortcutsAudited:
+    """The outcome of `audit_shortcuts`.
+
+    Attributes:
+        page: The page to read; tables and JSON lie beside it.
+        found: Shortcuts that were found, in words.
+        table: A row a run, finding, mark and direction with flip rates, as `shortcuts.csv` has it.
+    """
+
+    page: Path
+    found: list[str]
+    table: pd.DataFrame
+
+
+def audit_shortcuts(
+    runs: Sequence[System[Any] | str | Path],
+    cohort: Cohort | str | Path,
+    out: str | Path | None = None,
+    *,
+    part: Choice | None = None,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    say: Say = print,
+) -> ShortcutsAudited:
+    """Try whether runs look at a finding or at marks such as markers and tubes; write tables, JSON and a page.
+
+    Args:
+        runs: Fitted systems that tell findings of films, or their run folders; all are tried on the same films.
+        cohort: Films with boxes of marks, or the cohort's folder.
+        out: A new folder; `audit-shortcuts` in the first run if not given.
+        part: Which studies: "train", "validation", "test", "unseen" or "all"; None: as in `evaluate`.
+        device: Where to compute, for run folders.
+        settings: Fields of `audit.settings.ShortcutSettings`.
+        say: Takes a line a stage.
+
+    Raises:
+        ScanweaveError: A run does not tell findings of films, the films have no marks, a setting is wrong, or `out`
+            exists.
+    """
+    from scanweave.audit import shortcut_films, shortcuts
+    from scanweave.audit.settings import ShortcutSettings
+    from scanweave.audit.shortcut_tables import plain
+    from scanweave.audit.shortcut_words import verdicts
+    from scanweave.engine.settings import checked
+    from scanweave.report.provenance import run_provenance
+
+    chosen = checked(ShortcutSettings, dict(settings or {}), "audit")
+    if not runs:
+        raise ScanweaveError("RUN", "no run is named", "Such as: scanweave audit shortcuts RUN --cohort COHORT")
+    opened = [open_run(run, device) if isinstance(run, str | Path) else run for run in runs]
+    folder = Path(out) if out is not None else opened[0].run.folder / "audit-shortcuts"
+    if folder.exists():
+        raise ScanweaveError(folder, "exists already", "Choose another --out, or remove it")
+    named = shortcut_films.named_runs(opened)
+    films, studies = shortcut_films.common_films(named, _opened(cohort), part, say)
+    found = shortcuts.audit_shortcuts(named, films, chosen, say)
+    about = run_provenance(opened[0].run.record, opened[0].run.config)
+    page = shortcuts.write_shortcuts(folder, found, chosen, about, studies)
+    return ShortcutsAudited(page, verdicts(found.flips, found=True), plain(found.flips))
 
 
 def _known(run: System[Any] | str | Path, checkpoint: Checkpoint | None) -> tuple[Run, Plan]:

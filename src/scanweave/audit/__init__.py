@@ -1,1 +1,1 @@
-"""Audits of fitted runs: everything that `measures.stability` can tell of one, as tables, JSON and a report page."""
+"""Audits of fitted runs, as tables, JSON and a page: stability of reconstructions, shortcuts of classifiers."""

@@ -20,7 +20,7 @@ VERBS = {
     "evaluate": "measure predictions against what was acquired, with intervals",
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
-    "audit": "try how far a reconstruction can be trusted: audit stability",
+    "audit": "try how far a run can be trusted: audit stability | shortcuts",
     "report": "write one HTML page of a run to keep and send",
     "demo": "all of it, on simulated studies, in minutes",
     "systems": "list the systems and what each answers",
