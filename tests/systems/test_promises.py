@@ -9,6 +9,7 @@ from scanweave.engine.settings import StartSettings
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.ct import simulate_ct
+from scanweave.simulate.films import simulate_films
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.tables.schema import parse_columns
@@ -74,6 +75,13 @@ def test_segment(brains, tmp_path):
 
 def test_classify(films, tmp_path):
     sw.check_system("classify", films, tmp_path / "runs", {**FEW_STEPS, "network": {"encoder": "resnet10"}})
+
+
+def test_detect(tmp_path):
+    network = {"encoder": "resnet10", "encoder_width": 0.125, "pyramid_width": 8, "head_width": 8, "pyramid_layers": 1}
+    settings = {**FEW_STEPS, "network": {**network, "size": [128, 128], "sampled": 16, "proposals": 20}}
+    chests = simulate_films(tmp_path / "c", subjects=12, seed=0, size=128, prevalence=0.5)
+    sw.check_system("detect", split(chests), tmp_path / "runs", settings)
 
 
 def test_mome(films, tmp_path):

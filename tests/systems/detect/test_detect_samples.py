@@ -1,4 +1,4 @@
-"""What training samples show: boxes stay on their findings, whatever is varied."""
+"""Training samples: boxes stay on their findings, whatever is varied; and the truth of a film."""
 
 import numpy as np
 import pytest

@@ -139,7 +139,9 @@ def test_two_runs_are_compared(boxed, fitted, tmp_path):
 )
 def test_what_cannot_be_is_one_line(tmp_path, change, words):
     with pytest.raises(ScanweaveError, match=words):
-        fit(make_cohort(tmp_path / "c", films=12), tmp_path / "run", **change)
+        sw.fit(
+            "detect", make_cohort(tmp_path / "c", films=12), tmp_path / "run", preset="small", config={**FEW, **change}
+        )
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 
@@ -167,7 +169,7 @@ def test_an_end_to_end_detector_of_transformers(tmp_path):
     steps = {"steps": 1, "validate_every": 1, "batch_size": 4, "workers": 0, "warm_up": 0, "ema_decay": None}
     fitted = sw.fit(
         "detect", cohort, tmp_path / "run", preset="d-fine", say=lambda line: None,
-        config={"training": steps, "network": {"proposals": 20, "size": [64, 64]}},
+        config={"training": steps, "network": {"proposals": 20, "size": [128, 128]}},
     )  # fmt: skip
     read = fitted.read(cohort[cohort.studies[0]])
     assert len(read.boxes) <= fitted.config.network.most_boxes

@@ -32,7 +32,7 @@ class Film(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a network sees in a film.
+    """A film as a network reads it.
 
     Attributes:
         boxes: With scores, in pixels of the film.

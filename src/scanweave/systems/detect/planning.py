@@ -16,6 +16,8 @@ BOXES = "boxes"
 """Target by which the boxes of a film are asked for."""
 COARSEST = 64
 """Pixels of the input for one of the coarsest level; edges are multiples of it, so that levels lie on each other."""
+LEAST_EDGE = 2 * COARSEST
+"""Shortest edge of an input: norms of the coarsest level need more than one pixel, and small findings a few."""
 STRIDES = (4, 8, 16, 32, 64)
 """Pixels of the input for one of levels p2 to p6 (Tan et al., EfficientDet, CVPR 2020; Lin et al., FPN, CVPR 2017)."""
 SCALES = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -57,26 +59,27 @@ class DetectPlan(AnswerPlan):
 
 
 def plan_size(shapes: Sequence[Sequence[int]], settings: NetworkSettings) -> tuple[tuple[int, int], str]:
-    """Return the input along Y, X [pixels], multiples of 64, and why.
+    """Return the input along Y, X [pixels], multiples of 64 and at least 128, and why.
 
     Args:
         shapes: Pixels `(X, Y)` of the training films.
         settings: What the user decided.
     """
     if settings.size is not None:
-        size = tuple(_rounded(edge) for edge in settings.size)
-        words = "as asked" if size == tuple(settings.size) else "as asked, in multiples of 64"
-        return (size[0], size[1]), f"input: {size[0]}×{size[1]} (Y×X); {words}"
+        size = (_rounded(settings.size[0]), _rounded(settings.size[1]))
+        words = "as asked" if size == settings.size else f"as asked, in multiples of {COARSEST} from {LEAST_EDGE} on"
+        return size, f"input: {size[0]}×{size[1]} (Y×X); {words}"
     width, height = (float(edge) for edge in np.median(np.array(shapes), axis=0)[:2])
-    factor = min(1.0, (settings.most_pixels / (width * height)) ** 0.5)
+    largest = (settings.most_pixels / (width * height)) ** 0.5
+    factor = min(largest, max(1.0, LEAST_EDGE / min(width, height)))
     size = (_rounded(height * factor), _rounded(width * factor))
     seen = f"the median film has {height:.0f}×{width:.0f}"
     shrunk = f", at most about {settings.most_pixels:,} pixels" if factor < 1 else ""
-    return size, f"input: {size[0]}×{size[1]} (Y×X), in multiples of 64; {seen}{shrunk}"
+    return size, f"input: {size[0]}×{size[1]} (Y×X), in multiples of {COARSEST}; {seen}{shrunk}"
 
 
 def _rounded(edge: float) -> int:
-    return max(COARSEST, round(edge / COARSEST) * COARSEST)
+    return max(LEAST_EDGE, round(edge / COARSEST) * COARSEST)
 
 
 def plan_anchors(extents: NDArray[np.float64]) -> tuple[float, tuple[float, ...], str]:

@@ -1,4 +1,4 @@
-"""What a batch of films asks of a detector, as tensors."""
+"""Truth of a batch of films, and findings of a detector, as tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a film: the boxes of its findings, where somebody looked for them, and which findings it has."""
+"""Truth of a film: the boxes of its findings, where somebody looked for them, and which findings it has."""
 
 from __future__ import annotations
 
