@@ -133,7 +133,7 @@ def test_two_runs_are_compared(boxed, fitted, tmp_path):
     [
         ({"classes": ["disc"]}, "no training film has a box of 'disc'"),
         ({"scan": "frontal"}, "'frontal' is not in the cohort"),
-        ({"network": {"encoder": "swin"}}, "strides"),
+        ({"network": {"encoder": "segresnet"}}, "strides"),
         ({"network": {"encoder": "resnet99"}}, "none of this name"),
     ],
 )
