@@ -156,7 +156,7 @@ def ours(whose: str, size: int) -> tuple[nn.Module, Work, Work]:
     network: Any = make_network(plan, settings)
     image, boxes, classes = film(size)
     known = torch.ones(CLASSES, dtype=torch.bool)
-    target = FilmTargets(boxes, classes, known, known.float(), known)
+    target = FilmTargets(boxes, classes, torch.zeros(0, 4), known, known.float(), known)
 
     def infer() -> None:
         with torch.inference_mode():

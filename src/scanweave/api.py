@@ -405,7 +405,7 @@ def audit_shortcuts(
     from scanweave.audit.shortcut_tables import plain
     from scanweave.audit.shortcut_words import verdicts
     from scanweave.engine.settings import checked
-    from scanweave.report.provenance import run_provenance
+    from scanweave.report.provenance import FIT_FACTS, run_provenance
 
     chosen = checked(ShortcutSettings, dict(settings or {}), "audit")
     if not runs:
@@ -417,7 +417,11 @@ def audit_shortcuts(
     named = shortcut_films.named_runs(opened)
     films, studies = shortcut_films.common_films(named, _opened(cohort), part, say)
     found = shortcuts.audit_shortcuts(named, films, chosen, say)
-    about = run_provenance(opened[0].run.record, opened[0].run.config)
+    several = len(named) > 1
+    about: dict[str, Any] = {}
+    for name, run in named.items():
+        facts = run_provenance(run.run.record, run.run.config)
+        about |= {f"{name}: {label}" if several and label in FIT_FACTS else label: v for label, v in facts.items()}
     page = shortcuts.write_shortcuts(folder, found, chosen, about, studies)
     return ShortcutsAudited(page, verdicts(found.flips, found=True), plain(found.flips))
 

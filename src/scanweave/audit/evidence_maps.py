@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,14 +76,15 @@ def covered(image: Image, window: Corners) -> Image:
     return made
 
 
-def evidence_maps(trials: MarkTrials, film: Film) -> dict[tuple[str, str], EvidenceMap]:
-    """Return the map of every run and finding on a film, by the names of both."""
+def evidence_maps(trials: MarkTrials, film: Film, wanted: Collection[str]) -> dict[tuple[str, str], EvidenceMap]:
+    """Return the maps of some findings on a film, by the names of run and finding; other runs are not asked."""
     windows, image = occlusion_windows(film.size), film.image()
     before = trials.before(film)
-    after = [trials.ask(film, covered(image, window)) for window in windows]
+    asked = {name: one for name, one in trials.runs.items() if any(told.name in wanted for told in one.findings)}
+    after = [trials.ask(film, covered(image, window), asked) for window in windows]
     found = {}
-    for name, one in trials.runs.items():
-        for told in one.findings:
+    for name, one in asked.items():
+        for told in (told for told in one.findings if told.name in wanted):
             drops = [told.log_odds(before[name]) - told.log_odds(shares[name]) for shares in after]
             found[name, told.name] = EvidenceMap(windows, np.array(drops))
     return found
@@ -102,9 +103,8 @@ def evidence_rows(trials: MarkTrials, most: int) -> Iterator[tuple[dict[str, Any
         if film is None:
             continue
         marks = film.corners(trials.marks)
-        for (run, told), one in evidence_maps(trials, film).items():
-            if name not in wanted[told]:
-                continue
+        here = [told for told, studies in wanted.items() if name in studies]
+        for (run, told), one in evidence_maps(trials, film, here).items():
             inside, even = one.share(film.corners([told]))
             on_marks, even_marks = one.share(marks) if len(marks) else (float("nan"), float("nan"))
             row = {"run": run, "finding": told, "study": name, "patient": film.study.patient, "mass": one.mass}

@@ -49,7 +49,7 @@ def filled(image: Image, boxes: Iterable[Corners]) -> Image:
     made = image.copy()
     size = (image.shape[0], image.shape[1])
     for corners in boxes:
-        edge = _edge(corners)
+        edge = edge_of(corners)
         inner = place_of(corners, size, edge)
         outer = place_of(corners, size, edge + max(LEAST_RIM_PIXELS, RIM_SHARE * _shorter(corners)))
         crop = made[outer]
@@ -68,7 +68,7 @@ def moved_box(rng: np.random.Generator, corners: Corners, taken: Corners, size: 
         taken: Boxes `(N, 2, 2)` that the place, with its soft edge, must not touch.
         size: Width and height of the film.
     """
-    extent, edge = corners[1] - corners[0], _edge(corners)
+    extent, edge = corners[1] - corners[0], edge_of(corners)
     room = np.maximum(np.array(size) - extent, 0)
     for start in rng.uniform(0, 1, (TRIES, 2)) * room:
         moved = np.stack([start, start + extent])
@@ -91,8 +91,8 @@ def carried(corners: Corners, source: tuple[int, int], target: tuple[int, int]) 
 def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     """Return a film with the patches of another one, pasted at the same relative place with a feathered edge.
 
-    A patch keeps its contrast to its own surroundings and takes on the grey level of those that it comes to: both are
-    what `filled` makes of the place.
+    A patch keeps its contrast to its own surroundings, as a share of the range of grey values of its film, and takes on
+    the grey level of those that it comes to: both are what `filled` makes of the place.
 
     Args:
         image: The film `(X, Y)` that is changed.
@@ -103,10 +103,11 @@ def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     size, source = (image.shape[0], image.shape[1]), (donor.shape[0], donor.shape[1])
     there = carried(boxes, source, size)
     level_here, level_there = filled(image, there), filled(donor, boxes)
+    scale = _range_of(image) / max(_range_of(donor), np.finfo(float).tiny)
     for corners, target in zip(boxes, there, strict=True):
-        edge = _edge(target)
-        place, origin = place_of(target, size, edge), place_of(corners, source, _edge(corners))
-        contrast = (donor - level_there)[origin]
+        edge = edge_of(target)
+        place, origin = place_of(target, size, edge), place_of(corners, source, edge_of(corners))
+        contrast = scale * (donor - level_there)[origin]
         shape = made[place].shape
         if contrast.shape != shape:
             contrast = resize(contrast, shape, order=1, mode="edge", anti_aliasing=True, preserve_range=True)
@@ -115,13 +116,20 @@ def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     return made
 
 
+def _range_of(image: Image) -> float:
+    """Return the range of the grey values of a film but for a hundredth at either end."""
+    low, high = np.percentile(image, [1, 99])
+    return float(high - low)
+
+
 def boxes_of(boxes: Boxes, names: Iterable[str]) -> Corners:
     """Return the corners `(N, 2, 2)` of the boxes of some classes."""
     wanted = set(names)
     return boxes.corners[[label in wanted for label in boxes.labels]]
 
 
-def _edge(corners: Corners) -> float:
+def edge_of(corners: Corners) -> float:
+    """Return the width of the soft edge of a box `(2, 2)` [pixel]."""
     return max(1.0, EDGE_SHARE * _shorter(corners))
 
 

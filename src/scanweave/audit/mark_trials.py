@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scanweave.audit.film_changes import Corners, Image, carried, filled, moved_box, touches, transplanted
+from scanweave.audit.film_changes import Corners, Image, carried, edge_of, filled, moved_box, touches, transplanted
 from scanweave.audit.marked_films import Film, FilmPool, is_small
 from scanweave.audit.told_findings import ToldFinding
 from scanweave.framework.classification.answers import Answering
@@ -77,10 +77,10 @@ class MarkTrials:
     seed: int
     said: dict[str, dict[str, Shares]] = field(default_factory=dict)
 
-    def ask(self, film: Film, image: Image) -> dict[str, Shares]:
-        """Return the probabilities `(K,)` of each run for a film with these grey values."""
-        study = film.with_image(image)
-        return {name: np.asarray(one.run.probabilities(study), dtype=np.float64) for name, one in self.runs.items()}
+    def ask(self, film: Film, image: Image, runs: Mapping[str, TriedRun] | None = None) -> dict[str, Shares]:
+        """Return the probabilities `(K,)` of each run, or of some, for a film with these grey values."""
+        study, asked = film.with_image(image), self.runs if runs is None else runs
+        return {name: np.asarray(one.run.probabilities(study), dtype=np.float64) for name, one in asked.items()}
 
     def before(self, film: Film) -> dict[str, Shares]:
         """Return the probabilities `(K,)` of each run for a film as it is."""
@@ -114,13 +114,15 @@ class MarkTrials:
         return {told.name for one in self.runs.values() for told in one.findings}
 
     def _others(self, mark: str) -> set[str]:
-        return {*self.told, *self.marks} - {mark}
+        """Every other class of boxes, whether it is tried or not: nothing else may change with a mark."""
+        return set(frozenset[str]().union(*self.pool.classes.values())) - {mark}
 
     def _masked(self, film: Film, mark: str, rng: np.random.Generator) -> Pair | None:
         boxes = film.corners([mark])
-        if not len(boxes) or not is_small(boxes, film.size):
+        others = film.corners(self._others(mark))
+        if not len(boxes) or not is_small(boxes, film.size) or _meet(boxes, others):
             return None
-        taken = film.corners(self.told | set(self.marks))
+        taken = np.concatenate([others, boxes])
         moved: list[Corners] = []
         for corners in boxes:
             free = moved_box(rng, corners, np.stack([*taken, *moved]), film.size)
@@ -186,4 +188,4 @@ class MarkTrials:
 
 
 def _meet(boxes: Corners, others: Corners) -> bool:
-    return any(touches(corners, others) for corners in boxes)
+    return any(touches(corners, others, edge_of(corners)) for corners in boxes)

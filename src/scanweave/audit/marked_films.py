@@ -144,6 +144,8 @@ class FilmPool:
         if len(fits) != 1:
             reason = f"its boxes belong to {'several films' if fits else 'no film that the run reads'}"
             raise ScanweaveError(name, reason, "Say the size of their film beside the boxes")
+        if known[fits[0]].channels is not None:
+            raise ScanweaveError(name, f"{fits[0]} is in colour", "The audit changes grey films alone")
         width, height = known[fits[0]].geometry.shape[:2]
         share = boxes.volumes / (width * height)
         return Film(study, fits[0], boxes.select(np.flatnonzero(share > 0)))

@@ -25,14 +25,22 @@ MARK, LESION = OVER_GREY[1], OVER_GREY[0]
 ALARM = COLOURS[2]
 
 
+MOST_ROWS = 24
+"""Of a figure of flip rates; the table has all."""
+
+
 @styled
 def flip_plot(flips: pd.DataFrame) -> Figure:
     """Draw flip rates with their intervals: of the change at the mark (filled) and of its control (hollow).
 
     Args:
-        flips: See `shortcut_tables.flip_table`.
+        flips: See `shortcut_tables.flip_table`; of many rows those that are found and the largest are drawn.
     """
     several = flips["run"].nunique() > 1
+    if len(flips) > MOST_ROWS:
+        rates = flips["flips"].map(lambda rate: rate.value)
+        first = flips.assign(rate=rates).sort_values(["found", "rate"], ascending=False).index[:MOST_ROWS]
+        flips = flips.loc[sorted(first)]
     figure = Figure(figsize=(WIDTH, 1.1 + 0.42 * len(flips)), layout="constrained")
     axes = figure.subplots()
     labels = []

@@ -24,7 +24,7 @@ SHARES = ("flips", "control", "excess", "shift")
 MOST_CAUTIONS = 6
 """Sentences of shortcuts at the top, at most; with many runs the table tells the rest."""
 LIMITS = (
-    "What is in no box is not tried, so what is found is a lower bound. The grain of a detector, the position of the "
+    "A mark without a box is not tried: what is found is a lower bound. The grain of a detector, the position of the "
     "patient or the collimation fit in no box either; the site probe sees them, but does not say that a finding leans "
     "on them.",
     "A pasted patch is not a film that was taken so: its grain and its sharpness are the donor's. The control, pasted "

@@ -33,7 +33,7 @@ from scanweave.audit.site_probe import (
     probed_films,
     site_values,
 )
-from scanweave.audit.told_findings import ToldFinding, answering, known_truths, scan_sources, told_findings
+from scanweave.audit.told_findings import ToldFinding, answering, common_scans, known_truths, told_findings
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, write_json
 from scanweave.framework.classification.answers import Answering
@@ -66,8 +66,7 @@ def audit_shortcuts(
         reason = f"{count(len(settings.doses), 'dose')} for {count(len(runs), 'run')}"
         raise ScanweaveError("dose", reason, "Give one a run, in their order")
     site_of = site_values(cohort, settings.site)
-    scans = dict.fromkeys(scan for run in runs.values() for scan in scan_sources(run))
-    pool = FilmPool(cohort, list(scans), settings.seed)
+    pool = FilmPool(cohort, common_scans(runs), settings.seed)
     tried = _tried_runs(runs, cohort, pool, settings.findings)
     told = {one.name for run in runs.values() for one in told_findings(run)}
     marks = chosen_marks(pool, settings.marks, told)
@@ -130,7 +129,8 @@ def _tried_runs(
 ) -> dict[str, TriedRun]:
     """Return the runs with the findings that are asked for, or all, and what is known of each study.
 
-    A label says what is known; where it does not, the boxes of a finding that is boxed in any film.
+    A box says that a film has a finding; where it has none its label does, or, of a finding that is boxed in any film,
+    that it was looked at.
     """
     told = {name: told_findings(run) for name, run in runs.items()}
     known = dict.fromkeys(one.name for findings in told.values() for one in findings)
@@ -151,7 +151,8 @@ def _truths(
     boxed = pool.having([told.name])
     seen = {study: float(told.name in classes) for study, classes in pool.classes.items()} if boxed else {}
     by_label = dict(zip(cohort.studies, labelled[told.name].tolist(), strict=True))
-    return seen | {study: value for study, value in by_label.items() if not np.isnan(value)}
+    by_label = {study: value for study, value in by_label.items() if not np.isnan(value)}
+    return seen | by_label | dict.fromkeys(boxed, 1.0)
 
 
 def _notes(found: ShortcutAudit, trials: MarkTrials) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,14 +72,28 @@ def scan_sources(run: Any) -> list[str]:
     return [column.removeprefix("scan:") for column in run.plan.sources if column.startswith("scan:")]
 
 
+def common_scans(runs: Mapping[str, Any]) -> list[str]:
+    """Return the names of the scans that all runs read: a film that one does not see tells nothing of it.
+
+    Raises:
+        ScanweaveError: There is none.
+    """
+    each = [scan_sources(run) for run in runs.values()]
+    common = [scan for scan in each[0] if all(scan in others for others in each)]
+    if not common:
+        told = "; ".join(f"{name} reads {', '.join(own)}" for name, own in zip(runs, each, strict=True))
+        raise ScanweaveError("RUN", f"no scan is read by all runs: {told}", "Audit them one by one")
+    return common
+
+
 def told_findings(run: Answering) -> list[ToldFinding]:
     """Return the findings that a run tells; of two classes the second one."""
     plan, points = run.plan, run.points
-    if plan.kind == "classes" and len(plan.outputs) == 2:
-        second = plan.outputs[1]
-        return [ToldFinding(plan.labels[0] if second == "1" else second, 1, points.get(second))]
     other = HALF if plan.kind == "findings" else None
-    return [ToldFinding(name, number, points.get(name, other)) for number, name in enumerate(plan.outputs)]
+    return [
+        ToldFinding(name, plan.outputs.index(output), points.get(output, other))
+        for name, output in plan.findings.items()
+    ]
 
 
 def known_truths(run: Answering, findings: Sequence[ToldFinding], cohort: Cohort) -> dict[str, NDArray[np.float64]]:

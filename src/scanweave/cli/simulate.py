@@ -210,6 +210,8 @@ class SimulateFilms:
     """Chance of every finding, or of some: nodule=0.5 effusion=0.2."""
     conspicuity: float = 1.0
     """Factor on what shows a finding, such as the contrast of a nodule."""
+    noise: float = 1.0
+    """Factor on the noise of every site; 0 for none."""
     shortcuts: tuple[str, ...] = ("marker=nodule", "tube=effusion")
     """Which mark goes with which finding; none for no such pair."""
     rho: float = 0.5

@@ -13,7 +13,7 @@ from scanweave.measures.comparisons import Comparison, Different
 from scanweave.measures.detection import BoxesLike, average_precision, match_boxes
 from scanweave.measures.froc import Marks, mark_lesions
 from scanweave.measures.input_checks import FloatArray, IntArray, checked_names
-from scanweave.measures.jafroc import compare_figures, figure_of_merit
+from scanweave.measures.jafroc import VARIANTS, Variant, compare_figures, figure_of_merit
 from scanweave.measures.paired_calls import comparison_columns, with_holm
 
 IOU = 0.5
@@ -33,8 +33,8 @@ def compare_detections(
     """Compare two detectors on the same images; differences are first − second.
 
     AP50 by resampling patients, both detectors on the same resamples; its p is twice the smaller share of resamples on
-    either side of no difference (Davison & Hinkley 1997, §4.4.1), so never below 2 / (repeats + 1). JAFROC by the
-    paired jackknife, see `jafroc.compare_figures`. Each kind of p is adjusted after Holm over the classes.
+    either side of no difference (Davison & Hinkley 1997, §4.4.1), so never below 2 / (repeats + 1). JAFROC and JAFROC-1
+    by the paired jackknife, see `jafroc.compare_figures`. Each kind of p is adjusted after Holm over the classes.
 
     Args:
         truths: True boxes of each image; an image without findings has none.
@@ -46,8 +46,8 @@ def compare_detections(
         repeats: Number of resamples.
 
     Returns:
-        Rows `class, patients, images, lesions`, and of AP50 and JAFROC each `first …`, `second …`, the difference with
-        its 95 % interval, p and p Holm. JAFROC is NaN where every image has a lesion of the class.
+        Rows `class, patients, images, lesions`, and of AP50, JAFROC and JAFROC-1 each `first …`, `second …`, the
+        difference with its 95 % interval, p and p Holm. JAFROC is NaN where every image has a lesion of the class.
 
     Raises:
         ScanweaveError: As `detection.match_boxes`, no class has a true box, or an image without a patient.
@@ -61,7 +61,8 @@ def compare_detections(
             continue
         sizes = {"patients": counts.shape[1], "images": len(truths), "lesions": len(marks[0].lesion_scores)}
         precision = _precision(name, truths, first, second, people, counts)
-        rows.append({"class": name, **sizes, **precision, **_figures(marks[0], marks[1], patients)})
+        figures = [_figures(marks[0], marks[1], patients, variant) for variant in VARIANTS]
+        rows.append({"class": name, **sizes, **precision, **figures[0], **figures[1]})
     if not rows:
         raise ScanweaveError("classes", "none of them has a true box", "Compare on images with lesions")
     return with_holm(pd.DataFrame(rows))
@@ -86,14 +87,14 @@ def _precision(
     return columns | comparison_columns("AP50", Comparison(found, _sided(differences), Different()))
 
 
-def _figures(first: Marks, second: Marks, patients: Sequence[Hashable]) -> dict[str, float]:
-    if len(np.unique(first.lesion_images)) == first.images:
+def _figures(first: Marks, second: Marks, patients: Sequence[Hashable], variant: Variant) -> dict[str, float]:
+    if variant == "JAFROC" and len(np.unique(first.lesion_images)) == first.images:
         values, nothing = (float("nan"), float("nan")), float("nan")
         found = Comparison(Interval(nothing, nothing, nothing, 0), nothing, Different())
     else:
-        values = figure_of_merit(first), figure_of_merit(second)
-        found = compare_figures(first, second, patients)
-    return {"first JAFROC": values[0], "second JAFROC": values[1], **comparison_columns("JAFROC", found)}
+        values = figure_of_merit(first, variant), figure_of_merit(second, variant)
+        found = compare_figures(first, second, patients, variant=variant)
+    return {f"first {variant}": values[0], f"second {variant}": values[1], **comparison_columns(variant, found)}
 
 
 def _sided(differences: FloatArray) -> float:

@@ -13,6 +13,10 @@ from typing import Any
 LIBRARIES = ("torch", "monai", "numpy", "scipy", "scikit-image", "scikit-learn", "nibabel")
 
 
+FIT_FACTS = ("Command of the fit", "Preset", "Seed", "Fold", "Cohort (SHA-256)", "Fitted", "Fitted with")
+"""Labels of what is told of a fit; all others are of the page."""
+
+
 def environment() -> dict[str, str]:
     """Return versions and the kind of machine by label; nothing is imported and no host is named."""
     found = {name: _version(name) for name in LIBRARIES}
@@ -28,16 +32,16 @@ def run_provenance(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     """Return by label how a run came about, from its `run.json` and `config.json`."""
     fitted_on = record.get("cohort") or {}
     versions = ", ".join(f"{name} {number}" for name, number in (record.get("versions") or {}).items())
-    facts = {
-        "Command of the fit": shown_command(str(record.get("command", ""))),
-        "Preset": config.get("preset"),
-        "Seed": (config.get("training") or {}).get("seed"),
-        "Fold": config.get("fold"),
-        "Cohort (SHA-256)": fitted_on.get("sha256"),
-        "Fitted": record.get("finished") or record.get("started"),
-        "Fitted with": versions,
-    }
-    known = {label: value for label, value in facts.items() if value not in (None, "")}
+    facts = (
+        shown_command(str(record.get("command", ""))),
+        config.get("preset"),
+        (config.get("training") or {}).get("seed"),
+        config.get("fold"),
+        fitted_on.get("sha256"),
+        record.get("finished") or record.get("started"),
+        versions,
+    )
+    known = {label: value for label, value in zip(FIT_FACTS, facts, strict=True) if value not in (None, "")}
     return known | {f"{label} of this page": value for label, value in environment().items()}
 
 

@@ -10,7 +10,7 @@ from scanweave.systems.detect.head import assigned
 from scanweave.systems.detect.make_network import make_network
 from scanweave.systems.detect.planning import DetectPlan, best_overlap, plan_anchors, plan_size
 from scanweave.systems.detect.scores import image_scores, label_loss
-from scanweave.systems.detect.targets import FilmTargets, Found, film_targets
+from scanweave.systems.detect.targets import FilmTargets, Found, film_targets, on_ignored
 
 PLAN = DetectPlan(
     kind="findings",
@@ -29,10 +29,11 @@ PLAN = DetectPlan(
 TINY = SMALL.network.model_copy(update={"encoder_width": 0.125, "pyramid_width": 8, "head_width": 8, "sampled": 16})
 
 
-def film(boxes=(), classes=(), looked=(True, True), answers=(0.0, 0.0), known=(True, True)):
+def film(boxes=(), classes=(), looked=(True, True), answers=(0.0, 0.0), known=(True, True), ignored=()):
     return FilmTargets(
         torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(classes, dtype=torch.long),
+        torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(looked),
         torch.tensor(answers),
         torch.tensor(known),
@@ -111,6 +112,32 @@ def test_a_class_that_nobody_looked_for_teaches_no_proposal():
     assert gradient[1].abs().sum() == 0
 
 
+def test_what_lies_on_an_ignored_box_is_neither_right_nor_wrong():
+    """Half of a box or more on an ignored one: such anchors and proposals take no part, findings beside it do."""
+    ignored = torch.tensor([[0.0, 0, 64, 64], [0, 0, 0, 0]])
+    boxes = torch.tensor([[0.0, 0, 32, 32], [40, 0, 80, 20], [56, 0, 96, 20], [100, 0, 120, 20], [0, 0, 0, 0]])
+    assert on_ignored(boxes, ignored).tolist() == [True, True, False, False, False]
+    made = network().train()
+    anchors = torch.tensor([[0.0, 0, 32, 32], [90, 10, 120, 40], [66, 0, 80, 10]])
+    told = {"boxes": torch.tensor([[90.0, 10, 120, 40]]), "ignored": ignored}
+    for complete, labels in ((True, [-1, 1, 0]), (False, [-1, 1, -1])):
+        found, _ = made.proposals.assign_targets_to_anchors([anchors], [told | {"complete": torch.tensor(complete)}])
+        assert found[0].tolist() == labels
+
+
+def test_half_precision_moves_no_anchor():
+    """Places are counted in single precision whatever the network computes in; whole pixels end at 256 in bfloat16."""
+    made, seen = network().eval(), []
+    made.proposals.anchor_generator.register_forward_hook(lambda module, inputs, out: seen.append(out[0]))
+    image = torch.rand(1, 1, 64, 128)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, _ = made(image)
+    made(image)
+    assert seen[0].dtype == torch.float32
+    assert found[0].boxes.dtype == torch.float32
+    assert torch.equal(seen[0], seen[1])
+
+
 def test_a_film_by_its_label_moves_no_proposal():
     made = network().train()
     by_label = film(looked=(False, True), answers=(1.0, 0.0))
@@ -163,6 +190,7 @@ def test_targets_are_unpadded():
     batch = {
         "boxes": torch.arange(16.0).view(1, 4, 4),
         "classes": torch.tensor([[1, -1, 0, -1]]),
+        "ignored": torch.zeros(1, 2, 4),
         "looked": torch.tensor([[True, False]]),
         "answer": torch.tensor([[1.0, 0.0]]),
         "known": torch.tensor([[True, False]]),

@@ -10,9 +10,10 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.boxes import Boxes
 from scanweave.systems.detect.config import BOXED_FILM
 from scanweave.systems.detect.samples import FilmSamples, film_image, input_boxes, moved_boxes
-from scanweave.systems.detect.truth import chosen_classes, film_truth, read_truths, study_truth
+from scanweave.systems.detect.truth import chosen_classes, film_boxes, film_truth, read_truths, study_truth
 
 NONE = np.array([np.nan, np.nan])
+IGNORED = Boxes(np.array([[[1.0, 2.0], [5.0, 8.0]]]), ("a",), "pixel", ignored=[True], size=(20, 10))
 BOX = Boxes(np.array([[[1.0, 2.0], [5.0, 8.0]]]), ("a",), "pixel", size=(20, 10))
 
 
@@ -84,17 +85,50 @@ def test_a_film_is_shown_with_rows_down(fitted):
         (BOX, NONE, [True, True], [1, 0]),
         (BOX, np.array([0.0, np.nan]), [True, True], [1, 0]),
         (BOX, np.array([1.0, 1.0]), [True, False], [1, 1]),
+        (IGNORED, NONE, [False, True], [np.nan, 0]),
+        (IGNORED, np.array([1.0, np.nan]), [False, True], [1, 0]),
         (Boxes(), NONE, [True, True], [0, 0]),
         (None, np.array([1.0, 0.0]), [False, True], [1, 0]),
         (None, NONE, [False, False], [np.nan, np.nan]),
     ],
-    ids=["box", "box outweighs label", "label without box", "none found", "labels alone", "nothing"],
+    ids=[
+        "box",
+        "box outweighs label",
+        "label without box",
+        "ignored box",
+        "ignored box and label",
+        "none found",
+        "labels alone",
+        "nothing",
+    ],
 )
 def test_what_is_known_of_a_film(boxes, labels, looked, answers):
     found = film_truth(boxes, labels, ("a", "b"))
     assert found.looked.tolist() == looked
     np.testing.assert_array_equal(found.answers, answers)
     assert found.is_known == (boxes is not None or not np.isnan(labels).all())
+
+
+def test_boxes_must_be_in_pixels_of_the_film():
+    over = Boxes(np.array([[[10.0, 2.0], [25.0, 8.0]]]), ("a",), "pixel")
+    assert film_boxes(over, (20, 10), "s").corners.tolist() == [[[10, 2], [20, 8]]]
+    assert film_boxes(Boxes(), (20, 10), "s").size == (20, 10)
+    with pytest.raises(ScanweaveError, match="of an image of 20×10, and the film has 30×10"):
+        film_boxes(BOX, (30, 10), "s")
+    with pytest.raises(ScanweaveError, match="boxes in mm, where pixels"):
+        film_boxes(Boxes(np.zeros((1, 2, 3)), ("a",), "mm"), (20, 10), "s")
+
+
+def test_ignored_boxes_travel_apart(boxed, fitted, tmp_path):
+    cohort = make_cohort(tmp_path / "c", films=12)
+    path = cohort.root / "boxes" / "f00.json"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"start"', '"ignored": true, "start"', 1), encoding="utf-8"
+    )
+    truth = read_truths(type(cohort).open(cohort.folder), ("square", "bar"))["f00"]
+    assert truth.ignored.labels == ("square",)
+    assert truth.findings.labels == ("bar",)
+    assert truth.looked.tolist() == [False, True]
 
 
 def test_a_study_is_known_as_its_row_is(boxed):

@@ -128,6 +128,24 @@ def test_two_runs_are_compared(boxed, fitted, tmp_path):
     assert (table["first AP50"] > table["second AP50"]).all()
 
 
+def test_a_detector_stands_beside_a_classifier(boxed, fitted, tmp_path):
+    """In the findings that both tell by name, in whatever order, one of 0 and 1 by its label's; and the other way round."""
+    labels = {"labels": ["square", "bar"], "network": {"encoder": "resnet10", "width": 0.125}}
+    steps = {"steps": 4, "warm_up": 0, "batch_size": 8, "validate_every": 4, "workers": 0, "ema_decay": None}
+    for name, asked in (("both", labels), ("one", labels | {"labels": ["square"]})):
+        other = sw.fit("classify", boxed, tmp_path / name, config=asked | {"training": steps}, say=lambda line: None)
+        other.evaluate(boxed, options={"localise": True, "repeats": 100}, say=lambda line: None)
+        out = tmp_path / f"beside {name}"
+        fitted.evaluate(boxed, out, options={"against": tmp_path / name, "repeats": 100}, say=lambda line: None)
+        found = pd.read_csv(out / "comparison.csv").set_index("outcome")
+        assert sorted(found.index) == sorted(asked["labels"])
+        assert found.loc["square", "first AUROC"] > found.loc["square", "second AUROC"]
+        assert (out / "localisation_comparison.csv").exists()
+    fitted.evaluate(boxed, options={"repeats": 100}, say=lambda line: None)
+    other.evaluate(boxed, tmp_path / "back", options={"against": fitted.run.folder}, say=lambda line: None)
+    assert pd.read_csv(tmp_path / "back" / "comparison.csv")["outcome"].tolist() == ["square"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
@@ -49,6 +50,22 @@ def answer_fields(question: Question, answers: NDArray[np.float64], loss: LossSe
     return fields, f"{what}: {', '.join(question.labels)}; training studies: {counted(answers, question)}"
 
 
+def finding_outputs(kind: Kind, labels: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the output of each finding that a run tells, by the name that a box or another run knows it by.
+
+    Of two classes the second one is the finding; of a label that is 0 or 1 it has the name of the label. Each of more
+    classes is one too.
+
+    Args:
+        kind: As in a question.
+        labels: Likewise.
+        outputs: Likewise.
+    """
+    if kind == "classes" and tuple(outputs) == ("0", "1"):
+        return {labels[0]: "1"}
+    return {name: name for name in (outputs[1:] if kind == "classes" and len(outputs) == 2 else outputs)}
+
+
 class AnswerPlan(SavedPlan):
     """The question of a run; systems add what their network sees.
 
@@ -76,6 +93,11 @@ class AnswerPlan(SavedPlan):
     def question(self) -> Question:
         """Question of the run."""
         return Question(self.kind, self.labels, self.outputs, self.uncertain)
+
+    @property
+    def findings(self) -> dict[str, str]:
+        """The output of each finding by the name that others know it by; see `finding_outputs`."""
+        return finding_outputs(self.kind, self.labels, self.outputs)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,14 @@ import pandas as pd
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain, read_json
+from scanweave.framework.classification.answer_plan import finding_outputs
 from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.evaluation import PREDICTIONS
 from scanweave.framework.classification.operating_points import load_points, validation_table
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.classification.tried import truth_and_score
 from scanweave.framework.compared_runs import evaluated_alike
-from scanweave.framework.run_outputs import result_table
+from scanweave.framework.run_outputs import result_table, shape_faults
 from scanweave.framework.trial import Trial
 from scanweave.measures.reader_comparison import compare_with_readers
 from scanweave.measures.run_comparison import compare_runs
@@ -117,35 +117,39 @@ def compare_with_run(fitted: Answering, trial: Trial, table: pd.DataFrame, optio
     Raises:
         ScanweaveError: The other is no run, is not evaluated, or tells nothing of the same studies.
     """
-    other, folder = other_run(fitted, trial, Path(str(options.against)))
+    other, folder, common = other_run(fitted, trial, Path(str(options.against)))
     names = {"truth": str, "study": str, "patient": str}
-    theirs = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False)
-    both = table.merge(theirs, on="study", suffixes=("", " other"))
+    theirs = result_table(folder, PREDICTIONS, dtype=names, keep_default_na=False).set_index("study")
+    both = table.merge(theirs.add_suffix(" other"), left_on="study", right_index=True)
     points = load_points(other.folder)
-    outputs = [name for name in fitted.points if name in points]
-    if not outputs:
+    common = {name: pair for name, pair in common.items() if pair[0] in fitted.points and pair[1] in points}
+    if not common:
         reason = f"cannot be compared with it: of {len(fitted.plan.outputs)} classes the most probable is called"
         raise ScanweaveError(other.folder, reason, "Compare runs of findings, or of two classes")
     if both.empty:
         raise ScanweaveError(other.folder, "was tried on none of these studies", "Evaluate both on the same")
     both = _one_a_patient(both, trial)
     positive, first, second = {}, {}, {}
-    for name in outputs:
-        truth, scores = truth_and_score(fitted.plan, both, name)
+    for name, (own, other_name) in common.items():
+        truth, scores = truth_and_score(fitted.plan, both, own)
         whole = pd.Series(np.nan, index=both.index)
         whole.loc[scores.index] = truth.astype(float)
         positive[name] = whole.to_numpy()
-        first[name] = both[f"probability_{name}"].to_numpy(dtype=float)
-        second[name] = pd.to_numeric(both[f"probability_{name} other"]).to_numpy()
-    found = compare_runs(positive, first, second, {name: (fitted.points[name], points[name]) for name in outputs})
+        first[name] = both[f"probability_{own}"].to_numpy(dtype=float)
+        second[name] = pd.to_numeric(both[f"probability_{other_name} other"]).to_numpy()
+    frozen = {name: (fitted.points[own], points[other_name]) for name, (own, other_name) in common.items()}
+    found = compare_runs(positive, first, second, frozen)
     save_table(found, trial.folder / COMPARISON)
     for row in found.to_dict("records"):
         words = f"AUROC {row['first AUROC']:.3f}, of {other.folder.name} {row['second AUROC']:.3f}"
         trial.say(f"{row['outcome']}: {words}, p {row['AUROC p']:.3f} ({count(row['patients'], 'patient')})")
 
 
-def other_run(fitted: Answering, trial: Trial, place: Path) -> tuple[Run, Path]:
-    """Return another run, and the folder of its evaluation on the same studies.
+def other_run(fitted: Answering, trial: Trial, place: Path) -> tuple[Run, Path, dict[str, tuple[str, str]]]:
+    """Return another run, the folder of its evaluation on the same studies, and what both tell.
+
+    The other may be of another system: a detector beside a classifier. They are compared in the findings that both
+    tell; of each, by its name, the output of this run and that of the other is returned.
 
     Args:
         fitted: This run.
@@ -157,20 +161,19 @@ def other_run(fitted: Answering, trial: Trial, place: Path) -> tuple[Run, Path]:
             other ones, or on some slices alone.
     """
     other = Run.open(place)
-    asked, question = _question(other), _told(fitted.plan.model_dump(mode="json"))
-    if asked != question:
-        raise ScanweaveError(other.folder, "answers another question", f"This run tells {listed(fitted.plan.labels)}")
-    return other, evaluated_alike(other, trial)
+    theirs, ours = _findings_of(other), fitted.plan.findings
+    common = {name: (output, theirs[name]) for name, output in ours.items() if name in theirs}
+    if not common:
+        raise ScanweaveError(other.folder, "answers another question", f"This run tells {listed(ours)}")
+    return other, evaluated_alike(other, trial), common
 
 
-def _question(run: Run) -> dict[str, Any]:
+def _findings_of(run: Run) -> dict[str, str]:
+    """Return the outputs of the findings that a run tells; none of a run that tells something else."""
     path = run.folder / QUESTION
-    found = read_json(path, "Name a run of Classify or MOME") if is_plain(path) else {}
-    return _told(found if isinstance(found, dict) else {})
-
-
-def _told(plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: plan.get(name) for name in ("kind", "labels", "outputs", "uncertain")}
+    plan = read_json(path, "Name a run of Classify, Detect or MOME") if is_plain(path) else {}
+    with shape_faults(path):
+        return finding_outputs(plan["kind"], plan["labels"], plan["outputs"]) if "kind" in plan else {}
 
 
 def _one_a_patient(rows: pd.DataFrame, trial: Trial) -> pd.DataFrame:

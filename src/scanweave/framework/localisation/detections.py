@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,16 @@ def read_boxes(plain: Mapping[str, Any]) -> tuple[Boxes, Boxes]:
 def of_classes(boxes: Boxes, classes: Sequence[str]) -> Boxes:
     """Return the boxes of some classes."""
     return boxes.select(np.array([label in classes for label in boxes.labels], dtype=bool))
+
+
+def unmarked(truth: Boxes, positive: Collection[str]) -> bool:
+    """Tell whether an image has a finding by its label, and no box of it: its boxes are then not all there.
+
+    Args:
+        truth: Its boxes.
+        positive: Classes that it has by its labels.
+    """
+    return any(name not in truth.labels for name in positive)
 
 
 def load_detections(folder: Path) -> Detections | None:

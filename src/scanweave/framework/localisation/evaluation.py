@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def measure_localisation(
     *,
     seed: int,
     repeats: int,
+    scans: Collection[str],
 ) -> list[Row]:
     """Measure boxes against true ones, into the folder of a trial.
 
@@ -63,6 +64,7 @@ def measure_localisation(
         classes: Classes to measure; boxes of others count for nothing.
         seed: Of the resampling of patients.
         repeats: Number of resamples.
+        scans: Names of the films that boxes may lie on, for pictures.
 
     Returns:
         Rows of a summary: `outcome` (a class, or `ALL`), `measure` (of `MEASURES`), `value`, `low`, `high`,
@@ -84,7 +86,7 @@ def measure_localisation(
     save_table(precision, trial.folder / DETECTION)
     save_table(pd.concat([table.assign(**{"class": name}) for name, table in curves.items()]), trial.folder / FROC)
     save_table(figures, trial.folder / JAFROC)
-    replace(made, pictures=_draw(trial, made, marks)).save(trial.folder)
+    replace(made, pictures=_draw(trial, made, marks, scans)).save(trial.folder)
     rows = [*_rows(precision, curves, figures), *_best_marks(made, told, seed, repeats)]
     for row in rows:
         trial.say(in_words(row))
@@ -160,7 +162,16 @@ def middle_hits(truth: Boxes, name: str) -> float:
     """Return 1 if the middle of the image lies in a true box of a class, 0 if not; NaN if its size is unknown."""
     if truth.size is None:
         return float("nan")
-    return float(_inside(np.array(truth.size) / 2, of_classes(truth, [name]).corners))
+    return float(_inside(np.array(truth.size) / 2, _to_find(truth, name).corners))
+
+
+def _to_find(truth: Boxes, name: str) -> Boxes:
+    """Return the true boxes of a class without those that are ignored."""
+    return truth.select([label == name and not aside for label, aside in zip(truth.labels, _aside(truth), strict=True)])
+
+
+def _aside(truth: Boxes) -> list[bool]:
+    return [False] * len(truth) if truth.ignored is None else np.asarray(truth.ignored).tolist()
 
 
 def _best_marks(made: Detections, told: Mapping[str, Marks], seed: int, repeats: int) -> Iterator[Row]:
@@ -169,7 +180,7 @@ def _best_marks(made: Detections, told: Mapping[str, Marks], seed: int, repeats:
         films = np.unique(marks.lesion_images).tolist()
         hits, middles = [], []
         for film in films:
-            marked, truth = of_classes(made.found[film], [name]), of_classes(made.truths[film], [name])
+            marked, truth = of_classes(made.found[film], [name]), _to_find(made.truths[film], name)
             scores = _scores(marked)
             centres = marked.corners.mean(axis=1)[scores == scores.max(initial=-np.inf)]
             hits.append(float(np.mean([_inside(centre, truth.corners) for centre in centres])) if len(centres) else 0.0)
@@ -202,7 +213,7 @@ def _estimate(row: Mapping[Any, Any]) -> Interval:
     return Interval(float(row["value"]), float(row["low"]), float(row["high"]), int(row["patients"]))
 
 
-def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks]) -> dict[str, str]:
+def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks], scans: Collection[str]) -> dict[str, str]:
     """Draw the films with the worst and the best marks; return what each picture shows, by its name."""
     margins, ill = _margins(marks, len(made.studies))
     order = np.argsort(margins, kind="stable").tolist()
@@ -212,7 +223,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks]) -> dict[st
     for place, words in chosen.items():
         name, truth, found = made.studies[place], made.truths[place], made.found[place]
         try:
-            film = film_of(trial.study(name), truth)
+            film = film_of(trial.study(name).only(scans), truth)
         except ScanweaveError as error:
             trial.say(f"not drawn: {error}")
             continue

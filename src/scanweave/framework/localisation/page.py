@@ -12,7 +12,9 @@ from scanweave.framework.localisation.detections import Detections, load_detecti
 from scanweave.framework.localisation.evaluation import COMPARISON, FROC, FROC_SCORE, MEASURES
 from scanweave.framework.run_outputs import result_file, result_picture, result_table, shape_faults
 from scanweave.framework.run_page import RunPage
+from scanweave.measures.bootstrap import Interval
 from scanweave.measures.froc import froc_curve
+from scanweave.measures.jafroc import VARIANTS
 from scanweave.measures.summary import estimate, sureness
 from scanweave.report.blocks import Block, Figure, Section, Table
 from scanweave.report.froc_plot import froc_plot
@@ -20,6 +22,8 @@ from scanweave.report.runs import tried_on
 from scanweave.report.saving import SUMMARY
 
 TITLE = "How well findings are located"
+COMPARED = ("AP50", *VARIANTS)
+"""Measures of a comparison of two runs."""
 MOST_CURVES = 6
 """Of one figure."""
 CAPTION = (
@@ -99,9 +103,25 @@ def _curves(folder: Path, made: Detections) -> Iterator[Block]:
 def _comparison(folder: Path) -> Iterator[Block]:
     if result_file(folder, COMPARISON) is None:
         return
-    rows = result_table(folder, COMPARISON, dtype={"class": str}, keep_default_na=False).to_dict("records")
-    caption = "This run beside another one on the same studies: AP50 by resampling patients, JAFROC by the jackknife."
-    yield Table([{str(name): value for name, value in row.items()} for row in rows], caption)
+    rows = result_table(folder, COMPARISON, dtype={"class": str}).to_dict("records")
+    caption = (
+        "This run (first) beside another one on the same studies: AP50 by resampling patients, JAFROC by the "
+        "jackknife; p after Holm over the classes."
+    )
+    shown = [{"class": row["class"], "measure": name, **_compared(row, name)} for row in rows for name in COMPARED]
+    yield Table(shown, caption, dict.fromkeys(("first", "second", "p after Holm"), "{:.3f}"))
+
+
+def _compared(row: dict[Any, Any], name: str) -> dict[str, Any]:
+    """Return what a comparison tells of one measure."""
+    low, high = row[f"{name} low"], row[f"{name} high"]
+    apart = Interval(row[f"{name} difference"], low, high, int(row["patients"]))
+    return {
+        "first": row[f"first {name}"],
+        "second": row[f"second {name}"],
+        "difference": apart,
+        "p after Holm": row[f"{name} p Holm"],
+    }
 
 
 def _pictures(folder: Path, made: Detections) -> Iterator[Block]:

@@ -100,7 +100,7 @@ def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd
     rows = []
     for name, number in chosen.items():
         made = explained(fitted, trial.study(name), number, options)
-        rows.append(_written(made, trial, options, told[name][number]))
+        rows.append(_written(fitted, made, trial, options, told[name][number]))
         trial.say(f"{name}: {METHODS[options.method]} of {outputs[number]}, probability {told[name][number]:.2f}")
     table = pd.DataFrame(rows)
     save_table(table, trial.folder / TABLE)
@@ -228,12 +228,15 @@ def _surest(
     return chosen
 
 
-def _written(made: Explained, trial: Trial, options: ExplainOptions, share: float) -> dict[str, Any]:
+def _written(
+    fitted: FittedClassify, made: Explained, trial: Trial, options: ExplainOptions, share: float
+) -> dict[str, Any]:
     name, folder = made.study.id, trial.folder / made.study.id
     about = {"system": trial.run.record["system"], "method": options.method, "of": made.of, "study": name}
     write_scan(folder / f"{name}_{options.method}.nii.gz", made.map, about)
     if made.map.geometry.shape[2] == 1:
-        found = map_boxes(made.map.data, made.of, float(share))
+        named = next((name for name, output in fitted.plan.findings.items() if output == made.of), made.of)
+        found = map_boxes(made.map.data, named, float(share))
         write_box_json(folder / f"{name}_{options.method}_boxes.json", found)
     figure = attention_overlay(
         np.asarray(made.anatomy.data, dtype=np.float32),

@@ -11,9 +11,10 @@ import numpy as np
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation
+from scanweave.framework.classification.question import text_of
 from scanweave.framework.classification.tried import Tried
 from scanweave.framework.localisation.compared import compare_localisation, other_detections
-from scanweave.framework.localisation.detections import of_classes, plain_boxes, read_boxes
+from scanweave.framework.localisation.detections import of_classes, plain_boxes, read_boxes, unmarked
 from scanweave.framework.localisation.evaluation import (
     BEST_POINT,
     Row,
@@ -68,7 +69,9 @@ def try_studies(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) 
     both = [read_boxes(tried.more[place]) for place in places]
     truths, found = [truth for truth, _ in both], [one for _, one in both]
     settings = {"seed": options.seed, "repeats": options.repeats}
-    rows = measure_localisation(trial, studies, patients, truths, found, tuple(outputs), **settings)
+    rows = measure_localisation(
+        trial, studies, patients, truths, found, tuple(outputs), scans=fitted.plan.scans, **settings
+    )
     hits = [tried.more[place]["hits"] for place in places]
     for row in _pointing(outputs, hits, truths, patients, settings):
         trial.say(in_words(row))
@@ -99,8 +102,7 @@ def box_outputs(fitted: FittedClassify, trial: Trial) -> dict[str, int]:
             cohort.folder, "has no boxes in the studies that are tried", "Import them, or leave it out"
         )
     told = {name: number for number, name in enumerate(plan.outputs)}
-    if plan.outputs == ("0", "1"):
-        told[plan.labels[0]] = 1
+    told |= {name: plan.outputs.index(output) for name, output in plan.findings.items()}
     found = {name: told[name] for name in sorted(named) if name in told}
     if not found:
         reason = f"the boxes are of {listed(sorted(named))}, and the run tells {listed(sorted(told))}"
@@ -109,7 +111,9 @@ def box_outputs(fitted: FittedClassify, trial: Trial) -> dict[str, int]:
 
 
 def located(fitted: FittedClassify, study: Study, outputs: Mapping[str, int]) -> dict[str, Any] | None:
-    """Return the boxes of a film's Grad-CAMs beside the true ones, as plain values; None where nobody annotated it.
+    """Return the boxes of a film's Grad-CAMs beside the true ones, as plain values; None where these are not all there.
+
+    So it is where nobody annotated the film, or its label says that it has a finding of which it has no box.
 
     Args:
         fitted: The fitted run.
@@ -123,7 +127,7 @@ def located(fitted: FittedClassify, study: Study, outputs: Mapping[str, int]) ->
         ScanweaveError: It has no film of the run that the boxes belong to, or several.
     """
     truth = study.boxes
-    if truth is None:
+    if truth is None or unmarked(truth, _positive(fitted, study, outputs)):
         return None
     prepared = fitted.prepared(study)
     films = [name for name in fitted.plan.scans if name in prepared.volumes]
@@ -140,6 +144,15 @@ def located(fitted: FittedClassify, study: Study, outputs: Mapping[str, int]) ->
         if mask.any():
             hits[name] = pointing_hit(heat, mask > 0)
     return {**plain_boxes(of_classes(truth, list(outputs)), join(found)), "hits": hits}
+
+
+def _positive(fitted: FittedClassify, study: Study, outputs: Mapping[str, int]) -> list[str]:
+    """Return the classes of boxes that a study has by its labels."""
+    plan = fitted.plan
+    if plan.kind == "findings":
+        return [name for name in outputs if study.labels.get(name) == 1]
+    known = study.labels.get(plan.labels[0])
+    return [name for name, number in outputs.items() if known is not None and text_of(known) == plan.outputs[number]]
 
 
 def _pointing(

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt
 
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.engine.settings import Layers, Name, Names, Settings, StartSettings, TrainingSettings
-from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
+from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.options import VerbOptions
 from scanweave.studies.preparing.settings import PreparationSettings
 
@@ -52,7 +52,7 @@ class NetworkSettings(Settings):
     training_proposals: PositiveInt = Field(1000, description="Proposals of a training film.")
     sampled: PositiveInt = Field(256, description="Of them, those that teach the head; a quarter on findings at most.")
     proposals: PositiveInt = Field(300, description="Proposals of a film that is predicted.")
-    least_score: float = Field(0.02, ge=0, lt=1, description="Score below which a box is not told.")
+    least_score: float = Field(0.02, ge=0, lt=1, description="Score below which a box is not reported.")
     overlap: float = Field(0.5, gt=0, le=1, description="IoU of two boxes of a class from which the lower goes.")
     most_boxes: PositiveInt = Field(100, description="Boxes of a film at most, the highest scores first.")
     image_score: Literal["highest", "noisy-or"] = Field(
@@ -84,7 +84,7 @@ class LossSettings(Settings):
     """Settings of the loss."""
 
     image: float = Field(
-        1.0, ge=0, description="Weight of films with labels alone, whose highest proposal is told; 0 leaves them out."
+        1.0, ge=0, description="Weight of a label of a finding without a box, which its highest proposal is to have."
     )
 
 
@@ -147,12 +147,6 @@ DFINE = DetectConfig(
 )
 
 PRESETS = {"small": SMALL, "chexdet": CHEXDET, "d-fine": DFINE}
-
-
-class EvaluateOptions(AnswerOptions):
-    """Options of `evaluate`."""
-
-    pictures: int = Field(6, ge=0, description="Films to draw with their boxes, from the worst to the best.")
 
 
 OPTIONS: dict[str, type[VerbOptions]] = {"evaluate": EvaluateOptions}

@@ -10,35 +10,43 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import box_convert
 
+from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.systems.detect.config import NetworkSettings
+from scanweave.systems.detect.detector import Detector
 from scanweave.systems.detect.planning import DetectPlan
 from scanweave.systems.detect.scores import image_scores
 from scanweave.systems.detect.targets import FilmTargets, Found
 
 CLASSES = {"d-fine": "DFine", "rt-detr": "RTDetr"}
 """Beginning of the names of its classes in transformers."""
+STRIDES = (8, 16, 32)
+"""Pixels of the input for a place of each of its levels."""
 COLOURS = 3
 """Channels of its input; a grey film is shown three times, so that published weights fit."""
 
 
-class EndToEndDetector(nn.Module):
-    """Run a detector of transformers on films `(B, C, H, W)`; see `objective.Detector`.
+class EndToEndDetector(Detector):
+    """Run a detector of transformers on films `(B, C, H, W)`.
 
     Args:
         plan: Classes and channels.
         settings: Which detector, and how many boxes it looks for (`proposals`).
 
     Raises:
-        ScanweaveError: transformers is not installed.
+        ScanweaveError: transformers is not installed, or more boxes are looked for than the input has places.
     """
 
     def __init__(self, plan: DetectPlan, settings: NetworkSettings) -> None:
         super().__init__()
+        places = sum((plan.size[0] // stride) * (plan.size[1] // stride) for stride in STRIDES)
+        if settings.proposals > places:
+            reason = f"{settings.proposals}, and an input of {plan.size[0]}×{plan.size[1]} has {places} places"
+            raise ScanweaveError("network.proposals", reason, "Lower it, or enlarge network.size")
         library, name = require("transformers", "detect"), CLASSES[settings.detector]
         config = getattr(library, f"{name}Config")(
             num_labels=len(plan.outputs), num_queries=settings.proposals, freeze_backbone_batch_norms=False

@@ -13,7 +13,7 @@ from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes
 
 from scanweave.systems.detect.config import NetworkSettings
 from scanweave.systems.detect.scores import image_scores, label_loss
-from scanweave.systems.detect.targets import FilmTargets, Found
+from scanweave.systems.detect.targets import FilmTargets, Found, on_ignored
 
 CONVOLUTIONS, GRID, SAMPLING = 4, 7, 2
 """Convolutions, the grid that RoIAlign reads, and points of each of its cells along an axis."""
@@ -26,7 +26,7 @@ BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 PRIOR = 0.02
 """Score of an untaught class branch (Lin et al., RetinaNet, ICCV 2017, section 4.1, has 0.01)."""
 GROUPS = 16
-"""Channels of a group of the norms, at most; batches of proposals differ between training and use, groups do not."""
+"""Of the norms, at most; batches of proposals differ between training and use, groups of channels do not."""
 LEAST_EDGE = 1e-2
 """Of a box [pixels]."""
 
@@ -48,7 +48,7 @@ class FindingHead(nn.Module):
             width = settings.head_width
             layers += [
                 nn.Conv2d(width if number else settings.pyramid_width, width, 3, padding=1, bias=False),
-                nn.GroupNorm(math.gcd(width, max(1, width // GROUPS)), width),
+                nn.GroupNorm(max(count for count in range(1, GROUPS + 1) if width % count == 0), width),
                 nn.ReLU(inplace=True),
             ]
         self.convolutions = nn.Sequential(*layers)
@@ -111,21 +111,23 @@ class FindingHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return logits `(P, K)` and coded boxes `(P, K, 4)` of the proposals of all films."""
         pooled = self.convolutions(self.pool(dict(levels), list(boxes), sizes)).flatten(1)
-        return self.score(pooled), self.box(pooled).view(len(pooled), self.classes, 4)
+        return self.score(pooled).float(), self.box(pooled).view(len(pooled), self.classes, 4).float()
 
     def _chosen(self, proposed: Tensor, film: FilmTargets) -> tuple[Tensor, Tensor, Tensor]:
         """Return the proposals of a film that teach `(S, 4)`, what they are `(S, K)` and their boxes `(S, K, 4)`.
 
-        True boxes are proposals too. Of a film of which labels alone are known the likeliest proposals teach.
+        True boxes are proposals too. Where the label of a class alone is known the likeliest proposals teach, so that
+        the highest of them is among these.
         """
         with torch.no_grad():
             proposed = torch.cat([film.boxes, proposed])
             truth, boxes = assigned(proposed, film, self.classes)
-            if bool(film.by_label.any()) and not len(film.boxes):
-                kept = torch.arange(min(self.settings.sampled, len(proposed)), device=proposed.device)
-            else:
-                some, none = self.sampler([truth.amax(dim=1)])
-                kept = (some[0] | none[0]).nonzero()[:, 0]
+            on_finding = truth.amax(dim=1)
+            on_finding[on_ignored(proposed, film.ignored) & (on_finding == 0)] = -1
+            some, none = (side[0].bool() for side in self.sampler([on_finding]))
+            if bool(film.by_label.any()):
+                none = torch.arange(len(proposed), device=proposed.device) < self.settings.sampled
+            kept = (some | none).nonzero()[:, 0]
         return proposed[kept], truth[kept], boxes[kept]
 
     def _film_losses(

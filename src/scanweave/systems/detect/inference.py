@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from scanweave.studies.boxes import Boxes
+from scanweave.systems.detect.detector import Detector
 from scanweave.systems.detect.planning import DetectPlan
 from scanweave.systems.detect.samples import film_image
 from scanweave.systems.detect.targets import Found
@@ -51,9 +52,8 @@ class FilmReader:
         plan: Classes and size of the input.
     """
 
-    def __init__(self, network: nn.Module, plan: DetectPlan) -> None:
-        self.network: Any = network.eval()
-        self.plan = plan
+    def __init__(self, network: Detector, plan: DetectPlan) -> None:
+        self.network, self.plan = network.eval(), plan
 
     def read(self, films: Iterable[Film]) -> list[Reading]:
         """Return what is seen in each film."""

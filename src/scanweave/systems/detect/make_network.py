@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from scanweave.systems.detect.config import END_TO_END, NetworkSettings
+from scanweave.systems.detect.detector import Detector
 from scanweave.systems.detect.network import CheXDet
 from scanweave.systems.detect.planning import DetectPlan
 
 
-def make_network(plan: DetectPlan, settings: NetworkSettings) -> nn.Module:
-    """Return a detector with random weights; see `objective.Detector`.
+def make_network(plan: DetectPlan, settings: NetworkSettings) -> Detector:
+    """Return a detector with random weights.
 
     Args:
         plan: Classes, channels, anchors.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -19,9 +19,10 @@ from scanweave.errors import ScanweaveError
 from scanweave.nets.encoders import Encoder, make_encoder
 from scanweave.systems.detect.bifpn import BiFPN
 from scanweave.systems.detect.config import NetworkSettings
+from scanweave.systems.detect.detector import Detector
 from scanweave.systems.detect.head import FindingHead
 from scanweave.systems.detect.planning import STRIDES, DetectPlan
-from scanweave.systems.detect.targets import FilmTargets, Found
+from scanweave.systems.detect.targets import FilmTargets, Found, on_ignored
 
 RPN_IOU = (0.7, 0.3)
 """IoU from which an anchor is a finding, and below which it is none (Ren et al., Faster R-CNN, NeurIPS 2015)."""
@@ -30,15 +31,17 @@ RPN_SAMPLED, RPN_SHARE, RPN_OVERLAP = 256, 0.5, 0.7
 
 
 class Proposals(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has no types
-    """Torchvision's proposals, which films teach nothing whose boxes are not all there."""
+    """Torchvision's proposals, to which films whose boxes are not all there teach findings alone."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return 1, 0 or −1 (takes no part) of each anchor, and the box that it is nearest to, by film."""
         labels, boxes = super().assign_targets_to_anchors(anchors, targets)
-        ignored = (torch.full_like(one, -1) for one in labels)
-        return [a if bool(t["complete"]) else b for a, b, t in zip(labels, ignored, targets, strict=True)], boxes
+        for own, places, film in zip(labels, anchors, targets, strict=True):
+            unsure = on_ignored(places, film["ignored"]) if bool(film["complete"]) else torch.ones_like(own) > 0
+            own[unsure & (own == 0)] = -1
+        return labels, boxes
 
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
@@ -51,7 +54,7 @@ class Proposals(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has
         return made
 
 
-class CheXDet(nn.Module):
+class CheXDet(Detector):
     """Find boxes in films `(B, C, H, W)` whose edges are multiples of 64.
 
     Args:
@@ -77,22 +80,24 @@ class CheXDet(nn.Module):
         self.head = FindingHead(len(plan.outputs), settings)
 
     def losses(self, images: Tensor, targets: Sequence[FilmTargets]) -> dict[str, Tensor]:
-        """Return the losses of a batch by name; each is a mean over films.
+        """Return the losses of a batch by name: those of proposals are means over anchors, the head's over films.
 
         Args:
             images: `(B, C, H, W)`.
             targets: What is known of each.
         """
         levels, sizes, listed = self._levels(images)
-        told = [{"boxes": film.boxes, "complete": film.looked.all()} for film in targets]
-        proposed, losses = self.proposals(listed, levels, told)
+        told = [{"boxes": film.boxes, "ignored": film.ignored, "complete": film.looked.all()} for film in targets]
+        with torch.autocast(images.device.type, enabled=False):
+            proposed, losses = self.proposals(listed, levels, told)
         objectness, place = losses["loss_objectness"], losses["loss_rpn_box_reg"]
         return {"proposal": objectness, "proposal box": place} | self.head.losses(levels, proposed, sizes, targets)
 
     def forward(self, images: Tensor) -> tuple[list[Found], Tensor]:
         """Return what is found in each film, and its score for each class `(B, K)`."""
         levels, sizes, listed = self._levels(images)
-        proposed, _ = self.proposals(listed, levels)
+        with torch.autocast(images.device.type, enabled=False):
+            proposed, _ = self.proposals(listed, levels)
         found: tuple[list[Found], Tensor] = self.head(levels, proposed, sizes)
         return found
 
@@ -104,7 +109,8 @@ class CheXDet(nn.Module):
         features = self.encoder(images)
         made = self.pyramid([features[tap] for tap in self.taps])
         sizes = [(images.shape[2], images.shape[3])] * len(images)
-        return {f"p{number}": level for number, level in enumerate(made, 2)}, sizes, ImageList(images, sizes)
+        # places are counted in the type of a level: half precision has no half pixels from 512 on
+        return {f"p{number}": level.float() for number, level in enumerate(made, 2)}, sizes, ImageList(images, sizes)
 
 
 def _encoder(plan: DetectPlan, settings: NetworkSettings) -> Encoder:

@@ -56,9 +56,10 @@ def input_boxes(boxes: Boxes, film: Sequence[int], plan: DetectPlan) -> NDArray[
 
 
 class FilmSamples:
-    """Samples `{"image" (C, Y, X), "boxes" (N, 4), "classes" (N,), "looked", "answer", "known" (K,), "case"}`.
+    """Samples `{"image" (C, Y, X), "boxes" (N, 4), "classes" (N,), "ignored" (M, 4), "looked" (K,), …, "case"}`.
 
-    Rows of boxes beyond those of a film have class −1; N is that of the film with most.
+    Rows beyond the boxes of a film have class −1, ignored ones no extent; N and M are those of the films with most.
+    `answer` and `known (K,)` say which findings the film has, and of which that is known.
 
     Args:
         films: Prepared training films.
@@ -80,6 +81,7 @@ class FilmSamples:
         flips = BOXED_FILM if sampling.mirror else BOXED_FILM.model_copy(update={"flip_shares": 0.0})
         self.augmentation = flips if sampling.augment else None
         self._numbers = {name: number for number, name in enumerate(plan.outputs)}
+        self._most_ignored = max((len(truth.ignored) for truth in self.truths), default=0)
         self._kept: dict[int, Tensor] = {}
         self._room = MOST_BYTES_IN_MEMORY
 
@@ -88,28 +90,23 @@ class FilmSamples:
         number, _ = draw_study(range(len(self.films)), self.seed, index)
         film, truth = self.films[number], self.truths[number]
         native = film.frames[self.plan.scan].native.shape
-        told = truth.boxes.select(~np.asarray(truth.boxes.ignored))
-        boxes = input_boxes(told, native, self.plan)
-        classes = np.array([self._numbers[name] for name in told.labels], dtype=np.int64)
+        boxes, ignored = (input_boxes(part, native, self.plan) for part in (truth.findings, truth.ignored))
+        classes = np.array([self._numbers[name] for name in truth.findings.labels], dtype=np.int64)
         image = self._whole(number)
         if self.augmentation is not None:
             crop = Crop((0, 0), self.plan.size)
             made = augmented(image, None, crop, self.seed, index, self.augmentation)
             image = made.image
             boxes, shown = moved_boxes(boxes, made.matrix, self.plan.size)
-            classes = classes[shown]
-        return {"image": image, **self._padded(boxes, classes), **_answers(truth), "case": film.id}
+            classes, ignored = classes[shown], moved_boxes(ignored, made.matrix, self.plan.size)[0]
+        names = torch.full((self.plan.most_targets,), -1)
+        names[: len(classes)] = torch.from_numpy(classes)
+        places = {"boxes": _padded(boxes, self.plan.most_targets), "ignored": _padded(ignored, self._most_ignored)}
+        return {"image": image, **places, "classes": names, **_answers(truth), "case": film.id}
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
         return draw_study(self.films, self.seed, index)[0].id
-
-    def _padded(self, boxes: NDArray[np.float64], classes: NDArray[np.int64]) -> dict[str, Tensor]:
-        room = torch.zeros(self.plan.most_targets, 4)
-        names = torch.full((self.plan.most_targets,), -1)
-        room[: len(boxes)] = torch.from_numpy(boxes)
-        names[: len(classes)] = torch.from_numpy(classes)
-        return {"boxes": room, "classes": names}
 
     def _whole(self, number: int) -> Tensor:
         if number in self._kept:
@@ -140,6 +137,12 @@ def moved_boxes(
     inside = np.clip(start, 0, size), np.clip(stop, 0, size)
     shown = (inside[1] - inside[0]).prod(axis=1) > LEAST_SHOWN * (stop - start).prod(axis=1)
     return np.concatenate([inside[0][:, ::-1], inside[1][:, ::-1]], axis=1)[shown], shown
+
+
+def _padded(boxes: NDArray[np.float64], rows: int) -> Tensor:
+    room = torch.zeros(rows, 4)
+    room[: len(boxes)] = torch.from_numpy(boxes)
+    return room
 
 
 def _answers(truth: FilmTruth) -> dict[str, Tensor]:

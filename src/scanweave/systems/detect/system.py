@@ -17,7 +17,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import operating_points
 from scanweave.framework.classification.answer_plan import answer_fields
 from scanweave.framework.classification.question import Question
-from scanweave.framework.classification.settings import LossSettings
+from scanweave.framework.classification.settings import EvaluateOptions, LossSettings
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts
@@ -26,13 +26,13 @@ from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.detect import evaluation, report
-from scanweave.systems.detect.config import OPTIONS, DetectConfig, EvaluateOptions
+from scanweave.systems.detect.config import OPTIONS, DetectConfig
 from scanweave.systems.detect.fitted import FittedDetect
 from scanweave.systems.detect.inference import FilmReader
 from scanweave.systems.detect.planning import FILE, DetectPlan, plan_anchors, plan_size
 from scanweave.systems.detect.samples import input_boxes
 from scanweave.systems.detect.task import DetectTask, cached_film
-from scanweave.systems.detect.truth import FilmTruth, chosen_classes, read_truths
+from scanweave.systems.detect.truth import FilmTruth, chosen_classes, film_boxes, read_truths
 from scanweave.wording import count, studies
 
 Say = Callable[[str], None]
@@ -52,8 +52,7 @@ class Detect(FittedDetect, System[DetectConfig]):
         ensure_splits(cohort, say)
         classes, _ = chosen_classes(cohort.part("train", fold), config.classes)
         labels = [f"label:{name}" for name in classes if f"label:{name}" in cohort.frame]
-        drawn = cohort.frame["boxes"].notna()
-        told = drawn if not (labels and config.loss.image) else drawn | cohort.frame[labels].notna().any(axis=1)
+        told = cohort.frame["boxes"].notna() | cohort.frame[labels].notna().any(axis=1)
         holding = cohort.where(cohort.frame[f"scan:{scan}"].notna() & told)
         if len(holding) < len(cohort):
             say(f"left out: {studies(len(cohort) - len(holding))} without film, or of which nothing is known")
@@ -70,7 +69,7 @@ class Detect(FittedDetect, System[DetectConfig]):
                 fit, fit.sound(), [scan], config.preparation, seed, standard=True, own_grids=True, colours=True
             )
             truths = read_truths(fit.cohort, classes)
-            training, validation = (_known(part, truths) for part in (parts.training, parts.validation))
+            training, validation = (_known(part, truths, scan) for part in (parts.training, parts.validation))
             plan = fit.plan(DetectPlan.load, lambda: _plan(config, parts, training, scan, classes, why), FILE)
             fit.note_cohort([scan])
         task = DetectTask(config, plan, training, validation)
@@ -105,10 +104,21 @@ def _scan(cohort: Cohort, config: DetectConfig) -> str:
     return names[0]
 
 
-def _known(part: Sequence[CachedStudy], truths: Mapping[str, FilmTruth]) -> Known:
-    """Return the prepared films of which anything is known, and what it is."""
+def _known(part: Sequence[CachedStudy], truths: Mapping[str, FilmTruth], scan: str) -> Known:
+    """Return the prepared films of which anything is known, and what it is, with boxes as they lie on the film.
+
+    Raises:
+        ScanweaveError: A scan is no film, or boxes are not in its pixels.
+    """
     known = [film for film in part if truths[film.id].is_known]
-    return known, [truths[film.id] for film in known]
+    made = []
+    for film in known:
+        native, truth = film.frames[scan].native, truths[film.id]
+        if native.is_placed or native.shape[2] != 1:
+            shape = "×".join(map(str, native.shape))
+            raise ScanweaveError(film.id, f"{scan} is a volume or slice of {shape}, no film", "Name films by --scan")
+        made.append(truth._replace(boxes=film_boxes(truth.boxes, native.shape[:2], film.id)))
+    return known, made
 
 
 def _answers(truths: Sequence[FilmTruth], classes: int) -> NDArray[np.float64]:
@@ -121,16 +131,15 @@ def _plan(
     """Return the question and the input that the training films settle."""
     films, truths = training
     shapes = [film.frames[scan].native.shape for film in films]
-    _refuse_volumes(films, scan)
     size, sized = plan_size(shapes, config.network)
     question = Question("findings", classes, classes, "ignore")
     fields, asked = answer_fields(question, _answers(truths, len(classes)), LossSettings())
-    looked = sum(bool(truth.looked.all()) for truth in truths)
-    bare = sum(bool(truth.looked.all()) and not len(truth.boxes) for truth in truths)
+    looked = sum(truth.is_complete for truth in truths)
+    bare = sum(truth.is_complete and not len(truth.findings) for truth in truths)
     by_label = f", {count(len(films) - looked, 'film')} by labels" if looked < len(films) else ""
     base = dict(fields, scan=scan, channels=3 if scan in parts.plan.colours else 1, size=size)
     draft = DetectPlan(**base, anchor_scale=1.0, anchor_ratios=(1.0,), most_targets=1, reasons=())
-    drawn = [input_boxes(truth.boxes, shape, draft) for truth, shape in zip(truths, shapes, strict=True)]
+    drawn = [input_boxes(truth.findings, shape, draft) for truth, shape in zip(truths, shapes, strict=True)]
     boxes = np.concatenate(drawn)
     scale, ratios, fitted = plan_anchors(boxes[:, 2:] - boxes[:, :2])
     told = f"films: {count(looked, 'film')} by boxes, of which {bare} have none{by_label}"
@@ -142,15 +151,6 @@ def _plan(
             "reasons": (why, told, asked, sized, *([] if config.network.detector != "chexdet" else [fitted])),
         }
     )
-
-
-def _refuse_volumes(films: Sequence[CachedStudy], scan: str) -> None:
-    """Refuse scans that boxes in pixels cannot lie on."""
-    for film in films:
-        native = film.frames[scan].native
-        if native.is_placed or native.shape[2] != 1:
-            shape = "×".join(map(str, native.shape))
-            raise ScanweaveError(film.id, f"{scan} is a volume or slice of {shape}, no film", "Name films by --scan")
 
 
 def _validation_shares(

@@ -14,6 +14,7 @@ from scanweave.framework.network_task import NetworkTask, seeded_network
 from scanweave.measures.detection import average_precision, match_boxes
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.detect.config import DetectConfig
+from scanweave.systems.detect.detector import Detector
 from scanweave.systems.detect.inference import Film, FilmReader, Reading
 from scanweave.systems.detect.make_network import make_network
 from scanweave.systems.detect.objective import DetectObjective
@@ -42,10 +43,10 @@ class DetectTask(NetworkTask):
         self.plan, self.validation = plan, validation
         self.validates = bool(validation[0])
         refuse_large_input(plan.size, plan.channels, "network.size", config.training.batch_size)
-        self.network: nn.Module = seeded_network(config, lambda: make_network(plan, config.network))
+        self.network = seeded_network(config, lambda: make_network(plan, config.network))
         self.objective = DetectObjective(self.network, config.loss)
         self.samples = FilmSamples(*training, plan, config.sampling, config.training.seed)
-        if not any(len(truth.boxes) for truth in validation[1]):
+        if not any(map(_has_boxes, validation[1])):
             self.monitor = "auroc"
             if not any(len(set(known[~np.isnan(known)])) > 1 for known in self._answers.T):
                 self.monitor, self.higher_is_better = "log loss", False
@@ -60,18 +61,25 @@ class DetectTask(NetworkTask):
         films, truths = self.validation
         if not films:
             return None
+        if not isinstance(network, Detector):
+            raise TypeError(f"a Detector is validated, not a {type(network).__name__}")
         read = FilmReader(network, self.plan).read(cached_film(film, self.plan) for film in films)
         shares = np.stack([one.shares for one in read])
         found = {}
-        if any(len(truth.boxes) for truth in truths):
+        if any(map(_has_boxes, truths)):
             found["AP50"] = mean_precision(truths, read)
         answered = [number for number, known in enumerate(binary_truths(self._answers, self.plan)) if known.size]
         return {**found, **(validated(self._answers, shares, self.plan) if answered else {})}
 
 
+def _has_boxes(truth: FilmTruth) -> bool:
+    """Tell whether the average precision knows a film as one with findings."""
+    return truth.is_complete and len(truth.findings) > 0
+
+
 def mean_precision(truths: Sequence[FilmTruth], read: Sequence[Reading]) -> float:
     """Return the mean over classes of the AP at IoU 0.5, of the films whose boxes are all there."""
-    pairs = [(truth.boxes, one.boxes) for truth, one in zip(truths, read, strict=True) if truth.looked.all()]
+    pairs = [(truth.boxes, one.boxes) for truth, one in zip(truths, read, strict=True) if truth.is_complete]
     matches = match_boxes([pair[0] for pair in pairs], [pair[1] for pair in pairs], (IOU,))
     values = [float(average_precision(one)[0]) for one in matches.values()]
     return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0

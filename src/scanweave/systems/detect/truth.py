@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class FilmTruth(NamedTuple):
     """Known findings of a film.
 
     Attributes:
-        boxes: Of the classes, in pixels of the film; none where nobody drew any.
+        boxes: Of the classes, in pixels of the film; none where nobody drew any. Some may be ignored.
         looked: Whether all boxes of a class are among them `(K,)`: those of an annotated film, and none of a film whose
             label says that it has no such finding.
         answers: Whether the film has each finding `(K,)`: 1, 0 or NaN where nothing is known.
@@ -29,6 +30,21 @@ class FilmTruth(NamedTuple):
     boxes: Boxes
     looked: NDArray[np.bool_]
     answers: NDArray[np.float64]
+
+    @property
+    def findings(self) -> Boxes:
+        """The boxes that are to be found."""
+        return self.boxes.select(~np.asarray(self.boxes.ignored))
+
+    @property
+    def ignored(self) -> Boxes:
+        """The boxes that are neither to be found nor false when found."""
+        return self.boxes.select(np.asarray(self.boxes.ignored))
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the boxes of every class are there."""
+        return bool(self.looked.all())
 
     @property
     def is_known(self) -> bool:
@@ -40,7 +56,8 @@ def film_truth(boxes: Boxes | None, labels: NDArray[np.float64], classes: Sequen
     """Return what is known of a film.
 
     A box outweighs a label that denies it. A label of a finding of which an annotated film has no box is believed: the
-    film has it, somewhere, and its boxes of that class are not all there.
+    film has it, somewhere, and its boxes of that class are not all there. Where all boxes of a class are ignored nobody
+    says whether the film has the finding: its label does, if there is one.
 
     Args:
         boxes: Of the film; None: nobody looked for any.
@@ -50,9 +67,36 @@ def film_truth(boxes: Boxes | None, labels: NDArray[np.float64], classes: Sequen
     if boxes is None:
         return FilmTruth(Boxes(), labels == 0, labels)
     own = boxes.select([name in classes for name in boxes.labels])
-    drawn = np.array([name in own.labels for name in classes])
-    unmarked = (labels == 1) & ~drawn
-    return FilmTruth(own, ~unmarked, np.where(drawn | unmarked, 1.0, 0.0))
+    sides = [own.select(np.asarray(own.ignored) == side).labels for side in (False, True)]
+    drawn, ignored = (np.array([name in side for name in classes]) for side in sides)
+    open_question = ~drawn & (ignored | (labels == 1))
+    return FilmTruth(own, ~open_question, np.where(drawn, 1.0, np.where(open_question, labels, 0.0)))
+
+
+def film_boxes(boxes: Boxes, size: tuple[int, int], study: str) -> Boxes:
+    """Return boxes as they lie on a film, cut off at its border.
+
+    Args:
+        boxes: Of a study.
+        size: Pixels of the film along X and Y.
+        study: Its name.
+
+    Raises:
+        ScanweaveError: They are not in pixels, or of an image of another size.
+    """
+    if not len(boxes):
+        return Boxes(size=size)
+    if boxes.unit != "pixel":
+        step = "Give boxes in pixels of the film: see docs/how-to/boxes.md"
+        raise ScanweaveError(study, f"boxes in {boxes.unit}, where pixels of a film are needed", step)
+    if boxes.size not in (None, size):
+        words = f"boxes of an image of {_written(boxes.size)}, and the film has {_written(size)}"
+        raise ScanweaveError(study, words, "Name the film that they lie on by --scan")
+    return replace(boxes, size=size).clip()
+
+
+def _written(size: Sequence[int] | None) -> str:
+    return "×".join(map(str, size or ()))
 
 
 def read_truths(cohort: Cohort, classes: Sequence[str]) -> dict[str, FilmTruth]:
@@ -118,11 +162,11 @@ def chosen_classes(cohort: Cohort, asked: Sequence[str]) -> tuple[tuple[str, ...
 
 
 def box_counts(cohort: Cohort) -> dict[str, int]:
-    """Return how many boxes of each class a cohort has, sorted by name."""
+    """Return how many boxes of each class a cohort has that are to be found, sorted by name."""
     cells = cohort.frame["boxes"].dropna() if "boxes" in cohort.frame else []
     counts: dict[str, int] = {}
     for cell in cells:
         boxes = KINDS["boxes"].read(cohort.root / str(cell))
-        for name in boxes.labels:
+        for name in boxes.select(~np.asarray(boxes.ignored)).labels:
             counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items()))
