@@ -63,6 +63,15 @@ def test_a_mark_keeps_its_contrast_on_a_darker_film_of_another_size(ramp, size):
     assert (made == ramp)[outside].all()
 
 
+def test_a_mark_of_a_film_of_another_bit_depth_keeps_its_share_of_the_range(ramp):
+    """Of 16 bits on 8 bits: a mark that spans a tenth of its film's range spans a tenth here too."""
+    donor = 257 * ramp
+    box = place_of(BOX, (80, 100))
+    donor[box] += 0.1 * np.ptp(ramp) * 257
+    made = transplanted(ramp, donor, BOX[None])
+    np.testing.assert_allclose((made - ramp)[place_of(BOX, (80, 100), -1)], 0.1 * np.ptp(ramp), rtol=0.1)
+
+
 def test_a_moved_box_is_free_and_of_the_same_size():
     taken = np.array([[[0.0, 0.0], [40.0, 100.0]], [[40.0, 0.0], [80.0, 50.0]]])
     for seed in range(5):

@@ -22,6 +22,8 @@ LEAST_RIM_PIXELS = 4
 """Fewer pixels around a box say little of how its surroundings go on."""
 MOST_FILL_PIXELS = 32
 """Longest edge of what is filled at once; a larger box is filled coarser, so that film noise does not grow inwards."""
+OTHER_DEPTH = 4.0
+"""Ratio of the ranges of two films from which they are of another bit depth; those of one depth differ by less."""
 TRIES = 200
 """Places that are drawn for a box before none counts as free."""
 
@@ -91,8 +93,8 @@ def carried(corners: Corners, source: tuple[int, int], target: tuple[int, int]) 
 def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     """Return a film with the patches of another one, pasted at the same relative place with a feathered edge.
 
-    A patch keeps its contrast to its own surroundings, as a share of the range of grey values of its film, and takes on
-    the grey level of those that it comes to: both are what `filled` makes of the place.
+    A patch keeps its contrast to its own surroundings and takes on the grey level of those that it comes to: both are
+    what `filled` makes of the place. Between films of another bit depth the contrast is a share of the range of each.
 
     Args:
         image: The film `(X, Y)` that is changed.
@@ -103,7 +105,7 @@ def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     size, source = (image.shape[0], image.shape[1]), (donor.shape[0], donor.shape[1])
     there = carried(boxes, source, size)
     level_here, level_there = filled(image, there), filled(donor, boxes)
-    scale = _range_of(image) / max(_range_of(donor), np.finfo(float).tiny)
+    scale = _depth_ratio(level_here, level_there)
     for corners, target in zip(boxes, there, strict=True):
         edge = edge_of(target)
         place, origin = place_of(target, size, edge), place_of(corners, source, edge_of(corners))
@@ -116,10 +118,12 @@ def transplanted(image: Image, donor: Image, boxes: Corners) -> Image:
     return made
 
 
-def _range_of(image: Image) -> float:
-    """Return the range of the grey values of a film but for a hundredth at either end."""
-    low, high = np.percentile(image, [1, 99])
-    return float(high - low)
+def _depth_ratio(image: Image, donor: Image) -> float:
+    """Return the ratio of the ranges of two films but for a hundredth at either end; 1 of films of one bit depth."""
+    own, other = (float(np.ptp(np.percentile(one, [1, 99]))) for one in (image, donor))
+    if min(own, other) <= 0 or max(own, other) <= OTHER_DEPTH * min(own, other):
+        return 1.0
+    return own / other
 
 
 def boxes_of(boxes: Boxes, names: Iterable[str]) -> Corners:

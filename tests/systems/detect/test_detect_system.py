@@ -129,7 +129,7 @@ def test_two_runs_are_compared(boxed, fitted, tmp_path):
 
 
 def test_a_detector_stands_beside_a_classifier(boxed, fitted, tmp_path):
-    """In the findings that both tell by name, in whatever order, one of 0 and 1 by its label's; and the other way round."""
+    """In the findings that both tell, by name, in any order; one of 0 and 1 by its label; and the other way round."""
     labels = {"labels": ["square", "bar"], "network": {"encoder": "resnet10", "width": 0.125}}
     steps = {"steps": 4, "warm_up": 0, "batch_size": 8, "validate_every": 4, "workers": 0, "ema_decay": None}
     for name, asked in (("both", labels), ("one", labels | {"labels": ["square"]})):
