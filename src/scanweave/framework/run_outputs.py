@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,13 @@ def find_output(run: Run, kind: Kind, named: Sequence[str | Path] = ()) -> Path 
         return own if is_folder(within(run.folder, kind)) and _of_its_weights(run, own, kind) else None
     except ScanweaveError:
         return None
+
+
+def kept_folders(run: Run, kind: Kind) -> list[Path]:
+    """Return the folders in a run with finished results of a kind and of its weights, of whole cohorts, in order."""
+    names = re.compile(rf"{kind}(-other(-\d+)?)?")
+    folders = [folder for folder in sorted(run.folder.glob(f"{kind}*")) if names.fullmatch(folder.name)]
+    return [one for one in folders if is_folder(one) and holds(one, kind) and _of_its_weights(run, one, kind)]
 
 
 def holds(folder: Path, kind: Kind) -> bool:

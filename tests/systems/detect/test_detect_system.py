@@ -180,6 +180,16 @@ def test_the_page_tells_what_was_found(boxed, fitted, tmp_path):
     assert read_json(fitted.run.folder / "evaluation" / "detections.json", "")["classes"] == ["bar", "square"]
 
 
+def test_the_page_shows_cohorts_side_by_side(boxed, fitted, tmp_path):
+    other = make_cohort(tmp_path / "c", films=24, seed=5)
+    fitted.evaluate(boxed, options={"repeats": 100}, say=lambda line: None)
+    assert "Inside and outside" not in fitted.report(tmp_path / "one.html").read_text(encoding="utf-8")
+    fitted.evaluate(other, part="all", options={"repeats": 100}, say=lambda line: None)
+    page = fitted.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Inside and outside" in page
+    assert "films, test part" in page
+
+
 def test_an_end_to_end_detector_of_transformers(tmp_path):
     """One step with boxes and labels mixed, then a prediction: 31 million random weights find something or nothing."""
     pytest.importorskip("transformers")

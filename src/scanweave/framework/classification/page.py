@@ -11,6 +11,7 @@ import pandas as pd
 
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.classification.answers import Answering
+from scanweave.framework.classification.cohorts import across_cohorts
 from scanweave.framework.classification.compared_answers import COMPARISON, READERS
 from scanweave.framework.classification.evaluation import ALL, CLASSES, CONFUSION, PREDICTIONS
 from scanweave.framework.classification.presence import presence_cautions
@@ -65,8 +66,9 @@ QUALITY = "How good it is"
 
 
 def quality(run: Answering, page: RunPage) -> list[Section]:
-    """Return the section on how good the answers are, or one that tells how to measure it."""
-    return page.results(QUALITY, "evaluation", lambda folder, record: _quality(run, folder, record))
+    """Return the section on how good the answers are, or one that tells how to measure it; and of other cohorts."""
+    found = page.results(QUALITY, "evaluation", lambda folder, record: _quality(run, folder, record))
+    return [*found, *across_cohorts(page)]
 
 
 def shares_table(plan: AnswerPlan) -> Table:

@@ -114,7 +114,7 @@ def _comparison(folder: Path) -> Iterator[Block]:
 
 def _compared(row: dict[Any, Any], name: str) -> dict[str, Any]:
     """Return what a comparison tells of one measure."""
-    low, high = row[f"{name} low"], row[f"{name} high"]
+    low, high = row[f"{name} difference low"], row[f"{name} difference high"]
     apart = Interval(row[f"{name} difference"], low, high, int(row["patients"]))
     return {
         "first": row[f"first {name}"],
