@@ -147,7 +147,7 @@ def test_of_two_views_the_map_is_that_of_the_film_with_the_boxes(tmp_path):
         assert plain["hits"] == {"ill": pointing_hit(heat.data[..., 0], boxes_to_mask(truth, {"ill": 1}))}
     assert located(run, replace(study, boxes=None), {"ill": 1}) is None
     with pytest.raises(sw.ScanweaveError, match="s01: 0 films of the size of its boxes"):
-        located(run, replace(study, boxes=Boxes(size=(7, 7))), {"ill": 1})
+        located(run, replace(study, boxes=Boxes(truth.corners, ("ill",), size=(7, 7))), {"ill": 1})
 
 
 def test_what_has_no_boxes_is_refused_in_one_line(run, films, tmp_path):

@@ -68,7 +68,8 @@ class Detect(FittedDetect, System[DetectConfig]):
             parts = prepare_parts(
                 fit, fit.sound(), [scan], config.preparation, seed, standard=True, own_grids=True, colours=True
             )
-            truths = read_truths(fit.cohort, classes)
+            used = [film.id for part in (parts.training, parts.validation) for film in part]
+            truths = read_truths(fit.cohort.select(used), classes)
             training, validation = (_known(part, truths, scan) for part in (parts.training, parts.validation))
             plan = fit.plan(DetectPlan.load, lambda: _plan(config, parts, training, scan, classes, why), FILE)
             fit.note_cohort([scan])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -164,9 +166,9 @@ def chosen_classes(cohort: Cohort, asked: Sequence[str]) -> tuple[tuple[str, ...
 def box_counts(cohort: Cohort) -> dict[str, int]:
     """Return how many boxes of each class a cohort has that are to be found, sorted by name."""
     cells = cohort.frame["boxes"].dropna() if "boxes" in cohort.frame else []
-    counts: dict[str, int] = {}
+    counts = Counter[str]()
     for cell in cells:
-        boxes = KINDS["boxes"].read(cohort.root / str(cell))
-        for name in boxes.select(~np.asarray(boxes.ignored)).labels:
-            counts[name] = counts.get(name, 0) + 1
+        with suppress(ScanweaveError):  # such a film is left out, and named, when it is checked
+            boxes = KINDS["boxes"].read(cohort.root / str(cell))
+            counts.update(boxes.select(~np.asarray(boxes.ignored)).labels)
     return dict(sorted(counts.items()))
