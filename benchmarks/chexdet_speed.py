@@ -34,7 +34,7 @@ from scanweave.systems.detect.targets import FilmTargets
 SEED, THREADS, CLASSES, BOXES = 0, 2, 2, 8
 OURS, WIDE, THEIRS = "chexdet", "chexdet, 256 channels", "Faster R-CNN"
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"size": 64, "repeats": 1, "turns": 1},
+    "smoke": {"size": 128, "repeats": 1, "turns": 1},
     "proof": {"size": 512, "repeats": 5, "turns": 3},
     "study": {"size": 512, "repeats": 15, "turns": 7},
 }
