@@ -5,8 +5,9 @@
 One grey film of 512 × 512, two classes, random weights, float32, two threads; both see it as it is, theirs three times
 in place of colours and without resizing. A training step is losses, gradients and an update by AdamW, one film with
 eight boxes; both draw 256 of their proposals for the head. Inference keeps 300 proposals and tells at most 100 boxes,
-whatever their score. Both take turns, each turn in a process of its own with a peak of memory of its own: one pass that
-warms up, then those that are timed, of which the median counts. Intervals are the range over turns.
+whatever their score. Both take turns, each turn in a process of its own: one pass that warms up, then those that are
+timed, of which the median counts. Memory is the peak of that process less what it held before the network was made, with
+all libraries loaded; the whole is printed beside it. Intervals are the range over turns.
 
 Bars, written before any run: at most 0.7 times the time in inference, 0.9 in training, 0.7 times the memory, in both.
 The width of our pyramid and head is that of the preset, 64; theirs is 256. Multiply-adds and parameters are printed:
@@ -49,13 +50,15 @@ class Turn(NamedTuple):
 
     Attributes:
         seconds: Median of what is timed.
-        megabytes: Peak memory, libraries and all.
+        megabytes: Peak memory [MiB] less what was held before the network was made.
+        whole: Peak memory [MiB], libraries and all.
         operations: Multiply-adds of one pass forward.
         parameters: Of the network.
     """
 
     seconds: float
     megabytes: float
+    whole: float
     operations: float
     parameters: int
 
@@ -71,7 +74,7 @@ def main() -> None:
     for (whose, task), turns in found.items():
         one = turns[0]
         print(
-            f"{whose}, {task}: {_median(turns, 'seconds'):.3f} s, {_median(turns, 'megabytes'):.0f} MiB, "
+            f"{whose}, {task}: {_median(turns, 'seconds'):.3f} s, {_median(turns, 'megabytes'):.0f} MiB of {_median(turns, 'whole'):.0f}, "
             f"{one.parameters / 1e6:.1f} million parameters, {one.operations / 1e9:.1f} billion multiply-adds forward",
             flush=True,
         )
@@ -113,7 +116,7 @@ def one_turn(whose: str, task: str, tier: dict[str, Any]) -> Turn:
     """Time one network at one task."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(SEED)
-    size = tier["size"]
+    size, libraries = tier["size"], peak_memory()
     network, infer, step = (theirs if whose == THEIRS else ours)(whose, size)
     network.train(task != "inference")
     work = infer if task == "inference" else step
@@ -127,7 +130,8 @@ def one_turn(whose: str, task: str, tier: dict[str, Any]) -> Turn:
         work()
         seconds.append(time.perf_counter() - before)
     operations, parameters = counter.get_total_flops() / 2, sum(one.numel() for one in network.parameters())
-    return Turn(float(np.median(seconds[1:])), peak_memory(), operations, parameters)
+    whole = peak_memory()
+    return Turn(float(np.median(seconds[1:])), whole - libraries, whole, operations, parameters)
 
 
 Work = Callable[[], Any]
