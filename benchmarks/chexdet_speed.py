@@ -6,8 +6,8 @@ One grey film of 512 × 512, two classes, random weights, float32, two threads; 
 in place of colours and without resizing. A training step is losses, gradients and an update by AdamW, one film with
 eight boxes; both draw 256 of their proposals for the head. Inference keeps 300 proposals and tells at most 100 boxes,
 whatever their score. Both take turns, each turn in a process of its own: one pass that warms up, then those that are
-timed, of which the median counts. Memory is the peak of that process less what it held before the network was made, with
-all libraries loaded; the whole is printed beside it. Intervals are the range over turns.
+timed, of which the median counts. Memory is the peak of that process less what it held before the network was made,
+with all libraries loaded; the whole is printed beside it. Intervals are the range over turns.
 
 Bars, written before any run: at most 0.7 times the time in inference, 0.9 in training, 0.7 times the memory, in both.
 The width of our pyramid and head is that of the preset, 64; theirs is 256. Multiply-adds and parameters are printed:
@@ -73,8 +73,9 @@ def main() -> None:
                 found.setdefault((whose, task), []).append(in_child(one_turn, whose, task, tier))
     for (whose, task), turns in found.items():
         one = turns[0]
+        held = f"{_median(turns, 'megabytes'):.0f} MiB of {_median(turns, 'whole'):.0f}"
         print(
-            f"{whose}, {task}: {_median(turns, 'seconds'):.3f} s, {_median(turns, 'megabytes'):.0f} MiB of {_median(turns, 'whole'):.0f}, "
+            f"{whose}, {task}: {_median(turns, 'seconds'):.3f} s, {held}, "
             f"{one.parameters / 1e6:.1f} million parameters, {one.operations / 1e9:.1f} billion multiply-adds forward",
             flush=True,
         )
