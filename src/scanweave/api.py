@@ -254,6 +254,7 @@ def predict_folder(
 
     from scanweave.files import lies_within
     from scanweave.studies.layouts import import_cohort
+    from scanweave.studies.layouts.folder_pairs import ONLY
 
     if lies_within(source, out):
         step = "Name one beside it: what is made must not count as a scan of the next call"
@@ -261,6 +262,16 @@ def predict_folder(
     _, plan = _known(run, options.get("checkpoint"))
     with TemporaryDirectory(prefix="scanweave-") as folder:
         cohort = import_cohort(Path(source), Path(folder) / "cohort", name=Path(source).name, say=note)
+        only = [name.removeprefix("scan:") for name in plan.sources]
+        if len(only) == 1 and cohort.names("scan") == [ONLY] and only != [ONLY]:
+            note(f"{ONLY}: taken as {only[0]}, the only scan of the run")
+            cohort = import_cohort(
+                Path(source),
+                Path(folder) / "renamed",
+                name=Path(source).name,
+                rename={ONLY: only[0]},
+                say=lambda _: None,
+            )
         columns = [column.heading for column in cohort.present() if column.kind.files]
         known = [column for column in columns if column in plan.sources]
         wanted = ", ".join(plan.sources).replace("scan:", "")
@@ -411,6 +422,8 @@ def audit_shortcuts(
     if not runs:
         raise ScanweaveError("RUN", "no run is named", "Such as: scanweave audit shortcuts RUN --cohort COHORT")
     opened = [open_run(run, device) if isinstance(run, str | Path) else run for run in runs]
+    for words in dict.fromkeys(run.computes_on for run in opened if run.computes_on):
+        say(f"device: {words}")
     folder = Path(out) if out is not None else opened[0].run.folder / "audit-shortcuts"
     if folder.exists():
         raise ScanweaveError(folder, "exists already", "Choose another --out, or remove it")

@@ -291,3 +291,15 @@ def test_real_sets_are_imported_by_one_command_and_not_refused(tmp_path, capsys,
     verdicts = check_cohort(Cohort.open(tmp_path / "out"), workers=1)
     assert {f.kind for verdict in verdicts for f in verdict.findings} == suspected
     assert not any(verdict.status == "refused" for verdict in verdicts)
+
+
+def test_pictures_whose_names_say_nothing_are_a_study_each(tmp_path):
+    for number in range(3):
+        path = tmp_path / "new" / f"IMG_000{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((6, 4), 40 * number, np.uint8)).save(path)
+    made = import_cohort(tmp_path / "new", tmp_path / "c", say=str)
+    assert made.studies == ["IMG_0000", "IMG_0001", "IMG_0002"]
+    assert made.names("scan") == ["image"]
+    renamed = import_cohort(tmp_path / "new", tmp_path / "d", rename={"image": "film"}, say=str)
+    assert renamed.names("scan") == ["film"]

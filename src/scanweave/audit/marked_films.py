@@ -82,7 +82,7 @@ class FilmPool:
 
     def __init__(self, cohort: Cohort, scans: Sequence[str], seed: int) -> None:
         if "boxes" not in cohort.frame or not cohort.frame["boxes"].notna().any():
-            step = "Take in boxes of markers, tubes and findings: docs/how-to/boxes.md"
+            step = "Take in boxes of markers and tubes (docs/how-to/boxes.md); maps need none: scanweave explain"
             raise ScanweaveError(cohort.folder, "has no boxes, so it is not known where marks are", step)
         self.cohort, self.scans = cohort, scans
         self.left_out: dict[str, str] = {}

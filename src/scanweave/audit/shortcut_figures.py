@@ -83,7 +83,7 @@ def example_films(example: Example) -> Figure:
         panels, ("as it is", *changes), example.shares, example.called, boxes, strict=True
     ):
         flipped = called != example.called[0]
-        words = f"{example.finding} {share:.2f}, {'called' if called else 'not called'}"
+        words = f"{example.finding} {share:.3g}, {'called' if called else 'not called'}"
         axes.set_title(f"{title}\n{words}", loc="left", fontsize=9, fontweight="normal", pad=5)
         axes.title.set_color(ALARM if flipped else INK)
         if box is not None:

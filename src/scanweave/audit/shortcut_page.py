@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from scanweave.report.runs import tried_on
 from scanweave.wording import listed
 
 SHARES = ("flips", "control", "excess", "shift")
+POOR_AUROC = 0.55
+"""Below it an answer is hardly more than a guess."""
 MOST_CAUTIONS = 6
 """Sentences of shortcuts at the top, at most; with many runs the table tells the rest."""
 LIMITS = (
@@ -31,7 +34,8 @@ LIMITS = (
     "alike, tells the mark from the pasting. A fill has no grain at all: compare it with its control alone.",
     "A call flips only near the operating point: where films are far from it, the log-odds move first. A mark that "
     "belongs to the finding, such as a drain to a pneumothorax, flips calls too: whether it may, a reader decides.",
-    "Each pair of finding and mark is judged at 95 %: of many pairs that do not lean, one in forty is found by chance.",
+    "Each pair of finding and mark is judged twice at 95 %: of many pairs that do not lean, one in twenty is found by "
+    "chance.",
     "Occlusion covers one window at a time: evidence that two places give alike is seen at neither.",
 )
 Row = dict[str, Any]
@@ -75,18 +79,22 @@ def write(
 def _short(found: ShortcutAudit, studies: Mapping[str, Any]) -> Section:
     rows = main_rows(found.flips)
     several = found.flips["run"].nunique() > 1
-    moved = [row for row in rows if row["found"] or (row["removal"] or row)["found"]]
-    blocks: list[Block] = [Caution(verdict(row, named=several)) for row in moved[:MOST_CAUTIONS]]
+    moved = [row for row in rows if row["leans"]]
+    blocks: list[Block] = [
+        *_not_learnt(found),
+        *(Caution(verdict(row, named=several)) for row in moved[:MOST_CAUTIONS]),
+    ]
     if len(moved) > MOST_CAUTIONS:
         blocks.append(Text(f"{len(moved) - MOST_CAUTIONS} more of this kind are in the table below."))
     still = [verdict(row, named=several) for row in rows if row not in moved]
     blocks += [Text("\n\n".join(still))] if still else []
-    worst = max(rows, key=lambda row: row["excess"].value)
+    sides = [side for row in rows for side in (row, row["removal"]) if side is not None]
+    worst = max(sides, key=lambda side: (side["found"], not isnan(side["excess"].low), side["excess"].value))
     items: list[tuple[str, Any, str]] = [
         ("Excess flip rate", worst["excess"], f"{worst['run']}, {worst['finding']} · {worst['mark']}: the highest"),
         (
             "Shortcuts found",
-            f"{sum(row['found'] for row in rows)} of {len(rows)}",
+            f"{len(moved)} of {len(rows)}",
             "pairs of finding and mark" + (", of all runs" if several else ""),
         ),
     ]
@@ -110,11 +118,26 @@ def _short(found: ShortcutAudit, studies: Mapping[str, Any]) -> Section:
     return Section("In short", " ".join(part for part in (taken, sure) if part), blocks)
 
 
+def _not_learnt(found: ShortcutAudit) -> Iterator[Caution]:
+    """Yield what a reader must know first: that a run tells a finding hardly better than chance on these films."""
+    if found.masking.empty:
+        return
+    areas = found.masking.assign(area=found.masking["AUROC"].map(lambda one: one.value))
+    means = areas.groupby(["run", "finding"], sort=False)["area"].mean().dropna()
+    poor = [f"{finding} {area:.2f} ({run})" for (run, finding), area in means.items() if area < POOR_AUROC]
+    if poor:
+        yield Caution(
+            f"Plainly not learnt: AUROC on these films of {listed(poor)}, where 0.5 is chance. That such a run leans "
+            "on no mark is no merit."
+        )
+
+
 def _transplants(found: ShortcutAudit) -> Section:
     lead = (
         "A mark of another patient's film is pasted into a film that has none, at the same relative place; the control "
         "is the same place of a film without the mark. On films that have the mark it is masked; the control is a free "
-        "place of the same size. A shortcut is found where the excess over the control, film by film, lies above 0."
+        "place of the same size. A shortcut is found where the excess over the control, film by film, lies above 0, "
+        "in either."
     )
     named = found.flips["run"].nunique() > 1
     rows = [
@@ -165,7 +188,7 @@ def _caption(example: Example) -> str:
 
 def _alt(example: Example) -> str:
     before, after, control = example.shares
-    return f"Three films; probability of {example.finding} {before:.2f}, changed {after:.2f}, control {control:.2f}."
+    return f"Three films; probability of {example.finding} {before:.3g}, changed {after:.3g}, control {control:.3g}."
 
 
 def _masking(found: ShortcutAudit) -> Section:

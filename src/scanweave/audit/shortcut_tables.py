@@ -132,20 +132,22 @@ def dose_table(flips: pd.DataFrame, masking: pd.DataFrame, doses: dict[str, floa
 
 
 def main_rows(flips: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the row by which each run, finding and mark is judged: insertion, or removal where there was none.
+    """Return a row for each run, finding and mark: that of the insertion, or of the removal where there was none.
 
     Args:
         flips: See `flip_table`.
 
     Returns:
-        Rows of it, each with `removal`: the row of the removal beside an insertion, or None.
+        Rows of it, each with `removal`: the row of the removal beside an insertion, or None; and `leans`: whether a
+        shortcut was found in either.
     """
     rows = []
     for _, group in flips.groupby(PAIR, sort=False):
         by_direction = {row["direction"]: row for row in group.to_dict("records")}
         direction = INSERTION if INSERTION in by_direction else REMOVAL
         removal = by_direction.get(REMOVAL) if direction == INSERTION else None
-        rows.append({**by_direction[direction], "removal": removal})
+        leans = any(row["found"] for row in by_direction.values())
+        rows.append({**by_direction[direction], "removal": removal, "leans": leans})
     return rows
 
 

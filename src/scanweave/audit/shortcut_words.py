@@ -21,27 +21,35 @@ def verdicts(flips: pd.DataFrame, found: bool | None = None) -> list[str]:
         found: Whether those only in which a shortcut was found, or was not; None: all.
     """
     several = flips["run"].nunique() > 1
-    return [verdict(row, named=several) for row in main_rows(flips) if found in (None, row["found"])]
+    return [verdict(row, named=several) for row in main_rows(flips) if found in (None, row["leans"])]
 
 
 def verdict(row: dict[str, Any], *, named: bool = False) -> str:
     """Return a row of `main_rows` as a sentence, which begins with the name of the run if it is `named`."""
-    finding, mark, removal = row["finding"], row["mark"], row["removal"]
     begun = f"{row['run']}: " if named else ""
-    begun += f"{finding} leans on {mark}" if row["found"] else f"{finding} is not seen to lean on {mark}"
-    if row["direction"] == INSERTION:
+    begun += f"{row['finding']} {'leans' if row['leans'] else 'is not seen to lean'} on {row['mark']}"
+    sides = [row, *([] if row["removal"] is None else [row["removal"]])]
+    shown = [side for side in sides if side["found"]] or sides[:1]
+    told = "; ".join(_rates(side) for side in shown)
+    if not row["leans"]:
+        told += f", an excess of {percent(row['excess'])}"
+    return f"{begun}: {told}."
+
+
+def _rates(side: dict[str, Any]) -> str:
+    """Return how often calls flip at the mark and in the control, and to which side."""
+    mark = side["mark"]
+    if side["direction"] == INSERTION:
         how, other = f"when {article(mark)} is pasted in", "for a patch without one"
     else:
         how, other = f"when the {mark} is masked", "when as much is masked elsewhere"
-    rates = (
-        f"in {percent(row['flips'])} of {row['films']} films the call flips {how}, {percent(row['control'])} {other}"
+    told = (
+        f"in {percent(side['flips'])} of {side['films']} films the call flips {how}, {percent(side['control'])} {other}"
     )
-    rates += "" if row["found"] else f", an excess of {percent(row['excess'])}"
-    if removal is None or not removal["found"]:
-        return f"{begun}: {rates}."
-    beside = "also" if row["found"] else "but"
-    masked = f"{percent(removal['flips'])} of {removal['films']} when the {mark} is masked"
-    return f"{begun}: {rates}; {beside} in {masked}, {percent(removal['control'])} when as much is masked elsewhere."
+    shift = side["shift"].value
+    if not side["found"] or not shift:
+        return told
+    return f"{told}, and {'more' if shift > 0 else 'fewer'} films are called then"
 
 
 def percent(share: Interval) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanweave.audit import shortcut_page
-from scanweave.audit.evidence_maps import evidence_rows
+from scanweave.audit.evidence_maps import evidence_rows, occlusion_windows
 from scanweave.audit.mark_trials import INSERTION, REMOVAL, MarkTrials, TriedRun
 from scanweave.audit.marked_films import FilmPool, chosen_marks
 from scanweave.audit.settings import ShortcutSettings
@@ -71,7 +71,11 @@ def audit_shortcuts(
     told = {one.name for run in runs.values() for one in told_findings(run)}
     marks = chosen_marks(pool, settings.marks, told)
     trials = MarkTrials(pool, tried, marks, settings.films, settings.seed)
-    changes = pd.DataFrame([row for mark in marks for row in trials.rows(mark)])
+    changed = []
+    for mark in marks:
+        say(f"{mark}: pasted in and masked, on at most {settings.films} films each")
+        changed += list(trials.rows(mark))
+    changes = pd.DataFrame(changed)
     if changes.empty:
         reason = f"on no film could {' or '.join(marks)} be pasted in or masked"
         step = "Give films of two or more patients with the mark, and without it, whose boxes are in pixels"
@@ -197,6 +201,8 @@ def _examples(found: ShortcutAudit, trials: MarkTrials) -> Iterator[Example]:
 def _map_evidence(found: ShortcutAudit, trials: MarkTrials, settings: ShortcutSettings, say: Say) -> None:
     if not settings.maps:
         return
+    answers = len(occlusion_windows((1000, 1000)))
+    say(f"evidence: at most {count(settings.maps, 'film')} of each finding, {answers} answers a film")
     rows, shown = [], dict[tuple[str, str], int]()
     for row, one in evidence_rows(trials, settings.maps):
         rows.append(row)

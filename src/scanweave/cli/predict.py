@@ -24,6 +24,8 @@ NAMES = {
     "embedding": "embedding",
     "report": "report",
 }
+MANY = {"boxes": "files of boxes"}
+"""Of which the plural is not one with an s."""
 """Names of the kinds of predictions, for the last line."""
 
 
@@ -71,7 +73,9 @@ class Predict:
             print(f"of an earlier call: {wording.studies(len(done.kept))} kept, {len(done.again)} written again")
         complete = f" · nothing absent in {wording.studies(len(done.complete))}" if done.complete else ""
         failed = f" · {wording.studies(len(done.failed))} failed" if done.failed else ""
-        made = [wording.count(number, NAMES[kind]) for kind, number in done.made.items() if kind in NAMES]
+        made = [
+            wording.count(number, NAMES[kind], MANY.get(kind)) for kind, number in done.made.items() if kind in NAMES
+        ]
         where = f"wrote {' and '.join(made)} to {self.out}" if made else "wrote nothing"
         doubt = f" · caution about {', '.join(done.cautions)}, see above" if done.cautions else ""
         hint = "" if done.made or done.failed else " · name what to make by --targets"

@@ -7,7 +7,7 @@ Volumes are `(X, Y, Z)` in RAS order and shown in three planes as a radiologist 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -69,6 +69,7 @@ class _Layout:
     spacing: tuple[float, float, float]
     cuts: dict[Plane, int]
     film: bool
+    colours: Array | None = None
 
 
 @styled
@@ -117,26 +118,30 @@ def box_overlay(
     truth: BoxesLike | None,
     prediction: BoxesLike | None = None,
     at: tuple[int, int, int] | None = None,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Draw boxes over an image, a colour a class; predicted ones dashed with their score.
 
     Args:
-        image: Volume `(X, Y, Z)` or film `(X, Y)`, `(X, Y, 1)`.
+        image: Volume `(X, Y, Z)`, film `(X, Y)` or `(X, Y, 1)`, or photograph `(X, Y, 1, 3)`.
         spacing: Size of a voxel along each axis [mm]; of a film without a known one `(1, 1)`.
         truth: Boxes in pixels or voxels, edges as `studies.boxes` counts them: pixel i reaches from i to i + 1.
         prediction: Likewise, with scores.
         at: Voxel through which a volume is cut; without it, the middle of the largest true (else best predicted) box.
+        classes: Names in the order of their colours, the same for several pictures; those of this one if not given.
 
     Raises:
         ScanweaveError: There is neither truth nor prediction.
     """
     sides = {name: boxes for name, boxes in ((TRUTH, truth), (PREDICTION, prediction)) if boxes is not None}
-    names = list(dict.fromkeys(label for boxes in sides.values() for label in boxes.labels))
-    volume = _solid(image)
+    names = list(dict.fromkeys([*classes, *(label for boxes in sides.values() for label in boxes.labels)]))
+    colours = image[:, :, 0] if image.ndim == 4 else None
+    volume = _solid(image if colours is None else image.mean(axis=3))
     middle = next((_middle(boxes) for boxes in sides.values() if len(boxes.labels)), None)
     if at is None and middle is not None and volume.shape[2] > 1:
         at = tuple(int(place) for place in np.clip(middle, 0, np.array(volume.shape) - 1))  # type: ignore[assignment]
-    figure, panels = _panels(_layout(volume, spacing, np.zeros(volume.shape), at), list(sides), names)
+    layout = replace(_layout(volume, spacing, np.zeros(volume.shape), at), colours=colours)
+    figure, panels = _panels(layout, list(sides), names)
     for (side, name, index), axes in panels.items():
         boxes = sides[side]
         for number, (corners, label) in enumerate(zip(boxes.corners, boxes.labels, strict=True)):
@@ -226,8 +231,12 @@ def _show(
     low_high: tuple[float, float],
 ) -> None:
     look: dict[str, Any] = {"cmap": "gray", "vmin": low_high[0], "vmax": low_high[1]}
-    if layout.film:
-        axes.imshow(layout.image[..., 0].T, aspect=layout.spacing[1] / layout.spacing[0], **look)
+    aspect = layout.spacing[1] / layout.spacing[0]
+    if layout.colours is not None:
+        whole = np.iinfo(layout.colours.dtype).max if layout.colours.dtype.kind in "iu" else 1.0
+        axes.imshow(np.clip(layout.colours.transpose(1, 0, 2) / whole, 0, 1), aspect=aspect)
+    elif layout.film:
+        axes.imshow(layout.image[..., 0].T, aspect=aspect, **look)
     else:
         show(axes, layout.image, layout.spacing, name, index, **look)
         letters(axes, name)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from scanweave.studies.boxes import Boxes
 from scanweave.systems.detect.bifpn import EPSILON, BiFPN, BiFPNLayer, Fusion, halved
+from scanweave.systems.detect.box_points import choose_box_points, reported
 from scanweave.systems.detect.config import CHEXDET, SMALL, NetworkSettings
 from scanweave.systems.detect.head import assigned
+from scanweave.systems.detect.inference import Reading
 from scanweave.systems.detect.make_network import make_network
 from scanweave.systems.detect.planning import DetectPlan, best_overlap, plan_anchors, plan_size
 from scanweave.systems.detect.scores import image_scores, label_loss
 from scanweave.systems.detect.targets import FilmTargets, Found, film_targets, on_ignored
+from scanweave.systems.detect.truth import FilmTruth
 
 PLAN = DetectPlan(
     kind="findings",
@@ -164,6 +168,31 @@ def test_a_film_is_scored_by_its_highest_box_or_by_any():
     assert image_scores(found, highest, "noisy-or")[0].tolist() == pytest.approx([1 - 0.5 * 0.6, 0.2])
     nothing = [Found(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))]
     assert image_scores(nothing, torch.tensor([[0.01, 0.0]]), "noisy-or")[0].tolist() == pytest.approx([0.01, 0.0])
+
+
+def boxes_at(*scores, where=0.0, ignored=None):
+    corners = np.array([[[where, 0], [where + 10, 10]]] * len(scores)).reshape(-1, 2, 2)
+    return Boxes(corners, ("a",) * len(scores), "pixel", scores=list(scores), ignored=ignored)
+
+
+def test_boxes_are_reported_from_the_score_of_the_highest_f1():
+    """Of four films with a finding three are found, at 0.9, 0.6 and 0.3; false ones at 0.5 and 0.2. By hand: F1 from
+    0.9 on 2/5, from 0.6 on 4/6, from 0.5 on 4/7, from 0.3 on 6/8, from 0.2 on 6/9."""
+    truth = FilmTruth(Boxes([[[0, 0], [10, 10]]], ("a",)), np.array([True, True]), np.array([1.0, 0.0]))
+    bare = FilmTruth(Boxes(), np.array([True, True]), np.zeros(2))
+    unknown = FilmTruth(Boxes(), np.array([False, True]), np.array([1.0, 0.0]))
+    found = [boxes_at(0.9), boxes_at(0.6), boxes_at(0.3), Boxes(), beside(0.5), beside(0.2), boxes_at(0.95)]
+    truths = [truth, truth, truth, truth, bare, bare, unknown]
+    readings = [Reading(one, np.zeros(2)) for one in found]
+    points = choose_box_points(truths, readings, ("a", "b"))
+    assert points["a"].threshold == 0.3
+    assert points["b"].threshold == 0.5  # nothing decides
+    assert reported(boxes_at(0.31, 0.3, 0.29), points).scores.tolist() == [0.31, 0.3]
+
+
+def beside(score):
+    """A false box, beside where findings are."""
+    return boxes_at(score, where=50.0)
 
 
 def test_a_certain_box_gives_no_infinite_score():

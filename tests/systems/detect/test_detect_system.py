@@ -1,5 +1,7 @@
 """Detect as a user meets it: it finds what can be seen, in pixels of the film, and says what it cannot do."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import torch
 from boxed_films import SIZE, TINY, make_cohort
 
 import scanweave as sw
+from scanweave import api
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.measures.detection import pair_iou
@@ -35,9 +38,25 @@ def test_findings_are_found_where_they_are(boxed, fitted, tmp_path):
     assert pair_iou(found.corners[[best]], truth.corners)[0, 0] > 0.5
 
 
+def test_a_folder_of_films_alone_is_predicted(boxed, fitted, tmp_path):
+    """Names that say nothing, no boxes, and another name of the film than the run's."""
+    (tmp_path / "new").mkdir()
+    for number, name in enumerate(boxed.part("test").studies[:2]):
+        film = boxed.root / boxed.frame.set_index("study")["scan:film"][name]
+        shutil.copy(film, tmp_path / "new" / f"IMG_{number}.png")
+    lines = []
+    done = api.predict_folder(fitted.run.folder, tmp_path / "new", tmp_path / "out", note=lines.append)
+    assert done.made["boxes"] == 2
+    assert "image: taken as film, the only scan of the run" in lines
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert set(table["study"]) == {"IMG_0", "IMG_1"}
+
+
 def test_a_prediction_holds_boxes_findings_and_their_scores(boxed, fitted):
     study = boxed[boxed.part("test").studies[0]]
     made = fitted.predict(study)
+    for score, label in zip(made.boxes.scores, made.boxes.labels, strict=True):
+        assert score >= fitted.box_points[label].threshold
     assert made.boxes.unit == "pixel"
     assert made.boxes.scores is not None
     assert set(made.labels) == {"bar", "square"} == set(fitted.plan.outputs)

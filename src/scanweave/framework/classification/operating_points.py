@@ -96,19 +96,19 @@ def validation_table(run: Run) -> pd.DataFrame:
     return result_table(run.folder, VALIDATION, dtype=names, keep_default_na=False)
 
 
-def save_points(run: Path, points: Mapping[str, OperatingPoint]) -> None:
+def save_points(run: Path, points: Mapping[str, OperatingPoint], file: str = FILE) -> None:
     """Write operating points into a run."""
-    write_json(run / FILE, {name: asdict(point) for name, point in points.items()})
+    write_json(run / file, {name: asdict(point) for name, point in points.items()})
 
 
-def load_points(run: Path) -> dict[str, OperatingPoint]:
+def load_points(run: Path, file: str = FILE) -> dict[str, OperatingPoint]:
     """Return the operating points of a run.
 
     Raises:
         ScanweaveError: The file is absent or damaged.
     """
-    found = read_json(run / FILE, _ADVICE)
+    found = read_json(run / file, _ADVICE)
     try:
         return {str(name): OperatingPoint(float(p["threshold"]), p["rule"], p["rows"]) for name, p in found.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ScanweaveError(run / FILE, f"damaged ({error!r})", _ADVICE) from error
+        raise ScanweaveError(run / file, f"damaged ({error!r})", _ADVICE) from error

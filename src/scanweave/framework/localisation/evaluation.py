@@ -227,10 +227,9 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks], scans: Col
         except ScanweaveError as error:
             trial.say(f"not drawn: {error}")
             continue
-        image = np.asarray(film.data, dtype=np.float32)
-        image = image.mean(axis=3) if image.ndim == 4 else image  # of colour its mean
         highest = np.argsort(-_scores(found), kind="stable")[:MARKS_DRAWN]
-        figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest))
+        image = np.asarray(film.data)
+        figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest), classes=made.classes)
         file = f"{PICTURES}/{name}.png"
         save_figure(figure, trial.folder / file)
         pictures[file] = f"{name}: one of the {words}, by its lowest-rated lesion less its highest false mark."

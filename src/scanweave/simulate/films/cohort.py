@@ -73,7 +73,7 @@ def simulate_films(
     facts = {name: read_json(out / STUDIES / name / TRUTH, AGAIN) for name in names}
     write_json(out / TRUTH, shared | {"subjects": facts})
     (out / ABOUT).unlink(missing_ok=True)
-    rows = [_row(name, truth, chosen) for name, truth in facts.items()]
+    rows = [_row(name, truth, chosen, seed) for name, truth in facts.items()]
     return Cohort.create(out, rows, root=".", name=out.name, source="scanweave simulate films", layout="simulated")
 
 
@@ -97,9 +97,10 @@ def _write_png(path: Path, pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> No
     Image.fromarray(pixels).save(path, compress_level=1)
 
 
-def _row(name: str, truth: dict[str, Any], settings: FilmSettings) -> dict[str, Any]:
+def _row(name: str, truth: dict[str, Any], settings: FilmSettings, seed: int) -> dict[str, Any]:
+    """Return a row of the manifest; patients of another seed are others, those of the same one are not."""
     folder, drawn = f"{STUDIES}/{name}", truth["annotated"]
-    row = {"study": name, "patient": truth.get("patient", name), "scan:film": f"{folder}/{FILM}"}
+    row = {"study": name, "patient": truth.get("patient", f"seed{seed}-{name}"), "scan:film": f"{folder}/{FILM}"}
     for finding in settings.planted:
         seen = drawn and truth["labels"][finding]
         row[f"mask:{finding}"] = f"{folder}/{finding}.png" if seen else None

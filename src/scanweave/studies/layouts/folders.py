@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from scanweave.studies.formats.image_names import stem
+from scanweave.studies.formats.image_names import PICTURE_SUFFIXES, stem, suffix
+from scanweave.studies.layouts.folder_pairs import ONLY
 from scanweave.studies.layouts.listing import Listing, images, is_text, without_prefix
 from scanweave.studies.layouts.names import UNKNOWN, Named, Names, words
 from scanweave.studies.layouts.visit_names import SESSION
@@ -103,7 +104,8 @@ def _session(parts: tuple[str, ...], subject: str, names: Names) -> str | None:
 def list_flat(src: Path, names: Names) -> Listing:
     """List studies of `src/SUBJECT_t1.nii.gz`: the last words of a name say what it is, the rest whose.
 
-    Where no name says whose it is, as in `src/t1.nii.gz`, the folder is one study.
+    Where no name says whose it is, as in `src/t1.nii.gz`, the folder is one study. Pictures of which no name says what
+    they are, as in `src/IMG_0001.jpg`, are a study each.
     """
     listing = Listing("flat", src, series=names.series)
     files = [parts[0] for parts in images(src) if len(parts) == 1 and is_text(parts[0])]
@@ -121,6 +123,8 @@ def list_flat(src: Path, names: Names) -> Listing:
     alone = {file: named for file in rest if not subjects and isinstance(named := names.of(stem(file)), Named)}
     for file, named in alone.items():
         listing.add(listing.study(src.resolve().name), named, file)
+    if rest and not listing.studies and all(suffix(file) in PICTURE_SUFFIXES for file in rest):
+        return _pictures(listing, names, rest)
     for file in rest:
         if file in alone:
             continue
@@ -131,4 +135,13 @@ def list_flat(src: Path, names: Names) -> Listing:
         else:
             named = names.of(without_prefix(stem(file), owner))
             listing.add(subjects[owner.lower()], named, file)
+    return listing
+
+
+def _pictures(listing: Listing, names: Names, files: list[str]) -> Listing:
+    """List pictures as a study each, of one scan."""
+    named = names.of(ONLY)
+    scan = named if isinstance(named, Named) else Named(f"scan:{ONLY}", "the pictures")
+    for file in files:
+        listing.add(listing.study(stem(file)), scan, file)
     return listing

@@ -171,9 +171,10 @@ def learn_plan(
                 "Leave it out, or choose another split",
             )
     spacing, spacings, grids = _grids(seen)
+    oriented = [f"orientation {settings.orientation}: slices are taken along its third axis"]
     reasons = [
-        f"orientation {settings.orientation}: slices are taken along its third axis",
-        *grids,
+        *(oriented if seen.placed else []),
+        *(grids if seen.placed or seen.apart or spacing is not None else []),  # films as they are need no words
         f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
     ]
     rules, why = _rules(seen, standard)
@@ -240,6 +241,7 @@ class _Survey:
         pet: Factors to SUV of the images of each scan that is PET, None where the unit is not known.
         frames: Frames of the images of each scan that may be a series.
         coloured: Scans of which an image is in colour, where it may be.
+        placed: Whether any image lies in the patient, as films do not.
     """
 
     def __init__(
@@ -252,6 +254,7 @@ class _Survey:
     ) -> None:
         self.settings, self.apart = settings, settings.grid == "own"
         self.spacings: list[Spacing] = []
+        self.placed = False
         self.own: dict[str, list[Spacing]] = {name: [] for name in scans}
         self.values: dict[str, list[tuple[float, ...]]] = {name: [] for name in scans}
         self.labels: dict[str, set[int]] = {name: set() for name in masks}
@@ -279,6 +282,7 @@ class _Survey:
 
     def _add_grids(self, study: Study) -> None:
         reference, axes = self.settings.reference, self.settings.orientation
+        self.placed |= any(scan.geometry.is_placed for scan in study.scans.values())
         self.spacings.append(reference_grid(study, reference).oriented(axes).spacing)
         groups = grid_groups(study, self.settings.grid)
         self.apart |= len(groups) > 1

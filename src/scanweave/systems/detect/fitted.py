@@ -19,6 +19,8 @@ from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import prepare
 from scanweave.studies.study import Study
+from scanweave.systems.detect.box_points import FILE as BOX_POINTS
+from scanweave.systems.detect.box_points import reported
 from scanweave.systems.detect.config import DetectConfig
 from scanweave.systems.detect.inference import Film, FilmReader, Reading
 from scanweave.systems.detect.make_network import make_network
@@ -32,6 +34,7 @@ class FittedDetect(FittedRun[DetectConfig]):
         plan: The question and the input.
         preparation: How films are made ready.
         points: Operating points by class, frozen on validation films.
+        box_points: Likewise of single boxes.
         reader: The network, ready to read whole films.
     """
 
@@ -43,7 +46,7 @@ class FittedDetect(FittedRun[DetectConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         self.preparation = Plan.load(run.folder / PLAN)
-        self.points = load_points(run.folder)
+        self.points, self.box_points = load_points(run.folder), load_points(run.folder, BOX_POINTS)
         refuse_large_input(self.plan.size, self.plan.channels, run.folder / FILE)
         network = self.loaded(lambda: make_network(self.plan, self.config.network))
         self.reader = FilmReader(network, self.plan)
@@ -82,8 +85,8 @@ class FittedDetect(FittedRun[DetectConfig]):
             targets: `boxes`, classes, and `embedding`; None: boxes and all classes.
 
         Returns:
-            A study with boxes in pixels of the film, the findings, each called by its operating point, a table of their
-            scores, and the embedding if it is asked for.
+            A study with the boxes that reach the frozen score of their class, in pixels of the film; the findings, each
+            called by its operating point; a table of their scores; and the embedding if it is asked for.
 
         Raises:
             ScanweaveError: It holds no film of the run, or a target is unknown.
@@ -96,7 +99,7 @@ class FittedDetect(FittedRun[DetectConfig]):
             made["embeddings"] = {self.run.record["system"]: self.reader.embedding(film)}
         if any(name != EMBEDDING for name in wanted):
             read = self.reader.read([film])[0]
-            made |= {"boxes": read.boxes} if BOXES in wanted else {}
+            made |= {"boxes": reported(read.boxes, self.box_points)} if BOXES in wanted else {}
             labels = [name for name in wanted if name in self.plan.labels]
             made |= told(self, read.shares, labels) if labels else {}
         return study.answer(**made)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from scanweave.framework.classification.page import METRICS, cautions, quality, shares_table
+from scanweave.framework.localisation.evaluation import ALL
 from scanweave.framework.localisation.page import localisation_sections
 from scanweave.framework.run_page import RunPage
-from scanweave.report.blocks import Block, KeyNumbers, Section
+from scanweave.report.blocks import Block, Caution, KeyNumbers, Section
 from scanweave.systems.detect.config import END_TO_END
 from scanweave.systems.detect.fitted import FittedDetect
+from scanweave.wording import listed
 
 CHEXDET = """\
 @article{luo2022chexdet,
@@ -31,6 +34,8 @@ DFINE = """\
   note   = {arXiv:2410.13842}
 }
 """
+POOR_AP50 = 0.05
+"""Average precision below which nobody would use the boxes."""
 CURVES = {
     "AP50": ("higher", "mean over classes, on annotated validation films"),
     **{name: METRICS[name] for name in ("auroc", "log loss", "loss")},
@@ -61,10 +66,26 @@ def write(fitted: FittedDetect, page: RunPage, path: str | Path | None = None) -
     )
 
 
+def _not_learnt(fitted: FittedDetect, page: RunPage) -> Iterator[Caution]:
+    """Yield what a reader must know first: boxes that are plainly not found; of a run without boxes, its answers."""
+    record = page.record("evaluation")
+    rows = record["rows"] if record else []
+    found = {row["outcome"]: row["value"] for row in rows if row["measure"] == "AP50" and row["value"] is not None}
+    if not found:
+        yield from cautions(fitted, page)
+        return
+    poor = [f"{name} {value:.2f}" for name, value in found.items() if value < POOR_AP50 and name != ALL]
+    if poor:
+        yield Caution(
+            f"Plainly not learnt: AP50 of {listed(poor)}. Do not use these boxes; train for more steps, or on more "
+            "films."
+        )
+
+
 def _plan(fitted: FittedDetect, page: RunPage) -> Section:
     height, width = fitted.plan.size
     blocks: list[Block] = [
-        *cautions(fitted, page),
+        *_not_learnt(fitted, page),
         KeyNumbers([("Classes", len(fitted.plan.outputs), ""), ("Input", f"{width}×{height}", "pixels")]),
         *page.parts(),
         shares_table(fitted.plan),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +24,7 @@ from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.detect import evaluation, report
+from scanweave.systems.detect import box_points, evaluation, report
 from scanweave.systems.detect.config import OPTIONS, DetectConfig
 from scanweave.systems.detect.fitted import FittedDetect
 from scanweave.systems.detect.inference import FilmReader
@@ -76,9 +75,7 @@ class Detect(FittedDetect, System[DetectConfig]):
         task = DetectTask(config, plan, training, validation)
         fit.train(task)
         with fit.one_first():
-            shares = partial(_validation_shares, fit, task, plan, validation[0])
-            names, answers = [film.id for film in validation[0]], _answers(validation[1], len(classes))
-            operating_points.freeze_points(fit, plan, names, answers, shares)
+            _freeze_points(fit, task, plan, validation)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:
@@ -154,10 +151,17 @@ def _plan(
     )
 
 
-def _validation_shares(
-    fit: CohortFit[DetectConfig], task: DetectTask, plan: DetectPlan, films: Sequence[CachedStudy]
-) -> NDArray[np.float64]:
-    """Return the scores of the validation films by the weights that were kept."""
+def _freeze_points(fit: CohortFit[DetectConfig], task: DetectTask, plan: DetectPlan, validation: Known) -> None:
+    """Choose on the validation films, by the weights that were kept, from where boxes and findings are called; once."""
+    if (fit.run.folder / operating_points.FILE).exists() or not fit.run.main:
+        return
+    films, truths = validation
     reader = FilmReader(with_weights(task.network.cpu(), fit.run.weights), plan)
     read = reader.read(cached_film(film, plan) for film in films)
-    return np.array([one.shares for one in read], dtype=np.float64).reshape(len(films), len(plan.outputs))
+    points = box_points.choose_box_points(truths, read, plan.outputs)
+    operating_points.save_points(fit.run.folder, points, box_points.FILE)
+    for name, point in points.items():
+        fit.say(f"boxes: {name} reported from {point.threshold:.3g} on, {point.rule}")
+    shares = np.array([one.shares for one in read], dtype=np.float64).reshape(len(films), len(plan.outputs))
+    answers = _answers(truths, len(plan.outputs))
+    operating_points.freeze_points(fit, plan, [film.id for film in films], answers, lambda: shares)
