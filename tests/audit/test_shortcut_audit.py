@@ -11,7 +11,8 @@ from marked_cohort import Toy, looks_at_lesion, looks_at_marker, make_marked, se
 import scanweave as sw
 from scanweave import api
 from scanweave.audit.settings import ShortcutSettings
-from scanweave.audit.shortcut_words import verdicts
+from scanweave.audit.shortcut_tables import main_rows
+from scanweave.audit.shortcut_words import verdict, verdicts
 from scanweave.audit.shortcuts import audit_shortcuts, write_shortcuts
 from scanweave.cli.main import USAGE, main
 
@@ -109,10 +110,10 @@ def test_doses_are_in_order(found):
 
 def test_sentences_name_what_was_found(found):
     leaning, *rest = verdicts(found.flips)
-    pasted = (
-        "in 100 % [76, 100] of 12 films the call flips when a marker is pasted in, 0 % [0, 24] for a patch without one"
-    )
-    masked = "also in 100 % [76, 100] of 12 when the marker is masked, 0 % [0, 24] when as much is masked elsewhere"
+    rates = "in 100 % [76, 100] of 12 films the call flips"
+    pasted = f"{rates} when a marker is pasted in, 0 % [0, 24] for a patch without one, and more films are called then"
+    masked = f"{rates} when the marker is masked, 0 % [0, 24] when as much is masked elsewhere, and fewer films are"
+    masked += " called then"
     assert leaning == f"looks_at_marker: nodule leans on marker: {pasted}; {masked}."
     assert all("is not seen to lean on marker" in sentence for sentence in rest)
     assert all(sentence.endswith("an excess of 0 % [−24, 24].") for sentence in rest)
@@ -146,7 +147,7 @@ def test_marks_are_by_default_what_no_run_tells(marked):
     found = audit_shortcuts({"toy": Toy(looks_at_marker)}, marked, ShortcutSettings(films=6, maps=0), lines.append)
     assert list(dict.fromkeys(found.flips["mark"])) == ["marker", "tube"]
     assert not row(found.flips, "toy", mark="tube", direction="insertion")["found"]
-    assert lines[0].startswith("nodule leans on marker")
+    assert any(line.startswith("nodule leans on marker") for line in lines)
 
 
 def test_each_patient_counts_once_a_direction_and_donors_are_others(tmp_path):
@@ -211,3 +212,11 @@ def test_classifier_that_learnt_the_marker_is_told_by_the_command_line(tmp_path,
         [run, run], others, tmp_path / "two", part="all", settings={"films": 4, "maps": 0, "doses": [1, 1]}, say=quiet
     )
     assert set(done.table["run"]) == {"run (1)", "run (2)"}
+
+
+def test_a_mark_that_is_only_masked_to_effect_is_told_as_found(found):
+    """Judged in either direction: the sentence, the count of the page and the table say the same."""
+    flips = found.flips.assign(found=[row == "removal" for row in found.flips["direction"]])
+    (first, *_) = main_rows(flips)
+    assert first["leans"]
+    assert "leans on marker: in 100 % [76, 100] of 12 films the call flips when the marker is masked" in verdict(first)

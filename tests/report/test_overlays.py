@@ -41,10 +41,10 @@ def lesion(volume):
     return mask
 
 
-def boxes(*corners, scores=None):
+def boxes(*corners, scores=None, name="nodule"):
     return SimpleNamespace(
         corners=np.array(corners, dtype=float),
-        labels=("nodule",) * len(corners),
+        labels=(name,) * len(corners),
         scores=scores,
     )
 
@@ -119,3 +119,16 @@ def test_what_cannot_be_drawn_is_refused(volume, lesion):
         mask_overlay(volume, SPACING, {"lesion": lesion[:5]})
     with pytest.raises(ScanweaveError, match="neither"):
         mask_overlay(volume, SPACING, None)
+
+
+def test_photographs_stay_in_colour_and_classes_keep_theirs():
+    film = np.zeros((30, 20, 1, 3), np.uint8)
+    film[:, :10] = (200, 0, 100)
+    one, two = (
+        box_overlay(film, (1, 1), boxes(((3, 2), (10, 9)), name=name), classes=("a", "b")) for name in ("a", "b")
+    )
+    shown = one.axes[0].images[0].get_array()
+    assert shown.shape == (20, 30, 3)
+    np.testing.assert_allclose(shown[0, 0], np.array([200, 0, 100]) / 255)
+    edges = [figure.axes[0].patches[0].get_edgecolor() for figure in (one, two)]
+    assert edges[0] != edges[1]

@@ -229,6 +229,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks], scans: Col
             continue
         highest = np.argsort(-_scores(found), kind="stable")[:MARKS_DRAWN]
         image = np.asarray(film.data)
+        image = image if film.channels else image.astype(np.float32)
         figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest), classes=made.classes)
         file = f"{PICTURES}/{name}.png"
         save_figure(figure, trial.folder / file)
