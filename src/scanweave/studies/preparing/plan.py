@@ -171,12 +171,7 @@ def learn_plan(
                 "Leave it out, or choose another split",
             )
     spacing, spacings, grids = _grids(seen)
-    oriented = [f"orientation {settings.orientation}: slices are taken along its third axis"]
-    reasons = [
-        *(oriented if seen.placed else []),
-        *(grids if seen.placed or seen.apart or spacing is not None else []),  # films as they are need no words
-        f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop",
-    ]
+    reasons = _placing_words(seen, grids, resampled=spacing is not None)
     rules, why = _rules(seen, standard)
     reasons += why
     reasons += [
@@ -195,6 +190,15 @@ def learn_plan(
         series={name: typical_frames(frames) for name, frames in seen.frames.items()},
         colours=tuple(sorted(seen.coloured)),
     )
+
+
+def _placing_words(seen: _Survey, grids: Sequence[str], *, resampled: bool) -> list[str]:
+    """Return how images are placed and cropped, in words; films that stay as they are need none of the former."""
+    settings = seen.settings
+    oriented = [f"orientation {settings.orientation}: slices are taken along its third axis"] if seen.placed else []
+    told = grids if seen.placed or seen.apart or resampled else []
+    cropped = f"crop to the foreground with {settings.margin} voxels around it" if settings.crop else "no crop"
+    return [*oriented, *told, cropped]
 
 
 def _rules(seen: _Survey, standard: bool) -> tuple[dict[str, IntensityRule], list[str]]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from scanweave.augment.settings import AugmentationSettings
+from scanweave.augment.settings import FILM
 from scanweave.engine.settings import Layers, Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.options import VerbOptions
@@ -15,17 +15,7 @@ from scanweave.studies.preparing.settings import PreparationSettings
 END_TO_END = ("d-fine", "rt-detr")
 """Detectors of transformers, which have an encoder, proposals and matching of their own."""
 
-BOXED_FILM = AugmentationSettings(
-    rotation_share=0.0,
-    scaling_share=0.5,
-    scaling=(0.8, 1.25),
-    shift_share=0.5,
-    shift=0.1,
-    flip_shares=(0.0, 0.5),
-    blur_share=0.1,
-    low_resolution_share=0.1,
-    border=True,
-)
+BOXED_FILM = FILM.model_copy(update={"rotation_share": 0.0, "scaling": (0.8, 1.25), "shift": 0.1})
 """For films with boxes `(C, H, W)`: sizes, shifts and sides vary. Nothing turns, since an upright box around a turned
 one is larger: around a square that is turned by 10° by a third."""
 
