@@ -80,8 +80,8 @@ def test_a_film_of_another_size_gives_boxes_in_its_own_pixels(boxed, fitted):
     larger = study.with_scans({"film": Scan.of(twice, film.geometry.affine, space=film.geometry.space)})
     small, large = fitted.predict(study, ["boxes"]).boxes, fitted.predict(larger, ["boxes"]).boxes
     assert large.size == (2 * SIZE[0], 2 * SIZE[1])
-    assert large.labels[0] == small.labels[0]
-    assert large.corners[0] / 2 == pytest.approx(small.corners[0], abs=2.0)
+    alike = large.select([label == small.labels[0] for label in large.labels])
+    assert pair_iou(small.corners[:1], alike.corners / 2).max() > 0.7
 
 
 def test_films_with_labels_alone_teach_too(tmp_path):

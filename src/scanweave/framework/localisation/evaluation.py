@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ FROC_SCORE, BEST_MARK, BEST_POINT = "FROC score", "pointing game of the best mar
 MEASURES = (*LEVELS, FROC_SCORE, *VARIANTS, BEST_MARK, BEST_POINT)
 """Measures of the rows that `measure_localisation` returns, and the one that a system of maps adds to them."""
 SHOWN, MARKS_DRAWN = 2, 6
-"""Films drawn of the worst and of the best; marks drawn in one, the highest."""
+"""Films drawn of the worst and of the best; marks drawn of a class in one, the highest."""
 Row = dict[str, Any]
 
 
@@ -227,7 +228,7 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks], scans: Col
         except ScanweaveError as error:
             trial.say(f"not drawn: {error}")
             continue
-        highest = np.argsort(-_scores(found), kind="stable")[:MARKS_DRAWN]
+        highest = _highest(found)
         image = np.asarray(film.data)
         image = image if film.channels else image.astype(np.float32)
         figure = box_overlay(image, film.geometry.spacing, truth, found.select(highest), classes=made.classes)
@@ -235,6 +236,16 @@ def _draw(trial: Trial, made: Detections, marks: Mapping[str, Marks], scans: Col
         save_figure(figure, trial.folder / file)
         pictures[file] = f"{name}: one of the {words}, by its lowest-rated lesion less its highest false mark."
     return pictures
+
+
+def _highest(found: Boxes) -> list[int]:
+    """Return the places of the highest marks of each class."""
+    order, counts, kept = np.argsort(-_scores(found), kind="stable").tolist(), Counter[str](), []
+    for place in order:
+        counts[found.labels[place]] += 1
+        if counts[found.labels[place]] <= MARKS_DRAWN:
+            kept.append(place)
+    return kept
 
 
 def _margins(marks: Mapping[str, Marks], studies: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

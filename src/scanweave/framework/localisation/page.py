@@ -128,4 +128,6 @@ def _pictures(folder: Path, made: Detections) -> Iterator[Block]:
     for name, words in made.pictures.items():
         picture = result_picture(folder, name)
         if picture is not None:
-            yield Figure(picture, f"{words} True boxes beside the highest marks with their scores.", words)
+            yield Figure(
+                picture, f"{words} True boxes beside the highest marks of each class with their scores.", words
+            )
