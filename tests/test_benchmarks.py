@@ -18,6 +18,7 @@ SCRIPTS = [
     "adamedgraph_speed",
     "adamedgraph_tables",
     "bids_examples",
+    "chexdet",
     "chexdet_speed",
     "manifest_scale",
     "mome",
