@@ -77,8 +77,12 @@ class Trial:
         return int(said[1])
 
 
+@dataclass
 class Evaluate(Trial):
     """Measure predictions against what was acquired, or became of patients, with 95 % intervals over patients."""
+
+    external: Annotated[tuple[CohortFolder, ...], arg(metavar="COHORT …", help_behavior_hint="")] = ()
+    """Cohorts from elsewhere that are measured after it, each in a folder of its own; the page shows them side by side."""
 
 
 class Rank(Trial):
@@ -112,6 +116,7 @@ def main(program: str, arguments: list[str]) -> int:
         options = {"pictures": len(given.studies), **options}
     chosen = chosen_options(kind, options, verb)
     cohort, part = given.selected(), "all" if given.studies else given.part
+    external = _external(given)
     slices = given.every()
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
@@ -119,11 +124,32 @@ def main(program: str, arguments: list[str]) -> int:
     which: dict[str, Any] = {"part": part, "slices": slices, "named": bool(given.studies)}
     out = given.out or trial_folder(system.run, cohort, KINDS[verb], **which)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
+    for other in external:
+        print(f"wrote {out} · external: {other.about['name']}", flush=True)
+        out = trial_folder(system.run, other, KINDS[verb], part=None, slices=slices, named=False)
+        getattr(system, verb)(other, out, options=chosen, slices=slices)
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
     shown += f" --out {out / 'report.html'}" if system.run.shipped else ""
     shown += f" --checkpoint {given.checkpoint}" if given.checkpoint else ""
     print(f"wrote {out} · next: scanweave report {given.folder}{shown}")
     return 0
+
+
+def _external(given: Trial) -> list[Cohort]:
+    """Return the cohorts from elsewhere that are tried too.
+
+    Raises:
+        ScanweaveError: One is the cohort itself, or results are to go to a folder outside of the run.
+    """
+    from scanweave.studies.cohort import Cohort
+
+    folders = given.external if isinstance(given, Evaluate) else ()
+    if folders and given.out is not None:
+        raise ScanweaveError("--external", "keeps its results in the run, and --out names one folder", "Leave one out")
+    same = next((folder for folder in folders if folder.resolve() == given.cohort.resolve()), None)
+    if same is not None:
+        raise ScanweaveError("--external", f"{same} is the cohort itself", "Name one from elsewhere, or leave it out")
+    return [Cohort.open(folder) for folder in folders]
 
 
 def _help(verb: str, program: str, arguments: list[str]) -> int:

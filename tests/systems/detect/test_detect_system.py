@@ -1,6 +1,8 @@
 """Detect as a user meets it: it finds what can be seen, in pixels of the film, and says what it cannot do."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from boxed_films import SIZE, TINY, make_cohort
 
 import scanweave as sw
 from scanweave import api
+from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
 from scanweave.measures.detection import pair_iou
@@ -207,6 +210,23 @@ def test_the_page_shows_cohorts_side_by_side(boxed, fitted, tmp_path):
     page = fitted.report(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Inside and outside" in page
     assert "films, test part" in page
+
+
+def test_the_command_measures_cohorts_from_elsewhere_too(boxed, fitted, tmp_path, capsys):
+    """Each into a folder of its own, however often; the cohort itself, and a folder for both, are refused."""
+    other = make_cohort(tmp_path / "elsewhere", films=24, seed=6)
+    words = ["evaluate", str(fitted.run.folder), "--cohort", str(boxed.folder), "--repeats", "100", "--external"]
+    assert main([*words, str(other.folder)]) == 0
+    told = capsys.readouterr().out
+    assert "external: films" in told
+    folder = Path(re.findall(r"wrote (\S+) · next", told)[-1])
+    assert folder.name.startswith("evaluation-other")
+    tried = set(pd.read_csv(folder / "predictions.csv")["study"])
+    assert tried and tried <= set(other.studies)  # without those whose patients the run has seen
+    assert main([*words, str(boxed.folder)]) == 1
+    assert "is the cohort itself" in capsys.readouterr().err
+    assert main([*words, str(other.folder), "--out", str(tmp_path / "out")]) == 1
+    assert "--out names one folder" in capsys.readouterr().err
 
 
 def test_an_end_to_end_detector_of_transformers(tmp_path):
