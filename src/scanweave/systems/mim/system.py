@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import pandas as pd
 
+from scanweave.engine.saved_encoder import FILE as ENCODER
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
 from scanweave.framework.run_page import RunPage
@@ -17,6 +19,7 @@ from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.mim import evaluation, report
 from scanweave.systems.mim.config import OPTIONS, EvaluateOptions, MimConfig
 from scanweave.systems.mim.fitted import FittedMim
+from scanweave.systems.mim.network import encoder_options
 from scanweave.systems.mim.task import MimTask
 from scanweave.wording import count
 
@@ -42,6 +45,7 @@ class Mim(FittedMim, ScanSystem[MimConfig]):
             for part in (parts.training, parts.validation):
                 _refuse_films(part)
             _tell_images(fit, parts)
+            _offer_encoder(fit)
         fit.train(MimTask(fit.config, parts.training, parts.validation))
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
@@ -64,6 +68,14 @@ def _refuse_films(part: list[CachedStudy]) -> None:
             if 1 in frame.native.shape:
                 shape = "×".join(map(str, frame.native.shape))
                 raise ScanweaveError(study.id, f"{name} is a film or slice of {shape}", "Name volumes by --scans")
+
+
+def _offer_encoder(fit: CohortFit[MimConfig]) -> None:
+    """Write what other systems make the encoder by."""
+    if fit.run.main:
+        settings = fit.config.network
+        offered = SavedEncoder(name=settings.encoder, options=encoder_options(settings), dimensions=3, axes="XYZ")
+        offered.save(fit.run.folder / ENCODER)
 
 
 def _tell_images(fit: CohortFit[MimConfig], parts: PreparedParts) -> None:
