@@ -197,7 +197,7 @@ _ENTRIES = (
         "Transactions on Medical Imaging 2025",
         arxiv="2404.15580",
         class_name="Mim",
-        plan_class="scanweave.systems.mim.fitted:MimPlan",
+        plan_class="scanweave.systems.mim.planning:MimPlan",
         verbs=("fit", "predict", "evaluate", "report"),
         presets=("small", "paper", "mae", "simmim"),
     ),

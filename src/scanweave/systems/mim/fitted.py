@@ -13,7 +13,6 @@ from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.scan_preparation import known_scans
-from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -21,15 +20,7 @@ from scanweave.systems.mim.config import MimConfig
 from scanweave.systems.mim.inference import Guesser
 from scanweave.systems.mim.levels import AXES
 from scanweave.systems.mim.network import MimNetwork
-
-
-class MimPlan(Plan):
-    """The preparation of a run, whose targets are its scans, guessed, and the embedding."""
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of what is made: the scans, and the embedding, which is made only when it is asked for."""
-        return (*self.rules, EMBEDDING)
+from scanweave.systems.mim.planning import MimPlan
 
 
 class FittedMim(FittedRun[MimConfig]):

@@ -43,7 +43,7 @@ class Level:
 
     @property
     def unit_extent(self) -> int:
-        """Edge of a unit, in voxels of the crop."""
+        """Edge of a unit, in voxels of the crop: a whole number where the next level looks into units."""
         return self.extent // self.units
 
 
@@ -62,17 +62,17 @@ def plan_levels(settings: LevelSettings, block: int) -> tuple[Level, ...]:
         raise ScanweaveError("levels.view", reason, "Give a multiple")
     grid, extent, made = settings.view // block, settings.extent, list[Level]()
     for number, (unit, ratio) in enumerate(zip(settings.units, settings.ratios, strict=True)):
-        if grid % unit or extent % (grid // unit):
+        children = settings.children[number] if number < len(settings.children) else 0
+        if grid % unit or (children and extent % (grid // unit)):
             words = f"{unit} blocks at level {number + 1}: a view has {grid} along an edge, and shows {extent} voxels"
             raise ScanweaveError("levels.units", words, "Give divisors of both")
         units = (grid // unit) ** AXES
+        if units < 2:
+            raise ScanweaveError("levels.units", f"level {number + 1} has one unit alone", "Give smaller units")
         hidden = min(max(1, round(ratio * units)), units - 1)
-        children = settings.children[number] if number < len(settings.children) else 0
         if children > hidden:
             reason = f"{children} at level {number + 1}, where {hidden} units are hidden"
             raise ScanweaveError("levels.children", reason, "Give fewer, or raise levels.ratios")
-        if units < 2:
-            raise ScanweaveError("levels.units", f"level {number + 1} has one unit alone", "Give smaller units")
         made.append(Level(extent, grid, unit, hidden, children))
         extent = made[-1].unit_extent
     return tuple(made)

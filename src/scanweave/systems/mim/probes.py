@@ -1,4 +1,4 @@
-"""What can be told from features that nothing is changed in: labels of studies, and structures of voxels.
+"""Labels of studies and structures of voxels, told from features in which nothing is changed.
 
 A linear model on frozen features (Alain & Bengio 2016), fitted on the training studies of the run and tried on others;
 beside it the same on the features of an encoder whose weights are random.
