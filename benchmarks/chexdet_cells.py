@@ -121,7 +121,7 @@ class FasterRcnnTask(DetectTask):
 
 
 class Tested(NamedTuple):
-    """What one network found in the test photographs.
+    """Hold the boxes that one network found in the test photographs.
 
     Attributes:
         whose: Whose network.

@@ -20,7 +20,7 @@ LEVELS = (
     ("systems", "simulate"),
     ("configuration", "predictions", "run_features", "audit"),
     ("api",),
-    ("system_check",),
+    ("experiments", "system_check"),
     ("cli",),
     ("__main__", "__init__"),
 )

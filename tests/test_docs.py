@@ -15,6 +15,7 @@ import scanweave
 from scanweave import api
 from scanweave.cli import audit as audit_verb
 from scanweave.cli import cohort as cohort_verb
+from scanweave.cli import experiment as experiment_verb
 from scanweave.cli import simulate as simulate_verb
 from scanweave.cli import trial
 from scanweave.cli.fit import Fit
@@ -33,7 +34,12 @@ GENERATED = {ROOT / "docs" / "scoreboard.md"}
 WRITTEN = [page for page in PAGES if page not in GENERATED]
 SEQ2SEQ = ROOT / "docs" / "systems" / "seq2seq.md"
 PRESETS_TABLE = re.compile(r"(<!-- presets:[^\n]*\n).*?(\n<!-- end of presets -->)", re.DOTALL)
-COMPOUND = {"audit": audit_verb.COMMANDS, "cohort": cohort_verb.COMMANDS, "simulate": simulate_verb.COMMANDS}
+COMPOUND = {
+    "audit": audit_verb.COMMANDS,
+    "cohort": cohort_verb.COMMANDS,
+    "experiment": experiment_verb.COMMANDS,
+    "simulate": simulate_verb.COMMANDS,
+}
 OUTSIDE = re.compile(
     r"(?<![\w.~])/(?:work|tmp|home|root|opt|mnt|usr|var|Users)/"  # a folder of one machine
     r"|\b[\w.-]+\.(?:internal|corp|local)\b|\bpypi[-.][\w.]+|\bfiles\.pythonhosted\b|\bdownload\.pytorch\b"
@@ -90,8 +96,9 @@ def understand(command):
         kind = getattr(module, "COMMAND", None)
     if not arguments or "--help" in arguments or kind is None:  # a verb that is only named
         return
-    options, rest = parse(kind, f"scanweave {verb}", arguments, extra=kind is Fit or verb in trial.COMMANDS)
-    if kind is Fit:
+    open_ended = kind is Fit or verb in (*trial.COMMANDS, "experiment")
+    options, rest = parse(kind, f"scanweave {verb}", arguments, extra=open_ended)
+    if kind is Fit or verb == "experiment":
         api.configure(options.system, options.preset, parse_fields(rest))
     elif rest:
         understand_options(verb, parse_fields(rest, flags=True))

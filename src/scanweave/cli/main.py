@@ -21,6 +21,7 @@ VERBS = {
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
     "audit": "try how far a run can be trusted: audit stability | shortcuts",
+    "experiment": "compare many fits to one cohort: experiment labels",
     "report": "write one HTML page of a run to keep and send",
     "demo": "all of it, on simulated studies, in minutes",
     "systems": "list the systems and what each answers",

@@ -42,6 +42,7 @@ class Encoder(Protocol):
 
 MAKERS = {
     "plain": "plain_encoder:PlainEncoder",
+    "hybrid": "hybrid_encoder:HybridEncoder",
     "resnet": "monai_encoders:ResNetEncoder",
     "densenet": "monai_encoders:DenseNetEncoder",
     "segresnet": "monai_encoders:SegResNetEncoder",
@@ -51,6 +52,7 @@ MAKERS = {
 }
 NAMES = {
     "plain": "plain",
+    "hybrid": "hybrid",
     "segresnet": "segresnet",
     "swin": "swin",
     **{f"resnet{depth}": "resnet" for depth in (10, 18, 34, 50, 101, 152)},
@@ -63,8 +65,9 @@ def make_encoder(name: str, channels_in: int, dimensions: int, **options: Any) -
     """Return a new encoder with random weights; nothing is ever downloaded.
 
     Args:
-        name: `plain` (nnU-Net's), `resnet10` to `resnet152`, `densenet121` to `densenet201`, `segresnet`, `swin` (Swin
-            UNETR's), all in two and three dimensions; `torchvision/NAME` or `timm/NAME` in two.
+        name: `plain` (nnU-Net's), `hybrid` (MiM's), `resnet10` to `resnet152`, `densenet121` to `densenet201`,
+            `segresnet`, `swin` (Swin UNETR's), all in two and three dimensions; `torchvision/NAME` or `timm/NAME` in
+            two.
         channels_in: Channels C of its input.
         dimensions: 2 or 3.
         options: What the encoder of that name takes beside these.

@@ -188,6 +188,19 @@ _ENTRIES = (
         presets=("small", "paper"),
         plan_file="question.json",
     ),
+    Entry(
+        name="mim",
+        title="MiM",
+        wing="pre-training",
+        question="Many volumes and few labels: an encoder that has seen them all before it learns from the labels",
+        paper="Zhuang et al., MiM: Mask in Mask Self-Supervised Pre-Training for 3D Medical Image Analysis, IEEE "
+        "Transactions on Medical Imaging 2025",
+        arxiv="2404.15580",
+        class_name="Mim",
+        plan_class="scanweave.systems.mim.planning:MimPlan",
+        verbs=("fit", "predict", "evaluate", "report"),
+        presets=("small", "paper", "mae", "simmim"),
+    ),
 )
 
 OURS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -222,7 +222,8 @@ def test_the_command_measures_cohorts_from_elsewhere_too(boxed, fitted, tmp_path
     folder = Path(re.findall(r"wrote (\S+) · next", told)[-1])
     assert folder.name.startswith("evaluation-other")
     tried = set(pd.read_csv(folder / "predictions.csv")["study"])
-    assert tried and tried <= set(other.studies)  # without those whose patients the run has seen
+    assert tried
+    assert tried <= set(other.studies)  # without those whose patients the run has seen
     assert main([*words, str(boxed.folder)]) == 1
     assert "is the cohort itself" in capsys.readouterr().err
     assert main([*words, str(other.folder), "--out", str(tmp_path / "out")]) == 1

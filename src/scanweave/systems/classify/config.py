@@ -17,7 +17,9 @@ class NetworkSettings(Settings):
     """Settings of the network; what is left open is planned from the training studies."""
 
     encoder: str = Field(
-        "resnet18", description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films."
+        "resnet18",
+        description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films; or RUN: as "
+        "that of a pre-training run. A fit --from such a run takes its encoder.",
     )
     width: float = Field(1.0, gt=0, le=64, description="Factor on the channels of a resnet.")
     small_images: bool | None = Field(

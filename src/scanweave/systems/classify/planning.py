@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.studies.preparing.preparation import Frame
@@ -32,6 +33,7 @@ class ClassifyPlan(AnswerPlan):
         small_images: Whether a resnet begins without strides.
         in_plane: Whether volumes are only turned in their slices.
         views: Whether scans are views, each through the same encoder, rather than channels of one image.
+        encoder: That of a pre-training run, in place of the one that the settings name; None: the latter.
     """
 
     scans: tuple[str, ...]
@@ -41,6 +43,7 @@ class ClassifyPlan(AnswerPlan):
     small_images: bool
     in_plane: bool
     views: bool = False
+    encoder: SavedEncoder | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:

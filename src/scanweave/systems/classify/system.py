@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
+from scanweave.engine.saved_encoder import SavedEncoder, chosen_encoder
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
@@ -134,14 +135,31 @@ def _plan(
     spacing = parts.plan.spacing or grids[0][0].working.spacing
     shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
     _refuse_idle_size(config, shape.dimensions)
+    encoder, told = _encoder(config, shape.dimensions)
     fields, asked = answer_fields(question, training[1], config.loss)
     return ClassifyPlan(
         **fields,
         cautions=telling_presence(trained, {name: [f"scan:{name}"] for name in scans}, question),
         scans=tuple(scans),
         views=views,
-        **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons)},
+        encoder=encoder,
+        **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons, *told)},
     )
+
+
+def _encoder(config: ClassifyConfig, dimensions: int) -> tuple[SavedEncoder | None, tuple[str, ...]]:
+    """Return the encoder of the pre-training run that the fit begins from or names, and a line on it; None: no run.
+
+    Raises:
+        ScanweaveError: It is for images of other dimensions.
+    """
+    found = chosen_encoder(config.start, config.network.encoder)
+    if found is None:
+        return None, ()
+    if found.dimensions != dimensions:
+        reason = f"{found.name} is for images of {found.dimensions} dimensions, and these are of {dimensions}"
+        raise ScanweaveError("network.encoder", reason, "Begin from another run")
+    return found, (f"encoder: {found.name}, as in the pre-training run",)
 
 
 def _refuse_idle_size(config: ClassifyConfig, dimensions: int) -> None:

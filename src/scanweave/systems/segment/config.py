@@ -32,12 +32,19 @@ class NetworkSettings(Settings):
     batch_voxels: PositiveInt = Field(
         2 * 128**3, description="Voxels of all patches of a batch: small patches make large batches, 2 at least."
     )
+    encoder: str = Field(
+        "plain",
+        description="plain: nnU-Net's, planned here; another by name: hybrid, swin, segresnet, resnet18; or RUN: as "
+        "that of a pre-training run. A fit --from such a run takes its encoder.",
+    )
     first_channels: Channels = Field(32, description="Channels of the first stage, doubled each stage, as nnU-Net.")
     stages: PositiveInt = Field(6, le=8, description="Most stages; each halves the axes that are long enough.")
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        return {} if self.patch is None else dict.fromkeys(["patch_voxels", "padded"], "with network.patch")
+        found = {} if self.patch is None else dict.fromkeys(["patch_voxels", "padded"], "with network.patch")
+        own = {} if self.encoder == "plain" else dict.fromkeys(["first_channels", "stages"], "with network.encoder")
+        return found | own
 
 
 class SamplingSettings(Settings):

@@ -1,7 +1,8 @@
-"""The network of a run: nnU-Net's plain U-Net, on any subset of the scans."""
+"""The network of a run: nnU-Net's plain U-Net, or a U-Net's decoder on another encoder, on any subset of the scans."""
 
 from __future__ import annotations
 
+from scanweave.nets.encoders import make_encoder
 from scanweave.nets.segmentation_network import SegmentationNetwork, plain_unet
 from scanweave.systems.segment.planning import NetworkPlan
 
@@ -10,9 +11,12 @@ def make_network(plan: NetworkPlan, scans: int, classes: int, first_channels: in
     """Return the network `(B, C, [X,] Y, Z) → (B, K, …)`.
 
     Args:
-        plan: Strides and kernels.
+        plan: Strides and kernels, or another encoder.
         scans: Channels C, one a scan.
         classes: Classes K, background among them.
-        first_channels: Channels of the first stage.
+        first_channels: Channels of the first stage of the plain encoder.
     """
+    if plan.encoder is not None:
+        encoder = make_encoder(plan.encoder.name, scans, plan.dimensions, **plan.encoder.options)
+        return SegmentationNetwork(encoder, scans, classes)
     return plain_unet(scans, classes, plan.dimensions, plan.strides, plan.kernels, first_channels)

@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+import torch
 from pydantic import Field, PositiveInt
 
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.engine.saved_plan import SavedPlan
+from scanweave.errors import ScanweaveError
+from scanweave.nets.encoders import make_encoder
 from scanweave.studies.formats.header_limits import MAX_VOXELS_PER_AXIS
 from scanweave.systems.segment.config import Mirror, NetworkSettings
 
@@ -44,6 +48,7 @@ class NetworkPlan(SavedPlan):
         kernels: Of each stage along each axis, 1 or 3.
         batch: Patches of a step.
         mirrored: Axes along which patches and studies are mirrored.
+        encoder: In place of the one of these strides and kernels; None: that one.
         reasons: Why, a line each.
     """
 
@@ -53,7 +58,13 @@ class NetworkPlan(SavedPlan):
     kernels: tuple[tuple[Kernel, ...], ...]
     batch: PositiveInt
     mirrored: tuple[Axis, ...] = (0, 1, 2)
+    encoder: SavedEncoder | None = None
     reasons: tuple[str, ...]
+
+
+def are_slices(shapes: Sequence[Sequence[int]]) -> bool:
+    """Tell whether the median study `(X, Y, Z)` has so few slices that they are segmented one by one."""
+    return bool(np.median(np.array(shapes), axis=0)[2] < FEW_SLICES)
 
 
 def plan_network(
@@ -62,6 +73,7 @@ def plan_network(
     settings: NetworkSettings,
     mirror: Mirror = "all",
     orientation: str = "RAS",
+    encoder: SavedEncoder | None = None,
 ) -> NetworkPlan:
     """Plan the network.
 
@@ -71,15 +83,21 @@ def plan_network(
         settings: What the user decided.
         mirror: Along which axes.
         orientation: Of their axes.
+        encoder: In place of one that is planned.
+
+    Raises:
+        ScanweaveError: The encoder is for images of other dimensions.
     """
     median = np.median(np.array(shapes), axis=0).astype(int)
     dimensions = settings.dimensions
     if dimensions == "auto":
-        dimensions = 2 if median[2] < FEW_SLICES else 3
+        dimensions = 2 if are_slices(shapes) else 3
     axes = slice(0, dimensions)
     sizes = list(settings.patch or _patch(median[axes], np.array(spacing)[axes], settings.patch_voxels))
     strides, kernels = _topology(sizes, spacing[axes], settings.stages)
-    multiple = np.prod(np.array(strides), axis=0)
+    multiple, staged = np.prod(np.array(strides), axis=0), _stages_in_words(strides, kernels)
+    if encoder is not None:
+        multiple, staged = _multiple(encoder, dimensions), f"encoder: {encoder.name}, in place of a planned one"
     whole = np.ceil if settings.padded or settings.patch else np.floor
     patch = tuple(int(size) for size in whole(np.array(sizes) / multiple) * multiple)
     mirrored = _mirrored(mirror, orientation[axes])
@@ -90,7 +108,7 @@ def plan_network(
         f"network: {words}, since the median study has {'×'.join(map(str, median))} voxels",
         f"patch: {'×'.join(map(str, patch))} voxels, {'as asked' if settings.patch else 'the aspect of that study'}, "
         f"at most {settings.patch_voxels:,}",
-        f"stages: {len(strides)}, strides {_listed(strides)}, kernels {_listed(kernels)}",
+        staged,
         f"batch: {batch} patches",
         f"mirrored: {_sides(mirror, mirrored)}",
     )
@@ -101,8 +119,23 @@ def plan_network(
         kernels=tuple(kernels),
         batch=batch,
         mirrored=mirrored,
+        encoder=encoder,
         reasons=reasons,
     )
+
+
+def _multiple(encoder: SavedEncoder, dimensions: int) -> np.ndarray:
+    """Return the voxels of a patch for one of the encoder's coarsest feature, along each axis.
+
+    Raises:
+        ScanweaveError: It is for images of other dimensions.
+    """
+    if encoder.dimensions != dimensions:
+        reason = f"{encoder.name} is for images of {encoder.dimensions} dimensions, and these are of {dimensions}"
+        raise ScanweaveError("network.encoder", reason, "Give network.dimensions, or another encoder")
+    with torch.device("meta"):
+        made = make_encoder(encoder.name, 1, dimensions, **encoder.options)
+    return np.array(made.strides[-1])
 
 
 def _patch(median: np.ndarray, spacing: np.ndarray, most: int) -> list[int]:
@@ -150,6 +183,10 @@ def _sides(mirror: Mirror, axes: tuple[int, ...]) -> str:
 
 def _kernel(space: np.ndarray) -> tuple[int, ...]:
     return tuple(1 if value >= MUCH_COARSER * space.min() else 3 for value in space)
+
+
+def _stages_in_words(strides: Sequence[tuple[int, ...]], kernels: Sequence[tuple[int, ...]]) -> str:
+    return f"stages: {len(strides)}, strides {_listed(strides)}, kernels {_listed(kernels)}"
 
 
 def _listed(stages: Sequence[tuple[int, ...]]) -> str:

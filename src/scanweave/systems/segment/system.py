@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
+from scanweave.engine.saved_encoder import SavedEncoder, chosen_encoder
 from scanweave.engine.settings import chosen_names
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit
@@ -26,7 +27,7 @@ from scanweave.studies.mask_targets import one_hot_channels, structures_of
 from scanweave.systems.segment import evaluation, report
 from scanweave.systems.segment.config import OPTIONS, EvaluateOptions, SegmentConfig
 from scanweave.systems.segment.fitted import FittedSegment
-from scanweave.systems.segment.planning import FILE, NetworkPlan, plan_network
+from scanweave.systems.segment.planning import FILE, NetworkPlan, are_slices, plan_network
 from scanweave.systems.segment.target import FILE as TARGET_FILE
 from scanweave.systems.segment.target import SegmentTarget, learn_target
 from scanweave.systems.segment.task import SegmentTask
@@ -83,6 +84,16 @@ class Segment(FittedSegment, System[SegmentConfig]):
         return report.write(self, page, path)
 
 
+def _encoder(config: SegmentConfig, shapes: Sequence[Sequence[int]]) -> SavedEncoder | None:
+    """Return the encoder of the run that the fit begins from, or one by name; None: it is planned."""
+    name = config.network.encoder
+    chosen = chosen_encoder(config.start, name)
+    if chosen is not None or name == "plain":
+        return chosen
+    flat = config.network.dimensions == 2 or (config.network.dimensions == "auto" and are_slices(shapes))
+    return SavedEncoder(name=name, options={}, dimensions=2 if flat else 3, axes="XYZ")
+
+
 def _masks(cohort: Cohort, config: SegmentConfig) -> list[str]:
     there = cohort.names("mask")
     named = chosen_names(config.mask, there, "mask")
@@ -109,6 +120,9 @@ def _design(fit: CohortFit[SegmentConfig], parts: PreparedParts) -> NetworkPlan:
         shapes = [study.shape for study in parts.training]
         spacing = parts.plan.spacing or parts.training[0].frame.working.spacing
         config = fit.config
-        return plan_network(shapes, spacing, config.network, config.sampling.mirror, config.preparation.orientation)
+        encoder = _encoder(config, shapes)
+        return plan_network(
+            shapes, spacing, config.network, config.sampling.mirror, config.preparation.orientation, encoder
+        )
 
     return fit.plan(NetworkPlan.load, learn, FILE)

@@ -1,0 +1,1 @@
+"""Studies of many fits to one cohort, each with a table and a page."""

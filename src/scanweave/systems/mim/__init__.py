@@ -1,0 +1,1 @@
+"""MiM: an encoder learnt from volumes without labels, by masks within masks."""
