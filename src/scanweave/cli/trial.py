@@ -82,7 +82,7 @@ class Evaluate(Trial):
     """Measure predictions against what was acquired, or became of patients, with 95 % intervals over patients."""
 
     external: Annotated[tuple[CohortFolder, ...], arg(metavar="COHORT …", help_behavior_hint="")] = ()
-    """Cohorts from elsewhere that are measured after it, each in a folder of its own; the page shows them side by side."""
+    """Cohorts from elsewhere, measured after it, each in a folder of its own; the page shows them side by side."""
 
 
 class Rank(Trial):
