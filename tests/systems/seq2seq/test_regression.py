@@ -68,9 +68,29 @@ def test_a_subset_that_no_study_shows_falls_back_on_the_largest_part_that_one_do
         moments.add(found, found)
     both = moments.coefficients(frozenset({0, 1}), 2)
     assert np.array_equal(both, moments.coefficients(frozenset({1}), 2))
-    never = moments.coefficients(frozenset({0}), 1)  # the two were not seen together: the mean is what is known
+    never = moments.coefficients(frozenset({0}), 1)[0]  # the two were not seen together: the mean is what is known
     np.testing.assert_allclose(never[0], found[1].mean(dtype=np.float64), rtol=1e-6)
     assert not never[1:].any()
+
+
+def test_a_series_is_a_column_a_frame():
+    """A target of three frames, each another quadratic of both frames of a source, is made exactly; so is a volume."""
+    found, rng = values((0,)), np.random.default_rng(1)
+    found[1] = rng.uniform(-0.9, 0.9, (2, VOXELS)).astype(np.float32)
+    early, late = found[1]
+    found[2] = np.stack([0.5 * early, 0.2 * late - 0.1, 0.1 + 0.4 * early * late]).astype(np.float32)
+    frames = {1: 2, 2: 3}
+    moments = Moments(3, frames)
+    moments.add(found, found)
+    made = VoxelwiseRegression(3, frames)
+    made.learn(moments)
+    series = torch.from_numpy(found[1]).view(1, 2, 1, 20, 25)
+    np.testing.assert_allclose(made({1: series}, 2, -1.0).numpy().reshape(3, -1), found[2], atol=1e-3)
+    assert made({1: series}, 0, -1.0).shape == (1, 1, 20, 25)
+    plain = made({0: images({0: found[0]})[0][0], 1: series}, 2, -1.0)
+    np.testing.assert_allclose(plain.numpy().reshape(3, -1), found[2], atol=1e-3)
+    mean, spread = moments.scale(1)
+    assert (mean, spread) == pytest.approx((found[1].mean(), found[1].std()), abs=1e-5)
 
 
 def test_where_no_source_shows_anything_stands_the_background():

@@ -9,11 +9,13 @@ import torch
 
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import NetworkSettings, SamplingSettings
+from scanweave.systems.seq2seq.frame_values import MOST_NODES, frame_values, resampling, series_nodes
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
 from scanweave.systems.seq2seq.samples import CropSamples
 
 SEQUENCES = ("t1", "t2", "dce")
 SERIES = {"dce": SeriesFrames(frames=6)}
+NODES = series_nodes(SEQUENCES, SERIES)[2]
 
 
 @dataclass(eq=False)
@@ -110,20 +112,44 @@ def test_fused_samples_tell_the_frames_that_are_given():
     assert "scan_values" not in samples(SubsetSamples, [Held("s", 6)], told=False)[0]
 
 
-def test_the_regression_is_learnt_from_mean_frames():
-    """The sums over a series are those over a volume that is the mean of its frames."""
+def test_the_regression_is_learnt_from_the_frames_that_it_knows():
+    """Of a series with other times the frames between them; the sums are those over volumes that are these frames."""
+    found = samples(SubsetSamples, [Held("s", 6)]).moments(3)
+    assert found.owners == [0, 1, *[2] * len(NODES)]
+    products, _ = found.sums[frozenset({0, 1, 2})]
+    study = Held("s", 6)
+    values = frame_values(study.series["dce"], SERIES["dce"])
+    assert products.shape == (len(found.pairs),) * 2
+    weights = resampling(values, NODES)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
 
-    class Small(Held):
-        def slices(self, name, start, stop, frames=None):
-            return Held.slices(self, name, start, stop) * np.float32(1e-8)
 
-    class Mean(Small):
-        def slices(self, name, start, stop, frames=None):
-            return Small.slices(self, name, start, stop) + np.float32(0.05 * (name == "dce"))
+def test_samples_hold_the_frames_that_the_regression_knows():
+    made = samples(SubsetSamples, [Held("s", 6)], all_share=1.0)
+    for k in range(10):
+        sample = made[k]
+        assert len(sample["nodes"][2]) == (1 if sample["to"] == 2 else len(NODES))
+        assert ("target_values" in sample) == (sample["to"] == 2)
 
-    found, expected = (
-        samples(SubsetSamples, [study], series=series).moments(3).sums[frozenset({0, 1, 2})]
-        for study, series in ((Small("s", 2), SERIES), (Mean("s"), {}))
-    )
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "weights"),
+    [
+        ([0, 1], [0, 0.25, 1], [[1, 0], [0.75, 0.25], [0, 1]]),
+        ([0, 1], [-1, 2], [[1, 0], [0, 1]]),
+        ([1, 0], [0.25], [[0.25, 0.75]]),
+        ([0, 1, 1], [1], [[0, 0.5, 0.5]]),
+        ([3], [0, 9], [[1], [1]]),
+    ],
+)
+def test_frames_between_others_are_linear(values, wanted, weights):
+    np.testing.assert_allclose(resampling(values, wanted), weights, atol=1e-6)
+
+
+def test_long_series_are_known_by_few_frames():
+    many = {"dce": SeriesFrames(frames=60, times=tuple(float(t) for t in range(60)))}
+    nodes = series_nodes(["t1", "dce"], many)[1]
+    assert len(nodes) == MOST_NODES
+    assert (nodes[0], nodes[-1]) == (0, 1)
+    twice = SeriesFrames(frames=3, b_values=(0.0, 800.0, 800.0))
+    assert series_nodes(["dwi"], {"dwi": twice}) == {0: (0.0, 0.8)}

@@ -18,6 +18,7 @@ from scanweave.studies.preparing.preparation import PreparedStudy, background, p
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
+from scanweave.systems.seq2seq.frame_values import series_nodes
 from scanweave.systems.seq2seq.fusion_network import make_network
 from scanweave.systems.seq2seq.plain_mean import known_below
 from scanweave.systems.seq2seq.synthesis import Synthesizer, ready_synthesizer
@@ -38,8 +39,9 @@ class FittedSeq2Seq(FittedRun[Seq2SeqConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         self.sequences = tuple(self.plan.scans)
+        nodes = series_nodes(self.sequences, self.plan.series)
         self.synthesizer = ready_synthesizer(
-            self.loaded(lambda: make_network(self.config.network, len(self.sequences))),
+            self.loaded(lambda: make_network(self.config.network, len(self.sequences), nodes)),
             self.sequences,
             self.config.synthesis,
             self.config.sampling,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +21,8 @@ B_VALUE_UNIT = 1000.0
 """Diffusion weighting that counts as 1 [s/mm²]."""
 OCTAVES = 3
 """Sines and cosines of a value that an embedding is made of: periods of 2, 1 and 1/2."""
+MOST_NODES, MOST_COLUMNS = 6, 24
+"""Frames of a series that the regression knows, and columns of all sequences: it has a term for each pair of them."""
 HIDDEN = 16
 SLOPE = 0.2
 
@@ -72,6 +76,40 @@ def frame_values(told: SeriesFrames, typical: SeriesFrames) -> list[float]:
     if told.times is not None and duration > 0:
         return [(time - told.times[0]) / duration for time in told.times]
     return [place / max(1, told.frames - 1) for place in range(told.frames)]
+
+
+def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -> dict[int, tuple[float, ...]]:
+    """Return the values at which the regression knows each series, by its number: those of its typical frames.
+
+    Frames of equal value are one. Of a series of many frames, and of many series, these are fewer, apart by as many
+    frames.
+
+    Args:
+        sequences: Names in the order of their numbers.
+        series: The typical series, by the plan.
+    """
+    values = {name: sorted(set(frame_values(told, told))) for name, told in series.items() if name in sequences}
+    room = MOST_COLUMNS - (len(sequences) - len(values))
+    most = min(MOST_NODES, max(1, room // max(1, len(values))))
+    return {sequences.index(name): _spaced(own, most) for name, own in values.items()}
+
+
+def _spaced(values: Sequence[float], most: int) -> tuple[float, ...]:
+    if len(values) <= most:
+        return tuple(values)
+    return tuple(values[round(place)] for place in np.linspace(0, len(values) - 1, most))
+
+
+def resampling(values: Sequence[float], wanted: Sequence[float]) -> NDArray[np.float32]:
+    """Return the weights `(wanted, T)` by which frames of these values make those of others: linear, ends held.
+
+    Frames of equal value count as their mean.
+    """
+    known, place = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+    means = np.zeros((len(known), len(place)))
+    means[place, np.arange(len(place))] = 1
+    means /= means.sum(axis=1, keepdims=True)
+    return np.stack([np.interp(wanted, known, row) for row in means.T], axis=1).astype(np.float32)
 
 
 def _duration(told: SeriesFrames) -> float:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.nets.layers import channels_last
 from scanweave.systems.seq2seq.config import NetworkSettings
-from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, SomeFrames
+from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, SomeFrames, resampling
 from scanweave.systems.seq2seq.fusion import Fused, SourceFusion
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 from scanweave.systems.seq2seq.network import (
@@ -26,6 +28,8 @@ from scanweave.systems.seq2seq.network import (
 )
 from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
 
+NO_NODES: Mapping[int, Sequence[float]] = MappingProxyType({})
+"""Of sequences of which none is a series."""
 START = 0.2
 """Share of the usual size that the last convolution starts with."""
 
@@ -48,7 +52,8 @@ class Encoded(NamedTuple):
     """A source and its features.
 
     Attributes:
-        frames: The middle slices of what was given, or the volumes, `(B, T, 1, [D,] H, W)` in [-1, 1].
+        frames: The middle slices of what was given, or the volumes, `(B, T, 1, [D,] H, W)` in [-1, 1]; of a series
+            those that the regression knows.
         levels: Their means over the frames, fine to coarse.
     """
 
@@ -144,6 +149,7 @@ class FusionNetwork(Seq2SeqNetwork):
     Args:
         settings: Sizes.
         sequences: How many there are.
+        nodes: Values of the frames at which the regression knows each series, by its number; see `series_nodes`.
     """
 
     encoder_class: ClassVar[type[nn.Module]] = SharedEncoder
@@ -151,18 +157,37 @@ class FusionNetwork(Seq2SeqNetwork):
     encoder: SharedEncoder
     decoder: SkipDecoder
 
-    def __init__(self, settings: NetworkSettings, sequences: int) -> None:
+    def __init__(
+        self, settings: NetworkSettings, sequences: int, nodes: Mapping[int, Sequence[float]] = NO_NODES
+    ) -> None:
         super().__init__(settings)
+        self.nodes = dict(nodes)
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
-        self.regression = VoxelwiseRegression(sequences)
+        self.regression = VoxelwiseRegression(sequences, {number: len(own) for number, own in self.nodes.items()})
         for layer in self.modules():
             if isinstance(layer, HyperConv):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
                     layer.bank.mul_(settings.rank**0.5)
 
-    def ready(self, number: int, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None) -> Encoded:
-        """Encode frames `(B, T, C, [D,] H, W)` of one source; `shifts` as `shifts_in` says of them."""
-        return Encoded(_middle(x), self.encode_levels(self.regression.standardised(x, number), kernels, shifts))
+    def ready(
+        self,
+        number: int,
+        x: Tensor,
+        kernels: Sequence[Kernel],
+        shifts: Tensor | None = None,
+        known: Tensor | None = None,
+    ) -> Encoded:
+        """Encode frames `(B, T, C, [D,] H, W)` of one source.
+
+        Args:
+            number: Of the source.
+            x: Its frames, or some of them.
+            kernels: Of the source.
+            shifts: What `shifts_in` says of these frames.
+            known: Of a series, the frames that the regression knows, `(B, nodes, C, [D,] H, W)`; None: `x` are these.
+        """
+        levels = self.encode_levels(self.regression.standardised(x, number), kernels, shifts)
+        return Encoded(_middle(x if known is None else known), levels)
 
     def ready_together(self, scans: Mapping[int, Tensor]) -> dict[int, Encoded]:
         """Encode sources that are no series, each `(B, 1, C, [D,] H, W)`, in one batch: faster, equal but for rounding.
@@ -196,7 +221,7 @@ class FusionNetwork(Seq2SeqNetwork):
     ) -> tuple[Tensor, Fused]:
         """Return the target `(B, frames, C, [D,] H, W)`, not yet within [-1, 1], and what it was fused from.
 
-        The regression makes its mean frame, from the mean frame of each source; the network adds the rest.
+        The regression makes it, of a series each frame, from the frames of each source; the network adds the rest.
 
         Args:
             sources: The given sources by number; the target is none of them.
@@ -209,23 +234,41 @@ class FusionNetwork(Seq2SeqNetwork):
         """
         levels = {number: source.levels for number, source in sources.items()}
         fused = self.fusion(levels, target, parts.attention, attended=attended)
-        begun = self.regression({n: source.frames.mean(1) for n, source in sources.items()}, target, around)
         seen, scale = shown({n: source.frames.amax(1) for n, source in sources.items()}), self.regression.spread[target]
-        known = self.regression.standardised(begun, target)
 
-        def corrected(frame: Tensor, skips: Sequence[Tensor], begun: Tensor, known: Tensor, seen: Tensor) -> Tensor:
+        def corrected(frame: Tensor, skips: Sequence[Tensor], begun: Tensor, seen: Tensor) -> Tensor:
+            known = self.regression.standardised(begun, target)
             return torch.where(seen, begun + scale * self.decoder(frame, skips, known, parts), around)
 
-        number = torch.tensor([target], device=begun.device)
+        number = torch.tensor([target], device=seen.device)
         series = self.unroll_some(fused.levels[-1], number, frames, some)
         frames, skips = series.shape[1], fused.levels[:-1]
+        begun = self._begun(sources, target, around, some, frames)
         if frames > 1 and not self.training:  # one by one: memory does not grow with their number
-            made = [corrected(frame, skips, begun, known, seen) for frame in series.unbind(1)]
+            pairs = zip(series.unbind(1), begun.unbind(1), strict=True)
+            made = [corrected(frame, skips, one, seen) for frame, one in pairs]
             return torch.stack(made, dim=1), fused
         skips = [_for_each(level, frames) for level in skips]
-        begun, known, seen = (_for_each(x, frames) for x in (begun, known, seen))
-        folded = corrected(series.flatten(0, 1), skips, begun, known, seen)
+        folded = corrected(series.flatten(0, 1), skips, begun.flatten(0, 1), _for_each(seen, frames))
         return folded.view(-1, frames, *folded.shape[1:]), fused
+
+    def _begun(
+        self, sources: Mapping[int, Encoded], target: int, around: float, some: SomeFrames, frames: int
+    ) -> Tensor:
+        """Return the regression's frames of a target, `(B, frames, C, [D,] H, W)`: between those that it knows, linear.
+
+        Of what is no series the same one, so often; of a series of which nothing is told the mean.
+        """
+        given = {n: one.frames if n in self.nodes else one.frames.mean(1) for n, one in sources.items()}
+        found = self.regression(given, target, around)
+        if target not in self.nodes:
+            return found[:, None].expand(-1, frames, *found.shape[1:])
+        values = some.shown
+        if values is None:
+            return found.mean(1, keepdim=True).expand(-1, frames, *found.shape[2:])
+        rows = [resampling(self.nodes[target], row) for row in values.tolist()]
+        weights = torch.from_numpy(np.stack(rows)).to(found).expand(len(found), -1, -1)
+        return torch.einsum("bkn,bn...->bk...", weights, found)
 
     def answer(
         self,
@@ -254,6 +297,8 @@ def _for_each(x: Tensor, frames: int) -> Tensor:
     return x if frames == 1 else x.repeat_interleave(frames, 0)
 
 
-def make_network(settings: NetworkSettings, sequences: int) -> Seq2SeqNetwork:
-    """Return the network of some settings, for a number of sequences."""
-    return FusionNetwork(settings, sequences) if settings.fusion == "latent" else Seq2SeqNetwork(settings)
+def make_network(
+    settings: NetworkSettings, sequences: int, nodes: Mapping[int, Sequence[float]] = NO_NODES
+) -> Seq2SeqNetwork:
+    """Return the network of some settings, for a number of sequences; `nodes` as of `FusionNetwork`."""
+    return FusionNetwork(settings, sequences, nodes) if settings.fusion == "latent" else Seq2SeqNetwork(settings)

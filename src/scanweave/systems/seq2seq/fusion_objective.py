@@ -84,7 +84,8 @@ class FusionObjective(nn.Module):
         for number, x in frames.items():
             sequence = torch.tensor([number], device=rows.device)
             shifts = self.network.shifts_in(sequence, told.get(number))
-            sources[number] = self.network.ready(number, x, self.network.source(sequence), shifts)
+            known = batch["nodes"][number][rows] if number in self.network.nodes else None
+            sources[number] = self.network.ready(number, x, self.network.source(sequence), shifts, known)
         return sources
 
 

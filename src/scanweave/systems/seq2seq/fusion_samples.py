@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.seq2seq.frame_values import resampling, series_nodes
 from scanweave.systems.seq2seq.regression import BLANK, Moments
 from scanweave.systems.seq2seq.samples import Box, CropSamples
 
@@ -24,9 +26,9 @@ class SubsetSamples(CropSamples):
 
     A sample: `scans`, one of each sequence in the order of their numbers, `(1, C, H, W)` or `(1, 1, D, H, W)` in
     [-1, 1], 0 where it is not given; `given`, `(N,)`; `target` and `target_covered`, of a stack its middle slice; `to`,
-    its sequence number; `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`; where
-    the network is told, `scan_values` holds those of the frames of each sequence, `(K,)`, none where it is no series or
-    not given.
+    its sequence number; `around`, its background; `case`; `number`. Series have K frames, as in `CropSamples`, and
+    `nodes` holds, for each sequence, those that the regression knows, made of all its frames; none where it is no
+    series or not given. Where the network is told, `scan_values` holds the values of the K frames likewise, `(K,)`.
 
     Some samples in a row (`sampling.together`) ask for the same target from the same sequences, as far as their studies
     have them: a batch then makes its kernels once, and goes through the network in one pass.
@@ -42,15 +44,20 @@ class SubsetSamples(CropSamples):
         nothing = torch.zeros_like(truth[:1])
         middle = (truth.shape[1] - 1) // 2
         truth = truth[:, middle : middle + 1]
-        scans = [
-            self._tensor(self._varied(study, name, box, rng, places[name]), mirrored) if name in given else nothing
+        whole = {
+            name: self._tensor(self._varied(study, name, box, rng), mirrored)
             for name in self.sequences
-        ]
+            if name in given
+        }
+        scans = [self._some(whole[name], places[name]) if name in given else nothing for name in self.sequences]
         shown = [self._shown(study, name, places.get(name) if name in given else None) for name in self.sequences]
+        nodes = [self._nodes(study, name, whole.get(name), nothing) for name in self.sequences]
         return {
             "scans": scans,
+            **({"nodes": nodes} if self.series else {}),
             **({"scan_values": shown} if self.told and self.series else {}),
             **self._about_frames(study, target, "target", places[target]),
+            **({} if places[target] is None else {"target_values": self._values(study, target)}),
             "given": torch.tensor([name in given for name in self.sequences]),
             "target": truth.nan_to_num(study.backgrounds[target]),
             "target_covered": ~truth.isnan(),
@@ -64,24 +71,49 @@ class SubsetSamples(CropSamples):
         """Return the values of some frames; none of what is no series."""
         return torch.zeros(0) if places is None else self._values(study, name)[places]
 
-    def moments(self, count: int) -> Moments:
-        """Return what the regression of every sequence follows from, of the voxels that the first samples show.
+    def _some(self, frames: Tensor, places: list[int] | None) -> Tensor:
+        """Return some frames of a series `(T, …)`; what is no series as it is."""
+        return frames if places is None else frames[places]
 
-        Of a series its mean over the frames counts.
-        """
-        found = Moments(len(self.sequences))
+    def _nodes(self, study: CachedStudy, name: str, frames: Tensor | None, nothing: Tensor) -> Tensor:
+        """Return the frames of a series that the regression knows `(nodes, …)`, of all frames `(T, …)`."""
+        if frames is None or name not in self.series:
+            return nothing
+        weights = self._resampling(study, name)
+        return torch.einsum("nt,t...->n...", torch.from_numpy(weights), frames)
+
+    def _resampling(self, study: CachedStudy, name: str) -> NDArray[np.float32]:
+        return resampling(self._values(study, name).tolist(), self.known[self.sequences.index(name)])
+
+    @cached_property
+    def known(self) -> dict[int, tuple[float, ...]]:
+        """Values of the frames at which the regression knows each series."""
+        return series_nodes(self.sequences, self.series)
+
+    def moments(self, count: int) -> Moments:
+        """Return what the regression of every sequence follows from, of the voxels that the first samples show."""
+        found = Moments(len(self.sequences), {number: len(own) for number, own in self.known.items()})
         for index in range(count):
             study, _, box, _ = self._place(index)
             rng = np.random.default_rng([self.seed, POWER_STREAM, index])
             real = {n: self._crop(study, name, box) for n, name in enumerate(self.sequences) if name in study.names}
             varied = {n: self._varied(study, self.sequences[n], box, rng) for n in real}
-            real, varied = ({n: _mean_frame(crop) for n, crop in crops.items()} for crops in (real, varied))
-            inside = np.logical_and.reduce([~np.isnan(crop) for crop in real.values()])
-            inside &= np.logical_or.reduce([crop > BLANK for crop in real.values()])
+            real, varied = (
+                {n: self._known_frames(study, self.sequences[n], crop) for n, crop in crops.items()}
+                for crops in (real, varied)
+            )
+            inside = np.logical_and.reduce([~np.isnan(crop).any(axis=0) for crop in real.values()])
+            inside &= np.logical_or.reduce([(crop > BLANK).any(axis=0) for crop in real.values()])
             if inside.any():
-                values = [{n: crop[inside][::EVERY] for n, crop in crops.items()} for crops in (varied, real)]
+                values = [{n: crop[:, inside][:, ::EVERY] for n, crop in crops.items()} for crops in (varied, real)]
                 found.add(*values)
         return found
+
+    def _known_frames(self, study: CachedStudy, name: str, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a crop `(1, D, H, W)`; of a series `(T, D, H, W)` the frames that the regression knows."""
+        if name not in self.series:
+            return crop[None]
+        return np.asarray(np.einsum("nt,tzyx->nzyx", self._resampling(study, name), crop), dtype=np.float32)
 
     def _draw(self, index: int, rng: np.random.Generator) -> tuple[CachedStudy, str, str]:
         target, order = self._task(index)[:2]
@@ -105,16 +137,9 @@ class SubsetSamples(CropSamples):
         _, order, count = self._task(index)
         return {name for name in order[:count] if name in study.names} or {source}
 
-    def _varied(
-        self, study: CachedStudy, name: str, box: Box, rng: np.random.Generator, frames: list[int] | None = None
-    ) -> NDArray[np.float32]:
+    def _varied(self, study: CachedStudy, name: str, box: Box, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return a crop with its intensities raised to a random power, as another scanner might show them."""
         exponent = np.float32(np.exp(rng.normal(0, self.settings.gamma)))
-        crop = np.nan_to_num(self._crop(study, name, box, frames), nan=study.backgrounds[name])
+        crop = np.nan_to_num(self._crop(study, name, box), nan=study.backgrounds[name])
         made: NDArray[np.float32] = (2 * ((crop + 1) / 2) ** exponent - 1).astype(np.float32)
         return made
-
-
-def _mean_frame(crop: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a crop `(D, H, W)`; of a series `(T, D, H, W)` its mean over the frames."""
-    return crop if crop.ndim == 3 else np.asarray(crop.mean(axis=0))

@@ -17,7 +17,7 @@ from scanweave.nets.sizes import window_count
 from scanweave.studies.preparing.preparation import BACKGROUND
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import SamplingSettings, SynthesisSettings
-from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, NONE, SomeFrames, frame_values
+from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, NONE, SomeFrames, frame_values, resampling
 from scanweave.systems.seq2seq.fusion_network import Encoded, FusionNetwork, TargetParts
 from scanweave.systems.seq2seq.hyperconv import Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
@@ -294,9 +294,13 @@ class FusingSynthesizer(Synthesizer):
 
     def _ready(self, source: str, batch: Tensor) -> Encoded:
         """Encode crops of one source."""
-        shifts = self.network.shifts_in(self._number(source), self.frames(source).shown)
-        number = self.sequences.index(source)
-        return self.network.ready(number, batch, self.source_kernels(source), shifts)
+        told, number = self.frames(source).shown, self.sequences.index(source)
+        shifts = self.network.shifts_in(self._number(source), told)
+        known = None
+        if number in self.network.nodes and told is not None:
+            weights = torch.from_numpy(resampling(told[0].tolist(), self.network.nodes[number])).to(batch)
+            known = torch.einsum("nt,bt...->bn...", weights, batch)
+        return self.network.ready(number, batch, self.source_kernels(source), shifts, known)
 
     @torch.inference_mode()
     def contributions(self, volumes: Mapping[str, Volume], target: str) -> tuple[dict[str, Volume], Volume]:

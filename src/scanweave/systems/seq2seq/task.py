@@ -17,7 +17,7 @@ from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import Seq2SeqConfig
-from scanweave.systems.seq2seq.frame_values import NONE
+from scanweave.systems.seq2seq.frame_values import NONE, series_nodes
 from scanweave.systems.seq2seq.fusion_network import FusionNetwork, make_network
 from scanweave.systems.seq2seq.fusion_objective import FusionObjective
 from scanweave.systems.seq2seq.fusion_samples import SubsetSamples
@@ -53,7 +53,8 @@ class Seq2SeqTask(NetworkTask):
     ) -> None:
         about: dict[str, Any] = {"network": config.network, "settings": config.sampling, "series": series}
         about["seed"] = config.training.seed
-        network = seeded_network(config, lambda: make_network(config.network, len(sequences)))
+        nodes = series_nodes(sequences, series)
+        network = seeded_network(config, lambda: make_network(config.network, len(sequences), nodes))
         self.network = network
         if isinstance(network, FusionNetwork):
             several = [study for study in training if len(study.names) > 1]
