@@ -8,8 +8,8 @@ from torch.utils.data import default_collate
 
 from scanweave.studies.preparing.series_frames import SeriesFrames
 from scanweave.systems.seq2seq.config import NetworkSettings, ObjectiveSettings, SamplingSettings, SynthesisSettings
-from scanweave.systems.seq2seq.frame_values import SomeFrames, frame_values
-from scanweave.systems.seq2seq.fusion_network import make_network
+from scanweave.systems.seq2seq.frame_values import SeriesNodes, SomeFrames, frame_values
+from scanweave.systems.seq2seq.fusion_network import NO_NODES, make_network
 from scanweave.systems.seq2seq.fusion_objective import FusionObjective
 from scanweave.systems.seq2seq.objective import Seq2SeqObjective
 from scanweave.systems.seq2seq.shape_groups import GROUPS, grouped
@@ -22,9 +22,9 @@ FUSIONS = pytest.mark.parametrize("fusion", ["mean", "latent"])
 DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
 
 
-def network(*, shaken=True, **settings):
+def network(*, shaken=True, nodes=NO_NODES, **settings):
     torch.manual_seed(0)
-    made = make_network(NetworkSettings(**(SIZES | {"source_code": True} | settings)), len(NAMES)).eval()
+    made = make_network(NetworkSettings(**(SIZES | {"source_code": True} | settings)), len(NAMES), nodes).eval()
     for parameter in made.parameters() if shaken else ():
         if parameter.numel() > 1 and parameter.std() == 0:  # what starts at nothing would hide everything
             torch.nn.init.normal_(parameter, std=0.2)
@@ -93,6 +93,46 @@ def test_frames_one_by_one_equal_frames_together(dimensions, fusion):
 
     singly, together = made(), (net.train(), made())[1]
     torch.testing.assert_close(singly, together, atol=EQUAL_IN_FLOAT64, rtol=0)
+
+
+NODES = {1: SeriesNodes("time", (0.0, 0.5, 1.0)), 2: SeriesNodes("time", (0.0, 0.4, 1.0))}
+
+
+def corrected(net, frames, values, wanted, sources=(0, 1)):
+    """Target 2 at some values, from a volume and a series whose frames are also those that the regression knows."""
+    images_of = {0: images(5, 2, 1, 3, 8, 8), 1: frames}
+    sources = {n: images_of[n] for n in sources}
+    told = {0: None, 1: torch.tensor([values], dtype=torch.float64)}
+    ready = {}
+    for n, x in sources.items():
+        known = x[:, [0, x.shape[1] // 2, -1]] if n == 1 else None
+        shifts = net.shifts_in(torch.tensor([n]), told[n])
+        ready[n] = net.ready(n, x, net.source(torch.tensor([n])), shifts, known, told[n])
+    some = SomeFrames.whole(wanted, torch.device("cpu"))
+    return net.correct(ready, 2, net.target_parts(2), -1.0, some=some)[0]
+
+
+def test_frames_between_others_one_by_one_equal_frames_together():
+    net = network(dimensions=2, fusion="latent", frame_values=True, nodes=NODES).double()
+    x, values = images(3, 2, 4, 3, 8, 8), [0.0, 0.2, 0.5, 1.0]
+    singly = corrected(net, x, values, [0.0, 0.1, 0.9])
+    together = corrected(net.train(), x, values, [0.0, 0.1, 0.9])
+    torch.testing.assert_close(singly, together, atol=EQUAL_IN_FLOAT64, rtol=0)
+
+
+def test_features_of_a_source_are_those_of_the_time_that_is_asked_for():
+    """Halfway between two frames of a source they are the mean of those of both; of other kinds the mean of all."""
+    net = network(dimensions=2, fusion="latent", frame_values=True, nodes=NODES).double()
+    x, values = images(3, 2, 4, 3, 8, 8), torch.tensor([[0.0, 0.2, 0.6, 1.0]], dtype=torch.float64)
+    ready = {1: net.ready(1, x, net.source(torch.tensor([1])), None, x[:, :3], values)}
+    some = SomeFrames.whole([0.0, 0.4], torch.device("cpu"))
+    between = net._between(ready, 2, some)
+    skips = net._skips(ready, 2, net.target_parts(2), between, 2, attended=True)
+    frames = skips[0].view(2, 2, *ready[1].levels[0].shape[1:])
+    torch.testing.assert_close(frames[:, 0], ready[1].moments[0][:, 0])
+    torch.testing.assert_close(frames[:, 1], ready[1].moments[0][:, 1:3].mean(1), atol=1e-6, rtol=0)
+    other = network(fusion="latent", nodes={**NODES, 1: SeriesNodes("b-value", (0.0, 0.5, 1.0))}).double()
+    assert other._between({1: ready[1]}, 2, some) == {}
 
 
 @DIMENSIONS

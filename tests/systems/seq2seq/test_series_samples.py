@@ -15,7 +15,7 @@ from scanweave.systems.seq2seq.samples import CropSamples
 
 SEQUENCES = ("t1", "t2", "dce")
 SERIES = {"dce": SeriesFrames(frames=6)}
-NODES = series_nodes(SEQUENCES, SERIES)[2]
+NODES = series_nodes(SEQUENCES, SERIES)[2].values
 
 
 @dataclass(eq=False)
@@ -148,8 +148,8 @@ def test_frames_between_others_are_linear(values, wanted, weights):
 
 def test_long_series_are_known_by_few_frames():
     many = {"dce": SeriesFrames(frames=60, times=tuple(float(t) for t in range(60)))}
-    nodes = series_nodes(["t1", "dce"], many)[1]
+    nodes = series_nodes(["t1", "dce"], many)[1].values
     assert len(nodes) == MOST_NODES
     assert (nodes[0], nodes[-1]) == (0, 1)
     twice = SeriesFrames(frames=3, b_values=(0.0, 800.0, 800.0))
-    assert series_nodes(["dwi"], {"dwi": twice}) == {0: (0.0, 0.8)}
+    assert series_nodes(["dwi"], {"dwi": twice}) == {0: ("b-value", (0.0, 0.8))}

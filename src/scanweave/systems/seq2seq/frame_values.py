@@ -78,7 +78,19 @@ def frame_values(told: SeriesFrames, typical: SeriesFrames) -> list[float]:
     return [place / max(1, told.frames - 1) for place in range(told.frames)]
 
 
-def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -> dict[int, tuple[float, ...]]:
+class SeriesNodes(NamedTuple):
+    """Frames of a series that the regression knows.
+
+    Attributes:
+        kind: Of their values: `time`, `b-value` or `order`.
+        values: One for each, rising.
+    """
+
+    kind: str
+    values: tuple[float, ...]
+
+
+def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -> dict[int, SeriesNodes]:
     """Return the values at which the regression knows each series, by its number: those of its typical frames.
 
     Frames of equal value are one. Of a series of many frames, and of many series, these are fewer, apart by as many
@@ -91,7 +103,13 @@ def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -
     values = {name: sorted(set(frame_values(told, told))) for name, told in series.items() if name in sequences}
     room = MOST_COLUMNS - (len(sequences) - len(values))
     most = min(MOST_NODES, max(1, room // max(1, len(values))))
-    return {sequences.index(name): _spaced(own, most) for name, own in values.items()}
+    return {sequences.index(name): SeriesNodes(_kind(series[name]), _spaced(own, most)) for name, own in values.items()}
+
+
+def _kind(told: SeriesFrames) -> str:
+    if told.b_values is not None:
+        return "b-value"
+    return "time" if _duration(told) > 0 else "order"
 
 
 def _spaced(values: Sequence[float], most: int) -> tuple[float, ...]:

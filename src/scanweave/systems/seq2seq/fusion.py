@@ -66,20 +66,29 @@ class SourceFusion(nn.Module):
             attended: Whether attention counts; False: the prior alone, the same at every voxel.
         """
         numbers = sorted(sources)
-        task = self._task(numbers, target)
         levels: list[Tensor] = []
         weights = torch.empty(0)
-        for level, prior in enumerate(self.prior):
-            features = [sources[number][level] for number in numbers]
-            scores = [score.view(1, *[1] * (features[0].ndim - 1)) for score in prior(task)[numbers]]
-            if attended:
-                scores = [s + _score(f, kernels[level]) for s, f in zip(scores, features, strict=True)]
-            weights = torch.softmax(torch.stack(scores), dim=0)
-            made = weights[0] * features[0]
-            for weight, feature in zip(weights[1:], features[1:], strict=True):
-                made = made + weight * feature
+        for level in range(len(self.prior)):
+            features = {number: sources[number][level] for number in numbers}
+            made, weights = self.at_level(level, features, target, kernels[level], attended=attended)
             levels.append(made)
         return Fused(levels, dict(zip(numbers, weights, strict=True)))
+
+    def at_level(
+        self, level: int, sources: Mapping[int, Tensor], target: int, kernel: Kernel, *, attended: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse features of one size, and return them with the weight of each source, in the order of their numbers."""
+        numbers = sorted(sources)
+        features = [sources[number] for number in numbers]
+        prior = self.prior[level](self._task(numbers, target))[numbers]
+        scores = [score.view(1, *[1] * (features[0].ndim - 1)) for score in prior]
+        if attended:
+            scores = [s + _score(f, kernel) for s, f in zip(scores, features, strict=True)]
+        weights = torch.softmax(torch.stack(scores), dim=0)
+        made = weights[0] * features[0]
+        for weight, feature in zip(weights[1:], features[1:], strict=True):
+            made = made + weight * feature
+        return made, weights
 
     def _task(self, given: Sequence[int], target: int) -> Tensor:
         """Return what is given and what is asked, `(2 · code_length,)`."""

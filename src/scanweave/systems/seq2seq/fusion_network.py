@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from scanweave.nets.layers import channels_last
 from scanweave.systems.seq2seq.config import NetworkSettings
-from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, SomeFrames, resampling
+from scanweave.systems.seq2seq.frame_values import EVERY_FRAME, SeriesNodes, SomeFrames, resampling
 from scanweave.systems.seq2seq.fusion import Fused, SourceFusion
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 from scanweave.systems.seq2seq.network import (
@@ -28,7 +28,7 @@ from scanweave.systems.seq2seq.network import (
 )
 from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
 
-NO_NODES: Mapping[int, Sequence[float]] = MappingProxyType({})
+NO_NODES: Mapping[int, SeriesNodes] = MappingProxyType({})
 """Of sequences of which none is a series."""
 START = 0.2
 """Share of the usual size that the last convolution starts with."""
@@ -55,14 +55,24 @@ class Encoded(NamedTuple):
         frames: The middle slices of what was given, or the volumes, `(B, T, 1, [D,] H, W)` in [-1, 1]; of a series
             those that the regression knows.
         levels: Their means over the frames, fine to coarse.
+        moments: Of a series the features of each of its frames, but for the latent, `(B, T, F_l, [d,] h, w)`; none of
+            what is no series, or one whose values are not known.
+        values: Of these frames `(B, T)`.
     """
 
     frames: Tensor
     levels: list[Tensor]
+    moments: list[Tensor]
+    values: Tensor | None
 
     def rows(self, which: Tensor) -> Encoded:
         """Return some samples of the batch, `(B,)` booleans."""
-        return Encoded(self.frames[which], [level[which] for level in self.levels])
+        levels, moments = ([level[which] for level in part] for part in (self.levels, self.moments))
+        return Encoded(self.frames[which], levels, moments, None if self.values is None else self.values[which])
+
+    def at(self, level: int, weights: Tensor) -> Tensor:
+        """Return the features of one size between its frames, `(B · K, F_l, [d,] h, w)`, by weights `(B, K, T)`."""
+        return torch.einsum("bkt,bt...->bk...", weights, self.moments[level]).flatten(0, 1)
 
 
 class SharedEncoder(nn.Module):
@@ -157,13 +167,11 @@ class FusionNetwork(Seq2SeqNetwork):
     encoder: SharedEncoder
     decoder: SkipDecoder
 
-    def __init__(
-        self, settings: NetworkSettings, sequences: int, nodes: Mapping[int, Sequence[float]] = NO_NODES
-    ) -> None:
+    def __init__(self, settings: NetworkSettings, sequences: int, nodes: Mapping[int, SeriesNodes] = NO_NODES) -> None:
         super().__init__(settings)
         self.nodes = dict(nodes)
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
-        self.regression = VoxelwiseRegression(sequences, {number: len(own) for number, own in self.nodes.items()})
+        self.regression = VoxelwiseRegression(sequences, {n: len(own.values) for n, own in self.nodes.items()})
         for layer in self.modules():
             if isinstance(layer, HyperConv):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
@@ -176,6 +184,7 @@ class FusionNetwork(Seq2SeqNetwork):
         kernels: Sequence[Kernel],
         shifts: Tensor | None = None,
         known: Tensor | None = None,
+        values: Tensor | None = None,
     ) -> Encoded:
         """Encode frames `(B, T, C, [D,] H, W)` of one source.
 
@@ -185,9 +194,13 @@ class FusionNetwork(Seq2SeqNetwork):
             kernels: Of the source.
             shifts: What `shifts_in` says of these frames.
             known: Of a series, the frames that the regression knows, `(B, nodes, C, [D,] H, W)`; None: `x` are these.
+            values: Of a series, those of the frames `(B, T)` or `(1, T)`; None: they are not known.
         """
-        levels = self.encode_levels(self.regression.standardised(x, number), kernels, shifts)
-        return Encoded(_middle(x if known is None else known), levels)
+        levels = self._frame_levels(self.regression.standardised(x, number), kernels, 0)
+        moments = levels[:-1] if number in self.nodes and values is not None else []
+        values = values.expand(len(x), -1) if moments and values is not None else None
+        frames = _middle(x if known is None else known)
+        return Encoded(frames, self._means(levels, shifts), moments, values)
 
     def ready_together(self, scans: Mapping[int, Tensor]) -> dict[int, Encoded]:
         """Encode sources that are no series, each `(B, 1, C, [D,] H, W)`, in one batch: faster, equal but for rounding.
@@ -199,7 +212,7 @@ class FusionNetwork(Seq2SeqNetwork):
         levels = self.encoder.deepened(torch.cat(begun))
         levels[-1] = self.encoder_lstm(levels[-1][:, None])[:, 0]
         apart = zip(*(level.chunk(len(scans)) for level in levels), strict=True)
-        return {n: Encoded(_middle(x), [*own]) for (n, x), own in zip(scans.items(), apart, strict=True)}
+        return {n: Encoded(_middle(x), [*own], [], None) for (n, x), own in zip(scans.items(), apart, strict=True)}
 
     def target_parts(self, target: int) -> TargetParts:
         """Make what depends on the target alone."""
@@ -242,15 +255,55 @@ class FusionNetwork(Seq2SeqNetwork):
 
         number = torch.tensor([target], device=seen.device)
         series = self.unroll_some(fused.levels[-1], number, frames, some)
-        frames, skips = series.shape[1], fused.levels[:-1]
+        frames = series.shape[1]
         begun = self._begun(sources, target, around, some, frames)
+        between = self._between(sources, target, some)
+
+        def skips(which: slice, count: int) -> list[Tensor]:
+            if not between:
+                return [_for_each(level, count) for level in fused.levels[:-1]]
+            chosen = {n: weights[:, which] for n, weights in between.items()}
+            return self._skips(sources, target, parts, chosen, count, attended=attended)
+
         if frames > 1 and not self.training:  # one by one: memory does not grow with their number
             pairs = zip(series.unbind(1), begun.unbind(1), strict=True)
-            made = [corrected(frame, skips, one, seen) for frame, one in pairs]
+            made = [corrected(x, skips(slice(k, k + 1), 1), one, seen) for k, (x, one) in enumerate(pairs)]
             return torch.stack(made, dim=1), fused
-        skips = [_for_each(level, frames) for level in skips]
-        folded = corrected(series.flatten(0, 1), skips, begun.flatten(0, 1), _for_each(seen, frames))
+        whole = skips(slice(None), frames)
+        folded = corrected(series.flatten(0, 1), whole, begun.flatten(0, 1), _for_each(seen, frames))
         return folded.view(-1, frames, *folded.shape[1:]), fused
+
+    def _between(self, sources: Mapping[int, Encoded], target: int, some: SomeFrames) -> dict[int, Tensor]:
+        """Return the weights `(B, K, T)` by which frames of sources make those that are asked for, by number.
+
+        Of sources whose frames have values of the same kind as the target's alone: times go with times.
+        """
+        wanted = some.shown
+        if target not in self.nodes or wanted is None:
+            return {}
+        kind = self.nodes[target].kind
+        alike = {n: one for n, one in sources.items() if one.values is not None and self.nodes[n].kind == kind}
+        return {n: _weights(one.values, wanted, one.frames) for n, one in alike.items() if one.values is not None}
+
+    def _skips(
+        self,
+        sources: Mapping[int, Encoded],
+        target: int,
+        parts: TargetParts,
+        between: Mapping[int, Tensor],
+        count: int,
+        *,
+        attended: bool,
+    ) -> list[Tensor]:
+        """Return fused features of the larger sizes for some frames of a target, `(B · K, F_l, [d,] h, w)`."""
+        made = []
+        for level, kernel in enumerate(parts.attention[:-1]):
+            features = {
+                n: one.at(level, between[n]) if n in between else _for_each(one.levels[level], count)
+                for n, one in sources.items()
+            }
+            made.append(self.fusion.at_level(level, features, target, kernel, attended=attended)[0])
+        return made
 
     def _begun(
         self, sources: Mapping[int, Encoded], target: int, around: float, some: SomeFrames, frames: int
@@ -266,9 +319,8 @@ class FusionNetwork(Seq2SeqNetwork):
         values = some.shown
         if values is None:
             return found.mean(1, keepdim=True).expand(-1, frames, *found.shape[2:])
-        rows = [resampling(self.nodes[target], row) for row in values.tolist()]
-        weights = torch.from_numpy(np.stack(rows)).to(found).expand(len(found), -1, -1)
-        return torch.einsum("bkn,bn...->bk...", weights, found)
+        nodes = torch.tensor([self.nodes[target].values], device=found.device)
+        return torch.einsum("bkn,bn...->bk...", _weights(nodes, values, found), found)
 
     def answer(
         self,
@@ -292,13 +344,24 @@ def _middle(x: Tensor) -> Tensor:
     return x[:, :, place : place + 1]
 
 
+def _weights(values: Tensor, wanted: Tensor, like: Tensor) -> Tensor:
+    """Return the weights `(B, K, T)` by which frames of these values `(B, T)` make those of others `(B, K)`; see there.
+
+    Either may have one row for all samples; `like (B, …)` says how many there are.
+    """
+    rows = max(len(values), len(wanted))
+    pairs = zip(values.expand(rows, -1).tolist(), wanted.expand(rows, -1).tolist(), strict=True)
+    made = torch.from_numpy(np.stack([resampling(own, asked) for own, asked in pairs]))
+    return made.to(like).expand(len(like), -1, -1)
+
+
 def _for_each(x: Tensor, frames: int) -> Tensor:
     """Return `(B, …)` once for each frame, `(B · frames, …)`."""
     return x if frames == 1 else x.repeat_interleave(frames, 0)
 
 
 def make_network(
-    settings: NetworkSettings, sequences: int, nodes: Mapping[int, Sequence[float]] = NO_NODES
+    settings: NetworkSettings, sequences: int, nodes: Mapping[int, SeriesNodes] = NO_NODES
 ) -> Seq2SeqNetwork:
     """Return the network of some settings, for a number of sequences; `nodes` as of `FusionNetwork`."""
     return FusionNetwork(settings, sequences, nodes) if settings.fusion == "latent" else Seq2SeqNetwork(settings)

@@ -85,7 +85,8 @@ class FusionObjective(nn.Module):
             sequence = torch.tensor([number], device=rows.device)
             shifts = self.network.shifts_in(sequence, told.get(number))
             known = batch["nodes"][number][rows] if number in self.network.nodes else None
-            sources[number] = self.network.ready(number, x, self.network.source(sequence), shifts, known)
+            own, values = self.network.source(sequence), told.get(number) if known is not None else None
+            sources[number] = self.network.ready(number, x, own, shifts, known, values)
         return sources
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.seq2seq.frame_values import resampling, series_nodes
+from scanweave.systems.seq2seq.frame_values import SeriesNodes, resampling, series_nodes
 from scanweave.systems.seq2seq.regression import BLANK, Moments
 from scanweave.systems.seq2seq.samples import Box, CropSamples
 
@@ -83,16 +83,16 @@ class SubsetSamples(CropSamples):
         return torch.einsum("nt,t...->n...", torch.from_numpy(weights), frames)
 
     def _resampling(self, study: CachedStudy, name: str) -> NDArray[np.float32]:
-        return resampling(self._values(study, name).tolist(), self.known[self.sequences.index(name)])
+        return resampling(self._values(study, name).tolist(), self.known[self.sequences.index(name)].values)
 
     @cached_property
-    def known(self) -> dict[int, tuple[float, ...]]:
-        """Values of the frames at which the regression knows each series."""
+    def known(self) -> dict[int, SeriesNodes]:
+        """The frames of each series that the regression knows."""
         return series_nodes(self.sequences, self.series)
 
     def moments(self, count: int) -> Moments:
         """Return what the regression of every sequence follows from, of the voxels that the first samples show."""
-        found = Moments(len(self.sequences), {number: len(own) for number, own in self.known.items()})
+        found = Moments(len(self.sequences), {number: len(own.values) for number, own in self.known.items()})
         for index in range(count):
             study, _, box, _ = self._place(index)
             rng = np.random.default_rng([self.seed, POWER_STREAM, index])

@@ -175,9 +175,12 @@ class Seq2SeqNetwork(nn.Module):
         self, x: Tensor, kernels: Sequence[Kernel], shifts: Tensor | None = None, first: int = 0
     ) -> list[Tensor]:
         """Map frames to features of each size from `first` on, means over the frames; the last is the latent."""
-        levels = self._frame_levels(x, kernels, first)
-        levels[-1] = self.encoder_lstm(levels[-1] if shifts is None else levels[-1] + _placed(shifts, levels[-1]))
-        return [level[:, 0] if x.shape[1] == 1 else level.mean(dim=1) for level in levels]
+        return self._means(self._frame_levels(x, kernels, first), shifts)
+
+    def _means(self, levels: Sequence[Tensor], shifts: Tensor | None) -> list[Tensor]:
+        """Return the means over frames of features `(B, T, F_l, …)` by size; the last go through the LSTM first."""
+        latent = self.encoder_lstm(levels[-1] if shifts is None else levels[-1] + _placed(shifts, levels[-1]))
+        return [level[:, 0] if level.shape[1] == 1 else level.mean(dim=1) for level in (*levels[:-1], latent)]
 
     def _frame_levels(self, x: Tensor, kernels: Sequence[Kernel], first: int) -> list[Tensor]:
         """Encode each frame; out of training one by one, so that memory does not grow with their number."""

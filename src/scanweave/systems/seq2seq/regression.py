@@ -169,7 +169,7 @@ class VoxelwiseRegression(nn.Module):
             parts |= dict(zip(columns_of(self.owners, number), own, strict=True))
         first = next(iter(parts.values()))
         weights = self.coefficients[row_of(volumes), columns_of(self.owners, target)]
-        places = weights.any(dim=0).nonzero()[:, 0].tolist()
+        places = weights.any(dim=0).nonzero()[:, 0].tolist() or [0]  # the constant, where nothing was ever learnt
         flat = {0: torch.ones_like(first).flatten(), **{column + 1: x.flatten() for column, x in parts.items()}}
         pairs, chosen = [self.pairs[place] for place in places], weights[:, places].to(first)
         made = []

@@ -298,9 +298,9 @@ class FusingSynthesizer(Synthesizer):
         shifts = self.network.shifts_in(self._number(source), told)
         known = None
         if number in self.network.nodes and told is not None:
-            weights = torch.from_numpy(resampling(told[0].tolist(), self.network.nodes[number])).to(batch)
-            known = torch.einsum("nt,bt...->bn...", weights, batch)
-        return self.network.ready(number, batch, self.source_kernels(source), shifts, known)
+            weights = resampling(told[0].tolist(), self.network.nodes[number].values)
+            known = torch.einsum("nt,bt...->bn...", torch.from_numpy(weights).to(batch), batch)
+        return self.network.ready(number, batch, self.source_kernels(source), shifts, known, told)
 
     @torch.inference_mode()
     def contributions(self, volumes: Mapping[str, Volume], target: str) -> tuple[dict[str, Volume], Volume]:
