@@ -14,6 +14,7 @@ from scanweave.framework.classification.answers import Answering
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.classification.tried import Tried, predictions_table
 from scanweave.framework.classification.validation import binary_truths
+from scanweave.framework.told_rows import outcome_lines
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.calibration import calibration_error
@@ -29,7 +30,6 @@ from scanweave.measures.outcomes import (
 )
 from scanweave.report.saving import save_table
 from scanweave.studies.study import Study
-from scanweave.wording import count
 
 PREDICTIONS, CLASSES, CONFUSION = "predictions.csv", "classes.csv", "confusion.csv"
 ALL = "mean of the findings"
@@ -107,8 +107,8 @@ def measure(
         save_table(mixed.assign(truth=plan.outputs).set_index("truth").reset_index(), trial.folder / CONFUSION)
     points = {name: point.threshold for name, point in fitted.points.items()}
     trial.conclude(summary, kind=plan.kind, points=points, **about)
-    for row in rows:
-        trial.say(_in_words(row))
+    for line in outcome_lines(rows, "class shares alone"):
+        trial.say(line)
     for line in _one_sided(fitted, tried):
         trial.say(line)
     return summary
@@ -198,10 +198,3 @@ def class_controls(truth: NDArray[np.int64], shares: Sequence[float]) -> dict[st
     known = chance[truth].min() > 0  # a log loss of what was never seen has no end
     losses = {"log loss": float(-np.log(chance[truth]).mean())} if known else {}
     return {"AUROC": 0.5, **calls, **losses, "Brier score": brier(truth, np.tile(chance, (len(truth), 1)))}
-
-
-def _in_words(row: dict[str, Any]) -> str:
-    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    control = "" if np.isnan(row["control"]) else f"; class shares alone {row['control']:.3f}"
-    number = count(row["patients"], "patient")
-    return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.localisation.detections import FILE, Detections, of_classes
+from scanweave.framework.told_rows import outcome_lines
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.measures.detection import LEVELS, MEAN, detection_table
@@ -33,6 +34,8 @@ ALL = "mean of the classes"
 FROC_SCORE, BEST_MARK, BEST_POINT = "FROC score", "pointing game of the best mark", "pointing game of the map"
 MEASURES = (*LEVELS, FROC_SCORE, *VARIANTS, BEST_MARK, BEST_POINT)
 """Measures of the rows that `measure_localisation` returns, and the one that a system of maps adds to them."""
+MIDDLE = "the middle of the image"
+"""Control of the pointing games."""
 SHOWN, MARKS_DRAWN = 2, 6
 """Films drawn of the worst and of the best; marks drawn of a class in one, the highest."""
 Row = dict[str, Any]
@@ -89,8 +92,8 @@ def measure_localisation(
     save_table(figures, trial.folder / JAFROC)
     replace(made, pictures=_draw(trial, made, marks, scans)).save(trial.folder)
     rows = [*_rows(precision, curves, figures), *_best_marks(made, told, seed, repeats)]
-    for row in rows:
-        trial.say(in_words(row))
+    for line in outcome_lines(rows, MIDDLE):
+        trial.say(line)
     return rows
 
 
@@ -124,14 +127,6 @@ def summary_row(outcome: str, measure: str, one: Interval, studies: int, control
     """Return a row of a summary."""
     figures = {"value": one.value, "low": one.low, "high": one.high, "patients": one.n}
     return {"outcome": outcome, "measure": measure, **figures, "studies": studies, "control": control}
-
-
-def in_words(row: Row) -> str:
-    """Return a row of a summary as a line."""
-    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    control = "" if np.isnan(row["control"]) else f"; the middle of the image {row['control']:.3f}"
-    number = count(row["patients"], "patient")
-    return f"{row['outcome']}, {row['measure']}: {row['value']:.3f}{interval} ({number}{control})"
 
 
 def pointing_row(

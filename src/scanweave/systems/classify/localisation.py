@@ -17,14 +17,15 @@ from scanweave.framework.localisation.compared import compare_localisation, othe
 from scanweave.framework.localisation.detections import of_classes, plain_boxes, read_boxes, unmarked
 from scanweave.framework.localisation.evaluation import (
     BEST_POINT,
+    MIDDLE,
     Row,
     film_of,
     forget_localisation,
-    in_words,
     measure_localisation,
     middle_hits,
     pointing_row,
 )
+from scanweave.framework.told_rows import outcome_lines
 from scanweave.framework.trial import Trial
 from scanweave.measures.map_boxes import map_boxes
 from scanweave.measures.pointing import pointing_hit
@@ -73,9 +74,10 @@ def try_studies(fitted: FittedClassify, trial: Trial, options: EvaluateOptions) 
         trial, studies, patients, truths, found, tuple(outputs), scans=fitted.plan.scans, **settings
     )
     hits = [tried.more[place]["hits"] for place in places]
-    for row in _pointing(outputs, hits, truths, patients, settings):
-        trial.say(in_words(row))
-        rows.append(row)
+    pointing = list(_pointing(outputs, hits, truths, patients, settings))
+    for line in outcome_lines(pointing, MIDDLE):
+        trial.say(line)
+    rows += pointing
     if options.against is not None:
         compare_localisation(trial, Path(options.against), **settings)
     return rows, tried
