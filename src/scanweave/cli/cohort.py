@@ -254,6 +254,7 @@ class SplitCohort:
         if self.test:
             print(f"{wording.count(len(splits.test), 'patient')} test in every fold, as --test says")
         print("\n".join(part_lines(cohort)))
+        print(f"next: scanweave fit SYSTEM --cohort {cohort.folder} --run RUN; scanweave systems lists what there is")
         return 0
 
     def _refuse_beside_by(self) -> None:

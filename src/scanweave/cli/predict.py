@@ -36,13 +36,14 @@ class Predict:
     folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run, or a model that ships: builtin:brain."""
     out: Path
-    """Folder to make, or to go on in: OUT/STUDY/STUDY_TARGET_synthetic.nii.gz."""
+    """Folder to make, or to go on in: a cohort, with a folder for each study."""
     cohort: CohortFolder | None = None
     """Folder of the cohort."""
     source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
     """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""
     targets: Annotated[tuple[str, ...], arg(metavar="TARGET …", help_behavior_hint="")] = ()
-    """Images to make, such as t1 flair; if not given, the sequences that each study lacks, or its reconstruction."""
+    """What to make, such as t1 flair, a mask, a label, boxes or embedding; if not given, what the study lacks, or all that
+    the run makes."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies or patients to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None
