@@ -42,8 +42,8 @@ class Predict:
     source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
     """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""
     targets: Annotated[tuple[str, ...], arg(metavar="TARGET …", help_behavior_hint="")] = ()
-    """What to make, such as t1 flair, a mask, a label, boxes or embedding; if not given, what the study lacks, or all that
-    the run makes."""
+    """What to make, such as t1 flair, a mask, a label, boxes or embedding; if not given, what the study lacks, or all
+    that the run makes."""
     studies: Annotated[tuple[str, ...], arg(metavar="STUDY …", help_behavior_hint="")] = ()
     """Studies or patients to predict, such as P02 P05; all if not given."""
     part: Literal["train", "validation", "test"] | None = None
