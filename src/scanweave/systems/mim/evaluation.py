@@ -68,7 +68,7 @@ def evaluate(fitted: FittedMim, trial: Trial, options: EvaluateOptions) -> pd.Da
 
     for name, found in trial.each(told, options):
         rows += found
-        means = ", ".join(f"{row['scan']} {row['error']:.3f}" for row in found)
+        means = ", ".join(f"{row['scan']} {row['level']} {row['error']:.3f}" for row in found)
         trial.say(f"{name}: error {means}")
     table = pd.DataFrame(rows)
     save_table(table, trial.folder / ERRORS)
