@@ -20,7 +20,7 @@ MIM = {
     "network": {"widths": [4, 8], "depths": [1, 1], "heads": 2, "decoder_width": 12, "decoder_layers": 1},
     "training": {"steps": 1, "batch_size": 2, "validate_every": 1, "workers": 0, "device": "cpu", "ema_decay": None},
 }
-FITS = ["--by", "mask:brain", "--mask", "brain", "--network.patch", "16,16,16", "--training.steps", "1"]
+FITS = ["--mask", "brain", "--network.patch", "16,16,16", "--training.steps", "1"]
 FITS += ["--training.validate_every", "1", "--training.workers", "0", "--device", "cpu"]
 
 
@@ -48,6 +48,7 @@ def test_the_study_by_the_command_line(begun, capsys):
     assert set(values["arm"]) == {SCRATCH, str(begun[1])}
     assert "against random weights" in told
     assert "By the number of labels" in (out / "labels.html").read_text(encoding="utf-8")
+    assert len(list((out / "runs").iterdir())) == 8
     for run in (out / "runs").iterdir():
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
         assert config["training"]["seed"] == int(run.name[-1])
@@ -59,10 +60,11 @@ def test_the_study_by_the_command_line(begun, capsys):
 
 def test_arms_have_the_same_labels_and_network(begun):
     cohort, run, _ = begun
-    study = LabelStudy("segment", cohort, [str(run)], [1, 2, None], 1, "mask:brain")
-    assert study.sizes == {"1": 1, "2": 2, "all": len(cohort.part("train"))}
+    study = LabelStudy("segment", cohort, [str(run)], [1, 2, None, 3], 1, config=[{"mask": "brain"}])
+    assert study.heading == "mask:brain"  # though the cohort has labels too
+    assert study.sizes == {"1": 1, "2": 2, "all": 3} == {"1": 1, "2": 2, "all": len(cohort.part("train"))}
     assert study.arms == {SCRATCH: {"network.encoder": str(run)}, str(run): {"start.source": str(run)}}
-    fewer, more = (set(study.training.labelled(number, 0, "mask:brain").studies) for number in (1, 2))
+    fewer, more = (set(study.chosen(number, 0).studies) for number in (1, 2))
     assert fewer < more
 
 
@@ -84,13 +86,37 @@ def test_differences_are_paired_by_seed():
     ("more", "said"),
     [
         (["--counts", "0"], "no number of studies"),
-        (["--counts", "99"], "cannot be drawn"),
+        (["--counts", "1,99"], "are labelled"),
         (["--training.stepz", "3"], "no such"),
+        (["--seeds", "0"], "too small"),
+        (["--system", "classify"], "Name one"),
     ],
 )
 def test_mistakes_are_one_line(begun, capsys, more, said):
-    assert main(words(begun, "wrong", *more)) == 2
+    given = words(begun, "wrong", *more)
+    if "classify" in more:
+        given = [*given[: given.index("--mask")], "--device", "cpu", *more]
+    assert main(given) == 2
     assert said in capsys.readouterr().err
+    assert not (begun[2] / "wrong").exists()
+
+
+def test_a_pre_training_that_saw_the_test_images_is_told(begun, tmp_path):
+    """The test patients of another fold trained it; of its own they did not."""
+    cohort, run, _ = begun
+    about = {"system": "segment", "starts": [str(run)], "counts": [1], "seeds": 1, "config": [{"mask": "brain"}]}
+    assert LabelStudy(cohort=cohort, **about).check() == []
+    (line,) = LabelStudy(cohort=cohort, fold=2, **about).check()
+    assert "without labels, from images of 3 of the 3 test studies" in line
+
+
+def test_runs_of_different_encoders_are_refused(begun, tmp_path):
+    cohort, run, _ = begun
+    wider = {**MIM, "network": {**MIM["network"], "widths": [4, 12]}}
+    other = api.fit("mim", cohort, tmp_path / "other", config=wider, say=str)
+    study = LabelStudy("segment", cohort, [str(run), str(other.run.folder)], [1], 1, config=[{"mask": "brain"}])
+    with pytest.raises(ScanweaveError, match="different encoders"):
+        study.check()
 
 
 def test_a_system_that_is_not_judged_is_named(begun, tmp_path):

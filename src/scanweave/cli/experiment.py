@@ -26,14 +26,12 @@ class Labels:
     """Folder to make; the same command goes on in it."""
     starts: Annotated[tuple[RunFolder, ...], arg(name="from", metavar="RUN …")]
     """Runs to begin from; random weights in the shape of the first are the control."""
-    system: Literal["segment", "classify", "detect"] = "segment"
+    system: Literal["segment", "classify"] = "segment"
     """What is fitted."""
     counts: Annotated[tuple[str, ...], arg(metavar="NUMBER … all")] = ("1", "2", "4", "8", "16", "all")
-    """Labelled studies that train; all: those of the whole training part."""
+    """Labelled studies that train; all: those of the whole training part; of classes each needs one at least."""
     seeds: int = 5
     """Draws of the labelled studies and of the first weights."""
-    by: str = ""
-    """Column that is labelled, such as label:grade; if not given, the only label, or else the only mask."""
     preset: str | None = None
     """Settings to start from."""
     device: Literal["auto", "cpu", "cuda", "mps"] | None = None
@@ -48,10 +46,11 @@ class Labels:
         Raises:
             ScanweaveError: One is no number above 0.
         """
-        for word in self.counts:
+        words = [word for given in self.counts for word in given.split(",") if word]
+        for word in words:
             if word != "all" and not (word.isdecimal() and int(word)):
                 raise ScanweaveError("--counts", f"'{word}' is no number of studies", "Give numbers from 1 on, or all")
-        return [None if word == "all" else int(word) for word in self.counts]
+        return [None if word == "all" else int(word) for word in words]
 
 
 COMMANDS: dict[str, type] = {"labels": Labels}
@@ -83,7 +82,6 @@ def main(program: str, arguments: list[str]) -> int:
         [str(run) for run in given.starts],
         sizes,
         given.seeds,
-        given.by,
         given.fold,
         given.preset,
         layers,

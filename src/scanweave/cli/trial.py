@@ -82,7 +82,8 @@ class Evaluate(Trial):
     """Measure predictions against what was acquired, or became of patients, with 95 % intervals over patients."""
 
     external: Annotated[tuple[CohortFolder, ...], arg(metavar="COHORT …", help_behavior_hint="")] = ()
-    """Cohorts from elsewhere, measured after it, each in a folder of its own; the page shows them side by side."""
+    """Cohorts from elsewhere, measured after it, each in a folder of its own; the page of a system that tells classes
+    or findings shows them side by side."""
 
 
 class Rank(Trial):
@@ -107,7 +108,7 @@ def main(program: str, arguments: list[str]) -> int:
     from scanweave import api
     from scanweave.files import lies_within
     from scanweave.framework.options import chosen_options
-    from scanweave.framework.run_outputs import KINDS
+    from scanweave.framework.run_outputs import KINDS, note_output
     from scanweave.framework.trial import trial_folder
 
     options = parse_fields(rest, flags=True)
@@ -125,9 +126,10 @@ def main(program: str, arguments: list[str]) -> int:
     out = given.out or trial_folder(system.run, cohort, KINDS[verb], **which)
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
     for other in external:
+        beside = trial_folder(system.run, other, KINDS[verb], part=None, slices=slices, named=False)
         print(f"wrote {out} · external: {other.about['name']}", flush=True)
-        out = trial_folder(system.run, other, KINDS[verb], part=None, slices=slices, named=False)
-        getattr(system, verb)(other, out, options=chosen, slices=slices)
+        getattr(system, verb)(other, beside, options=chosen, slices=slices)
+        note_output(system.run, KINDS[verb], out)  # the page goes on showing the run's own cohort first
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
     shown += f" --out {out / 'report.html'}" if system.run.shipped else ""
     shown += f" --checkpoint {given.checkpoint}" if given.checkpoint else ""

@@ -2,7 +2,7 @@
 
 Every arm has the same network and settings and, for a count and a seed, the same labelled studies; fits of more studies
 hold those of fewer. No study validates: with few labels that would be more labels. Arms are compared seed by seed on
-the test part of the cohort.
+the test part of the cohort, of whose patients the pre-training should have seen no image either.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import pandas as pd
 from scipy.stats import t as student
 
 from scanweave import api
-from scanweave.configuration import Layer, option_layer
+from scanweave.configuration import Layer, configure, option_layer
+from scanweave.engine.cohort_parts import count_seen
 from scanweave.engine.saved_encoder import FILE as ENCODER
-from scanweave.engine.weight_sources import find_run
+from scanweave.engine.saved_encoder import SavedEncoder
+from scanweave.engine.weight_sources import find_run, find_weights
 from scanweave.errors import ScanweaveError
-from scanweave.files import is_plain, read_json, write_json
+from scanweave.files import file_sha256, read_json, write_json
+from scanweave.framework.classification.question import text_of
 from scanweave.measures.bootstrap import Interval
 from scanweave.measures.comparisons import wald
 from scanweave.report.saving import SUMMARY, save_table
@@ -29,12 +32,10 @@ from scanweave.studies.cohort import Cohort
 from scanweave.wording import count, nearest
 
 SCRATCH = "random weights"
-MEASURES: Mapping[str, tuple[str, str]] = {
-    "segment": ("Dice", "mean"),
-    "classify": ("AUROC", "value"),
-    "detect": ("AP50", "value"),
-}
+MEASURES: Mapping[str, tuple[str, str]] = {"segment": ("Dice", "mean"), "classify": ("AUROC", "value")}
 """Measure by which each system is judged, and the column of its summary that holds it."""
+LABELLED: Mapping[str, tuple[str, str]] = {"segment": ("mask", "mask"), "classify": ("labels", "label")}
+"""Setting of each system that names what it learns, and the kind of column that holds it."""
 TABLE, JSON = "labels.csv", "labels.json"
 Say = Callable[[str], None]
 AGAIN = "Remove it, and run the study again"
@@ -50,7 +51,6 @@ class LabelStudy:
         starts: Runs to begin from; each is an arm, beside one from random weights.
         counts: Labelled studies that train; None: all of the training part.
         seeds: How many draws of studies, and of first weights.
-        by: Column that is labelled; empty: the only label, else the only mask.
         fold: Whose training and test part.
         preset: Settings to start from; None: the system's first preset.
         config: Settings on top of it, the same for all arms.
@@ -61,31 +61,102 @@ class LabelStudy:
     starts: Sequence[str]
     counts: Sequence[int | None]
     seeds: int
-    by: str = ""
     fold: int = 0
     preset: str | None = None
     config: Sequence[Layer] = ()
 
     @property
     def arms(self) -> dict[str, Mapping[str, Any]]:
-        """The settings of each arm that are its own: random weights in the shape of the first run, then the runs."""
-        found: dict[str, Mapping[str, Any]] = {}
-        first = next((start for start in self.starts if is_plain(find_run(start).folder / ENCODER)), None)
-        found[SCRATCH] = {} if first is None else {"network.encoder": str(first)}
+        """The settings of each arm that are its own: random weights in the shape of the runs, then the runs."""
+        found: dict[str, Mapping[str, Any]] = {SCRATCH: {"network.encoder": str(self.starts[0])}}
         return found | {start: {"start.source": str(start)} for start in self.starts}
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """The number of labelled studies of each count, by its word."""
-        whole = len(self.training)
-        return {"all" if one is None else str(one): whole if one is None else one for one in self.counts}
+    def heading(self) -> str:
+        """The column that is labelled.
+
+        Raises:
+            ScanweaveError: The cohort has several, and no setting names one.
+        """
+        setting, kind = LABELLED[self.system]
+        settings = configure(self.system, self.preset, self.config, None, lambda line: None)
+        named = getattr(settings, setting) or self.cohort.names(kind)
+        if len(named) != 1 and not getattr(settings, setting):
+            words = f"the cohort has {count(len(named), kind)} ({', '.join(named)})"
+            raise ScanweaveError(f"--{setting}", words, "Name one")
+        return f"{kind}:{named[0]}"
 
     @property
     def training(self) -> Cohort:
         """The labelled studies of the training part."""
         part = self.cohort.part("train", self.fold)
-        column = self.by if ":" in self.by else f"label:{self.by}"
-        return part.where(part.frame[column].notna()) if self.by and column in part.frame else part
+        if self.heading not in part.frame:
+            raise ScanweaveError(self.heading, "is not in the cohort", "Name another")
+        return part.where(part.frame[self.heading].notna())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of labelled studies of each count, by its word; equal numbers once.
+
+        Raises:
+            ScanweaveError: Fewer studies are labelled.
+        """
+        whole, found = len(self.training), dict[int, str]()
+        for one in self.counts:
+            number = whole if one is None else one
+            if number > whole:
+                raise ScanweaveError(
+                    "--counts", f"{number}, and {whole} training studies are labelled", "Ask for fewer"
+                )
+            found.setdefault(number, "all" if one is None else str(one))
+        return {word: number for number, word in sorted(found.items())}
+
+    def chosen(self, number: int, seed: int) -> Cohort:
+        """Return the labelled studies of a draw; of classes, as many of each as there can be, one at least.
+
+        Raises:
+            ScanweaveError: There are fewer studies than classes.
+        """
+        drawn = self.training.labelled(number, seed, self.heading)
+        if self.system == "classify":
+            classes = {text_of(value) for value in self.training.frame[self.heading]}
+            there = {text_of(value) for value in drawn.frame[self.heading]}
+            if there != classes:
+                words = f"{number} studies do not hold all of {', '.join(sorted(classes))}"
+                raise ScanweaveError("--counts", words, "Begin with more")
+        return drawn
+
+    def check(self) -> list[str]:
+        """Refuse what cannot be compared before anything is fitted, and return what must be told.
+
+        Raises:
+            ScanweaveError: The system is not one that is judged here, no study tests, a run has no encoder, several
+                have different ones, or fewer studies are labelled than asked for.
+        """
+        if self.system not in MEASURES:
+            raise ScanweaveError("--system", f"'{self.system}' is not compared here", nearest(self.system, MEASURES))
+        if self.seeds < 1:
+            raise ScanweaveError("--seeds", f"{self.seeds} is too small", "Give 1 or more")
+        if not len(self.test):
+            raise ScanweaveError(self.cohort.folder, "has no test part", "Make one: scanweave cohort split COHORT")
+        encoders = [SavedEncoder.load(find_run(start).folder / ENCODER) for start in self.starts]
+        if any(one != encoders[0] for one in encoders):
+            reason = "the runs have different encoders, which random weights cannot have all at once"
+            raise ScanweaveError("--from", reason, "Run a study for each")
+        for number in self.sizes.values():
+            for seed in range(self.seeds):
+                self.chosen(number, seed)
+        seen = {start: count_seen(find_run(start), self.test) for start in self.starts}
+        return [
+            f"{start} has learnt, without labels, from images of {number} of the {len(self.test)} test studies"
+            for start, number in seen.items()
+            if number
+        ]
+
+    @property
+    def test(self) -> Cohort:
+        """The studies on which all arms are measured."""
+        return self.cohort.part("test", self.fold)
 
 
 @dataclass
@@ -124,7 +195,7 @@ class LabelResults:
 
 
 def run_labels(study: LabelStudy, out: Path, say: Say = print) -> LabelResults:
-    """Fit every arm to every count and seed, measure each on the test part, and write table, JSON and page.
+    """Fit every arm to every count and seed, measure each on the test part, and write table and page after each count.
 
     What an earlier call of the same study has measured is kept; a fit that was stopped goes on.
 
@@ -134,35 +205,29 @@ def run_labels(study: LabelStudy, out: Path, say: Say = print) -> LabelResults:
         say: Takes a line a fit.
 
     Raises:
-        ScanweaveError: The system is not one that is judged here, a run is not there or offers no start, fewer studies
-            are labelled than asked for, or `out` holds another study.
+        ScanweaveError: As `LabelStudy.check`, or `out` holds another study.
     """
     from scanweave.experiments import labels_page
 
-    if study.system not in MEASURES:
-        raise ScanweaveError("--system", f"'{study.system}' is not compared here", nearest(study.system, MEASURES))
-    test = study.cohort.part("test", study.fold)
-    if not len(test):
-        raise ScanweaveError(study.cohort.folder, "has no test part", "Make one: scanweave cohort split COHORT")
+    cautions = study.check()
+    for line in cautions:
+        say(f"caution: {line}")
     _claim(study, out)
-    measure, rows = MEASURES[study.system][0], list[dict[str, Any]]()
+    rows, found = list[dict[str, Any]](), LabelResults(MEASURES[study.system][0])
     for word, number in study.sizes.items():
         for seed in range(study.seeds):
-            chosen = study.training.labelled(number, seed, study.by or None)
-            both = study.cohort.select([*chosen.studies, *test.studies])
-            for arm, own in study.arms.items():
-                value = _measured(study, out / "runs" / f"{_plain(arm)} {word} {seed}", both, own, seed)
+            both = study.cohort.select([*study.chosen(number, seed).studies, *study.test.studies])
+            for place, (arm, own) in enumerate(study.arms.items()):
+                value = _measured(study, out / "runs" / f"{place} of {number} seed {seed}", both, own, seed)
                 rows.append({"arm": arm, "count": word, "studies": number, "seed": seed, "value": value})
-                say(f"{word} labelled, seed {seed}, {arm}: {measure} {value:.3f}")
-    found = LabelResults(measure, pd.DataFrame(rows))
-    save_table(found.values, out / TABLE)
-    found.page = labels_page.write(out, found, study, len(test.patients))
+                say(f"{word} labelled, seed {seed}, {arm}: {found.measure} {value:.3f}")
+        found.values = pd.DataFrame(rows)
+        save_table(found.values, out / TABLE)
+        found.page = labels_page.write(out, found, study, cautions)
     for row in found.table.to_dict("records"):
         if row["arm"] != SCRATCH:
-            say(
-                f"{count(row['labelled studies'], 'labelled study', 'labelled studies')}, {row['arm']}: "
-                f"{_signed(row['more than random weights'])} against random weights"
-            )
+            words = count(row["labelled studies"], "labelled study", "labelled studies")
+            say(f"{words}, {row['arm']}: {_signed(row['more than random weights'])} against random weights")
     return found
 
 
@@ -181,8 +246,8 @@ def _claim(study: LabelStudy, out: Path) -> None:
         "format": 1,
         "system": study.system,
         "cohort": study.cohort.digest,
-        "arms": {name: dict(own) for name, own in study.arms.items()},
-        "by": study.by,
+        "starts": {start: file_sha256(find_weights(start)) for start in study.starts},
+        "labelled": study.heading,
         "fold": study.fold,
         "preset": study.preset,
     }
@@ -209,10 +274,6 @@ def _measured(study: LabelStudy, run: Path, cohort: Cohort, own: Mapping[str, An
     if not kept:
         raise ScanweaveError(run, f"{measure} could not be measured", "Look at its evaluation")
     return float(np.mean(kept))
-
-
-def _plain(arm: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in arm)[-60:]
 
 
 def _signed(one: Interval) -> str:

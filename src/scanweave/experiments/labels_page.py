@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,29 +27,30 @@ FEW_SEEDS = 3
 """Seeds below which no interval is worth reading."""
 
 
-def write(folder: Path, found: LabelResults, study: LabelStudy, patients: int) -> Path:
+def write(folder: Path, found: LabelResults, study: LabelStudy, cautions: Sequence[str]) -> Path:
     """Write the page into a folder.
 
     Args:
         folder: Of the study.
         found: What was found.
         study: What was compared.
-        patients: Who was tested.
+        cautions: What a reader must know first.
     """
     table, formats = found.table, {found.measure: "{:.3f}", "more than random weights": "{:+.3f}"}
+    tested = count(len(study.test.patients), "test patient")
     lead = (
-        f"{found.measure} on the same {count(patients, 'test patient')}, by the number of labelled studies that "
-        f"trained. Lines are means over {count(study.seeds, 'seed')}, with 95 % intervals (Student's t). For a count "
-        "and a seed all arms have the same labelled studies."
+        f"{found.measure} on the same {tested}, by the number of labelled studies that trained. Lines are means over "
+        f"{count(study.seeds, 'seed')}, with 95 % intervals (Student's t). For a count and a seed all arms have the "
+        "same labelled studies."
     )
-    blocks: list[Any] = []
+    blocks: list[Any] = [Caution(f"{line}.") for line in cautions]
     if study.seeds < FEW_SEEDS:
         blocks.append(Caution(f"{count(study.seeds, 'seed')}: which studies are drawn may decide more than the arm."))
     caption = f"{found.measure} by the number of labelled studies."
     blocks.append(Picture(curves(found), caption, caption, vector=True))
     rows = table.drop(columns="count").to_dict("records")
     blocks.append(Table(rows, "Every count and arm; differences are paired by seed.", formats))
-    title = f"Labels that a start saves: {study.system}"
+    title = f"Label efficiency: {study.system}"
     about = {**environment(), "seeds": study.seeds, "fold": study.fold}
     subtitle = "Fits from pre-trained and from random weights, of the same network, with the same settings."
     return write_report(folder / PAGE, title, subtitle, [Section("By the number of labels", lead, blocks)], about)

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from scanweave.errors import ScanweaveError
+from scanweave.nets.encoder_names import NAMES
 from scanweave.nets.layers import check_dimensions
 from scanweave.wording import nearest
 
@@ -50,15 +51,6 @@ MAKERS = {
     "torchvision/": "torchvision_encoders:TorchvisionEncoder",
     "timm/": "timm_encoders:TimmEncoder",
 }
-NAMES = {
-    "plain": "plain",
-    "hybrid": "hybrid",
-    "segresnet": "segresnet",
-    "swin": "swin",
-    **{f"resnet{depth}": "resnet" for depth in (10, 18, 34, 50, 101, 152)},
-    **{f"densenet{depth}": "densenet" for depth in (121, 169, 201)},
-}
-"""Names in two and three dimensions, and the maker of each."""
 
 
 def make_encoder(name: str, channels_in: int, dimensions: int, **options: Any) -> Encoder:

@@ -1,4 +1,4 @@
-"""Levels, masks, guesses and alignment of MiM, each against what it is said to be."""
+"""Levels, masks, reconstructions and alignment of MiM, each against what it is said to be."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from scanweave.nets.sizes import parameter_count
 from scanweave.systems.mim.config import MAE, PAPER, SIMMIM, SMALL, LevelSettings
 from scanweave.systems.mim.inference import hidden_in_turn
 from scanweave.systems.mim.levels import blocks_hidden, cut_views, draw_masks, plan_levels, unit_blocks, views_of
-from scanweave.systems.mim.network import Guess, MimNetwork
+from scanweave.systems.mim.network import MimNetwork, Reconstruction
 from scanweave.systems.mim.objective import MimObjective, block_values, masks_as_tensors
 from scanweave.systems.mim.task import feature_spread
 
@@ -145,7 +145,7 @@ def test_a_marker_moves_the_feature_of_its_own_region_alone(monkeypatch):
 
     def means(views, hidden):
         values = block_values(views, 4, objective.settings.model_copy(update={"target": "values"}))
-        return Guess(values, values.mean(dim=2, keepdim=True))
+        return Reconstruction(values, values.mean(dim=2, keepdim=True))
 
     monkeypatch.setattr(objective.network, "forward", means)
     before = [objective.look(batch, number) for number in range(2)]

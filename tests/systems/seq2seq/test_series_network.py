@@ -131,6 +131,9 @@ def test_features_of_a_source_are_those_of_the_time_that_is_asked_for():
     frames = skips[0].view(2, 2, *ready[1].levels[0].shape[1:])
     torch.testing.assert_close(frames[:, 0], ready[1].moments[0][:, 0])
     torch.testing.assert_close(frames[:, 1], ready[1].moments[0][:, 1:3].mean(1), atol=1e-6, rtol=0)
+    longer = network(dimensions=2, fusion="latent", nodes={**NODES, 1: NODES[1]._replace(unit=2.0)}).double()
+    half = longer._between(ready, 2, SomeFrames.whole([0.4], torch.device("cpu")))[1]  # a fifth of the longer series
+    torch.testing.assert_close(half[0, 0], torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64), atol=1e-6, rtol=0)
     other = network(fusion="latent", nodes={**NODES, 1: SeriesNodes("b-value", (0.0, 0.5, 1.0))}).double()
     assert other._between({1: ready[1]}, 2, some) == {}
 

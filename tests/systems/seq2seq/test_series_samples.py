@@ -152,4 +152,4 @@ def test_long_series_are_known_by_few_frames():
     assert len(nodes) == MOST_NODES
     assert (nodes[0], nodes[-1]) == (0, 1)
     twice = SeriesFrames(frames=3, b_values=(0.0, 800.0, 800.0))
-    assert series_nodes(["dwi"], {"dwi": twice}) == {0: ("b-value", (0.0, 0.8))}
+    assert series_nodes(["dwi"], {"dwi": twice}) == {0: ("b-value", (0.0, 0.8), 1.0)}

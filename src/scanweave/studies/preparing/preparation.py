@@ -239,13 +239,18 @@ def background(plan: Plan, name: str) -> float:
 
 
 def restore(volume: Volume, frame: Frame, plan: Plan, name: str) -> Volume:
-    """Invert the preparation: [-1, 1] on the prepared grid → intensities on the native grid `frame.native.shape`.
+    """Invert the preparation: values on the prepared grid → intensities on the native grid `frame.native.shape`.
 
     A scan that the study lacks gets the typical scale of the training studies. A series `(X, Y, Z, T)` stays one.
     """
-    low, high = _limits(plan, name, frame.scales.get(name))
-    full = np.full((*frame.working.shape, *volume.shape[3:]), plan.rule(name).background, dtype=np.float32)
-    full[frame.box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
+    rule = plan.rule(name)
+    full = np.full((*frame.working.shape, *volume.shape[3:]), rule.background, dtype=np.float32)
+    if rule.kind in ("zscore", "standard"):
+        mean, deviation = frame.levels.get(name, (rule.mean, rule.deviation))
+        full[frame.box] = volume * np.float32(deviation) + np.float32(mean)
+    else:
+        low, high = _limits(plan, name, frame.scales.get(name))
+        full[frame.box] = (volume + 1) * np.float32((high - low) / 2) + np.float32(low)
     return to_native(full, frame, plan)
 
 

@@ -153,7 +153,8 @@ def _encoder(config: ClassifyConfig, dimensions: int) -> tuple[SavedEncoder | No
     Raises:
         ScanweaveError: It is for images of other dimensions.
     """
-    found = chosen_encoder(config.start, config.network.encoder)
+    usual = {preset.network.encoder for preset in PRESETS.values()}
+    found = chosen_encoder(config.start, config.network.encoder, usual)
     if found is None:
         return None, ()
     if found.dimensions != dimensions:

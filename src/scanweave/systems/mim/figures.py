@@ -1,4 +1,4 @@
-"""Pictures of masks and guesses."""
+"""Pictures of masks and reconstructions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scanweave.report.slices import PLANES, Plane, grey_range, placed, shape, sh
 from scanweave.report.style import SOFT, WIDTH, styled
 
 Array = NDArray[Any]
-TITLES = ("as it is", "what the network saw", "its guess of what was hidden")
+TITLES = ("as it is", "what the network saw", "its reconstruction")
 GAP, TOP, LEFT = 0.06, 0.3, 0.32
 """Between pictures, above them and to their left [inches]."""
 HIDDEN_GREY = 0.35
@@ -19,13 +19,13 @@ HIDDEN_GREY = 0.35
 
 
 @styled
-def guess_figure(image: Array, hidden: Array, guess: Array, spacing: tuple[float, float, float]) -> Figure:
-    """Draw a view, what of it was seen, and the guess of the rest, in the middle of each plane.
+def reconstruction_figure(image: Array, hidden: Array, made: Array, spacing: tuple[float, float, float]) -> Figure:
+    """Draw a view, what of it was seen, and the reconstruction of the rest, in the middle of each plane.
 
     Args:
         image: The view `(X, Y, Z)`, RAS.
         hidden: Which of its voxels were hidden.
-        guess: The view with the guess in their place.
+        made: The view with the reconstruction in their place.
         spacing: Of its voxels [mm].
     """
     low, high = grey_range(image)
@@ -38,7 +38,7 @@ def guess_figure(image: Array, hidden: Array, guess: Array, spacing: tuple[float
     top = TOP
     for name, tall in zip(planes, heights, strict=True):
         index = image.shape[PLANES[name]] // 2
-        for column, (title, part) in enumerate(zip(TITLES, (image, seen, guess), strict=True)):
+        for column, (title, part) in enumerate(zip(TITLES, (image, seen, made), strict=True)):
             axes = placed(figure, LEFT + column * (wide + GAP), top, wide, tall)
             show(axes, part, spacing, name, index, cmap="gray", vmin=low, vmax=high)
             if top == TOP:

@@ -17,7 +17,7 @@ from scanweave.studies.preparing.preparation import PreparedStudy, background, p
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.mim.config import MimConfig
-from scanweave.systems.mim.inference import Guesser
+from scanweave.systems.mim.inference import Reconstructor
 from scanweave.systems.mim.levels import AXES
 from scanweave.systems.mim.network import MimNetwork
 from scanweave.systems.mim.planning import MimPlan
@@ -27,7 +27,7 @@ class FittedMim(FittedRun[MimConfig]):
     """A fitted MiM; see `FittedRun`.
 
     Attributes:
-        guesser: The network, ready to look at whole scans.
+        reconstructor: The network, ready to look at whole scans.
     """
 
     config_class = MimConfig
@@ -37,39 +37,49 @@ class FittedMim(FittedRun[MimConfig]):
     def __init__(self, run: Run, device: str = "auto") -> None:
         super().__init__(run, device)
         refuse_large_input((self.config.levels.view,) * AXES, 1, run.folder / "config.json")
-        self.guesser = Guesser(self.loaded(lambda: MimNetwork(self.config)), self.config)
+        self.reconstructor = Reconstructor(self.loaded(lambda: MimNetwork(self.config)), self.config)
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
-        """Guess every block of the scans of a study from the blocks around it.
+        """Reconstruct every block of the scans of a study from the blocks around it.
 
         Args:
             study: Holds at least one scan that the run knows.
             targets: Scans of the run, and `embedding`; None: all scans that the study has.
 
         Returns:
-            A study with the scans as they were guessed, on their native grids; and the embedding if it is asked for,
-            the mean over the scans.
+            A study with the scans as they were reconstructed, on their native grids; and the embedding if it is asked
+            for, the mean over the scans.
 
         Raises:
             ScanweaveError: It holds no scan of the run, or a target is unknown.
         """
-        known = known_scans(study, self.plan.scans)
+        known = study.only(self.plan.scans)
         wanted = self.wanted(targets, [name for name in self.plan.scans if name in known.scans])
         if not wanted:
             return study.answer()
-        prepared, made = prepare(known, self.plan), dict[str, Any]()
+        prepared, made = self.prepared(study), dict[str, Any]()
         names = [name for name in wanted if name in prepared.volumes]
         if names:
-            made["scans"] = {name: self.guessed(prepared, name) for name in names}
+            made["scans"] = {name: self.reconstructed(prepared, name) for name in names}
         if EMBEDDING in wanted:
             made["embeddings"] = {self.run.record["system"]: self.embedding(prepared)}
         return study.answer(**made)
 
-    def guessed(self, prepared: PreparedStudy, name: str) -> Scan:
-        """Return one scan of a prepared study as it is guessed, on its native grid."""
+    def prepared(self, study: Study, masks: Mapping[str, tuple[int, ...]] | None = None) -> PreparedStudy:
+        """Return the scans of a study that the run knows made ready, and masks of these numbers.
+
+        Raises:
+            ScanweaveError: It holds no scan of the run.
+        """
+        known = known_scans(study, self.plan.scans)
+        given = known.answer(scans=known.scans, masks=dict(study.masks) if masks else {})
+        return prepare(given, self.plan.model_copy(update={"masks": dict(masks or {})}))
+
+    def reconstructed(self, prepared: PreparedStudy, name: str) -> Scan:
+        """Return one scan of a prepared study as it is reconstructed, on its native grid."""
         frame, seed = prepared.frames[name], self.config.training.seed
-        guess = self.guesser.guessed(prepared.volumes[name], background(self.plan, name), seed)
-        native = restore(guess, frame, self.plan, name)
+        made = self.reconstructor.reconstructed(prepared.volumes[name], background(self.plan, name), seed)
+        native = restore(made, frame, self.plan, name)
         return Scan.of(native, frame.native.affine, synthetic=True, space=frame.native.space)
 
     def embedding(self, prepared: PreparedStudy) -> NDArray[np.float32]:
@@ -79,6 +89,6 @@ class FittedMim(FittedRun[MimConfig]):
     def embeddings(self, prepared: PreparedStudy) -> Mapping[str, NDArray[np.float32]]:
         """Return the mean of the encoder's last feature `(D,)` of each scan."""
         return {
-            name: self.guesser.embedding(volume, background(self.plan, name))
+            name: self.reconstructor.embedding(volume, background(self.plan, name))
             for name, volume in prepared.volumes.items()
         }

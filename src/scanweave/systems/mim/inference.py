@@ -1,8 +1,8 @@
-"""Whole scans through the network: every block guessed from those around it, and features."""
+"""Whole scans through the network: every block reconstructed from those around it, and features."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -18,13 +18,15 @@ from scanweave.systems.mim.config import MimConfig
 from scanweave.systems.mim.levels import AXES, Level, blocks_hidden, draw_masks
 from scanweave.systems.mim.network import MimNetwork
 from scanweave.systems.mim.objective import LEAST_VARIANCE, MimObjective
-from scanweave.systems.mim.samples import Sample
+from scanweave.systems.mim.samples import Sample, crop_sample
 
 VIEWS = 4
 """Views that go through the network at once."""
+VOXELS = 2**16
+"""Voxels whose features are in memory at once."""
 
 
-class Guesser:
+class Reconstructor:
     """A network ready to look at whole scans, which are prepared volumes `(X, Y, Z)`.
 
     Args:
@@ -38,12 +40,12 @@ class Guesser:
         self.objective = MimObjective(network, config).to(self.device).eval()
         self.levels, self.view = self.objective.levels, config.levels.view
 
-    def guessed(self, volume: Volume, around: float, seed: int) -> Volume:
-        """Return a scan of which every block is guessed while it is hidden, from blocks that are visible then.
+    def reconstructed(self, volume: Volume, around: float, seed: int) -> Volume:
+        """Return a scan of which every block is reconstructed while it is hidden, from blocks that are visible then.
 
-        Blocks are hidden in turn, in tiles of a view at the scan's own resolution, as many at once as at the level that
-        looks at that resolution (or else the finest). Where blocks are guessed with mean 0 and deviation 1, the guess
-        gets mean and deviation of the true block.
+        Units of blocks are hidden in turn, in tiles of a view at the scan's own resolution, as many at once as at the
+        level that looks at that resolution (or else the finest). Where blocks are reconstructed with mean 0 and
+        deviation 1, the result gets mean and deviation of the true block.
 
         Args:
             volume: The scan.
@@ -53,9 +55,9 @@ class Guesser:
         level = next((one for one in self.levels if one.extent == self.view), self.levels[-1])
         made = np.empty_like(volume)
         for number, (crop, voxels) in enumerate(self._tiles(volume, around)):
-            guess = self._tile(torch.from_numpy(voxels), level, np.random.default_rng([seed, number]))
+            tile = self._tile(torch.from_numpy(voxels), level, np.random.default_rng([seed, number]))
             place = tuple(slice(a, min(a + self.view, edge)) for a, edge in zip(crop.start, volume.shape, strict=True))
-            made[place] = guess[tuple(slice(part.stop - part.start) for part in place)]
+            made[place] = tile[tuple(slice(part.stop - part.start) for part in place)]
         return made
 
     def embedding(self, volume: Volume, around: float) -> NDArray[np.float32]:
@@ -80,26 +82,48 @@ class Guesser:
             around: What lies around it.
             voxels: Their indices `(N, 3)`.
         """
-        channels = sum(self.network.encoder.channels)
-        made = np.zeros((len(voxels), channels + 1), dtype=np.float32)
-        made[:, -1] = volume[tuple(voxels.T)]
+        made = np.zeros((len(voxels), sum(self.network.encoder.channels) + 1), dtype=np.float32)
         for crop, tile in self._tiles(volume, around):
             places = voxels - np.array(crop.start)
             own = ((places >= 0) & (places < self.view)).all(axis=1)
-            if not own.any():
-                continue
-            # grid_sample counts axes backwards, from −1 at the first edge to 1 at the last
-            at = torch.from_numpy(((places[own] + 0.5) * 2 / self.view - 1)[:, ::-1].astype(np.float32).copy())
-            at = at.view(1, -1, 1, 1, AXES).to(self.device)
-            parts = [
-                F.grid_sample(feature, at, padding_mode="border", align_corners=False)[0, :, :, 0, 0].T
-                for feature in self._features(torch.from_numpy(tile)[None, None])
-            ]
-            made[own, :-1] = torch.cat(parts, dim=1).cpu().numpy()
+            if own.any():
+                made[own] = self._at(self._features(torch.from_numpy(tile)[None, None]), tile, places[own])
         return made
 
+    def told_voxels(
+        self, volume: Volume, around: float, tell: Callable[[NDArray[np.float32]], NDArray[np.int64]]
+    ) -> NDArray[np.int64]:
+        """Return what is told of every voxel from its features, `(X, Y, Z)`; features of few are in memory at once.
+
+        Args:
+            volume: The scan.
+            around: What lies around it.
+            tell: Maps features `(N, D)` to numbers `(N,)`.
+        """
+        made = np.zeros(volume.shape, dtype=np.int64)
+        every = np.indices((self.view,) * AXES).reshape(AXES, -1).T.astype(np.int64)
+        for crop, tile in self._tiles(volume, around):
+            inside = every[((every + np.array(crop.start)) < np.array(volume.shape)).all(axis=1)]
+            features = self._features(torch.from_numpy(tile)[None, None])
+            for start in range(0, len(inside), VOXELS):
+                some = inside[start : start + VOXELS]
+                made[tuple((some + np.array(crop.start)).T)] = tell(self._at(features, tile, some))
+        return made
+
+    def _at(self, features: Sequence[Tensor], tile: Volume, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features of voxels `places (N, 3)` of a tile, and their values, `(N, D)`."""
+        # grid_sample counts axes backwards, from −1 at the first edge to 1 at the last
+        at = torch.from_numpy(((places + 0.5) * 2 / self.view - 1)[:, ::-1].astype(np.float32).copy())
+        at = at.view(1, -1, 1, 1, AXES).to(self.device)
+        with torch.inference_mode():
+            parts = [
+                F.grid_sample(one, at, padding_mode="border", align_corners=False)[0, :, :, 0, 0].T for one in features
+            ]
+            found = torch.cat(parts, dim=1).cpu().numpy()
+        return np.concatenate([found, tile[tuple(places.T)][:, None]], axis=1)
+
     def example(self, volume: Volume, around: float, seed: int) -> tuple[Volume, NDArray[np.bool_], Volume]:
-        """Return a view of the middle of a scan, which voxels are hidden, and the view with the guess in their place.
+        """Return a view of the middle of a scan, which voxels are hidden, and the view with them reconstructed.
 
         Args:
             volume: The scan.
@@ -111,20 +135,27 @@ class Guesser:
         view = np.ascontiguousarray(np.nan_to_num(crop.read(volume, around), nan=around), dtype=np.float32)
         units = torch.from_numpy(draw_masks((level,), np.random.default_rng(seed))[0].hidden)
         hidden = blocks_hidden(units, level)
-        guess = self._guessed(torch.from_numpy(view), hidden, level)
+        made = self._reconstructed(torch.from_numpy(view), hidden, level)
         grid, block = (level.grid,) * AXES, self.network.block
         shown = hidden.view(1, -1, *[1] * AXES, 1).expand(1, -1, *[block] * AXES, 1)
-        return view, whole_of(shown, grid)[0, ..., 0].numpy(), guess
+        return view, whole_of(shown, grid)[0, ..., 0].numpy(), made
 
-    def batch(self, sample: Sample) -> Sample:
-        """Return a sample as a batch of one."""
-        return {key: value[None] for key, value in sample.items() if isinstance(value, Tensor)}
+    def drawn(self, volume: Volume, around: float, rng: np.random.Generator) -> Sample:
+        """Return a crop of a scan and what is hidden in it, as a batch of one."""
+        sample = crop_sample(volume, around, self.levels, rng)
+        return {key: value[None] for key, value in sample.items()}
 
-    def errors(self, batch: Sample) -> list[float]:
-        """Return the mean error of each level for crops that were drawn."""
+    def errors(self, batch: Sample) -> list[tuple[float, float]]:
+        """Return the mean error of each level for crops that were drawn, and that of the mean of each hidden block."""
         with torch.inference_mode():
             given = {key: value.to(self.device) for key, value in batch.items() if isinstance(value, Tensor)}
-            return [float(self.objective.look(given, level).errors.mean()) for level in range(len(self.levels))]
+            return [
+                (
+                    float(self.objective.look(given, level).errors.mean()),
+                    float(self.objective.plain_errors(given, level).mean()),
+                )
+                for level in range(len(self.levels))
+            ]
 
     def _features(self, image: Tensor) -> list[Tensor]:
         with torch.inference_mode():
@@ -139,12 +170,12 @@ class Guesser:
             yield crop, np.ascontiguousarray(np.nan_to_num(crop.read(volume, around), nan=around), dtype=np.float32)
 
     def _tile(self, view: Tensor, level: Level, rng: np.random.Generator) -> Volume:
-        """Return a view of which every block is guessed while it is hidden."""
-        at_once = level.hidden * level.unit**AXES
-        return self._guessed(view, hidden_in_turn(level.grid**AXES, at_once, rng), level)
+        """Return a view of which every block is reconstructed while it is hidden."""
+        units = hidden_in_turn(level.units**AXES, level.hidden, rng)
+        return self._reconstructed(view, blocks_hidden(units, level), level)
 
-    def _guessed(self, view: Tensor, masks: Tensor, level: Level) -> Volume:
-        """Return a view in which the blocks that any of the masks `(M, T)` hides are guessed."""
+    def _reconstructed(self, view: Tensor, masks: Tensor, level: Level) -> Volume:
+        """Return a view in which the blocks that any of the masks `(M, T)` hides are reconstructed."""
         block, grid = self.network.block, (level.grid,) * AXES
         truth = blocks_of(view[None, ..., None], grid).flatten(2)[0]
         made = truth.clone()

@@ -1,4 +1,4 @@
-"""The network that is pre-trained: an encoder, a decoder that guesses hidden blocks, and heads that align levels."""
+"""The network that is pre-trained: an encoder, a decoder of hidden blocks, and heads that align levels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ START_DEVIATION = 0.02
 """Of what stands for a hidden block, as usual for vision transformers."""
 
 
-class Guess(NamedTuple):
+class Reconstruction(NamedTuple):
     """Hold what the network makes of views.
 
     Attributes:
-        blocks: Voxels of every block `(V, T, voxels)`; of hidden ones a guess.
+        blocks: Voxels of every block `(V, T, voxels)`; of hidden ones a reconstruction.
         features: Of every block `(V, T, D)`, those that levels are aligned by.
     """
 
@@ -33,7 +33,7 @@ class Guess(NamedTuple):
 
 
 class MimNetwork(nn.Module):
-    """Guess the hidden blocks of views `(V, 1, R, R, R)`.
+    """Reconstruct the hidden blocks of views `(V, 1, R, R, R)`.
 
     Args:
         config: Every setting.
@@ -62,8 +62,8 @@ class MimNetwork(nn.Module):
         self.parent_heads = nn.ModuleList(_head(self.width) for _ in range(pairs))
         self.child_heads = nn.ModuleList(_head(self.width) for _ in range(pairs))
 
-    def forward(self, views: Tensor, hidden: Tensor) -> Guess:
-        """Guess what is hidden.
+    def forward(self, views: Tensor, hidden: Tensor) -> Reconstruction:
+        """Reconstruct what is hidden.
 
         Args:
             views: `(V, 1, R, R, R)`.
@@ -95,7 +95,8 @@ def encoder_options(settings: NetworkSettings) -> dict[str, Any]:
     """Return what the encoder of these settings is made with beside its name."""
     if settings.encoder == "hybrid":
         return {name: getattr(settings, name) for name in ("widths", "depths", "heads", "fusion")}
-    return {"width": settings.encoder_width} if settings.encoder.startswith("resnet") else {}
+    # norms over a batch would tie views to each other, and small batches of them to chance
+    return {"width": settings.encoder_width, "norm": "instance"} if settings.encoder.startswith("resnet") else {}
 
 
 def block_of(settings: NetworkSettings) -> int:
@@ -109,7 +110,7 @@ def visible_blocks(hidden: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Guess hidden blocks by a transformer on visible tokens and one learnt token for each hidden block.
+    """Reconstruct hidden blocks by a transformer on visible tokens and one learnt token for each hidden block.
 
     Args:
         width: Numbers of an encoder's token.
@@ -128,8 +129,8 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(transformer_layer(own, heads) for _ in range(settings.decoder_layers))
         self.norm, self.voxels = nn.LayerNorm(own), nn.Linear(own, voxels)
 
-    def forward(self, seen: Tensor, visible: Tensor, grid: Sequence[int]) -> Guess:
-        """Map visible tokens `(V, N, W)`, at the numbers `visible (V, N)` of a grid, to a guess of all blocks."""
+    def forward(self, seen: Tensor, visible: Tensor, grid: Sequence[int]) -> Reconstruction:
+        """Map visible tokens `(V, N, W)`, at the numbers `visible (V, N)` of a grid, to all blocks."""
         count = int(torch.tensor(grid).prod())
         known = spread(torch.ones_like(visible, dtype=torch.bool)[..., None], visible, count)
         tokens = torch.where(known, spread(self.embed(seen), visible, count), self.hidden)
@@ -137,11 +138,11 @@ class Decoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens)
         features = self.norm(tokens)
-        return Guess(self.voxels(features), features)
+        return Reconstruction(self.voxels(features), features)
 
 
 class LinearDecoder(nn.Module):
-    """Guess blocks by one layer on their features (Xie et al., SimMIM, CVPR 2022).
+    """Reconstruct blocks by one layer on their features (Xie et al., SimMIM, CVPR 2022).
 
     Args:
         width: Numbers of a feature.
@@ -152,9 +153,9 @@ class LinearDecoder(nn.Module):
         super().__init__()
         self.voxels = nn.Linear(width, voxels)
 
-    def forward(self, features: Tensor, visible: Tensor, grid: Sequence[int]) -> Guess:
-        """Map the features of all blocks `(V, T, W)` to a guess of all of them."""
-        return Guess(self.voxels(features), features)
+    def forward(self, features: Tensor, visible: Tensor, grid: Sequence[int]) -> Reconstruction:
+        """Map the features of all blocks `(V, T, W)` to a reconstruction of all of them."""
+        return Reconstruction(self.voxels(features), features)
 
 
 class _BlockFeatures(nn.Module):

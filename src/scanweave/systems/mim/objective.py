@@ -1,4 +1,4 @@
-"""The loss: hidden blocks guessed at every level, and features of a child aligned with its place in the parent."""
+"""The loss: hidden blocks reconstructed at every level, and children aligned with their places in the parents."""
 
 from __future__ import annotations
 
@@ -80,14 +80,28 @@ class MimObjective(nn.Module):
         return Seen(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _seen(self, views: Tensor, hidden: Tensor, units: Tensor) -> Seen:
-        guess = self.network(views, hidden)
-        target = block_values(views, self.network.block, self.settings)
-        apart = guess.blocks - target
-        errors = apart.square() if self.settings.distance == "squared" else apart.abs()
-        of_blocks = errors.mean(dim=2)
-        of_views = (of_blocks * hidden).sum(dim=1) / hidden.sum(dim=1)
-        regions = guess.features[:, units].mean(dim=2)
-        return Seen(of_views, regions, guess.features.mean(dim=1))
+        made = self.network(views, hidden)
+        errors = self._errors(made.blocks - block_values(views, self.network.block, self.settings), hidden)
+        return Seen(errors, made.features[:, units].mean(dim=2), made.features.mean(dim=1))
+
+    def _errors(self, apart: Tensor, hidden: Tensor) -> Tensor:
+        """Return the mean error of the hidden blocks of each view `(V,)`, of differences `(V, T, voxels)`."""
+        of_blocks = (apart.square() if self.settings.distance == "squared" else apart.abs()).mean(dim=2)
+        return (of_blocks * hidden).sum(dim=1) / hidden.sum(dim=1)
+
+    def plain_errors(self, batch: Mapping[str, Tensor], number: int) -> Tensor:
+        """Return what the mean of each hidden block would reach in the views of one level `(V,)`."""
+        level = self.levels[number]
+        views = cut_views(batch["crop"], batch[f"start{number}"], level.extent, self.view)
+        hidden = blocks_hidden(batch[f"hidden{number}"].flatten(0, 1), level)
+        values = block_values(views, self.network.block, self.settings)
+        return self._errors(values.mean(dim=2, keepdim=True) - values, hidden)
+
+    def embedded(self, batch: Mapping[str, Tensor], number: int) -> Tensor:
+        """Return the mean of the encoder's last feature over each view of one level, nothing hidden `(V, D)`."""
+        views = cut_views(batch["crop"], batch[f"start{number}"], self.levels[number].extent, self.view)
+        last: Tensor = self.network.encoder(views)[-1]
+        return last.flatten(2).mean(dim=2)
 
     def _alignment(self, number: int, parent: Seen, child: Seen, children: Tensor) -> Tensor:
         """Return how far the children's features are from those of their places in the parents."""
@@ -104,7 +118,7 @@ class MimObjective(nn.Module):
 
 
 def block_values(views: Tensor, block: int, settings: LossSettings) -> Tensor:
-    """Return what is to be guessed of each block `(V, T, voxels)`, of views `(V, 1, R, R, R)`."""
+    """Return what is to be reconstructed of each block `(V, T, voxels)`, of views `(V, 1, R, R, R)`."""
     grid = tuple(size // block for size in views.shape[2:])
     values = blocks_of(views.movedim(1, -1), grid).flatten(2)
     if settings.target == "values":

@@ -7,7 +7,7 @@ from scanweave.studies.preparing.plan import Plan
 
 
 class MimPlan(Plan):
-    """The preparation of a run, whose targets are its scans, guessed, and the embedding."""
+    """The preparation of a run, whose targets are its scans, reconstructed, and the embedding."""
 
     @property
     def targets(self) -> tuple[str, ...]:

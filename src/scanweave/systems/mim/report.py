@@ -1,4 +1,4 @@
-"""The report of a run: what it learnt from, whether its features collapsed, how well it guesses, what it tells."""
+"""The report of a run: what it learnt from, whether its features collapsed, how well it reconstructs, what it tells."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scanweave.framework.run_page import RunPage, figures, summary_rows
 from scanweave.measures.summary import estimate, sureness
 from scanweave.report.blocks import Block, Caution, KeyNumbers, Section, Table, Text
 from scanweave.report.runs import tried_on
+from scanweave.systems.mim.evaluation import PLAIN
 from scanweave.systems.mim.fitted import FittedMim
 from scanweave.systems.mim.levels import Level, views_of
 from scanweave.wording import listed
@@ -32,8 +33,8 @@ METRICS = {
     "feature rank": ("higher", "directions in which features of views differ; near 1 they have collapsed"),
     "feature deviation": ("higher", "how much features of views differ; near 0 they have collapsed"),
 }
-COLLAPSED_RANK = 2.0
-"""Rank of the features below which they hardly tell views apart."""
+COLLAPSED = {"feature rank": 2.0, "feature deviation": 0.01}
+"""Spread of the features below which they hardly tell views apart."""
 
 
 def write(fitted: FittedMim, page: RunPage, path: str | Path | None = None) -> Path:
@@ -47,7 +48,7 @@ def write(fitted: FittedMim, page: RunPage, path: str | Path | None = None) -> P
     return page.write(
         path,
         "Pre-training by masks within masks",
-        f"An encoder that learnt to guess hidden blocks of {listed(fitted.plan.scans)}, without labels.",
+        f"An encoder that learnt to reconstruct hidden blocks of {listed(fitted.plan.scans)}, without labels.",
         [
             Section(
                 "What it learnt from",
@@ -55,25 +56,28 @@ def write(fitted: FittedMim, page: RunPage, path: str | Path | None = None) -> P
                 [*_cautions(page), *page.parts(), *_levels(fitted), page.planned(fitted.plan.reasons)],
             ),
             page.learning(METRICS),
-            *page.results("How well it guesses", "evaluation", _quality),
+            *page.results("How well it reconstructs", "evaluation", _quality),
             Section("How to use it", "", [Text(_use(page))]),
         ],
         paper=PAPER,
-        closing="Guesses of hidden blocks show what the network expects, not what is there.",
+        closing="Reconstructions of hidden blocks show what the network expects, not what is there.",
     )
 
 
 def _cautions(page: RunPage) -> list[Block]:
     """Return a warning where the features of views are all alike."""
-    ranks = [row["feature rank"] for row in page.run.metrics() if row.get("feature rank") is not None]
-    if not ranks or ranks[-1] >= COLLAPSED_RANK:
-        return []
-    words = f"The features have collapsed: those of different views differ in {ranks[-1]:.1f} directions alone."
-    return [Caution(f"{words} Do not begin from this run; lower the learning rate, or train on more volumes.")]
+    for name, least in COLLAPSED.items():
+        values = [row[name] for row in page.run.metrics() if row.get(name) is not None]
+        if values and values[-1] < least:
+            words = (
+                f"The encoder has collapsed: its features of different views hardly differ ({name} {values[-1]:.2g})."
+            )
+            return [Caution(f"{words} Do not begin from this run; lower the learning rate, or train on more volumes.")]
+    return []
 
 
 def _levels(fitted: FittedMim) -> list[Block]:
-    levels = fitted.guesser.levels
+    levels = fitted.reconstructor.levels
     views = views_of(levels)
     rows = [
         _level_row(number, level, count) for number, (level, count) in enumerate(zip(levels, views, strict=True), 1)
@@ -94,13 +98,11 @@ def _level_row(number: int, level: Level, views: int) -> dict[str, Any]:
 
 def _quality(folder: Path, record: dict[str, Any]) -> list[Section]:
     summary = pd.DataFrame(record["rows"])
-    lead = f"{tried_on(record)} {sureness(summary['patients'])} 1 is what the mean of each hidden block would reach."
-    table = Table(
-        summary_rows(summary, {"error": ("error", "{:.3f}")}),
-        "Error of hidden blocks, by scan and level.",
-        {"error": "{:.3f}"},
-    )
-    made = [Section("How well it guesses", lead, [table, *figures(folder, record["about"]["pictures"])])]
+    lead = f"{tried_on(record)} {sureness(summary['patients'])} Beside it the error that the mean of each block has."
+    shown = {"error": ("error", "{:.3f}"), PLAIN: (PLAIN, "{:.3f}")}
+    caption = "Error of hidden blocks, by scan and level."
+    table = Table(summary_rows(summary, shown), caption, dict(shown.values()))
+    made = [Section("How well it reconstructs", lead, [table, *figures(folder, record["about"]["pictures"])])]
     probes = record["about"].get("probes") or []
     return made + ([_probes(probes)] if probes else [])
 
@@ -127,7 +129,7 @@ def _probes(probes: list[dict[str, Any]]) -> Section:
 def _use(page: RunPage) -> str:
     folder = page.run.folder
     return (
-        f"scanweave fit segment --cohort COHORT --run RUN --from {folder} begins from this encoder, and so do classify "
-        "and mome. Whether it helps is to be measured on your own labels, against a fit from random weights: on many "
+        f"scanweave fit segment --cohort COHORT --run RUN --from {folder} begins from this encoder, and so does "
+        "classify. Whether it helps is to be measured on your own labels, against a fit from random weights: on many "
         "labels it may not."
     )

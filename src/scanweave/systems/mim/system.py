@@ -34,7 +34,7 @@ class Mim(FittedMim, ScanSystem[MimConfig]):
 
     @classmethod
     def learn(cls, fit: CohortFit[MimConfig]) -> None:
-        """Learn to guess what is hidden of every scan."""
+        """Learn to reconstruct what is hidden of every scan."""
         with fit.one_first():
             sound = fit.sound()
             names = cls.chosen_scans(sound, fit.config)
@@ -49,7 +49,7 @@ class Mim(FittedMim, ScanSystem[MimConfig]):
         fit.train(MimTask(fit.config, parts.training, parts.validation))
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-        """Measure guesses, and what can be told from the features; see `evaluation.evaluate`."""
+        """Measure reconstructions, and what can be told from the features; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
 
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:

@@ -40,13 +40,14 @@ class MimTask(NetworkTask):
         self.network = seeded_network(config, lambda: MimNetwork(config))
         self.objective = MimObjective(self.network, config)
         self.samples = CropSamples(images_of(training), levels, config.training.seed)
-        self.validation = images_of(validation)[: config.validation_studies]
+        self.validation = images_of(validation[: config.validation_studies])
         self.validates = bool(self.validation)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return the error of each level on the same crops and masks every time, their weighted sum, and features.
 
-        `feature deviation` and `feature rank` tell of a collapse, see `feature_spread`.
+        `feature deviation` and `feature rank` tell of a collapse of the encoder, see `feature_spread`; each is the mean
+        over the levels.
         """
         if not self.validation:
             return None
@@ -54,18 +55,25 @@ class MimTask(NetworkTask):
             raise TypeError(f"a MimNetwork is validated, not a {type(network).__name__}")
         device = next(network.parameters()).device
         objective = MimObjective(network, self.config).to(device)
-        seed, errors, features = self.config.training.seed, list[list[float]](), list[Tensor]()
+        seed, errors = self.config.training.seed, list[list[float]]()
+        features: list[list[Tensor]] = [[] for _ in objective.levels]
         for number, image in enumerate(self.validation):
             rng = np.random.default_rng([seed, VALIDATION_STREAM, number])
             batch = self.collate([sample_of(image, objective.levels, rng)])
             batch = {key: value.to(device) for key, value in batch.items() if isinstance(value, Tensor)}
-            seen = [objective.look(batch, level) for level in range(len(objective.levels))]
-            errors.append([float(one.errors.mean()) for one in seen])
-            features += [one.whole.float().cpu() for one in seen]
+            errors.append([float(objective.look(batch, level).errors.mean()) for level in range(len(objective.levels))])
+            for level, own in enumerate(features):
+                own.append(objective.embedded(batch, level).float().cpu())
         means = np.mean(errors, axis=0)
         weighted = float(np.dot(means, self.config.loss.reconstruction))
         by_level = {f"level {number + 1}": float(value) for number, value in enumerate(means)}
-        return {"error": weighted, **by_level, **feature_spread(torch.cat(features))}
+        return {"error": weighted, **by_level, **_mean_spread([torch.cat(own) for own in features])}
+
+
+def _mean_spread(features: Sequence[Tensor]) -> dict[str, float]:
+    """Return `feature_spread`, the mean over levels; none of a level of one view alone."""
+    found = [one for one in map(feature_spread, features) if one]
+    return {name: float(np.mean([one[name] for one in found])) for name in (found[0] if found else ())}
 
 
 def feature_spread(features: Tensor) -> dict[str, float]:

@@ -99,7 +99,7 @@ def plan_network(
     if encoder is not None:
         multiple, staged = _multiple(encoder, dimensions), f"encoder: {encoder.name}, in place of a planned one"
     whole = np.ceil if settings.padded or settings.patch else np.floor
-    patch = tuple(int(size) for size in whole(np.array(sizes) / multiple) * multiple)
+    patch = tuple(int(size) for size in np.maximum(whole(np.array(sizes) / multiple), 1) * multiple)
     mirrored = _mirrored(mirror, orientation[axes])
     room = settings.batch_voxels // int(np.prod(patch))
     batch = min(max(room, LEAST_BATCH), MOST_BATCH, max(LEAST_BATCH, len(shapes)))

@@ -87,7 +87,7 @@ class Segment(FittedSegment, System[SegmentConfig]):
 def _encoder(config: SegmentConfig, shapes: Sequence[Sequence[int]]) -> SavedEncoder | None:
     """Return the encoder of the run that the fit begins from, or one by name; None: it is planned."""
     name = config.network.encoder
-    chosen = chosen_encoder(config.start, name)
+    chosen = chosen_encoder(config.start, name, ("plain",))
     if chosen is not None or name == "plain":
         return chosen
     flat = config.network.dimensions == 2 or (config.network.dimensions == "auto" and are_slices(shapes))

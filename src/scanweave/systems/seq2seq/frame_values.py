@@ -84,10 +84,12 @@ class SeriesNodes(NamedTuple):
     Attributes:
         kind: Of their values: `time`, `b-value` or `order`.
         values: One for each, rising.
+        unit: What a value of 1 stands for, in seconds where they are times; so that series of other durations agree.
     """
 
     kind: str
     values: tuple[float, ...]
+    unit: float = 1.0
 
 
 def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -> dict[int, SeriesNodes]:
@@ -103,7 +105,12 @@ def series_nodes(sequences: Sequence[str], series: Mapping[str, SeriesFrames]) -
     values = {name: sorted(set(frame_values(told, told))) for name, told in series.items() if name in sequences}
     room = MOST_COLUMNS - (len(sequences) - len(values))
     most = min(MOST_NODES, max(1, room // max(1, len(values))))
-    return {sequences.index(name): SeriesNodes(_kind(series[name]), _spaced(own, most)) for name, own in values.items()}
+    found = {}
+    for name, own in values.items():
+        kind = _kind(series[name])
+        unit = _duration(series[name]) if kind == "time" else 1.0
+        found[sequences.index(name)] = SeriesNodes(kind, _spaced(own, most), unit)
+    return found
 
 
 def _kind(told: SeriesFrames) -> str:

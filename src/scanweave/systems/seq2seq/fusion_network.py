@@ -281,9 +281,12 @@ class FusionNetwork(Seq2SeqNetwork):
         wanted = some.shown
         if target not in self.nodes or wanted is None:
             return {}
-        kind = self.nodes[target].kind
-        alike = {n: one for n, one in sources.items() if one.values is not None and self.nodes[n].kind == kind}
-        return {n: _weights(one.values, wanted, one.frames) for n, one in alike.items() if one.values is not None}
+        own, found = self.nodes[target], dict[int, Tensor]()
+        for number, source in sources.items():
+            if source.values is not None and self.nodes[number].kind == own.kind:
+                there = wanted * (own.unit / self.nodes[number].unit)
+                found[number] = _weights(source.values, there, source.frames)
+        return found
 
     def _skips(
         self,
