@@ -11,7 +11,8 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
-from scanweave.experiments.labels import SCRATCH, LabelResults, LabelStudy, over_seeds, run_labels
+from scanweave.experiments.label_study import SCRATCH, LabelResults, LabelStudy, over_seeds
+from scanweave.experiments.labels import run_labels
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.studies.splits import make_splits, write_splits
 
@@ -89,7 +90,7 @@ def test_differences_are_paired_by_seed():
         (["--counts", "1,99"], "are labelled"),
         (["--training.stepz", "3"], "no such"),
         (["--seeds", "0"], "too small"),
-        (["--system", "classify"], "Name one"),
+        (["--system", "classify"], "Begin with more"),
     ],
 )
 def test_mistakes_are_one_line(begun, capsys, more, said):

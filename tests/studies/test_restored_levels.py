@@ -1,4 +1,4 @@
-"""What was prepared by mean and deviation comes back in units of the image."""
+"""Images prepared by mean and deviation come back in their units."""
 
 import numpy as np
 import pytest

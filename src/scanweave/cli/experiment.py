@@ -71,7 +71,8 @@ def main(program: str, arguments: list[str]) -> int:
     sizes, settings = given.sizes, parse_fields(more)
     print(first_line(given, f"{program} {name}"), flush=True)
     from scanweave.configuration import configure
-    from scanweave.experiments.labels import LabelStudy, option_layers, run_labels
+    from scanweave.experiments.label_study import LabelStudy
+    from scanweave.experiments.labels import option_layers, run_labels
     from scanweave.studies.cohort import Cohort
 
     layers = [settings, *option_layers(given.system, given.device)]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from scanweave.experiments.label_study import LabelResults, LabelStudy
 from scanweave.report.blocks import Caution, Section, Table
 from scanweave.report.blocks import Figure as Picture
 from scanweave.report.page import write_report
 from scanweave.report.provenance import environment
 from scanweave.report.style import ACCENT, LINE, SOFT, WIDTH, styled
 from scanweave.wording import count
-
-if TYPE_CHECKING:
-    from scanweave.experiments.labels import LabelResults, LabelStudy
 
 PAGE = "labels.html"
 COLOURS = ("#8fa3ab", ACCENT, "#c2803a", "#7a5195", "#3f8f4f", "#b0413e")
