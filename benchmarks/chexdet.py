@@ -12,8 +12,9 @@ learned under rho 0.5 reaches an external AUROC of 0.90. Then, after rho 0.95: d
 (external) and 0.10 (flipped); the detector loses at most 0.05 from internal to external, its highest mark lies on the
 finding in 90 % of the films, and its JAFROC figure of merit is above that of the classifier's Grad-CAMs. Internally
 the two are to be equal within 0.05 (90 % interval). The audit finds a planted mark in 9 of 10 runs: an excess of flips
-whose interval lies above that of the run of the same seed that learned from clean films; and tells of one in at most 2
-of 10 clean runs. Intervals are over the seeds (Student's t), paired by seed.
+whose interval lies above that of the classifier of the same seed that learned from clean films; and tells of one in at
+most 2 of 10 clean runs. Looked at are the planted pairs of mark and finding. Intervals are over the seeds (Student's
+t), paired by seed.
 
 Chosen before, on films of another seed and by what is learned under rho 0.5 alone: of the five findings of the
 simulator at its own conspicuity those two reach the gate, while no classifier of this size learned nodule or fracture
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,31 +168,40 @@ def claims(results: Results) -> Iterator[Claim]:
         bar = GATE if finding in MARKS.values() else None
         control = {"detector": results.mean(CLEAN[DETECT], EXTERNAL, finding, AUROC).value}
         yield claim(f"gate: external AUROC of the classifier after rho 0.5, {finding}", found, bar, "higher", control)
-    for finding in passed:
-        yield from barred(results, finding)
+    for finding in MARKS.values():
+        yield from barred(results, finding, judged=finding in passed)
     for finding in FINDINGS:
         yield from reported(results, finding)
     yield from audits(results.table, passed)
 
 
-def barred(results: Results, finding: str) -> Iterator[Claim]:
-    """Yield the bars of a finding that passes the gate."""
+def barred(results: Results, finding: str, *, judged: bool) -> Iterator[Claim]:
+    """Yield the bars of a finding; where it does not pass the gate what was measured alone."""
+    asked = partial(_asked, judged)
     own, other = PLANTED[DETECT], PLANTED[CLASSIFY]
     for cohort, bar in ((EXTERNAL, APART), (CONTRARY, APART_FLIPPED)):
-        yield apart(results, own, other, cohort, finding, AUROC, bar)
-    yield apart(results, own, other, EXTERNAL, finding, MERIT, 0.0)
+        yield apart(results, own, other, cohort, finding, AUROC, asked(bar))
+    yield apart(results, own, other, EXTERNAL, finding, MERIT, asked(0.0))
     lost = {arm: results.lost(arm, finding) for arm in (own, other)}
     name = f"AUROC that the detector loses from internal to external, {finding}"
-    yield claim(name, over_seeds(lost[own]), LOST, "lower", {"classifier": float(lost[other].mean())})
+    yield claim(name, over_seeds(lost[own]), asked(LOST), "lower", {"classifier": float(lost[other].mean())})
     hits = results.mean(own, EXTERNAL, finding, POINTING[DETECT])
     mapped = results.mean(other, EXTERNAL, finding, POINTING[CLASSIFY]).value
     yield claim(
-        f"films whose highest mark is on the finding, {finding}", hits, HIT, "higher", {"classifier's map": mapped}
+        f"films whose highest mark is on the finding, {finding}",
+        hits,
+        asked(HIT),
+        "higher",
+        {"classifier's map": mapped},
     )
     equal = over_seeds(results.apart(own, other, INTERNAL, finding, AUROC), confidence=0.9)
     name = f"internal AUROC, detector less classifier: farther end of the 90 % interval, {finding}"
     farther, shown = max(abs(equal.low), abs(equal.high)), {"difference": equal.value}
-    yield Claim(name, farther, np.nan, np.nan, "", equal.n, EQUAL, "lower", shown)
+    yield Claim(name, farther, np.nan, np.nan, "", equal.n, asked(EQUAL), "lower", shown)
+
+
+def _asked(judged: bool, bar: float) -> float | None:
+    return bar if judged else None
 
 
 def reported(results: Results, finding: str) -> Iterator[Claim]:
@@ -222,6 +233,7 @@ def audits(table: pd.DataFrame, passed: Sequence[str]) -> Iterator[Claim]:
     audited = table[(table["cohort"] == AUDITED) & table["outcome"].isin(passed)]
     clean = audited[audited["arm"] == CLEAN[CLASSIFY]].set_index(["seed", "outcome", "direction"])["high"]
     hits: dict[bool, list[bool]] = {True: [], False: []}
+    said: list[bool] = []
     for (arm, seed), rows in audited.groupby(["arm", "seed"]):
         if planted := audited_arms()[str(arm)]:
             above = [
@@ -229,6 +241,7 @@ def audits(table: pd.DataFrame, passed: Sequence[str]) -> Iterator[Claim]:
                 for row in rows.to_dict("records")
             ]
             hits[planted].append(any(above))
+            said.append(bool(rows["found"].any()))
         else:
             hits[planted].append(bool(rows["found"].any()))
     for planted, words, bar, better in (
@@ -236,7 +249,8 @@ def audits(table: pd.DataFrame, passed: Sequence[str]) -> Iterator[Claim]:
         (False, "clean runs in which the audit tells of a mark", ALARMS, "lower"),
     ):
         if hits[planted]:
-            yield claim(words, proportion(sum(hits[planted]), len(hits[planted])), bar, better, {})
+            shown = {"by the audit's own rule": float(np.mean(said))} if planted else {}
+            yield claim(words, proportion(sum(hits[planted]), len(hits[planted])), bar, better, shown)
 
 
 def apart(
