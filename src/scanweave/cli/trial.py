@@ -127,8 +127,9 @@ def main(program: str, arguments: list[str]) -> int:
     getattr(system, verb)(cohort, out, part=part, options=chosen, slices=slices)
     for other in external:
         beside = trial_folder(system.run, other, KINDS[verb], part=None, slices=slices, named=False)
-        print(f"wrote {out} · external: {other.about['name']}", flush=True)
+        print(f"external: {other.about['name']}", flush=True)
         getattr(system, verb)(other, beside, options=chosen, slices=slices)
+        print(f"wrote {beside}")
         note_output(system.run, KINDS[verb], out)  # the page goes on showing the run's own cohort first
     shown = "" if lies_within(given.folder, out) else f" --results {out}"
     shown += f" --out {out / 'report.html'}" if system.run.shipped else ""

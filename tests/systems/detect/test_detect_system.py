@@ -13,8 +13,10 @@ from boxed_films import SIZE, TINY, make_cohort
 import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
+from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.files import read_json
+from scanweave.framework.run_outputs import newest_output
 from scanweave.measures.detection import pair_iou
 from scanweave.studies.scan import Scan
 
@@ -219,14 +221,15 @@ def test_the_command_measures_cohorts_from_elsewhere_too(boxed, fitted, tmp_path
     assert main([*words, str(other.folder)]) == 0
     told = capsys.readouterr().out
     assert "external: films" in told
-    folder = Path(re.findall(r"wrote (\S+) · next", told)[-1])
-    assert folder.name.startswith("evaluation-other")
+    own, folder = (Path(re.findall(pattern, told)[-1]) for pattern in (r"wrote (\S+) · next", r"wrote (\S+)\n"))
+    assert (own.name, folder.name.startswith("evaluation-other")) == ("evaluation", True)
+    assert newest_output(Run.open(fitted.run.folder), "evaluation") == own  # the page goes on showing the run's own
     tried = set(pd.read_csv(folder / "predictions.csv")["study"])
     assert tried
     assert tried <= set(other.studies)  # without those whose patients the run has seen
-    assert main([*words, str(boxed.folder)]) == 1
+    assert main([*words, str(boxed.folder)]) == 2
     assert "is the cohort itself" in capsys.readouterr().err
-    assert main([*words, str(other.folder), "--out", str(tmp_path / "out")]) == 1
+    assert main([*words, str(other.folder), "--out", str(tmp_path / "out")]) == 2
     assert "--out names one folder" in capsys.readouterr().err
 
 
