@@ -56,10 +56,9 @@ from chexdet_fits import (
 from chexdet_fits import PLANTED as MARKS
 from common import Claim, benchmark_arguments, write_results
 from jobs import parts_folder, run_jobs
-from scipy.stats import t as student
 
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.comparisons import wald
+from scanweave.measures.comparisons import mean_over_seeds
 from scanweave.measures.proportions import proportion
 
 TIERS: dict[str, dict[str, Any]] = {
@@ -148,15 +147,7 @@ class Results:
 
     def mean(self, arm: str, cohort: str, finding: str, measure: str, confidence: float = 0.95) -> Interval:
         """Return the mean of an arm over its seeds."""
-        return over_seeds(self.by_seed(arm, cohort, finding, measure), confidence)
-
-
-def over_seeds(values: pd.Series, confidence: float = 0.95) -> Interval:
-    """Return the mean over seeds with Student's interval."""
-    number = len(values)
-    variance = float(values.var(ddof=1)) / number
-    found = wald(float(values.mean()), variance, number, None, confidence, student(max(number - 1, 1)))
-    return found.difference
+        return mean_over_seeds(self.by_seed(arm, cohort, finding, measure), confidence)
 
 
 def claims(results: Results) -> Iterator[Claim]:
@@ -184,7 +175,7 @@ def barred(results: Results, finding: str, *, judged: bool) -> Iterator[Claim]:
     yield apart(results, own, other, EXTERNAL, finding, MERIT, asked(0.0))
     lost = {arm: results.lost(arm, finding) for arm in (own, other)}
     name = f"AUROC that the detector loses from internal to external, {finding}"
-    yield claim(name, over_seeds(lost[own]), asked(LOST), "lower", {"classifier": float(lost[other].mean())})
+    yield claim(name, mean_over_seeds(lost[own]), asked(LOST), "lower", {"classifier": float(lost[other].mean())})
     hits = results.mean(own, EXTERNAL, finding, POINTING[DETECT])
     mapped = results.mean(other, EXTERNAL, finding, POINTING[CLASSIFY]).value
     yield claim(
@@ -194,7 +185,7 @@ def barred(results: Results, finding: str, *, judged: bool) -> Iterator[Claim]:
         "higher",
         {"classifier's map": mapped},
     )
-    equal = over_seeds(results.apart(own, other, INTERNAL, finding, AUROC), confidence=0.9)
+    equal = mean_over_seeds(results.apart(own, other, INTERNAL, finding, AUROC), confidence=0.9)
     name = f"internal AUROC, detector less classifier: farther end of the 90 % interval, {finding}"
     farther, shown = max(abs(equal.low), abs(equal.high)), {"difference": equal.value}
     yield Claim(name, farther, np.nan, np.nan, "", equal.n, asked(EQUAL), "lower", shown)
@@ -257,7 +248,7 @@ def apart(
     results: Results, first: str, second: str, cohort: str, finding: str, measure: str, bar: float | None
 ) -> Claim:
     """Return what the first arm has more of a measure than the second, paired by seed."""
-    found = over_seeds(results.apart(first, second, cohort, finding, measure))
+    found = mean_over_seeds(results.apart(first, second, cohort, finding, measure))
     shown = {name: results.mean(name, cohort, finding, measure).value for name in (first, second)}
     return claim(f"{cohort} {measure}, {first} less {second}, {finding}", found, bar, "higher", shown)
 

@@ -30,11 +30,10 @@ from jobs import run_jobs
 from mome_fits import JOINT, MODALITIES, MOME, SETTINGS, SHAM, Answers, baselines, ceiling, fit, simulate, tell
 from mome_oracle import oracle
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from scanweave.errors import ScanweaveError
 from scanweave.measures.bootstrap import Interval, bootstrap
-from scanweave.measures.comparisons import wald
+from scanweave.measures.comparisons import mean_over_seeds, wald
 from scanweave.measures.delong import aurocs_with_covariance
 from scanweave.measures.shapley import shapley_shares, shapley_values
 from scanweave.systems.mome.subsets import mask_of, subset_names
@@ -195,8 +194,7 @@ def distance(found: Interval) -> Interval:
 def sham_claim(ours: Sequence[Answers]) -> Claim:
     """Return how far the interval of the sham's mean contribution over the seeds, by Student's t, lies from 0."""
     each = np.array([shapley_values(one.values)[:, MODALITIES.index(SHAM)].mean() for one in ours])
-    variance = float(each.var(ddof=1)) / len(each)
-    found = wald(float(each.mean()), variance, len(each), distribution=student(len(each) - 1)).difference
+    found = mean_over_seeds(each)
     shown = {"mean φ": found.value, "low": found.low, "high": found.high}
     away, nan = max(0.0, found.low, -found.high), float("nan")
     return Claim("sham: distance of its interval from 0", away, nan, nan, "log-odds", len(each), 0.0, "lower", shown)

@@ -11,8 +11,9 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
-from scanweave.experiments.label_study import SCRATCH, LabelResults, LabelStudy, over_seeds
+from scanweave.experiments.label_study import SCRATCH, LabelResults, LabelStudy
 from scanweave.experiments.labels import run_labels
+from scanweave.measures.comparisons import mean_over_seeds
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.studies.splits import make_splits, write_splits
 
@@ -80,7 +81,7 @@ def test_differences_are_paired_by_seed():
     wanted = stats.t.interval(0.95, 2, 0.11, np.std([0.1, 0.11, 0.12], ddof=1) / np.sqrt(3))
     assert (more.low, more.high) == pytest.approx(wanted)
     assert table.loc["run", "seeds won"] == "3 of 3"
-    assert np.isnan(over_seeds(pd.Series([0.3])).low)
+    assert np.isnan(mean_over_seeds([0.3]).low)
 
 
 @pytest.mark.parametrize(

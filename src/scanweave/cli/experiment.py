@@ -70,12 +70,13 @@ def main(program: str, arguments: list[str]) -> int:
     refuse_absent_folders(given)
     sizes, settings = given.sizes, parse_fields(more)
     print(first_line(given, f"{program} {name}"), flush=True)
-    from scanweave.configuration import configure
+    from scanweave.configuration import configure, option_layer
     from scanweave.experiments.label_study import LabelStudy
-    from scanweave.experiments.labels import option_layers, run_labels
+    from scanweave.experiments.labels import run_labels
     from scanweave.studies.cohort import Cohort
 
-    layers = [settings, *option_layers(given.system, given.device)]
+    device = [] if given.device is None else [option_layer(given.system, "--device", given.device)]
+    layers = [settings, *device]
     configure(given.system, given.preset, layers, None, lambda line: None)  # refuses a setting before any fit
     study = LabelStudy(
         given.system,

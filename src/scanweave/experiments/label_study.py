@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy.stats import t as student
 
 from scanweave.configuration import Layer, configure
 from scanweave.engine.cohort_parts import count_seen
@@ -22,8 +21,7 @@ from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.engine.weight_sources import find_run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.question import text_of
-from scanweave.measures.bootstrap import Interval
-from scanweave.measures.comparisons import wald
+from scanweave.measures.comparisons import mean_over_seeds
 from scanweave.studies.cohort import Cohort
 from scanweave.wording import count, nearest
 
@@ -182,18 +180,9 @@ class LabelResults:
                         "labelled studies": studies,
                         "count": word,
                         "arm": arm,
-                        self.measure: over_seeds(group[arm]),
-                        "more than random weights": None if arm == SCRATCH else over_seeds(more),
+                        self.measure: mean_over_seeds(group[arm]),
+                        "more than random weights": None if arm == SCRATCH else mean_over_seeds(more),
                         "seeds won": "" if arm == SCRATCH else f"{int((more > 0).sum())} of {len(more)}",
                     }
                 )
         return pd.DataFrame(rows)
-
-
-def over_seeds(values: pd.Series) -> Interval:
-    """Return the mean over seeds with Student's interval; without one where there is one seed alone."""
-    number = len(values)
-    if number < 2:
-        return Interval(float(values.mean()), float("nan"), float("nan"), number)
-    variance = float(values.var(ddof=1)) / number
-    return wald(float(values.mean()), variance, number, None, 0.95, student(number - 1)).difference

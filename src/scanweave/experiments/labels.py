@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from scanweave import api
-from scanweave.configuration import Layer, option_layer
 from scanweave.engine.weight_sources import find_weights
 from scanweave.errors import ScanweaveError
 from scanweave.experiments import labels_page
@@ -96,8 +95,3 @@ def _measured(study: LabelStudy, run: Path, cohort: Cohort, own: Mapping[str, An
 def _signed(one: Interval) -> str:
     ends = "" if np.isnan(one.low) else f" [{one.low:+.3f}, {one.high:+.3f}]"
     return f"{one.value:+.3f}{ends}"
-
-
-def option_layers(system: str, device: str | None) -> list[Layer]:
-    """Return the settings that options of the command give."""
-    return [] if device is None else [option_layer(system, "--device", device)]

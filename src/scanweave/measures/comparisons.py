@@ -198,6 +198,24 @@ def wald(
     return Comparison(Interval(estimate, low, high, n), aim.p(statistic, distribution), aim)
 
 
+def mean_over_seeds(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return the mean of a figure over the seeds of an experiment, with Student's interval; none of one seed alone.
+
+    Args:
+        values: The figure of each seed, or its difference between two arms of the same seed.
+        confidence: Coverage that is asked for, between 0 and 1.
+
+    Raises:
+        ScanweaveError: A value is no number, or there is none.
+    """
+    each = checked_numbers("values", values)
+    number = len(each)
+    if number < 2:
+        return Interval(float(each[0]), float("nan"), float("nan"), number)
+    variance = float(each.var(ddof=1)) / number
+    return wald(float(each.mean()), variance, number, None, confidence, student(number - 1)).difference
+
+
 def _variance(values: FloatArray, scale: float) -> float:
     """Return the variance; 0 where the values differ by the rounding of figures of this size only."""
     if np.ptp(values) <= 1e-12 * scale:
