@@ -155,13 +155,13 @@ def test_a_run_without_an_encoder_for_others_is_named(fitted, tmp_path):
 
 
 def test_a_probe_learns_from_nobody_whom_it_is_tried_on(fitted, tmp_path, monkeypatch):
-    from scanweave.systems.mim import probing
+    from scanweave.systems.mim import probes
 
     cohort, run, _ = fitted
     seen = []
-    ready = probing._Probe._ready
+    ready = probes._Probe._ready
     monkeypatch.setattr(
-        probing._Probe, "_ready", lambda self, part, *more: seen.append(part.patients) or ready(self, part, *more)
+        probes._Probe, "_ready", lambda self, part, *more: seen.append(part.patients) or ready(self, part, *more)
     )
     lines: list[str] = []
     names = cohort.part("train").studies[:4] + cohort.part("test").studies

@@ -15,7 +15,7 @@ from scanweave.studies.study import Study
 from scanweave.systems.mim.config import EvaluateOptions
 from scanweave.systems.mim.figures import reconstruction_figure
 from scanweave.systems.mim.fitted import FittedMim
-from scanweave.systems.mim.probing import probe_rows
+from scanweave.systems.mim.probes import probe_rows
 from scanweave.wording import count
 
 ERRORS, PROBES = "errors.csv", "probes.csv"
