@@ -34,7 +34,7 @@ SCRIPTS = [
     "ultra",
     "verb_start",
 ]
-REAL = ["ct_real", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
+REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
     "chexdet_cells": "trains torchvision's Faster R-CNN, which takes most of a minute even so; our side is that of "

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
     from scanweave.simulate import simulate_brain
+    from scanweave.simulate.bodies import simulate_bodies
     from scanweave.simulate.breast import simulate_breast
     from scanweave.simulate.ct import simulate_ct
     from scanweave.simulate.films import simulate_films
@@ -49,6 +50,7 @@ __all__ = [
     "predict",
     "prepare_cohort",
     "restore_cohort",
+    "simulate_bodies",
     "simulate_brain",
     "simulate_breast",
     "simulate_ct",
@@ -76,6 +78,7 @@ _HOMES = {
     "predict": "api",
     "prepare_cohort": "studies.preparing.cohort_preparation",
     "restore_cohort": "studies.preparing.restoration",
+    "simulate_bodies": "simulate.bodies",
     "simulate_brain": "simulate",
     "simulate_breast": "simulate.breast",
     "simulate_ct": "simulate.ct",

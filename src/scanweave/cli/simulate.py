@@ -11,6 +11,51 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class SimulateBodies:
+    """Make CT of chest and upper abdomen with findings: NIfTI in HU, masks, truth.json. Takes up where it stopped.
+
+    Findings: cardiomegaly, effusion, consolidation, nodule, steatosis, splenomegaly, liver_lesion, kidney_cyst. Sites
+    A, B and C differ in noise, sharpness, offset and use of contrast agent.
+    """
+
+    subjects: int
+    """How many; each is one study of one simulated patient."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same patients, whatever --spacing, --noise and --sites are."""
+    spacing: float = 3.0
+    """Edge of a voxel [mm]."""
+    findings: tuple[str, ...] = ()
+    """Findings that are planted; all eight when left out."""
+    prevalence: tuple[str, ...] = ("0.3",)
+    """Chance of every finding, or of some: nodule=0.5 effusion=0.2."""
+    sites: tuple[str, ...] = ("A",)
+    """Site A, B or C, or a share of each: A=0.7 B=0.3."""
+    noise: float = 1.0
+    """Factor on the noise of every site; 0 for none."""
+    workers: int = 1
+    """Processes; the result does not depend on them."""
+
+    def run(self) -> int:
+        """Simulate, and say where the cohort is."""
+        from scanweave.engine.progress import counted
+        from scanweave.simulate.bodies import BodiesSettings, simulate_bodies
+
+        fields = {name: value for name, value in vars(self).items() if name in BodiesSettings.model_fields}
+        with counted("studies") as progress:
+            cohort = simulate_bodies(
+                self.out,
+                subjects=self.subjects,
+                seed=self.seed,
+                workers=self.workers,
+                progress=progress,
+                **{name: value for name, value in fields.items() if value != getattr(type(self), name)},
+            )
+        return _told(cohort)
+
+
+@dataclass
 class SimulateBrain:
     """Make multi-sequence brain MRI from signal equations: NIfTI, masks and truth.json. Takes up where it stopped.
 
@@ -258,4 +303,10 @@ def _told(cohort: Cohort) -> int:
     return 0
 
 
-COMMANDS: dict[str, type] = {"brain": SimulateBrain, "breast": SimulateBreast, "ct": SimulateCt, "films": SimulateFilms}
+COMMANDS: dict[str, type] = {
+    "bodies": SimulateBodies,
+    "brain": SimulateBrain,
+    "breast": SimulateBreast,
+    "ct": SimulateCt,
+    "films": SimulateFilms,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,6 +101,8 @@ def write_manifest(
     masks: Sequence[str],
     labels: Callable[[dict[str, Any]], dict[str, Any]],
     keep_removed: bool,
+    structures: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+    patients: str = "",
 ) -> Cohort:
     """Make a cohort of what was written: the subjects on disk are the truth, the manifest is their index.
 
@@ -112,11 +114,13 @@ def write_manifest(
         masks: Names of all masks; masks and labels go with the scans that are present.
         labels: Further columns of a study, from its truth.
         keep_removed: Also make a cohort of the scans that were removed, in `held_out/`.
+        structures: What the numbers of each mask are.
+        patients: What the name of a patient begins with, before that of the study.
     """
 
     def scans_of(name: str, room: Path, part: str) -> dict[str, Any]:
         files = {scan: str(room / name / f"{scan}.nii.gz") for scan in facts[name][part]}
-        return {"study": name, "patient": name} | {f"scan:{scan}": files.get(scan) for scan in scans}
+        return {"study": name, "patient": patients + name} | {f"scan:{scan}": files.get(scan) for scan in scans}
 
     removed = [scans_of(name, Path(), "absent") for name, truth in facts.items() if truth["absent"]]
     if keep_removed and removed:
@@ -125,9 +129,16 @@ def write_manifest(
     for name, truth in facts.items():
         drawn = {f"mask:{mask}": str(Path(STUDIES) / name / f"{mask}.nii.gz") for mask in masks}
         rows.append(scans_of(name, Path(STUDIES), "present") | drawn | labels(truth))
-    return _write_cohort(out, rows, out.name, source)
+    return _write_cohort(out, rows, out.name, source, structures)
 
 
-def _write_cohort(folder: Path, rows: list[dict[str, Any]], name: str, source: str) -> Cohort:
+def _write_cohort(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    name: str,
+    source: str,
+    structures: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
+) -> Cohort:
     (folder / ABOUT).unlink(missing_ok=True)
-    return Cohort.create(folder, rows, root=".", name=name, source=source, layout="simulated")
+    about = {"name": name, "source": source, "layout": "simulated"}
+    return Cohort.create(folder, rows, root=".", structures=structures, **about)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from scanweave.simulate.pairs import as_pairs
 
 FindingName = Literal["nodule", "effusion", "pneumothorax", "fracture", "cardiomegaly"]
 MarkName = Literal["marker", "tube", "device"]
@@ -72,18 +73,10 @@ class FilmSettings(BaseModel):
     @field_validator("prevalence", "shortcuts", "sites", mode="before")
     @classmethod
     def _words(cls, given: Any, info: ValidationInfo) -> Any:
-        """Return words as pairs; a number or name alone counts for all."""
-        if isinstance(given, Mapping):
-            return given
-        several = isinstance(given, Sequence) and not isinstance(given, str)
-        words = [str(word) for word in (given if several else [given])]
-        if info.field_name == "shortcuts" and words in ([], ["none"]):
+        """Return words as pairs; one number is the prevalence of all findings, a site alone that of all films."""
+        if info.field_name == "shortcuts" and given in ("none", ("none",), ["none"], (), []):
             return {}
-        if info.field_name == "prevalence" and len(words) == 1 and "=" not in words[0]:
-            return dict.fromkeys(_planted(info), words[0])
-        if info.field_name == "sites" and len(words) == 1 and "=" not in words[0]:
-            return {words[0]: 1.0}
-        return {name: value for name, _, value in (word.partition("=") for word in words)}
+        return as_pairs(given, _planted(info) if info.field_name == "prevalence" else None)
 
     @field_validator("findings")
     @classmethod
