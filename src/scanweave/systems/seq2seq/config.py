@@ -90,6 +90,11 @@ class ObjectiveSettings(Settings):
     gradient: float = Field(
         0.0, ge=0, description="Mean difference of neighbouring voxels' differences, for edges; not in the paper."
     )
+    temporal: float = Field(
+        0.0,
+        ge=0,
+        description="Mean difference of the changes between frames of a series, for curves; not in the paper.",
+    )
     unattended: float = Field(
         0.0,
         ge=0,
@@ -167,6 +172,7 @@ ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.perceptual", "
 """Settings that only sources one by one need."""
 FUSED = (
     "objective.gradient",
+    "objective.temporal",
     "objective.unattended",
     "sampling.all_share",
     "sampling.gamma",

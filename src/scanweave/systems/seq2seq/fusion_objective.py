@@ -18,9 +18,10 @@ from scanweave.systems.seq2seq.shape_groups import mean_over_groups
 class FusionObjective(nn.Module):
     """Likeness of a target, made from the given sources, to the real one.
 
-    L = λ H(x̂, x) + λ_un H(x̂ without attention, x) + λ_str (1 - SSIM(x̂, x)) + λ_grad |∇x̂ - ∇x|₁,
+    L = λ H(x̂, x) + λ_un H(x̂ without attention, x) + λ_str (1 - SSIM(x̂, x)) + λ_grad |∇x̂ - ∇x|₁
+        + λ_temp |Δx̂ - Δx|₁,
 
-    H = SmoothL1 with β. What the scan of the target does not cover counts as right.
+    H = SmoothL1 with β, ∇ between neighbouring voxels, Δ between one frame of a series and the next that is drawn. What the scan of the target does not cover counts as right.
 
     Args:
         network: The network.
@@ -50,6 +51,9 @@ class FusionObjective(nn.Module):
             terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
         if settings.gradient:
             terms["gradient"] = settings.gradient * gradient_difference(made, real)
+        if settings.temporal:  # of what is no series 0: batches of all shapes have the same terms
+            changes = (made - real).diff(dim=1).abs()
+            terms["temporal"] = settings.temporal * (changes.mean() if changes.numel() else changes.sum())
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
 
     def _made(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
