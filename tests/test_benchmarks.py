@@ -39,8 +39,8 @@ REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_
 STAY_OUT = {
     "mim_simulated": "takes most of a minute even so; its fits are those of mim_labels, its bodies are tried in "
     "tests/simulate/test_bodies.py",
-    "mim_speed": "starts four processes with a network of 71 million parameters; that ours equals a whole pass is tried "
-    "in tests/nets/test_hybrid_encoder.py",
+    "mim_speed": "starts four processes with a network of 71 million parameters; tests/nets/test_hybrid_encoder.py "
+    "tries that visible blocks are those of a whole pass",
     "chexdet_cells": "trains torchvision's Faster R-CNN, which takes most of a minute even so; our side is that of "
     "tests/systems/detect",
     "classify": "needs the real films; its fit is that of tests/systems/classify, its controls are scikit-learn's",

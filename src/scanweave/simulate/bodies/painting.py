@@ -211,7 +211,9 @@ class _Painter:
             value = {"calcified": 350.0}.get(one.kind, 35.0)
         if one.name == "consolidation":
             border = np.minimum(distance + np.float32(one.size * 0.12) * rough, self.anatomy.lobe(one.half, one.lobe))
-            share = self.put(np.asarray(border / 2, np.float32), np.asarray(value - 500 * bronchi, np.float32), within=inside)
+            share = self.put(
+                np.asarray(border / 2, np.float32), np.asarray(value - 500 * bronchi, np.float32), within=inside
+            )
         elif one.name == "liver_lesion":
             inside = (organs == ORGANS.index("liver") + 1).astype(np.float32)
             more = (40.0 if self.agent["liver"] else -12.0) if one.kind == "enhancing" else -42.0

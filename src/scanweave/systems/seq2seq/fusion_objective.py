@@ -21,7 +21,8 @@ class FusionObjective(nn.Module):
     L = λ H(x̂, x) + λ_un H(x̂ without attention, x) + λ_str (1 - SSIM(x̂, x)) + λ_grad |∇x̂ - ∇x|₁
         + λ_temp |Δx̂ - Δx|₁,
 
-    H = SmoothL1 with β, ∇ between neighbouring voxels, Δ between one frame of a series and the next that is drawn. What the scan of the target does not cover counts as right.
+    H = SmoothL1 with β, ∇ between neighbouring voxels, Δ between one frame of a series and the next that is drawn. What
+    the scan of the target does not cover counts as right.
 
     Args:
         network: The network.
