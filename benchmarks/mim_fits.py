@@ -54,6 +54,7 @@ ARMS: dict[str, Arm] = {
     MAE: Arm("mae"),
     MIM: Arm("small", LEVELS),
     "MiM without alignment": Arm("small", {**LEVELS, "loss.alignment": [0.0]}),
+    "MiM, choice among parents": Arm("small", {**LEVELS, "loss.form": "parents"}),
     "SimMIM": Arm("simmim", HIDDEN_FILLED),
     "denoising": Arm("simmim", {**HIDDEN_FILLED, "loss.distance": "squared"}, "denoising"),
     "contrast": Arm("simmim", HIDDEN_FILLED, "contrast"),
