@@ -27,8 +27,8 @@ from scanweave.measures.comparisons import mean_over_seeds
 _SIZES = {"unlabelled": 120, "tested": 48, "looked at": None, "counts": (1, 4, 16), "arms": tuple(ARMS)}
 _TINY = {"unlabelled": 4, "looked at": 1, "counts": (1, 2), "arms": (SCRATCH, MAE, MIM, "contrast")}
 _FIT = {"rate": 8e-3}
-"""Highest learning rate of the fits on labels: the best of 1e-3, 2e-3, 4e-3 and 8e-3 on the 40 cases that are left, at 4
-labels and one seed that is none of these, for MiM as for random weights."""
+"""Highest learning rate of the fits on labels: the best of 1e-3, 2e-3, 4e-3 and 8e-3 on the 40 cases that are left, for
+MiM as for random weights; at 4 labels and one seed, which is none of these."""
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {**_SIZES, **_TINY, **_FIT, "seeds": (0,), "few seeds": (0,), "steps": 2, "tuned": 1},
     "proof": {**_SIZES, **_FIT, "seeds": (0, 1, 2, 3, 4), "few seeds": (0, 1), "steps": 1_000, "tuned": 150},
