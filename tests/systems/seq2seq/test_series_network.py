@@ -121,8 +121,15 @@ def test_frames_between_others_one_by_one_equal_frames_together():
 
 
 def test_features_of_a_source_are_those_of_the_time_that_is_asked_for():
-    """Halfway between two frames of a source they are the mean of those of both; of other kinds the mean of all."""
+    """Halfway between two frames of a source they are the mean of those of both; of other kinds the mean of all.
+
+    How these differ from the mean of all frames is added, as far as that was learnt.
+    """
     net = network(dimensions=2, fusion="latent", frame_values=True, nodes=NODES).double()
+    change = net.changes[0]
+    learnt = change.weight.detach().clone()
+    torch.nn.init.zeros_(change.weight)
+    torch.nn.init.zeros_(change.bias)
     x, values = images(3, 2, 4, 3, 8, 8), torch.tensor([[0.0, 0.2, 0.6, 1.0]], dtype=torch.float64)
     ready = {1: net.ready(1, x, net.source(torch.tensor([1])), None, x[:, :3], values)}
     some = SomeFrames.whole([0.0, 0.4], torch.device("cpu"))
@@ -131,6 +138,12 @@ def test_features_of_a_source_are_those_of_the_time_that_is_asked_for():
     frames = skips[0].view(2, 2, *ready[1].levels[0].shape[1:])
     torch.testing.assert_close(frames[:, 0], ready[1].moments[0][:, 0])
     torch.testing.assert_close(frames[:, 1], ready[1].moments[0][:, 1:3].mean(1), atol=1e-6, rtol=0)
+    with torch.no_grad():
+        change.weight.copy_(learnt)
+    first = ready[1].moments[0][:, 0]
+    expected = first + change(ready[1].levels[0] - first)
+    skips = net._skips(ready, 2, net.target_parts(2), between, 2, attended=True)
+    torch.testing.assert_close(skips[0].view_as(frames)[:, 0], expected)
     longer = network(dimensions=2, fusion="latent", nodes={**NODES, 1: NODES[1]._replace(unit=2.0)}).double()
     half = longer._between(ready, 2, SomeFrames.whole([0.4], torch.device("cpu")))[1]  # a fifth of the longer series
     torch.testing.assert_close(half[0, 0], torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64), atol=1e-6, rtol=0)

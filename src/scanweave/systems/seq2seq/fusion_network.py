@@ -172,6 +172,12 @@ class FusionNetwork(Seq2SeqNetwork):
         self.nodes = dict(nodes)
         self.fusion = SourceFusion(settings.code_length, settings.channels, settings.rank, settings.dimensions)
         self.regression = VoxelwiseRegression(sequences, {n: len(own.values) for n, own in self.nodes.items()})
+        convolution = nn.Conv2d if settings.dimensions == 2 else nn.Conv3d
+        widths = settings.channels[:-1] if self.nodes else ()
+        self.changes = nn.ModuleList(convolution(width, width, kernel_size=1) for width in widths)
+        for change in self.changes:  # none before any training
+            nn.init.zeros_(change.weight)
+            nn.init.zeros_(change.bias)
         for layer in self.modules():
             if isinstance(layer, HyperConv):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
@@ -298,13 +304,17 @@ class FusionNetwork(Seq2SeqNetwork):
         *,
         attended: bool,
     ) -> list[Tensor]:
-        """Return fused features of the larger sizes for some frames of a target, `(B · K, F_l, [d,] h, w)`."""
+        """Return fused features of the larger sizes for some frames of a target, `(B · K, F_l, [d,] h, w)`.
+
+        Of a source that is over time too they are those of its frames at that time, and how these differ from the mean
+        of all: in one frame alone fat without signal looks like a lesion before contrast agent.
+        """
         made = []
         for level, kernel in enumerate(parts.attention[:-1]):
-            features = {
-                n: one.at(level, between[n]) if n in between else _for_each(one.levels[level], count)
-                for n, one in sources.items()
-            }
+            features = {n: _for_each(one.levels[level], count) for n, one in sources.items()}
+            for number, weights in between.items():
+                then = sources[number].at(level, weights)
+                features[number] = then + self.changes[level](features[number] - then)
             made.append(self.fusion.at_level(level, features, target, kernel, attended=attended)[0])
         return made
 
