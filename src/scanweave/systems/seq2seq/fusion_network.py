@@ -174,10 +174,7 @@ class FusionNetwork(Seq2SeqNetwork):
         self.regression = VoxelwiseRegression(sequences, {n: len(own.values) for n, own in self.nodes.items()})
         convolution = nn.Conv2d if settings.dimensions == 2 else nn.Conv3d
         widths = settings.channels[:-1] if self.nodes else ()
-        self.changes = nn.ModuleList(convolution(width, width, kernel_size=1) for width in widths)
-        for change in self.changes:  # none before any training
-            nn.init.zeros_(change.weight)
-            nn.init.zeros_(change.bias)
+        self.changes = nn.ModuleList(_silent(convolution(width, width, kernel_size=1)) for width in widths)
         for layer in self.modules():
             if isinstance(layer, HyperConv):
                 with torch.no_grad():  # else a mixture of the bank is smaller by √r, and signals fade by layers
@@ -366,6 +363,14 @@ def _weights(values: Tensor, wanted: Tensor, like: Tensor) -> Tensor:
     pairs = zip(values.expand(rows, -1).tolist(), wanted.expand(rows, -1).tolist(), strict=True)
     made = torch.from_numpy(np.stack([resampling(own, asked) for own, asked in pairs]))
     return made.to(like).expand(len(like), -1, -1)
+
+
+def _silent(convolution: nn.Conv2d | nn.Conv3d) -> nn.Module:
+    """Return a convolution that gives nothing before any training."""
+    nn.init.zeros_(convolution.weight)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+    return convolution
 
 
 def _for_each(x: Tensor, frames: int) -> Tensor:
