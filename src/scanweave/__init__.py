@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scanweave.simulate.breast import simulate_breast
     from scanweave.simulate.ct import simulate_ct
     from scanweave.simulate.films import simulate_films
+    from scanweave.simulate.reports import simulate_reports
     from scanweave.studies.checks.cohort_check import check_cohort
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
@@ -55,6 +56,7 @@ __all__ = [
     "simulate_breast",
     "simulate_ct",
     "simulate_films",
+    "simulate_reports",
     "write_splits",
 ]
 
@@ -83,6 +85,7 @@ _HOMES = {
     "simulate_breast": "simulate.breast",
     "simulate_ct": "simulate.ct",
     "simulate_films": "simulate.films",
+    "simulate_reports": "simulate.reports",
     "write_splits": "studies.splits",
 }
 """The module that each public name comes from; it is imported when the name is first used."""

@@ -14,7 +14,7 @@ from scanweave.wording import choice
 
 VERBS = {
     "cohort": "take studies in, check, split, show, prepare: cohort import | check | split | show | prepare | restore",
-    "simulate": "make a cohort whose truth is known: simulate bodies | brain | breast | ct | films",
+    "simulate": "make a cohort whose truth is known: simulate bodies | brain | breast | ct | films | reports",
     "fit": "learn from a cohort",
     "predict": "make the missing, or the named, images",
     "evaluate": "measure predictions against what was acquired, with intervals",

@@ -294,6 +294,38 @@ class SimulateFilms:
         return _told(cohort)
 
 
+@dataclass
+class SimulateReports:
+    """Write a report on every study of simulated films or bodies, from what was planted: a new cohort of both.
+
+    Institutions A, B and C write in their own ways. What each report says of which finding goes to truth.json.
+    """
+
+    of: Path
+    """Folder of a cohort that simulate films or simulate bodies made; its images stay there."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same reports."""
+    institutions: tuple[str, ...] = ("A",)
+    """Institution A, B or C, or a share of each: A=0.7 B=0.3."""
+    wording: Literal["seen", "unseen"] = "seen"
+    """unseen: other paraphrases of every finding, to test on."""
+    omitted: float = 0.3
+    """Share of absent findings that are not spoken of."""
+    missed: float = 0.07
+    """Share of present findings that are not spoken of."""
+    asides: float = 1.5
+    """Sentences on other things, on average."""
+
+    def run(self) -> int:
+        """Write them, and say where the cohort is."""
+        from scanweave.simulate.reports import simulate_reports
+
+        settings = {name: value for name, value in vars(self).items() if name not in ("of", "out", "seed")}
+        return _told(simulate_reports(self.of, self.out, seed=self.seed, **settings))
+
+
 def _told(cohort: Cohort) -> int:
     """Say what was made and where it is."""
     from scanweave import wording
@@ -309,4 +341,5 @@ COMMANDS: dict[str, type] = {
     "breast": SimulateBreast,
     "ct": SimulateCt,
     "films": SimulateFilms,
+    "reports": SimulateReports,
 }
