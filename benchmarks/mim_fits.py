@@ -31,7 +31,7 @@ HIDDEN_FILLED = {**SAME_ENCODER, "network.hidden": "filled", "network.decoder": 
 
 
 class Arm(NamedTuple):
-    """How an encoder comes about, before it learns from labels.
+    """Tell how an encoder comes about, before it learns from labels.
 
     Attributes:
         preset: Of MiM; None: the encoder has random weights.

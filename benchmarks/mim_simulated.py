@@ -1,4 +1,4 @@
-"""How pre-training scales with unlabelled scans: MAE and MiM of three levels on simulated CT bodies.
+"""Scaling of pre-training with unlabelled scans: MAE and MiM of three levels on simulated CT bodies.
 
 For each seed 16, 64 and 256 bodies are learnt from without labels, then findings of other patients are told by
 Classify from 8, 32 and 128 labelled studies, and hippocampi of real MR are segmented from 4 (another modality and

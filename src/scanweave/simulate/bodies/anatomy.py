@@ -1,4 +1,4 @@
-"""Where organs lie in a body: surfaces by their distance, before and after a smooth deformation.
+"""Organs of a body as surfaces, by the distance from them, before and after a smooth deformation.
 
 Shapes are ours, drawn to look like CT of the chest and upper abdomen; sizes lie about those of adults.
 """

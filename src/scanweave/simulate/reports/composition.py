@@ -85,7 +85,7 @@ class Written(NamedTuple):
 
     @property
     def said(self) -> dict[str, bool]:
-        """What the findings say, by finding; those that are not spoken of are left out."""
+        """Tell what the findings say, by finding; those that are not spoken of are left out."""
         return {name: there for one in self.sentences for name, there in one.says.items()}
 
 

@@ -1,4 +1,4 @@
-"""What there is to say about a simulated study: each finding, present with its details or absent."""
+"""Statements on a simulated study: each finding, present with its details or absent."""
 
 from __future__ import annotations
 
