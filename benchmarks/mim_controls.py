@@ -45,7 +45,8 @@ class Denoising(nn.Module):
 class Contrast(nn.Module):
     """Tell which two crops are of one image, by the encoder's last feature (SimCLR's loss).
 
-    Views come in pairs of one image, mirrored at random along each axis and made noisy.
+    Views come in pairs of one image, mirrored at random along each axis and made noisy. Neither brightness nor scale is
+    changed, so that a pair may be told by its intensities: this is a control at its simplest, not SimCLR at its best.
     """
 
     def __init__(self, config: MimConfig) -> None:
@@ -74,7 +75,9 @@ class PairSamples(CropSamples):
 
 
 def pretrain(make: Callable[[MimConfig], Any], config: MimConfig, studies: Sequence[CachedStudy], path: Path) -> None:
-    """Train a control as MiM is trained: as many views a step, its optimiser, schedule and moving average.
+    """Train a control as MiM is trained: as many views a step, its learning rate, schedule and moving average.
+
+    AdamW's decay takes norms and biases too, which MiM spares.
 
     Args:
         make: `Denoising` or `Contrast`.

@@ -207,7 +207,7 @@ def operations(tier: dict[str, Any]) -> dict[str, tuple[float, float]]:
                 name = f"stage {int(words[3]) + 1}" if words[2] == "stages" else words[2]
                 by_part[name] = by_part.get(name, 0.0) + sum(kinds.values()) / 2
         counts.append(by_part)
-    return {name: (counts[0].get(name, 0.0), counts[1][name]) for name in counts[1]}
+    return {name: (counts[0][name], counts[1][name]) for name in counts[1]}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.mask_targets import structures_of
 
 COARSE = {"spacing": 6.0}
+PAINTED = ("middle_mm", "volume_ml")
 
 
 def _body(index=0, **settings):
@@ -64,8 +65,13 @@ def test_organs_have_the_attenuation_and_size_of_adults(healthy):
 
 def test_patients_and_findings_do_not_depend_on_voxels_noise_or_site():
     fine, coarse = _body(prevalence=0.5), _body(prevalence=0.5, spacing=8.0, noise=3.0, sites="C")
-    for what in ("findings", "labels", "build"):
+    for what in ("labels", "build"):
         assert fine["truth"][what] == coarse["truth"][what]
+    drawn = [
+        [{key: value for key, value in finding.items() if key not in PAINTED} for finding in one["truth"]["findings"]]
+        for one in (fine, coarse)
+    ]
+    assert drawn[0] == drawn[1]
     for organ in ("liver", "right_lung"):
         found = [one["truth"]["volume_ml"]["organs"][organ] for one in (fine, coarse)]
         assert found[1] == pytest.approx(found[0], rel=0.05)
@@ -87,6 +93,23 @@ def test_a_finding_lies_in_its_organ_and_on_its_side(name):
     if name in ("nodule", "liver_lesion"):
         wished = sum(np.pi / 6 * one["size"] ** 3 for one in drawn) / 1000
         assert subject["truth"]["volume_ml"]["lesions"][name] == pytest.approx(wished, rel=0.45)
+
+
+def test_every_finding_can_be_seen_and_lies_where_it_is_said_to():
+    """Whatever else the body has, and at voxels that are hardly smaller than the smallest."""
+    for index in range(24):
+        subject = simulate_body(1, index, BodiesSettings(spacing=5.0, prevalence=1.0))
+        told = subject["truth"]
+        shown = [finding for finding in told["findings"] if finding["name"] in LESIONS]
+        assert {finding["name"] for finding in shown} == {*LESIONS}
+        for finding in shown:
+            assert finding["volume_ml"] > 0, (index, finding)
+            assert told["volume_ml"]["lesions"][finding["name"]] > 0, (index, finding)
+            if "side" in finding:
+                assert (finding["middle_mm"][0] > 0) == (finding["side"] == "right"), (index, finding)
+            if finding["name"] in ("nodule", "liver_lesion", "kidney_cyst"):
+                wished = np.pi / 6 * finding["size"] ** 3 / 1000
+                assert finding["volume_ml"] > 0.35 * wished or finding["size"] < 15, (index, finding)
 
 
 def test_a_large_heart_and_a_fatty_liver_change_these_alone(healthy):
@@ -111,6 +134,13 @@ def test_chances_over_all_bodies_are_those_asked_for_and_some_go_together():
         beside = np.mean([name in one for one in drawn if other in one])
         without = np.mean([name in one for one in drawn if other not in one])
         assert beside / without == pytest.approx(times, rel=0.2), name
+
+
+def test_all_bodies_may_have_a_finding_and_those_beside_it_more_often_do():
+    settings = BodiesSettings(prevalence={"effusion": 1.0, "consolidation": 0.9})
+    drawn = [{one.name for one in draw_findings(np.random.default_rng(n), settings.prevalence)} for n in range(600)]
+    assert all("effusion" in one for one in drawn)
+    assert np.mean(["consolidation" in one for one in drawn]) == pytest.approx(0.9, abs=0.03)
 
 
 def test_distances_are_in_millimetres():
@@ -179,6 +209,7 @@ def test_the_command_takes_words_and_refuses_what_is_not_there(tmp_path, capsys)
     [
         ({"prevalence": {"nodule": 0.5}, "findings": ("effusion",)}, "nodule"),
         ({"sites": {"A": 0.5}}, "sites"),
+        ({"sites": ("A=0.5", "A=0.5")}, "twice"),
         ({"spacing": 0.5}, "spacing"),
     ],
 )

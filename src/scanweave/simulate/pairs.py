@@ -12,6 +12,9 @@ def as_pairs(given: Any, whole: Iterable[str] | None = None) -> Mapping[str, Any
     Args:
         given: `{"nodule": 0.5}`, `("nodule=0.5", …)`, or one word without a name.
         whole: Names that all have the number which is given without one; None: the word is a name, of all.
+
+    Raises:
+        ValueError: A name is given twice.
     """
     if isinstance(given, Mapping):
         return given
@@ -19,4 +22,7 @@ def as_pairs(given: Any, whole: Iterable[str] | None = None) -> Mapping[str, Any
     words = [str(word) for word in (given if several else [given])]
     if len(words) == 1 and "=" not in words[0]:
         return {words[0]: 1.0} if whole is None else dict.fromkeys(whole, words[0])
+    names = [word.partition("=")[0] for word in words]
+    if len({*names}) < len(names):
+        raise ValueError(f"{max(names, key=names.count)} is named twice")
     return {name: value for name, _, value in (word.partition("=") for word in words)}

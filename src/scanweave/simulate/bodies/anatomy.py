@@ -35,6 +35,8 @@ _MIDDLE = 13.0
 """Half the distance between the lungs [mm]."""
 _DOME: Mapping[Side, float] = {"right": 4.0, "left": -9.0}
 """Height of the diaphragm [mm]."""
+PERIRENAL, PERICARDIAL = 5.0, 4.0
+"""Fat around kidneys and heart [mm]."""
 _FISSURE, _HORIZONTAL = (0.9, 28.0), 52.0
 """Slope and height of the fissure before a lower lobe; height of that under the right upper lobe [mm]."""
 
@@ -176,6 +178,53 @@ class Anatomy:
         axes = scaled((25.0, 40.0, 44.0), self.build.factors["spleen"])
         under = -self.above_diaphragm("left") - np.float32(4)
         return np.minimum.reduce([self.ellipsoid((-92.0, -38.0, -42.0), axes), under, self.inner - np.float32(4)])
+
+    @property
+    def gallbladder(self) -> Array:
+        """From the gallbladder."""
+        return self.ellipsoid((44.0, 44.0, -88.0), (13.0, 16.0, 22.0))
+
+    @property
+    def pancreas(self) -> Array:
+        """From the pancreas."""
+        return self.ellipsoid((-8.0, 6.0, -78.0), (46.0, 10.0, 13.0))
+
+    @property
+    def vena_cava(self) -> Array:
+        """From the inferior vena cava."""
+        return self.tube((20.0, -38.0), 11.0, -200.0, 10.0)
+
+    @property
+    def aorta(self) -> Array:
+        """From the aorta: its ascending part, arch and descending part."""
+        parts = [self.tube((2.0, 12.0), 14.0, 62.0, 108.0), self.tube((-22.0, -42.0), 12.0, -200.0, 106.0)]
+        return np.maximum.reduce([*parts, self.ellipsoid((-10.0, -16.0, 104.0), (15.0, 40.0, 13.0))])
+
+    @property
+    def superior_vena_cava(self) -> Array:
+        """From the superior vena cava."""
+        return self.tube((24.0, 4.0), 9.0, 60.0, 200.0)
+
+    @property
+    def spine(self) -> Array:
+        """From the column of vertebrae and discs."""
+        return self.tube((0.0, -72.0), 19.0, -300.0, 300.0)
+
+    def fluid(self, depth: float) -> Array:
+        """From fluid of a depth [mm] behind the lungs of who lies on the back, wherever it is."""
+        return np.asarray(np.float32(depth - 92) - self.places[1], np.float32)
+
+    @property
+    def over_liver(self) -> Array:
+        """From all that lies where the liver would reach to else."""
+        kidney = self.kidney("right") + np.float32(PERIRENAL)
+        return np.maximum.reduce([kidney, self.gallbladder, self.pancreas, self.vena_cava, self.spine])
+
+    @property
+    def over_lungs(self) -> Array:
+        """From all that lies where the lungs would reach to else."""
+        heart = self.heart + np.float32(PERICARDIAL)
+        return np.maximum.reduce([heart, self.aorta, self.superior_vena_cava, self.spine])
 
     def kidney(self, side: Side) -> Array:
         """From a kidney."""

@@ -27,7 +27,7 @@ SIZES: dict[FindingName, tuple[float, float]] = {
     "kidney_cyst": (12.0, 40.0),
 }
 """Least and largest size [mm]: depth of fluid behind a lung, else diameter."""
-ENLARGED: dict[FindingName, tuple[float, float]] = {"cardiomegaly": (1.18, 1.38), "splenomegaly": (1.25, 1.5)}
+ENLARGED: dict[FindingName, tuple[float, float]] = {"cardiomegaly": (1.32, 1.55), "splenomegaly": (1.25, 1.5)}
 """Factor on the size of an organ."""
 FATTY = (-15.0, 30.0)
 """Attenuation of a fatty liver without contrast agent [HU]; a healthy one has some 60."""
@@ -92,12 +92,19 @@ def draw_findings(rng: Generator, prevalence: dict[FindingName, float]) -> list[
 def _chance(
     name: FindingName, share: float, prevalence: dict[FindingName, float], there: dict[FindingName, bool]
 ) -> float:
-    """Return the chance of a finding beside those that are drawn; over all bodies it is `share`, or less if above 1."""
+    """Return the chance of a finding beside those that are drawn, so that over all bodies it is `share`.
+
+    It is `times` as high beside the finding that it is linked to, or 1 where that would be more.
+    """
     other, times = LINKS.get(name, (None, 1.0))
     if other not in prevalence:
         return share
-    without = share / (times * prevalence[other] + 1 - prevalence[other])
-    return without * times if there[other] else without
+    beside = prevalence[other]
+    usual = share / (times * beside + 1 - beside)
+    linked = min(1.0, times * usual)
+    if there[other]:
+        return linked
+    return (share - beside * linked) / (1 - beside)
 
 
 def _draw(rng: Generator, name: FindingName) -> list[Finding]:

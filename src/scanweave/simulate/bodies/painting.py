@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from scanweave.simulate.bodies.anatomy import HEART, KIDNEYS, SIGN, WALL, Anatomy, Point, scaled
+from scanweave.simulate.bodies.anatomy import HEART, KIDNEYS, PERICARDIAL, PERIRENAL, SIGN, WALL, Anatomy, Point, scaled
 from scanweave.simulate.bodies.findings import SIZES, Finding
 from scanweave.simulate.bodies.sites import AIR
 from scanweave.simulate.fields import Array, Grid, share_inside, smooth_field, threads
@@ -45,11 +45,13 @@ class Body(NamedTuple):
         attenuation: [HU].
         organs: Number of the organ, as under a nodule or cyst; 0 for none.
         lesions: Number of the kind of finding; 0 for none.
+        painted: Of each finding that is something by itself its middle [RAS mm] and volume [mL], as painted.
     """
 
     attenuation: Array
     organs: NDArray[np.uint8]
     lesions: NDArray[np.uint8]
+    painted: dict[Finding, dict[str, Any]]
 
 
 def paint_body(rng: Generator, grid: Grid, anatomy: Anatomy, findings: list[Finding], *, contrast: bool) -> Body:
@@ -72,7 +74,7 @@ def paint_body(rng: Generator, grid: Grid, anatomy: Anatomy, findings: list[Find
     painter.abdomen(field, findings)
     painter.spine()
     painter.show(field, findings)
-    return Body(painter.attenuation, painter.organs, painter.lesions)
+    return Body(painter.attenuation, painter.organs, painter.lesions, painter.painted)
 
 
 class _Painter:
@@ -81,6 +83,7 @@ class _Painter:
     def __init__(self, grid: Grid, anatomy: Anatomy, *, contrast: bool) -> None:
         self.anatomy, self.agent = anatomy, AGENT if contrast else dict.fromkeys(AGENT, 0.0)
         self.softness = max(_SHARPEST, _EDGE * grid.spacing)
+        self.grid, self.painted = grid, dict[Finding, dict[str, Any]]()
         self.attenuation = np.full(grid.shape, AIR, np.float32)
         self.organs, self.lesions = (np.zeros(grid.shape, np.uint8) for _ in range(2))
         self.liver = LIVER
@@ -126,17 +129,14 @@ class _Painter:
             self.put(anatomy.lungs[side] + np.float32(1.2), MUSCLE)
             self.put(anatomy.lungs[side], lung, f"{side}_lung")
         heart, inside = anatomy.heart, anatomy.inner - np.float32(3)
-        self.put(np.minimum(heart + np.float32(4), inside), FAT + 5)
+        self.put(np.minimum(heart + np.float32(PERICARDIAL), inside), FAT + 5)
         self.put(np.minimum(heart, inside), HEART_MUSCLE + self.agent["heart"], "heart")
         size = anatomy.build.factors["heart"]
         for shift, axes in (((-14.0, 4.0, -4.0), (24.0, 22.0, 28.0)), ((20.0, -6.0, 2.0), (20.0, 24.0, 30.0))):
             centre = tuple(a + b for a, b in zip(HEART, shift, strict=True))
             self.put(anatomy.ellipsoid(centre, scaled(axes, size)), blood, "heart")  # type: ignore[arg-type]
-        self.put(anatomy.tube((24.0, 4.0), 9.0, 60.0, 200.0), blood)
-        self.put(anatomy.tube((2.0, 12.0), 14.0, 62.0, 108.0), blood, "aorta")
-        arch = anatomy.ellipsoid((-10.0, -16.0, 104.0), (15.0, 40.0, 13.0))
-        self.put(arch, blood, "aorta")
-        self.put(anatomy.tube((-22.0, -42.0), 12.0, -200.0, 106.0), blood, "aorta")
+        self.put(anatomy.superior_vena_cava, blood)
+        self.put(anatomy.aorta, blood, "aorta")
         self.put(anatomy.tube((2.0, -30.0), 9.0, 78.0, 200.0), float(AIR))
         self.put(anatomy.tube((-2.0, -44.0), 7.0, 0.0, 200.0), 35.0)
 
@@ -158,15 +158,15 @@ class _Painter:
         branches = threads(field(30.0), field(30.0), 0.14)
         vessel = BLOOD + agent["blood"] * 0.75 - self.liver
         self.put(anatomy.liver, self.liver + 3 * field(18.0) + vessel * branches, "liver")
-        self.put(anatomy.ellipsoid((44.0, 44.0, -88.0), (13.0, 16.0, 22.0)), WATER)
-        self.put(anatomy.ellipsoid((-8.0, 6.0, -78.0), (46.0, 10.0, 13.0)), 40 + agent["spleen"] * 0.7 + 8 * field(8.0))
+        self.put(anatomy.gallbladder, WATER)
+        self.put(anatomy.pancreas, 40 + agent["spleen"] * 0.7 + 8 * field(8.0))
         self.put(anatomy.spleen, SPLEEN + agent["spleen"] + 3 * field(12.0), "spleen")
         for side, centre in KIDNEYS.items():
-            self.put(anatomy.kidney(side) + np.float32(5), FAT - 5)
+            self.put(anatomy.kidney(side) + np.float32(PERIRENAL), FAT - 5)
             self.put(anatomy.kidney(side), KIDNEY + agent["kidney"], f"{side}_kidney")
             hilum = (centre[0] - SIGN[side] * 12.0, centre[1] + 2, centre[2])
             self.put(anatomy.ellipsoid(hilum, (11.0, 9.0, 26.0)), FAT)
-        self.put(anatomy.tube((20.0, -38.0), 11.0, -200.0, 10.0), BLOOD + agent["blood"] * 0.85)
+        self.put(anatomy.vena_cava, BLOOD + agent["blood"] * 0.85)
         for sign in SIGN.values():
             self.put(np.minimum(anatomy.ellipsoid((sign * 34.0, -60.0, -130.0), (17.0, 17.0, 62.0)), room + 40), MUSCLE)
 
@@ -177,7 +177,7 @@ class _Painter:
         for sign in SIGN.values():
             back = anatomy.tube((sign * 30.0, -96.0), 20.0, -300.0, 300.0)
             self.put(np.minimum(back, -anatomy.lungs["right" if sign > 0 else "left"] - 1), MUSCLE)
-        whole = anatomy.tube((0.0, -72.0), 19.0, -300.0, 300.0)
+        whole = anatomy.spine
         self.put(whole, 80.0)
         height = np.abs(z / 28 % 1 - np.float32(0.5)) * 28
         vertebra = np.minimum(whole, np.float32(11) - height)
@@ -194,10 +194,9 @@ class _Painter:
         rough, bronchi = field(14.0), threads(field(16.0), field(16.0), 0.12)
         for one in sorted(findings, key=lambda one: LESIONS.index(one.name) if one.name in LESIONS else -1):
             if one.name == "effusion":
-                level = np.float32(one.size - 92) - self.anatomy.places[1]
                 lung = share_inside(self.anatomy.lungs[one.half], self.softness)
                 lung *= self.organs == ORGANS.index(f"{one.side}_lung") + 1
-                self._lesion(one, self.put(level, WATER + 4, within=lung))
+                self._lesion(one, self.put(self.anatomy.fluid(one.size), WATER + 4, within=lung))
             elif one.centre is not None:
                 self._round(one, one.centre, rough, bronchi)
 
@@ -216,7 +215,7 @@ class _Painter:
             )
         elif one.name == "liver_lesion":
             inside = (organs == ORGANS.index("liver") + 1).astype(np.float32)
-            more = (40.0 if self.agent["liver"] else -12.0) if one.kind == "enhancing" else -42.0
+            more = (40.0 if self.agent["liver"] else -25.0) if one.kind == "enhancing" else -42.0
             share = self.put(distance + rough, self.liver + more, within=inside)
         else:
             share = self.put(distance + (rough if one.name == "nodule" else 0), value, within=inside)
@@ -224,4 +223,10 @@ class _Painter:
         self._lesion(one, share)
 
     def _lesion(self, one: Finding, share: Array) -> None:
-        self.lesions[share > 0.5] = LESIONS.index(one.name) + 1
+        """Put a finding into the mask: where it fills half of a voxel; if it does nowhere, where it fills most."""
+        where = share > min(0.5, 0.99 * float(share.max()))
+        self.lesions[where] = LESIONS.index(one.name) + 1
+        places = np.argwhere(where)
+        voxels = self.grid.affine[:3, :3] @ places.mean(axis=0) + self.grid.affine[:3, 3]
+        volume = len(places) * self.grid.spacing**3 / 1000
+        self.painted[one] = {"middle_mm": [round(float(x), 1) for x in voxels], "volume_ml": round(volume, 2)}

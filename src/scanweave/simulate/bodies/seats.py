@@ -35,13 +35,16 @@ def _inside(rng: Generator, build: Build, one: Finding, others: list[Finding]) -
     tried = usual(build, (low[:, None] + size[:, None] * rng.random((3, _TRIES))).astype(np.float32))
     anatomy = Anatomy(build, tried)
     if one.name == "liver_lesion":
-        depth = anatomy.liver
+        depth = np.minimum(anatomy.liver, -anatomy.over_liver)
     else:
-        depth = np.minimum(anatomy.lobe(one.half, one.lobe), -anatomy.heart)
+        depth = np.minimum(anatomy.lobe(one.half, one.lobe), -anatomy.over_lungs)
+    for other in others:
+        if other.name == "effusion" and other.side == one.side:
+            depth = np.minimum(depth, -anatomy.fluid(other.size))
     wish = one.size / 2 + _ROOM if one.name != "consolidation" else _ROOM
     room = np.minimum(depth, wish)
     for other in others:
-        if other.name == one.name and other.centre is not None:
+        if other.centre is not None:
             away = anatomy.sphere(other.centre) - (other.size + one.size) / 2
             room = np.minimum(room, away)
     return np.asarray(tried[:, int(np.argmax(room >= wish))] if (room >= wish).any() else tried[:, int(room.argmax())])

@@ -23,7 +23,7 @@ _USUAL_PATH = 310.0
 _NOISE_AT = 3.0
 """Edge of the voxels for which it is told [mm]: the deviation goes with volume to the power of -1/2."""
 _STREAKS = 0.5
-"""Share of the noise that is the same along a ray from side to side."""
+"""Share of the deviation of the noise that is the same along a ray from side to side."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Site:
     def scanned(self, rng: Generator, body: Array, spacing: float, noise: float) -> NDArray[np.int16]:
         """Return what a scanner shows of a body `(X, Y, Z)` [HU].
 
-        Noise grows with what lies in the way from side to side, and half of it is the same along that way: the streaks
-        between shoulders. It is blurred as the image is, whose deviation is told after that.
+        Noise grows with what lies in the way from side to side. A quarter of its variance is the same along that way:
+        the streaks between shoulders. Both parts are blurred as the image is; the deviation is that after the blur.
 
         Args:
             rng: The source of noise; it draws the same, whatever the body.
@@ -58,8 +58,10 @@ class Site:
         water = np.clip(1 + body / 1000, 0, None).sum(axis=0, keepdims=True) * spacing  # mm, along x
         wider = np.exp(_WATER / 2 * np.clip(water - _USUAL_PATH, -_USUAL_PATH, _USUAL_PATH))
         grain = ndimage.gaussian_filter(rng.standard_normal(body.shape, dtype=np.float32), self.blur / spacing)
-        lines = rng.standard_normal((1, *body.shape[1:]), dtype=np.float32)
-        mixed = np.sqrt(1 - _STREAKS**2) * grain / grain.std() + _STREAKS * lines
+        lines = ndimage.gaussian_filter(rng.standard_normal(body.shape[1:], dtype=np.float32), self.blur / spacing)[
+            None
+        ]
+        mixed = np.sqrt(1 - _STREAKS**2) * grain / grain.std() + _STREAKS * lines / lines.std()
         deviation = noise * self.noise * (_NOISE_AT / spacing) ** 1.5
         made = image + self.offset + deviation * wider * mixed
         return np.asarray(np.clip(np.rint(made), _LEAST, _MOST), np.int16)

@@ -41,7 +41,8 @@ def simulate_body(seed: int, index: int, settings: BodiesSettings | None = None)
         return np.random.default_rng((seed, index, stream))
 
     findings = draw_findings(rng(_Stream.FINDINGS), settings.prevalence)
-    build = draw_build(rng(_Stream.BUILD)).enlarged(findings)
+    usual = draw_build(rng(_Stream.BUILD))
+    build = usual.enlarged(findings)
     findings = seated(rng(_Stream.SEATS), build, findings)
     which, agent = rng(_Stream.SITE).random(2)
     shares = np.cumsum(list(settings.sites.values()))
@@ -69,8 +70,8 @@ def simulate_body(seed: int, index: int, settings: BodiesSettings | None = None)
             "site": name,
             "contrast": int(contrast),
             "labels": {finding: int(any(one.name == finding for one in findings)) for finding in settings.prevalence},
-            "findings": [one.facts() for one in findings],
+            "findings": [{**one.facts(), **body.painted.get(one, {})} for one in findings],
             "volume_ml": {"organs": volumes[0], "lesions": volumes[1]},
-            "build": build.facts(),
+            "build": usual.facts(),
         },
     )

@@ -30,5 +30,6 @@ def describe(settings: BodiesSettings, seed: int) -> dict[str, Any]:
         },
         "sizes": "diameter, or depth of fluid, before the smooth deformation [mm]; of an enlarged organ the factor; of "
         "steatosis the attenuation of the liver without contrast agent [HU]",
-        "coordinates": "centre: RAS mm before deformation, in a cavity of usual size; volumes are those of the masks",
+        "coordinates": "centre: RAS mm before deformation, in a cavity of usual size; middle_mm: RAS mm in the scan; "
+        "volumes are those of the masks",
     }

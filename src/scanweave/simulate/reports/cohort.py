@@ -15,6 +15,7 @@ from scanweave.simulate.reports.settings import ReportSettings
 from scanweave.simulate.reports.statements import statements_of
 from scanweave.simulate.writing import AGAIN, REQUEST, TRUTH, claim
 from scanweave.studies.cohort import ABOUT, Cohort
+from scanweave.studies.splits import write_splits
 
 
 def simulate_reports(cohort: Cohort | str | Path, out: str | Path, *, seed: int, **settings: Any) -> Cohort:
@@ -24,6 +25,7 @@ def simulate_reports(cohort: Cohort | str | Path, out: str | Path, *, seed: int,
         cohort: The simulated cohort, or its folder; its images stay where they are.
         out: Folder to make: a cohort of the same studies with the columns `text:findings`, `text:impression` and
             `text:indication`, and `truth.json` with what each report says of which finding.
+            Splits are those of the cohort.
         seed: Any non-negative number; the same one gives the same reports.
         **settings: Fields of `ReportSettings`.
 
@@ -54,5 +56,8 @@ def simulate_reports(cohort: Cohort | str | Path, out: str | Path, *, seed: int,
     write_json(out / TRUTH, {"seed": seed, "settings": chosen.model_dump(mode="json"), "subjects": told})
     (out / ABOUT).unlink(missing_ok=True)
     about = {"name": out.name, "source": "scanweave simulate reports", "layout": "simulated"}
-    structures = source.about.get("structures")
-    return Cohort.create(out, rows, root=source.root.resolve(), structures=structures, **about)
+    structures, splits = source.about.get("structures"), source.splits()
+    made = Cohort.create(out, rows, root=source.root.resolve(), structures=structures, **about)
+    if splits is not None:  # who learns from the images alone and who from both must test on the same patients
+        write_splits(out, splits)
+    return made

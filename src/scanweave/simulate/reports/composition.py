@@ -10,9 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from scanweave.simulate.reports.phrases import ASIDES, CLEAR, INDICATIONS, JOINT, LUNGS, NORMAL, WORDINGS, Phrases
+from scanweave.simulate.reports.phrases import (
+    ASIDES,
+    CLEAR,
+    FILMS_ALONE,
+    INDICATIONS,
+    JOINT,
+    LUNGS,
+    NORMAL,
+    WORDINGS,
+    Phrases,
+)
 from scanweave.simulate.reports.settings import InstitutionName, ReportSettings
-from scanweave.simulate.reports.statements import Statement
+from scanweave.simulate.reports.statements import FILMS, Statement
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -48,7 +58,7 @@ INSTITUTIONS: dict[InstitutionName, Institution] = {
     "B": Institution(0.3, 0.3, 0.8, 0.9, 0.5, headed=False, favourites=0.3, standard=0.0),
     "C": Institution(0.1, 0.2, 0.0, 0.8, 0.9, headed=True, favourites=1.2, standard=0.6),
 }
-"""Ours; A is to look like Open-I's, which `tests/simulate/test_reports.py` compares."""
+"""Ours; A is to look like Open-I's, which `tests/simulate/test_simulated_reports.py` compares."""
 HEADS: Mapping[str, str] = {
     "cardiomegaly": "HEART",
     "effusion": "PLEURA",
@@ -100,31 +110,38 @@ def write_report(rng: Generator, statements: Sequence[Statement], system: str, s
     """
     names, shares = list(settings.institutions), np.cumsum(list(settings.institutions.values()))
     name = names[min(int(np.searchsorted(shares, rng.random(), "right")), len(names) - 1)]
-    writer = _Writer(rng, INSTITUTIONS[name], settings.wording)
+    writer = _Writer(rng, INSTITUTIONS[name], settings.wording, system)
     if not any(one.there for one in statements) and rng.random() < INSTITUTIONS[name].standard:
-        return writer.standard(statements, system, name)
+        return writer.standard(statements, name)
     kept = [one for one in statements if rng.random() >= (settings.missed if one.there else settings.omitted)]
     there, absent = ([one for one in kept if one.there is wanted] for wanted in (True, False))
-    sentences = [*(writer.of(one) for one in there), *writer.of_absent(absent, there)]
+    sentences = [*(writer.of(one) for one in there), *writer.of_absent(absent, _lungs_clear(statements, kept))]
     if rng.random() >= INSTITUTIONS[name].first:
         sentences = [sentences[place] for place in rng.permutation(len(sentences))]
-    for _ in range(int(rng.poisson(settings.asides))):
-        aside = Sentence(writer.expanded(writer.one_of(ASIDES[system]), {}), {})
-        if all(aside.text != one.text for one in sentences):
-            sentences.insert(int(rng.integers(len(sentences) + 1)), aside)
+    for number in rng.permutation(len(ASIDES[system]))[: max(int(rng.poisson(settings.asides)), not sentences)]:
+        aside = Sentence(writer.expanded(ASIDES[system][number], {}), {})
+        sentences.insert(int(rng.integers(len(sentences) + 1)), aside)
     sections = {"findings": " ".join(one.text for one in sentences)}
-    if rng.random() < INSTITUTIONS[name].impression:
-        sections["impression"] = writer.impression(there, system)
+    missed = any(one.there for one in statements) and not there  # who missed it does not say that nothing is there
+    if rng.random() < INSTITUTIONS[name].impression and not missed:
+        sections["impression"] = writer.impression(there)
     if rng.random() < INSTITUTIONS[name].indication:
         sections["indication"] = writer.one_of(INDICATIONS)
     return Written({key: text for key, text in sections.items() if text}, sentences, name)
 
 
+def _lungs_clear(statements: Sequence[Statement], kept: Sequence[Statement]) -> bool:
+    """Tell whether all findings of the lungs that were looked for are absent, and are to be spoken of."""
+    lungs = [one for one in statements if one.finding in LUNGS]
+    return bool(lungs) and all(not one.there and one in kept for one in lungs)
+
+
 class _Writer:
     """Put statements into words, in the manner of an institution."""
 
-    def __init__(self, rng: Generator, institution: Institution, wording: str) -> None:
-        self.rng, self.institution, self.wording, self.always_first = rng, institution, wording, False
+    def __init__(self, rng: Generator, institution: Institution, wording: str, system: str) -> None:
+        self.rng, self.institution, self.wording, self.system = rng, institution, wording, system
+        self.always_first = False
 
     def phrases(self, finding: str) -> Phrases:
         """Return the sentences of a finding."""
@@ -138,15 +155,15 @@ class _Writer:
             text = f"{HEADS[one.finding]}: {text}"
         return Sentence(text, {one.finding: one.there})
 
-    def of_absent(self, absent: Sequence[Statement], there: Sequence[Statement]) -> list[Sentence]:
-        """Return sentences on what is absent, some of them on several."""
+    def of_absent(self, absent: Sequence[Statement], clear: bool) -> list[Sentence]:
+        """Return sentences on what is absent, some of them on several; `clear`: the lungs may be called so."""
         left, made = list(absent), list[Sentence]()
         lungs = [one for one in left if one.finding in LUNGS]
-        if lungs and not any(one.finding in LUNGS for one in there) and self.rng.random() < self.institution.clear:
+        if self.rng.random() < self.institution.clear and clear:
             text = self.expanded(self.one_of(CLEAR[self.wording]), {})
             made.append(Sentence(text, {one.finding: False for one in lungs}))
             left = [one for one in left if one not in lungs]
-        listed = [one for one in left if one.finding not in ("cardiomegaly", "splenomegaly")]
+        listed = [one for one in left if self.phrases(one.finding).noun]
         if len(listed) > 1 and self.rng.random() < self.institution.joint:
             nouns = [self.one_of(self.phrases(one.finding).noun) for one in listed]
             words = f"{', '.join(nouns[:-1])} or {nouns[-1]}"
@@ -155,26 +172,28 @@ class _Writer:
             left = [one for one in left if one not in listed]
         return [*made, *(self.of(one) for one in left)]
 
-    def impression(self, there: Sequence[Statement], system: str) -> str:
+    def impression(self, there: Sequence[Statement]) -> str:
         """Return what is present in short, or that nothing is."""
         if not there:
-            return self.expanded(self.one_of(NORMAL[system]), {})
+            return self.expanded(self.one_of(NORMAL[self.system]), {})
         parts = [
             self.expanded(self.fitting(self.phrases(one.finding).short, one.details), one.details) for one in there
         ]
         numbered = len(parts) > 1 and self.rng.random() < 0.5
         return " ".join(f"{place}. {part}." if numbered else f"{part}." for place, part in enumerate(parts, start=1))
 
-    def standard(self, absent: Sequence[Statement], system: str, name: InstitutionName) -> Written:
+    def standard(self, absent: Sequence[Statement], name: InstitutionName) -> Written:
         """Return the institution's text for a study without findings: the first of all sentences, and no aside."""
         self.always_first = True
         sentences = [self.of(one) for one in absent]
-        texts = {"findings": " ".join(one.text for one in sentences), "impression": self.one_of(NORMAL[system])}
+        texts = {"findings": " ".join(one.text for one in sentences), "impression": self.one_of(NORMAL[self.system])}
         return Written({key: self.expanded(text, {}) for key, text in texts.items()}, sentences, name)
 
     def fitting(self, sentences: Sequence[str], details: Mapping[str, str]) -> str:
-        """Draw one of the sentences whose slots can be filled."""
-        return self.one_of([one for one in sentences if {*_SLOT.findall(one)} <= {*details}])
+        """Draw one of the sentences whose slots can be filled, and that are said of such images."""
+        fit = [one for one in sentences if {*_SLOT.findall(one)} <= {*details}]
+        films = self.system == FILMS
+        return self.one_of([one for one in fit if films or not any(words in one for words in FILMS_ALONE)])
 
     def one_of(self, several: Sequence[str]) -> str:
         """Draw one; an institution keeps to those that come first, the more the higher its `favourites`."""

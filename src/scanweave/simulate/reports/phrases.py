@@ -18,7 +18,7 @@ class Phrases(NamedTuple):
         there: Where it is present.
         absent: Where it is not.
         short: How an impression calls it.
-        noun: How a list of what is absent calls it.
+        noun: How a list of what is absent calls it; none: it is never listed.
     """
 
     there: tuple[str, ...]
@@ -43,13 +43,13 @@ SEEN: Mapping[str, Phrases] = {
             "The heart is not enlarged.",
         ),
         ("{degree} cardiomegaly", "cardiomegaly", "enlarged heart"),
-        ("cardiomegaly",),
+        (),
     ),
     "effusion": Phrases(
         (
             "There is a {degree} {side} pleural effusion.",
             "{degree} {side} pleural effusion[ is noted| is present|].",
-            "A {degree} pleural effusion is seen on the {side}.",
+            "A {degree} pleural effusion is seen {where}.",
             "{side} pleural effusion, {degree} in size.",
             "Blunting of the {side} costophrenic angle in keeping with [an effusion|pleural fluid].",
         ),
@@ -68,7 +68,7 @@ SEEN: Mapping[str, Phrases] = {
             "There is consolidation in the {side} {place}.",
             "[Focal|Airspace] consolidation is seen in the {side} {place}.",
             "{side} {place} airspace opacity[ with air bronchograms|].",
-            "Opacity in the {side} {place} measuring {size}, consistent with consolidation.",
+            "Opacity in the {side} {place}, consistent with consolidation.",
         ),
         (
             "[There is no|No] focal consolidation.",
@@ -101,7 +101,7 @@ SEEN: Mapping[str, Phrases] = {
             "There is a {degree} {side} pneumothorax.",
             "{degree} {side} pneumothorax[ is noted| is present|].",
             "A {side} pneumothorax is seen, {degree} in size.",
-            "Visible pleural line on the {side}, consistent with pneumothorax.",
+            "Visible pleural line {where}, consistent with pneumothorax.",
         ),
         (
             "There is no pneumothorax.",
@@ -159,7 +159,7 @@ SEEN: Mapping[str, Phrases] = {
             "Spleen within normal limits.",
         ),
         ("splenomegaly", "{degree} splenomegaly"),
-        ("splenomegaly",),
+        (),
     ),
     "liver_lesion": Phrases(
         (
@@ -203,13 +203,13 @@ UNSEEN: Mapping[str, Phrases] = {
             "Cardiothoracic ratio is below one half.",
         ),
         ("widened heart",),
-        ("cardiac enlargement",),
+        (),
     ),
     "effusion": Phrases(
         (
             "Fluid layers in the {side} pleural space.",
             "{side} hydrothorax of {degree} volume.",
-            "Pleural fluid collects on the {side}.",
+            "Pleural fluid collects {where}.",
         ),
         ("Neither pleural cavity contains fluid.", "Pleural recesses are free.", "No hydrothorax."),
         ("{side} pleural fluid",),
@@ -239,7 +239,7 @@ UNSEEN: Mapping[str, Phrases] = {
         (
             "Air outlines the {side} pleura.",
             "The {side} lung is partly collapsed by pleural air.",
-            "Extrapleural air crescent on the {side}.",
+            "Extrapleural air crescent {where}.",
         ),
         (
             "Both lungs reach the chest wall.",
@@ -261,11 +261,15 @@ UNSEEN: Mapping[str, Phrases] = {
     ),
     "steatosis": Phrases(
         (
-            "Liver darker than spleen, as in fat deposition.",
+            "Diffuse fat deposition in the liver.",
             "Hepatic parenchyma shows {degree} fat deposition.",
             "Fat-laden liver.",
         ),
-        ("Hepatic parenchyma without fat deposition.", "Liver brighter than spleen.", "Liver density is as expected."),
+        (
+            "Hepatic parenchyma without fat deposition.",
+            "The liver shows no fat deposition.",
+            "Liver density is as expected.",
+        ),
         ("hepatic fat deposition",),
         ("fat deposition",),
     ),
@@ -273,7 +277,7 @@ UNSEEN: Mapping[str, Phrases] = {
         ("Spleen is bulky.", "Splenic length is increased.", "{degree} increase of splenic volume."),
         ("Splenic length is not increased.", "Spleen is small to normal.", "Splenic volume is as expected."),
         ("bulky spleen",),
-        ("bulky spleen",),
+        (),
     ),
     "liver_lesion": Phrases(
         (
@@ -312,17 +316,18 @@ CLEAR: Mapping[str, tuple[str, ...]] = {
     "seen": (
         "[The lungs are|Lungs are|Both lungs are] clear.",
         "The lungs are clear bilaterally.",
-        "[The lungs are|Both lungs are] well expanded and clear.",
+        "[The lungs are|Both lungs are] clear throughout.",
     ),
     "unseen": ("Lung fields are transparent.", "Both lungs are free."),
 }
 """Sentences that say of all of `LUNGS` that they are absent."""
 LUNGS = ("consolidation", "nodule")
+FILMS_ALONE = ("projects over", "costophrenic", "Cardiothoracic", "Heart shadow", "Lung markings")
+"""Words of sentences that are said of films, and not of CT."""
 ASIDES: Mapping[str, tuple[str, ...]] = {
     "films": (
         "The mediastinal contours and pulmonary vascularity are within normal limits.",
         "The lungs are clear of focal airspace disease.",
-        "The mediastinum is [unremarkable|normal].",
         "Mild degenerative changes of the thoracic spine are [present|noted].",
         "The hilar and mediastinal contours are unremarkable for the patient's age.",
         "The trachea is midline.",

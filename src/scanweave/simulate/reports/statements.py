@@ -19,7 +19,7 @@ class Statement:
     Attributes:
         finding: Its name.
         there: Whether the study has it.
-        details: Words that a sentence may use, by their slot: `side`, `place`, `size`, `degree`.
+        details: Words that a sentence may use, by their slot: `side`, `where`, `place`, `size`, `degree`.
     """
 
     finding: str
@@ -47,8 +47,12 @@ def statements_of(system: str, truth: Mapping[str, Any]) -> list[Statement]:
 
 def _of_film(name: str, truth: Mapping[str, Any]) -> dict[str, str]:
     """Return the words of a finding on a film; its left is the patient's right."""
-    drawn = truth["findings"][name]
-    side = {-1: "right", 1: "left"}
+    words = _of_a_film(name, truth)
+    return words | ({"where": f"on the {words['side']}"} if "side" in words else {})
+
+
+def _of_a_film(name: str, truth: Mapping[str, Any]) -> dict[str, str]:
+    drawn, side = truth["findings"][name], {-1: "right", 1: "left"}
     if name == "nodule":
         hilum = truth["anatomy"]["hilum"] if "anatomy" in truth else None
         zone = "mid" if hilum is None or abs(drawn["y"] - hilum) < 30 else "upper" if drawn["y"] < hilum else "lower"
@@ -74,13 +78,15 @@ def _of_body(name: str, truth: Mapping[str, Any]) -> dict[str, str]:
     sides = {one["side"] for one in own if "side" in one}
     size, words = float(largest["size"]), dict[str, str]()
     if sides:
-        words["side"] = "bilateral" if len(sides) > 1 else sides.pop()
+        both = len(sides) > 1
+        words["where"] = "on both sides" if both else f"on the {min(sides)}"
+        words["side"] = "bilateral" if both else min(sides)
     if "lobe" in largest:
         words["place"] = f"{largest['lobe']} lobe"
-        words["side"] = largest["side"]
-    if name in ("nodule", "consolidation", "liver_lesion", "kidney_cyst"):
+        words |= {"side": largest["side"], "where": f"on the {largest['side']}"}
+    if name in ("nodule", "liver_lesion", "kidney_cyst"):  # of a consolidation the lobe cuts much off
         words["size"] = _millimetres(size)
-    degrees = {"effusion": (20, 32), "cardiomegaly": (1.24, 1.32), "splenomegaly": (1.32, 1.42)}
+    degrees = {"effusion": (20, 32), "cardiomegaly": (1.39, 1.47), "splenomegaly": (1.32, 1.42)}
     if name in degrees:
         degree = _degree(size, *degrees[name])
         words["degree"] = degree if name == "effusion" else {"small": "mild", "large": "severe"}.get(degree, degree)
