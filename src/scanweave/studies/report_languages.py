@@ -7,6 +7,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Denials:
+    """Words by which a language says that something is absent, lower case.
+
+    Attributes:
+        before: Words that deny what follows them.
+        after: Words that deny what stands before them.
+        seeming: Phrases that hold one of these and deny nothing; `…` stands for up to three words.
+        ends: Words at which what is denied ends.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    seeming: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Language:
     """Language of reports, as far as their structure needs it; make one of your own for others.
 
@@ -15,11 +32,13 @@ class Language:
             gives its text to both.
         abbreviations: What ends with a full stop and does not end a sentence, lower case, without the last stop.
         ordinals: Whether `3.` before a noun is an ordinal ("3. Rippe"), and so ends no sentence.
+        denials: How it says that something is absent.
     """
 
     headings: Mapping[str, tuple[str, ...]]
     abbreviations: frozenset[str]
     ordinals: bool = False
+    denials: Denials = Denials()
 
 
 _COMBINED = ("findings and impression", "findings/impression", "findings & impression", "impression/findings")
@@ -88,6 +107,92 @@ ENGLISH = Language(
         "addendum": ("addendum", "addenda"),
     },
     abbreviations=frozenset(_ENGLISH_ABBREVIATIONS.split()),
+    denials=Denials(
+        before=(
+            "no",
+            "not",
+            "without",
+            "negative for",
+            "free of",
+            "free from",
+            "clear of",
+            "absence of",
+            "rather than",
+            "lack of",
+            "lacks",
+            "devoid of",
+            "fails to show",
+            "neither",
+            "nor",
+        ),
+        after=(
+            "not seen",
+            "not identified",
+            "not visible",
+            "not visualized",
+            "not present",
+            "not demonstrated",
+            "not evident",
+            "not appreciated",
+            "not noted",
+            "no longer seen",
+            "no longer visible",
+            "no longer identified",
+            "no longer present",
+            "absent",
+            "excluded",
+            "ruled out",
+            "unlikely",
+            ": none",
+        ),
+        seeming=(
+            "no … change",
+            "no … increase",
+            "no … decrease",
+            "no … improvement",
+            "no … comparison",
+            "no … comparisons",
+            "no … prior",
+            "no … priors",
+            "no … previous",
+            "no other",
+            "not … changed",
+            "not … increased",
+            "not … decreased",
+            "not … resolve",
+            "not … available",
+            "not … included",
+            "not certain",
+            "not only",
+            "not necessarily",
+            "not … excluded",
+            "not … ruled out",
+            "cannot … excluded",
+            "cannot … ruled out",
+            "excluded on",
+            "without … change",
+            "without … contrast",
+        ),
+        ends=(
+            "but",
+            "however",
+            "although",
+            "though",
+            "except",
+            "apart from",
+            "aside from",
+            "other than",
+            "with the exception of",
+            "whereas",
+            "while",
+            "otherwise",
+            "there is",
+            "there are",
+            "is seen in",
+            "which",
+            ";",
+        ),
+    ),
 )
 
 GERMAN = Language(
@@ -122,4 +227,27 @@ GERMAN = Language(
     },
     abbreviations=frozenset(_GERMAN_ABBREVIATIONS.split()),
     ordinals=True,
+    denials=Denials(
+        before=("kein", "keine", "keinen", "keiner", "keines", "keinerlei", "nicht", "ohne", "weder", "frei von"),
+        after=(
+            "nicht nachweisbar",
+            "nicht abgrenzbar",
+            "nicht erkennbar",
+            "nicht sichtbar",
+            "nicht nachzuweisen",
+            "nicht vorhanden",
+            "ausgeschlossen",
+        ),
+        seeming=(
+            "keine … änderung",
+            "keine … veränderung",
+            "keine … voruntersuchung",
+            "keine … voraufnahmen",
+            "nicht … ausgeschlossen",
+            "nicht … auszuschließen",
+            "nicht sicher",
+            "ohne … kontrastmittel",
+        ),
+        ends=("aber", "jedoch", "sondern", "außer", "bis auf", "abgesehen von", "ansonsten", "hingegen", ";"),
+    ),
 )
