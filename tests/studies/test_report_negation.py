@@ -1,4 +1,4 @@
-"""What sentences deny: on 200 real ones read by a person, on simulated reports, in pieces."""
+"""Denials in sentences: of 200 real ones read by a person, of simulated reports, in pieces."""
 
 import csv
 import os
