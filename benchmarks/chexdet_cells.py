@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from common import ROOT, Claim, benchmark_arguments, write_results
+from common import ROOT, Claim, benchmark_arguments, silent, write_results
 from jobs import run_jobs
 from numpy.typing import NDArray
 from torch import Tensor
@@ -160,7 +160,7 @@ def one_training(whose: str, seed: int, rates: dict[str, dict[str, Any]], tier: 
         training = {"training.seed": seed, "training.workers": 0, "training.device": "cpu"}
         training |= {f"training.{field}": value for field, value in rates[whose].items()}
         config = {"training.steps": 1, "training.validate_every": 1, **training}
-        fitted: Any = sw.fit("detect", cohort, folder / "plan", preset="small", config=config, say=_silent)
+        fitted: Any = sw.fit("detect", cohort, folder / "plan", preset="small", config=config, say=silent)
         known = [prepared(fitted, cohort, part) for part in ("train", "validation")]
 
         def task() -> DetectTask:
@@ -183,7 +183,7 @@ def one_training(whose: str, seed: int, rates: dict[str, dict[str, Any]], tier: 
 def photographs(folder: Path, number: int | None) -> Cohort:
     """Return the cohort of all photographs, or of the first ones, split by a hash of their names."""
     root = Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data")) / "cells_bccd"
-    whole = import_cohort(root, folder, say=_silent)
+    whole = import_cohort(root, folder, say=silent)
     chosen = whole.select(whole.studies[:number])
     fold = {study.patient: part_of(study.id) for study in chosen}
     write_splits(folder, Splits(3, True, 0, fold | {name: 0 for name in whole.patients if name not in fold}))
@@ -269,10 +269,6 @@ def claim(
     photos = len(tested[0].truths)
     spread: Interval = interval(float(found[0]), found[1:], photos)
     return Claim(name, spread.value, spread.low, spread.high, "", photos, bar, "higher", shown)
-
-
-def _silent(words: str) -> None:
-    """Say nothing: what a fit tells is of no interest here."""
 
 
 if __name__ == "__main__":

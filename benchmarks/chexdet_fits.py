@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from common import silent
 
 import scanweave as sw
 from scanweave.audit.settings import ShortcutSettings
@@ -126,7 +127,7 @@ def one_fit(seed: int, name: str, films: Path, tier: Mapping[str, Any]) -> pd.Da
             learnt = _both_sites(Path(folder) / "cohort", home, arm.cohort)
             _split(learnt, seed, tier["validated"])
         run = Path(folder) / "run"
-        fitted: Any = sw.fit(arm.system, learnt, run, preset=chosen["preset"], config=config, say=_silent)
+        fitted: Any = sw.fit(arm.system, learnt, run, preset=chosen["preset"], config=config, say=silent)
         rows = [row for test in (INTERNAL, EXTERNAL, CONTRARY) for row in _measured(fitted, test, home, tier)]
         if name in audited_arms():
             rows += list(_audited(fitted, home, seed, tier))
@@ -152,7 +153,7 @@ def _measured(fitted: Any, test: str, home: Path, tier: Mapping[str, Any]) -> It
     if fitted.run.record["system"] == CLASSIFY and test == EXTERNAL:
         options["localise"] = True
     out = fitted.run.folder / f"evaluation-{test}"
-    summary = fitted.evaluate(Cohort.open(home / test), out, part="all", options=options, say=_silent)
+    summary = fitted.evaluate(Cohort.open(home / test), out, part="all", options=options, say=silent)
     for row in summary.to_dict("records"):
         if row["outcome"] in FINDINGS:
             yield {"cohort": test, **{key: row[key] for key in ("outcome", "measure", "value")}}
@@ -161,7 +162,7 @@ def _measured(fitted: Any, test: str, home: Path, tier: Mapping[str, Any]) -> It
 def _audited(fitted: Any, home: Path, seed: int, tier: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the flips of the planted pairs, as the audit tells them."""
     settings = ShortcutSettings(films=tier["audited"], maps=0, marks=tuple(PLANTED), site="", seed=seed)
-    found = audit_shortcuts({"run": fitted}, Cohort.open(home / AUDITED), settings, say=_silent)
+    found = audit_shortcuts({"run": fitted}, Cohort.open(home / AUDITED), settings, say=silent)
     for row in plain(found.flips).to_dict("records"):
         if PLANTED[row["mark"]] == row["finding"]:
             told = {key: row[key] for key in ("mark", "direction", "found", "films")}
@@ -187,7 +188,3 @@ def _split(cohort: Cohort, seed: int, validated: int) -> None:
     """Let the first patients validate, all others train; fold 0, that of the test, stays empty."""
     fold = {name: 1 if number < validated else 2 for number, name in enumerate(cohort.patients)}
     write_splits(cohort.folder, Splits(3, True, seed, fold))
-
-
-def _silent(words: str) -> None:
-    """Say nothing: what a fit tells is of no interest here."""

@@ -90,6 +90,10 @@ def benchmark_arguments(
     return parsed
 
 
+def silent(words: str) -> None:
+    """Say nothing, of a fit in whose words no benchmark is interested."""
+
+
 def one_thread_each(jobs: int) -> ProcessPoolExecutor:
     """Return a pool for jobs that train: a job on each core is done sooner than one on all cores."""
     return ProcessPoolExecutor(min(jobs, os.cpu_count() or 1), get_context("spawn"), _one_thread)

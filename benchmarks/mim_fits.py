@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from common import ROOT
+from common import ROOT, silent
 from mim_controls import Contrast, Denoising, pretrain
 
 import scanweave as sw
@@ -107,14 +107,14 @@ def starting_point(arm: Arm, folder: Path, seed: int, tier: Mapping[str, Any]) -
     images = hippocampi(folder / "images", tier, masks=False).part("train")
     shape = folder / "shape"
     if arm.preset is None:
-        sw.fit("mim", images, shape, preset="small", config={**LEVELS, **steps, "training.steps": 1}, say=_silent)
+        sw.fit("mim", images, shape, preset="small", config={**LEVELS, **steps, "training.steps": 1}, say=silent)
         return {"network.encoder": str(shape)} if arm.own is None else dict(arm.own)
     config = {**arm.config, **steps, "training.steps": tier["steps"]}
     if arm.control is None:
         run = folder / "run"
-        sw.fit("mim", images, run, preset=arm.preset, config=config, say=_silent)
+        sw.fit("mim", images, run, preset=arm.preset, config=config, say=silent)
         return {"start.source": str(run)}
-    found: Any = sw.fit("mim", images, shape, preset=arm.preset, config={**config, "training.steps": 1}, say=_silent)
+    found: Any = sw.fit("mim", images, shape, preset=arm.preset, config={**config, "training.steps": 1}, say=silent)
     studies = PreparedCohort(images, found.plan).prepare()
     settings = found.config.training.model_copy(update={"steps": tier["steps"]})
     whole: MimConfig = found.config.model_copy(update={"training": settings})
@@ -148,11 +148,7 @@ def few_labels(
         **start,
     }
     began = time.process_time()
-    fitted: Any = sw.fit("segment", labelled, run, preset="small", config=config, say=_silent)
+    fitted: Any = sw.fit("segment", labelled, run, preset="small", config=config, say=silent)
     spent = time.process_time() - began
-    table = fitted.evaluate(both, run / "evaluation", part=part, options={"pictures": 0}, say=_silent)
+    table = fitted.evaluate(both, run / "evaluation", part=part, options={"pictures": 0}, say=silent)
     return {"Dice": float(table["Dice"].mean()), "fit [s]": spent}
-
-
-def _silent(words: str) -> None:
-    """Say nothing: what a fit tells is of no interest here."""

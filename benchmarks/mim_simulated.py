@@ -6,9 +6,9 @@ organ). The control has random weights in the same encoder, and the same labelle
 what follows the encoder. Crops are of 96³ voxels of 3 mm, views of 48³: 1 + 4 + 16 of them, which MAE sees as so many
 crops. Measured is the mean AUROC over the findings on 128 test patients, and the mean Dice on 48 test hippocampi.
 
-Beside them, a logistic regression on the histogram of the
-scan: what can be told without looking where anything is. All arms have as many steps of pre-training, so that in the
-proof tier MiM sees some two crops of each of 256 scans, and MAE forty.
+Beside them, a logistic regression on the histogram of the scan: what can be told without looking where anything is. All
+arms have as many steps of pre-training, so that in the proof tier MiM sees some two crops of each of 256 scans, and MAE
+forty.
 
 No bar was set: a pilot of this size told nothing. Intervals are Student's over seeds: with two they are wide.
 """
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Claim, benchmark_arguments, write_results
+from common import Claim, benchmark_arguments, silent, write_results
 from jobs import run_jobs
 from mim_fits import Arm, few_labels, hippocampi
 from mim_labels import TIERS as HIPPOCAMPI
@@ -63,7 +63,7 @@ TIERS: dict[str, dict[str, Any]] = {
     "smoke": {
         "spacing": 8.0,
         "unlabelled": (2,),
-        "counts": (6,),
+        "counts": (12,),
         "tested": 6,
         "crops": 1,
         "seeds": (0,),
@@ -112,7 +112,7 @@ def one_arm(name: str, number: int, seed: int, bodies: Path, tier: Mapping[str, 
         config = {**config, **steps, "training.batch_size": batch, "training.steps": tier["steps"] if number else 1}
         whole = Cohort.open(home / "unlabelled")
         images = whole.where(np.arange(len(whole)) < (number or 1))
-        sw.fit("mim", images, run, preset=preset, config=config, say=_silent)
+        sw.fit("mim", images, run, preset=preset, config=config, say=silent)
         start = {"start.source": str(run)} if number else {"network.encoder": str(run)}
         rows = [
             {**about, "task": "findings", "labels": count, "value": findings(start, home, folder, count, steps, tier)}
@@ -143,8 +143,8 @@ def findings(
     config = {**steps, **start, "training.steps": tier["tuned"], "training.batch_size": 8, "labels": list(FINDINGS)}
     labelled = first(Cohort.open(home / "labelled"), count)
     run = folder / f"findings-{count}"
-    fitted: Any = sw.fit("classify", labelled, run, preset="small", config=config, say=_silent)
-    table = fitted.evaluate(Cohort.open(home / "tested"), run / "evaluation", part="all", say=_silent)
+    fitted: Any = sw.fit("classify", labelled, run, preset="small", config=config, say=silent)
+    table = fitted.evaluate(Cohort.open(home / "tested"), run / "evaluation", part="all", say=silent)
     return float(table[(table["measure"] == "AUROC") & table["outcome"].isin(FINDINGS)]["value"].mean())
 
 
@@ -169,12 +169,9 @@ def claims(table: pd.DataFrame) -> Iterator[Claim]:
             values = group.set_index("seed")["value"]
             found = mean_over_seeds(values - control)
             shown = {arm: float(values.mean()), SCRATCH: float(control.mean())}
-            name = f"{task}, {labels} labels: {measure} of {arm} on {number} scans over {SCRATCH}"
+            learnt = f" on {number} scans" if number else ""
+            name = f"{task}, {labels} labels: {measure} of {arm}{learnt} over {SCRATCH}"
             yield Claim(name, found.value, found.low, found.high, "", found.n, None, "higher", shown)
-
-
-def _silent(words: str) -> None:
-    """Say nothing: what a fit tells is of no interest here."""
 
 
 if __name__ == "__main__":

@@ -331,7 +331,8 @@ def _told(cohort: Cohort) -> int:
     from scanweave import wording
 
     print(" · ".join(f"{name} {count}" for name, count in cohort.counts().items()))
-    print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort split {cohort.folder}")
+    step = "check" if cohort.splits() is not None else "split"
+    print(f"wrote {cohort.folder}: {wording.studies(len(cohort))} · next: scanweave cohort {step} {cohort.folder}")
     return 0
 
 

@@ -21,6 +21,8 @@ from scanweave.wording import count
 PAGE = "labels.html"
 COLOURS = ("#8fa3ab", ACCENT, "#c2803a", "#7a5195", "#3f8f4f", "#b0413e")
 """One an arm, random weights first."""
+ROOM = 1.5
+"""Factor by which the axis of counts goes beyond the first and the last."""
 FEW_SEEDS = 3
 """Seeds below which no interval is worth reading."""
 
@@ -67,6 +69,8 @@ def curves(found: LabelResults) -> Figure:
         axes.plot(places, values[:, 0], marker="o", markersize=4, label=str(arm), **look)
         axes.vlines(places, values[:, 1], values[:, 2], linewidth=1.2, alpha=0.7, **look)
     axes.set_xscale("log")
+    counts = table["labelled studies"]
+    axes.set_xlim(counts.min() / ROOM, counts.max() * ROOM)  # else a single count fills the axis with nothing
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(table["labelled studies"]))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")

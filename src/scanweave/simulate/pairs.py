@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+
+Name = TypeVar("Name", bound=str)
 
 
 def as_pairs(given: Any, whole: Iterable[str] | None = None) -> Mapping[str, Any]:
@@ -26,3 +30,9 @@ def as_pairs(given: Any, whole: Iterable[str] | None = None) -> Mapping[str, Any
     if len({*names}) < len(names):
         raise ValueError(f"{max(names, key=names.count)} is named twice")
     return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def name_at(shares: Mapping[Name, float], chance: float) -> Name:
+    """Return the name that a number in [0, 1) falls to, where each has its share of them."""
+    names = list(shares)
+    return names[min(int(np.searchsorted(np.cumsum(list(shares.values())), chance, "right")), len(names) - 1)]

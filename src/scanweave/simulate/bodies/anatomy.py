@@ -228,11 +228,12 @@ class Anatomy:
 
     def kidney(self, side: Side) -> Array:
         """From a kidney."""
-        axes = scaled((26.0, 24.0, 50.0), self.build.factors["kidney"])
+        axes = scaled(KIDNEY_AXES, self.build.factors["kidney"])
         return np.minimum(self.ellipsoid(KIDNEYS[side], axes), self.inner - np.float32(3))
 
 
 HEART: Point = (-20.0, 26.0, 44.0)
+KIDNEY_AXES: Point = (26.0, 24.0, 50.0)
 KIDNEYS: Mapping[Side, Point] = {"right": (60.0, -48.0, -98.0), "left": (-60.0, -48.0, -90.0)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from scanweave.simulate.bodies.anatomy import GRID_LOW, GRID_SIZE, KIDNEYS, SIGN, Anatomy, Build, usual
+from scanweave.simulate.bodies.anatomy import GRID_LOW, GRID_SIZE, KIDNEY_AXES, KIDNEYS, SIGN, Anatomy, Build, usual
 from scanweave.simulate.bodies.findings import Finding
 from scanweave.simulate.fields import Array
 
@@ -55,6 +55,6 @@ def _beside_kidney(rng: Generator, build: Build, one: Finding) -> Array:
     turn, height = rng.uniform(-0.4, 0.4) * np.pi, rng.uniform(-0.6, 0.6)
     way = np.array([SIGN[one.half] * np.cos(turn), np.sin(turn), height])
     way /= np.linalg.norm(way)
-    axes = np.array((26.0, 24.0, 50.0)) * build.factors["kidney"]
+    axes = np.array(KIDNEY_AXES) * build.factors["kidney"]
     reach = 1 / np.linalg.norm(way / axes)
     return np.asarray(np.array(KIDNEYS[one.half]) + way * reach * 0.9, np.float32)

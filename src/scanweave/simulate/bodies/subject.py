@@ -13,6 +13,7 @@ from scanweave.simulate.bodies.painting import LESIONS, ORGANS, paint_body
 from scanweave.simulate.bodies.seats import seated
 from scanweave.simulate.bodies.settings import BodiesSettings
 from scanweave.simulate.bodies.sites import SITES
+from scanweave.simulate.pairs import name_at
 from scanweave.simulate.subject import Subject
 
 SCAN, MASKS = "ct", ("organs", "lesions")
@@ -45,8 +46,7 @@ def simulate_body(seed: int, index: int, settings: BodiesSettings | None = None)
     build = usual.enlarged(findings)
     findings = seated(rng(_Stream.SEATS), build, findings)
     which, agent = rng(_Stream.SITE).random(2)
-    shares = np.cumsum(list(settings.sites.values()))
-    name = list(settings.sites)[int(min(np.searchsorted(shares, which, side="right"), len(shares) - 1))]
+    name = name_at(settings.sites, which)
     site = SITES[name]
     contrast = bool(agent < site.contrast)
     grid = body_grid(settings.spacing)

@@ -19,6 +19,7 @@ from scanweave.simulate.films.plane import FilmPlane
 from scanweave.simulate.films.settings import FINDINGS, MARKS, FilmSettings, SiteName
 from scanweave.simulate.films.sites import SITES, Site
 from scanweave.simulate.films.thickness import shadow
+from scanweave.simulate.pairs import name_at
 from scanweave.studies.boxes import Boxes
 
 Mask = NDArray[np.bool_]
@@ -76,9 +77,7 @@ class Draws:
 
     def site(self) -> tuple[SiteName, Site]:
         """Draw the site of the film."""
-        names = list(self.settings.sites)
-        steps = np.cumsum([self.settings.sites[name] for name in names])
-        name = names[min(int(np.searchsorted(steps, self.rng(Stream.SITE).random(), "right")), len(names) - 1)]
+        name = name_at(self.settings.sites, self.rng(Stream.SITE).random())
         return name, SITES[name]
 
     def film(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
+from scanweave.simulate.pairs import name_at
 from scanweave.simulate.reports.phrases import (
     ASIDES,
     CLEAR,
@@ -108,8 +109,7 @@ def write_report(rng: Generator, statements: Sequence[Statement], system: str, s
         system: What simulated it, `films` or `bodies`.
         settings: How it is reported.
     """
-    names, shares = list(settings.institutions), np.cumsum(list(settings.institutions.values()))
-    name = names[min(int(np.searchsorted(shares, rng.random(), "right")), len(names) - 1)]
+    name = name_at(settings.institutions, rng.random())
     writer = _Writer(rng, INSTITUTIONS[name], settings.wording, system)
     if not any(one.there for one in statements) and rng.random() < INSTITUTIONS[name].standard:
         return writer.standard(statements, name)
