@@ -53,11 +53,13 @@ def test_types_are_judged_where_the_real_series_shows_the_planted_one(series):
 
 
 def test_errors_of_wash_in_are_compared_as_means_over_all_lesions(series):
-    ratio, upper = series.wash_in_claims(lesions(series), series.FRAMEWISE, 0.7)
+    ratio, upper, middle = series.wash_in_claims(lesions(series), series.FRAMEWISE, 0.7)
     assert ratio.value == pytest.approx((0.1 + 0.1 + 0.4) / (0.5 + 0.5 + 1.0))
     assert ratio.holds is True
     assert ratio.n == 2
     assert upper.value == ratio.high
+    assert middle.value == pytest.approx(0.1 / 0.5)
+    assert middle.holds is None
 
 
 def test_control_is_given_every_frame_or_the_one_at_a_time(series):

@@ -58,6 +58,36 @@ def test_a_plan_knows_typical_frames_times_and_b_values():
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
+def test_the_peak_of_a_small_lesion_is_not_clipped_in_a_cohort_with_a_series():
+    """A lesion of few voxels does not move the percentile, and is the brightest of all after a contrast agent."""
+    curve = (1.0, 9.0, 7.5, 6.0)
+    one = study(0, 4)
+    bright = np.asarray(one.scans["dce"].data).copy()
+    bright[5:7, 5:7, 6] = 100 * np.array(curve, np.float32)
+    one = Study(one.id, one.patient, {**one.scans, "dce": Scan.of(bright, COARSE)})
+    kept, clipped = learnt([one]), learnt([one], series_headroom=None)
+    assert (kept.settings.headroom, clipped.settings.headroom) == (3.0, 1.25)
+    for plan, whole in ((kept, True), (clipped, False)):
+        prepared = prepare(one, plan)
+        again = restore(prepared.volumes["dce"], prepared.frame, plan, "dce")
+        lesion = to_grid(Scan.of(again, one.scans["t1"].geometry.affine), one.scans["dce"].geometry)[5:7, 5:7, 6]
+        found = lesion.mean(axis=(0, 1))
+        assert bool(abs(found[3] / found[1] - curve[3] / curve[1]) < 0.05) is whole
+
+
+@pytest.mark.parametrize(
+    ("series", "settings", "words"),
+    [
+        (["dce"], {"headroom": 2.0}, "preparation.headroom: has no effect: a scan is a series"),
+        ([], {"series_headroom": 2.0}, "preparation.series_headroom: has no effect: no scan is a series"),
+    ],
+)
+def test_the_headroom_that_does_not_count_is_refused(series, settings, words):
+    names = ["t1", *series]
+    with pytest.raises(ScanweaveError, match=words):
+        learn_plan([study(0).only(names)], names, PreparationSettings(**settings), series=series)
+
+
 def test_one_scale_for_all_frames_keeps_the_curve():
     one = study(0, 4)
     prepared = prepare(one, learnt([one, study(1)]))

@@ -230,7 +230,7 @@ def test_a_batch_of_several_shapes_has_the_mean_loss_of_its_samples(fusion):
     weights = {"perceptual": 0.0, "structural": 0.5, "self_share": 0.5}
     if fusion == "latent":
         objective, make = (
-            FusionObjective(net, ObjectiveSettings(**weights, gradient=1.0, temporal=3.0, unattended=2.0)),
+            FusionObjective(net, ObjectiveSettings(**weights, gradient=1.0, unattended=2.0)),
             fused_sample,
         )
     else:
@@ -245,18 +245,6 @@ def test_a_batch_of_several_shapes_has_the_mean_loss_of_its_samples(fusion):
     whole["loss"].backward()
     silent = {name for name, parameter in net.named_parameters() if parameter.grad is None}
     assert silent == set()
-
-
-def test_the_temporal_term_is_that_of_changes_between_frames(monkeypatch):
-    net = network(fusion="latent", frame_values=True).double()
-    objective = FusionObjective(net, ObjectiveSettings(temporal=2.0, unattended=0.0))
-    batch = default_collate([fused_sample(0, 0, 3)])
-    nobody = torch.zeros(1, dtype=torch.bool)
-    rising = torch.arange(3, dtype=torch.float64).view(1, 3, 1, 1, 1)
-    for error, term in ((torch.full_like(rising, 0.3), 0.0), (0.1 * rising, 2 * 0.1)):
-        made = batch["target"] + error * batch["target_covered"]
-        monkeypatch.setattr(objective, "_made", lambda _, made=made: (made, made[nobody], nobody))
-        assert float(objective(batch)["temporal"]) == pytest.approx(term, abs=1e-12)
 
 
 def test_samples_of_one_shape_are_joined_as_before():

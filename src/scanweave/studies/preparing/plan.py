@@ -160,6 +160,9 @@ def learn_plan(
     unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
+    asked = settings
+    if series and settings.series_headroom is not None:
+        settings = settings.model_copy(update={"headroom": settings.series_headroom})
     seen = _Survey(settings, scans, masks, series, colours)
     for study in studies:
         seen.add(_usable(repaired(study.only(scans)), series))
@@ -178,7 +181,7 @@ def learn_plan(
         f"{name}: a series, {_spread(frames)}; one intensity scale for all" for name, frames in seen.frames.items()
     ]
     reasons += [f"{name}: in colour; one intensity scale for red, green and blue" for name in sorted(seen.coloured)]
-    _refuse_idle(settings, {rule.kind for rule in rules.values()}, standard)
+    _refuse_idle(asked, {rule.kind for rule in rules.values()}, standard, bool(series))
     found = {name: tuple(sorted(there)) for name, there in seen.labels.items()}
     return Plan(
         settings=settings,
@@ -224,9 +227,13 @@ def _spread(seen: Sequence[SeriesFrames]) -> str:
     return f"{few} frames in each study" if few == many else f"{few} to {many} frames"
 
 
-def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool) -> None:
+def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool, series: bool) -> None:
     """Refuse settings that no kind of intensity among the scans reads; those of a preset are the defaults here."""
     idle = {} if "suv" in kinds else {"suv_high": "no scan is PET"}
+    if not series:
+        idle |= {} if settings.series_headroom is None else {"series_headroom": "no scan is a series"}
+    elif settings.series_headroom is not None:
+        idle |= {"headroom": "a scan is a series, so preparation.series_headroom counts"}
     if standard and kinds <= {"zscore", "suv"}:
         idle |= dict.fromkeys(["percentile", "percentile_region"], "no scan is scaled by a percentile")
     for name, why in idle.items():

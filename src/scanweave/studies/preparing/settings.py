@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Millimetres = Annotated[float, Field(ge=0.01, le=100)]
 
 
+OWN_LEVELS = dict.fromkeys(
+    ["preparation.headroom", "preparation.series_headroom"], "here: each image's own mean and deviation set its scale"
+)
+"""Settings without effect in systems that scale images to mean 0 and deviation 1, and why."""
+
+
 class PreparationSettings(BaseModel):
     """A user's choices about preparation; the rest is learnt from the training studies."""
 
@@ -37,6 +43,12 @@ class PreparationSettings(BaseModel):
         "foreground", description="Where that percentile is taken: in the patient, or over all voxels."
     )
     headroom: float = Field(1.25, ge=1, description="The scale times this maps to +1; brighter voxels are clipped.")
+    series_headroom: float | None = Field(
+        3.0,
+        ge=1,
+        description="The same, for all scans, where one is a series: after a contrast agent a lesion is far brighter "
+        "than the rest, and clipped it has a flat curve. None: as headroom.",
+    )
     suv: tuple[str, ...] | None = Field(
         None,
         description="Scans that are PET in SUV, or none; not given: those called PET, if their JSON or file name says "

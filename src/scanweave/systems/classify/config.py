@@ -10,7 +10,7 @@ from scanweave.engine.settings import Name, Names, Settings, StartSettings, Trai
 from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
 from scanweave.framework.classification.settings import LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
-from scanweave.studies.preparing.settings import PreparationSettings
+from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 
 class NetworkSettings(Settings):
@@ -90,7 +90,7 @@ class ClassifyConfig(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        return {"preparation.headroom": "here: each image's own mean and deviation set its scale"}
+        return OWN_LEVELS
 
 
 CHEXNET = ClassifyConfig()

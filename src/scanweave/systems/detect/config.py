@@ -10,7 +10,7 @@ from scanweave.augment.settings import FILM
 from scanweave.engine.settings import Layers, Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions
 from scanweave.framework.options import VerbOptions
-from scanweave.studies.preparing.settings import PreparationSettings
+from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 END_TO_END = ("d-fine", "rt-detr")
 """Detectors of transformers, which have an encoder, proposals and matching of their own."""
@@ -108,7 +108,7 @@ class DetectConfig(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        return {"preparation.headroom": "here: each image's own mean and deviation set its scale"}
+        return OWN_LEVELS
 
 
 CHEXDET = DetectConfig()

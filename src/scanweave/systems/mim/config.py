@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from scanweave.engine.settings import Channels, Layers, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.options import VerbOptions
-from scanweave.studies.preparing.settings import PreparationSettings
+from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -141,9 +141,8 @@ class MimConfig(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        found = {"preparation.headroom": "here: each image's own mean and deviation set its scale"}
         one = len(self.levels.units) == 1
-        return found | (dict.fromkeys(["loss.form", "loss.temperature"], "with one level") if one else {})
+        return OWN_LEVELS | (dict.fromkeys(["loss.form", "loss.temperature"], "with one level") if one else {})
 
 
 PAPER = MimConfig()

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, field_validator
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.engine.settings import Channels, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.options import VerbOptions
-from scanweave.studies.preparing.settings import PreparationSettings
+from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 Mirror = Literal["all", "left-right", "none"]
 
@@ -108,8 +108,7 @@ class SegmentConfig(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        found = {"training.batch_size": "here: network.batch_voxels and the patch decide"}
-        found["preparation.headroom"] = "here: each image's own mean and deviation set its scale"
+        found = OWN_LEVELS | {"training.batch_size": "here: network.batch_voxels and the patch decide"}
         found |= {"inference.mirror": "with sampling.mirror none"} if self.sampling.mirror == "none" else {}
         if self.sampling.rotate:
             return found

@@ -90,11 +90,6 @@ class ObjectiveSettings(Settings):
     gradient: float = Field(
         0.0, ge=0, description="Mean difference of neighbouring voxels' differences, for edges; not in the paper."
     )
-    temporal: float = Field(
-        0.0,
-        ge=0,
-        description="Mean difference of the changes between frames of a series, for curves; not in the paper.",
-    )
     unattended: float = Field(
         0.0,
         ge=0,
@@ -172,7 +167,6 @@ ONE_BY_ONE = ("objective.identity", "objective.cycle", "objective.perceptual", "
 """Settings that only sources one by one need."""
 FUSED = (
     "objective.gradient",
-    "objective.temporal",
     "objective.unattended",
     "sampling.all_share",
     "sampling.gamma",
@@ -193,7 +187,7 @@ class Seq2SeqConfig(Settings):
     sampling: SamplingSettings = SamplingSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     preparation: PreparationSettings = PreparationSettings(
-        orientation="LPS", crop=False, percentile=99.0, percentile_region="volume", headroom=2.0
+        orientation="LPS", crop=False, percentile=99.0, percentile_region="volume", headroom=2.0, series_headroom=None
     )
     training: TrainingSettings = TrainingSettings(
         steps=1_000_000,

@@ -52,9 +52,6 @@ class FusionObjective(nn.Module):
             terms["structural"] = settings.structural * self.dissimilarity(made.flatten(0, 1), real.flatten(0, 1))
         if settings.gradient:
             terms["gradient"] = settings.gradient * gradient_difference(made, real)
-        if settings.temporal:  # of what is no series 0: batches of all shapes have the same terms
-            changes = (made - real).diff(dim=1).abs()
-            terms["temporal"] = settings.temporal * (changes.mean() if changes.numel() else changes.sum())
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
 
     def _made(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
