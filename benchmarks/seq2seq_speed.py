@@ -5,12 +5,15 @@
 PATH is a checkout of github.com/fiy2W/mri_seq2seq; without it only our side is measured. Both compute in float32 on two
 threads, one image of 3 × 192 × 192, in turns: a training step (their loop, without the perceptual term, whose weights
 are not part of it; Adam) and all 16 pairs of four sequences (a call each, as in their prediction script). That losses,
-gradients and outputs are equal is checked in the same run. Intervals are the range over repetitions.
+gradients and outputs are equal is checked in the same run, in float32 and, where roundings add up over some hundred
+layers, in float64; beside it how far the authors' own float32 lies from their float64. Intervals are the range over
+repetitions.
 
 Bars, written before any run: a step 3 times as fast, all pairs 5 times; or 85 % of the bound where that is less. The
 bound is their multiply-adds over ours: faster than that only by computing each of them faster. Peak memory of a process
 of its own at most half of theirs. All pairs and all targets of a study of 4 × 155 × 240 × 240 by the preset `best`
-within 60 s and 3 GB.
+within 60 s and 3 GB. What weights, gradients and Adam's moments alone take, with the imports, is reported beside the
+memory: no setting of a network of this size comes below it.
 """
 
 from __future__ import annotations
@@ -54,6 +57,8 @@ MEMORY_SHARE = 0.5
 EQUAL = 1e-4
 """Largest relative difference in float32."""
 STUDY_SECONDS, STUDY_GB = 60.0, 3.0
+ADAM_NUMBERS, FLOAT_BYTES = 4, 4
+"""Numbers that a training holds of each weight: itself, its gradient and two moments; and bytes of one."""
 RATE = 2e-4
 
 
@@ -82,17 +87,17 @@ class Side(NamedTuple):
         self.optimizer.step()
 
 
-def images(size: int) -> list[Tensor]:
+def images(size: int, dtype: torch.dtype) -> list[Tensor]:
     """A stack of three slices of each of four sequences, the same ones in every process."""
     draw = torch.Generator().manual_seed(SEED)
-    return [torch.randn((1, 1, 3, size, size), generator=draw).clamp(-1, 1) for _ in MAIN]
+    return [torch.randn((1, 1, 3, size, size), generator=draw).clamp(-1, 1).to(dtype) for _ in MAIN]
 
 
-def their_side(settings: NetworkSettings, size: int) -> Side:
+def their_side(settings: NetworkSettings, size: int, dtype: torch.dtype = torch.float32) -> Side:
     """The authors' network, its weights as they draw them."""
     torch.manual_seed(SEED)
-    network, stacks = generator(settings), images(size)
-    codes = torch.eye(settings.code_length)[: len(MAIN), None]
+    network, stacks = generator(settings).to(dtype), images(size, dtype)
+    codes = torch.eye(settings.code_length, dtype=dtype)[: len(MAIN), None]
 
     @torch.no_grad()
     def pairs() -> list[Tensor]:
@@ -101,10 +106,10 @@ def their_side(settings: NetworkSettings, size: int) -> Side:
     return Side(network, lambda: their_loss(network, *stacks[:2], (0, 1)), pairs, adam(network))
 
 
-def our_side(settings: NetworkSettings, size: int, theirs: Side | None) -> Side:
+def our_side(settings: NetworkSettings, size: int, theirs: Side | None, dtype: torch.dtype = torch.float32) -> Side:
     """Our network, with the weights of the authors' where it is there."""
     torch.manual_seed(SEED)
-    network, stacks = Seq2SeqNetwork(settings), images(size)
+    network, stacks = Seq2SeqNetwork(settings).to(dtype), images(size, dtype)
     if theirs is not None:
         network.load_state_dict(renamed(theirs.network.state_dict(), settings))
     objective, batch = Seq2SeqObjective(network, PAPER.objective), our_batch(*stacks[:2], (0, 1))
@@ -123,22 +128,45 @@ def adam(network: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(network.parameters(), lr=RATE)
 
 
-def equality(ours: Side, theirs: Side) -> list[Claim]:
-    """Check that outputs, loss and gradients are equal, before any step."""
+def differences(ours: Side, theirs: Side) -> dict[str, float]:
+    """The relative differences of outputs, loss and gradients, before any step."""
     outputs = relative(torch.stack(ours.pairs()), torch.stack(theirs.pairs()))
     losses = []
     for side in (ours, theirs):
+        side.optimizer.zero_grad(set_to_none=True)
         loss = side.loss()
         loss.backward()
         losses.append(loss.detach())
-    found = {
-        "outputs of all pairs": outputs,
-        "loss": relative(*losses),
-        "gradients": gradient_difference(ours.network, theirs.network),
-    }
-    return [
-        Claim(f"check: relative difference of the {what}", value, math.nan, math.nan, "", 1, EQUAL, "lower")
-        for what, value in found.items()
+    gradients = gradient_difference(ours.network, theirs.network)
+    return {"outputs of all pairs": outputs, "loss": relative(*losses), "gradients": gradients}
+
+
+def double_differences(settings: NetworkSettings, size: int, reference: Path) -> tuple[dict[str, float], ...]:
+    """The same in float64; and how far the authors' own float32 lies from their float64: outputs and gradients."""
+    torch.set_num_threads(THREADS)
+    use_reference(reference)
+    theirs = their_side(settings, size, torch.float64)
+    found = differences(our_side(settings, size, theirs, torch.float64), theirs)
+    single = their_side(settings, size)
+    single.loss().backward()
+    rounded, exact = (
+        torch.cat([own.grad.flatten().double() for own in side.network.parameters() if own.grad is not None])
+        for side in (single, theirs)
+    )
+    outputs = relative(torch.stack(single.pairs()).double(), torch.stack(theirs.pairs()))
+    return found, {"outputs of all pairs": outputs, "gradients": relative(rounded, exact)}
+
+
+def equality(single: dict[str, float], double: dict[str, float], rounding: dict[str, float]) -> list[Claim]:
+    """Check that outputs, loss and gradients are equal."""
+    found = [
+        Claim(f"check: relative difference of the {what}, {kind}", value, math.nan, math.nan, "", 1, EQUAL, "lower")
+        for kind, own in (("float32", single), ("float64", double))
+        for what, value in own.items()
+    ]
+    return found + [
+        figure(f"the authors' float32 from their float64: relative difference of the {what}", value, "")
+        for what, value in rounding.items()
     ]
 
 
@@ -224,8 +252,11 @@ def peak_of(whose: str, what: str, settings: NetworkSettings, size: int, referen
 
 def memory(settings: NetworkSettings, size: int, reference: Path | None) -> list[Claim]:
     """Peak memory of both, each in a process of its own."""
-    shown = {"imports alone [MiB]": in_child(peak_of, "nobody", "", settings, size, None)}
-    claims = []
+    imports = in_child(peak_of, "nobody", "", settings, size, None)
+    shown = {"imports alone [MiB]": imports}
+    numbers = sum(own.numel() for own in Seq2SeqNetwork(settings).parameters())
+    least = imports + ADAM_NUMBERS * FLOAT_BYTES * numbers / 2**20
+    claims = [figure("training step: imports, weights, gradients and Adam's moments", least, "MiB")]
     for what in FASTER:
         ours = in_child(peak_of, "ours", what, settings, size, None)
         if reference is None:
@@ -274,7 +305,9 @@ def measure(arguments: argparse.Namespace) -> list[Claim]:
     apart = memory(*sizes, reference) + study_claims(tier["study"])
     theirs = None if reference is None else their_side(*sizes)
     ours = our_side(*sizes, theirs)
-    equal = [] if theirs is None else equality(ours, theirs)
+    equal = []
+    if theirs is not None and reference is not None:
+        equal = equality(differences(ours, theirs), *in_child(double_differences, *sizes, reference))
     fast = [claim for what in FASTER for claim in speeds(what, ours, theirs, tier["repeats"])]
     return [*fast, *equal, *apart, *counts(ours, theirs), *peak_shares(ours, tier["matrix"])]
 

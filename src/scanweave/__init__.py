@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scanweave.api import audit_stability, fit, list_systems, open_run, predict
+    from scanweave.api import audit_stability, fit, list_systems, open_run, predict, search
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
     from scanweave.simulate import simulate_brain
@@ -51,6 +51,7 @@ __all__ = [
     "predict",
     "prepare_cohort",
     "restore_cohort",
+    "search",
     "simulate_bodies",
     "simulate_brain",
     "simulate_breast",
@@ -80,6 +81,7 @@ _HOMES = {
     "predict": "api",
     "prepare_cohort": "studies.preparing.cohort_preparation",
     "restore_cohort": "studies.preparing.restoration",
+    "search": "api",
     "simulate_bodies": "simulate.bodies",
     "simulate_brain": "simulate",
     "simulate_breast": "simulate.breast",

@@ -10,6 +10,7 @@ from scanweave.framework.fitted_run import FittedRun
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.ct import simulate_ct
 from scanweave.simulate.films import simulate_films
+from scanweave.simulate.reports import simulate_reports
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.tables.schema import parse_columns
@@ -82,6 +83,16 @@ def test_detect(tmp_path):
     settings = {**FEW_STEPS, "network": {**network, "size": [128, 128], "sampled": 16, "proposals": 20}}
     chests = simulate_films(tmp_path / "c", subjects=12, seed=0, size=128, prevalence=0.5)
     sw.check_system("detect", split(chests), tmp_path / "runs", settings)
+
+
+def test_mgca(tmp_path):
+    simulate_films(tmp_path / "films", subjects=12, seed=0, size=128, prevalence=0.5)
+    network = {"encoder": "resnet10", "width": 0.125, "size": [32, 32], "embedding": 8, "hidden": 16, "prototypes": 4}
+    text = {"width": 16, "layers": 1, "heads": 2, "most_tokens": 32}
+    training = {**FEW_STEPS["training"], "batch_size": 2}
+    reports = simulate_reports(tmp_path / "films", tmp_path / "c", seed=0)
+    settings = {"network": network, "text": text, "training": training}
+    sw.check_system("mgca", split(reports), tmp_path / "runs", settings)
 
 
 def test_mome(films, tmp_path):

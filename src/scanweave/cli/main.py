@@ -20,6 +20,7 @@ VERBS = {
     "evaluate": "measure predictions against what was acquired, with intervals",
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
+    "search": "find studies by words, or by their likeness to another",
     "audit": "try how far a run can be trusted: audit stability | shortcuts",
     "experiment": "compare many fits to one cohort: experiment labels",
     "report": "write one HTML page of a run to keep and send",

@@ -84,6 +84,7 @@ class ProjectionHead(nn.Module):
         layers: Linear layers.
         norm: `batch`, `layer` or `none`, before each rectifier. A batch norm makes a sample depend on its batch.
         unit_length: Whether projections have length 1.
+        norm_out: Whether a batch norm without scale and shift follows the last layer.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ProjectionHead(nn.Module):
         layers: int = 2,
         norm: Literal["batch", "layer", "none"] = "batch",
         unit_length: bool = True,
+        norm_out: bool = False,
     ) -> None:
         super().__init__()
         if layers < 1 or norm not in ("batch", "layer", "none"):
@@ -107,6 +109,7 @@ class ProjectionHead(nn.Module):
                 stack.append(nn.BatchNorm1d(width) if norm == "batch" else nn.LayerNorm(width))
             stack.append(nn.ReLU(inplace=True))
         stack.append(nn.Linear(width if layers > 1 else channels_in, channels_out))
+        stack += [nn.BatchNorm1d(channels_out, affine=False)] if norm_out else []
         self.layers = nn.Sequential(*stack)
         self.unit_length = unit_length
 

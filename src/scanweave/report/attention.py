@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,6 +15,8 @@ from scanweave.report.style import DIFFERENCE, INK, SOFT, WIDTH, bare, styled
 Array = NDArray[Any]
 FILM_INCHES = 3.4
 """Largest height of a film."""
+WORDS_A_ROW = 4
+"""Pictures beside each other of a film and its words."""
 GAP, TOP, LEFT, BAR = 0.08, 0.32, 0.05, 0.12
 """Between pictures, above them, to their left, and the width of the colour bar [inches]."""
 
@@ -35,6 +38,34 @@ def attention_overlay(anatomy: Array, values: Array, spacing: tuple[float, float
     thin = anatomy.shape.index(1)
     sizes = [size for axis, size in enumerate(spacing) if axis != thin]
     return _film(anatomy.take(0, axis=thin), values.take(0, axis=thin), sizes[1] / sizes[0], label, limit)
+
+
+@styled
+def word_grid(film: Array, maps: Mapping[str, Array], aspect: float) -> Figure:
+    """Draw a film, and beside it a map for each word, all maps on one colour scale from 0 to the largest value.
+
+    Args:
+        film: `(X, Y)`, X from left to right and Y from top to bottom.
+        maps: By word, each of the same shape, at least 0.
+        aspect: Height of a pixel over its width.
+    """
+    columns = min(WORDS_A_ROW, len(maps) + 1)
+    rows = -(-(len(maps) + 1) // columns)
+    wide = (WIDTH - 2 * LEFT - (columns - 1) * GAP) / columns
+    tall = wide * film.shape[1] * aspect / film.shape[0]
+    figure = Figure(figsize=(WIDTH, rows * (tall + TOP) + 0.1))
+    low, high = grey_range(film)
+    limit = max((float(one.max()) for one in maps.values()), default=1.0) or 1.0
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": high}
+    colour: dict[str, Any] = {"cmap": DIFFERENCE, "vmin": 0, "vmax": limit}
+    tiles = [("film", film, grey), *((word, one, colour) for word, one in maps.items())]
+    for number, (title, picture, look) in enumerate(tiles):
+        row, column = divmod(number, columns)
+        axes = placed(figure, LEFT + column * (wide + GAP), TOP + row * (tall + TOP), wide, tall)
+        bare(axes)
+        axes.imshow(picture.T, aspect=aspect, **look)
+        axes.set_title(title, loc="center", fontweight="normal", color=SOFT, fontsize=9, pad=4)
+    return figure
 
 
 @styled

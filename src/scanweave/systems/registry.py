@@ -201,6 +201,20 @@ _ENTRIES = (
         verbs=("fit", "predict", "evaluate", "report"),
         presets=("small", "paper", "mae", "simmim"),
     ),
+    Entry(
+        name="mgca",
+        title="MGCA",
+        wing="pre-training",
+        question="Films with reports and no labels: which findings are there, and where in a film do words look?",
+        paper="Wang et al., Multi-granularity cross-modal alignment for generalized medical visual representation "
+        "learning, NeurIPS 2022",
+        arxiv="2210.06044",
+        class_name="Mgca",
+        plan_class="scanweave.systems.mgca.planning:MgcaPlan",
+        verbs=("fit", "predict", "evaluate", "explain", "search", "report"),
+        presets=("small", "paper"),
+        plan_file="question.json",
+    ),
 )
 
 OURS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}

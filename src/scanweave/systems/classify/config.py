@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from scanweave.engine.settings import Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
 from scanweave.framework.classification.settings import LossSettings, Uncertain
 from scanweave.framework.options import VerbOptions
+from scanweave.framework.whole_images.settings import InputSettings
 from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 
-class NetworkSettings(Settings):
-    """Settings of the network; what is left open is planned from the training studies."""
+class NetworkSettings(InputSettings):
+    """Settings of the network."""
 
-    encoder: str = Field(
-        "resnet18",
-        description="Encoder by name: resnet18, densenet121, … ; torchvision/NAME or timm/NAME for films; or RUN: as "
-        "that of a pre-training run. A fit --from such a run takes its encoder.",
-    )
-    width: float = Field(1.0, gt=0, le=64, description="Factor on the channels of a resnet.")
-    small_images: bool | None = Field(
-        None, description="Whether a resnet begins without strides; None: where no edge of its input exceeds 64 voxels."
-    )
-    size: tuple[PositiveInt, ...] | None = Field(
-        None, description="Input of the network along (Z,) Y, X [voxels]; None: planned from the median study."
-    )
-    most_pixels: PositiveInt = Field(224**2, description="Most pixels of a planned film; 224² as ImageNet's networks.")
-    most_voxels: PositiveInt = Field(96**3, description="Most voxels of a planned volume.")
     pooling: Literal["mean", "max", "both"] = Field("mean", description="How the last feature is pooled over voxels.")
     scans_as: Literal["auto", "channels", "views"] = Field(
         "auto",
@@ -37,12 +24,6 @@ class NetworkSettings(Settings):
         "are present are averaged. auto: views where scans share no grid, as films do not.",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Rate at which pooled features are dropped in training.")
-
-    def without_effect(self) -> dict[str, str]:
-        """Return the fields that the others leave without effect, and why."""
-        resnet = self.encoder.startswith("resnet")
-        found = {} if resnet else dict.fromkeys(["width", "small_images"], f"with network.encoder {self.encoder}")
-        return found | ({} if self.size is None else dict.fromkeys(["most_pixels", "most_voxels"], "with network.size"))
 
 
 class SamplingSettings(Settings):

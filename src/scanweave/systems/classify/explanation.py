@@ -5,7 +5,6 @@ captum's Grad-CAM; MONAI's comes out inverted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,19 +17,20 @@ from torch.nn import functional as F
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
+from scanweave.framework.classification.surest import surest_studies
 from scanweave.framework.trial import Trial
+from scanweave.framework.whole_images.maps import native_scan_of
 from scanweave.measures.map_boxes import map_boxes
 from scanweave.nets.classification_network import ClassificationNetwork
 from scanweave.report.attention import attention_overlay
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.formats.json_boxes import write_box_json
-from scanweave.studies.preparing.preparation import Frame, PreparedStudy, to_native
+from scanweave.studies.preparing.preparation import PreparedStudy
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 from scanweave.systems.classify.config import ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
-from scanweave.systems.classify.samples import plane_order
 from scanweave.wording import nearest
 
 FILE, TABLE = "explanation.json", "explanation.csv"
@@ -96,7 +96,7 @@ def explain(fitted: FittedClassify, trial: Trial, options: ExplainOptions) -> pd
     if options.of and options.of not in outputs:
         raise ScanweaveError("of", f"the run does not tell '{options.of}'", nearest(options.of, outputs))
     told = dict(trial.each(fitted.probabilities))
-    chosen = _surest(told, options, outputs)
+    chosen = surest_studies(told, outputs, options.of, options.maps)
     rows = []
     for name, number in chosen.items():
         made = explained(fitted, trial.study(name), number, options)
@@ -143,9 +143,7 @@ def input_maps(
 
 def native_map(fitted: FittedClassify, prepared: PreparedStudy, name: str, shown: Tensor) -> Scan:
     """Return a map of `input_maps` on the native grid of its scan."""
-    frame = prepared.frames[name]
-    native = _native(shown, frame, fitted, fitted.config.sampling.crop)
-    return Scan.of(native, frame.native.affine, space=frame.native.space)
+    return native_scan_of(shown, prepared.frames[name], fitted.plan, fitted.preparation, fitted.config.sampling.crop)
 
 
 def attribution(
@@ -190,42 +188,6 @@ def attribution(
         )
     shown = made[0][present[0]] if network.views else made[0].sum(dim=0, keepdim=True)
     return shown.clamp(min=0).cpu()
-
-
-def _native(shown: Tensor, frame: Frame, fitted: FittedClassify, crop: float) -> NDArray[np.float32]:
-    """Return the map on the native grid; 0 where the network did not look."""
-    plan = fitted.plan
-    axes = plane_order(plan)
-    whole = [round(edge / crop) for edge in plan.size]
-    middle = torch.zeros(whole)
-    start = [(a - b) // 2 for a, b in zip(whole, shown.shape, strict=True)]
-    middle[tuple(slice(a, a + n) for a, n in zip(start, shown.shape, strict=True))] = shown
-    mode = "bilinear" if plan.dimensions == 2 else "trilinear"
-    sizes = [frame.shape[axis] for axis in axes]
-    grown = F.interpolate(middle[None, None], size=sizes, mode=mode, align_corners=False)[0, 0].numpy().T
-    prepared = grown if plan.thin is None else np.expand_dims(grown, plan.thin)
-    full = np.zeros(frame.working.shape, np.float32)
-    full[frame.box] = prepared
-    return np.maximum(to_native(full, frame, fitted.preparation), 0)
-
-
-def _surest(
-    told: Mapping[str, NDArray[np.float64]], options: ExplainOptions, outputs: tuple[str, ...]
-) -> dict[str, int]:
-    """Choose which output of which study is explained: in turn the study that is surest of each."""
-    if options.of:
-        number = outputs.index(options.of)
-        best = sorted(told, key=lambda name: -told[name][number])
-        return dict.fromkeys(best[: options.maps], number)
-    names = np.array(list(told), dtype=object)
-    queues = {k: names[np.argsort(-np.stack([*told.values()])[:, k], kind="stable")] for k in range(len(outputs))}
-    chosen: dict[str, int] = {}
-    while len(chosen) < min(options.maps, len(told)):
-        for number, queue in queues.items():
-            free = [name for name in queue if name not in chosen]
-            if free and len(chosen) < options.maps:
-                chosen[free[0]] = number
-    return chosen
 
 
 def _written(

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scanweave.framework.whole_images.reading import network_input
 from scanweave.nets.classification_network import ClassificationNetwork
 from scanweave.systems.classify.planning import ClassifyPlan
-from scanweave.systems.classify.samples import network_input
 
 BATCH = 16
 """Studies that go through the network at once."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scanweave.nets.axis_order import reverse_axes
+from scanweave.framework.whole_images.encoder import encoder_of
 from scanweave.nets.classification_network import ClassificationNetwork
-from scanweave.nets.encoders import make_encoder
 from scanweave.systems.classify.config import NetworkSettings
 from scanweave.systems.classify.planning import ClassifyPlan
 
@@ -19,13 +18,5 @@ def make_network(plan: ClassifyPlan, settings: NetworkSettings) -> Classificatio
     Raises:
         ScanweaveError: There is no such encoder, or not in so many dimensions.
     """
-    channels = 1 if plan.views else len(plan.scans)
-    if plan.encoder is not None:
-        encoder = make_encoder(plan.encoder.name, channels, plan.dimensions, **plan.encoder.options)
-        if plan.encoder.axes == "XYZ":
-            reverse_axes(encoder)
-        return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling, plan.views)
-    is_resnet = settings.encoder.startswith("resnet")
-    options = {"small_images": plan.small_images, "width": settings.width} if is_resnet else {}
-    encoder = make_encoder(settings.encoder, channels, plan.dimensions, **options)
+    encoder = encoder_of(plan, settings, 1 if plan.views else len(plan.scans))
     return ClassificationNetwork(encoder, len(plan.outputs), settings.dropout, settings.pooling, plan.views)

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
-from scanweave.engine.saved_encoder import SavedEncoder, chosen_encoder
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation, operating_points
@@ -31,13 +30,14 @@ from scanweave.framework.scan_preparation import (
 )
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
+from scanweave.framework.whole_images.planning import plan_input, planned_encoder, refuse_idle_size
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.preparing.prepared_cache import CachedStudy
 from scanweave.systems.classify import explanation, localisation, report
 from scanweave.systems.classify.config import OPTIONS, PRESETS, ClassifyConfig, EvaluateOptions, ExplainOptions
 from scanweave.systems.classify.fitted import FittedClassify
 from scanweave.systems.classify.inference import Classifier
-from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_input, plan_views
+from scanweave.systems.classify.planning import FILE, ClassifyPlan, plan_views
 from scanweave.systems.classify.task import ClassifyTask
 from scanweave.wording import studies
 
@@ -134,8 +134,9 @@ def _plan(
     views, why = plan_views(grids, scans, config.network)
     spacing = parts.plan.spacing or grids[0][0].working.spacing
     shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
-    _refuse_idle_size(config, shape.dimensions)
-    encoder, told = _encoder(config, shape.dimensions)
+    refuse_idle_size(config.network, PRESETS.get(config.preset, ClassifyConfig()).network, shape.dimensions)
+    usual = {preset.network.encoder for preset in PRESETS.values()}
+    encoder, told = planned_encoder(config.start, config.network.encoder, usual, shape.dimensions)
     fields, asked = answer_fields(question, training[1], config.loss)
     return ClassifyPlan(
         **fields,
@@ -145,31 +146,6 @@ def _plan(
         encoder=encoder,
         **{**shape._asdict(), "reasons": (asked, *why, *shape.reasons, *told)},
     )
-
-
-def _encoder(config: ClassifyConfig, dimensions: int) -> tuple[SavedEncoder | None, tuple[str, ...]]:
-    """Return the encoder of the pre-training run that the fit begins from or names, and a line on it; None: no run.
-
-    Raises:
-        ScanweaveError: It is for images of other dimensions.
-    """
-    usual = {preset.network.encoder for preset in PRESETS.values()}
-    found = chosen_encoder(config.start, config.network.encoder, usual)
-    if found is None:
-        return None, ()
-    if found.dimensions != dimensions:
-        reason = f"{found.name} is for images of {found.dimensions} dimensions, and these are of {dimensions}"
-        raise ScanweaveError("network.encoder", reason, "Begin from another run")
-    return found, (f"encoder: {found.name}, as in the pre-training run",)
-
-
-def _refuse_idle_size(config: ClassifyConfig, dimensions: int) -> None:
-    """Refuse the bound of a film's input where studies are volumes, and the other way round."""
-    name, words = ("most_voxels", "films") if dimensions == 2 else ("most_pixels", "volumes")
-    usual = PRESETS.get(config.preset, ClassifyConfig())
-    if getattr(config.network, name) != getattr(usual.network, name):
-        reason = f"has no effect: the training studies are {words}"
-        raise ScanweaveError(f"network.{name}", reason, "Leave it out")
 
 
 def _validation_shares(

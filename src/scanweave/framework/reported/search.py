@@ -1,0 +1,125 @@
+"""Studies found by words, or by their likeness to another study: a table, and a page with their pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import write_json
+from scanweave.framework.reported.image_index import ImageIndex, Looking, index_images
+from scanweave.framework.reported.tokens import ReportTokenizer
+from scanweave.framework.reported.zero_shot import Vectors
+from scanweave.report.blocks import Block, Caution, Figure, Section, Table
+from scanweave.report.page import write_report
+from scanweave.report.provenance import run_provenance
+from scanweave.report.saving import save_table
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.previews import middle_slice
+from scanweave.wording import count, nearest
+
+Say = Callable[[str], None]
+TABLE, ABOUT, PAGE = "search.csv", "search.json", "search.html"
+WARNING = (
+    "These studies are the likest that there are; whether they show what was looked for is for a reader to say. A "
+    "network that reads words as a bag may rank what a sentence denies as high as what it says."
+)
+
+
+class WordReader(Protocol):
+    """Reads sentences."""
+
+    @property
+    def tokenizer(self) -> ReportTokenizer:
+        """Cuts them into pieces."""
+        ...
+
+    def sentences(self, several: list[str]) -> Vectors:
+        """Return the vectors of sentences `(N, d)`."""
+        ...
+
+
+class Searching(Looking, Protocol):
+    """A fitted run by which studies are searched."""
+
+    @property
+    def reader(self) -> WordReader:
+        """Reads sentences."""
+        ...
+
+
+def search_cohort(
+    fitted: Searching, cohort: Cohort, out: Path, *, words: str = "", like: str = "", most: int = 12, say: Say = print
+) -> pd.DataFrame:
+    """Find the studies of a cohort that are most like some words, or like a study; write a table and a page.
+
+    Args:
+        fitted: The fitted run.
+        cohort: The studies.
+        out: A new folder.
+        words: What is looked for; or
+        like: the name of a study of the cohort, which is not found itself.
+        most: Studies to find.
+        say: Takes lines on what is found.
+
+    Returns:
+        `rank, study, patient, likeness`.
+
+    Raises:
+        ScanweaveError: Not just one of words and a study is given, the study is not there, the run knows none of the
+            words, or the folder is there already.
+    """
+    if bool(words.strip()) == bool(like):
+        raise ScanweaveError("search", "takes words, or a study", 'Such as "pleural effusion", or --like STUDY')
+    if most < 1:
+        raise ScanweaveError("most", f"{most} studies", "Give 1 or more")
+    if out.exists():
+        raise ScanweaveError(out, "exists already", "Choose another --out, or remove it")
+    if like and like not in cohort.studies:
+        raise ScanweaveError("like", f"there is no study '{like}'", nearest(like, cohort.studies))
+    if words:
+        _refuse_unknown(fitted.reader.tokenizer, words)
+    index = index_images(fitted, cohort, say)
+    if like and like not in index.studies:
+        raise ScanweaveError(like, "could not be looked at", "Name another study")
+    vector = fitted.reader.sentences([words])[0] if words else index.vectors[index.studies.index(like)]
+    table = index.likest(vector, most, [like] if like else [])
+    save_table(table, out / TABLE)
+    asked = {"words": words, "like": like, "cohort": cohort.digest, "studies": len(index.studies)}
+    write_json(out / ABOUT, {"format": 1, **asked})
+    _write_page(fitted, cohort, out / PAGE, words or f"like {like}", index, table)
+    for row in table.to_dict("records"):
+        say(f"{row['rank']:>3}  {row['study']}  likeness {row['likeness']:.3f}")
+    return table
+
+
+def _refuse_unknown(tokenizer: ReportTokenizer, words: str) -> None:
+    """Refuse words that no report had, which are nothing but letters to the network.
+
+    Raises:
+        ScanweaveError: No word of them is known.
+    """
+    if not any(map(tokenizer.knows, words.split())):
+        reason = f"'{words}': no report that the run learnt from had any of these words"
+        raise ScanweaveError("search", reason, "Use words of its reports")
+
+
+def _write_page(
+    fitted: Searching, cohort: Cohort, path: Path, asked: str, index: ImageIndex, table: pd.DataFrame
+) -> None:
+    rows = table.to_dict("records")
+    blocks: list[Block] = [Caution(WARNING)]
+    for row in rows:
+        scan = next(iter(cohort[str(row["study"])].scans.values()))
+        held = io.BytesIO()
+        middle_slice(scan).save(held, "PNG")
+        caption = f"{row['rank']}. {row['study']}, likeness {row['likeness']:.3f}"
+        blocks.append(Figure(held.getvalue(), caption, caption))
+    blocks.append(Table(rows, "The same as a table.", {"likeness": "{:.3f}"}))
+    lead = f"The likest {len(rows)} of {count(len(index.studies), 'study', 'studies')}."
+    about = run_provenance(fitted.run.record, fitted.run.config)
+    write_report(path, f"Search: {asked}", lead, [Section("Found", lead, blocks)], about, "", "")

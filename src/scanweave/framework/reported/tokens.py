@@ -1,0 +1,195 @@
+"""Reports as numbers: words cut into pieces that a network knows, by the library tokenizers.
+
+A tokenizer is made from a cohort's own reports, or read from the folder of a BERT. The pieces that are made are the
+words that come most often, and all characters, of which any other word is put together. The library's own trainer gives
+another vocabulary each time (`findings/wordpiece-trainer-vocabulary.sh`), and the same command must give the same
+weights.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanweave.errors import ScanweaveError
+from scanweave.external import require
+from scanweave.files import atomic_write, is_plain, plain_size, read_json
+
+FILE = "tokenizer.json"
+PADDING, UNKNOWN, FIRST, LAST, HIDDEN = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LEAST_COUNT = 2
+"""Times that a word is read before it is a piece of its own."""
+NO_WORD = -1
+"""Number of what stands in no word: the first and last piece, and padding."""
+LONGEST_WORD = 100
+"""Letters; a longer word is unknown, as in BERT."""
+_ADVICE = "Name the folder of a BERT with tokenizer.json or vocab.txt"
+
+
+class Tokens(NamedTuple):
+    """A report as pieces.
+
+    Attributes:
+        ids: Number of each piece `(L,)`, that of `[PAD]` after the last one.
+        words: Word of the report that each piece belongs to `(L,)`, `NO_WORD` where it is none.
+        sentences: Sentence of each piece `(L,)`, likewise.
+    """
+
+    ids: NDArray[np.int64]
+    words: NDArray[np.int64]
+    sentences: NDArray[np.int64]
+
+
+class ReportTokenizer:
+    """Cut reports into pieces.
+
+    Args:
+        tokenizer: Of the library tokenizers, with the pieces of `SPECIAL`.
+        most_tokens: Pieces L of a report, the first and last one among them.
+    """
+
+    def __init__(self, tokenizer: Any, most_tokens: int) -> None:
+        self.tokenizer, self.most_tokens = tokenizer, most_tokens
+        self.special = {name: tokenizer.token_to_id(name) for name in SPECIAL}
+        if None in self.special.values():
+            absent = next(name for name, number in self.special.items() if number is None)
+            raise ScanweaveError("tokenizer", f"has no piece {absent}", _ADVICE)
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str], vocabulary: int, most_tokens: int) -> Self:
+        """Make a tokenizer of the words that come most often; the same texts give the same one.
+
+        Args:
+            texts: Reports.
+            vocabulary: Most pieces.
+            most_tokens: Pieces of a report.
+        """
+        library = require("tokenizers", "text")
+        before = _cutter(library, lowercase=True)
+        counts: Counter[str] = Counter()
+        for text in texts:
+            normal = before.normalizer.normalize_str(text)
+            counts.update(word for word, _ in before.pre_tokenizer.pre_tokenize_str(normal))
+        letters = sorted({letter for word in counts for letter in word})
+        pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+        often = sorted(counts, key=lambda word: (-counts[word], word))
+        words = [word for word in often if len(word) > 1 and counts[word] >= LEAST_COUNT]
+        pieces += words[: max(0, vocabulary - len(pieces))]
+        return cls(_with_pieces(library, {piece: number for number, piece in enumerate(pieces)}, True), most_tokens)
+
+    @classmethod
+    def of_folder(cls, folder: Path, most_tokens: int) -> Self:
+        """Read the tokenizer of a BERT.
+
+        Raises:
+            ScanweaveError: The folder holds none, or it is damaged.
+        """
+        if is_plain(folder / FILE):
+            return cls.load(folder / FILE, most_tokens)
+        library, path = require("tokenizers", "text"), folder / "vocab.txt"
+        if not is_plain(path):
+            raise ScanweaveError(folder, f"holds no {FILE} and no vocab.txt", _ADVICE)
+        plain_size(path)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        told = folder / "tokenizer_config.json"
+        lower = not is_plain(told) or bool(read_json(told, _ADVICE).get("do_lower_case", True))
+        return cls(_with_pieces(library, {piece: n for n, piece in enumerate(lines)}, lower), most_tokens)
+
+    @classmethod
+    def load(cls, path: Path, most_tokens: int) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ScanweaveError: The file is absent or damaged.
+        """
+        library = require("tokenizers", "text")
+        plain_size(path)
+        try:
+            found = library.Tokenizer.from_file(str(path))
+        except Exception as error:
+            if type(error) is not Exception:  # the library raises just this of a file that it cannot read
+                raise
+            raise ScanweaveError(path, f"is no tokenizer ({error})", "Restore the file, or fit again") from error
+        found.no_truncation()
+        found.no_padding()
+        return cls(found, most_tokens)
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(self.tokenizer.to_str(pretty=False), encoding="utf-8")
+
+    @property
+    def pieces(self) -> int:
+        """Size of the vocabulary: one more than the highest number of a piece."""
+        return max(self.tokenizer.get_vocab().values()) + 1
+
+    def knows(self, word: str) -> bool:
+        """Tell whether a word is a piece of its own, rather than put together of others, or unknown."""
+        ids = self.tokenizer.encode(word, add_special_tokens=False).ids
+        return len(ids) == 1 and ids[0] != self.special[UNKNOWN]
+
+    def fits(self, sentences: Sequence[str]) -> bool:
+        """Tell whether all of a report is read."""
+        return sum(len(made.ids) for _, made in self._cut(sentences)) <= self.most_tokens - 2
+
+    def words(self, sentences: Sequence[str]) -> list[str]:
+        """Return the words that are read of a report, in the order of their numbers."""
+        found: list[str] = []
+        for sentence, made in self._cut(sentences):
+            spans: dict[int, list[int]] = {}
+            for word, (start, stop) in zip(made.word_ids, made.offsets, strict=True):
+                spans.setdefault(word, []).extend((start, stop))
+            found += [sentence[min(span) : max(span)] for span in spans.values()]
+        return found[: int(self.tokens(sentences).words.max()) + 1]
+
+    def tokens(self, sentences: Sequence[str]) -> Tokens:
+        """Return a report as pieces: `[CLS]`, its words, `[SEP]`, padding; a word that does not fit is left out whole.
+
+        Args:
+            sentences: Of the report, in order.
+        """
+        room = self.most_tokens - 2
+        ids, words, told = list[int](), list[int](), list[int]()
+        for number, (_, made) in enumerate(self._cut(sentences)):
+            begun = words[-1] + 1 if words else 0
+            ids += made.ids
+            words += [begun + word for word in made.word_ids]
+            told += [number] * len(made.ids)
+            if len(ids) > room:
+                break
+        if len(ids) > room:
+            cut = words[room]
+            kept = sum(word < cut for word in words)
+            ids, words, told = ids[:kept], words[:kept], told[:kept]
+        first, last, padding = (self.special[name] for name in (FIRST, LAST, PADDING))
+        rest = self.most_tokens - len(ids) - 2
+        return Tokens(
+            np.array([first, *ids, last, *[padding] * rest], dtype=np.int64),
+            *(np.array([NO_WORD, *own, NO_WORD, *[NO_WORD] * rest], dtype=np.int64) for own in (words, told)),
+        )
+
+    def _cut(self, sentences: Sequence[str]) -> Iterable[tuple[str, Any]]:
+        """Yield each sentence with its pieces."""
+        for sentence in sentences:
+            yield sentence, self.tokenizer.encode(sentence, add_special_tokens=False)
+
+
+def _cutter(library: Any, *, lowercase: bool) -> Any:
+    """Return a tokenizer that cuts texts into words as BERT does, without pieces."""
+    made = library.Tokenizer(library.models.WordPiece(unk_token=UNKNOWN))
+    made.normalizer = library.normalizers.BertNormalizer(lowercase=lowercase)
+    made.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+    return made
+
+
+def _with_pieces(library: Any, pieces: dict[str, int], lowercase: bool) -> Any:
+    made = _cutter(library, lowercase=lowercase)
+    made.model = library.models.WordPiece(pieces, unk_token=UNKNOWN, max_input_chars_per_word=LONGEST_WORD)
+    made.add_special_tokens([name for name in SPECIAL if name in pieces])
+    return made

@@ -1,0 +1,23 @@
+"""Plan of a run from its training studies: findings, films, reports. Imports no torch."""
+
+from __future__ import annotations
+
+from scanweave.framework.reported.prompts import Prompt
+from scanweave.framework.reported.text_plan import TextPlan
+from scanweave.framework.whole_images.planning import WholeImagePlan
+
+FILE = "question.json"
+
+
+class MgcaPlan(WholeImagePlan):
+    """The findings that are told by sentences, and the input of a run; saved as `question.json`. See `WholeImagePlan`.
+
+    `shares` are those of the training studies whose labels are known, one half of others: nothing is learnt from them.
+
+    Attributes:
+        text: How reports are read.
+        prompts: Sentences of each finding.
+    """
+
+    text: TextPlan
+    prompts: dict[str, Prompt]

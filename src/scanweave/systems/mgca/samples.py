@@ -1,0 +1,104 @@
+"""Training samples: a film of a study and its report; each a function of seed and number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scanweave.augment.augmentation import augmented
+from scanweave.augment.crops import uniform_crop
+from scanweave.augment.settings import FILM
+from scanweave.framework.network_task import draw_study
+from scanweave.framework.reported.study_texts import StudyText
+from scanweave.framework.reported.tokens import ReportTokenizer, Tokens
+from scanweave.framework.whole_images.reading import whole_image
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.mgca.config import SamplingSettings
+from scanweave.systems.mgca.planning import MgcaPlan
+
+MOST_BYTES_IN_MEMORY = 2**29
+"""Of resized films that a reader keeps, so that small ones are read once."""
+VARIED = FILM.model_copy(update={"flip_shares": 0.0})
+"""Left and right stay where they are: reports name them."""
+KEY_DIGITS = 15
+"""Of a hash in hexadecimals that fit a whole number of 64 bits."""
+
+
+class PairSamples:
+    """Samples `{"image": (1, Y, X), "ids": (L,), "words": (L,), "key", "case"}`; of several films one is drawn.
+
+    Args:
+        studies: Prepared training studies, each with a film.
+        texts: Their reports, by study.
+        tokenizer: Cuts them.
+        plan: Films and their size.
+        sampling: What a sample shows.
+        seed: Of all draws.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[CachedStudy],
+        texts: Mapping[str, StudyText],
+        tokenizer: ReportTokenizer,
+        plan: MgcaPlan,
+        sampling: SamplingSettings,
+        seed: int,
+    ) -> None:
+        self.studies, self.plan, self.sampling, self.seed = list(studies), plan, sampling, seed
+        self.pieces = {study.id: tokenizer.tokens(texts[study.id].sentences) for study in studies}
+        self.keys = {study.id: key_number(texts[study.id].key) for study in studies}
+        self._kept: dict[tuple[int, str], Tensor] = {}
+        self._room = MOST_BYTES_IN_MEMORY
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return sample number `index`."""
+        number, rng = draw_study(range(len(self.studies)), self.seed, index)
+        study = self.studies[number]
+        names = [name for name in self.plan.scans if name in study.names]
+        whole = self._whole(number, names[int(rng.integers(len(names)))])
+        crop = uniform_crop(rng, whole.shape[1:], self.plan.size)
+        varied = augmented(whole, None, crop, self.seed, index, VARIED).image if self.sampling.augment else None
+        image = torch.as_tensor(crop.read(whole)) if varied is None else varied
+        return {"image": image, **plain_pieces(self.pieces[study.id]), "key": self.keys[study.id], "case": study.id}
+
+    def case(self, index: int) -> str:
+        """Return the study of a sample, without reading it."""
+        return draw_study(self.studies, self.seed, index)[0].id
+
+    def _whole(self, number: int, name: str) -> Tensor:
+        if (number, name) in self._kept:
+            return self._kept[number, name]
+        found = whole_film(self.studies[number].volume(name)[:], name, self.plan, self.sampling.crop)
+        size = found.numel() * found.element_size()
+        if size <= self._room:
+            self._kept[number, name] = found
+            self._room -= size
+        return found
+
+
+def whole_film(volume: Any, name: str, plan: MgcaPlan, crop: float) -> Tensor:
+    """Return a prepared film `(1, Y, X)` of a size of which `crop` is the network's input.
+
+    Args:
+        volume: The film `(X, Y, Z)`, one of whose axes is one pixel long.
+        name: Of the film.
+        plan: Its axes and size.
+        crop: Share of each axis that the network sees.
+    """
+    alone = plan.model_copy(update={"scans": (name,)})
+    return whole_image({name: np.asarray(volume)}, alone, crop)[0]
+
+
+def plain_pieces(tokens: Tokens) -> dict[str, Tensor]:
+    """Return `ids` and `words` of a report as tensors."""
+    return {"ids": torch.from_numpy(tokens.ids), "words": torch.from_numpy(tokens.words)}
+
+
+def key_number(key: str) -> int:
+    """Return the hash of a report's words as a whole number."""
+    return int(key[:KEY_DIGITS], 16)

@@ -1,0 +1,202 @@
+"""MGCA as a user meets it: fit, predict, evaluate, explain, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scanweave.engine.run import Run, kept_steps
+from scanweave.engine.saved_encoder import FILE as ENCODER
+from scanweave.engine.saved_encoder import SavedEncoder
+from scanweave.engine.weights import with_weights
+from scanweave.errors import ScanweaveError
+from scanweave.framework.classification import operating_points
+from scanweave.framework.classification.question import Question, shares_of
+from scanweave.framework.cohort_fit import CohortFit, ensure_splits
+from scanweave.framework.reported.prompts import prompts_of
+from scanweave.framework.reported.study_texts import COLUMNS, StudyText, texts_of
+from scanweave.framework.reported.text_plan import plan_text
+from scanweave.framework.reported.tokens import FILE as TOKENIZER
+from scanweave.framework.reported.tokens import ReportTokenizer
+from scanweave.framework.reported.zero_shot import prompt_directions, zero_shot_shares
+from scanweave.framework.run_page import RunPage
+from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
+from scanweave.framework.system import Material, System
+from scanweave.framework.trial import Trial
+from scanweave.framework.whole_images.encoder import encoder_options
+from scanweave.framework.whole_images.planning import plan_input, planned_encoder
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.columns import columns_of
+from scanweave.studies.preparing.prepared_cache import CachedStudy
+from scanweave.systems.mgca import evaluation, explanation, report
+from scanweave.systems.mgca.config import OPTIONS, PRESETS, EvaluateOptions, ExplainOptions, MgcaConfig
+from scanweave.systems.mgca.fitted import FittedMgca
+from scanweave.systems.mgca.planning import FILE, MgcaPlan
+from scanweave.systems.mgca.task import MgcaTask, pair_reader
+from scanweave.wording import count, studies
+
+Say = Callable[[str], None]
+Texts = Mapping[str, StudyText]
+
+
+class Mgca(FittedMgca, System[MgcaConfig]):
+    """A fitted MGCA with its verbs."""
+
+    name: ClassVar[str] = "mgca"
+    options = OPTIONS
+
+    @classmethod
+    def material(cls, cohort: Cohort, config: MgcaConfig, fold: int, say: Say) -> Material:
+        """Choose the studies with a film and a report that says something."""
+        names = chosen_scans(cohort, config.scans)
+        if not columns_of(cohort.frame.columns, *COLUMNS):
+            step = "Import their reports: scanweave cohort import --help"
+            raise ScanweaveError(cohort.folder, "has no reports", step)
+        ensure_splits(cohort, say)
+        columns = scan_columns(names)
+        seen = cohort.frame[columns].notna().any(axis=1)
+        texts, absent = texts_of(cohort, config.text.sections, config.text.language)
+        _tell_left_out(int((~seen).sum()), absent, say)
+        files = [one.heading for one in columns_of(cohort.frame.columns, "report")]
+        return Material(cohort.where(seen & cohort.frame["study"].isin(list(texts))), [*columns, *files])
+
+    @classmethod
+    def learn(cls, fit: CohortFit[MgcaConfig]) -> None:
+        """Learn from pairs of films and reports."""
+        config, scans = fit.config, chosen_scans(fit.cohort, fit.config.scans)
+        with fit.one_first():
+            texts, _ = texts_of(fit.cohort, config.text.sections, config.text.language)
+            seed = config.training.seed
+            parts = prepare_parts(fit, fit.sound(), scans, config.preparation, seed, standard=True, own_grids=True)
+            if len(parts.training) < 2:
+                raise ScanweaveError(fit.cohort.folder, "has fewer than two pairs to train on", "Split it otherwise")
+            tokenizer = _tokenizer(fit, [texts[study.id] for study in parts.training])
+            plan = fit.plan(MgcaPlan.load, lambda: _plan(fit, parts, tokenizer, texts), FILE)
+            _offer_encoder(fit, plan)
+        answers = known_findings(fit.cohort, plan.question, parts.validation)
+        task = MgcaTask(config, plan, tokenizer, texts, parts.training, (parts.validation, answers))
+        if config.text.weights is not None and not kept_steps(fit.run.checkpoints):
+            fit.say(task.fill_text(config.text.weights))
+        fit.train(task)
+        with fit.one_first():
+            names = [study.id for study in parts.validation]
+            operating_points.freeze_points(
+                fit, plan, names, answers, lambda: _validation_shares(fit, task, parts.validation)
+            )
+
+    @classmethod
+    def is_done(cls, run: Run) -> bool:
+        """Tell whether the network is trained and its operating points are chosen."""
+        return run.finished and (run.folder / operating_points.FILE).is_file()
+
+    def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
+        """Measure findings told by sentences, and retrieval; see `evaluation.evaluate`."""
+        return evaluation.evaluate(self, trial, options)
+
+    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
+        """Map where words are looked for; see `explanation.explain`."""
+        return explanation.explain(self, trial, options)
+
+    def write_page(self, page: RunPage, path: str | Path | None) -> Path:
+        """Write the page of the run; see `report.write`."""
+        return report.write(self, page, path)
+
+
+def known_findings(cohort: Cohort, question: Question, part: Sequence[CachedStudy]) -> NDArray[np.float64]:
+    """Return what is known of the findings of some studies `(N, K)`; NaN where the cohort does not tell."""
+    frame = cohort.frame.set_index("study", drop=False).loc[[study.id for study in part]]
+    absent = {f"label:{name}": None for name in question.labels if f"label:{name}" not in frame}
+    return question.answers(frame.assign(**absent)) if len(frame) else np.zeros((0, len(question.labels)))
+
+
+def _tell_left_out(films: int, absent: Mapping[str, str], say: Say) -> None:
+    """Tell how many studies lack what."""
+    if films:
+        say(f"left out: {studies(films)} without any of the films")
+    for reason in dict.fromkeys(absent.values()):
+        names = [name for name, why in absent.items() if why == reason]
+        say(f"left out: {studies(len(names))} ({names[0]}{', …' if len(names) > 1 else ''}): {reason}")
+
+
+def _tokenizer(fit: CohortFit[MgcaConfig], texts: Sequence[StudyText]) -> ReportTokenizer:
+    """Return the tokenizer of the run, read if it is there, else made from the training reports, or a BERT's."""
+    path, settings = fit.run.folder / TOKENIZER, fit.config.text
+    if path.exists():
+        return ReportTokenizer.load(path, settings.most_tokens)
+    if settings.weights is not None:
+        made = ReportTokenizer.of_folder(settings.weights, settings.most_tokens)
+    else:
+        words = (" ".join(one.sentences) for one in texts)
+        made = ReportTokenizer.of_texts(words, settings.vocabulary, settings.most_tokens)
+    if fit.run.main:
+        made.save(path)
+    return made
+
+
+def _plan(fit: CohortFit[MgcaConfig], parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts) -> MgcaPlan:
+    """Return the findings, the input and the reports that the settings and the training studies settle."""
+    config, grids = fit.config, [study.grids for study in parts.training]
+    spacing = parts.plan.spacing or grids[0][0].working.spacing
+    shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
+    if shape.dimensions == 3:
+        raise ScanweaveError("scans", "are volumes, and MGCA reads films", "Name films by --scans")
+    usual = {preset.network.encoder for preset in PRESETS.values()}
+    encoder, told = planned_encoder(config.start, config.network.encoder, usual, shape.dimensions)
+    prompts = prompts_of(config.prompts, fit.cohort)
+    question = Question("findings", tuple(prompts), tuple(prompts), "ignore")
+    answers = known_findings(fit.cohort, question, parts.training)
+    known = ~np.isnan(answers).all(axis=0)
+    shares = np.where(known, shares_of(answers, question), 0.5) if prompts else np.zeros(0)
+    return MgcaPlan(
+        kind="findings",
+        labels=question.labels,
+        outputs=question.outputs,
+        uncertain=question.uncertain,
+        shares=tuple(shares.tolist()),
+        scans=tuple(parts.plan.scans),
+        encoder=encoder,
+        text=plan_text(config.text, tokenizer.pieces),
+        prompts=prompts,
+        **{**shape._asdict(), "reasons": (*_reasons(parts, tokenizer, texts, question), *shape.reasons, *told)},
+    )
+
+
+def _reasons(parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts, question: Question) -> tuple[str, ...]:
+    """Return what is known of the reports and the findings, a line each."""
+    own = [texts[study.id] for study in parts.training]
+    copies = len(own) - len({one.key for one in own})
+    cut = sum(not tokenizer.fits(one.sentences) for one in own)
+    named = f"{', '.join(question.labels)}, told by sentences: no label is learnt from"
+    findings = named if question.labels else "none are told, since neither a file nor a label names any"
+    long = f"of {count(cut, 'report')} the end is cut off, beyond {tokenizer.most_tokens} pieces"
+    return (
+        f"reports: {count(len(own), 'report')} to learn from, of which {copies} repeat another",
+        f"tokenizer: {count(tokenizer.pieces, 'piece')} of words; {long}",
+        f"findings: {findings}",
+    )
+
+
+def _offer_encoder(fit: CohortFit[MgcaConfig], plan: MgcaPlan) -> None:
+    """Write what other systems make the encoder of films by."""
+    if fit.run.main:
+        settings = fit.config.network
+        own = SavedEncoder(name=settings.encoder, options=encoder_options(plan, settings), dimensions=2, axes="YX")
+        (plan.encoder or own).save(fit.run.folder / ENCODER)
+
+
+def _validation_shares(
+    fit: CohortFit[MgcaConfig], task: MgcaTask, validation: Sequence[CachedStudy]
+) -> NDArray[np.float64]:
+    """Return the probabilities of the validation studies by the weights that were kept `(N, K)`."""
+    plan = task.plan
+    if not plan.outputs or not validation:
+        return np.zeros((len(validation), len(plan.outputs)))
+    reader = pair_reader(with_weights(task.network.cpu(), fit.run.weights), plan, task.tokenizer, fit.config)
+    images = np.stack([reader.image({name: one.volume(name)[:] for name in one.names}) for one in validation])
+    directions = prompt_directions(plan.prompts, reader.sentences)
+    return zero_shot_shares(images, directions, fit.config.objective.temperature)
