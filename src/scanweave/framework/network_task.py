@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,7 +79,13 @@ def seeded_network(config: NetworkSettings, make: Callable[[], N]) -> N:
 def shuffled_place(seed: int, number: int, count: int) -> int:
     """Return which of `count` studies draw `number` takes: each once before any comes again, in ever new order."""
     epoch, place = divmod(number, count)
-    return int(np.random.default_rng([seed, 0, epoch]).permutation(count)[place])
+    return int(_shuffled(seed, epoch, count)[place])
+
+
+@lru_cache(maxsize=4)
+def _shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return the order of `count` studies in an epoch: made once, since of many studies it takes milliseconds."""
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)
 
 
 def sample_chance(seed: int, index: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Losses that bring pairs together and others apart: InfoNCE, of hard targets and of shared ones."""
+"""The loss that brings pairs together and others apart: InfoNCE, with one right answer or several."""
 
 from __future__ import annotations
 
@@ -27,15 +27,3 @@ def pair_loss(scores: Tensor, targets: Tensor | None = None) -> Tensor:
 def equal_keys(keys: Tensor) -> Tensor:
     """Return which samples have the same key `(B,)`, booleans `(B, B)`: reports of equal words belong to each other."""
     return keys[:, None] == keys[None, :]
-
-
-def soft_targets(likeness: Tensor, share: float, temperature: float) -> Tensor:
-    """Return (1 − λ) I + λ softmax(S / τ), rows that sum to 1; λ = 0 is hard InfoNCE.
-
-    Args:
-        likeness: S of reports with each other `(B, B)`.
-        share: λ in [0, 1].
-        temperature: τ.
-    """
-    hard = torch.eye(len(likeness), dtype=likeness.dtype, device=likeness.device)
-    return (1 - share) * hard + share * (likeness / temperature).softmax(dim=1)

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from scanweave.errors import ScanweaveError
 from scanweave.external import require
-from scanweave.files import is_plain
-
-WEIGHTS = "model.safetensors"
-"""File of weights in a folder that transformers saved."""
-PADDING = 0
-"""Number of the piece that says nothing, where a configuration names none."""
 
 
 class ReadText(NamedTuple):
@@ -43,14 +35,14 @@ class TextEncoder(nn.Module):
         width: D of its states.
     """
 
-    def __init__(self, configuration: Mapping[str, int | float | str]) -> None:
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__()
         library = require("transformers", "text")
         settings = library.BertConfig(**configuration)
         settings._attn_implementation = "eager"  # sdpa hands out no attention
         self.bert: Any = library.BertModel(settings, add_pooling_layer=False)
         self.width = int(settings.hidden_size)
-        self.padding = int(settings.pad_token_id if settings.pad_token_id is not None else PADDING)
+        self.padding = int(settings.pad_token_id)
 
     def forward(self, ids: Tensor) -> ReadText:
         """Map numbers of pieces `(B, L)` to states; padding is attended to by nothing."""
@@ -58,34 +50,6 @@ class TextEncoder(nn.Module):
         made = self.bert(input_ids=ids, attention_mask=mask.long(), output_attentions=True)
         states: Tensor = made.last_hidden_state
         return ReadText(states[:, 0], states, made.attentions[-1][:, :, 0].mean(dim=1))
-
-    def fill(self, folder: Path) -> str:
-        """Take over the weights of a folder that transformers saved, and return a line on what was found.
-
-        Raises:
-            ScanweaveError: It holds no safetensors, or not all that this network needs.
-        """
-        if not is_plain(folder / WEIGHTS):
-            raise ScanweaveError(folder, f"holds no {WEIGHTS}", "Save the BERT as safetensors by transformers")
-        library = require("transformers", "text")
-        try:
-            found, told = library.BertModel.from_pretrained(
-                str(folder),
-                config=self.bert.config,
-                add_pooling_layer=False,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,  # else a file in half precision stays so
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            words = " ".join(str(error).split())[:200]
-            raise ScanweaveError(folder, f"is not such a BERT ({words})", "Name the folder of another") from error
-        absent = sorted(told["missing_keys"])
-        if absent:
-            raise ScanweaveError(folder, f"lacks {len(absent)} weights, such as {absent[0]}", "Name another folder")
-        self.bert.load_state_dict(found.state_dict())
-        return f"text encoder: {len(found.state_dict())} tensors of {folder}, {len(told['unexpected_keys'])} not used"
 
 
 def summed_words(states: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

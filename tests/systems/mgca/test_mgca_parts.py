@@ -6,8 +6,9 @@ import torch
 from torch.nn import functional as F
 
 from scanweave.framework.reported.tokens import ReportTokenizer
+from scanweave.nets.contrast import pair_loss
 from scanweave.nets.encoders import make_encoder
-from scanweave.nets.text_encoder import TextEncoder
+from scanweave.nets.text_encoder import ReadText, TextEncoder
 from scanweave.systems.mgca.alignment import token_loss
 from scanweave.systems.mgca.config import NetworkSettings, ObjectiveSettings
 from scanweave.systems.mgca.network import MgcaNetwork, Read, Seen, word_weights
@@ -21,6 +22,7 @@ BERT = {
     "max_position_embeddings": 16,
     "vocab_size": 60,
     "num_hidden_layers": 1,
+    "pad_token_id": 0,
 }
 SIZES = NetworkSettings(encoder="resnet10", embedding=8, hidden=16, prototypes=6)
 
@@ -108,6 +110,19 @@ def test_a_word_weighs_by_its_own_attention():
     np.testing.assert_allclose(weights[0, :3], kept / kept.sum(), rtol=1e-6)
 
 
+def test_attention_meets_its_own_pieces():
+    """A word of two pieces has the attention of both, and the first piece's own belongs to no word."""
+    network = small_network().eval()
+    attention = torch.tensor([[0.4, 0.05, 0.1, 0.1, 0.3, 0.05]])
+    states = torch.randn(1, 6, 16)
+    network.text.forward = lambda ids: ReadText(states[:, 0], states, attention)
+    words = torch.tensor([[-1, 0, 1, 1, 2, -1]])
+    with torch.no_grad():
+        read = network.read(torch.zeros(1, 6, dtype=torch.long), words)
+    torch.testing.assert_close(read.weights, word_weights(torch.tensor([[0.05, 0.2, 0.3]]), read.there))
+    torch.testing.assert_close(read.words[0, 1], network.word_head(states[:, 2] + states[:, 3])[0])
+
+
 def test_the_last_word_of_a_report_that_fills_the_room_is_read(tokenizer):
     """The released code leaves it out."""
     tokens = tokenizer.tokens(["there is no small left effusion and the heart normal"])
@@ -121,7 +136,7 @@ def test_the_last_word_of_a_report_that_fills_the_room_is_read(tokenizer):
     torch.testing.assert_close(read.words.norm(dim=-1), torch.ones(1, 10))
 
 
-def test_padding_changes_no_bit_of_a_report(tokenizer):
+def test_padding_changes_nothing_of_a_report(tokenizer):
     network = small_network().eval()
     tokens = tokenizer.tokens(["no nodule"])
     ids, words = torch.from_numpy(tokens.ids)[None], torch.from_numpy(tokens.words)[None]
@@ -155,7 +170,9 @@ def batch_of(seed=0, size=4):
         "image": torch.randn(size, 1, 32, 32, generator=generator),
         "ids": ids,
         "words": words,
-        "key": torch.tensor([1, 1, 2, 3])[:size],
+        "report": torch.tensor([1, 1, 2, 3])[:size],
+        "read": torch.tensor([1, 4, 2, 4])[:size],
+        "number": torch.arange(size),
     }
 
 
@@ -186,4 +203,28 @@ def test_copies_of_a_report_are_right_or_wrong_pairs_as_asked():
         terms = objective(batch_of())
         losses[copies] = terms["loss"].item()
         assert set(terms) == {"loss", "instance"}
-    assert losses["apart"] != losses["together"]
+    batch = batch_of()
+    seen, read = network.look(batch["image"]), network.read(batch["ids"], batch["words"])
+    right = torch.eye(4)
+    right[0, 1] = right[1, 0] = right[1, 3] = right[3, 1] = 1  # the same report; the same of what is read
+    expected = pair_loss(seen.film @ read.report.T / 0.07, right)
+    assert losses["together"] == pytest.approx(expected.item(), rel=1e-5)
+    assert losses["apart"] == pytest.approx(pair_loss(seen.film @ read.report.T / 0.07).item(), rel=1e-5)
+
+
+def test_films_of_one_study_are_never_wrong_pairs():
+    network = small_network().eval()
+    objective = MgcaObjective(network, ObjectiveSettings(token=0.0, prototype=0.0, frozen_steps=0))
+    batch = batch_of() | {"number": torch.tensor([0, 0, 1, 2])}
+    seen, read = network.look(batch["image"]), network.read(batch["ids"], batch["words"])
+    right = torch.eye(4)
+    right[0, 1] = right[1, 0] = 1
+    expected = pair_loss(seen.film @ read.report.T / 0.07, right)
+    assert objective(batch)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_report_without_a_word_counts_nothing():
+    seen, read = pairs()
+    empty = read._replace(there=read.there & torch.tensor([[True], [False], [True]]))
+    part = token_loss(Seen(*(one[[0, 2]] for one in seen[:2]), seen.places), Read(*(one[[0, 2]] for one in read)), 0.1)
+    assert token_loss(seen, empty, 0.1).item() == pytest.approx(2 / 3 * part.item(), abs=1e-9)

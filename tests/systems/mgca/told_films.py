@@ -17,7 +17,7 @@ SMALL = {
     "network": {"encoder": "resnet10", "width": 0.125, "embedding": 16, "hidden": 32, "prototypes": 8},
     "text": {"width": 32, "layers": 1, "heads": 2, "most_tokens": 24},
     "objective": {"warm_in": 20, "frozen_steps": 5},
-    "training": {"steps": 240, "batch_size": 24, "warm_up": 10, "validate_every": 80, "workers": 0, "ema_decay": None},
+    "training": {"steps": 200, "batch_size": 24, "warm_up": 10, "validate_every": 100, "workers": 0, "ema_decay": None},
 }
 
 

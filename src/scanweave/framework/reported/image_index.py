@@ -1,12 +1,13 @@
-"""Vectors of the images of a cohort on disk, and which of them are most like another vector."""
+"""Vectors of the images of a cohort, kept in the run, and which of them are most like another vector."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from scanweave.engine.progress import counted
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_write, file_sha256, is_plain
+from scanweave.files import atomic_write, file_sha256
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.formats.file_states import file_state
 from scanweave.studies.study import Study
 
 Vectors = NDArray[np.float32]
@@ -24,6 +26,7 @@ Say = Callable[[str], None]
 STUDIES_A_FILE = 256
 """Studies whose vectors are written together: so many are computed again after a stop, at most."""
 FOLDER = "index"
+_ADVICE = "Remove it, and search again"
 
 
 class Looking(Protocol):
@@ -32,6 +35,11 @@ class Looking(Protocol):
     @property
     def run(self) -> Run:
         """Its folder."""
+        ...
+
+    @property
+    def plan(self) -> Any:
+        """What it knows of its data: `sources`, columns of the manifest that it reads."""
         ...
 
     def image(self, study: Study) -> NDArray[np.float64]:
@@ -74,9 +82,10 @@ class ImageIndex:
 
 
 def index_images(fitted: Looking, cohort: Cohort, say: Say = print) -> ImageIndex:
-    """Return the vectors of all studies of a cohort that can be looked at, computed once and kept in the run.
+    """Return the vectors of all studies of a cohort that can be looked at; each is computed once and kept in the run.
 
-    The same call goes on where one was stopped. Other weights or other studies have vectors of their own.
+    It is kept by the weights and by path, size and time of the study's images: where one of them changes it is
+    computed again. A study that cannot be looked at is told, and tried again by the next call.
 
     Args:
         fitted: The fitted run.
@@ -84,43 +93,58 @@ def index_images(fitted: Looking, cohort: Cohort, say: Say = print) -> ImageInde
         say: Takes a line for each study that is left out.
 
     Raises:
-        ScanweaveError: None could be looked at.
+        ScanweaveError: None could be looked at, or a file of vectors is damaged.
     """
-    weights = file_sha256(fitted.run.weights)
-    folder = fitted.run.own_folder / FOLDER / hashlib.sha256(f"{weights} {cohort.digest}".encode()).hexdigest()[:16]
-    names, patients = cohort.studies, cohort.frame["patient"].astype(str).tolist()
-    found: list[tuple[list[str], Vectors]] = []
-    with counted("studies looked at", shown=say is print) as progress:
-        for start in range(0, len(names), STUDIES_A_FILE):
-            file = folder / f"{start // STUDIES_A_FILE:06d}.npz"
-            part = names[start : start + STUDIES_A_FILE]
-            found.append(_kept(file) if is_plain(file) else _computed(fitted, cohort, part, file, say))
-            progress(min(len(names), start + STUDIES_A_FILE), len(names))
-    known = [name for part, _ in found for name in part]
-    if not known:
+    folder = fitted.run.own_folder / FOLDER / file_sha256(fitted.run.weights)[:16]
+    known = {key: vector for file in sorted(folder.glob("*.npz")) for key, vector in _kept(file).items()}
+    states = _states(cohort, fitted.plan.sources)
+    wanted = [name for name in cohort.studies if states[name] not in known]
+    with counted("studies looked at", shown=say is print and bool(wanted)) as progress:
+        for start in range(0, len(wanted), STUDIES_A_FILE):
+            made = _computed(fitted, cohort, wanted[start : start + STUDIES_A_FILE], states, say)
+            if made:
+                _keep(folder, made)
+                known |= made
+            progress(min(len(wanted), start + STUDIES_A_FILE), len(wanted))
+    there = [name for name in cohort.studies if states[name] in known]
+    if not there:
         raise ScanweaveError(cohort.folder, "no study could be looked at", "See the lines above")
-    owners = dict(zip(names, patients, strict=True))
-    return ImageIndex(known, [owners[name] for name in known], np.concatenate([v for part, v in found if part]))
+    owners = dict(zip(cohort.studies, cohort.frame["patient"].astype(str), strict=True))
+    return ImageIndex(there, [owners[name] for name in there], np.stack([known[states[name]] for name in there]))
 
 
-def _computed(fitted: Looking, cohort: Cohort, names: Sequence[str], file: Path, say: Say) -> tuple[list[str], Vectors]:
-    made = dict(_vectors(fitted, cohort, names, say))
-    vectors = np.stack([*made.values()]) if made else np.zeros((0, 0), np.float32)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, studies=np.array(list(made), dtype=str), vectors=vectors)
-    return list(made), vectors
+def _states(cohort: Cohort, sources: Sequence[str]) -> dict[str, str]:
+    """Return of each study a hash of path, size and change time of the images that are read."""
+    columns = [column for column in sources if column in cohort.frame]
+    found = {}
+    for row in cohort.frame[["study", *columns]].to_dict("records"):
+        files = [cohort.root / str(row[column]) for column in columns if not pd.isna(row[column])]
+        told = [(str(file), file_state(file)) for file in files]
+        found[str(row["study"])] = hashlib.sha256(repr(told).encode()).hexdigest()
+    return found
 
 
-def _vectors(fitted: Looking, cohort: Cohort, names: Sequence[str], say: Say) -> Iterator[tuple[str, Vectors]]:
+def _computed(
+    fitted: Looking, cohort: Cohort, names: Sequence[str], states: Mapping[str, str], say: Say
+) -> dict[str, Vectors]:
+    made = {}
     for name in names:
         try:
-            yield name, fitted.image(cohort[name]).astype(np.float32)
+            made[states[name]] = fitted.image(cohort[name]).astype(np.float32)
         except ScanweaveError as error:
             say(f"left out: {error}")
+    return made
 
 
-def _kept(file: Path) -> tuple[list[str], Vectors]:
+def _keep(folder: Path, made: Mapping[str, Vectors]) -> None:
+    keys = list(made)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
+    with atomic_write(folder / f"{name}.npz") as temporary, temporary.open("wb") as opened:
+        np.savez(opened, keys=np.array(keys, dtype=str), vectors=np.stack([*made.values()]))
+
+
+def _kept(file: Path) -> dict[str, Vectors]:
     """Return what a file holds.
 
     Raises:
@@ -128,6 +152,9 @@ def _kept(file: Path) -> tuple[list[str], Vectors]:
     """
     try:
         with np.load(file, allow_pickle=False) as held:
-            return held["studies"].tolist(), held["vectors"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ScanweaveError(file, f"damaged ({error})", "Remove it, and search again") from error
+            keys, vectors = held["keys"].tolist(), np.asarray(held["vectors"], dtype=np.float32)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ScanweaveError(file, f"damaged ({error})", _ADVICE) from error
+    if vectors.ndim != 2 or len(keys) != len(vectors) or not np.isfinite(vectors).all():
+        raise ScanweaveError(file, "damaged (no vector for each study)", _ADVICE)
+    return dict(zip(keys, vectors, strict=True))

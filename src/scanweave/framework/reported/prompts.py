@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,20 @@ from scanweave.files import plain_size
 from scanweave.framework.reported.settings import PromptSettings
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.text_files import MAX_TEXT_BYTES
-from scanweave.studies.label_values import summarise_label
+from scanweave.studies.label_values import findings_matrix, summarise_label
 from scanweave.wording import nearest
 
-PRESENT = ("{name}.", "There is {name}.", "{name} is present.", "{name} is seen.")
-ABSENT = ("No {name}.", "There is no {name}.", "No evidence of {name}.", "No {name} is seen.")
-"""Sentences that are made of the name of a finding where no file names others."""
+SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "english": (
+        ("{name}.", "There is {name}.", "{name} is present.", "{name} is seen."),
+        ("No {name}.", "There is no {name}.", "No evidence of {name}.", "No {name} is seen."),
+    ),
+    "german": (
+        ("{name}.", "Nachweis von {name}.", "{name} nachweisbar.", "Zeichen von {name}."),
+        ("Kein {name}.", "Kein Nachweis von {name}.", "Keine Zeichen von {name}.", "{name} nicht nachweisbar."),
+    ),
+}
+"""Sentences that are made of the name of a finding where no file names others, by language: present, and absent."""
 _ADVICE = 'Write such as: [effusion], present = ["Pleural effusion."], absent = ["No pleural effusion."]'
 
 
@@ -41,17 +49,19 @@ Prompts = dict[str, Prompt]
 """Sentences by finding."""
 
 
-def prompts_of(settings: PromptSettings, cohort: Cohort) -> Prompts:
+def prompts_of(settings: PromptSettings, cohort: Cohort, language: str = "english") -> Prompts:
     """Return the findings that a run tells, with their sentences; none where nothing names any.
 
     Args:
         settings: What the user decided.
         cohort: Whose labels of two sides are findings where no file names any.
+        language: Of the reports.
 
     Raises:
-        ScanweaveError: The file is at fault, or a finding is not there.
+        ScanweaveError: The file is at fault, a finding is not there, or a label of its name is neither 0 nor 1.
     """
-    found = _of_labels(cohort) if settings.file is None else read_prompts(settings.file)
+    found = _of_labels(cohort, language) if settings.file is None else read_prompts(settings.file)
+    findings_matrix(cohort.frame, [name for name in found if name in cohort.names("label")])
     for name in settings.findings:
         if name not in found:
             raise ScanweaveError("prompts.findings", f"there are no sentences for '{name}'", nearest(name, list(found)))
@@ -86,13 +96,13 @@ def read_prompts(path: Path, findings: Sequence[str] | None = None) -> Prompts:
     return made
 
 
-def _of_labels(cohort: Cohort) -> Prompts:
+def _of_labels(cohort: Cohort, language: str) -> Prompts:
     """Return sentences made of the names of the labels that are 0 or 1."""
     names = [name for name in cohort.names("label") if summarise_label(cohort.frame, name).classes == (0, 1)]
-    return {name: _named(name.replace("_", " ").strip()) for name in names}
+    return {name: _named(name.replace("_", " ").strip(), language) for name in names}
 
 
-def _named(words: str) -> Prompt:
-    made = ([one.format(name=words) for one in several] for several in (PRESENT, ABSENT))
+def _named(words: str, language: str) -> Prompt:
+    made = ([one.replace("{name}", words) for one in several] for several in SAID[language])
     present, absent = ([one[:1].upper() + one[1:] for one in several] for several in made)
     return Prompt(present=tuple(present), absent=tuple(absent))

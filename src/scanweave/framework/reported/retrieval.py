@@ -16,6 +16,8 @@ from scanweave.wording import count
 RETRIEVAL = "retrieval.csv"
 FEWEST = 2
 """Pairs from which there is anything to find."""
+MOST_PAIRS = 5_000
+"""Pairs among which is searched: figures depend on their number, and memory grows with its square."""
 
 
 def measure_retrieval(
@@ -43,6 +45,11 @@ def measure_retrieval(
         trial.say("note: no retrieval, for which two studies with a report are needed")
         (trial.folder / RETRIEVAL).unlink(missing_ok=True)
         return None
+    if len(images) > MOST_PAIRS:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(images))[:MOST_PAIRS])
+        trial.say(f"retrieval: {MOST_PAIRS} of {len(images)} pairs, drawn at random")
+        images, reports = images[drawn], reports[drawn]
+        patients, keys = [patients[place] for place in drawn], [keys[place] for place in drawn]
     table = retrieval_table(images @ reports.T, patients, keys, seed=seed, repeats=repeats)
     save_table(table, trial.folder / RETRIEVAL)
     copies = len(keys) - len(set(keys))

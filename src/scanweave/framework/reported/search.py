@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import pandas as pd
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
+from scanweave.files import atomic_folder, write_json
 from scanweave.framework.reported.image_index import ImageIndex, Looking, index_images
 from scanweave.framework.reported.tokens import ReportTokenizer
 from scanweave.framework.reported.zero_shot import Vectors
@@ -24,6 +25,9 @@ from scanweave.wording import count, nearest
 
 Say = Callable[[str], None]
 TABLE, ABOUT, PAGE = "search.csv", "search.json", "search.html"
+MOST_PICTURES = 48
+"""Of studies on a page; all are in its table."""
+WORD = re.compile(r"[^\W_]+")
 WARNING = (
     "These studies are the likest that there are; whether they show what was looked for is for a reader to say. A "
     "network that reads words as a bag may rank what a sentence denies as high as what it says."
@@ -82,30 +86,32 @@ def search_cohort(
     if like and like not in cohort.studies:
         raise ScanweaveError("like", f"there is no study '{like}'", nearest(like, cohort.studies))
     if words:
-        _refuse_unknown(fitted.reader.tokenizer, words)
+        refuse_unknown_words(fitted.reader.tokenizer, words, "search")
     index = index_images(fitted, cohort, say)
     if like and like not in index.studies:
         raise ScanweaveError(like, "could not be looked at", "Name another study")
     vector = fitted.reader.sentences([words])[0] if words else index.vectors[index.studies.index(like)]
     table = index.likest(vector, most, [like] if like else [])
-    save_table(table, out / TABLE)
     asked = {"words": words, "like": like, "cohort": cohort.digest, "studies": len(index.studies)}
-    write_json(out / ABOUT, {"format": 1, **asked})
-    _write_page(fitted, cohort, out / PAGE, words or f"like {like}", index, table)
+    with atomic_folder(out) as folder:
+        save_table(table, folder / TABLE)
+        write_json(folder / ABOUT, {"format": 1, **asked})
+        _write_page(fitted, cohort, folder / PAGE, words or f"like {like}", index, table)
     for row in table.to_dict("records"):
         say(f"{row['rank']:>3}  {row['study']}  likeness {row['likeness']:.3f}")
     return table
 
 
-def _refuse_unknown(tokenizer: ReportTokenizer, words: str) -> None:
-    """Refuse words that no report had, which are nothing but letters to the network.
+def refuse_unknown_words(tokenizer: ReportTokenizer, words: str, field: str) -> None:
+    """Refuse words that are nothing but letters to the network.
 
     Raises:
-        ScanweaveError: No word of them is known.
+        ScanweaveError: None of them is known.
     """
-    if not any(map(tokenizer.knows, words.split())):
-        reason = f"'{words}': no report that the run learnt from had any of these words"
-        raise ScanweaveError("search", reason, "Use words of its reports")
+    unknown = tokenizer.unknown(words)
+    if unknown and len(unknown) == len(WORD.findall(words)):
+        reason = f"'{words}': the run knows none of these words, from the reports that it learnt from"
+        raise ScanweaveError(field, reason, "Use words that its reports have often")
 
 
 def _write_page(
@@ -113,11 +119,11 @@ def _write_page(
 ) -> None:
     rows = table.to_dict("records")
     blocks: list[Block] = [Caution(WARNING)]
-    for row in rows:
-        scan = next(iter(cohort[str(row["study"])].scans.values()))
-        held = io.BytesIO()
-        middle_slice(scan).save(held, "PNG")
+    for row in rows[:MOST_PICTURES]:
         caption = f"{row['rank']}. {row['study']}, likeness {row['likeness']:.3f}"
+        scans = cohort[str(row["study"])].only(fitted.plan.scans).scans
+        held = io.BytesIO()
+        middle_slice(next(iter(scans.values()))).save(held, "PNG")
         blocks.append(Figure(held.getvalue(), caption, caption))
     blocks.append(Table(rows, "The same as a table.", {"likeness": "{:.3f}"}))
     lead = f"The likest {len(rows)} of {count(len(index.studies), 'study', 'studies')}."

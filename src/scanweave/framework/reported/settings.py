@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from scanweave.engine.settings import Layers, Names, Settings
 from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
@@ -22,7 +22,10 @@ class TextSettings(Settings):
         112, ge=8, le=512, description="Pieces of words that are read of a report; what follows is cut off."
     )
     vocabulary: int = Field(
-        8_000, ge=64, le=2**17, description="Most pieces of words of a tokenizer that is made from the reports."
+        8_000,
+        ge=64,
+        le=2**17,
+        description="Pieces up to which a tokenizer that is made from the reports takes words, beside all letters.",
     )
     weights: Path | None = Field(
         None,
@@ -34,6 +37,18 @@ class TextSettings(Settings):
     heads: Layers = Field(12, description="Heads of attention of a BERT with random weights.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Rate of its dropout in training.")
     frozen: bool = Field(False, description="Whether its weights stay as they are.")
+
+    @field_validator("weights")
+    @classmethod
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        """Make the folder absolute, since a run goes on from another working folder too."""
+        return folder and folder.absolute()
+
+    @model_validator(mode="after")
+    def _frozen_weights_are_learnt(self) -> Self:
+        if self.frozen and self.weights is None:
+            raise ValueError("text.frozen keeps random weights as they are: name learnt ones by text.weights")
+        return self
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
@@ -51,6 +66,12 @@ class PromptSettings(Settings):
         "sentences made of the names of the cohort's labels that are 0 or 1.",
     )
     findings: Names = Field((), description="Findings to tell; none named: all of the file, or of the cohort.")
+
+    @field_validator("file")
+    @classmethod
+    def _absolute(cls, file: Path | None) -> Path | None:
+        """Make the file absolute, likewise."""
+        return file and file.absolute()
 
 
 class EvaluateOptions(AnswerOptions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ from scanweave.framework.reported.text_plan import LANGUAGES
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import cells
 from scanweave.studies.formats.report_cells import read_report_cell, study_report
-from scanweave.studies.reports import Report, digest_words, is_empty, parse_report
+from scanweave.studies.report_languages import Language
+from scanweave.studies.reports import CONTENT, PREAMBLE, Report, digest_words, is_empty, parse_report
 
 COLUMNS = ("report", "text")
 """Kinds of columns of a manifest that hold reports."""
@@ -28,23 +30,39 @@ class StudyText(NamedTuple):
     sentences: tuple[str, ...]
     key: str
 
+    def of(self, sentences: tuple[str, ...]) -> StudyText:
+        """Return some sentences of it alone."""
+        return StudyText(sentences, digest_words(Report(" ".join(sentences)), ()))
+
 
 def text_of(report: Report, sections: tuple[str, ...], language: str) -> StudyText:
     """Return a report as it is read; of a text without sections, all of it.
 
+    Where it has none of the sections, what stands before the first heading is read.
+
     Raises:
         ScanweaveError: It says nothing of what is seen, or has none of the sections.
     """
-    told = LANGUAGES[language]
-    if report.language != told and not report.sections:
-        report = parse_report(report.text, told)
+    report = _in_language(report, LANGUAGES[language])
     if is_empty(report):
         raise ScanweaveError("report", "says nothing of what is seen", "Leave the study out")
-    there = tuple(name for name in sections if name in report.sections) if report.sections else ()
+    asked = sections if any(name in report.sections for name in sections) else (PREAMBLE,)
+    there = tuple(name for name in asked if name in report.sections)
     if report.sections and not there:
         found = ", ".join(report.sections)
         raise ScanweaveError("report", f"has no {' or '.join(sections)} (but {found})", "Name others by text.sections")
     return StudyText(report.sentences(*there), digest_words(report, there or sections))
+
+
+def _in_language(report: Report, language: Language) -> Report:
+    """Return a report by the headings and abbreviations of its language, whatever it was read by before."""
+    if report.language == language:
+        return report
+    keys = {word: key for key, words in reversed(list(language.headings.items())) for word in words}
+    named = {keys.get(name.replace("_", " "), name): text for name, text in report.sections.items()}
+    anew = parse_report(report.text, language).sections
+    known = [name for name in (*CONTENT[:2], "indication") if name in anew]
+    return replace(report, sections=anew if known else named, language=language)
 
 
 def report_of_row(row: Mapping[Any, Any], root: Path) -> Report | None:

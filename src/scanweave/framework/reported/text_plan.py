@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain, read_json
 from scanweave.framework.reported.settings import TextSettings
@@ -16,19 +17,33 @@ from scanweave.studies.report_languages import ENGLISH, GERMAN, Language
 LANGUAGES: Mapping[str, Language] = {"english": ENGLISH, "german": GERMAN}
 FEED_FORWARD = 4
 """Width of the layers between attention, in widths of the network (Devlin et al., NAACL 2019)."""
-KEPT = (
-    "hidden_size",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
-    "vocab_size",
-    "pad_token_id",
-)
-"""Of the configuration of a BERT that is taken over, as transformers names it."""
 _ADVICE = "Name the folder of a BERT that transformers saved"
+Width = Annotated[int, Field(ge=1, le=2**14)]
+
+
+class BertShape(BaseModel):
+    """Configuration of a BERT, by the names of transformers; what a file says beside it is not taken over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    hidden_size: Width
+    num_attention_heads: Width
+    intermediate_size: Width
+    num_hidden_layers: int = Field(ge=1, le=1000)
+    max_position_embeddings: Width
+    vocab_size: int = Field(ge=1, le=2**20)
+    pad_token_id: int = Field(ge=0, le=2**20)
+    type_vocab_size: int = Field(2, ge=1, le=2**10)
+    layer_norm_eps: float = Field(1e-12, gt=0, le=1)
+    hidden_act: Literal["gelu", "gelu_new", "relu", "silu"] = "gelu"
+    hidden_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"{self.num_attention_heads} heads do not divide a width of {self.hidden_size}")
+        return self
 
 
 class TextPlan(BaseModel):
@@ -47,25 +62,24 @@ class TextPlan(BaseModel):
     sections: tuple[str, ...]
     language: Literal["english", "german"]
     most_tokens: int
-    bert: dict[str, int | float | str]
+    bert: BertShape
     frozen: bool
 
 
-def plan_text(settings: TextSettings, pieces: int) -> TextPlan:
+def plan_text(settings: TextSettings, pieces: int, padding: int) -> TextPlan:
     """Return how reports are read.
 
     Args:
         settings: What the user decided.
         pieces: Size of the tokenizer's vocabulary.
+        padding: Number of its piece that says nothing.
 
     Raises:
         ScanweaveError: The folder holds no BERT, or one of fewer pieces or positions than are needed.
     """
     rates = dict.fromkeys(["hidden_dropout_prob", "attention_probs_dropout_prob"], settings.dropout)
+    where: str | Path = "text"
     if settings.weights is None:
-        if settings.width % settings.heads:
-            reason = f"{settings.heads} heads do not divide a width of {settings.width}"
-            raise ScanweaveError("text.heads", reason, "Give a divisor of text.width")
         bert: dict[str, Any] = {
             "hidden_size": settings.width,
             "num_attention_heads": settings.heads,
@@ -75,12 +89,12 @@ def plan_text(settings: TextSettings, pieces: int) -> TextPlan:
             "num_hidden_layers": settings.layers,
         }
     else:
-        bert = _of_folder(settings, pieces)
+        where, bert = settings.weights / "config.json", _of_folder(settings, pieces)
     return TextPlan(
         sections=settings.sections,
         language=settings.language,
         most_tokens=settings.most_tokens,
-        bert=bert | rates,
+        bert=checked(BertShape, bert | rates | {"pad_token_id": padding}, where),
         frozen=settings.frozen,
     )
 
@@ -93,10 +107,9 @@ def _of_folder(settings: TextSettings, pieces: int) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("model_type") != "bert":
         kind = found.get("model_type") if isinstance(found, dict) else None
         raise ScanweaveError(path, f"is no BERT but {kind or 'something else'}", _ADVICE)
-    kept = {name: found[name] for name in KEPT if name in found}
     least = {"vocab_size": pieces, "max_position_embeddings": settings.most_tokens, "num_hidden_layers": 1}
     for name, number in least.items():
         own = found.get(name)
         if not isinstance(own, int) or own < number:
             raise ScanweaveError(path, f"{name} is {own}, where {number} are needed", _ADVICE)
-    return {**kept, "num_hidden_layers": min(settings.layers, found["num_hidden_layers"])}
+    return {**found, "num_hidden_layers": min(settings.layers, found["num_hidden_layers"])}

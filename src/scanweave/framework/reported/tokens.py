@@ -26,6 +26,8 @@ LEAST_COUNT = 2
 """Times that a word is read before it is a piece of its own."""
 NO_WORD = -1
 """Number of what stands in no word: the first and last piece, and padding."""
+MOST_BYTES = 2**26
+"""Of a file of a tokenizer; those of multilingual BERTs have 10 million."""
 LONGEST_WORD = 100
 """Letters; a longer word is unknown, as in BERT."""
 _ADVICE = "Name the folder of a BERT with tokenizer.json or vocab.txt"
@@ -37,12 +39,10 @@ class Tokens(NamedTuple):
     Attributes:
         ids: Number of each piece `(L,)`, that of `[PAD]` after the last one.
         words: Word of the report that each piece belongs to `(L,)`, `NO_WORD` where it is none.
-        sentences: Sentence of each piece `(L,)`, likewise.
     """
 
     ids: NDArray[np.int64]
     words: NDArray[np.int64]
-    sentences: NDArray[np.int64]
 
 
 class ReportTokenizer:
@@ -66,7 +66,7 @@ class ReportTokenizer:
 
         Args:
             texts: Reports.
-            vocabulary: Most pieces.
+            vocabulary: Pieces up to which words are taken; letters there are always.
             most_tokens: Pieces of a report.
         """
         library = require("tokenizers", "text")
@@ -94,11 +94,12 @@ class ReportTokenizer:
         library, path = require("tokenizers", "text"), folder / "vocab.txt"
         if not is_plain(path):
             raise ScanweaveError(folder, f"holds no {FILE} and no vocab.txt", _ADVICE)
-        plain_size(path)
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = _small_text(path).rstrip("\n").split("\n")  # other marks of a line's end are pieces
         told = folder / "tokenizer_config.json"
-        lower = not is_plain(told) or bool(read_json(told, _ADVICE).get("do_lower_case", True))
-        return cls(_with_pieces(library, {piece: n for n, piece in enumerate(lines)}, lower), most_tokens)
+        said = read_json(told, _ADVICE) if is_plain(told) else {}
+        lower = bool(said.get("do_lower_case", True)) if isinstance(said, dict) else True
+        pieces = {piece.rstrip("\r"): number for number, piece in enumerate(lines)}
+        return cls(_with_pieces(library, pieces, lower), most_tokens)
 
     @classmethod
     def load(cls, path: Path, most_tokens: int) -> Self:
@@ -108,9 +109,9 @@ class ReportTokenizer:
             ScanweaveError: The file is absent or damaged.
         """
         library = require("tokenizers", "text")
-        plain_size(path)
+        text = _small_text(path)
         try:
-            found = library.Tokenizer.from_file(str(path))
+            found = library.Tokenizer.from_str(text)
         except Exception as error:
             if type(error) is not Exception:  # the library raises just this of a file that it cannot read
                 raise
@@ -129,10 +130,14 @@ class ReportTokenizer:
         """Size of the vocabulary: one more than the highest number of a piece."""
         return max(self.tokenizer.get_vocab().values()) + 1
 
-    def knows(self, word: str) -> bool:
-        """Tell whether a word is a piece of its own, rather than put together of others, or unknown."""
-        ids = self.tokenizer.encode(word, add_special_tokens=False).ids
-        return len(ids) == 1 and ids[0] != self.special[UNKNOWN]
+    def unknown(self, text: str) -> list[str]:
+        """Return the words of a text that are unknown or put together of single letters, and so say nothing."""
+        words = self.tokenizer.pre_tokenizer.pre_tokenize_str(self.tokenizer.normalizer.normalize_str(text))
+        return [word for word, _ in words if any(map(str.isalnum, word)) and not self._knows(word)]
+
+    def _knows(self, word: str) -> bool:
+        pieces = self.tokenizer.encode(word, add_special_tokens=False).tokens
+        return UNKNOWN not in pieces and (len(word) == 1 or max(len(one.removeprefix("##")) for one in pieces) > 1)
 
     def fits(self, sentences: Sequence[str]) -> bool:
         """Tell whether all of a report is read."""
@@ -149,35 +154,49 @@ class ReportTokenizer:
         return found[: int(self.tokens(sentences).words.max()) + 1]
 
     def tokens(self, sentences: Sequence[str]) -> Tokens:
-        """Return a report as pieces: `[CLS]`, its words, `[SEP]`, padding; a word that does not fit is left out whole.
+        """Return a report as pieces: `[CLS]`, its words, `[SEP]`, padding.
+
+        A word that does not fit is left out whole, but for the first one, which is cut off.
 
         Args:
             sentences: Of the report, in order.
         """
         room = self.most_tokens - 2
-        ids, words, told = list[int](), list[int](), list[int]()
-        for number, (_, made) in enumerate(self._cut(sentences)):
+        ids, words = list[int](), list[int]()
+        for _, made in self._cut(sentences):
             begun = words[-1] + 1 if words else 0
             ids += made.ids
             words += [begun + word for word in made.word_ids]
-            told += [number] * len(made.ids)
             if len(ids) > room:
                 break
         if len(ids) > room:
-            cut = words[room]
-            kept = sum(word < cut for word in words)
-            ids, words, told = ids[:kept], words[:kept], told[:kept]
+            kept = sum(word < words[room] for word in words) or room
+            ids, words = ids[:kept], words[:kept]
         first, last, padding = (self.special[name] for name in (FIRST, LAST, PADDING))
         rest = self.most_tokens - len(ids) - 2
         return Tokens(
             np.array([first, *ids, last, *[padding] * rest], dtype=np.int64),
-            *(np.array([NO_WORD, *own, NO_WORD, *[NO_WORD] * rest], dtype=np.int64) for own in (words, told)),
+            np.array([NO_WORD, *words, NO_WORD, *[NO_WORD] * rest], dtype=np.int64),
         )
 
     def _cut(self, sentences: Sequence[str]) -> Iterable[tuple[str, Any]]:
         """Yield each sentence with its pieces."""
         for sentence in sentences:
             yield sentence, self.tokenizer.encode(sentence, add_special_tokens=False)
+
+
+def _small_text(path: Path) -> str:
+    """Return the text of a file of a tokenizer.
+
+    Raises:
+        ScanweaveError: It is absent, too large, or no UTF-8.
+    """
+    if plain_size(path) > MOST_BYTES:
+        raise ScanweaveError(path, f"holds more than {MOST_BYTES // 2**20} MiB", _ADVICE)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ScanweaveError(path, f"is no UTF-8 ({error})", _ADVICE) from error
 
 
 def _cutter(library: Any, *, lowercase: bool) -> Any:

@@ -230,10 +230,7 @@ def _spread(seen: Sequence[SeriesFrames]) -> str:
 def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool, series: bool) -> None:
     """Refuse settings that no kind of intensity among the scans reads; those of a preset are the defaults here."""
     idle = {} if "suv" in kinds else {"suv_high": "no scan is PET"}
-    if not series:
-        idle |= {} if settings.series_headroom is None else {"series_headroom": "no scan is a series"}
-    elif settings.series_headroom is not None:
-        idle |= {"headroom": "a scan is a series, so preparation.series_headroom counts"}
+    idle |= {} if series or settings.series_headroom is None else {"series_headroom": "no scan is a series"}
     if standard and kinds <= {"zscore", "suv"}:
         idle |= dict.fromkeys(["percentile", "percentile_region"], "no scan is scaled by a percentile")
     for name, why in idle.items():

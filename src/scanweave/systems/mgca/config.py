@@ -43,6 +43,12 @@ class ObjectiveSettings(Settings):
         description="Films whose reports have equal words: apart counts them as wrong pairs, as the paper does.",
     )
 
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> Self:
+        if not (self.instance or self.token or self.prototype):
+            raise ValueError("objective.instance, token and prototype are all 0: nothing would be learnt")
+        return self
+
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
         found = {} if self.instance else dict.fromkeys(["temperature", "copies"], "without objective.instance")
@@ -58,6 +64,13 @@ class SamplingSettings(Settings):
 
     crop: float = Field(0.875, gt=0, le=1, description="Share of each axis that a sample shows; 224 of 256 pixels.")
     augment: bool = Field(False, description="Vary films as FILM says, but for left and right, which reports name.")
+    some_sentences: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of samples that read some sentences of their report only, drawn anew each time, so that "
+        "single sentences are understood.",
+    )
 
 
 class MgcaConfig(Settings):
@@ -104,6 +117,7 @@ SMALL = MgcaConfig(
     text=TextSettings(width=128, layers=2, heads=4, most_tokens=96, vocabulary=4_000),
     network=NetworkSettings(encoder="resnet18", width=0.5, most_pixels=128**2, embedding=64, hidden=256, prototypes=32),
     objective=ObjectiveSettings(frozen_steps=100, warm_in=300, copies="together"),
+    sampling=SamplingSettings(some_sentences=0.5),
     training=TrainingSettings(
         steps=1_500,
         batch_size=64,

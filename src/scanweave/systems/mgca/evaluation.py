@@ -17,6 +17,7 @@ from scanweave.framework.classification.tried import Tried
 from scanweave.framework.localisation.evaluation import summary_row
 from scanweave.framework.reported.prompts import read_prompts
 from scanweave.framework.reported.retrieval import measure_retrieval
+from scanweave.framework.reported.zero_shot import unit
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.studies.study import Study
@@ -48,17 +49,20 @@ def evaluate(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> pd.D
     for name in options.keys:
         if name not in trial.cohort.names("label"):
             raise ScanweaveError("keys", f"there is no label '{name}'", nearest(name, trial.cohort.names("label")))
+    if options.pointing and not trial.cohort.present("boxes"):
+        raise ScanweaveError("pointing", "has no effect: the studies have no boxes", "Import them, or leave it out")
     prompts = fitted.plan.prompts
     if options.prompts is not None:
         prompts = read_prompts(options.prompts, fitted.plan.outputs)
 
     def told(study: Study) -> Found:
-        image, text = fitted.image(study), fitted.text(study)
-        found: Found = {"patient": study.patient, "image": image.tolist()}
-        if text is not None:
-            found |= {"report": fitted.reader.reports([text.sentences])[0].tolist(), "key": text.key}
+        found: Found = {"patient": study.patient, "image": fitted.image(study).tolist()}
+        found |= _read(fitted, study, trial)
         if options.pointing and study.boxes is not None:
-            found["hits"] = pointing_hits(fitted, study, prompts)
+            try:
+                found["hits"] = pointing_hits(fitted, study, prompts)
+            except ScanweaveError as error:
+                trial.say(f"no pointing game: {error}")
         return found
 
     plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
@@ -75,6 +79,18 @@ def evaluate(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> pd.D
     summary = pd.DataFrame(more)
     trial.conclude(summary, kind="findings", points={})
     return summary
+
+
+def _read(fitted: FittedMgca, study: Study, trial: Trial) -> Found:
+    """Return the vector and the words of a study's report; nothing where it has none that can be read."""
+    try:
+        text = fitted.text(study)
+    except ScanweaveError as error:
+        trial.say(f"no retrieval: {study.id}: its report {error.reason}")
+        return {}
+    if text is None:
+        return {}
+    return {"report": fitted.reader.reports([text.sentences])[0].tolist(), "key": text.key}
 
 
 def _tried(
@@ -118,7 +134,8 @@ def _keys(trial: Trial, pairs: Mapping[str, Found], labels: Sequence[str]) -> li
     if not labels:
         return [one["key"] for one in pairs.values()]
     frame = trial.cohort.frame.set_index("study")[[f"label:{name}" for name in labels]]
-    return [" ".join(map(str, frame.loc[name])) for name in pairs]
+    known = frame.notna().all(axis=1)  # who is not known is like nobody else
+    return [" ".join(map(str, frame.loc[name])) if known[name] else f"alone {name}" for name in pairs]
 
 
 def _of_prototypes(
@@ -135,7 +152,7 @@ def _of_prototypes(
     """
     if not fitted.config.objective.prototype:
         return []
-    centres = fitted.reader.network.prototypes.double().cpu().numpy()
+    centres = unit(fitted.reader.network.prototypes.cpu().double().numpy())  # averaged ones are shorter than 1
     films, texts = ((side @ centres.T).argmax(axis=1) for side in vectors)
     same = bootstrap((films == texts).astype(float), patients, seed=options.seed, repeats=options.repeats)
     shares = [np.bincount(side, minlength=len(centres)) / len(side) for side in (films, texts)]

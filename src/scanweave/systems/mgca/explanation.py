@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scanweave.errors import ScanweaveError
 from scanweave.files import write_json
 from scanweave.framework.classification.surest import surest_studies
+from scanweave.framework.reported.search import refuse_unknown_words
 from scanweave.framework.reported.zero_shot import unit
 from scanweave.framework.trial import Trial
 from scanweave.framework.whole_images.maps import native_scan_of
@@ -46,10 +47,11 @@ def explain(fitted: FittedMgca, trial: Trial, options: ExplainOptions) -> pd.Dat
     outputs = fitted.plan.outputs
     if options.of and options.of not in outputs:
         raise ScanweaveError("of", f"the run does not tell '{options.of}'", nearest(options.of, outputs))
-    if not (options.text or outputs):
+    if not (options.text.strip() or outputs):
         raise ScanweaveError("text", "nothing is named to look for", 'Give words: --text "pleural effusion"')
     sentences = {name: one.present for name, one in fitted.plan.prompts.items()}
     if options.text:
+        refuse_unknown_words(fitted.reader.tokenizer, options.text, "text")
         sentences = {options.text: (options.text,)}
     vectors = fitted.reader.sentences([options.text]) if options.text else None
 
@@ -85,7 +87,9 @@ def _written(
     save_figure(figure, trial.folder / rows[0]["picture"])
     if maps := _report_words(fitted, study, film, words):
         rows.append({**row, "of": "words of its own report", "picture": f"{name}/{name}_report.png"})
-        save_figure(word_grid(anatomy[..., 0], maps, spacing[1] / spacing[0]), trial.folder / rows[1]["picture"])
+        sizes = [size for size, pixels in zip(spacing, anatomy.shape, strict=True) if pixels > 1]
+        figure = word_grid(_flat(anatomy), maps, sizes[1] / sizes[0])
+        save_figure(figure, trial.folder / rows[1]["picture"])
     return rows
 
 
@@ -103,12 +107,17 @@ def _report_words(fitted: FittedMgca, study: Study, film: str, most: int) -> dic
     if text is None:
         return {}
     prepared = fitted.prepared(study.only([film]))
-    maps, weights = fitted.reader.word_maps(prepared.volumes[film], film, text.sentences)
+    [(maps, weights)] = fitted.reader.word_maps(prepared.volumes[film], film, [text.sentences])
     words = fitted.reader.tokenizer.words(text.sentences)
     crop, found = fitted.config.sampling.crop, dict[str, NDArray[np.float32]]()
     for number in weights.argsort(descending=True, stable=True).tolist():
         word = words[number].lower()
         if len(found) < most and len(word) >= LETTERS and word not in found:
             native = native_scan_of(maps[number], prepared.frames[film], fitted.plan, fitted.preparation, crop)
-            found[word] = np.asarray(native.data, dtype=np.float32)[..., 0]
+            found[word] = _flat(np.asarray(native.data, dtype=np.float32))
     return found
+
+
+def _flat(film: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a film `(X, Y, Z)` without its axis of one pixel."""
+    return film.squeeze(film.shape.index(1))

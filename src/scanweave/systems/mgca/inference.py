@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from scanweave.systems.mgca.planning import MgcaPlan
 from scanweave.systems.mgca.samples import whole_film
 
 BATCH = 32
-"""Films or reports that go through the network at once."""
+"""Studies or reports that go through the network at once."""
 
 
 class PairReader:
@@ -56,10 +56,25 @@ class PairReader:
         Args:
             volumes: Prepared films that are present, `(X, Y, Z)`.
         """
-        films = torch.cat([self.film(volume, name) for name, volume in volumes.items()])
+        return self.images([volumes])[0]
+
+    def images(self, studies: Iterable[Mapping[str, Any]]) -> NDArray[np.float64]:
+        """Return the vectors of studies `(N, d)`, see `image`; some are in memory at once."""
+        found: list[NDArray[np.float64]] = []
+        waiting: list[list[Tensor]] = []
+        for volumes in studies:
+            waiting.append([self.film(volume, name) for name, volume in volumes.items()])
+            if len(waiting) == BATCH:
+                found += self._looked(waiting)
+                waiting = []
+        found += self._looked(waiting) if waiting else []
+        return np.stack(found) if found else np.zeros((0, self.network.prototypes.shape[1]))
+
+    def _looked(self, several: Sequence[Sequence[Tensor]]) -> list[NDArray[np.float64]]:
         with torch.inference_mode():
-            made = self.network.look(films).film
-        return np.asarray(unit(made.mean(dim=0).double().cpu().numpy()))
+            made = self.network.look(torch.cat([film for films in several for film in films])).film.cpu().double()
+        ends = np.cumsum([len(films) for films in several])[:-1]
+        return [unit(own.mean(axis=0)) for own in np.split(made.numpy(), ends)]
 
     def reports(self, several: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """Return the vectors of reports `(N, d)`, of length 1.
@@ -67,33 +82,36 @@ class PairReader:
         Args:
             several: The sentences of each.
         """
-        made = [self._read(several[k : k + BATCH]).report.double().cpu() for k in range(0, len(several), BATCH)]
+        made = [self._read(several[k : k + BATCH]).report.cpu().double() for k in range(0, len(several), BATCH)]
         return torch.cat(made).numpy()
 
     def sentences(self, several: Sequence[str]) -> NDArray[np.float64]:
         """Return the vectors of sentences, each as a report of its own `(N, d)`."""
         return self.reports([[sentence] for sentence in several])
 
-    def word_maps(self, volume: Any, name: str, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return where each word of a report is looked for in a film, and the weights of the words.
+    def word_maps(self, volume: Any, name: str, reports: Sequence[Sequence[str]]) -> list[tuple[Tensor, Tensor]]:
+        """Return of each report where each of its words is looked for in a film, and the weights of the words.
 
         Args:
             volume: The prepared film.
             name: Of the film.
-            sentences: Of the report.
+            reports: Sentences of each.
 
         Returns:
             Attention of each word over the film, which sums to 1 over regions, of the size of the network's input
             `(W, Y, X)`; and weights that sum to 1 `(W,)`.
         """
         film = self.film(volume, name)
-        read = self._read([sentences])
         with torch.inference_mode():
             seen = self.network.look(film)
-        cosines = torch.einsum("wd,md->wm", read.words[0], seen.regions[0]) / self.temperature
-        shares = cosines.softmax(dim=1).view(-1, 1, *seen.places)
-        whole = F.interpolate(shares, size=film.shape[2:], mode="bilinear", align_corners=False)
-        return whole[:, 0].cpu(), read.weights[0].cpu()
+        found = []
+        for sentences in reports:
+            read = self._read([sentences])
+            cosines = torch.einsum("wd,md->wm", read.words[0], seen.regions[0]) / self.temperature
+            shares = cosines.softmax(dim=1).view(-1, 1, *seen.places)
+            whole = F.interpolate(shares, size=film.shape[2:], mode="bilinear", align_corners=False)
+            found.append((whole[:, 0].cpu(), read.weights[0].cpu()))
+        return found
 
     def _read(self, several: Sequence[Sequence[str]]) -> Read:
         pieces = [self.tokenizer.tokens(sentences) for sentences in several]

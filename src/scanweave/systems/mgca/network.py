@@ -103,10 +103,10 @@ def word_weights(attention: Tensor, there: Tensor) -> Tensor:
         attention: Of the report's first piece to each word `(B, W)`.
         there: Which words there are `(B, W)`.
     """
-    known = attention.double().masked_fill(~there, torch.nan)
+    known = attention.float().masked_fill(~there, torch.nan)
     low, high = (known.nanquantile(share, dim=1, keepdim=True) for share in TAILS)
     kept = known.clamp(low, high).nan_to_num(0.0)
-    return (kept / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(kept.dtype).tiny)).to(attention.dtype)
+    return kept / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(kept.dtype).tiny)
 
 
 def make_network(plan: MgcaPlan, settings: NetworkSettings) -> MgcaNetwork:
@@ -119,7 +119,7 @@ def make_network(plan: MgcaPlan, settings: NetworkSettings) -> MgcaNetwork:
     Raises:
         ScanweaveError: There is no such encoder, or a library is not installed.
     """
-    text = TextEncoder(plan.text.bert)
+    text = TextEncoder(plan.text.bert.model_dump())
     if plan.text.frozen:
         text.requires_grad_(False)
     return MgcaNetwork(encoder_of(plan, settings, 1), text, settings)

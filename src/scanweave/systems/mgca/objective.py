@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 from scanweave.nets.contrast import equal_keys, pair_loss
 from scanweave.systems.mgca.alignment import token_loss
 from scanweave.systems.mgca.config import ObjectiveSettings
-from scanweave.systems.mgca.network import MgcaNetwork
+from scanweave.systems.mgca.network import MgcaNetwork, Read, Seen
 from scanweave.systems.mgca.prototypes import swapped_loss
 
 
@@ -32,12 +34,24 @@ class MgcaObjective(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the loss and its terms, of `image` `(B, 1, Y, X)`, `ids` and `words` `(B, L)`, `key` `(B,)`."""
-        settings, network = self.settings, self.network
+        """Return the loss and its terms.
+
+        Args:
+            batch: `image` `(B, 1, Y, X)`, `ids` and `words` `(B, L)`; `number` of the study, and hashes of its `report`
+                and of what is `read` of it, each `(B,)`. Films of one study are never wrong pairs.
+        """
+        network = self.network
         seen, read = network.look(batch["image"]), network.read(batch["ids"], batch["words"])
-        together = equal_keys(batch["key"]) if settings.copies == "together" else None
+        right = equal_keys(batch["number"])
+        if self.settings.copies == "together":
+            right = right | equal_keys(batch["report"]) | equal_keys(batch["read"])
+        with torch.autocast(seen.film.device.type, enabled=False):  # half precision is too coarse for cosines over 0.07
+            return self._terms(Seen(*map(_single, seen)), Read(*map(_single, read)), right)
+
+    def _terms(self, seen: Seen, read: Read, right: Tensor) -> dict[str, Tensor]:
+        settings = self.settings
         scores = seen.film @ read.report.T / settings.temperature
-        terms = {"instance": settings.instance * pair_loss(scores, together)}
+        terms = {"instance": settings.instance * pair_loss(scores, right)}
         rise = ((self.steps + 1) / settings.warm_in).clamp(max=1.0) if settings.warm_in else 1.0
         if settings.token:
             terms["token"] = rise * settings.token * token_loss(seen, read, settings.token_temperature)
@@ -57,4 +71,9 @@ class MgcaObjective(nn.Module):
         """Return the prototypes; in the first steps without a gradient, which is 0 then rather than absent."""
         weights: Tensor = self.network.prototypes
         still = self.steps < self.settings.frozen_steps
-        return torch.where(still, weights.detach() + 0 * weights, weights)
+        return torch.where(still, weights.detach() + 0 * weights, weights).float()
+
+
+def _single(part: Any) -> Any:
+    """Return a tensor of half precision in single precision; all else as it is."""
+    return part.float() if isinstance(part, Tensor) and part.dtype in (torch.float16, torch.bfloat16) else part

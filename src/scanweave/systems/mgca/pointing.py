@@ -33,33 +33,36 @@ def sentences_map(fitted: FittedMgca, study: Study, name: str, sentences: tuple[
     """
     prepared = fitted.prepared(study.only([name]))
     volume = prepared.volumes[name]
-    shown = words_map([fitted.reader.word_maps(volume, name, [sentence]) for sentence in sentences])
+    shown = words_map(fitted.reader.word_maps(volume, name, [[sentence] for sentence in sentences]))
     crop = fitted.config.sampling.crop
     return native_scan_of(shown, prepared.frames[name], fitted.plan, fitted.preparation, crop)
 
 
 def pointing_hits(fitted: FittedMgca, study: Study, prompts: Prompts) -> dict[str, dict[str, float]]:
-    """Return of each finding with a box whether its map is highest in one, and that of another finding, and the middle.
+    """Return of each finding with a box whether its map is highest in one, and whether the film's middle lies there.
+
+    Beside it the map of another finding, one that has no box in the film, where there is such a one.
 
     Raises:
         ScanweaveError: The study has no film that its boxes belong to, or several.
     """
-    truth, names = study.boxes, list(prompts)
-    named = [name for name in names if truth is not None and name in truth.labels]
-    if truth is None or not named:
+    truth = study.boxes
+    if truth is None or not set(truth.labels) & set(prompts):
         return {}
+    truth = truth if truth.ignored is None else truth.select(~truth.ignored)
+    named, absent = ([name for name in prompts if (name in truth.labels) is there] for there in (True, False))
     known = study.only(fitted.plan.scans)
     film = film_of(known, truth)
     place = next(name for name, scan in known.scans.items() if scan is film)
     found = {}
     for name in named:
         mask = boxes_to_mask(of_classes(truth, [name]), {name: 1}) > 0
-        other = names[(names.index(name) + 1) % len(names)]
-        hits = {
-            what: pointing_hit(np.asarray(sentences_map(fitted, study, place, prompts[of].present).data)[..., 0], mask)
-            for what, of in ((BEST_POINT, name), (OTHER, other))
-        }
-        found[name] = {**hits, "middle": middle_hits(truth, name)}
+        if not mask.any():
+            continue  # a box between the middles of pixels
+        found[name] = {"middle": middle_hits(truth, name)}
+        for what, of in ((BEST_POINT, name), *((OTHER, other) for other in absent[:1])):
+            made = np.asarray(sentences_map(fitted, study, place, prompts[of].present).data)
+            found[name][what] = pointing_hit(made.reshape(mask.shape), mask)
     return found
 
 
@@ -71,12 +74,15 @@ def pointing_rows(found: Mapping[str, dict[str, Any]], options: EvaluateOptions)
         options: Of the resampling.
     """
     rows = []
+    settings = {"seed": options.seed, "repeats": options.repeats}
     for name in dict.fromkeys(name for one in found.values() for name in one.get("hits", {})):
-        own = [(one["hits"][name], one["patient"]) for one in found.values() if name in one.get("hits", {})]
-        middles, patients = [hits["middle"] for hits, _ in own], [patient for _, patient in own]
-        settings = {"seed": options.seed, "repeats": options.repeats}
-        rows += [
-            pointing_row(name, what, [hits[what] for hits, _ in own], middles, patients, **settings)
-            for what in (BEST_POINT, OTHER)
-        ]
+        for what in (BEST_POINT, OTHER):
+            own = [
+                (one["hits"][name], one["patient"])
+                for one in found.values()
+                if what in one.get("hits", {}).get(name, {})
+            ]
+            if own:
+                middles, patients = [hits["middle"] for hits, _ in own], [patient for _, patient in own]
+                rows.append(pointing_row(name, what, [hits[what] for hits, _ in own], middles, patients, **settings))
     return rows

@@ -17,11 +17,11 @@ def balanced_codes(scores: Tensor, sharpness: float, rounds: int) -> Tensor:
         sharpness: ε.
         rounds: Of balancing columns, then rows.
     """
-    codes = scores.double() / sharpness
+    codes = scores / sharpness
     for _ in range(rounds):
         codes = codes - codes.logsumexp(dim=0, keepdim=True)
         codes = codes - codes.logsumexp(dim=1, keepdim=True)
-    return codes.exp().to(scores.dtype)
+    return codes.exp()
 
 
 def swapped_loss(films: Tensor, reports: Tensor, temperature: float, sharpness: float, rounds: int) -> Tensor:

@@ -57,7 +57,7 @@ def write(fitted: FittedMgca, page: RunPage, path: str | Path | None = None) -> 
 
 def _learnt(fitted: FittedMgca, page: RunPage) -> Section:
     plan = fitted.plan
-    pieces = int(plan.text.bert["vocab_size"])
+    pieces = plan.text.bert.vocab_size
     blocks: list[Block] = [
         *cautions(fitted, page),
         KeyNumbers([("Findings told", len(plan.outputs), ""), ("Pieces of words", pieces, "")]),

@@ -29,7 +29,10 @@ KEY_DIGITS = 15
 
 
 class PairSamples:
-    """Samples `{"image": (1, Y, X), "ids": (L,), "words": (L,), "key", "case"}`; of several films one is drawn.
+    """Samples `{"image": (1, Y, X), "ids": (L,), "words": (L,), "report", "read", "number", "case"}`.
+
+    Of several films one is drawn. `report` and `read` are hashes of the words of the report, and of those that are read
+    of it; `number` is that of the study.
 
     Args:
         studies: Prepared training studies, each with a film.
@@ -50,8 +53,7 @@ class PairSamples:
         seed: int,
     ) -> None:
         self.studies, self.plan, self.sampling, self.seed = list(studies), plan, sampling, seed
-        self.pieces = {study.id: tokenizer.tokens(texts[study.id].sentences) for study in studies}
-        self.keys = {study.id: key_number(texts[study.id].key) for study in studies}
+        self.texts, self.tokenizer = {study.id: texts[study.id] for study in studies}, tokenizer
         self._kept: dict[tuple[int, str], Tensor] = {}
         self._room = MOST_BYTES_IN_MEMORY
 
@@ -64,11 +66,20 @@ class PairSamples:
         crop = uniform_crop(rng, whole.shape[1:], self.plan.size)
         varied = augmented(whole, None, crop, self.seed, index, VARIED).image if self.sampling.augment else None
         image = torch.as_tensor(crop.read(whole)) if varied is None else varied
-        return {"image": image, **plain_pieces(self.pieces[study.id]), "key": self.keys[study.id], "case": study.id}
+        return {"image": image, **self._read(study.id, rng), "number": number, "case": study.id}
 
     def case(self, index: int) -> str:
         """Return the study of a sample, without reading it."""
         return draw_study(self.studies, self.seed, index)[0].id
+
+    def _read(self, name: str, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the pieces of a study's report, or of some of its sentences; and hashes of all of it and of these."""
+        whole = text = self.texts[name]
+        if rng.random() < self.sampling.some_sentences:
+            kept = np.sort(rng.permutation(len(text.sentences))[: int(rng.integers(1, len(text.sentences) + 1))])
+            text = text.of(tuple(text.sentences[place] for place in kept))
+        keys = {"report": key_number(whole.key), "read": key_number(text.key)}
+        return {**plain_pieces(self.tokenizer.tokens(text.sentences)), **keys}
 
     def _whole(self, number: int, name: str) -> Tensor:
         if (number, name) in self._kept:

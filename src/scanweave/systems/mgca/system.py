@@ -18,11 +18,12 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import operating_points
 from scanweave.framework.classification.question import Question, shares_of
 from scanweave.framework.cohort_fit import CohortFit, ensure_splits
-from scanweave.framework.reported.prompts import prompts_of
+from scanweave.framework.reported.prompts import Prompts, prompts_of
 from scanweave.framework.reported.study_texts import COLUMNS, StudyText, texts_of
 from scanweave.framework.reported.text_plan import plan_text
+from scanweave.framework.reported.text_weights import fill_text_encoder
 from scanweave.framework.reported.tokens import FILE as TOKENIZER
-from scanweave.framework.reported.tokens import ReportTokenizer
+from scanweave.framework.reported.tokens import PADDING, ReportTokenizer
 from scanweave.framework.reported.zero_shot import prompt_directions, zero_shot_shares
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
@@ -38,7 +39,7 @@ from scanweave.systems.mgca.config import OPTIONS, PRESETS, EvaluateOptions, Exp
 from scanweave.systems.mgca.fitted import FittedMgca
 from scanweave.systems.mgca.planning import FILE, MgcaPlan
 from scanweave.systems.mgca.task import MgcaTask, pair_reader
-from scanweave.wording import count, studies
+from scanweave.wording import count, listed, studies
 
 Say = Callable[[str], None]
 Texts = Mapping[str, StudyText]
@@ -57,6 +58,10 @@ class Mgca(FittedMgca, System[MgcaConfig]):
         if not columns_of(cohort.frame.columns, *COLUMNS):
             step = "Import their reports: scanweave cohort import --help"
             raise ScanweaveError(cohort.folder, "has no reports", step)
+        prompts_of(config.prompts, cohort, config.text.language)  # here, since what follows may take hours
+        if config.text.weights is not None:
+            ReportTokenizer.of_folder(config.text.weights, config.text.most_tokens)
+        plan_text(config.text, pieces=1, padding=0)
         ensure_splits(cohort, say)
         columns = scan_columns(names)
         seen = cohort.frame[columns].notna().any(axis=1)
@@ -81,7 +86,7 @@ class Mgca(FittedMgca, System[MgcaConfig]):
         answers = known_findings(fit.cohort, plan.question, parts.validation)
         task = MgcaTask(config, plan, tokenizer, texts, parts.training, (parts.validation, answers))
         if config.text.weights is not None and not kept_steps(fit.run.checkpoints):
-            fit.say(task.fill_text(config.text.weights))
+            fit.say(fill_text_encoder(task.network.text, config.text.weights))
         fit.train(task)
         with fit.one_first():
             names = [study.id for study in parts.validation]
@@ -147,7 +152,7 @@ def _plan(fit: CohortFit[MgcaConfig], parts: PreparedParts, tokenizer: ReportTok
         raise ScanweaveError("scans", "are volumes, and MGCA reads films", "Name films by --scans")
     usual = {preset.network.encoder for preset in PRESETS.values()}
     encoder, told = planned_encoder(config.start, config.network.encoder, usual, shape.dimensions)
-    prompts = prompts_of(config.prompts, fit.cohort)
+    prompts = prompts_of(config.prompts, fit.cohort, config.text.language)
     question = Question("findings", tuple(prompts), tuple(prompts), "ignore")
     answers = known_findings(fit.cohort, question, parts.training)
     known = ~np.isnan(answers).all(axis=0)
@@ -160,24 +165,31 @@ def _plan(fit: CohortFit[MgcaConfig], parts: PreparedParts, tokenizer: ReportTok
         shares=tuple(shares.tolist()),
         scans=tuple(parts.plan.scans),
         encoder=encoder,
-        text=plan_text(config.text, tokenizer.pieces),
+        text=plan_text(config.text, tokenizer.pieces, tokenizer.special[PADDING]),
         prompts=prompts,
-        **{**shape._asdict(), "reasons": (*_reasons(parts, tokenizer, texts, question), *shape.reasons, *told)},
+        **{**shape._asdict(), "reasons": (*_reasons(parts, tokenizer, texts, prompts), *shape.reasons, *told)},
     )
 
 
-def _reasons(parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts, question: Question) -> tuple[str, ...]:
+def _reasons(parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts, prompts: Prompts) -> tuple[str, ...]:
     """Return what is known of the reports and the findings, a line each."""
     own = [texts[study.id] for study in parts.training]
     copies = len(own) - len({one.key for one in own})
     cut = sum(not tokenizer.fits(one.sentences) for one in own)
-    named = f"{', '.join(question.labels)}, told by sentences: no label is learnt from"
-    findings = named if question.labels else "none are told, since neither a file nor a label names any"
+    named = f"{', '.join(prompts)}, told by sentences: no label is learnt from"
+    said = {name: tokenizer.unknown(" ".join((*one.present, *one.absent))) for name, one in prompts.items()}
+    doubts = [
+        f"note: hardly a report has the words {listed(sorted(set(words)))}, by which {name} is told"
+        for name, words in said.items()
+        if words
+    ]
+    findings = named if prompts else "none are told, since neither a file nor a label names any"
     long = f"of {count(cut, 'report')} the end is cut off, beyond {tokenizer.most_tokens} pieces"
     return (
         f"reports: {count(len(own), 'report')} to learn from, of which {copies} repeat another",
         f"tokenizer: {count(tokenizer.pieces, 'piece')} of words; {long}",
         f"findings: {findings}",
+        *doubts,
     )
 
 
@@ -197,6 +209,6 @@ def _validation_shares(
     if not plan.outputs or not validation:
         return np.zeros((len(validation), len(plan.outputs)))
     reader = pair_reader(with_weights(task.network.cpu(), fit.run.weights), plan, task.tokenizer, fit.config)
-    images = np.stack([reader.image({name: one.volume(name)[:] for name in one.names}) for one in validation])
+    images = reader.images({name: one.volume(name)[:] for name in one.names} for one in validation)
     directions = prompt_directions(plan.prompts, reader.sentences)
     return zero_shot_shares(images, directions, fit.config.objective.temperature)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,6 +27,8 @@ from scanweave.systems.mgca.samples import PairSamples, key_number
 Texts = Mapping[str, StudyText]
 MOST_VALIDATED = 1_024
 """Validation pairs that a validation looks at."""
+VALIDATION_STREAM = 3
+"""Keeps their choice apart from what else is drawn from a seed."""
 
 
 class MgcaTask(NetworkTask):
@@ -56,16 +57,14 @@ class MgcaTask(NetworkTask):
         validation: tuple[Sequence[CachedStudy], NDArray[np.float64]],
     ) -> None:
         self.plan, self.config, self.tokenizer, self.texts = plan, config, tokenizer, texts
-        self.validation = [*validation[0]][:MOST_VALIDATED], validation[1][:MOST_VALIDATED]
-        self.validates = len(self.validation[0]) > 1
+        drawn = np.random.default_rng([config.training.seed, VALIDATION_STREAM]).permutation(len(validation[0]))
+        chosen = drawn[:MOST_VALIDATED]
+        self.validation = [validation[0][place] for place in chosen], validation[1][chosen]
+        self.validates = len(chosen) > 1
         refuse_large_input(plan.size, 1, "network.size", config.training.batch_size)
         self.network = seeded_network(config, lambda: make_network(plan, config.network))
         self.objective = MgcaObjective(self.network, config.objective)
         self.samples = PairSamples(training, texts, tokenizer, plan, config.sampling, config.training.seed)
-
-    def fill_text(self, folder: Path) -> str:
-        """Take over the weights of a BERT, and return a line on what was found; see `TextEncoder.fill`."""
-        return self.network.text.fill(folder)
 
     def after_step(self, step: int) -> None:
         """Bring prototypes back to length 1."""
@@ -82,17 +81,19 @@ class MgcaTask(NetworkTask):
             raise TypeError(f"an MgcaNetwork is validated, not a {type(network).__name__}")
         objective = self.config.objective
         reader = pair_reader(network, self.plan, self.tokenizer, self.config)
-        images = np.stack([reader.image({name: one.volume(name)[:] for name in one.names}) for one in studies])
+        images = reader.images({name: one.volume(name)[:] for name in one.names} for one in studies)
         reports = reader.reports([self.texts[study.id].sentences for study in studies])
         keys = torch.tensor([key_number(self.texts[study.id].key) for study in studies])
-        losses, found, size = list[float](), list[float](), self.config.training.batch_size
-        for start in range(0, len(studies) - 1, size):
-            part = slice(start, start + size)
+        losses, found, sizes = list[float](), list[float](), list[int]()
+        for part in np.array_split(np.arange(len(studies)), -(-len(studies) // self.config.training.batch_size)):
             scores = torch.from_numpy(images[part] @ reports[part].T / objective.temperature)
             same = equal_keys(keys[part])
             losses.append(float(pair_loss(scores, same)))
             found.append(float(same.gather(1, scores.argmax(dim=1, keepdim=True)).float().mean()))
-        told = {"pair loss": float(np.mean(losses)), "found": float(np.mean(found))}
+            sizes.append(len(part))
+        told = {
+            name: float(np.average(each, weights=sizes)) for name, each in (("pair loss", losses), ("found", found))
+        }
         if self.plan.outputs and not np.isnan(answers).all():
             directions = prompt_directions(self.plan.prompts, reader.sentences)
             shares = zero_shot_shares(images, directions, objective.temperature)
