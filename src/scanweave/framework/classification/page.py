@@ -99,7 +99,10 @@ def _not_learnt(page: RunPage) -> Iterator[Caution]:
 
 
 def _quality(run: Answering, folder: Path, record: dict[str, Any]) -> Section:
-    told = [row for row in record["rows"] if row["measure"] not in MEASURES]  # those of boxes have their own section
+    plan = run.plan
+    own = {ALL, *plan.labels, *plan.outputs, *(f"{plan.labels[0]}: {name}" for name in plan.outputs)}
+    about = [row for row in record["rows"] if row["outcome"] in own and not row["measure"].startswith("pointing")]
+    told = [row for row in about if row["measure"] not in MEASURES]  # those of boxes have their own section
     rows = [
         {
             "outcome": row["outcome"],

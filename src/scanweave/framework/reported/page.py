@@ -34,14 +34,17 @@ def retrieval_section(page: RunPage) -> list[Section]:
     if folder is None or record is None or result_file(folder, RETRIEVAL) is None:
         return []
     table = result_table(folder, RETRIEVAL)
-    rows = []
-    for (direction, right), own in table.groupby(["direction", "right"], sort=False):
-        row: dict[str, object] = {"direction": direction, "right": right}
-        for one in own.to_dict("records"):
-            row[one["measure"]] = Interval(one["value"], one["low"], one["high"], int(one["patients"]))
-            row[f"{one['measure']} by chance"] = one["chance"]
-        rows.append(row)
-    formats = {name: "{:.3f}" for row in rows for name in row if name not in ("direction", "right")}
+    rows = [
+        {
+            "direction": one["direction"],
+            "right": one["right"],
+            "measure": one["measure"],
+            "value": Interval(one["value"], one["low"], one["high"], int(one["patients"])),
+            "by chance": one["chance"],
+        }
+        for one in table.to_dict("records")
+    ]
+    formats = dict.fromkeys(["value", "by chance"], "{:.3f}")
     caption = (
         f"Among {int(table['items'].iloc[0])} pairs. Same key: every report of the same words, or of the same labels, "
         "is right; exact pair: its own alone. Compare figures only at the same number of pairs."

@@ -53,7 +53,7 @@ def measure_retrieval(
     table = retrieval_table(images @ reports.T, patients, keys, seed=seed, repeats=repeats)
     save_table(table, trial.folder / RETRIEVAL)
     copies = len(keys) - len(set(keys))
-    trial.say(f"retrieval among {count(len(keys), 'pair')}, of which {copies} repeat another's report")
+    trial.say(f"retrieval among {count(len(keys), 'pair')}, of which {copies} say the same as another")
     for (direction, right), rows in table.groupby(["direction", "right"], sort=False):
         told = ", ".join(f"{row['measure']} {row['value']:.3f}" for row in rows.to_dict("records"))
         trial.say(f"{direction}, {right}: {told}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from scanweave.framework.reported.image_index import ImageIndex, Looking, index_
 from scanweave.framework.reported.tokens import ReportTokenizer
 from scanweave.framework.reported.zero_shot import Vectors
 from scanweave.report.blocks import Block, Caution, Figure, Section, Table
+from scanweave.report.contact_sheet import contact_sheet
 from scanweave.report.page import write_report
 from scanweave.report.provenance import run_provenance
 from scanweave.report.saving import save_table
@@ -119,13 +119,14 @@ def _write_page(
 ) -> None:
     rows = table.to_dict("records")
     blocks: list[Block] = [Caution(WARNING)]
+    pictures = []
     for row in rows[:MOST_PICTURES]:
-        caption = f"{row['rank']}. {row['study']}, likeness {row['likeness']:.3f}"
         scans = cohort[str(row["study"])].only(fitted.plan.scans).scans
-        held = io.BytesIO()
-        middle_slice(next(iter(scans.values()))).save(held, "PNG")
-        blocks.append(Figure(held.getvalue(), caption, caption))
+        title = f"{row['rank']}. {row['study']}\nlikeness {row['likeness']:.3f}"
+        pictures.append((title, middle_slice(next(iter(scans.values())))))
+    caption = "The likest studies, in order; of several films the first."
+    blocks.append(Figure(contact_sheet(pictures), caption, caption))
     blocks.append(Table(rows, "The same as a table.", {"likeness": "{:.3f}"}))
     lead = f"The likest {len(rows)} of {count(len(index.studies), 'study', 'studies')}."
     about = run_provenance(fitted.run.record, fitted.run.config)
-    write_report(path, f"Search: {asked}", lead, [Section("Found", lead, blocks)], about, "", "")
+    write_report(path, f"Search: {asked}", lead, [Section("Found", "", blocks)], about)

@@ -9,7 +9,9 @@ from scanweave.framework.classification.page import cautions, quality
 from scanweave.framework.reported.page import prompts_table, retrieval_section
 from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.run_page import RunPage
-from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Text
+from scanweave.measures.summary import estimate
+from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
+from scanweave.systems.mgca.evaluation import PROTOTYPES
 from scanweave.systems.mgca.explanation import FILE
 from scanweave.systems.mgca.fitted import FittedMgca
 from scanweave.wording import listed
@@ -72,7 +74,28 @@ def _told(fitted: FittedMgca, page: RunPage) -> list[Section]:
     """Return how well findings are told, where labels were known, and how well reports and films find each other."""
     record = page.record("evaluation")
     known = record is None or any(row["measure"] == "AUROC" for row in record["rows"])
-    return [*(quality(fitted, page) if known else []), *retrieval_section(page)]
+    return [*(quality(fitted, page) if known else []), *retrieval_section(page), *_grains(record)]
+
+
+def _grains(record: dict[str, Any] | None) -> list[Section]:
+    """Return the section on words and prototypes of the newest evaluation; none where they were not measured."""
+    rows = [
+        {
+            "of": row["outcome"],
+            "measure": row["measure"],
+            "value": estimate(row, row["patients"], "value") if row["low"] is not None else row["value"],
+            "control": row["control"],
+        }
+        for row in (record["rows"] if record else [])
+        if row["outcome"] == PROTOTYPES or row["measure"].startswith("pointing")
+    ]
+    if not rows:
+        return []
+    caption = (
+        "Control: of the pointing game the middle of the film, of one prototype for both what shuffled pairs reach, of "
+        "shared information what shuffled findings do."
+    )
+    return [Section("Words and prototypes", "", [Table(rows, caption, {"value": "{:.3f}", "control": "{:.3f}"})])]
 
 
 def _maps(folder: Path, record: dict[str, Any]) -> Section:
@@ -80,7 +103,7 @@ def _maps(folder: Path, record: dict[str, Any]) -> Section:
     for row in record["rows"]:
         picture = result_picture(folder, row["picture"])
         if picture is not None:
-            caption = f"{row['study']}, {row['scan']}: {row['of']}."
+            caption = f"{row['study']}, {row['scan']}: where to look for {row['of']}."
             blocks.append(Figure(picture, caption, caption))
     lead = "Brighter places are more like the words. A map shows where words are looked for, not that they are true."
     return Section(WHERE, lead, blocks)
