@@ -39,7 +39,7 @@ class Looking(Protocol):
 
     @property
     def plan(self) -> Any:
-        """What it knows of its data: `sources`, columns of the manifest that it reads."""
+        """Knowledge of its data: `sources`, the columns of the manifest that it reads."""
         ...
 
     def image(self, study: Study) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a run knows of its reports: which part of them it reads, and the network that reads it. Imports no torch."""
+"""Knowledge that a run has of its reports: the part that it reads, and the network for it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BertShape(BaseModel):
 
 
 class TextPlan(BaseModel):
-    """How reports are read.
+    """Hold how reports are read.
 
     Attributes:
         sections: Sections that are read, in order.

@@ -57,7 +57,7 @@ class FittedMgca(FittedRun[MgcaConfig]):
 
     @cached_property
     def directions(self) -> NDArray[np.float64]:
-        """What tells each finding of the plan `(K, d)`; see `prompt_directions`."""
+        """Directions that tell the findings of the plan `(K, d)`; see `prompt_directions`."""
         return self.directions_of(self.plan.prompts)
 
     def directions_of(self, prompts: Prompts) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class PairReader:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device on which it computes."""
         return self.network.prototypes.device
 
     def film(self, volume: Any, name: str) -> Tensor:
