@@ -75,6 +75,21 @@ def test_the_peak_of_a_small_lesion_is_not_clipped_in_a_cohort_with_a_series():
         assert bool(abs(found[3] / found[1] - curve[3] / curve[1]) < 0.05) is whole
 
 
+def test_the_window_of_a_signed_map_is_wider_beside_a_series():
+    """A map of wash-out has its lowest values in the lesions, which the percentiles do not know either."""
+    one = study(0, 4)
+    map_ = np.random.default_rng(0).uniform(-0.1, 0.1, SHAPE).astype(np.float32)
+    map_[5:7, 5:7, 6] = -0.25
+    one = Study(one.id, one.patient, {**one.scans, "washout": Scan.of(map_, AFFINE)})
+    names = ["t1", "dce", "washout"]
+    plan = learn_plan([one], names, PreparationSettings(), series=["dce"])
+    narrow = learn_plan([one.only(["t1", "washout"])], ["t1", "washout"], PreparationSettings())
+    rule, usual = plan.rules["washout"], narrow.rules["washout"]
+    assert rule.high - rule.low == pytest.approx(3 * (usual.high - usual.low))
+    assert rule.low < -0.25 < usual.low
+    assert prepare(one, plan).volumes["washout"].min() > -1
+
+
 def test_headroom_of_series_is_refused_where_there_is_none():
     settings = PreparationSettings(series_headroom=2.0)
     with pytest.raises(ScanweaveError, match=r"preparation\.series_headroom: has no effect: no scan is a series"):

@@ -208,7 +208,7 @@ def test_bad_input_is_told_or_refused(tmp_path):
     assert "left out: 1 study without any of the films" in said
     assert any(line.startswith("left out: 1 study (s00): has no report") for line in said)
     assert any(line.startswith("left out: 1 study (s01): its report says nothing") for line in said)
-    assert any("of 1 report the end is cut off, beyond 24 pieces" in line for line in said)
+    assert any("1 report cut off after 24 of them" in line for line in said)
     assert run.predict(mended["s00"]).labels  # a film needs no report
     with pytest.raises(sw.ScanweaveError, match="holds no scan of this run"):
         run.predict(mended["s03"])

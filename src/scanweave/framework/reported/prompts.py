@@ -28,7 +28,7 @@ SAID: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 """Sentences that are made of the name of a finding where no file names others, by language: present, and absent."""
-_ADVICE = 'Write such as: [effusion], present = ["Pleural effusion."], absent = ["No pleural effusion."]'
+_ADVICE = 'Below a line [effusion], write present = ["Pleural effusion."] and absent = ["No pleural effusion."]'
 
 
 class Prompt(BaseModel):

@@ -55,6 +55,8 @@ def measure_retrieval(
     copies = len(keys) - len(set(keys))
     trial.say(f"retrieval among {count(len(keys), 'pair')}, of which {copies} say the same as another")
     for (direction, right), rows in table.groupby(["direction", "right"], sort=False):
-        told = ", ".join(f"{row['measure']} {row['value']:.3f}" for row in rows.to_dict("records"))
+        told = ", ".join(
+            f"{row['measure']} {row['value']:.3f} (chance {row['chance']:.3f})" for row in rows.to_dict("records")
+        )
         trial.say(f"{direction}, {right}: {told}")
     return table

@@ -160,8 +160,8 @@ def learn_plan(
     unknown = [name for name in settings.suv or () if name not in scans]
     if unknown:
         raise ScanweaveError("preparation.suv", f"'{unknown[0]}' is not one of the scans", "Name scans that are read")
-    asked = settings
-    if series and settings.series_headroom is not None:
+    asked, wider = settings, series and settings.series_headroom is not None
+    if wider:
         settings = settings.model_copy(update={"headroom": settings.series_headroom})
     seen = _Survey(settings, scans, masks, series, colours)
     for study in studies:
@@ -175,7 +175,7 @@ def learn_plan(
             )
     spacing, spacings, grids = _grids(seen)
     reasons = _placing_words(seen, grids, resampled=spacing is not None)
-    rules, why = _rules(seen, standard)
+    rules, why = _rules(seen, standard, settings.headroom if wider else 1.0)
     reasons += why
     reasons += [
         f"{name}: a series, {_spread(frames)}; one intensity scale for all" for name, frames in seen.frames.items()
@@ -204,14 +204,17 @@ def _placing_words(seen: _Survey, grids: Sequence[str], *, resampled: bool) -> l
     return [*oriented, *told, cropped]
 
 
-def _rules(seen: _Survey, standard: bool) -> tuple[dict[str, IntensityRule], list[str]]:
-    """Return the rule of each scan, and why it is so."""
+def _rules(seen: _Survey, standard: bool, wider: float) -> tuple[dict[str, IntensityRule], list[str]]:
+    """Return the rule of each scan, and why it is so; windows of signed ones are so many times as wide."""
     rules, reasons = dict[str, IntensityRule](), list[str]()
     for name, ranges in seen.values.items():
         if name in seen.pet:
             rules[name], why = _suv_rule(name, seen.pet[name], seen.settings)
         else:
-            rules[name], why = (_standard_rule if standard else _rule)(name, np.array(ranges), seen.settings)
+            own = np.array(ranges)
+            rules[name], why = (
+                _standard_rule(name, own, seen.settings) if standard else _rule(name, own, seen.settings, wider)
+            )
         reasons.append(why)
     return rules, reasons
 
@@ -405,16 +408,20 @@ def _range(volume: NDArray[np.floating], settings: PreparationSettings) -> tuple
     return float(low), float(high)
 
 
-def _rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
+def _rule(
+    name: str, ranges: NDArray[np.floating], settings: PreparationSettings, wider: float
+) -> tuple[IntensityRule, str]:
     lowest, low, high, background = (float(value) for value in np.median(ranges, axis=0)[:4])
     signed = lowest < -0.25 * abs(high)
     if high <= (low if signed else 0):
         raise ScanweaveError(name, "shows nothing in the training studies", "See why: scanweave cohort check COHORT")
     if signed:
+        middle, half = (low + high) / 2, wider * (high - low) / 2
+        low, high = middle - half, middle + half
         background = min(max(background, low), high)
         rule = IntensityRule(kind="window", low=low, high=high, background=background)
         words = f"window {low:.4g} to {high:.4g} → [-1, 1], background {background:.4g}"
-        return rule, f"{name}: holds negative values (as CT does), {words}"
+        return rule, f"{name}: holds negative values, {words}"
     rule = IntensityRule(kind="magnitude", low=0.0, high=high)
     where = f"P{settings.percentile:g} in the {settings.percentile_region}"
     return rule, f"{name}: magnitude, 0 to {settings.headroom:g} × {where} (median {high:.4g}) → [-1, 1]"

@@ -47,7 +47,8 @@ class PreparationSettings(BaseModel):
         3.0,
         ge=1,
         description="The same, for all scans, where one is a series: after a contrast agent a lesion is far brighter "
-        "than the rest, and clipped it has a flat curve. None: as headroom.",
+        "than the rest, and clipped it has a flat curve; windows of signed maps are so many times as wide. None: as "
+        "headroom.",
     )
     suv: tuple[str, ...] | None = Field(
         None,

@@ -14,10 +14,11 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.classification import evaluation
 from scanweave.framework.classification.analyses import analyse, refuse_unknown
 from scanweave.framework.classification.tried import Tried
-from scanweave.framework.localisation.evaluation import summary_row
+from scanweave.framework.localisation.evaluation import MIDDLE, summary_row
 from scanweave.framework.reported.prompts import read_prompts
 from scanweave.framework.reported.retrieval import measure_retrieval
 from scanweave.framework.reported.zero_shot import unit
+from scanweave.framework.told_rows import outcome_lines
 from scanweave.framework.trial import Trial
 from scanweave.measures.bootstrap import Interval, bootstrap
 from scanweave.studies.study import Study
@@ -45,12 +46,7 @@ def evaluate(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> pd.D
     Raises:
         ScanweaveError: An option is at fault, or no study could be tried.
     """
-    refuse_unknown(fitted, trial, options)
-    for name in options.keys:
-        if name not in trial.cohort.names("label"):
-            raise ScanweaveError("keys", f"there is no label '{name}'", nearest(name, trial.cohort.names("label")))
-    if options.pointing and not trial.cohort.present("boxes"):
-        raise ScanweaveError("pointing", "has no effect: the studies have no boxes", "Import them, or leave it out")
+    _refuse(fitted, trial, options)
     prompts = fitted.plan.prompts
     if options.prompts is not None:
         prompts = read_prompts(options.prompts, fitted.plan.outputs)
@@ -67,7 +63,10 @@ def evaluate(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> pd.D
 
     plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
     found = dict(trial.each(told, {"prompts": plain, "pointing": options.pointing}))
-    more = [*_of_pairs(fitted, trial, found, options), *pointing_rows(found, options)]
+    played = pointing_rows(found, options)
+    for line in outcome_lines(played, MIDDLE):
+        trial.say(line)
+    more = [*_of_pairs(fitted, trial, found, options), *played]
     tried = _tried(fitted, trial, found, fitted.directions_of(prompts))
     if tried is not None:
         summary = evaluation.measure(fitted, trial, tried, options, more)
@@ -79,6 +78,20 @@ def evaluate(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> pd.D
     summary = pd.DataFrame(more)
     trial.conclude(summary, kind="findings", points={})
     return summary
+
+
+def _refuse(fitted: FittedMgca, trial: Trial, options: EvaluateOptions) -> None:
+    """Refuse what cannot be answered, before the first study is tried.
+
+    Raises:
+        ScanweaveError: Names the option.
+    """
+    refuse_unknown(fitted, trial, options)
+    for name in options.keys:
+        if name not in trial.cohort.names("label"):
+            raise ScanweaveError("keys", f"there is no label '{name}'", nearest(name, trial.cohort.names("label")))
+    if options.pointing and not trial.cohort.present("boxes"):
+        raise ScanweaveError("pointing", "has no effect: the studies have no boxes", "Import them, or leave it out")
 
 
 def _read(fitted: FittedMgca, study: Study, trial: Trial) -> Found:

@@ -60,6 +60,8 @@ def explain(fitted: FittedMgca, trial: Trial, options: ExplainOptions) -> pd.Dat
 
     found, looked = dict(trial.each(told)), list(sentences)
     chosen = surest_studies(found, looked, options.of, options.maps)
+    if len(chosen) < len(found):
+        trial.say(f"the {len(chosen)} surest of {len(found)} studies are mapped; more by --maps")
     rows = []
     for name, number in chosen.items():
         of, score = looked[number], round(float(found[name][number]), 4)

@@ -184,9 +184,9 @@ def _reasons(parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts, pro
         if words
     ]
     findings = named if prompts else "none are told, since neither a file nor a label names any"
-    long = f"of {count(cut, 'report')} the end is cut off, beyond {tokenizer.most_tokens} pieces"
+    long = f"{count(cut, 'report')} cut off after {tokenizer.most_tokens} of them"
     return (
-        f"reports: {count(len(own), 'report')} to learn from, of which {copies} repeat another",
+        f"reports: {count(len(own), 'report')} to learn from; {copies} say the same as another",
         f"tokenizer: {count(tokenizer.pieces, 'piece')} of words; {long}",
         f"findings: {findings}",
         *doubts,
