@@ -20,7 +20,7 @@ LEVELS = (
     ("systems", "simulate"),
     ("configuration", "predictions", "run_features", "audit"),
     ("api",),
-    ("experiments", "system_check"),
+    ("experiments", "searching", "system_check"),
     ("cli",),
     ("__main__", "__init__"),
 )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scanweave.api import audit_stability, fit, list_systems, open_run, predict, search
+    from scanweave.api import audit_stability, fit, list_systems, open_run, predict
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
+    from scanweave.searching import search
     from scanweave.simulate import simulate_brain
     from scanweave.simulate.bodies import simulate_bodies
     from scanweave.simulate.breast import simulate_breast
@@ -81,7 +82,7 @@ _HOMES = {
     "predict": "api",
     "prepare_cohort": "studies.preparing.cohort_preparation",
     "restore_cohort": "studies.preparing.restoration",
-    "search": "api",
+    "search": "searching",
     "simulate_bodies": "simulate.bodies",
     "simulate_brain": "simulate",
     "simulate_breast": "simulate.breast",

@@ -34,11 +34,11 @@ class Search:
 
     def run(self) -> int:
         """Search, and say where the page is."""
-        from scanweave import api
         from scanweave.framework.reported.search import PAGE
+        from scanweave.searching import search
 
         asked = {name: getattr(self, name) for name in ("words", "like", "most", "part", "device")}
-        api.search(self.folder, self.cohort, self.out, **asked)
+        search(self.folder, self.cohort, self.out, **asked)
         print(f"wrote {self.out / PAGE}")
         return 0
 

@@ -56,12 +56,12 @@ def test_the_way_by_the_command_line(paired, told, tmp_path, capsys):
 
 
 def test_words_find_the_films_that_show_them(paired, told, tmp_path):
-    table = api.search(paired, told, tmp_path / "found", words="There is an effusion.", most=10, say=quiet)
+    table = sw.search(paired, told, tmp_path / "found", words="There is an effusion.", most=10, say=quiet)
     truth = told.frame.set_index("study")["label:effusion"]
     assert truth.loc[table["study"]].mean() >= 0.9
     assert table["likeness"].is_monotonic_decreasing
     assert (tmp_path / "found" / "search.html").read_text().count("<figure") == 1
-    like = api.search(paired, told, tmp_path / "like", like="s00", most=5, say=quiet)
+    like = sw.search(paired, told, tmp_path / "like", like="s00", most=5, say=quiet)
     assert "s00" not in set(like["study"])
     assert len(like) == 5
 
@@ -113,7 +113,7 @@ def test_an_index_goes_on_and_follows_its_files(paired, tmp_path, monkeypatch):
 )
 def test_a_search_that_cannot_be_made_is_refused(paired, told, tmp_path, asked, words):
     with pytest.raises(sw.ScanweaveError, match=words):
-        api.search(paired, told, tmp_path / "s", say=quiet, **asked)
+        sw.search(paired, told, tmp_path / "s", say=quiet, **asked)
     assert not (tmp_path / "s").exists()
 
 

@@ -166,13 +166,7 @@ def learn_plan(
     seen = _Survey(settings, scans, masks, series, colours)
     for study in studies:
         seen.add(_usable(repaired(study.only(scans)), series))
-    for name, ranges in seen.values.items():
-        if not ranges:
-            raise ScanweaveError(
-                name,
-                "in none of the training studies as a volume (a series is left out)",
-                "Leave it out, or choose another split",
-            )
+    seen.refuse_absent()
     spacing, spacings, grids = _grids(seen)
     reasons = _placing_words(seen, grids, resampled=spacing is not None)
     rules, why = _rules(seen, standard, settings.headroom if wider else 1.0)
@@ -290,6 +284,16 @@ class _Survey:
             lowest, removed = float(np.nanmin(volume)), removed_background(volume)
             background = lowest if removed is None else removed
             self.values[name].append((lowest, *_range(volume, self.settings), background, *image_levels(volume)))
+
+    def refuse_absent(self) -> None:
+        """Refuse a scan that no study has."""
+        for name, ranges in self.values.items():
+            if not ranges:
+                raise ScanweaveError(
+                    name,
+                    "in none of the training studies as a volume (a series is left out)",
+                    "Leave it out, or choose another split",
+                )
 
     def _add_grids(self, study: Study) -> None:
         reference, axes = self.settings.reference, self.settings.orientation
