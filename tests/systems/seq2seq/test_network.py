@@ -3,14 +3,28 @@
 import pytest
 import torch
 from float_bounds import EQUAL_IN_FLOAT64, float32_bound
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.convlstm import ConvLSTM, ConvLSTMCell
+from scanweave.systems.seq2seq.fusion_network import make_network
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 
 SMALL = {"channels": (4, 6, 8), "blocks": 1, "lstm_layers": 2, "rank": 3, "kernel_size": 5, "code_length": 8}
 DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
+
+
+class CountConvolutions(TorchDispatchMode):
+    """Counts the convolutions that are computed, forward ones alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.number += function is torch.ops.aten.convolution.default
+        return function(*arguments, **(options or {}))
 
 
 def network(dimensions=2, **settings):
@@ -153,3 +167,43 @@ def test_gate_bias_lets_a_first_frame_through():
         torch.manual_seed(0)
         sizes.append(ConvLSTM(4, 2, 2, gate_bias=bias)(x).std())
     assert sizes[1] > 5 * sizes[0]
+
+
+@DIMENSIONS
+@pytest.mark.parametrize("fusion", ["mean", "latent"])
+def test_features_computed_anew_change_nothing(dimensions, fusion):
+    def gradients(lean):
+        torch.manual_seed(0)
+        settings = NetworkSettings(
+            dimensions=dimensions, slices=3, fusion=fusion, source_code=fusion == "latent", recompute=lean, **SMALL
+        )
+        made = make_network(settings, 2).double()
+        draw = torch.Generator().manual_seed(1)
+        for parameter in made.parameters():
+            parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=draw, dtype=torch.float64))
+        x = images(dimensions).double()
+        with CountConvolutions() as counted:
+            if fusion == "mean":
+                result = made(x, torch.tensor([0]), torch.tensor([1]))
+            else:
+                given = {0: made.ready(0, x, made.source(torch.tensor([0])))}
+                result = made.correct(given, 1, made.target_parts(1), -1.0)[0]
+            result.square().sum().backward()
+        return counted.number, [own.grad for own in made.parameters() if own.grad is not None]
+
+    (kept, plain), (anew, lean) = gradients(lean=False), gradients(lean=True)
+    assert anew > kept
+    assert len(plain) == len(lean)
+    for one, other in zip(plain, lean, strict=True):
+        torch.testing.assert_close(other, one, atol=EQUAL_IN_FLOAT64, rtol=EQUAL_IN_FLOAT64)
+
+
+def test_small_outputs_are_as_exact_as_large_ones():
+    made = network()
+    made.decoder.last.bank.data.mul_(1e-4)
+    made.decoder.last.bias_bank.data.zero_()
+    x, number = images(), torch.tensor([0])
+    with torch.no_grad():
+        single, exact = made(x, number, number), made.double()(x.double(), number, number)
+    assert exact.abs().max() < 1e-2
+    assert (single - exact).abs().max() <= 1e-4 * exact.abs().max()

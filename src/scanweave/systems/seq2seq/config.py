@@ -50,6 +50,11 @@ class NetworkSettings(Settings):
         description="Tell the network the time or b-value of each frame of a series, in and out; the paper's goes by "
         "their order alone.",
     )
+    recompute: bool = Field(
+        False,
+        description="Compute features anew in the backward pass in place of keeping them: less memory, more time, the "
+        "same result.",
+    )
     code_length: Channels = Field(64, description="Length of the target code; more sequences than this cannot be told.")
 
     def without_effect(self) -> dict[str, str]:

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scanweave.nets.layers import tanh
-
 
 class ConvLSTMCell(nn.Module):
     """One layer: all four gates from one convolution of the input and the hidden state.
@@ -39,14 +37,14 @@ class ConvLSTMCell(nn.Module):
             return self._first(x)
         hidden, cell = state
         i, f, o, g = self._gates(torch.cat([x, hidden], dim=1), (0, 1, 2, 3))
-        cell = f.sigmoid_() * cell + i.sigmoid_() * tanh(g)
-        return o.sigmoid_() * tanh(cell), cell
+        cell = f.sigmoid_() * cell + i.sigmoid_() * torch.tanh(g)
+        return o.sigmoid_() * torch.tanh(cell), cell
 
     def _first(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Advance from a zero state: neither the hidden half of the kernel nor the forget gate has any effect."""
         i, o, g = self._gates(x, (0, 2, 3))
-        cell = i.sigmoid_() * tanh(g)
-        return o.sigmoid_() * tanh(cell), cell
+        cell = i.sigmoid_() * torch.tanh(g)
+        return o.sigmoid_() * torch.tanh(cell), cell
 
     def _gates(self, x: Tensor, numbers: Sequence[int]) -> list[Tensor]:
         """Return some of the gates i, f, o, g before their activation.

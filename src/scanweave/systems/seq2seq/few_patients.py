@@ -60,7 +60,8 @@ def with_start(
 def _fits(model: Run, config: Seq2SeqConfig, names: Sequence[str]) -> bool:
     if model.record.get("system") != "seq2seq":
         return False
-    same = fitted_config(model, Seq2SeqConfig).network == config.network
+    before = fitted_config(model, Seq2SeqConfig).network
+    same = before.model_copy(update={"recompute": config.network.recompute}) == config.network
     return same and set(names) <= set(Plan.load(model.folder / PLAN).scans)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
@@ -21,10 +22,12 @@ from scanweave.systems.seq2seq.network import (
     SLOPE,
     ResidualBlock,
     Seq2SeqNetwork,
+    activated,
     convolved,
     hyper_convolution,
     normalisation,
     plain_convolution,
+    stage,
 )
 from scanweave.systems.seq2seq.regression import VoxelwiseRegression, shown
 
@@ -90,6 +93,7 @@ class SharedEncoder(nn.Module):
         self.down = nn.ModuleList(plain_convolution(settings, a, b, 3, 2) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(normalisation(settings, width) for width in widths)
         self.blocks = nn.ModuleList(ResidualBlock(settings, plain_convolution) for _ in range(settings.blocks))
+        self.lean = settings.recompute
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> list[Tensor]:
         """Map `(B, C, [D,] H, W)` to features of each size, fine to coarse; the last, `(B, F, [d,] h, w)`, go on."""
@@ -104,7 +108,7 @@ class SharedEncoder(nn.Module):
         """Return these and the coarser ones."""
         levels, x = [finest], F.leaky_relu(finest, SLOPE)
         for layer, norm in zip(self.down, self.norms[1:], strict=True):
-            x = F.leaky_relu_(norm(layer(x)), SLOPE)
+            x = stage(layer, x, iter(()), partial(activated, layer, norm), self.lean)
             levels.append(x)
         for block in self.blocks:
             x = block(x, iter(()))
@@ -130,6 +134,7 @@ class SkipDecoder(nn.Module):
         self.joined = hyper_convolution(settings, widths[-1] + images, widths[-1])
         self.refined = hyper_convolution(settings, widths[-1], widths[-1])
         self.last = hyper_convolution(settings, widths[-1], images)
+        self.lean = settings.recompute
         with torch.no_grad():
             self.last.bank.mul_(START)  # type: ignore[operator]
 
@@ -146,11 +151,17 @@ class SkipDecoder(nn.Module):
         for block in self.blocks:
             x = block(x, own)
         for layer, norm, gate, skip in zip(self.up, self.up_norms, parts.gates, skips[::-1], strict=True):
-            x = F.interpolate(convolved(layer, x, own), size=skip.shape[2:], mode=self.mode)
-            x = F.leaky_relu_(norm(x + skip * gate.view(1, -1, *[1] * (skip.ndim - 2))), SLOPE)
-        x = F.leaky_relu_(convolved(self.joined, torch.cat([x, begun], dim=1), own), SLOPE)
-        x = F.leaky_relu_(convolved(self.refined, x, own), SLOPE)
-        return convolved(self.last, x, own)
+            x = stage(layer, x, own, partial(self._enlarged, layer, norm, gate, skip), self.lean)
+        x = torch.cat([x, begun], dim=1)
+        for layer in (self.joined, self.refined):
+            x = stage(layer, x, own, partial(activated, layer, nn.Identity()), self.lean)
+        return stage(self.last, x, own, partial(convolved, self.last), self.lean)
+
+    def _enlarged(
+        self, layer: nn.Module, norm: nn.Module, gate: Tensor, skip: Tensor, x: Tensor, kernels: Iterator[Kernel]
+    ) -> Tensor:
+        x = F.interpolate(convolved(layer, x, kernels), size=skip.shape[2:], mode=self.mode)
+        return F.leaky_relu_(norm(x + skip * gate.view(1, -1, *[1] * (skip.ndim - 2))), SLOPE)
 
 
 class FusionNetwork(Seq2SeqNetwork):

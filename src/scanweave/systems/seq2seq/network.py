@@ -6,14 +6,16 @@ Layers as in the spec a.2 and a.3 (Han et al. 2024, arXiv 2302.00517, and the re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from scanweave.nets.layers import InstanceNorm2d, InstanceNorm3d, channels_last, tanh
+from scanweave.nets.layers import InstanceNorm2d, InstanceNorm3d, channels_last
 from scanweave.systems.seq2seq.config import NetworkSettings
 from scanweave.systems.seq2seq.convlstm import ConvLSTM
 from scanweave.systems.seq2seq.frame_values import FrameEmbedding, SomeFrames
@@ -62,6 +64,30 @@ def convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
     return layer(x, next(kernels)) if isinstance(layer, HyperConv) else layer(x)
 
 
+def stage(
+    part: nn.Module, x: Tensor, kernels: Iterator[Kernel], step: Callable[[Tensor, Iterator[Kernel]], Tensor], lean: bool
+) -> Tensor:
+    """Return `step(x, kernels)`, the work of a part of a network.
+
+    Args:
+        part: Its layers; each `HyperConv` among them takes a kernel.
+        x: What goes in.
+        kernels: Those of this part come next.
+        step: The work.
+        lean: Whether what it computes on the way is computed anew in the backward pass, in place of being kept.
+    """
+    if not (lean and torch.is_grad_enabled()):
+        return step(x, kernels)
+    own = [next(kernels) for layer in part.modules() if isinstance(layer, HyperConv)]
+    made: Tensor = checkpoint(lambda given: step(given, iter(own)), x, use_reentrant=False, preserve_rng_state=False)
+    return made
+
+
+def activated(layer: nn.Module, norm: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
+    """Return the convolution of x, normalised and rectified."""
+    return F.leaky_relu_(norm(convolved(layer, x, kernels)), SLOPE)
+
+
 class ResidualBlock(nn.Module):
     """x + norm(conv(activation(norm(conv(x))))), reflect padding, no activation after the sum."""
 
@@ -71,9 +97,13 @@ class ResidualBlock(nn.Module):
         self.first = convolution(settings, channels, channels)
         self.second = convolution(settings, channels, channels)
         self.norm = normalisation(settings, channels)
+        self.lean = settings.recompute
 
     def forward(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         """Map `(B, C, [D,] H, W)` to the same shape."""
+        return stage(self, x, kernels, self._mapped, self.lean)
+
+    def _mapped(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         y = F.leaky_relu_(self.norm(convolved(self.first, x, kernels)), SLOPE)
         return self.norm(convolved(self.second, y, kernels)).add_(x)
 
@@ -92,13 +122,14 @@ class Encoder(nn.Module):
         )
         self.norms = nn.ModuleList(normalisation(settings, width) for width in settings.channels)
         self.blocks = nn.ModuleList(ResidualBlock(settings, convolution) for _ in range(settings.blocks))
+        self.lean = settings.recompute
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> list[Tensor]:
         """Map `(B, C, [D,] H, W)` to features of each size, fine to coarse; the last, `(B, F, [d,] h, w)`, go on."""
         own, x = iter(kernels), channels_last(x)
         levels = []
         for layer, norm in zip(self.down, self.norms, strict=True):
-            x = F.leaky_relu_(norm(convolved(layer, x, own)), SLOPE)
+            x = stage(layer, x, own, partial(activated, layer, norm), self.lean)
             levels.append(x)
         for block in self.blocks:
             x = block(x, own)
@@ -116,6 +147,7 @@ class HyperDecoder(nn.Module):
         self.up = nn.ModuleList(hyper_convolution(settings, a, b) for a, b in pairwise(widths))
         self.up_norms = nn.ModuleList(normalisation(settings, width) for width in widths[1:])
         self.last = hyper_convolution(settings, widths[-1], settings.image_channels, settings.kernel_size)
+        self.lean = settings.recompute
 
     def forward(self, x: Tensor, kernels: Sequence[Kernel]) -> Tensor:
         """Map a latent `(B, F, [d,] h, w)` to images `(B, C, [D,] H, W)` in (-1, 1)."""
@@ -123,9 +155,11 @@ class HyperDecoder(nn.Module):
         for block in self.blocks:
             x = block(x, own)
         for layer, norm in zip(self.up, self.up_norms, strict=True):
-            x = F.interpolate(x, scale_factor=2, mode=self.mode)
-            x = F.leaky_relu_(norm(convolved(layer, x, own)), SLOPE)
-        return tanh(convolved(self.last, x, own))
+            x = stage(layer, x, own, partial(self._enlarged, layer, norm), self.lean)
+        return torch.tanh(stage(self.last, x, own, partial(convolved, self.last), self.lean))
+
+    def _enlarged(self, layer: nn.Module, norm: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
+        return activated(layer, norm, F.interpolate(x, scale_factor=2, mode=self.mode), kernels)
 
 
 class Seq2SeqNetwork(nn.Module):
