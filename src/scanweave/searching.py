@@ -55,7 +55,7 @@ def search(
     """
     system: Any = open_run(run, device, "search") if isinstance(run, str | Path) else run
     if "search" not in registry.entry(system.name).verbs:
-        raise ScanweaveError("search", f"{system.name} reads no words", "Name a run of mgca")
+        raise ScanweaveError("search", f"{system.name} reads no words", "Name a run of mgca or mg3d")
     if system.computes_on:
         say(f"device: {system.computes_on}")
     whole = Cohort.open(cohort) if isinstance(cohort, str | Path) else cohort

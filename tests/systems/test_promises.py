@@ -7,6 +7,7 @@ import pytest
 import scanweave as sw
 from scanweave.engine.settings import StartSettings
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.simulate.bodies import simulate_bodies
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.ct import simulate_ct
 from scanweave.simulate.films import simulate_films
@@ -93,6 +94,17 @@ def test_mgca(tmp_path):
     reports = simulate_reports(tmp_path / "films", tmp_path / "c", seed=0)
     settings = {"network": network, "text": text, "training": training}
     sw.check_system("mgca", split(reports), tmp_path / "runs", settings)
+
+
+def test_mg3d(tmp_path):
+    simulate_bodies(tmp_path / "bodies", subjects=12, seed=0, spacing=8.0)
+    network = {"encoder": "resnet10", "width": 0.125, "size": [32, 32, 32], "embedding": 8, "hidden": 16}
+    network |= {"fusion_width": 16, "fusion_heads": 2}
+    text = {"width": 16, "layers": 1, "heads": 2, "most_tokens": 32}
+    training = {**FEW_STEPS["training"], "batch_size": 2}
+    reports = simulate_reports(tmp_path / "bodies", tmp_path / "c", seed=0)
+    settings = {"network": network, "text": text, "training": training, "objective": {"queue": 3, "gated": 0.1}}
+    sw.check_system("mg3d", split(reports), tmp_path / "runs", settings)
 
 
 def test_mome(films, tmp_path):

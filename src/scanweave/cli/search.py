@@ -16,7 +16,7 @@ class Search:
     """Find the studies that are most like some words, or like a study, by a run that learnt from images and reports."""
 
     folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
-    """Folder of the run, such as one of mgca."""
+    """Folder of the run, of mgca or mg3d."""
     cohort: CohortFolder
     """Folder of the cohort to search; it needs no reports."""
     out: Path

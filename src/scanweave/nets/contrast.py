@@ -24,6 +24,26 @@ def pair_loss(scores: Tensor, targets: Tensor | None = None) -> Tensor:
     return F.cross_entropy(scores, rows) + F.cross_entropy(scores.T, columns)
 
 
+def soft_pair_loss(
+    scores: Tensor, right: Tensor, likeness: Tensor, share: Tensor | float, temperature: float
+) -> Tensor:
+    """Return the sum of both directions of InfoNCE whose right answers go in part to similar pairs.
+
+    T = (1 − λ) R + λ softmax(S / τ): with λ = 0 that of `pair_loss`. Rows of R are divided by their sums.
+
+    Args:
+        scores: Similarities over their temperature, `(B, Q)`: of image i and report j; and, likewise, of report i and
+            image j, as a second matrix: `(2, B, Q)`. Q may hold more pairs than the batch.
+        right: R, which pairs belong together, booleans `(B, Q)`.
+        likeness: S, of the reports `(B, Q)`; at most 1.
+        share: λ.
+        temperature: τ.
+    """
+    rows = right.to(scores.dtype)
+    target = (1 - share) * rows / rows.sum(dim=1, keepdim=True) + share * (likeness / temperature).softmax(dim=1)
+    return torch.stack([F.cross_entropy(one, target) for one in scores]).sum()
+
+
 def equal_keys(keys: Tensor) -> Tensor:
     """Return which samples have the same key `(B,)`, booleans `(B, B)`: reports of equal words belong to each other."""
     return keys[:, None] == keys[None, :]

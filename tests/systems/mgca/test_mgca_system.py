@@ -47,7 +47,7 @@ def test_the_way_by_the_command_line(paired, told, tmp_path, capsys):
     assert main(["search", run, "An effusion is seen.", "--cohort", folder, "--out", str(tmp_path / "s")]) == 0
     page = paired.report().read_text()
     for words in (
-        "How well films and reports find each other",
+        "How well images and reports find each other",
         "Where words are looked for",
         "words of its own report",
     ):
@@ -154,7 +154,7 @@ def test_without_labels_there_is_retrieval_alone(tmp_path):
     made = run.predict(cohort["s00"])
     assert list(made.embeddings) == ["mgca"]
     assert np.linalg.norm(made.embeddings["mgca"]) == pytest.approx(1, abs=1e-5)
-    assert "How well films and reports find each other" in run.report().read_text()
+    assert "How well images and reports find each other" in run.report().read_text()
     with pytest.raises(sw.ScanweaveError, match="nothing is named to look for"):
         run.explain(cohort, tmp_path / "e", part="all", say=quiet)
 
@@ -205,7 +205,7 @@ def test_bad_input_is_told_or_refused(tmp_path):
     few = {**SMALL, "training": {**SMALL["training"], "steps": 1, "validate_every": 1, "batch_size": 4}}
     said = []
     run = sw.fit("mgca", mended, tmp_path / "run", config=few, say=said.append)
-    assert "left out: 1 study without any of the films" in said
+    assert "left out: 1 study without any of the images" in said
     assert any(line.startswith("left out: 1 study (s00): has no report") for line in said)
     assert any(line.startswith("left out: 1 study (s01): its report says nothing") for line in said)
     assert any("1 report cut off after 24 of them" in line for line in said)

@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from scanweave.framework.classification.page import cautions, quality
+from scanweave.framework.reported.fitted_pairs import FittedPairs
 from scanweave.framework.reported.prompts import Prompts
 from scanweave.framework.reported.retrieval import RETRIEVAL
 from scanweave.framework.run_outputs import result_file, result_table
 from scanweave.framework.run_page import RunPage
 from scanweave.measures.bootstrap import Interval
-from scanweave.measures.summary import sureness
-from scanweave.report.blocks import Section, Table
+from scanweave.measures.summary import estimate, sureness
+from scanweave.report.blocks import Block, KeyNumbers, Section, Table
 from scanweave.report.runs import tried_on
 
 SHOWN = 3
 """Sentences of a side that are shown."""
+METRICS = {
+    "pair loss": (
+        "lower",
+        "of images and reports in batches of validation pairs; the weights with the lowest are kept",
+    ),
+    "found": ("higher", "how often an image's own report is the likest of a batch; at chance nothing is learnt yet"),
+    "auroc": ("higher", "mean over the findings, told by sentences, on validation studies whose labels are known"),
+}
+"""Curves of the training, with which way is better and what they are."""
+CLOSING = "What is told by sentences is a likeness of words and images, not a diagnosis."
+
+
+def learnt_section(fitted: FittedPairs[Any], page: RunPage) -> Section:
+    """Return the section on what a run learnt from."""
+    plan = fitted.plan
+    blocks: list[Block] = [
+        *cautions(fitted, page),
+        KeyNumbers([("Findings told", len(plan.outputs), ""), ("Pieces of words", plan.text.bert.vocab_size, "")]),
+        *page.parts(),
+        *([prompts_table(plan.prompts)] if plan.prompts else []),
+        page.planned((*plan.reasons, *fitted.preparation.reasons)),
+    ]
+    return Section("What it learnt from", "", blocks)
+
+
+def told_sections(fitted: FittedPairs[Any], page: RunPage, title: str, outcomes: dict[str, str]) -> list[Section]:
+    """Return how well findings are told, where labels were known, and how well reports and images find each other.
+
+    Args:
+        fitted: The fitted run.
+        page: Its page.
+        title: Of the section on what the system measures beside these.
+        outcomes: Outcomes of the summary that belong to it, with what their control is.
+    """
+    record = page.record("evaluation")
+    known = record is None or any(row["measure"] == "AUROC" for row in record["rows"])
+    return [*(quality(fitted, page) if known else []), *retrieval_section(page), *_own_rows(record, title, outcomes)]
+
+
+def _own_rows(record: dict[str, Any] | None, title: str, outcomes: dict[str, str]) -> list[Section]:
+    found = [
+        row
+        for row in (record["rows"] if record else [])
+        if row["outcome"] in outcomes or row["measure"].startswith("pointing")
+    ]
+    if not found:
+        return []
+    rows = [
+        {
+            "of": row["outcome"],
+            "measure": row["measure"],
+            "value": estimate(row, row["patients"], "value") if row["low"] is not None else row["value"],
+            "control": row["control"],
+        }
+        for row in found
+    ]
+    told = {row["outcome"]: outcomes[row["outcome"]] for row in found if row["outcome"] in outcomes}
+    pointing = ["of the pointing game the middle of the image"] if len(told) < len(found) else []
+    caption = f"Control: {', '.join([*pointing, *told.values()])}."
+    return [Section(title, "", [Table(rows, caption, {"value": "{:.3f}", "control": "{:.3f}"})])]
 
 
 def prompts_table(prompts: Prompts) -> Table:
@@ -50,7 +114,7 @@ def retrieval_section(page: RunPage) -> list[Section]:
         "is right; exact pair: its own alone. Compare figures only at the same number of pairs."
     )
     lead = f"{tried_on(record)} {sureness([int(n) for n in table['patients']])}"
-    return [Section("How well films and reports find each other", lead, [Table(rows, caption, formats)])]
+    return [Section("How well images and reports find each other", lead, [Table(rows, caption, formats)])]
 
 
 def _some(sentences: tuple[str, ...]) -> str:

@@ -7,8 +7,14 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from scanweave.engine.settings import Layers, Names, Settings
+from scanweave.engine.settings import Layers, Name, Names, Settings, StartSettings, TrainingSettings
 from scanweave.framework.classification.settings import EvaluateOptions as AnswerOptions
+from scanweave.framework.options import VerbOptions
+from scanweave.framework.whole_images.settings import InputSettings
+from scanweave.studies.preparing.settings import PreparationSettings
+
+MapsOf = Literal["places", "words"]
+"""What a map of words is made of; see `ExplainOptions.maps_of`."""
 
 
 class TextSettings(Settings):
@@ -74,8 +80,59 @@ class PromptSettings(Settings):
         return file and file.absolute()
 
 
+class PairLossSettings(Settings):
+    """Settings of image against report, in every loss."""
+
+    temperature: float = Field(0.07, gt=0, description="Of image against report.")
+    copies: Literal["apart", "together"] = Field(
+        "apart",
+        description="Images whose reports have equal words: apart counts them as wrong pairs, as the papers do.",
+    )
+
+
+class PairSamplingSettings(Settings):
+    """Settings of what a training sample shows."""
+
+    crop: float = Field(0.875, gt=0, le=1, description="Share of each axis that a sample shows; 224 of 256 pixels.")
+    augment: bool = Field(False, description="Vary images, but for left and right, which reports name.")
+    some_sentences: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of samples that read some sentences of their report only, drawn anew each time, so that "
+        "single sentences are understood.",
+    )
+
+
+class PairConfig(Settings):
+    """Every setting that systems share that learn from images and their reports; each gives its own values."""
+
+    preset: str = Field("paper", description="Name of these values, kept for the record.")
+    scans: Names = Field((), description="Images to read, one of them a sample; none named: all that the cohort has.")
+    text: TextSettings = TextSettings()
+    prompts: PromptSettings = PromptSettings()
+    start: StartSettings = StartSettings()
+    network: InputSettings
+    objective: PairLossSettings
+    sampling: PairSamplingSettings
+    preparation: PreparationSettings = PreparationSettings(crop=False, orientation="LPS")
+    training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _batch_has_pairs(self) -> Self:
+        if self.training.batch_size < 2:
+            raise ValueError("training.batch_size must be 2 or more: a loss compares the images of a batch")
+        return self
+
+
 class EvaluateOptions(AnswerOptions):
     """Options of `evaluate`."""
+
+    pointing: bool = Field(
+        False,
+        description="Also play the pointing game: is the map of a finding's sentences highest in its box or mask?",
+    )
+    maps_of: MapsOf = Field("places", description="As in `explain`.")
 
     prompts: Path | None = Field(
         None, description="Other sentences for the findings of the run, as prompts.file; its thresholds stay."
@@ -83,3 +140,25 @@ class EvaluateOptions(AnswerOptions):
     keys: Names = Field(
         (), description="Labels whose values say that two reports mean the same; none named: their words alone."
     )
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that the others leave without effect, and why."""
+        return super().without_effect() | ({} if self.pointing else {"maps_of": "without pointing"})
+
+
+class ExplainOptions(VerbOptions):
+    """Options of `explain`."""
+
+    of: Name = Field("", description="Finding whose sentences are looked for; not given: the most probable one.")
+    text: str = Field("", description='Words to look for in place of a finding, such as "left rib fracture".')
+    maps: int = Field(8, ge=1, description="Studies to explain at most.")
+    maps_of: MapsOf = Field(
+        "places",
+        description="places: how like the sentences each place is, less those that deny a finding. words: where the "
+        "network looks for each of their words.",
+    )
+    words: int = Field(0, ge=0, le=12, description="Words of the study's own report to map too, the weightiest first.")
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that the others leave without effect, and why."""
+        return {"of": "with text"} if self.text else {}

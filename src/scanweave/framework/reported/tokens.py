@@ -25,7 +25,7 @@ PADDING, UNKNOWN, FIRST, LAST, HIDDEN = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[
 LEAST_COUNT = 2
 """Times that a word is read before it is a piece of its own."""
 NO_WORD = -1
-"""Number of what stands in no word: the first and last piece, and padding."""
+"""Number of what stands in no word and no sentence: the first and last piece, and padding."""
 MOST_BYTES = 2**26
 """Of a file of a tokenizer; those of multilingual BERTs have 10 million."""
 LONGEST_WORD = 100
@@ -39,10 +39,12 @@ class Tokens(NamedTuple):
     Attributes:
         ids: Number of each piece `(L,)`, that of `[PAD]` after the last one.
         words: Word of the report that each piece belongs to `(L,)`, `NO_WORD` where it is none.
+        sentences: Its sentence, likewise.
     """
 
     ids: NDArray[np.int64]
     words: NDArray[np.int64]
+    sentences: NDArray[np.int64]
 
 
 class ReportTokenizer:
@@ -162,21 +164,22 @@ class ReportTokenizer:
             sentences: Of the report, in order.
         """
         room = self.most_tokens - 2
-        ids, words = list[int](), list[int]()
-        for _, made in self._cut(sentences):
+        ids, words, places = list[int](), list[int](), list[int]()
+        for number, (_, made) in enumerate(self._cut(sentences)):
             begun = words[-1] + 1 if words else 0
             ids += made.ids
             words += [begun + word for word in made.word_ids]
+            places += [number] * len(made.ids)
             if len(ids) > room:
                 break
         if len(ids) > room:
             kept = sum(word < words[room] for word in words) or room
-            ids, words = ids[:kept], words[:kept]
+            ids, words, places = ids[:kept], words[:kept], places[:kept]
         first, last, padding = (self.special[name] for name in (FIRST, LAST, PADDING))
         rest = self.most_tokens - len(ids) - 2
         return Tokens(
             np.array([first, *ids, last, *[padding] * rest], dtype=np.int64),
-            np.array([NO_WORD, *words, NO_WORD, *[NO_WORD] * rest], dtype=np.int64),
+            *(np.array([NO_WORD, *one, NO_WORD, *[NO_WORD] * rest], dtype=np.int64) for one in (words, places)),
         )
 
     def _cut(self, sentences: Sequence[str]) -> Iterable[tuple[str, Any]]:

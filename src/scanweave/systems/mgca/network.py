@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scanweave.framework.reported.pair_plan import PairPlan
 from scanweave.framework.whole_images.encoder import encoder_of
 from scanweave.nets.encoders import Encoder
 from scanweave.nets.heads import ProjectionHead
 from scanweave.nets.text_encoder import TextEncoder, summed_words
 from scanweave.systems.mgca.config import NetworkSettings
-from scanweave.systems.mgca.planning import MgcaPlan
 
 TAILS = (0.1, 0.9)
 """Quantiles of a report's words that their weights are kept within, as in the released code."""
@@ -58,10 +59,14 @@ class MgcaNetwork(nn.Module):
         encoder: Of films `(B, 1, Y, X)`.
         text: Of reports.
         settings: Sizes of the heads.
+        temperature: Of attention between words and regions.
     """
 
-    def __init__(self, encoder: Encoder, text: TextEncoder, settings: NetworkSettings) -> None:
+    def __init__(
+        self, encoder: Encoder, text: TextEncoder, settings: NetworkSettings, temperature: float = 0.1
+    ) -> None:
         super().__init__()
+        self.temperature = temperature
         self.encoder, self.text = encoder, text
         self.local = -1 if settings.regions == "last" or len(encoder.channels) < 2 else -2
         self.film_head = _head(encoder.channels[-1], settings)
@@ -91,6 +96,27 @@ class MgcaNetwork(nn.Module):
             weights = word_weights(summed_words(made.attention.unsqueeze(-1), words)[0][..., 0], there)
         return Read(self.report_head(made.first), told, weights, there)
 
+    def images(self, x: Tensor) -> Tensor:
+        """Return the vectors `(B, d)` of films `(B, 1, Y, X)`."""
+        made: Tensor = self.film_head(self.encoder(x)[-1].flatten(2).mean(2))
+        return made
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return what the vector of a film would be if it looked like one of its places everywhere `(B, d, Y, X)`."""
+        last = self.encoder(x)[-1]
+        made: Tensor = self.film_head(last.flatten(2).transpose(1, 2).flatten(0, 1))
+        return made.view(len(x), *last.shape[2:], -1).movedim(-1, 1)
+
+    def reports(self, pieces: Mapping[str, Tensor]) -> Tensor:
+        """Return the vectors `(B, d)` of reports; pieces as `Tokens` names them."""
+        return self.read(pieces["ids"], pieces["words"]).report
+
+    def attention(self, x: Tensor, pieces: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return where each word of a report is looked for in a film `(W, Y, X)`, and the words' weights `(W,)`."""
+        seen, read = self.look(x), self.read(pieces["ids"], pieces["words"])
+        cosines = torch.einsum("wd,md->wm", read.words[0], seen.regions[0]) / self.temperature
+        return cosines.softmax(dim=1).view(-1, *seen.places), read.weights[0]
+
 
 def _head(width: int, settings: NetworkSettings) -> ProjectionHead:
     return ProjectionHead(width, settings.embedding, settings.hidden, norm_out=True)
@@ -109,12 +135,13 @@ def word_weights(attention: Tensor, there: Tensor) -> Tensor:
     return kept / kept.sum(dim=1, keepdim=True).clamp(min=torch.finfo(kept.dtype).tiny)
 
 
-def make_network(plan: MgcaPlan, settings: NetworkSettings) -> MgcaNetwork:
+def make_network(plan: PairPlan, settings: NetworkSettings, temperature: float) -> MgcaNetwork:
     """Return the network with random weights.
 
     Args:
         plan: Its films and reports.
         settings: Encoder and heads.
+        temperature: Of attention between words and regions.
 
     Raises:
         ScanweaveError: There is no such encoder, or a library is not installed.
@@ -122,4 +149,4 @@ def make_network(plan: MgcaPlan, settings: NetworkSettings) -> MgcaNetwork:
     text = TextEncoder(plan.text.bert.model_dump())
     if plan.text.frozen:
         text.requires_grad_(False)
-    return MgcaNetwork(encoder_of(plan, settings, 1), text, settings)
+    return MgcaNetwork(encoder_of(plan, settings, 1), text, settings, temperature)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from scanweave.framework.classification.page import cautions, quality
-from scanweave.framework.reported.page import prompts_table, retrieval_section
-from scanweave.framework.run_outputs import result_picture
+from scanweave.framework.reported.explanation import FILE, WHERE, maps_section
+from scanweave.framework.reported.page import CLOSING, METRICS, learnt_section, told_sections
 from scanweave.framework.run_page import RunPage
-from scanweave.measures.summary import estimate
-from scanweave.report.blocks import Block, Figure, KeyNumbers, Section, Table, Text
+from scanweave.report.blocks import Section, Text
 from scanweave.systems.mgca.evaluation import PROTOTYPES
-from scanweave.systems.mgca.explanation import FILE
 from scanweave.systems.mgca.fitted import FittedMgca
 from scanweave.wording import listed
 
@@ -25,12 +21,9 @@ PAPER = """\
   note      = {arXiv:2210.06044}
 }
 """
-METRICS = {
-    "pair loss": ("lower", "of films and reports in batches of validation pairs; the weights with the lowest are kept"),
-    "found": ("higher", "how often a film's own report is the likest of a batch; at chance nothing is learnt yet"),
-    "auroc": ("higher", "mean over the findings, told by sentences, on validation studies whose labels are known"),
+OWN = {
+    PROTOTYPES: "of one prototype for both what shuffled pairs reach, of shared information what shuffled findings do"
 }
-WHERE = "Where words are looked for"
 
 
 def write(fitted: FittedMgca, page: RunPage, path: str | Path | None = None) -> Path:
@@ -46,67 +39,15 @@ def write(fitted: FittedMgca, page: RunPage, path: str | Path | None = None) -> 
         "Learnt from films and their reports",
         f"Films ({listed(fitted.plan.scans)}) and their reports, brought into one space; no label was learnt from.",
         [
-            _learnt(fitted, page),
+            learnt_section(fitted, page),
             page.learning(METRICS),
-            *_told(fitted, page),
-            *page.results(WHERE, "explanation", _maps, FILE),
+            *told_sections(fitted, page, "Words and prototypes", OWN),
+            *page.results(WHERE, "explanation", maps_section, FILE),
             Section("How to use it", "", [Text(_use(page))]),
         ],
         paper=PAPER,
-        closing="What is told by sentences is a likeness of words and films, not a diagnosis.",
+        closing=CLOSING,
     )
-
-
-def _learnt(fitted: FittedMgca, page: RunPage) -> Section:
-    plan = fitted.plan
-    pieces = plan.text.bert.vocab_size
-    blocks: list[Block] = [
-        *cautions(fitted, page),
-        KeyNumbers([("Findings told", len(plan.outputs), ""), ("Pieces of words", pieces, "")]),
-        *page.parts(),
-        *([prompts_table(plan.prompts)] if plan.prompts else []),
-        page.planned((*plan.reasons, *fitted.preparation.reasons)),
-    ]
-    return Section("What it learnt from", "", blocks)
-
-
-def _told(fitted: FittedMgca, page: RunPage) -> list[Section]:
-    """Return how well findings are told, where labels were known, and how well reports and films find each other."""
-    record = page.record("evaluation")
-    known = record is None or any(row["measure"] == "AUROC" for row in record["rows"])
-    return [*(quality(fitted, page) if known else []), *retrieval_section(page), *_grains(record)]
-
-
-def _grains(record: dict[str, Any] | None) -> list[Section]:
-    """Return the section on words and prototypes of the newest evaluation; none where they were not measured."""
-    rows = [
-        {
-            "of": row["outcome"],
-            "measure": row["measure"],
-            "value": estimate(row, row["patients"], "value") if row["low"] is not None else row["value"],
-            "control": row["control"],
-        }
-        for row in (record["rows"] if record else [])
-        if row["outcome"] == PROTOTYPES or row["measure"].startswith("pointing")
-    ]
-    if not rows:
-        return []
-    caption = (
-        "Control: of the pointing game the middle of the film, of one prototype for both what shuffled pairs reach, of "
-        "shared information what shuffled findings do."
-    )
-    return [Section("Words and prototypes", "", [Table(rows, caption, {"value": "{:.3f}", "control": "{:.3f}"})])]
-
-
-def _maps(folder: Path, record: dict[str, Any]) -> Section:
-    blocks: list[Block] = []
-    for row in record["rows"]:
-        picture = result_picture(folder, row["picture"])
-        if picture is not None:
-            caption = f"{row['study']}, {row['scan']}: where to look for {row['of']}."
-            blocks.append(Figure(picture, caption, caption))
-    lead = "Brighter places are more like the words. A map shows where words are looked for, not that they are true."
-    return Section(WHERE, lead, blocks)
 
 
 def _use(page: RunPage) -> str:

@@ -1,48 +1,30 @@
-"""MGCA as a user meets it: fit, predict, evaluate, explain, report."""
+"""MGCA as a user meets it: fit, predict, evaluate, explain, search, report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from scanweave.engine.run import Run, kept_steps
-from scanweave.engine.saved_encoder import FILE as ENCODER
-from scanweave.engine.saved_encoder import SavedEncoder
-from scanweave.engine.weights import with_weights
-from scanweave.errors import ScanweaveError
+from scanweave.engine.run import Run
 from scanweave.framework.classification import operating_points
-from scanweave.framework.classification.question import Question, shares_of
-from scanweave.framework.cohort_fit import CohortFit, ensure_splits
-from scanweave.framework.reported.prompts import Prompts, prompts_of
-from scanweave.framework.reported.study_texts import COLUMNS, StudyText, texts_of
-from scanweave.framework.reported.text_plan import plan_text
-from scanweave.framework.reported.text_weights import fill_text_encoder
-from scanweave.framework.reported.tokens import FILE as TOKENIZER
-from scanweave.framework.reported.tokens import PADDING, ReportTokenizer
-from scanweave.framework.reported.zero_shot import prompt_directions, zero_shot_shares
+from scanweave.framework.cohort_fit import CohortFit
+from scanweave.framework.reported.explanation import explain_words
+from scanweave.framework.reported.pair_fit import choose_pairs, prepare_pairs, train_pairs
+from scanweave.framework.reported.settings import EvaluateOptions, ExplainOptions
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.scan_preparation import PreparedParts, chosen_scans, prepare_parts, scan_columns
 from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
-from scanweave.framework.whole_images.encoder import encoder_options
-from scanweave.framework.whole_images.planning import plan_input, planned_encoder
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.columns import columns_of
-from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.mgca import evaluation, explanation, report
-from scanweave.systems.mgca.config import OPTIONS, PRESETS, EvaluateOptions, ExplainOptions, MgcaConfig
+from scanweave.systems.mgca import evaluation, report
+from scanweave.systems.mgca.config import OPTIONS, PRESETS, MgcaConfig
 from scanweave.systems.mgca.fitted import FittedMgca
-from scanweave.systems.mgca.planning import FILE, MgcaPlan
-from scanweave.systems.mgca.task import MgcaTask, pair_reader
-from scanweave.wording import count, listed, studies
+from scanweave.systems.mgca.task import MgcaTask
 
 Say = Callable[[str], None]
-Texts = Mapping[str, StudyText]
+READS = (2, "MGCA reads films")
 
 
 class Mgca(FittedMgca, System[MgcaConfig]):
@@ -54,45 +36,14 @@ class Mgca(FittedMgca, System[MgcaConfig]):
     @classmethod
     def material(cls, cohort: Cohort, config: MgcaConfig, fold: int, say: Say) -> Material:
         """Choose the studies with a film and a report that says something."""
-        names = chosen_scans(cohort, config.scans)
-        if not columns_of(cohort.frame.columns, *COLUMNS):
-            step = "Import their reports: scanweave cohort import --help"
-            raise ScanweaveError(cohort.folder, "has no reports", step)
-        prompts_of(config.prompts, cohort, config.text.language)  # here, since what follows may take hours
-        if config.text.weights is not None:
-            ReportTokenizer.of_folder(config.text.weights, config.text.most_tokens)
-        plan_text(config.text, pieces=1, padding=0)
-        ensure_splits(cohort, say)
-        columns = scan_columns(names)
-        seen = cohort.frame[columns].notna().any(axis=1)
-        texts, absent = texts_of(cohort, config.text.sections, config.text.language)
-        _tell_left_out(int((~seen).sum()), absent, say)
-        files = [one.heading for one in columns_of(cohort.frame.columns, "report")]
-        return Material(cohort.where(seen & cohort.frame["study"].isin(list(texts))), [*columns, *files])
+        return choose_pairs(cohort, config, say)
 
     @classmethod
     def learn(cls, fit: CohortFit[MgcaConfig]) -> None:
         """Learn from pairs of films and reports."""
-        config, scans = fit.config, chosen_scans(fit.cohort, fit.config.scans)
-        with fit.one_first():
-            texts, _ = texts_of(fit.cohort, config.text.sections, config.text.language)
-            seed = config.training.seed
-            parts = prepare_parts(fit, fit.sound(), scans, config.preparation, seed, standard=True, own_grids=True)
-            if len(parts.training) < 2:
-                raise ScanweaveError(fit.cohort.folder, "has fewer than two pairs to train on", "Split it otherwise")
-            tokenizer = _tokenizer(fit, [texts[study.id] for study in parts.training])
-            plan = fit.plan(MgcaPlan.load, lambda: _plan(fit, parts, tokenizer, texts), FILE)
-            _offer_encoder(fit, plan)
-        answers = known_findings(fit.cohort, plan.question, parts.validation)
-        task = MgcaTask(config, plan, tokenizer, texts, parts.training, (parts.validation, answers))
-        if config.text.weights is not None and not kept_steps(fit.run.checkpoints):
-            fit.say(fill_text_encoder(task.network.text, config.text.weights))
-        fit.train(task)
-        with fit.one_first():
-            names = [study.id for study in parts.validation]
-            operating_points.freeze_points(
-                fit, plan, names, answers, lambda: _validation_shares(fit, task, parts.validation)
-            )
+        pairs = prepare_pairs(fit, READS, {preset.network.encoder for preset in PRESETS.values()})
+        task = MgcaTask(fit.config, pairs)
+        train_pairs(fit, pairs, task, task.network.text)
 
     @classmethod
     def is_done(cls, run: Run) -> bool:
@@ -100,115 +51,13 @@ class Mgca(FittedMgca, System[MgcaConfig]):
         return run.finished and (run.folder / operating_points.FILE).is_file()
 
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
-        """Measure findings told by sentences, and retrieval; see `evaluation.evaluate`."""
+        """Measure findings told by sentences, retrieval and prototypes; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
 
     def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
-        """Map where words are looked for; see `explanation.explain`."""
-        return explanation.explain(self, trial, options)
+        """Map where words are looked for; see `explain_words`."""
+        return explain_words(self, trial, options)
 
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""
         return report.write(self, page, path)
-
-
-def known_findings(cohort: Cohort, question: Question, part: Sequence[CachedStudy]) -> NDArray[np.float64]:
-    """Return what is known of the findings of some studies `(N, K)`; NaN where the cohort does not tell."""
-    frame = cohort.frame.set_index("study", drop=False).loc[[study.id for study in part]]
-    absent = {f"label:{name}": None for name in question.labels if f"label:{name}" not in frame}
-    return question.answers(frame.assign(**absent)) if len(frame) else np.zeros((0, len(question.labels)))
-
-
-def _tell_left_out(films: int, absent: Mapping[str, str], say: Say) -> None:
-    """Tell how many studies lack what."""
-    if films:
-        say(f"left out: {studies(films)} without any of the films")
-    for reason in dict.fromkeys(absent.values()):
-        names = [name for name, why in absent.items() if why == reason]
-        say(f"left out: {studies(len(names))} ({names[0]}{', …' if len(names) > 1 else ''}): {reason}")
-
-
-def _tokenizer(fit: CohortFit[MgcaConfig], texts: Sequence[StudyText]) -> ReportTokenizer:
-    """Return the tokenizer of the run, read if it is there, else made from the training reports, or a BERT's."""
-    path, settings = fit.run.folder / TOKENIZER, fit.config.text
-    if path.exists():
-        return ReportTokenizer.load(path, settings.most_tokens)
-    if settings.weights is not None:
-        made = ReportTokenizer.of_folder(settings.weights, settings.most_tokens)
-    else:
-        words = (" ".join(one.sentences) for one in texts)
-        made = ReportTokenizer.of_texts(words, settings.vocabulary, settings.most_tokens)
-    if fit.run.main:
-        made.save(path)
-    return made
-
-
-def _plan(fit: CohortFit[MgcaConfig], parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts) -> MgcaPlan:
-    """Return the findings, the input and the reports that the settings and the training studies settle."""
-    config, grids = fit.config, [study.grids for study in parts.training]
-    spacing = parts.plan.spacing or grids[0][0].working.spacing
-    shape = plan_input([frame.shape for frames in grids for frame in frames], spacing, config.network)
-    if shape.dimensions == 3:
-        raise ScanweaveError("scans", "are volumes, and MGCA reads films", "Name films by --scans")
-    usual = {preset.network.encoder for preset in PRESETS.values()}
-    encoder, told = planned_encoder(config.start, config.network.encoder, usual, shape.dimensions)
-    prompts = prompts_of(config.prompts, fit.cohort, config.text.language)
-    question = Question("findings", tuple(prompts), tuple(prompts), "ignore")
-    answers = known_findings(fit.cohort, question, parts.training)
-    known = ~np.isnan(answers).all(axis=0)
-    shares = np.where(known, shares_of(answers, question), 0.5) if prompts else np.zeros(0)
-    return MgcaPlan(
-        kind="findings",
-        labels=question.labels,
-        outputs=question.outputs,
-        uncertain=question.uncertain,
-        shares=tuple(shares.tolist()),
-        scans=tuple(parts.plan.scans),
-        encoder=encoder,
-        text=plan_text(config.text, tokenizer.pieces, tokenizer.special[PADDING]),
-        prompts=prompts,
-        **{**shape._asdict(), "reasons": (*_reasons(parts, tokenizer, texts, prompts), *shape.reasons, *told)},
-    )
-
-
-def _reasons(parts: PreparedParts, tokenizer: ReportTokenizer, texts: Texts, prompts: Prompts) -> tuple[str, ...]:
-    """Return what is known of the reports and the findings, a line each."""
-    own = [texts[study.id] for study in parts.training]
-    copies = len(own) - len({one.key for one in own})
-    cut = sum(not tokenizer.fits(one.sentences) for one in own)
-    named = f"{', '.join(prompts)}, told by sentences: no label is learnt from"
-    said = {name: tokenizer.unknown(" ".join((*one.present, *one.absent))) for name, one in prompts.items()}
-    doubts = [
-        f"note: hardly a report has the words {listed(sorted(set(words)))}, by which {name} is told"
-        for name, words in said.items()
-        if words
-    ]
-    findings = named if prompts else "none are told, since neither a file nor a label names any"
-    long = f"{count(cut, 'report')} cut off after {tokenizer.most_tokens} of them"
-    return (
-        f"reports: {count(len(own), 'report')} to learn from; {copies} say the same as another",
-        f"tokenizer: {count(tokenizer.pieces, 'piece')} of words; {long}",
-        f"findings: {findings}",
-        *doubts,
-    )
-
-
-def _offer_encoder(fit: CohortFit[MgcaConfig], plan: MgcaPlan) -> None:
-    """Write what other systems make the encoder of films by."""
-    if fit.run.main:
-        settings = fit.config.network
-        own = SavedEncoder(name=settings.encoder, options=encoder_options(plan, settings), dimensions=2, axes="YX")
-        (plan.encoder or own).save(fit.run.folder / ENCODER)
-
-
-def _validation_shares(
-    fit: CohortFit[MgcaConfig], task: MgcaTask, validation: Sequence[CachedStudy]
-) -> NDArray[np.float64]:
-    """Return the probabilities of the validation studies by the weights that were kept `(N, K)`."""
-    plan = task.plan
-    if not plan.outputs or not validation:
-        return np.zeros((len(validation), len(plan.outputs)))
-    reader = pair_reader(with_weights(task.network.cpu(), fit.run.weights), plan, task.tokenizer, fit.config)
-    images = reader.images({name: one.volume(name)[:] for name in one.names} for one in validation)
-    directions = prompt_directions(plan.prompts, reader.sentences)
-    return zero_shot_shares(images, directions, fit.config.objective.temperature)

@@ -9,11 +9,11 @@ import pandas as pd
 
 from scanweave.framework.trial import Trial
 from scanweave.measures.summary import summarise
+from scanweave.report.reconstructions import reconstruction_figure
 from scanweave.report.saving import save_figure, save_table
 from scanweave.studies.preparing.preparation import background
 from scanweave.studies.study import Study
 from scanweave.systems.mim.config import EvaluateOptions
-from scanweave.systems.mim.figures import reconstruction_figure
 from scanweave.systems.mim.fitted import FittedMim
 from scanweave.systems.mim.probes import probe_rows
 from scanweave.wording import count

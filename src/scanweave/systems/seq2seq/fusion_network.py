@@ -108,7 +108,7 @@ class SharedEncoder(nn.Module):
         """Return these and the coarser ones."""
         levels, x = [finest], F.leaky_relu(finest, SLOPE)
         for layer, norm in zip(self.down, self.norms[1:], strict=True):
-            x = stage(layer, x, iter(()), partial(activated, layer, norm), self.lean)
+            x = stage(layer, x, iter(()), partial(activated, layer, norm), lean=self.lean)
             levels.append(x)
         for block in self.blocks:
             x = block(x, iter(()))
@@ -151,11 +151,11 @@ class SkipDecoder(nn.Module):
         for block in self.blocks:
             x = block(x, own)
         for layer, norm, gate, skip in zip(self.up, self.up_norms, parts.gates, skips[::-1], strict=True):
-            x = stage(layer, x, own, partial(self._enlarged, layer, norm, gate, skip), self.lean)
+            x = stage(layer, x, own, partial(self._enlarged, layer, norm, gate, skip), lean=self.lean)
         x = torch.cat([x, begun], dim=1)
         for layer in (self.joined, self.refined):
-            x = stage(layer, x, own, partial(activated, layer, nn.Identity()), self.lean)
-        return stage(self.last, x, own, partial(convolved, self.last), self.lean)
+            x = stage(layer, x, own, partial(activated, layer, nn.Identity()), lean=self.lean)
+        return stage(self.last, x, own, partial(convolved, self.last), lean=self.lean)
 
     def _enlarged(
         self, layer: nn.Module, norm: nn.Module, gate: Tensor, skip: Tensor, x: Tensor, kernels: Iterator[Kernel]

@@ -22,6 +22,8 @@ from scanweave.systems.seq2seq.frame_values import FrameEmbedding, SomeFrames
 from scanweave.systems.seq2seq.hyperconv import HyperConv, Kernel
 
 SLOPE = 0.2
+Step = Callable[[Tensor, Iterator[Kernel]], Tensor]
+"""The work of a part of a network on features, with the kernels of that part."""
 
 
 def normalisation(settings: NetworkSettings, channels: int) -> nn.Module:
@@ -64,9 +66,7 @@ def convolved(layer: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
     return layer(x, next(kernels)) if isinstance(layer, HyperConv) else layer(x)
 
 
-def stage(
-    part: nn.Module, x: Tensor, kernels: Iterator[Kernel], step: Callable[[Tensor, Iterator[Kernel]], Tensor], lean: bool
-) -> Tensor:
+def stage(part: nn.Module, x: Tensor, kernels: Iterator[Kernel], step: Step, *, lean: bool) -> Tensor:
     """Return `step(x, kernels)`, the work of a part of a network.
 
     Args:
@@ -101,7 +101,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         """Map `(B, C, [D,] H, W)` to the same shape."""
-        return stage(self, x, kernels, self._mapped, self.lean)
+        return stage(self, x, kernels, self._mapped, lean=self.lean)
 
     def _mapped(self, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         y = F.leaky_relu_(self.norm(convolved(self.first, x, kernels)), SLOPE)
@@ -129,7 +129,7 @@ class Encoder(nn.Module):
         own, x = iter(kernels), channels_last(x)
         levels = []
         for layer, norm in zip(self.down, self.norms, strict=True):
-            x = stage(layer, x, own, partial(activated, layer, norm), self.lean)
+            x = stage(layer, x, own, partial(activated, layer, norm), lean=self.lean)
             levels.append(x)
         for block in self.blocks:
             x = block(x, own)
@@ -155,8 +155,8 @@ class HyperDecoder(nn.Module):
         for block in self.blocks:
             x = block(x, own)
         for layer, norm in zip(self.up, self.up_norms, strict=True):
-            x = stage(layer, x, own, partial(self._enlarged, layer, norm), self.lean)
-        return torch.tanh(stage(self.last, x, own, partial(convolved, self.last), self.lean))
+            x = stage(layer, x, own, partial(self._enlarged, layer, norm), lean=self.lean)
+        return torch.tanh(stage(self.last, x, own, partial(convolved, self.last), lean=self.lean))
 
     def _enlarged(self, layer: nn.Module, norm: nn.Module, x: Tensor, kernels: Iterator[Kernel]) -> Tensor:
         return activated(layer, norm, F.interpolate(x, scale_factor=2, mode=self.mode), kernels)

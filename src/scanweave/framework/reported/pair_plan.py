@@ -1,4 +1,4 @@
-"""Plan of a run from its training studies: findings, films, reports. Imports no torch."""
+"""Plan of a run from its training studies: findings, images, reports. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scanweave.framework.whole_images.planning import WholeImagePlan
 FILE = "question.json"
 
 
-class MgcaPlan(WholeImagePlan):
+class PairPlan(WholeImagePlan):
     """The findings that are told by sentences, and the input of a run; saved as `question.json`. See `WholeImagePlan`.
 
     `shares` are those of the training studies whose labels are known, one half of others: nothing is learnt from them.

@@ -1,0 +1,69 @@
+"""A fitted MG-3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scanweave.framework.reported.fitted_pairs import FittedPairs
+from scanweave.studies.study import Study
+from scanweave.systems.mg3d.config import Mg3dConfig
+from scanweave.systems.mg3d.network import Mg3dNetwork, make_network
+from scanweave.systems.mg3d.samples import hidden_blocks
+
+Volume = NDArray[np.float32]
+
+
+class Filled(NamedTuple):
+    """A volume whose hidden blocks were filled in.
+
+    Attributes:
+        image: As the network takes it `(X, Y, Z)`.
+        hidden: Which of its voxels were hidden.
+        made: With each report, the volume with hidden voxels filled in.
+        errors: With each report, the mean squared error of hidden voxels.
+    """
+
+    image: Volume
+    hidden: NDArray[np.bool_]
+    made: list[Volume]
+    errors: list[float]
+
+
+class FittedMg3d(FittedPairs[Mg3dConfig]):
+    """A fitted MG-3D; see `FittedPairs`."""
+
+    config_class = Mg3dConfig
+
+    def new_network(self) -> Mg3dNetwork:
+        """Return its network with random weights."""
+        return make_network(self.plan, self.config.network)
+
+    def filled(self, study: Study, reports: Sequence[Sequence[str]], seed: int) -> Filled:
+        """Hide blocks of a study's first volume, and fill them in by each of some reports.
+
+        Args:
+            study: Holds a volume of the run.
+            reports: Sentences of each.
+            seed: Of what is hidden, the same for every report.
+
+        Raises:
+            ScanweaveError: It holds no volume of the run.
+        """
+        name, volume = next(iter(self.prepared(study).volumes.items()))
+        image = self.reader.scan(volume, name)
+        hidden = hidden_blocks(self.plan.size, self.config.sampling, np.random.default_rng(seed))
+        network: Mg3dNetwork = self.reader.network
+        with torch.inference_mode():
+            found = network.read(self.reader.pieces(reports))
+            every = image.expand(len(reports), -1, -1, -1, -1)
+            where = hidden.to(image.device).expand(len(reports), -1, -1, -1)
+            made = torch.where(where[:, None], network.filled(every, where, found), every)
+        errors = (made - every)[:, 0][where].view(len(reports), -1).square().mean(dim=1)
+        whole = image[0, 0].cpu().numpy()
+        turned = [one[0].cpu().numpy().T for one in made]
+        return Filled(whole.T, hidden.numpy().T, turned, errors.double().cpu().tolist())
