@@ -31,7 +31,7 @@ FULL, SHUFFLED, SUPERVISED, RANDOM = "full", "shuffled pairs", "supervised", "ra
 
 
 class Question(NamedTuple):
-    """What a benchmark asks of a system.
+    """Hold what a benchmark asks of a system.
 
     Attributes:
         system: Its name.

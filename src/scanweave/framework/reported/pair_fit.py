@@ -44,7 +44,7 @@ Texts = Mapping[str, StudyText]
 
 
 class Pairs(NamedTuple):
-    """What a network learns from.
+    """Hold what a network learns from.
 
     Attributes:
         parts: Prepared studies.
