@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -120,8 +119,8 @@ def fit_pairs(
 def best_validation(fitted: Any) -> float:
     """Return the lowest loss of pairs of a run's validations."""
     lines = (fitted.run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    values = [json.loads(line).get("validation", {}).get("pair loss") for line in lines]
-    return min(value for value in values if value is not None)
+    rows = [json.loads(line) for line in lines]
+    return min(float(row["pair loss"]) for row in rows if row["split"] == "validation")
 
 
 def measured(fitted: Any, home: Path, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -203,8 +202,3 @@ def _mean_auroc(known: Any, asked: Any, frames: Sequence[pd.DataFrame], findings
         model = LogisticRegression(max_iter=2_000).fit(known, truths[0])
         found.append(roc_auc_score(truths[1], model.predict_proba(asked)[:, 1]))
     return float(np.mean(found))
-
-
-def temporary(folder: Path | None) -> Any:
-    """Return a folder for a run: a temporary one, since runs are large."""
-    return tempfile.TemporaryDirectory(dir=folder)

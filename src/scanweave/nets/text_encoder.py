@@ -16,8 +16,8 @@ class ReadText(NamedTuple):
 
     Attributes:
         first: State of the first piece, which stands for the report `(B, D)`.
-        states: State of each piece `(B, L, D)`.
-        attention: How much the first piece attends to each in the last layer, the mean over heads `(B, L)`.
+        states: State of each piece `(B, M, D)`; M is the longest report's, all that follows is padding.
+        attention: How much the first piece attends to each in the last layer, the mean over heads `(B, M)`.
     """
 
     first: Tensor
@@ -46,22 +46,28 @@ class TextEncoder(nn.Module):
 
     def forward(self, ids: Tensor) -> ReadText:
         """Map numbers of pieces `(B, L)` to states; padding is attended to by nothing."""
+        ids = self.trimmed(ids)
         mask = ids != self.padding
         made = self.bert(input_ids=ids, attention_mask=mask.long(), output_attentions=True)
         states: Tensor = made.last_hidden_state
         return ReadText(states[:, 0], states, made.attentions[-1][:, :, 0].mean(dim=1))
+
+    def trimmed(self, ids: Tensor) -> Tensor:
+        """Return pieces `(B, M)` without the columns at the end that are padding in every report."""
+        return ids[:, : max(1, int((ids != self.padding).sum(dim=1).max()))]
 
 
 def summed_words(states: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
     """Sum the states of the pieces of each word, as MGCA does (arXiv 2210.06044, its code).
 
     Args:
-        states: Of the pieces `(B, L, D)`; or a number of each `(B, L, 1)`.
-        words: Word of each piece `(B, L)`, below 0 where it is none.
+        states: Of the pieces `(B, M, D)`; or a number of each `(B, M, 1)`.
+        words: Word of each piece `(B, L)`, below 0 where it is none; from M on it is none.
 
     Returns:
         `(B, W, D)` and which words are there, booleans `(B, W)`; W is the most words of a report, 1 at least.
     """
+    words = words[:, : states.shape[1]]
     count = max(1, int(words.max()) + 1)
     member = words.unsqueeze(-1) == torch.arange(count, device=words.device)
     made = torch.einsum("blw,bld->bwd", member.to(states.dtype), states)

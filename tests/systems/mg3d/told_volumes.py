@@ -12,10 +12,10 @@ SAID = {
 PLACES = {"nodule": (slice(4, 14), slice(4, 14), slice(18, 28)), "effusion": (slice(18, 30), slice(2, 30), slice(0, 8))}
 SMALL = {
     "network": {"encoder": "resnet10", "width": 0.125, "embedding": 16, "hidden": 32, "small_images": False},
-    "text": {"width": 32, "layers": 1, "heads": 2, "most_tokens": 24},
+    "text": {"width": 32, "layers": 1, "heads": 2, "most_tokens": 24, "dropout": 0.0},
     "objective": {"warm_in": 10},
     "sampling": {"crop": 1.0},
-    "training": {"steps": 100, "batch_size": 16, "warm_up": 10, "validate_every": 50, "workers": 0, "ema_decay": None},
+    "training": {"steps": 160, "batch_size": 16, "warm_up": 10, "validate_every": 50, "workers": 0, "ema_decay": None},
 }
 SMALL["network"] |= {"fusion_width": 32, "fusion_heads": 2}
 

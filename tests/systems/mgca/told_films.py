@@ -15,9 +15,9 @@ PLACES = {"nodule": ((4, 4), (12, 12)), "effusion": ((2, 22), (30, 30))}
 """Corners (x, y) of the bright boxes."""
 SMALL = {
     "network": {"encoder": "resnet10", "width": 0.125, "embedding": 16, "hidden": 32, "prototypes": 8},
-    "text": {"width": 32, "layers": 1, "heads": 2, "most_tokens": 24},
+    "text": {"width": 32, "layers": 1, "heads": 2, "most_tokens": 24, "dropout": 0.0},
     "objective": {"warm_in": 20, "frozen_steps": 5},
-    "training": {"steps": 200, "batch_size": 24, "warm_up": 10, "validate_every": 100, "workers": 0, "ema_decay": None},
+    "training": {"steps": 300, "batch_size": 24, "warm_up": 10, "validate_every": 100, "workers": 0, "ema_decay": None},
 }
 
 

@@ -150,12 +150,15 @@ class Mg3dNetwork(nn.Module):
         """
         states, _ = self._guided(ids, tokens)
         embeddings: Tensor = self.text.bert.embeddings.word_embeddings.weight
-        made: Tensor = self.guess(states[asked]) @ embeddings.T
+        made: Tensor = self.guess(states[asked[:, : states.shape[1]]]) @ embeddings.T
         return made
 
     def _guided(self, ids: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the states of pieces guided by volumes `(B, L, W)`, and how they attend to places `(B, L, M)`."""
-        states, absent = self.from_text(self.text(ids).states) + self.kinds[1], ids == self.text.padding
+        """Return the states of pieces guided by volumes `(B, L, W)`, and how they attend to places."""
+        states, absent = (
+            self.from_text(self.text(ids).states) + self.kinds[1],
+            self.text.trimmed(ids) == self.text.padding,
+        )
         guide, every = self._placed(tokens), list[Tensor]()
         for layer in self.guessing:
             states, weights = layer(states, guide, absent)
