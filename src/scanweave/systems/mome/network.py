@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.errors import ScanweaveError
+from scanweave.nets.axis_order import reverse_axes
+from scanweave.nets.encoders import make_encoder
 from scanweave.systems.mome.config import NetworkSettings
 from scanweave.systems.mome.experts import Adapter, Layer, SoftMixture
-from scanweave.systems.mome.planning import TABLE, MomePlan, VariablePlan
-from scanweave.systems.mome.stems import POSITION_DEVIATION, Stem, Tokens
+from scanweave.systems.mome.planning import TABLE, ImagePlan, MomePlan, VariablePlan
+from scanweave.systems.mome.stems import POSITION_DEVIATION, FeatureStem, Stem, Tokens
 
 Batch = Mapping[str, Tensor]
 ANSWER, JOINT = "answer", "joint"
@@ -52,7 +55,7 @@ class MomeNetwork(nn.Module):
     With `network.evidence` the logits are prior + Σ_m e_m + h: what each modality m tells by itself, from the mean of
     its tokens after the layers in which it is alone, and what the answer's token adds.
 
-    Start weights address the parts by name: `stems`, `layers`, `variables`, `head`.
+    Start weights address the parts by name: `encoders`, `stems`, `layers`, `variables`, `head`.
 
     Args:
         plan: Modalities and outputs K.
@@ -65,10 +68,10 @@ class MomeNetwork(nn.Module):
         super().__init__()
         self.plan, self.settings = plan, settings
         width = settings.width
-        self.stems = nn.ModuleList(
-            Stem(_channels(plan, n), image.size, settings.stem, width, settings.stride, settings.stem_norm)
-            for n, image in enumerate(plan.images)
+        self.encoders = nn.ModuleDict(
+            {str(n): _encoder(one.encoder, image_channels(plan, n)) for n, one in enumerate(plan.images) if one.encoder}
         )
+        self.stems = nn.ModuleList(self._stem(n, image) for n, image in enumerate(plan.images))
         self.variables = VariableTokens(plan.variables, width) if plan.variables else None
         self.answer = nn.Parameter(torch.empty(width))
         nn.init.trunc_normal_(self.answer, std=POSITION_DEVIATION)
@@ -90,10 +93,18 @@ class MomeNetwork(nn.Module):
             )
         if settings.absent == "mean":
             for n, image in enumerate(plan.images):
-                self.register_buffer(f"mean_{n}", torch.zeros(_channels(plan, n), *image.size))
+                self.register_buffer(f"mean_{n}", torch.zeros(image_channels(plan, n), *image.size))
         if settings.backbone == "frozen":
             for part in chain.from_iterable(layer.backbone() for layer in layers):
                 part.requires_grad_(False)
+
+    def _stem(self, number: int, image: ImagePlan) -> nn.Module:
+        settings = self.settings
+        if str(number) in self.encoders:
+            encoder: Any = self.encoders[str(number)]
+            return FeatureStem(encoder, image.size, settings.width)
+        channels = image_channels(self.plan, number)
+        return Stem(channels, image.size, settings.stem, settings.width, settings.stride, settings.stem_norm)
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch to logits `(B, K)`."""
@@ -169,20 +180,25 @@ class MomeNetwork(nn.Module):
     def _image_tokens(self, batch: Batch, number: int, name: str) -> Tokens:
         image, extent = batch[f"image/{name}"], batch.get(f"extent/{name}")
         rows, place = batch[f"rows/{name}"], batch.get("place")
-        stem, axes = self.stems[number], image.ndim - 2
+        axes = image.ndim - 2
         place = None if place is None else place[rows][:, -axes:]
         if f"frames/{name}" not in batch:
-            made: Tokens = stem(image, extent, place)
-            return made
+            return self._tokens(number, image, extent, place)
         times, known = batch[f"frames/{name}"], batch[f"frames_there/{name}"]
         count = times.shape[1]
         extents = None if extent is None else extent.repeat_interleave(count, 0)
         places = None if place is None else place.repeat_interleave(count, 0)
-        values, there = stem(image.flatten(0, 1).unsqueeze(1), extents, places)
-        values = values.unflatten(0, (-1, count)) + time_code(times, self.settings.width)[:, :, None]
+        values, there = self._tokens(number, image.flatten(0, 1).unsqueeze(1), extents, places)
+        values = values.view(-1, count, *values.shape[1:]) + time_code(times, self.settings.width)[:, :, None]
         within = torch.ones(values.shape[:3], dtype=torch.bool, device=values.device) & known[..., None]
-        within = within if there is None else within & there.unflatten(0, (-1, count))
+        within = within if there is None else within & there.view(-1, count, *there.shape[1:])
         return Tokens(values.flatten(1, 2), within.flatten(1))
+
+    def _tokens(self, number: int, image: Tensor, extent: Tensor | None, place: Tensor | None) -> Tokens:
+        """Return the tokens of images of one modality, by its encoder if it has one."""
+        seen = self.encoders[str(number)](image)[-1] if str(number) in self.encoders else image
+        made: Tokens = self.stems[number](seen, extent, place)
+        return made
 
     def _table(self, variables: VariableTokens, batch: Batch, count: int) -> Iterator[Stream]:
         values, known = batch["values"], batch["values_there"]
@@ -230,7 +246,7 @@ class MomeNetwork(nn.Module):
         if self.settings.absent == "mean":
             mean: Tensor = getattr(self, f"mean_{number}")
             return mean
-        return self.answer.new_zeros(_channels(self.plan, number), *self.plan.images[number].size)
+        return self.answer.new_zeros(image_channels(self.plan, number), *self.plan.images[number].size)
 
 
 class VariableTokens(nn.Module):
@@ -333,7 +349,16 @@ def _layers(plan: MomePlan, settings: NetworkSettings) -> Iterator[Layer]:
         yield Layer(width, settings.heads, hidden, adapters, drop)
 
 
-def _channels(plan: MomePlan, number: int) -> int:
+def _encoder(saved: SavedEncoder, channels: int) -> nn.Module:
+    """Return a new encoder as that of a pre-training run, of images of so many channels."""
+    made: Any = make_encoder(saved.name, channels, saved.dimensions, **saved.options)
+    if saved.axes == "XYZ":
+        reverse_axes(made)
+    return made
+
+
+def image_channels(plan: MomePlan, number: int) -> int:
+    """Return the channels of an image modality: frames of a series, or one."""
     return (plan.images[number].frames or 1) if plan.frames_as == "channels" else 1
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answer_plan import AnswerPlan
 from scanweave.framework.table_columns import MOST_DEVIATIONS, Columns, Scaler
@@ -36,6 +37,7 @@ class ImagePlan(_Frozen):
         thin: Axis of a prepared film that is one voxel long; None for volumes.
         frames: Usual number of frames where the scan is a series; None for an image.
         in_plane: Whether it is only turned in its slices.
+        encoder: That of a pre-training run, which makes its tokens; None: a stem of its own.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ImagePlan(_Frozen):
     thin: int | None
     frames: PositiveInt | None
     in_plane: bool
+    encoder: SavedEncoder | None = None
 
     @property
     def axes(self) -> list[int]:
@@ -152,6 +155,22 @@ def _size(shapes: np.ndarray, settings: InputSettings, volume: bool) -> tuple[tu
     size = tuple(max(1, int(edge)) for edge in np.rint(wanted * factor))
     seen = f"{'the largest' if pasted else 'the median'} has {'×'.join(str(int(edge)) for edge in wanted)}"
     return size, seen if factor == 1 else f"{seen}, shrunk to at most {most:,} voxels"
+
+
+def with_encoder(images: Sequence[ImagePlan], encoder: SavedEncoder) -> tuple[ImagePlan, ...]:
+    """Return image modalities of which those of the encoder's dimensions have their tokens from it.
+
+    Raises:
+        ScanweaveError: None has.
+    """
+    alike = [len(image.size) == encoder.dimensions for image in images]
+    if not any(alike):
+        reason = f"its encoder is for images of {encoder.dimensions} dimensions, and there are none"
+        raise ScanweaveError("start.source", reason, "Begin from another run")
+    return tuple(
+        image.model_copy(update={"encoder": encoder}) if own else image
+        for image, own in zip(images, alike, strict=True)
+    )
 
 
 def plan_variables(training: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[VariablePlan, ...], tuple[str, ...]]:

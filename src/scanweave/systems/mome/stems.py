@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from scanweave.nets.encoders import Encoder
 
 POSITION_DEVIATION = 0.02
 """Of the first positions, as usual for vision transformers."""
@@ -97,6 +100,27 @@ class Stem(nn.Module):
             along = (start[:, None] + torch.arange(count, device=x.device)).clamp(max=edge - 1)
             index = index * edge + along.view(len(x), *(count if other == axis else 1 for other in range(len(shape))))
         return self.positions.flatten(0, -2)[index.flatten(1)]
+
+
+class FeatureStem(nn.Module):
+    """A token for each place of the last feature of an encoder, which sees whole inputs: images are never pasted.
+
+    Args:
+        encoder: Its channels and strides are read, no more.
+        size: Of the input along (Z,) Y, X.
+        width: Of a token D.
+    """
+
+    def __init__(self, encoder: Encoder, size: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(encoder.channels[-1], width)
+        count = prod(-(-edge // stride) for edge, stride in zip(size, encoder.strides[-1], strict=True))
+        self.positions = nn.Parameter(torch.empty(count, width))
+        nn.init.trunc_normal_(self.positions, std=POSITION_DEVIATION)
+
+    def forward(self, feature: Tensor, extent: Tensor | None = None, place: Tensor | None = None) -> Tokens:
+        """Map features `(B, C, [Z,] Y, X)` to tokens; there is no extent, and so no place."""
+        return Tokens(self.embed(feature.flatten(2).transpose(1, 2)) + self.positions, None)
 
 
 def _norm(kind: str, channels: int) -> nn.Module:

@@ -13,9 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from scanweave.engine.run import Run
+from scanweave.engine.saved_encoder import FILE as ENCODER
+from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.engine.settings import chosen_names
+from scanweave.engine.weight_sources import origin_of
 from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
+from scanweave.files import is_plain
 from scanweave.framework.classification import operating_points
 from scanweave.framework.classification.answer_plan import answer_fields
 from scanweave.framework.classification.presence import telling_presence
@@ -44,16 +48,19 @@ from scanweave.systems.mome.planning import (
     plan_image,
     plan_variables,
     variable_values,
+    with_encoder,
 )
 from scanweave.systems.mome.samples import KnownStudy
 from scanweave.systems.mome.task import Known, MomeTask
-from scanweave.wording import studies
+from scanweave.wording import listed, studies
 
 Say = Callable[[str], None]
 NONE = "none"
 """Name of the variables by which a user says that the table is not read."""
 MOST_CATEGORIES = 20
 """Values from which a column of text, most of whose values occur once, is no variable."""
+ENCODERS = "encoders"
+"""Part of the network that a pre-training run fills."""
 MEAN_STUDIES = 64
 """Training studies that the mean images are of, at most."""
 
@@ -81,6 +88,25 @@ class Mome(FittedMome, System[MomeConfig]):
         if len(holding) < len(cohort):
             say(f"left out: {studies(len(cohort) - len(holding))} without any modality, or of which no label is known")
         return Material(holding, scan_columns(scans))
+
+    @classmethod
+    def settled(cls, material: Material, config: MomeConfig, run: str | Path, fold: int, say: Say) -> MomeConfig:
+        """Begin the tokens of images from the encoder of a pre-training run, where the start is one.
+
+        Raises:
+            ScanweaveError: The settings keep the layers after it as they are drawn, or paste images.
+        """
+        if pretrained_encoder(config) is None:
+            return config
+        if config.network.backbone == "frozen":
+            reason = "would keep attention and feed-forward layers as they are drawn: the run brings an encoder alone"
+            raise ScanweaveError("network.backbone frozen", reason, "Say --network.backbone trained")
+        if config.input.fit == "paste":
+            reason = "the encoder of a pre-training run sees whole inputs"
+            raise ScanweaveError("input.fit paste", reason, "Say --input.fit resize")
+        return config.model_copy(
+            update={"start": config.start.model_copy(update={"part": ENCODERS, "prefix": f"{ENCODERS}."})}
+        )
 
     @classmethod
     def learn(cls, fit: CohortFit[MomeConfig]) -> None:
@@ -130,6 +156,14 @@ class Mome(FittedMome, System[MomeConfig]):
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""
         return report.write(self, page, path)
+
+
+def pretrained_encoder(config: MomeConfig) -> SavedEncoder | None:
+    """Return the encoder of the run that the fit begins from; None where it begins from none that offers one."""
+    origin = origin_of(config.start.source) if config.start.begins else None
+    if origin is None or not is_plain(origin.folder / ENCODER):
+        return None
+    return SavedEncoder.load(origin.folder / ENCODER)
 
 
 def _refuse_random_layers(config: MomeConfig) -> None:
@@ -205,6 +239,11 @@ def _plan(
         image, why = plan_image(name, [frame.shape for frame in frames], spacing, series, config.input)
         images.append(image)
         reasons.append(why)
+    encoder = pretrained_encoder(config)
+    if encoder is not None:
+        images = list(with_encoder(images, encoder))
+        told = [image.name for image in images if image.encoder is not None]
+        reasons.append(f"tokens of {listed(told)}: by the encoder of the pre-training run, {encoder.name}")
     table = pd.DataFrame({name: plain_column(training.frame[f"table:{name}"]) for name in variables})
     planned, why_variables = plan_variables(table, list(variables))
     fields, asked = answer_fields(question, question.answers(training.frame), config.loss)
