@@ -29,43 +29,51 @@ MEAN = "mean of the findings"
 FULL, SHUFFLED, SUPERVISED, RANDOM = "full", "shuffled pairs", "supervised", "random weights"
 
 
-class Question(NamedTuple):
-    """Hold what a benchmark asks of a system.
+class Design(NamedTuple):
+    """Hold what a benchmark asks of a system, as plain values.
 
     Attributes:
         system: Its name.
         findings: That are planted and told.
-        simulate: `simulate_films` or `simulate_bodies`.
+        simulate: Name of the function that simulates images.
         shape: Settings of the images.
         other: Of those of the other institution, on top of them.
+        arms: Settings of each arm on top of the preset `small` and the tier's; `pairs`: how many are learnt from.
+        classify: Settings that let Classify see the same input with the same encoder.
+        options: Of `evaluate`.
+        mae: Whether few labels are also learnt from an encoder that saw the images alone.
     """
 
     system: str
-    findings: Sequence[str]
-    simulate: Any
+    findings: tuple[str, ...]
+    simulate: str
     shape: Mapping[str, Any]
     other: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
+    classify: Mapping[str, Any]
+    options: Mapping[str, Any]
+    mae: bool = False
 
 
-def make_cohorts(seed: int, home: Path, question: Question, tier: Mapping[str, Any]) -> Path:
+def make_cohorts(seed: int, home: Path, design: Design, tier: Mapping[str, Any]) -> Path:
     """Write the cohorts of a seed into `home / seed`, and the sentences by which findings are told."""
     folder = home / str(seed)
-    learnt = _reported(folder / LEARNT, question, seed, tier["learnt"] + tier["validated"], {})
+    learnt = _reported(folder / LEARNT, design, seed, tier["learnt"] + tier["validated"], {})
     fold = {name: 1 if number < tier["validated"] else 2 for number, name in enumerate(learnt.patients)}
     for part in (learnt, Cohort.open(folder / f"{LEARNT} images")):
         write_splits(part.folder, Splits(3, True, seed, fold))  # fold 0, that of the test, stays empty
     unseen = {"wording": "unseen"}
-    _reported(folder / INTERNAL, question, seed + TESTED, tier["tested"], {})
-    other = question._replace(shape={**question.shape, **question.other})
+    _reported(folder / INTERNAL, design, seed + TESTED, tier["tested"], {})
+    other = design._replace(shape={**design.shape, **design.other})
     _reported(folder / EXTERNAL, other, seed + OTHER, tier["tested"], {"institutions": OTHER_INSTITUTION, **unseen})
     told = sw.simulate_reports(folder / f"{LEARNT} images", folder / "wordings", seed=seed + WORDED, **unseen)
-    write_prompts(folder / "prompts.toml", told.folder, question.findings)
+    write_prompts(folder / "prompts.toml", told.folder, design.findings)
     return folder
 
 
-def _reported(folder: Path, question: Question, seed: int, subjects: int, reports: Mapping[str, Any]) -> Cohort:
-    images = question.simulate(
-        folder.with_name(f"{folder.name} images"), subjects=subjects, seed=seed, **question.shape
+def _reported(folder: Path, design: Design, seed: int, subjects: int, reports: Mapping[str, Any]) -> Cohort:
+    images = getattr(sw, design.simulate)(
+        folder.with_name(f"{folder.name} images"), subjects=subjects, seed=seed, **design.shape
     )
     return sw.simulate_reports(images, folder, seed=seed, **{"institutions": INSTITUTIONS, **reports})
 
@@ -105,15 +113,18 @@ def shuffled_reports(cohort: Cohort, folder: Path, seed: int) -> Cohort:
 
 
 def fit_pairs(
-    question: Question, home: Path, run: Path, seed: int, config: Mapping[str, Any], *, shuffled: bool = False
+    design: Design, home: Path, run: Path, seed: int, config: Mapping[str, Any], *, shuffled: bool = False
 ) -> Any:
     """Fit the system to the pairs of a seed; findings are told by sentences of a wording that no report has."""
-    cohort = Cohort.open(home / LEARNT)
+    cohort, config = Cohort.open(home / LEARNT), dict(config)
+    if pairs := config.pop("pairs", None):
+        validated, first = set(cohort.part("validation").studies), set(cohort.part("train").studies[:pairs])
+        cohort = cohort.where(np.array([name in validated | first for name in cohort.studies]))
     if shuffled:
         cohort = shuffled_reports(cohort, run.with_name(f"{run.name} shuffled"), seed)
     told = {"training.seed": seed, "training.workers": 0, "training.device": "cpu"}
-    told |= {"prompts.file": str(home / "prompts.toml"), "prompts.findings": tuple(question.findings)}
-    return sw.fit(question.system, cohort, run, preset="small", config={**told, **config}, say=silent)
+    told |= {"prompts.file": str(home / "prompts.toml"), "prompts.findings": tuple(design.findings)}
+    return sw.fit(design.system, cohort, run, preset="small", config={**told, **config}, say=silent)
 
 
 def best_validation(fitted: Any) -> float:
@@ -135,12 +146,12 @@ def measured(fitted: Any, home: Path, options: Mapping[str, Any]) -> Iterator[di
 
 
 def few_labels(
-    question: Question, home: Path, folder: Path, start: Mapping[str, Any], seed: int, about: Mapping[str, Any]
+    design: Design, home: Path, folder: Path, start: Mapping[str, Any], seed: int, about: Mapping[str, Any]
 ) -> float:
     """Fit Classify on few labelled studies, and return its mean AUROC over the findings on the internal test.
 
     Args:
-        question: Findings.
+        design: Findings.
         home: Cohorts of the seed.
         folder: Where the run goes.
         start: Settings of the encoder's beginning.
@@ -148,14 +159,14 @@ def few_labels(
         about: `labels`: how many studies, `config` of the fit.
     """
     whole = Cohort.open(home / LEARNT)
-    cohort = whole if about["labels"] is None else first_of(whole, about["labels"], question.findings)
-    told = {"training.seed": seed, "training.workers": 0, "training.device": "cpu", "labels": tuple(question.findings)}
-    run = folder / f"classify {len(cohort)}"
+    cohort = whole if about["labels"] is None else first_of(whole, about["labels"], design.findings)
+    told = {"training.seed": seed, "training.workers": 0, "training.device": "cpu", "labels": tuple(design.findings)}
+    run = folder / f"classify {len(list(folder.glob('classify *')))}"
     fitted: Any = sw.fit(
         "classify", cohort, run, preset="small", config={**told, **about["config"], **start}, say=silent
     )
     table = fitted.evaluate(Cohort.open(home / INTERNAL), run / "evaluation", part="all", say=silent)
-    rows = table[(table["measure"] == "AUROC") & table["outcome"].isin(question.findings)]
+    rows = table[(table["measure"] == "AUROC") & table["outcome"].isin(design.findings)]
     return float(rows["value"].mean())
 
 

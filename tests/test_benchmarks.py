@@ -37,6 +37,7 @@ SCRIPTS = [
 REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
+    "mg3d": "takes three minutes even so, as mgca does; its parts are those of tests/systems/mg3d",
     "mgca": "takes a minute even so: two seeds of five arms; its parts are those of tests/systems/mgca",
     "mim_simulated": "takes most of a minute even so; its fits are those of mim_labels, its bodies are tried in "
     "tests/simulate/test_bodies.py",
