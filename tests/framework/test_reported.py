@@ -237,3 +237,19 @@ def test_pairs_are_contrasted_as_by_loops():
     keys = equal_keys(torch.tensor([7, 7, 1, 2, 3]))
     one, other = pair_loss(scores, keys), pair_loss(scores[order][:, order], keys[order][:, order])
     assert one.item() == pytest.approx(other.item(), abs=1e-12)
+
+
+def test_pieces_become_a_text_again():
+    text = "There is a small left-sided effusion (new). No nodule, no xq. 3.5 cm?"
+    tokenizer = ReportTokenizer.of_texts([text] * 2, 200, 64)
+    ids = tokenizer.tokens([text]).ids
+    assert tokenizer.text(ids.tolist()) == "There is a small left-sided effusion (new). No nodule, no xq. 3. 5 cm?"
+
+
+def test_findings_are_read_from_a_draft_by_what_it_does_not_deny():
+    from scanweave.framework.reported.drafting import named_findings
+    from scanweave.studies.report_languages import ENGLISH
+
+    terms = {"effusion": ("effusion", "pleural fluid"), "nodule": ("nodule",), "fracture": ("fracture",)}
+    said = named_findings(["There is pleural fluid.", "No nodule or effusion.", "Heart normal."], terms, ENGLISH)
+    assert said == {"effusion": True, "nodule": False, "fracture": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -40,6 +41,21 @@ def feature_scales(
     strides = tuple(tuple(size // edge for edge in feature.shape[2:]) for feature in features)
     _check(strides, type(encoder).__name__)
     return tuple(int(feature.shape[1]) for feature in features), strides
+
+
+def feature_grids(encoder: nn.Module, channels_in: int, size: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return how many places along each axis each feature of `encoder` has for an input of a size.
+
+    Args:
+        encoder: As in `feature_scales`; nothing is computed, and nothing of it changes.
+        channels_in: Channels C of its input.
+        size: Of the input along each axis [voxels].
+    """
+    state = {name: value.to("meta") for name, value in encoder.state_dict(keep_vars=True).items()}
+    probe = torch.empty(2, channels_in, *size, device="meta")
+    with torch.no_grad():
+        features = functional_call(encoder, state, (probe,))
+    return tuple(tuple(feature.shape[2:]) for feature in features)
 
 
 def ratios(strides: Strides) -> Strides:

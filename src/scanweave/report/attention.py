@@ -58,7 +58,7 @@ def word_grid(film: Array, maps: Mapping[str, Array], aspect: float) -> Figure:
     limit = max((float(one.max()) for one in maps.values()), default=1.0) or 1.0
     grey: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": high}
     colour: dict[str, Any] = {"cmap": DIFFERENCE, "vmin": 0, "vmax": limit}
-    tiles = [("film", film, grey), *((word, one, colour) for word, one in maps.items())]
+    tiles = [("image", film, grey), *((word, one, colour) for word, one in maps.items())]
     for number, (title, picture, look) in enumerate(tiles):
         row, column = divmod(number, columns)
         axes = placed(figure, LEFT + column * (wide + GAP), TOP + row * (tall + TOP), wide, tall)

@@ -6,16 +6,16 @@ import torch
 from torch.nn import functional as F
 
 from scanweave.framework.reported.pair_samples import plain_pieces
-from scanweave.framework.reported.report_terms import ReportTerms
 from scanweave.framework.reported.tokens import ReportTokenizer
 from scanweave.nets.contrast import pair_loss, soft_pair_loss
 from scanweave.nets.encoders import make_encoder
-from scanweave.nets.guided_layer import GuidedLayer
 from scanweave.nets.text_encoder import TextEncoder
 from scanweave.studies.report_languages import ENGLISH
 from scanweave.systems.mg3d.config import NetworkSettings, ObjectiveSettings, SamplingSettings
+from scanweave.systems.mg3d.guided_layer import GuidedLayer
 from scanweave.systems.mg3d.network import Mg3dNetwork
 from scanweave.systems.mg3d.objective import Mg3dObjective
+from scanweave.systems.mg3d.report_terms import ReportTerms
 from scanweave.systems.mg3d.samples import asked_pieces, hidden_blocks
 
 WORDS = "there is no small left right pleural effusion nodule and the heart normal in size"
@@ -177,16 +177,16 @@ def test_every_term_is_there_and_the_others_rise(network, tokenizer):
 
 def test_hidden_blocks_alone_are_measured(network, tokenizer):
     batch = batch_of(tokenizer)
-    objective = Mg3dObjective(network, ObjectiveSettings(pair=0.0, pieces=0.0, gated=0.0), 8)
+    objective = Mg3dObjective(network, ObjectiveSettings(pieces=0.0, gated=0.0), 8)
     with torch.no_grad():
         made = network.filled(batch["image"], batch["hidden"], network.read(batch))
         errors = (made - batch["image"])[:, 0].square()
-        assert objective(batch)["loss"].item() == pytest.approx(errors[batch["hidden"]].mean().item(), rel=1e-5)
+        assert objective(batch)["blocks"].item() == pytest.approx(errors[batch["hidden"]].mean().item(), rel=1e-5)
 
 
 def test_the_gated_term_is_that_of_loops(network, tokenizer):
     batch = batch_of(tokenizer)
-    objective = Mg3dObjective(network, ObjectiveSettings(pair=0.0, blocks=0.0, pieces=0.0, gated=1.0), 8)
+    objective = Mg3dObjective(network, ObjectiveSettings(blocks=0.0, pieces=0.0, gated=1.0), 8)
     with torch.no_grad():
         report, tokens = network.read(batch), network.tokens(batch["image"])
         looked, plain = network.conditioned(tokens, report), network.plain_sentences(batch)
@@ -197,26 +197,58 @@ def test_the_gated_term_is_that_of_loops(network, tokenizer):
                 alike = float(plain[one] @ plain[other])
                 if one[0] != other[0] and (alike >= 0.9 or alike <= 0.6):
                     parts.append(abs(float(looked[one] @ looked[other]) - (alike if alike >= 0.9 else 0.0)))
-        assert objective(batch)["loss"].item() == pytest.approx(np.mean(parts), rel=1e-4)
+        assert objective(batch)["gated"].item() == pytest.approx(np.mean(parts), rel=1e-4)
 
 
-def test_a_queue_holds_earlier_pairs_as_wrong_answers(network, tokenizer):
+def test_a_queue_holds_earlier_pairs_as_wrong_answers_but_those_of_the_same_study(network, tokenizer):
     batch = batch_of(tokenizer, size=2)
     settings = {"blocks": 0.0, "pieces": 0.0, "gated": 0.0, "pair": 1.0}
     objective, plain = (Mg3dObjective(network, ObjectiveSettings(queue=queue, **settings), 8) for queue in (3, 0))
+    later = batch_of(tokenizer, size=2, seed=1) | {"number": torch.tensor([1, 7])}  # the second study once more
     with torch.no_grad():
-        first = objective(batch)["loss"]
-        torch.testing.assert_close(first, plain(batch)["loss"])
+        torch.testing.assert_close(objective(batch)["loss"], plain(batch)["loss"])
         objective.after_step()
+        assert objective.numbers.tolist() == [0, 1, -1]
+        old = network.vector(network.tokens(batch["image"])), network.read(batch).vector
+        torch.testing.assert_close(objective.queue[0, :2], old[0])
+        new = network.vector(network.tokens(later["image"])), network.read(later).vector
+        loss = objective(later)["loss"]
+        objective.after_step()
+        assert objective.numbers.tolist() == [1, 7, 0]
+    right = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 0]]).float()
+    right = right / right.sum(dim=1, keepdim=True)
+    scores = [new[side] @ torch.cat([new[1 - side], old[1 - side]]).T / 0.1 for side in (0, 1)]
+    torch.testing.assert_close(loss, sum(F.cross_entropy(one, right) for one in scores))
+
+
+def test_equal_reports_in_the_queue_are_right_answers_where_copies_are(network, tokenizer):
+    batch, later = batch_of(tokenizer, size=2), batch_of(tokenizer, size=2, seed=1)
+    settings = {"blocks": 0.0, "pieces": 0.0, "gated": 0.0, "pair": 1.0, "copies": "together"}
+    objective = Mg3dObjective(network, ObjectiveSettings(queue=2, **settings), 8)
+    later |= {"number": torch.tensor([5, 6]), "report": torch.tensor([2, 9])}  # the words of the second one
+    with torch.no_grad():
+        old = network.vector(network.tokens(batch["image"])), network.read(batch).vector
+        new = network.vector(network.tokens(later["image"])), network.read(later).vector
         objective(batch)
         objective.after_step()
-        assert objective.keys.tolist() == [1, 2, 1]
-        vectors = network.vector(network.tokens(batch["image"])), network.read(batch).vector
-        torch.testing.assert_close(objective.queue[0, :2], vectors[0])
-        later = objective(batch)["loss"]
-    scores = [
-        own @ torch.cat([other, queue]).T / 0.1
-        for own, other, queue in zip(vectors, vectors[::-1], objective.queue.flip(0), strict=True)
-    ]
-    expected = sum(F.cross_entropy(one, torch.arange(2)) for one in scores)
-    torch.testing.assert_close(later, expected)
+        loss = objective(later)["loss"]
+    right = torch.tensor([[0.5, 0, 0, 0.5], [0, 1, 0, 0]])
+    scores = [new[side] @ torch.cat([new[1 - side], old[1 - side]]).T / 0.1 for side in (0, 1)]
+    torch.testing.assert_close(loss, sum(F.cross_entropy(one, right) for one in scores))
+
+
+def test_reports_without_a_word_are_like_none():
+    terms = ReportTerms([("1 2 3.",), ("4",)], ENGLISH)
+    assert terms.vector(["Effusion."]).tolist() == [0.0]
+
+
+def test_statistics_are_those_of_whole_volumes(network, tokenizer):
+    batch = batch_of(tokenizer)
+    network.train()
+    norm = next(layer for layer in network.encoder.modules() if isinstance(layer, torch.nn.BatchNorm3d))
+    report = network.read(batch)
+    before = norm.running_mean.clone()
+    network.filled(batch["image"], batch["hidden"], report)
+    torch.testing.assert_close(norm.running_mean, before, atol=0, rtol=0)
+    network.tokens(batch["image"])
+    assert (norm.running_mean - before).abs().max() > 0

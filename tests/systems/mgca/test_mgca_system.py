@@ -217,3 +217,28 @@ def test_bad_input_is_told_or_refused(tmp_path):
         sw.fit("mgca", bare, tmp_path / "other", config=few, say=quiet)
     with pytest.raises(sw.ScanweaveError, match="batch_size"):
         sw.fit("mgca", mended, tmp_path / "one", config={**few, "training": {"batch_size": 1}}, say=quiet)
+
+
+def test_a_report_is_drafted_and_measured(told, tmp_path):
+    few = {**SMALL, "objective": {**SMALL["objective"], "draft": 1.0}, "sampling": {"some_sentences": 0.0}}
+    run = sw.fit("mgca", told, tmp_path / "run", config=few, say=quiet)
+    made = run.predict(told["s01"], ["report", "nodule"])
+    assert made.report.text
+    assert made.report.text[0].isupper()
+    assert set(made.labels) == {"nodule"}
+    assert run.predict(told["s01"]).report is None  # made only when it is asked for
+    made.save(tmp_path / "made")
+    options = {"drafts": True, "neighbours": told.folder}
+    summary = run.evaluate(told, part="test", options=options, say=quiet).set_index(["outcome", "measure"])
+    found = summary.loc[("drafted reports: effusion", "F1 of the findings that they name")]
+    assert 0.5 < found["value"] <= 1
+    assert 0 <= found["control"] <= 1
+    assert 0 < summary.loc[("drafted reports", "BLEU-4"), "value"] <= 1
+    assert "the report of the most similar training study" in run.report().read_text()
+
+
+def test_a_run_that_does_not_write_is_asked_for_no_report(paired, told, tmp_path):
+    with pytest.raises(sw.ScanweaveError, match="the run does not know 'report'"):
+        paired.predict(told["s01"], ["report"])
+    with pytest.raises(sw.ScanweaveError, match="drafts: this run did not learn to write reports"):
+        paired.evaluate(told, tmp_path / "e", options={"drafts": True}, say=quiet)

@@ -1,5 +1,7 @@
 """Tokens of images by the encoder of a pre-training run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ from mixed_cohort import TINY
 
 import scanweave as sw
 from scanweave.api import open_run
+from scanweave.nets.encoder_scales import feature_grids
+from scanweave.nets.encoders import make_encoder
 from scanweave.systems.mome.inputs import batch_of
+from scanweave.systems.mome.network import _level
 
 FEW = {"steps": 2, "batch_size": 2, "warm_up": 0, "validate_every": 1, "workers": 0, "device": "cpu", "ema_decay": None}
 MIM = {
@@ -56,15 +61,32 @@ def test_stems_begin_from_the_encoder_of_a_run(mixed, pretrained, volumes, tmp_p
     np.testing.assert_array_equal(again.probabilities(study), made.probabilities(study))
 
 
-def test_what_is_absent_changes_no_bit(mixed, pretrained, tmp_path):
-    config = {**TINY, "start": {"source": str(pretrained)}}
-    made = sw.fit("mome", mixed, tmp_path / "run", config=config, say=quiet)
-    plan, network = made.plan, made.diagnoser.network.eval()
+def test_what_others_show_changes_no_bit(mixed, pretrained, tmp_path):
+    """A batch of norms that learn would mix its samples; the answer of one must not know what another shows."""
+    made = sw.fit("mome", mixed, tmp_path / "run", config={**TINY, "start": {"source": str(pretrained)}}, say=quiet)
+    plan, network = made.plan, made.diagnoser.network
+    for layer in network.encoders.values():
+        layer.add_module("norm", torch.nn.BatchNorm3d(2))
+    network.train()
+    assert not any(layer.norm.training for layer in network.encoders.values())
+    network.eval()
     inputs = [made.input(study) for study in list(mixed)[:3]]
+    other = replace(inputs[2], images={name: 1e3 * torch.randn_like(one) for name, one in inputs[2].images.items()})
     with torch.no_grad():
-        together = network(batch_of(inputs, plan, made.config.input))
-        alone = torch.cat([network(batch_of([one], plan, made.config.input)) for one in inputs])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+        first, second = (network(batch_of([*inputs[:2], last], plan, made.config.input)) for last in (inputs[2], other))
+    assert torch.equal(first[:2], second[:2])
+    assert not torch.equal(first[2], second[2])
+
+
+def test_tokens_are_places_of_a_feature_that_is_fine_enough():
+    for name, size in (("resnet10", (32, 32, 32)), ("densenet121", (47, 47))):
+        encoder = make_encoder(name, 1, len(size))
+        grids = feature_grids(encoder, 1, size)
+        with torch.no_grad():
+            assert grids == tuple(tuple(one.shape[2:]) for one in encoder.eval()(torch.zeros(1, 1, *size)))
+        level = _level(encoder, 8)
+        assert max(encoder.strides[level]) <= 8
+        assert level == len(encoder.strides) - 1 or max(encoder.strides[level + 1]) > 8
 
 
 @pytest.mark.parametrize(

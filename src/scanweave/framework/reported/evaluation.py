@@ -14,6 +14,7 @@ from scanweave.framework.classification import evaluation
 from scanweave.framework.classification.analyses import analyse, refuse_unknown
 from scanweave.framework.classification.tried import Tried
 from scanweave.framework.localisation.evaluation import MIDDLE, summary_row
+from scanweave.framework.reported.drafting import NEIGHBOUR, Neighbours, draft_rows, drafted
 from scanweave.framework.reported.fitted_pairs import FittedPairs
 from scanweave.framework.reported.pointing import pointing_hits, pointing_rows
 from scanweave.framework.reported.prompts import Prompts, read_prompts
@@ -53,6 +54,7 @@ def evaluate_pairs(
     options: EvaluateOptions,
     *,
     look: Callable[[Study], Found] | None = None,
+    depends: Mapping[str, Any] | None = None,
     more: Callable[[FoundPairs, Mapping[str, Found]], list[Row]] | None = None,
 ) -> pd.DataFrame:
     """Measure what is told without labels where labels are known, and retrieval where there are reports.
@@ -62,6 +64,7 @@ def evaluate_pairs(
         trial: The studies, and where the results go.
         options: Other sentences, keys of reports, the pointing game, and what all that tell findings offer.
         look: What a system finds in a study beside this, as plain values.
+        depends: What that depends on, so that a call that was stopped goes on with the same.
         more: Rows of the summary that it makes of the studies with a report, and of what `look` found of each study.
 
     Returns:
@@ -76,6 +79,8 @@ def evaluate_pairs(
     if options.prompts is not None:
         prompts = read_prompts(options.prompts, fitted.plan.outputs)
 
+    neighbours = None if options.neighbours is None else Neighbours(fitted, options.neighbours, trial.say)
+
     def told(study: Study) -> Found:
         found: Found = {"patient": study.patient, "image": fitted.image(study).tolist()}
         found |= _read(fitted, study, trial)
@@ -84,15 +89,22 @@ def evaluate_pairs(
                 found["hits"] = pointing_hits(fitted, study, prompts, structures, options.maps_of)
             except ScanweaveError as error:
                 trial.say(f"no pointing game: {error}")
+        if options.drafts:
+            found |= drafted(fitted, study, neighbours)
         return found | (look(study) if look else {})
 
     plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
-    asked = {"prompts": plain, "pointing": options.pointing, "maps_of": options.maps_of}
+    asked = {"prompts": plain, "pointing": options.pointing, "maps_of": options.maps_of, "drafts": options.drafts}
+    asked |= depends or {}
+    asked["neighbours"] = "" if options.neighbours is None else str(options.neighbours)
     found = dict(trial.each(told, asked))
     played = pointing_rows(found, options)
     for line in outcome_lines(played, MIDDLE):
         trial.say(line)
-    rows = [*_of_pairs(fitted, trial, found, options, more), *played]
+    written = draft_rows(fitted, trial, found, prompts, options)
+    for line in outcome_lines(written, NEIGHBOUR):
+        trial.say(line)
+    rows = [*_of_pairs(fitted, trial, found, options, more), *played, *written]
     tried = _tried(fitted, trial, found, fitted.directions_of(prompts))
     if tried is not None:
         summary = evaluation.measure(fitted, trial, tried, options, rows)
@@ -123,6 +135,10 @@ def _refuse(fitted: Fitted, trial: Trial, options: EvaluateOptions, structures: 
     for name in options.keys:
         if name not in trial.cohort.names("label"):
             raise ScanweaveError("keys", f"there is no label '{name}'", nearest(name, trial.cohort.names("label")))
+    if options.pointing and options.maps_of == "words" and not fitted.looks_for_words:
+        raise ScanweaveError("maps_of", "words: the run did not learn where words look", "Take places")
+    if options.drafts and not fitted.plan.drafts:
+        raise ScanweaveError("drafts", "this run did not learn to write reports", "Fit with --objective.draft 1")
     if options.pointing and not (trial.cohort.present("boxes") or structures):
         reason = "has no effect: the studies have no boxes, and no mask of a finding's name"
         raise ScanweaveError("pointing", reason, "Import them, or leave it out")
@@ -130,14 +146,14 @@ def _refuse(fitted: Fitted, trial: Trial, options: EvaluateOptions, structures: 
 
 def _read(fitted: Fitted, study: Study, trial: Trial) -> Found:
     """Return the vector and the words of a study's report; nothing where it has none that can be read."""
-    try:
-        text = fitted.text(study)
-    except ScanweaveError as error:
-        trial.say(f"no retrieval: {study.id}: its report {error.reason}")
-        return {}
+    text = fitted.readable(study, lambda why: trial.say(f"no retrieval: {study.id}: {why}"))
     if text is None:
         return {}
-    return {"report": fitted.reader.reports([text.sentences])[0].tolist(), "key": text.key}
+    return {
+        "report": fitted.reader.reports([text.sentences])[0].tolist(),
+        "key": text.key,
+        "sentences": [*text.sentences],
+    }
 
 
 def _tried(fitted: Fitted, trial: Trial, found: Mapping[str, Found], directions: NDArray[np.float64]) -> Tried | None:

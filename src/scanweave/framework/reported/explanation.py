@@ -25,6 +25,7 @@ from scanweave.framework.whole_images.maps import native_scan_of
 from scanweave.report.attention import attention_overlay, word_grid
 from scanweave.report.blocks import Block, Figure, Section
 from scanweave.report.saving import save_figure, save_table
+from scanweave.report.slices import PLANES
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.study import Study
 from scanweave.wording import nearest
@@ -54,6 +55,9 @@ def explain_words(fitted: Fitted, trial: Trial, options: ExplainOptions) -> pd.D
     outputs = fitted.plan.outputs
     if options.of and options.of not in outputs:
         raise ScanweaveError("of", f"the run does not tell '{options.of}'", nearest(options.of, outputs))
+    if (options.maps_of == "words" or options.words) and not fitted.looks_for_words:
+        field = "words" if options.words else "maps_of"
+        raise ScanweaveError(field, "the run did not learn where words look", "Take --maps-of places, without --words")
     if not (options.text.strip() or outputs):
         raise ScanweaveError("text", "nothing is named to look for", 'Give words: --text "pleural effusion"')
     sentences = {name: one.present for name, one in fitted.plan.prompts.items()}
@@ -130,7 +134,7 @@ def _likest(fitted: Fitted, study: Study, sentences: tuple[str, ...]) -> str:
 
 def _report_words(fitted: Fitted, study: Study, place: str, most: int) -> dict[str, NDArray[np.float32]]:
     """Return maps of the weightiest words of a study's own report, by word; none where it has none."""
-    text = fitted.text(study) if most else None
+    text = fitted.readable(study) if most else None
     if text is None:
         return {}
     prepared = fitted.prepared(study.only([place]))
@@ -147,7 +151,9 @@ def _report_words(fitted: Fitted, study: Study, place: str, most: int) -> dict[s
 
 def _word_picture(anatomy: NDArray[np.float32], maps: Mapping[str, NDArray[np.float32]], spacing: Any) -> Any:
     """Draw a film, or the axial slice of a volume in which the maps are highest, beside its maps."""
-    thin = anatomy.shape.index(1) if 1 in anatomy.shape else 2
+    thin = anatomy.shape.index(1) if 1 in anatomy.shape else PLANES["axial"]
+    if 1 not in anatomy.shape:  # as in all pictures of volumes: front on top, the patient's right on the left
+        anatomy, maps = anatomy[::-1, ::-1], {word: one[::-1, ::-1] for word, one in maps.items()}
     others = tuple(axis for axis in range(anatomy.ndim) if axis != thin)
     shares = np.stack([one / max(float(one.max()), 1e-12) for one in maps.values()])
     highest = int(shares.sum(axis=0).max(axis=others).argmax())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -12,12 +12,13 @@ from torch import nn
 
 from scanweave.engine.run import Run
 from scanweave.engine.saved_plan import EMBEDDING
+from scanweave.errors import ScanweaveError
 from scanweave.framework.classification.answers import told
 from scanweave.framework.classification.operating_points import load_points
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
-from scanweave.framework.reported.pair_plan import FILE, PairPlan
+from scanweave.framework.reported.pair_plan import FILE, REPORT, PairPlan
 from scanweave.framework.reported.pair_reader import PairReader
 from scanweave.framework.reported.prompts import Prompts
 from scanweave.framework.reported.settings import PairConfig
@@ -28,6 +29,7 @@ from scanweave.framework.reported.zero_shot import prompt_directions, zero_shot_
 from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
+from scanweave.studies.reports import Report
 from scanweave.studies.study import Study
 
 C = TypeVar("C", bound=PairConfig)
@@ -93,6 +95,19 @@ class FittedPairs(FittedRun[C]):
         settings = self.plan.text
         return None if study.report is None else text_of(study.report, settings.sections, settings.language)
 
+    def readable(self, study: Study, say: Callable[[str], None] = lambda why: None) -> StudyText | None:
+        """Return the report of a study as it is read; None where it has none, or none that can be read, which is told."""
+        try:
+            return self.text(study)
+        except ScanweaveError as error:
+            say(f"its report {error.reason}")
+            return None
+
+    @property
+    def looks_for_words(self) -> bool:
+        """Tell whether the run learnt where in an image the words of a report look."""
+        return True
+
     def shares(self, image: NDArray[np.float64], directions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of each finding of a study's vector `(K,)`."""
         found: NDArray[np.float64] = zero_shot_shares(image[None], directions, self.config.objective.temperature)[0]
@@ -106,16 +121,27 @@ class FittedPairs(FittedRun[C]):
         """
         return self.shares(self.image(study), self.directions)
 
+    def draft(self, study: Study) -> str:
+        """Return a report on a study as the run would write it, to be read and mended by a person.
+
+        Raises:
+            ScanweaveError: It holds no image of the run, or the run did not learn to write.
+        """
+        if not self.plan.drafts:
+            raise ScanweaveError("report", "this run did not learn to write reports", "Fit with --objective.draft 1")
+        return self.reader.draft(self.prepared(study).volumes)
+
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Tell what a study shows without having learnt from labels.
 
         Args:
             study: Holds at least one image that the run knows.
-            targets: Findings, and `embedding`; None: all findings, or the embedding where the run tells none.
+            targets: Findings, `embedding`, and `report` where the run drafts; None: all findings, or the embedding
+                where the run tells none.
 
         Returns:
-            A study with the findings as labels, a table of probabilities, and the embedding if it is asked for: the
-            vector by which images and reports are compared.
+            A study with the findings as labels, a table of probabilities, and, if they are asked for, the embedding
+            (the vector by which images and reports are compared) and a drafted report.
 
         Raises:
             ScanweaveError: It holds no image of the run, or a target is unknown.
@@ -124,9 +150,11 @@ class FittedPairs(FittedRun[C]):
         if not wanted:
             return study.answer()
         image, made = self.image(study), dict[str, Any]()
+        if REPORT in wanted:
+            made["report"] = Report(self.draft(study))
         if EMBEDDING in wanted:
             made["embeddings"] = {self.run.record["system"]: image.astype(np.float32)}
-        labels = [name for name in wanted if name != EMBEDDING]
+        labels = [name for name in wanted if name not in (EMBEDDING, REPORT)]
         if labels:
             made |= told(self, self.shares(image, self.directions), labels)
         return study.answer(**made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scanweave.framework.classification.page import cautions, quality
+from scanweave.framework.reported.drafting import DRAFTS, NEIGHBOUR
 from scanweave.framework.reported.fitted_pairs import FittedPairs
 from scanweave.framework.reported.prompts import Prompts
 from scanweave.framework.reported.retrieval import RETRIEVAL
@@ -60,7 +61,7 @@ def _own_rows(record: dict[str, Any] | None, title: str, outcomes: dict[str, str
     found = [
         row
         for row in (record["rows"] if record else [])
-        if row["outcome"] in outcomes or row["measure"].startswith("pointing")
+        if row["outcome"] in outcomes or row["measure"].startswith("pointing") or row["outcome"].startswith(DRAFTS)
     ]
     if not found:
         return []
@@ -74,8 +75,10 @@ def _own_rows(record: dict[str, Any] | None, title: str, outcomes: dict[str, str
         for row in found
     ]
     told = {row["outcome"]: outcomes[row["outcome"]] for row in found if row["outcome"] in outcomes}
-    pointing = ["of the pointing game the middle of the image"] if len(told) < len(found) else []
-    caption = f"Control: {', '.join([*pointing, *told.values()])}."
+    pointing = any(row["measure"].startswith("pointing") for row in found)
+    drafts = any(row["outcome"].startswith(DRAFTS) for row in found)
+    more = ["of the pointing game the middle of the image"] * pointing + [f"of drafts {NEIGHBOUR}"] * drafts
+    caption = f"Control: {', '.join([*more, *told.values()])}."
     return [Section(title, "", [Table(rows, caption, {"value": "{:.3f}", "control": "{:.3f}"})])]
 
 

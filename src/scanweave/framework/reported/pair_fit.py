@@ -186,6 +186,7 @@ def _plan(
         encoder=encoder,
         text=plan_text(config.text, tokenizer.pieces, tokenizer.special[PADDING]),
         prompts=prompts,
+        drafts=config.objective.draft > 0,
         **{**shape._asdict(), "reasons": (*_reasons(parts, tokenizer, texts, prompts), *shape.reasons, *told)},
     )
 

@@ -7,6 +7,8 @@ from scanweave.framework.reported.text_plan import TextPlan
 from scanweave.framework.whole_images.planning import WholeImagePlan
 
 FILE = "question.json"
+REPORT = "report"
+"""Name of the target that is a drafted report."""
 
 
 class PairPlan(WholeImagePlan):
@@ -17,7 +19,14 @@ class PairPlan(WholeImagePlan):
     Attributes:
         text: How reports are read.
         prompts: Sentences of each finding.
+        drafts: Whether reports are drafted.
     """
 
     text: TextPlan
     prompts: dict[str, Prompt]
+    drafts: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The findings, and what is made only when it is asked for: the embedding, and a report."""
+        return (*super().targets, *((REPORT,) if self.drafts else ()))

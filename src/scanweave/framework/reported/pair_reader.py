@@ -14,11 +14,13 @@ from torch.nn import functional as F
 from scanweave.augment.crops import central_crop
 from scanweave.framework.reported.pair_plan import PairPlan
 from scanweave.framework.reported.pair_samples import plain_pieces, whole_scan
-from scanweave.framework.reported.tokens import ReportTokenizer
+from scanweave.framework.reported.tokens import FIRST, LAST, ReportTokenizer
 from scanweave.framework.reported.zero_shot import unit
 
 BATCH = 32
-"""Studies or reports that go through the network at once."""
+"""Reports that go through the network at once."""
+IMAGES = {2: 32, 3: 2}
+"""Films or volumes, likewise: one volume of a large input takes a gigabyte."""
 MODES = {2: "bilinear", 3: "trilinear"}
 """How maps are enlarged, by the dimensions of an image."""
 
@@ -36,6 +38,10 @@ class PairNetwork(Protocol):
 
     def reports(self, pieces: Mapping[str, Tensor]) -> Tensor:
         """Return the vectors `(B, d)` of reports; pieces by the names of `Tokens`, `(B, L)` each."""
+        ...
+
+    def draft(self, several: Sequence[Tensor], first: int, last: int) -> list[int]:
+        """Return the pieces of a report on the images of one study, each `(1, 1, [Z,] Y, X)`."""
         ...
 
     def attention(self, x: Tensor, pieces: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -83,15 +89,17 @@ class PairReader:
         waiting: list[list[Tensor]] = []
         for volumes in studies:
             waiting.append([self.scan(volume, name) for name, volume in volumes.items()])
-            if len(waiting) == BATCH:
+            if len(waiting) == IMAGES[self.plan.dimensions]:
                 found += self._looked(waiting)
                 waiting = []
         found += self._looked(waiting) if waiting else []
         return np.stack(found) if found else np.zeros((0, 1))
 
     def _looked(self, several: Sequence[Sequence[Tensor]]) -> list[NDArray[np.float64]]:
+        every = torch.cat([image for images in several for image in images])
         with torch.inference_mode():
-            made = self.network.images(torch.cat([image for images in several for image in images])).cpu().double()
+            parts = [self.network.images(some).cpu() for some in torch.split(every, IMAGES[self.plan.dimensions])]
+        made = torch.cat(parts).double()
         ends = np.cumsum([len(images) for images in several])[:-1]
         return [unit(own.mean(axis=0)) for own in np.split(made.numpy(), ends)]
 
@@ -111,6 +119,17 @@ class PairReader:
     def sentences(self, several: Sequence[str]) -> NDArray[np.float64]:
         """Return the vectors of sentences, each as a report of its own `(N, d)`."""
         return self.reports([[sentence] for sentence in several])
+
+    def draft(self, volumes: Mapping[str, Any]) -> str:
+        """Return a report on a study's images; a run that does not draft has none.
+
+        Args:
+            volumes: Prepared images that are present, `(X, Y, Z)`.
+        """
+        images, special = [self.scan(volume, name) for name, volume in volumes.items()], self.tokenizer.special
+        with torch.inference_mode():
+            ids = self.network.draft(images, special[FIRST], special[LAST])
+        return self.tokenizer.text(ids)
 
     def likeness_map(self, volume: Any, name: str, direction: NDArray[np.float64]) -> Tensor:
         """Return how much each place of an image is like what a direction points at, at least 0 `([Z,] Y, X)`.

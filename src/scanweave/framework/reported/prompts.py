@@ -37,12 +37,14 @@ class Prompt(BaseModel):
     Attributes:
         present: Say that it is there.
         absent: Say that it is not.
+        terms: Words that name it, by which drafted reports are read; none: its own name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     present: tuple[str, ...] = Field(min_length=1)
     absent: tuple[str, ...] = Field(min_length=1)
+    terms: tuple[str, ...] = ()
 
 
 Prompts = dict[str, Prompt]
@@ -91,7 +93,7 @@ def read_prompts(path: Path, findings: Sequence[str] | None = None) -> Prompts:
         except ValueError as error:
             said = "is not there" if name not in content else "needs present and absent, lists of sentences"
             raise ScanweaveError(path, f"[{name}] {said}", _ADVICE) from error
-        if not all(sentence.strip() for sentence in (*made[name].present, *made[name].absent)):
+        if not all(words.strip() for words in (*made[name].present, *made[name].absent, *made[name].terms)):
             raise ScanweaveError(path, f"[{name}] holds an empty sentence", _ADVICE)
     return made
 

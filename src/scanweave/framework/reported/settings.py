@@ -88,12 +88,15 @@ class PairLossSettings(Settings):
         "apart",
         description="Images whose reports have equal words: apart counts them as wrong pairs, as the papers do.",
     )
+    draft: float = Field(
+        0.0, ge=0, description="Weight of writing the report from the image, piece by piece; 0: no report is drafted."
+    )
 
 
 class PairSamplingSettings(Settings):
     """Settings of what a training sample shows."""
 
-    crop: float = Field(0.875, gt=0, le=1, description="Share of each axis that a sample shows; 224 of 256 pixels.")
+    crop: float = Field(0.875, gt=0, le=1, description="Share of each axis that a sample shows.")
     augment: bool = Field(False, description="Vary images, but for left and right, which reports name.")
     some_sentences: float = Field(
         0.0,
@@ -133,6 +136,11 @@ class EvaluateOptions(AnswerOptions):
         description="Also play the pointing game: is the map of a finding's sentences highest in its box or mask?",
     )
     maps_of: MapsOf = Field("places", description="As in `explain`.")
+    drafts: bool = Field(False, description="Also measure what drafted reports say of known findings.")
+    neighbours: Path | None = Field(
+        None,
+        description="Cohort of the run's training studies; the report of the most similar one is the control of drafts.",
+    )
 
     prompts: Path | None = Field(
         None, description="Other sentences for the findings of the run, as prompts.file; its thresholds stay."
@@ -143,7 +151,8 @@ class EvaluateOptions(AnswerOptions):
 
     def without_effect(self) -> dict[str, str]:
         """Return the options that the others leave without effect, and why."""
-        return super().without_effect() | ({} if self.pointing else {"maps_of": "without pointing"})
+        found = super().without_effect() | ({} if self.pointing else {"maps_of": "without pointing"})
+        return found | ({} if self.drafts else {"neighbours": "without drafts"})
 
 
 class ExplainOptions(VerbOptions):

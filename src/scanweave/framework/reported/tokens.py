@@ -8,6 +8,7 @@ weights.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from scanweave.files import atomic_write, is_plain, plain_size, read_json
 
 FILE = "tokenizer.json"
 PADDING, UNKNOWN, FIRST, LAST, HIDDEN = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+JOINED = "##"
+"""Beginning of a piece that goes on a word."""
 LEAST_COUNT = 2
 """Times that a word is read before it is a piece of its own."""
 NO_WORD = -1
@@ -78,7 +81,7 @@ class ReportTokenizer:
             normal = before.normalizer.normalize_str(text)
             counts.update(word for word, _ in before.pre_tokenizer.pre_tokenize_str(normal))
         letters = sorted({letter for word in counts for letter in word})
-        pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+        pieces = [*SPECIAL, *letters, *(f"{JOINED}{letter}" for letter in letters)]
         often = sorted(counts, key=lambda word: (-counts[word], word))
         words = [word for word in often if len(word) > 1 and counts[word] >= LEAST_COUNT]
         pieces += words[: max(0, vocabulary - len(pieces))]
@@ -139,7 +142,7 @@ class ReportTokenizer:
 
     def _knows(self, word: str) -> bool:
         pieces = self.tokenizer.encode(word, add_special_tokens=False).tokens
-        return UNKNOWN not in pieces and (len(word) == 1 or max(len(one.removeprefix("##")) for one in pieces) > 1)
+        return UNKNOWN not in pieces and (len(word) == 1 or max(len(one.removeprefix(JOINED)) for one in pieces) > 1)
 
     def fits(self, sentences: Sequence[str]) -> bool:
         """Tell whether all of a report is read."""
@@ -181,6 +184,21 @@ class ReportTokenizer:
             np.array([first, *ids, last, *[padding] * rest], dtype=np.int64),
             *(np.array([NO_WORD, *one, NO_WORD, *[NO_WORD] * rest], dtype=np.int64) for one in (words, places)),
         )
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return pieces as a text: words put together, marks without a space before them, sentences begun large."""
+        words = list[str]()
+        for number in ids:
+            piece = self.tokenizer.id_to_token(number) or ""
+            if piece in SPECIAL:
+                continue
+            if piece.startswith(JOINED) and words:
+                words[-1] += piece.removeprefix(JOINED)
+            else:
+                words.append(piece.removeprefix(JOINED))
+        spaced = re.sub(r"\s+([.,;:!?)\]])", r"\1", " ".join(words))
+        spaced = re.sub(r"([(\[])\s+", r"\1", re.sub(r"\s*([-/])\s*", r"\1", spaced))
+        return re.sub(r"(^|[.!?]\s+)(\w)", lambda found: found[1] + found[2].upper(), spaced)
 
     def _cut(self, sentences: Sequence[str]) -> Iterable[tuple[str, Any]]:
         """Yield each sentence with its pieces."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scanweave.framework.whole_images.planning import WholeImagePlan
 from scanweave.framework.whole_images.settings import InputSettings
-from scanweave.nets.axis_order import reverse_axes
+from scanweave.nets.axis_order import ordered_encoder
 from scanweave.nets.encoders import Encoder, make_encoder
 
 
@@ -20,10 +20,9 @@ def encoder_of(plan: WholeImagePlan, settings: InputSettings, channels: int) -> 
         ScanweaveError: There is no such encoder, or not in so many dimensions.
     """
     if plan.encoder is not None:
-        encoder = make_encoder(plan.encoder.name, channels, plan.dimensions, **plan.encoder.options)
-        if plan.encoder.axes == "XYZ":
-            reverse_axes(encoder)
-        return encoder
+        own = plan.encoder
+        made: Encoder = ordered_encoder(own.name, channels, plan.dimensions, own.options, own.axes, "ZYX")
+        return made
     return make_encoder(settings.encoder, channels, plan.dimensions, **encoder_options(plan, settings))
 
 

@@ -17,7 +17,7 @@ from scanweave.framework.reported.settings import (
     TextSettings,
 )
 from scanweave.framework.whole_images.settings import InputSettings
-from scanweave.studies.preparing.settings import OWN_LEVELS
+from scanweave.studies.preparing.settings import OWN_LEVELS, PreparationSettings
 
 
 class NetworkSettings(InputSettings):
@@ -43,7 +43,7 @@ class ObjectiveSettings(PairLossSettings):
     """Weights of the losses of one step."""
 
     temperature: float = Field(0.1, gt=0, description="Of volume against report.")
-    pair: float = Field(0.1, ge=0, description="Weight of volume against report: InfoNCE in the batch.")
+    pair: float = Field(0.1, gt=0, description="Weight of volume against report: InfoNCE in the batch.")
     blocks: float = Field(1.0, ge=0, description="Weight of hidden blocks of a volume, filled in by its report.")
     pieces: float = Field(1.0, ge=0, description="Weight of hidden words of a report, filled in by its volume.")
     soft: float = Field(
@@ -60,17 +60,9 @@ class ObjectiveSettings(PairLossSettings):
     )
     warm_in: int = Field(0, ge=0, description="Steps in which blocks, pieces, soft and gated rise to their values.")
 
-    @model_validator(mode="after")
-    def _something_is_learnt(self) -> Self:
-        if not (self.pair or self.blocks or self.pieces or self.gated):
-            raise ValueError("objective.pair, blocks, pieces and gated are all 0: nothing would be learnt")
-        return self
-
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        lost = ["temperature", "copies", "soft", "queue"]
-        found = {} if self.pair else dict.fromkeys(lost, "without objective.pair")
-        found |= {} if self.soft and self.pair else {"soft_temperature": "without objective.soft"}
+        found = {} if self.soft else {"soft_temperature": "without objective.soft"}
         rising = self.blocks or self.pieces or self.gated or self.soft
         return found | ({} if rising else {"warm_in": "without objective.blocks, pieces, soft and gated"})
 
@@ -88,6 +80,7 @@ class Mg3dConfig(PairConfig):
     """Every setting; the values of the preset `paper` unless given."""
 
     text: TextSettings = TextSettings(sections=("findings", "impression"), most_tokens=250, layers=12)
+    preparation: PreparationSettings = PreparationSettings(crop=False, orientation="RAS")
     network: NetworkSettings = NetworkSettings(encoder="swin", size=(96, 128, 128))
     objective: ObjectiveSettings = ObjectiveSettings()
     sampling: SamplingSettings = SamplingSettings()

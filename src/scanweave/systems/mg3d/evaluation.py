@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -39,14 +40,17 @@ def evaluate(fitted: FittedMg3d, trial: Trial, options: VolumeEvaluateOptions) -
     if not fitted.config.objective.blocks:
         raise ScanweaveError("filling", "has no effect: the run did not learn to fill in blocks", "Leave it out")
     others = _others(fitted, trial)
+    if not others:
+        reason = "has no effect: no two patients have reports that say different things"
+        raise ScanweaveError("filling", reason, "Leave it out")
 
     def look(study: Study) -> Found:
-        text = fitted.text(study)
+        text = fitted.readable(study)
         if text is None or study.id not in others:
             return {}
-        reports = [text.sentences, others[study.id].sentences]
-        errors = np.mean([fitted.filled(study, reports, options.seed + k).errors for k in range(DRAWS)], axis=0)
-        return {"filled": errors.tolist()}
+        reports, own = [text.sentences, others[study.id].sentences], crc32(study.id.encode())
+        draws = [fitted.filled(study, reports, (options.seed, own, k)).errors for k in range(DRAWS)]
+        return {"filled": np.mean(draws, axis=0).tolist()}
 
     def more(pairs: FoundPairs, found: Mapping[str, Found]) -> list[Row]:
         rows = _rows(found, options)
@@ -55,18 +59,25 @@ def evaluate(fitted: FittedMg3d, trial: Trial, options: VolumeEvaluateOptions) -
         _draw(fitted, trial, [name for name in pairs.studies if "filled" in found[name]], options)
         return rows
 
-    return evaluate_pairs(fitted, trial, options, look=look, more=more)
+    return evaluate_pairs(fitted, trial, options, look=look, depends={"filling": options.seed}, more=more)
 
 
 def _others(fitted: FittedMg3d, trial: Trial) -> dict[str, StudyText]:
-    """Return for each study the report of the next study of another patient that says something else."""
-    settings, frame = fitted.plan.text, trial.cohort.frame
+    """Return for each study the report of the next study of another patient who has other findings.
+
+    Where the labels of the run's findings are not all known, of one whose report has other words.
+    """
+    settings, frame = fitted.plan.text, trial.cohort.frame.set_index("study")
     texts, _ = texts_of(trial.cohort, settings.sections, settings.language)
-    owners = dict(zip(trial.cohort.studies, frame["patient"].astype(str), strict=True))
+    owners = frame["patient"].astype(str).to_dict()
+    labels = [f"label:{name}" for name in fitted.plan.labels]
+    told = bool(labels) and all(label in frame for label in labels)
+    known = told and bool(frame.loc[list(texts), labels].notna().all(axis=None))
+    says = {name: tuple(map(str, frame.loc[name, labels])) if known else texts[name].key for name in texts}
     names, found = list(texts), dict[str, StudyText]()
     for place, name in enumerate(names):
         for other in (*names[place + 1 :], *names[:place]):
-            if owners[other] != owners[name] and texts[other].key != texts[name].key:
+            if owners[other] != owners[name] and says[other] != says[name]:
                 found[name] = texts[other]
                 break
     return found
@@ -83,7 +94,7 @@ def _rows(found: Mapping[str, Found], options: VolumeEvaluateOptions) -> list[Ro
     )
     return [
         summary_row(HIDDEN, OWN, right, len(own), float(errors[:, 1].mean())),
-        summary_row(HIDDEN, LESS, less, len(own), 0.0),
+        summary_row(HIDDEN, LESS, less, len(own)),
     ]
 
 
@@ -92,6 +103,6 @@ def _draw(fitted: FittedMg3d, trial: Trial, names: list[str], options: VolumeEva
     for name in names[: options.pictures]:
         study = trial.study(name)
         text: Any = fitted.text(study)
-        shown = fitted.filled(study, [text.sentences], options.seed)
-        figure = reconstruction_figure(shown.image, shown.hidden, shown.made[0], (1.0, 1.0, 1.0))
+        shown = fitted.filled(study, [text.sentences], (options.seed, crc32(name.encode()), 0))
+        figure = reconstruction_figure(shown.image, shown.hidden, shown.made[0], shown.spacing)
         save_figure(figure, trial.folder / name / f"{name}_filled.png")

@@ -26,12 +26,14 @@ class Filled(NamedTuple):
         hidden: Which of its voxels were hidden.
         made: With each report, the volume with hidden voxels filled in.
         errors: With each report, the mean squared error of hidden voxels.
+        spacing: Of its voxels [mm].
     """
 
     image: Volume
     hidden: NDArray[np.bool_]
     made: list[Volume]
     errors: list[float]
+    spacing: tuple[float, float, float]
 
 
 class FittedMg3d(FittedPairs[Mg3dConfig]):
@@ -39,11 +41,16 @@ class FittedMg3d(FittedPairs[Mg3dConfig]):
 
     config_class = Mg3dConfig
 
+    @property
+    def looks_for_words(self) -> bool:
+        """Tell whether hidden words were guessed from volumes."""
+        return self.config.objective.pieces > 0
+
     def new_network(self) -> Mg3dNetwork:
         """Return its network with random weights."""
         return make_network(self.plan, self.config.network)
 
-    def filled(self, study: Study, reports: Sequence[Sequence[str]], seed: int) -> Filled:
+    def filled(self, study: Study, reports: Sequence[Sequence[str]], seed: Sequence[int]) -> Filled:
         """Hide blocks of a study's first volume, and fill them in by each of some reports.
 
         Args:
@@ -54,7 +61,8 @@ class FittedMg3d(FittedPairs[Mg3dConfig]):
         Raises:
             ScanweaveError: It holds no volume of the run.
         """
-        name, volume = next(iter(self.prepared(study).volumes.items()))
+        prepared = self.prepared(study)
+        name, volume = next(iter(prepared.volumes.items()))
         image = self.reader.scan(volume, name)
         hidden = hidden_blocks(self.plan.size, self.config.sampling, np.random.default_rng(seed))
         network: Mg3dNetwork = self.reader.network
@@ -66,4 +74,8 @@ class FittedMg3d(FittedPairs[Mg3dConfig]):
         errors = (made - every)[:, 0][where].view(len(reports), -1).square().mean(dim=1)
         whole = image[0, 0].cpu().numpy()
         turned = [one[0].cpu().numpy().T for one in made]
-        return Filled(whole.T, hidden.numpy().T, turned, errors.double().cpu().tolist())
+        x, y, z = (
+            step * edge / seen
+            for step, edge, seen in zip(prepared.frames[name].working.spacing, volume.shape, whole.T.shape, strict=True)
+        )
+        return Filled(whole.T, hidden.numpy().T, turned, errors.double().cpu().tolist(), (x, y, z))

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from math import log2
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.framework.reported.pair_plan import PairPlan
+from scanweave.framework.reported.text_network import drafter_of, text_encoder_of
 from scanweave.framework.whole_images.encoder import encoder_of
 from scanweave.nets.encoders import Encoder
-from scanweave.nets.guided_layer import GuidedLayer
 from scanweave.nets.heads import ProjectionHead
 from scanweave.nets.positions import grid_positions
+from scanweave.nets.report_drafter import ReportDrafter
 from scanweave.nets.text_encoder import TextEncoder, summed_words
 from scanweave.systems.mg3d.config import NetworkSettings
+from scanweave.systems.mg3d.guided_layer import GuidedLayer
 
 NARROWEST = 16
 """Channels that the decoder of blocks has at least."""
@@ -76,9 +79,12 @@ class Mg3dNetwork(nn.Module):
         encoder: Of volumes `(B, 1, Z, Y, X)`.
         text: Of reports.
         settings: Sizes of what follows them.
+        drafter: Writes reports from the tokens of a volume; None: nothing does.
     """
 
-    def __init__(self, encoder: Encoder, text: TextEncoder, settings: NetworkSettings) -> None:
+    def __init__(
+        self, encoder: Encoder, text: TextEncoder, settings: NetworkSettings, drafter: ReportDrafter | None = None
+    ) -> None:
         super().__init__()
         self.encoder, self.text = encoder, text
         width = settings.fusion_width
@@ -98,6 +104,7 @@ class Mg3dNetwork(nn.Module):
         self.hidden_voxel = nn.Parameter(torch.zeros(()))
         self.decoder = BlockDecoder(width, encoder.strides[self.levels[0]])
         self.guess = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, text.width))
+        self.drafter = drafter
         self.conditioned_head = ProjectionHead(width, CONDITIONED, width, norm="layer")
 
     def tokens(self, x: Tensor) -> Tensor:
@@ -133,7 +140,8 @@ class Mg3dNetwork(nn.Module):
     def filled(self, x: Tensor, hidden: Tensor, report: ReadReport) -> Tensor:
         """Return volumes `(B, 1, Z, Y, X)` as they are filled in where `hidden` `(B, Z, Y, X)`, guided by reports."""
         seen = torch.where(hidden[:, None], self.hidden_voxel, x)
-        grid = self.tokens(seen)
+        with unmoved_statistics(self.encoder):
+            grid = self.tokens(seen)
         tokens, guide = self._placed(grid), report.sentences + self.kinds[1]
         for layer in self.filling:
             tokens, _ = layer(tokens, guide, guide_absent=~report.there)
@@ -196,13 +204,36 @@ class Mg3dNetwork(nn.Module):
         """Return the vectors `(B, d)` of reports; pieces as `Tokens` names them."""
         return self.read(pieces).vector
 
+    def draft(self, several: Sequence[Tensor], first: int, last: int) -> list[int]:
+        """Return the pieces of a report on the volumes of one study, each `(1, 1, Z, Y, X)`; none without a drafter."""
+        places = torch.cat([self.tokens(one).flatten(2) for one in several], dim=2)
+        return [] if self.drafter is None else self.drafter.draft(places, first, last)
+
     def attention(self, x: Tensor, pieces: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return where each word of a report looks in a volume `(W, z, y, x)`, and equal weights `(W,)`."""
+        """Return where each word of a report looks in a volume `(W, z, y, x)`, and the words' weights `(W,)`.
+
+        A word weighs as much as its place gets of its attention that gets most: one that looks nowhere weighs little.
+        """
         tokens = self.tokens(x)
         _, shares = self._guided(pieces["ids"], tokens)
         summed, there = summed_words(shares, pieces["words"])
         maps = summed[0, there[0]] / summed[0, there[0]].sum(dim=1, keepdim=True)
-        return maps.view(-1, *tokens.shape[2:]), torch.full((len(maps),), 1 / max(1, len(maps)), device=x.device)
+        most = maps.amax(dim=1)
+        return maps.view(-1, *tokens.shape[2:]), most / most.sum()
+
+
+@contextmanager
+def unmoved_statistics(encoder: Any) -> Iterator[None]:
+    """Keep the running statistics of batch norms as they are: they are to be those of whole volumes."""
+    norms = [layer for layer in encoder.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    before = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(norms, before, strict=True):
+            layer.momentum = momentum
 
 
 def make_network(plan: PairPlan, settings: NetworkSettings) -> Mg3dNetwork:
@@ -215,7 +246,5 @@ def make_network(plan: PairPlan, settings: NetworkSettings) -> Mg3dNetwork:
     Raises:
         ScanweaveError: There is no such encoder, or a library is not installed.
     """
-    text = TextEncoder(plan.text.bert.model_dump())
-    if plan.text.frozen:
-        text.requires_grad_(False)
-    return Mg3dNetwork(encoder_of(plan, settings, 1), text, settings)
+    drafter = drafter_of(plan, settings.fusion_width)
+    return Mg3dNetwork(encoder_of(plan, settings, 1), text_encoder_of(plan), settings, drafter)

@@ -27,13 +27,15 @@ class Mg3dObjective(nn.Module):
 
     Attributes:
         steps: Updates so far.
-        queue: Vectors of earlier volumes and reports `(2, Q, d)`, and
-        keys: the hashes of those reports `(Q,)`. A checkpoint keeps all three.
+        queue: Vectors of earlier volumes and reports `(2, Q, d)`,
+        keys: the hashes of those reports `(Q,)`, and
+        numbers: those of their studies. A checkpoint keeps all of these.
     """
 
     steps: Tensor
     queue: Tensor
     keys: Tensor
+    numbers: Tensor
 
     def __init__(self, network: Mg3dNetwork, settings: ObjectiveSettings, embedding: int) -> None:
         super().__init__()
@@ -41,7 +43,8 @@ class Mg3dObjective(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("queue", torch.zeros(2, settings.queue, embedding))
         self.register_buffer("keys", torch.full((settings.queue,), NOBODY))
-        self._newest: tuple[Tensor, Tensor] | None = None
+        self.register_buffer("numbers", torch.full((settings.queue,), NOBODY))
+        self._newest: tuple[Tensor, Tensor, Tensor] | None = None
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss and its terms.
@@ -52,12 +55,9 @@ class Mg3dObjective(nn.Module):
         network, settings = self.network, self.settings
         tokens, report = network.tokens(batch["image"]), network.read(batch)
         terms, rise = dict[str, Tensor](), self._rise()
-        if settings.pair:
-            vectors = network.vector(tokens), report.vector
-            with torch.autocast(
-                tokens.device.type, enabled=False
-            ):  # half precision is too coarse for cosines over 0.07
-                terms["pair"] = settings.pair * self._pairs(vectors[0].float(), vectors[1].float(), batch, rise)
+        vectors = network.vector(tokens), report.vector
+        with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for cosines over 0.07
+            terms["pair"] = settings.pair * self._pairs(vectors[0].float(), vectors[1].float(), batch, rise)
         if settings.blocks:
             made = network.filled(batch["image"], batch["hidden"], report)
             errors = (made - batch["image"])[:, 0][batch["hidden"]]
@@ -67,6 +67,8 @@ class Mg3dObjective(nn.Module):
             scores = network.guessed(batch["masked"], tokens, asked)
             own = F.cross_entropy(scores.float(), batch["ids"][asked]) if len(scores) else scores.sum()
             terms["pieces"] = rise * settings.pieces * own
+        if network.drafter is not None:
+            terms["draft"] = settings.draft * network.drafter.loss(batch["ids"], tokens.flatten(2))
         if settings.gated:
             terms["gated"] = rise * settings.gated * self._gated(tokens, report, batch)
         return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
@@ -83,28 +85,31 @@ class Mg3dObjective(nn.Module):
             right = right | equal_keys(batch["report"]) | equal_keys(batch["read"])
         own = batch["terms"] @ batch["terms"].T if settings.soft else torch.zeros_like(right, dtype=torch.float)
         likeness = own.masked_fill(equal_keys(batch["number"]), 1.0)
-        earlier = self.keys != NOBODY
+        earlier = self.numbers != NOBODY
         if earlier.any():
             queue, keys = self.queue[:, earlier], self.keys[earlier]
-            same = batch["report"][:, None] == keys if settings.copies == "together" else torch.zeros_like(keys) > 0
-            right = torch.cat([right, same.expand(len(right), -1)], dim=1)
+            same = batch["number"][:, None] == self.numbers[earlier]
+            if settings.copies == "together":
+                same = same | (batch["report"][:, None] == keys)
+            right = torch.cat([right, same], dim=1)
             likeness = F.pad(likeness, (0, len(keys)), value=-torch.inf)  # none of the share goes to them
             others = torch.cat([reports, queue[1]]), torch.cat([volumes, queue[0]])
         else:
             others = reports, volumes
         if settings.queue:
-            self._newest = torch.stack([volumes.detach(), reports.detach()]), batch["report"]
+            self._newest = torch.stack([volumes.detach(), reports.detach()]), batch["report"], batch["number"]
         scores = torch.stack([one @ other.T for one, other in zip((volumes, reports), others, strict=True)])
         share = settings.soft * rise
         return soft_pair_loss(scores / settings.temperature, right, likeness, share, settings.soft_temperature)
 
     def _gated(self, tokens: Tensor, report: ReadReport, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return how far what two sentences of different patients look at is from being as alike as they are."""
+        """Return how far what two sentences of different studies look at is from being as alike as they are."""
         there = report.there
         looked = self.network.conditioned(tokens, report)[there].float()
         plain = self.network.plain_sentences(batch)[there].float()
         owners = batch["number"][:, None].expand_as(there)[there]
-        alike, found = plain @ plain.T, looked @ looked.T
+        with torch.autocast(tokens.device.type, enabled=False):  # as for pairs
+            alike, found = plain @ plain.T, looked @ looked.T
         different = owners[:, None] != owners[None, :]
         wanted = torch.where(alike >= ALIKE, alike, 0.0)
         counted = different & ((alike >= ALIKE) | (alike <= APART))
@@ -115,8 +120,9 @@ class Mg3dObjective(nn.Module):
         self.steps += 1
         if self._newest is None:
             return
-        vectors, keys = self._newest
+        vectors, keys, numbers = self._newest
         kept = len(self.keys)
         self.queue = torch.cat([vectors, self.queue], dim=1)[:, :kept]
         self.keys = torch.cat([keys, self.keys])[:kept]
+        self.numbers = torch.cat([numbers, self.numbers])[:kept]
         self._newest = None

@@ -64,5 +64,5 @@ def _use(page: RunPage) -> str:
     return (
         f'scanweave search {folder} "pleural effusion" --cohort COHORT --out FOUND finds studies by words. '
         f"scanweave fit segment --cohort COHORT --run RUN --from {folder} begins from this encoder of volumes, and so "
-        "does classify. Whether it helps is to be measured on your own labels, against a fit from random weights."
+        "do classify and mome. Whether it helps is to be measured on your own labels, against a fit from random weights."
     )

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from scanweave.framework.reported.pair_fit import Pairs
 from scanweave.framework.reported.pair_samples import PairSamples
-from scanweave.framework.reported.report_terms import ReportTerms
 from scanweave.framework.reported.study_texts import StudyText
 from scanweave.framework.reported.text_plan import LANGUAGES
 from scanweave.framework.reported.tokens import HIDDEN, NO_WORD, Tokens
 from scanweave.systems.mg3d.config import Mg3dConfig, SamplingSettings
+from scanweave.systems.mg3d.report_terms import ReportTerms
 
 BLOCKS_STREAM = 4
 """Keeps what is hidden of a volume apart from what else is drawn from a seed."""
@@ -37,7 +37,7 @@ class GuidedSamples(PairSamples):
         super().__init__(*known, config.sampling, config.training.seed)
         self.hiding: SamplingSettings = config.sampling
         self.terms: ReportTerms | None = None
-        if config.objective.pair and config.objective.soft:
+        if config.objective.soft:
             texts = [one.sentences for one in self.texts.values()]
             self.terms = ReportTerms(texts, LANGUAGES[pairs.plan.text.language])
 

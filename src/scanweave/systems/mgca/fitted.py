@@ -12,6 +12,11 @@ class FittedMgca(FittedPairs[MgcaConfig]):
 
     config_class = MgcaConfig
 
+    @property
+    def looks_for_words(self) -> bool:
+        """Tell whether words and regions were aligned."""
+        return self.config.objective.token > 0
+
     def new_network(self) -> MgcaNetwork:
         """Return its network with random weights."""
         return make_network(self.plan, self.config.network, self.config.objective.token_temperature)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scanweave.framework.reported.pair_plan import PairPlan
+from scanweave.framework.reported.text_network import drafter_of, text_encoder_of
 from scanweave.framework.whole_images.encoder import encoder_of
 from scanweave.nets.encoders import Encoder
 from scanweave.nets.heads import ProjectionHead
+from scanweave.nets.report_drafter import ReportDrafter
 from scanweave.nets.text_encoder import TextEncoder, summed_words
 from scanweave.systems.mgca.config import NetworkSettings
 
@@ -27,11 +29,13 @@ class Seen(NamedTuple):
         film: `(B, d)`.
         regions: `(B, M, d)`, rows of places one after the other.
         places: How many rows and columns of them there are.
+        last: The encoder's last feature at each place, of any length `(B, C, N)`; what a report is written from.
     """
 
     film: Tensor
     regions: Tensor
     places: tuple[int, ...]
+    last: Tensor | None = None
 
 
 class Read(NamedTuple):
@@ -60,10 +64,16 @@ class MgcaNetwork(nn.Module):
         text: Of reports.
         settings: Sizes of the heads.
         temperature: Of attention between words and regions.
+        drafter: Writes reports from the places of the encoder's last feature; None: nothing does.
     """
 
     def __init__(
-        self, encoder: Encoder, text: TextEncoder, settings: NetworkSettings, temperature: float = 0.1
+        self,
+        encoder: Encoder,
+        text: TextEncoder,
+        settings: NetworkSettings,
+        temperature: float = 0.1,
+        drafter: ReportDrafter | None = None,
     ) -> None:
         super().__init__()
         self.temperature = temperature
@@ -72,6 +82,7 @@ class MgcaNetwork(nn.Module):
         self.film_head = _head(encoder.channels[-1], settings)
         self.region_head = _head(encoder.channels[self.local], settings)
         self.report_head, self.word_head = _head(text.width, settings), _head(text.width, settings)
+        self.drafter = drafter
         self.prototypes = nn.Parameter(F.normalize(torch.randn(settings.prototypes, settings.embedding), dim=1))
 
     def look(self, films: Tensor) -> Seen:
@@ -83,6 +94,7 @@ class MgcaNetwork(nn.Module):
             self.film_head(features[-1].flatten(2).mean(2)),
             self.region_head(regions.flatten(0, 1)).view(*regions.shape[:2], -1),
             tuple(local.shape[2:]),
+            features[-1].flatten(2),
         )
 
     def read(self, ids: Tensor, words: Tensor) -> Read:
@@ -110,6 +122,11 @@ class MgcaNetwork(nn.Module):
     def reports(self, pieces: Mapping[str, Tensor]) -> Tensor:
         """Return the vectors `(B, d)` of reports; pieces as `Tokens` names them."""
         return self.read(pieces["ids"], pieces["words"]).report
+
+    def draft(self, several: Sequence[Tensor], first: int, last: int) -> list[int]:
+        """Return the pieces of a report on the films of one study, each `(1, 1, Y, X)`; none without a drafter."""
+        places = torch.cat([self.encoder(one)[-1].flatten(2) for one in several], dim=2)
+        return [] if self.drafter is None else self.drafter.draft(places, first, last)
 
     def attention(self, x: Tensor, pieces: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return where each word of a report is looked for in a film `(W, Y, X)`, and the words' weights `(W,)`."""
@@ -146,7 +163,6 @@ def make_network(plan: PairPlan, settings: NetworkSettings, temperature: float) 
     Raises:
         ScanweaveError: There is no such encoder, or a library is not installed.
     """
-    text = TextEncoder(plan.text.bert.model_dump())
-    if plan.text.frozen:
-        text.requires_grad_(False)
-    return MgcaNetwork(encoder_of(plan, settings, 1), text, settings, temperature)
+    text = text_encoder_of(plan)
+    encoder = encoder_of(plan, settings, 1)
+    return MgcaNetwork(encoder, text, settings, temperature, drafter_of(plan, encoder.channels[-1]))

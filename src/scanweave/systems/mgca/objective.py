@@ -46,7 +46,10 @@ class MgcaObjective(nn.Module):
         if self.settings.copies == "together":
             right = right | equal_keys(batch["report"]) | equal_keys(batch["read"])
         with torch.autocast(seen.film.device.type, enabled=False):  # half precision is too coarse for cosines over 0.07
-            return self._terms(Seen(*map(_single, seen)), Read(*map(_single, read)), right)
+            terms = self._terms(Seen(*map(_single, seen)), Read(*map(_single, read)), right)
+        if network.drafter is not None and seen.last is not None:
+            terms["draft"] = self.settings.draft * network.drafter.loss(batch["ids"], seen.last)
+        return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
 
     def _terms(self, seen: Seen, read: Read, right: Tensor) -> dict[str, Tensor]:
         settings = self.settings
@@ -59,7 +62,7 @@ class MgcaObjective(nn.Module):
             films, reports = (one @ self._prototypes().T for one in (seen.film, read.report))
             rest = (settings.prototype_temperature, settings.sharpness, settings.rounds)
             terms["prototype"] = rise * settings.prototype * swapped_loss(films, reports, *rest)
-        return {"loss": torch.stack([term.float() for term in terms.values()]).sum(), **terms}
+        return terms
 
     def after_step(self) -> None:
         """Count the step, and bring prototypes back to length 1."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.errors import ScanweaveError
-from scanweave.nets.axis_order import reverse_axes
-from scanweave.nets.encoders import make_encoder
+from scanweave.nets.axis_order import ordered_encoder
+from scanweave.nets.encoder_scales import feature_grids
+from scanweave.nets.encoders import Encoder
 from scanweave.systems.mome.config import NetworkSettings
 from scanweave.systems.mome.experts import Adapter, Layer, SoftMixture
 from scanweave.systems.mome.planning import TABLE, ImagePlan, MomePlan, VariablePlan
@@ -102,9 +104,22 @@ class MomeNetwork(nn.Module):
         settings = self.settings
         if str(number) in self.encoders:
             encoder: Any = self.encoders[str(number)]
-            return FeatureStem(encoder, image.size, settings.width)
+            level = _level(encoder, settings.stride)
+            grids = feature_grids(encoder, image_channels(self.plan, number), image.size)
+            return FeatureStem(encoder.channels[level], prod(grids[level]), settings.width)
         channels = image_channels(self.plan, number)
         return Stem(channels, image.size, settings.stem, settings.width, settings.stride, settings.stem_norm)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training; batch norms of encoders keep the statistics that they were pre-trained with.
+
+        A batch may hold one image of a modality alone, and what it holds depends on what patients lack.
+        """
+        super().train(mode)
+        for layer in self.encoders.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.eval()
+        return self
 
     def forward(self, batch: Batch) -> Tensor:
         """Map a batch to logits `(B, K)`."""
@@ -196,7 +211,10 @@ class MomeNetwork(nn.Module):
 
     def _tokens(self, number: int, image: Tensor, extent: Tensor | None, place: Tensor | None) -> Tokens:
         """Return the tokens of images of one modality, by its encoder if it has one."""
-        seen = self.encoders[str(number)](image)[-1] if str(number) in self.encoders else image
+        seen = image
+        if str(number) in self.encoders:
+            encoder: Any = self.encoders[str(number)]
+            seen = encoder(image)[_level(encoder, self.settings.stride)]
         made: Tokens = self.stems[number](seen, extent, place)
         return made
 
@@ -351,10 +369,14 @@ def _layers(plan: MomePlan, settings: NetworkSettings) -> Iterator[Layer]:
 
 def _encoder(saved: SavedEncoder, channels: int) -> nn.Module:
     """Return a new encoder as that of a pre-training run, of images of so many channels."""
-    made: Any = make_encoder(saved.name, channels, saved.dimensions, **saved.options)
-    if saved.axes == "XYZ":
-        reverse_axes(made)
+    made: nn.Module = ordered_encoder(saved.name, channels, saved.dimensions, saved.options, saved.axes, "ZYX")
     return made
+
+
+def _level(encoder: Encoder, stride: int) -> int:
+    """Return the number of the coarsest feature whose places are no larger than `stride` voxels, else of the finest."""
+    fine = [number for number, steps in enumerate(encoder.strides) if max(steps) <= stride]
+    return max(fine, default=0)
 
 
 def image_channels(plan: MomePlan, number: int) -> int:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from scanweave.nets.encoders import Encoder
 
 POSITION_DEVIATION = 0.02
 """Of the first positions, as usual for vision transformers."""
@@ -103,19 +100,18 @@ class Stem(nn.Module):
 
 
 class FeatureStem(nn.Module):
-    """A token for each place of the last feature of an encoder, which sees whole inputs: images are never pasted.
+    """A token for each place of a feature of an encoder, which sees whole inputs: images are never pasted.
 
     Args:
-        encoder: Its channels and strides are read, no more.
-        size: Of the input along (Z,) Y, X.
+        channels: Of the feature.
+        places: How many it has.
         width: Of a token D.
     """
 
-    def __init__(self, encoder: Encoder, size: Sequence[int], width: int) -> None:
+    def __init__(self, channels: int, places: int, width: int) -> None:
         super().__init__()
-        self.embed = nn.Linear(encoder.channels[-1], width)
-        count = prod(-(-edge // stride) for edge, stride in zip(size, encoder.strides[-1], strict=True))
-        self.positions = nn.Parameter(torch.empty(count, width))
+        self.embed = nn.Linear(channels, width)
+        self.positions = nn.Parameter(torch.empty(places, width))
         nn.init.trunc_normal_(self.positions, std=POSITION_DEVIATION)
 
     def forward(self, feature: Tensor, extent: Tensor | None = None, place: Tensor | None = None) -> Tokens:

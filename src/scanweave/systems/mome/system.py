@@ -98,6 +98,9 @@ class Mome(FittedMome, System[MomeConfig]):
         """
         if pretrained_encoder(config) is None:
             return config
+        if (config.start.part, config.start.prefix) not in ((ENCODERS, f"{ENCODERS}."), _usual_start()):
+            reason = "has no effect: the run that the fit begins from brings an encoder alone"
+            raise ScanweaveError("start.part", reason, "Leave start.part and start.prefix out")
         if config.network.backbone == "frozen":
             reason = "would keep attention and feed-forward layers as they are drawn: the run brings an encoder alone"
             raise ScanweaveError("network.backbone frozen", reason, "Say --network.backbone trained")
@@ -156,6 +159,12 @@ class Mome(FittedMome, System[MomeConfig]):
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""
         return report.write(self, page, path)
+
+
+def _usual_start() -> tuple[str, str]:
+    """Return the part that begins from other weights unless a user says else, and its prefix."""
+    usual = MomeConfig().start
+    return usual.part, usual.prefix
 
 
 def pretrained_encoder(config: MomeConfig) -> SavedEncoder | None:

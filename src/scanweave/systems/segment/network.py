@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanweave.nets.encoders import make_encoder
+from scanweave.nets.axis_order import ordered_encoder
 from scanweave.nets.segmentation_network import SegmentationNetwork, plain_unet
 from scanweave.systems.segment.planning import NetworkPlan
 
@@ -17,6 +17,7 @@ def make_network(plan: NetworkPlan, scans: int, classes: int, first_channels: in
         first_channels: Channels of the first stage of the plain encoder.
     """
     if plan.encoder is not None:
-        encoder = make_encoder(plan.encoder.name, scans, plan.dimensions, **plan.encoder.options)
+        own = plan.encoder
+        encoder = ordered_encoder(own.name, scans, plan.dimensions, own.options, own.axes, "XYZ")
         return SegmentationNetwork(encoder, scans, classes)
     return plain_unet(scans, classes, plan.dimensions, plan.strides, plan.kernels, first_channels)

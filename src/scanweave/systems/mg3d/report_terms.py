@@ -29,11 +29,16 @@ class ReportTerms:
 
     def __init__(self, texts: Iterable[Sequence[str]], language: Language) -> None:
         self.language = language
+        known = [text for text in texts if any(self._terms(text))]
         self._vectors = TfidfVectorizer(analyzer=self._terms, max_features=MOST_TERMS)
-        self._vectors.fit(list(texts))
+        self._speaks = bool(known)
+        if self._speaks:
+            self._vectors.fit(known)
 
     def vector(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Return the vector of a report `(T,)`, of length 1, or 0 where it has no known word."""
+        if not self._speaks:
+            return np.zeros(1, dtype=np.float32)
         found: NDArray[np.float32] = self._vectors.transform([sentences]).toarray()[0].astype(np.float32)
         return found
 
