@@ -25,7 +25,7 @@ class Systems:
             print(f"  verbs    {', '.join(entry.verbs)}")
             print(f"  presets  {', '.join(entry.presets)}")
             print(f"  paper    {entry.paper}" + (f", arXiv {entry.arxiv}" if entry.arxiv else ""))
-        print("scanweave audit shortcuts takes runs on films that tell findings: of classify, detect and mome")
+        print("scanweave audit shortcuts takes runs on films that tell findings: of classify, detect, mome and mgca")
         return 0
 
 

@@ -46,8 +46,8 @@ def reverse_axes(encoder: Any) -> None:
     """
     if not isinstance(encoder, nn.Module):
         raise ScanweaveError(type(encoder).__name__, "is no torch module", "Give an encoder that is one")
-    strides: Any = encoder.strides
-    encoder.strides = tuple(steps[::-1] for steps in strides)
+    own: Any = encoder  # its strides are no tensor
+    own.strides = tuple(steps[::-1] for steps in own.strides)
     encoder.register_forward_pre_hook(_before)
     encoder.register_forward_hook(_after)
 

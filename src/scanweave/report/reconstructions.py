@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from scanweave.report.slices import PLANES, Plane, grey_range, placed, shape, show
+from scanweave.report.slices import PLANES, Plane, grey_range, letters, placed, shape, show
 from scanweave.report.style import SOFT, WIDTH, styled
 
 Array = NDArray[Any]
@@ -19,7 +20,15 @@ HIDDEN_GREY = 0.35
 
 
 @styled
-def reconstruction_figure(image: Array, hidden: Array, made: Array, spacing: tuple[float, float, float]) -> Figure:
+def reconstruction_figure(
+    image: Array,
+    hidden: Array,
+    made: Array,
+    spacing: tuple[float, float, float],
+    *,
+    other: Array | None = None,
+    titles: Sequence[str] = TITLES,
+) -> Figure:
     """Draw a view, what of it was seen, and the reconstruction of the rest, in the middle of each plane.
 
     Args:
@@ -27,20 +36,23 @@ def reconstruction_figure(image: Array, hidden: Array, made: Array, spacing: tup
         hidden: Which of its voxels were hidden.
         made: The view with the reconstruction in their place.
         spacing: Of its voxels [mm].
+        other: The view with another reconstruction in their place; None: there is none.
+        titles: Of the columns.
     """
+    columns = [image, image.copy(), made, *([] if other is None else [other])]
     low, high = grey_range(image)
-    seen = image.copy()
-    seen[hidden] = low + HIDDEN_GREY * (high - low)
+    columns[1][hidden] = low + HIDDEN_GREY * (high - low)
     planes: list[Plane] = ["axial", "coronal", "sagittal"]
-    wide = (WIDTH - LEFT - 2 * GAP) / len(TITLES) * 0.8
+    wide = (WIDTH - LEFT - 2 * GAP) / len(columns) * 0.8
     heights = [wide * shape(image, spacing, name) for name in planes]
-    figure = Figure(figsize=(LEFT + len(TITLES) * (wide + GAP), TOP + sum(heights) + GAP * len(planes)))
+    figure = Figure(figsize=(LEFT + len(columns) * (wide + GAP), TOP + sum(heights) + GAP * len(planes)))
     top = TOP
     for name, tall in zip(planes, heights, strict=True):
         index = image.shape[PLANES[name]] // 2
-        for column, (title, part) in enumerate(zip(TITLES, (image, seen, made), strict=True)):
+        for column, (title, part) in enumerate(zip(titles, columns, strict=True)):
             axes = placed(figure, LEFT + column * (wide + GAP), top, wide, tall)
             show(axes, part, spacing, name, index, cmap="gray", vmin=low, vmax=high)
+            letters(axes, name)
             if top == TOP:
                 axes.set_title(title, loc="left", fontsize=9, fontweight="normal", pad=5)
             if column == 0:

@@ -16,8 +16,9 @@ from scanweave.framework.classification.surest import surest_studies
 from scanweave.framework.reported.fitted_pairs import FittedPairs
 from scanweave.framework.reported.pointing import sentences_map
 from scanweave.framework.reported.prompts import Prompts
-from scanweave.framework.reported.search import refuse_unknown_words
+from scanweave.framework.reported.search import unknown_words
 from scanweave.framework.reported.settings import ExplainOptions
+from scanweave.framework.reported.study_texts import COLUMNS
 from scanweave.framework.reported.zero_shot import unit
 from scanweave.framework.run_outputs import result_picture
 from scanweave.framework.trial import Trial
@@ -26,6 +27,7 @@ from scanweave.report.attention import attention_overlay, word_grid
 from scanweave.report.blocks import Block, Figure, Section
 from scanweave.report.saving import save_figure, save_table
 from scanweave.report.slices import PLANES
+from scanweave.studies.columns import columns_of
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.study import Study
 from scanweave.wording import nearest
@@ -58,12 +60,15 @@ def explain_words(fitted: Fitted, trial: Trial, options: ExplainOptions) -> pd.D
     if (options.maps_of == "words" or options.words) and not fitted.looks_for_words:
         field = "words" if options.words else "maps_of"
         raise ScanweaveError(field, "the run did not learn where words look", "Take --maps-of places, without --words")
+    if options.words and not columns_of(trial.cohort.frame.columns, *COLUMNS):
+        raise ScanweaveError("words", "has no effect: the studies have no reports", "Leave it out")
     if not (options.text.strip() or outputs):
         raise ScanweaveError("text", "nothing is named to look for", 'Give words: --text "pleural effusion"')
     sentences = {name: one.present for name, one in fitted.plan.prompts.items()}
     prompts = fitted.plan.prompts
     if options.text:
-        refuse_unknown_words(fitted.reader.tokenizer, options.text, "text")
+        for caution in unknown_words(fitted.reader.tokenizer, options.text, "text"):
+            trial.say(f"caution: {caution}")
         sentences, prompts = {options.text: (options.text,)}, {}
     vectors = fitted.reader.sentences([options.text]) if options.text else None
 
@@ -82,7 +87,8 @@ def explain_words(fitted: Fitted, trial: Trial, options: ExplainOptions) -> pd.D
         trial.say(f"{name}: where '{of}' is looked for, {'likeness' if options.text else 'probability'} {score:.2f}")
     table = pd.DataFrame(rows)
     save_table(table, trial.folder / TABLE)
-    write_json(trial.folder / FILE, {"format": 1, "about": {**trial.about, "left_out": trial.left_out}, "rows": rows})
+    about = {**trial.about, "left_out": trial.left_out, "maps_of": options.maps_of}
+    write_json(trial.folder / FILE, {"format": 1, "about": about, "rows": rows})
     trial.note()
     return table
 
@@ -95,7 +101,9 @@ def maps_section(folder: Path, record: Mapping[str, Any]) -> Section:
         if picture is not None:
             caption = f"{row['study']}, {row['scan']}: where to look for {row['of']}."
             blocks.append(Figure(picture, caption, caption))
-    lead = "Brighter places are more like the words. A map shows where words are looked for, not that they are true."
+    places = record["about"].get("maps_of", "words") == "places"
+    what = "are more like the words" if places else "get more of the attention of the words"
+    lead = f"Brighter places {what}. A map shows where words are looked for, not that they are true."
     return Section(WHERE, lead, blocks)
 
 

@@ -96,7 +96,7 @@ class FittedPairs(FittedRun[C]):
         return None if study.report is None else text_of(study.report, settings.sections, settings.language)
 
     def readable(self, study: Study, say: Callable[[str], None] = lambda why: None) -> StudyText | None:
-        """Return the report of a study as it is read; None where it has none, or none that can be read, which is told."""
+        """Return the report of a study as it is read; None where none can be read, and why is told."""
         try:
             return self.text(study)
         except ScanweaveError as error:

@@ -119,6 +119,9 @@ def train_pairs(fit: CohortFit[C], pairs: Pairs, task: Task, text: TextEncoder) 
     """
     if fit.config.text.weights is not None and not kept_steps(fit.run.checkpoints):
         fit.say(fill_text_encoder(text, fit.config.text.weights))
+    rising, steps = getattr(fit.config.objective, "warm_in", 0), fit.config.training.steps
+    if rising > steps / 2:
+        fit.say(f"note: of {steps} steps, terms but that of pairs rise for {rising} (objective.warm_in): lower it")
     fit.train(task)
     with fit.one_first():
         names = [study.id for study in pairs.parts.validation]

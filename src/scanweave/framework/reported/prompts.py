@@ -91,8 +91,10 @@ def read_prompts(path: Path, findings: Sequence[str] | None = None) -> Prompts:
         try:
             made[name] = Prompt.model_validate(content.get(name))
         except ValueError as error:
-            said = "is not there" if name not in content else "needs present and absent, lists of sentences"
-            raise ScanweaveError(path, f"[{name}] {said}", _ADVICE) from error
+            if name not in content:
+                raise ScanweaveError(path, f"[{name}] is not there", nearest(name, list(content))) from error
+            reason = f"[{name}] needs present and absent, lists of sentences"
+            raise ScanweaveError(path, reason, _ADVICE) from error
         if not all(words.strip() for words in (*made[name].present, *made[name].absent, *made[name].terms)):
             raise ScanweaveError(path, f"[{name}] holds an empty sentence", _ADVICE)
     return made

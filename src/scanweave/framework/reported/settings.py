@@ -139,7 +139,7 @@ class EvaluateOptions(AnswerOptions):
     drafts: bool = Field(False, description="Also measure what drafted reports say of known findings.")
     neighbours: Path | None = Field(
         None,
-        description="Cohort of the run's training studies; the report of the most similar one is the control of drafts.",
+        description="Cohort of the run's training studies; the report of the likest one is the control of drafts.",
     )
 
     prompts: Path | None = Field(

@@ -130,7 +130,7 @@ SMALL = Mg3dConfig(
     objective=ObjectiveSettings(
         temperature=0.07, pair=1.0, blocks=0.5, pieces=0.2, soft=0.2, gated=0.0, warm_in=300, copies="together"
     ),
-    sampling=SamplingSettings(crop=0.9, some_sentences=0.5, block=8),
+    sampling=SamplingSettings(some_sentences=0.5, block=8),
     training=TrainingSettings(
         steps=1_500,
         batch_size=32,

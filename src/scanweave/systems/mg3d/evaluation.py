@@ -41,7 +41,12 @@ def evaluate(fitted: FittedMg3d, trial: Trial, options: VolumeEvaluateOptions) -
         raise ScanweaveError("filling", "has no effect: the run did not learn to fill in blocks", "Leave it out")
     others = _others(fitted, trial)
     if not others:
-        reason = "has no effect: no two patients have reports that say different things"
+        lack = (
+            "the studies have no reports"
+            if not trial.cohort.names("text") and "report" not in trial.cohort.frame
+            else ("no two patients have reports that say different things")
+        )
+        reason = f"has no effect: {lack}"
         raise ScanweaveError("filling", reason, "Leave it out")
 
     def look(study: Study) -> Found:
@@ -56,7 +61,7 @@ def evaluate(fitted: FittedMg3d, trial: Trial, options: VolumeEvaluateOptions) -
         rows = _rows(found, options)
         for line in outcome_lines(rows, CONTROL):
             trial.say(line)
-        _draw(fitted, trial, [name for name in pairs.studies if "filled" in found[name]], options)
+        _draw(fitted, trial, [name for name in pairs.studies if "filled" in found[name]], others, options)
         return rows
 
     return evaluate_pairs(fitted, trial, options, look=look, depends={"filling": options.seed}, more=more)
@@ -98,11 +103,20 @@ def _rows(found: Mapping[str, Found], options: VolumeEvaluateOptions) -> list[Ro
     ]
 
 
-def _draw(fitted: FittedMg3d, trial: Trial, names: list[str], options: VolumeEvaluateOptions) -> None:
-    """Draw the first studies, their hidden blocks filled in by the own report."""
+def _draw(
+    fitted: FittedMg3d,
+    trial: Trial,
+    names: list[str],
+    others: Mapping[str, StudyText],
+    options: VolumeEvaluateOptions,
+) -> None:
+    """Draw the first studies, their hidden blocks filled in by the own report and by another patient's."""
     for name in names[: options.pictures]:
         study = trial.study(name)
         text: Any = fitted.text(study)
-        shown = fitted.filled(study, [text.sentences], (options.seed, crc32(name.encode()), 0))
-        figure = reconstruction_figure(shown.image, shown.hidden, shown.made[0], shown.spacing)
+        reports = [text.sentences, others[name].sentences]
+        shown = fitted.filled(study, reports, (options.seed, crc32(name.encode()), 0))
+        own, other = shown.made
+        titles = ("as it is", "what the network saw", "by its own report", "by another's")
+        figure = reconstruction_figure(shown.image, shown.hidden, own, shown.spacing, other=other, titles=titles)
         save_figure(figure, trial.folder / name / f"{name}_filled.png")

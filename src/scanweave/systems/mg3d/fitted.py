@@ -69,13 +69,16 @@ class FittedMg3d(FittedPairs[Mg3dConfig]):
         with torch.inference_mode():
             found = network.read(self.reader.pieces(reports))
             every = image.expand(len(reports), -1, -1, -1, -1)
-            where = hidden.to(image.device).expand(len(reports), -1, -1, -1)
-            made = torch.where(where[:, None], network.filled(every, where, found), every)
-        errors = (made - every)[:, 0][where].view(len(reports), -1).square().mean(dim=1)
+            covered = hidden.to(image.device).expand(len(reports), -1, -1, -1)
+            made = torch.where(covered[:, None], network.filled(every, covered, found), every)
+        errors = (made - every)[:, 0][covered].view(len(reports), -1).square().mean(dim=1)
         whole = image[0, 0].cpu().numpy()
         turned = [one[0].cpu().numpy().T for one in made]
         x, y, z = (
             step * edge / seen
             for step, edge, seen in zip(prepared.frames[name].working.spacing, volume.shape, whole.T.shape, strict=True)
         )
-        return Filled(whole.T, hidden.numpy().T, turned, errors.double().cpu().tolist(), (x, y, z))
+        usual = zip(self.preparation.settings.orientation, "RAS", strict=True)
+        flips = tuple(axis for axis, (one, other) in enumerate(usual) if one != other)
+        shown, where, *filled = (np.flip(one, flips) for one in (whole.T, hidden.numpy().T, *turned))
+        return Filled(shown, where, filled, errors.double().cpu().tolist(), (x, y, z))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from scanweave.framework.reported.pair_plan import PairPlan
 from scanweave.framework.reported.text_network import drafter_of, text_encoder_of
 from scanweave.framework.whole_images.encoder import encoder_of
+from scanweave.nets.encoder_scales import feature_grids
 from scanweave.nets.encoders import Encoder
 from scanweave.nets.heads import ProjectionHead
 from scanweave.nets.positions import grid_positions
@@ -121,6 +122,11 @@ class Mg3dNetwork(nn.Module):
         for coarser in made[1:]:
             finest = finest + F.interpolate(coarser, size=finest.shape[2:], mode="trilinear", align_corners=False)
         return finest
+
+    def places_of(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Return how many places an input of a size has along each axis."""
+        encoder: Any = self.encoder
+        return feature_grids(encoder, 1, size)[self.levels[0]]
 
     def vector(self, tokens: Tensor) -> Tensor:
         """Return the vectors `(B, d)` of volumes by their tokens `(B, W, z, y, x)`."""

@@ -54,7 +54,10 @@ def _filled(page: RunPage) -> list[Section]:
     """Return the section of pictures of the newest evaluation; none where there are none."""
     folder = page.folder("evaluation")
     pictures = sorted(folder.glob("*/*_filled.png")) if folder else []
-    captions = {picture: f"{picture.parent.name}: the hidden blocks by its own report." for picture in pictures}
+    captions = {
+        picture: f"{picture.parent.name}: hidden blocks, filled in by its own report and by another patient's."
+        for picture in pictures
+    }
     blocks = [Figure(picture.read_bytes(), caption, caption) for picture, caption in captions.items()]
     return [Section(FILLED, "", [*blocks])] if blocks else []
 
@@ -64,5 +67,5 @@ def _use(page: RunPage) -> str:
     return (
         f'scanweave search {folder} "pleural effusion" --cohort COHORT --out FOUND finds studies by words. '
         f"scanweave fit segment --cohort COHORT --run RUN --from {folder} begins from this encoder of volumes, and so "
-        "do classify and mome. Whether it helps is to be measured on your own labels, against a fit from random weights."
+        "do classify and mome. Whether it helps is to be measured on your own labels, against random weights."
     )

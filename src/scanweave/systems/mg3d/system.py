@@ -43,6 +43,8 @@ class Mg3d(FittedMg3d, System[Mg3dConfig]):
         """Learn from pairs of volumes and reports."""
         pairs = prepare_pairs(fit, READS, {preset.network.encoder for preset in PRESETS.values()})
         task = Mg3dTask(fit.config, pairs)
+        places = task.network.places_of(pairs.plan.size)
+        fit.say(f"places: a volume is seen at {'×'.join(map(str, places))} (Z×Y×X); maps are no finer than that")
         train_pairs(fit, pairs, task, task.network.text)
 
     @classmethod
