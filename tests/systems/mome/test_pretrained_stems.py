@@ -66,9 +66,9 @@ def test_what_others_show_changes_no_bit(mixed, pretrained, tmp_path):
     made = sw.fit("mome", mixed, tmp_path / "run", config={**TINY, "start": {"source": str(pretrained)}}, say=quiet)
     plan, network = made.plan, made.diagnoser.network
     for layer in network.encoders.values():
-        layer.add_module("norm", torch.nn.BatchNorm3d(2))
+        layer.add_module("more", torch.nn.BatchNorm3d(2))
     network.train()
-    assert not any(layer.norm.training for layer in network.encoders.values())
+    assert not any(layer.more.training for layer in network.encoders.values())
     network.eval()
     inputs = [made.input(study) for study in list(mixed)[:3]]
     other = replace(inputs[2], images={name: 1e3 * torch.randn_like(one) for name, one in inputs[2].images.items()})
