@@ -36,11 +36,10 @@ from scanweave.measures.comparisons import mean_over_seeds
 from scanweave.studies.cohort import Cohort
 
 PAIRS = "pairs alone"
-TUNED = (PAIRS, FULL)
-"""Arms whose rate is chosen; the others take that of all terms."""
 CHECKS, MAE, FEW = "checks", "MAE", "few labels"
-CHANCE, NEAR, ENOUGH, SUPERVISED_BAR, TEXT_BAR, LOST = 0.5, 0.05, 0.70, 0.90, 0.98, -0.01
-"""The bars."""
+CHANCE, NEAR, ENOUGH, SUPERVISED_BAR, TEXT_BAR, HISTOGRAM_BAR, LOST = 0.5, 0.05, 0.70, 0.90, 0.98, 0.75, -0.01
+"""The bars. The issue asks that a histogram tell findings "near chance", without a figure: that one is ours, written
+down before the run, when pilots on other seeds had given 0.71 to 0.78 for films."""
 AUROC, POINTING, OTHER = "AUROC", "pointing game of the map", "pointing game of another finding's words"
 FILLING = ("filling", "pictures")
 """Options of `evaluate` that only a run takes that fills in blocks."""
@@ -54,11 +53,12 @@ def run_arms(design: Design, tier: Tier, arguments: argparse.Namespace) -> pd.Da
         home = kept / "cohorts"
         every = [(seed,) for seed in (tier["tuning"], *tier["seeds"])]
         list(run_jobs(cohorts, every, arguments, design, home, tier))
-        tries = [(arm, rate) for arm in TUNED for rate in tier["rates"]]
+        tuned = [arm for arm in design.arms if arm != SHUFFLED and "pairs" not in design.arms[arm]]
+        tries = [(arm, rate) for arm in tuned for rate in tier["rates"]]
         losses = dict(zip(tries, run_jobs(one_rate, tries, arguments, design, home, tier), strict=True))
-        rates = {arm: min(tier["rates"], key=lambda rate: losses[arm, rate]) for arm in TUNED}
+        rates = {arm: min(tier["rates"], key=lambda rate: losses[arm, rate]) for arm in tuned}
         print(f"rates: {rates}", flush=True)
-        chosen = {arm: rates[PAIRS if arm == PAIRS else FULL] for arm in design.arms}
+        chosen = {arm: rates.get(arm, rates[PAIRS if arm.startswith(PAIRS) else FULL]) for arm in design.arms}
         jobs = [(arm, seed) for seed in tier["seeds"] for arm in (*design.arms, CHECKS)]
         table = pd.concat(run_jobs(one_job, jobs, arguments, design, home, tier, chosen), ignore_index=True)
     wide = table[table["measure"] == AUROC].pivot_table("value", ["cohort", "outcome"], "arm")
@@ -154,7 +154,8 @@ def common_claims(results: Results, design: Design) -> Iterator[Claim]:
     told = {name: results.by_seed(CHECKS, name) for name in (SUPERVISED, RANDOM, "reports", "histogram", MAE)}
     yield claim("precondition: AUROC from all labels", told[SUPERVISED], SUPERVISED_BAR)
     yield claim("precondition: AUROC from the words of the reports", told["reports"], TEXT_BAR)
-    yield claim("AUROC from the histogram of the image", told["histogram"])
+    histogram = told["histogram"]
+    yield claim("precondition: AUROC from the histogram of the image", histogram, HISTOGRAM_BAR, better="lower")
     pairs, full = results.by_seed(PAIRS, MEAN), results.by_seed(FULL, MEAN)
     yield claim("AUROC without labels, pairs alone", pairs, ENOUGH)
     yield lower_end("AUROC without labels, all terms less pairs alone", full - pairs, LOST, {PAIRS: pairs, FULL: full})

@@ -171,7 +171,7 @@ def few_labels(
 
 
 def first_of(cohort: Cohort, number: int, findings: Sequence[str]) -> Cohort:
-    """Return the validation part, and the first training studies; before all others those that have or lack a finding.
+    """Return the first training studies alone, so that no other label chooses weights.
 
     A study of each side of each finding comes first, so that every one can be learnt.
     """
@@ -180,8 +180,7 @@ def first_of(cohort: Cohort, number: int, findings: Sequence[str]) -> Cohort:
     needed = [int(np.flatnonzero(table[:, column] == side)[0]) for column in range(table.shape[1]) for side in (1, 0)]
     order = list(dict.fromkeys([*needed, *range(len(train))]))[:number]
     chosen = {train.studies[place] for place in order}
-    kept = [name in chosen or name in set(cohort.part("validation").studies) for name in cohort.studies]
-    return cohort.where(np.array(kept))
+    return cohort.where(np.array([name in chosen for name in cohort.studies]))
 
 
 def text_oracle(home: Path, findings: Sequence[str]) -> float:
