@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
-from scanweave.engine.run import Run
-from scanweave.framework.classification import operating_points
 from scanweave.framework.cohort_fit import CohortFit
-from scanweave.framework.reported.explanation import explain_words
-from scanweave.framework.reported.pair_fit import choose_pairs, prepare_pairs, train_pairs
-from scanweave.framework.reported.settings import ExplainOptions
+from scanweave.framework.reported.pair_fit import prepare_pairs, train_pairs
+from scanweave.framework.reported.pair_system import PairSystem
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
-from scanweave.studies.cohort import Cohort
 from scanweave.systems.mg3d import evaluation, report
 from scanweave.systems.mg3d.config import OPTIONS, PRESETS, Mg3dConfig, VolumeEvaluateOptions
 from scanweave.systems.mg3d.fitted import FittedMg3d
 from scanweave.systems.mg3d.task import Mg3dTask
 
-Say = Callable[[str], None]
 READS = (3, "MG-3D reads volumes")
 
 
-class Mg3d(FittedMg3d, System[Mg3dConfig]):
+class Mg3d(FittedMg3d, PairSystem[Mg3dConfig]):
     """A fitted MG-3D with its verbs."""
 
     name: ClassVar[str] = "mg3d"
     options = OPTIONS
-
-    @classmethod
-    def material(cls, cohort: Cohort, config: Mg3dConfig, fold: int, say: Say) -> Material:
-        """Choose the studies with a volume and a report that says something."""
-        return choose_pairs(cohort, config, say)
 
     @classmethod
     def learn(cls, fit: CohortFit[Mg3dConfig]) -> None:
@@ -47,18 +35,9 @@ class Mg3d(FittedMg3d, System[Mg3dConfig]):
         fit.say(f"places: a volume is seen at {'×'.join(map(str, places))} (Z×Y×X); maps are no finer than that")
         train_pairs(fit, pairs, task, task.network.text)
 
-    @classmethod
-    def is_done(cls, run: Run) -> bool:
-        """Tell whether the network is trained and its operating points are chosen."""
-        return run.finished and (run.folder / operating_points.FILE).is_file()
-
     def measure(self, trial: Trial, options: VolumeEvaluateOptions) -> pd.DataFrame:
         """Measure findings told by sentences, retrieval and hidden blocks; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
-
-    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
-        """Map where words are looked for; see `explain_words`."""
-        return explain_words(self, trial, options)
 
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""

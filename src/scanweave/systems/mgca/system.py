@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
-from scanweave.engine.run import Run
-from scanweave.framework.classification import operating_points
 from scanweave.framework.cohort_fit import CohortFit
-from scanweave.framework.reported.explanation import explain_words
-from scanweave.framework.reported.pair_fit import choose_pairs, prepare_pairs, train_pairs
-from scanweave.framework.reported.settings import EvaluateOptions, ExplainOptions
+from scanweave.framework.reported.pair_fit import prepare_pairs, train_pairs
+from scanweave.framework.reported.pair_system import PairSystem
+from scanweave.framework.reported.settings import EvaluateOptions
 from scanweave.framework.run_page import RunPage
-from scanweave.framework.system import Material, System
 from scanweave.framework.trial import Trial
-from scanweave.studies.cohort import Cohort
 from scanweave.systems.mgca import evaluation, report
 from scanweave.systems.mgca.config import OPTIONS, PRESETS, MgcaConfig
 from scanweave.systems.mgca.fitted import FittedMgca
 from scanweave.systems.mgca.task import MgcaTask
 
-Say = Callable[[str], None]
 READS = (2, "MGCA reads films")
 
 
-class Mgca(FittedMgca, System[MgcaConfig]):
+class Mgca(FittedMgca, PairSystem[MgcaConfig]):
     """A fitted MGCA with its verbs."""
 
     name: ClassVar[str] = "mgca"
     options = OPTIONS
-
-    @classmethod
-    def material(cls, cohort: Cohort, config: MgcaConfig, fold: int, say: Say) -> Material:
-        """Choose the studies with a film and a report that says something."""
-        return choose_pairs(cohort, config, say)
 
     @classmethod
     def learn(cls, fit: CohortFit[MgcaConfig]) -> None:
@@ -45,18 +34,9 @@ class Mgca(FittedMgca, System[MgcaConfig]):
         task = MgcaTask(fit.config, pairs)
         train_pairs(fit, pairs, task, task.network.text)
 
-    @classmethod
-    def is_done(cls, run: Run) -> bool:
-        """Tell whether the network is trained and its operating points are chosen."""
-        return run.finished and (run.folder / operating_points.FILE).is_file()
-
     def measure(self, trial: Trial, options: EvaluateOptions) -> pd.DataFrame:
         """Measure findings told by sentences, retrieval and prototypes; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, trial, options)
-
-    def account(self, trial: Trial, options: ExplainOptions) -> pd.DataFrame:
-        """Map where words are looked for; see `explain_words`."""
-        return explain_words(self, trial, options)
 
     def write_page(self, page: RunPage, path: str | Path | None) -> Path:
         """Write the page of the run; see `report.write`."""
