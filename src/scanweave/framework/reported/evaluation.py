@@ -78,7 +78,6 @@ def evaluate_pairs(
     _refuse(fitted, trial, options, structures)
     if options.prompts is not None:
         prompts = read_prompts(options.prompts, fitted.plan.outputs)
-
     neighbours = None if options.neighbours is None else Neighbours(fitted, options.neighbours, trial.say)
 
     def told(study: Study) -> Found:
@@ -93,18 +92,11 @@ def evaluate_pairs(
             found |= drafted(fitted, study, neighbours)
         return found | (look(study) if look else {})
 
-    plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
-    asked = {"prompts": plain, "pointing": options.pointing, "maps_of": options.maps_of, "drafts": options.drafts}
-    asked |= depends or {}
-    asked["neighbours"] = "" if options.neighbours is None else str(options.neighbours)
-    found = dict(trial.each(told, asked))
-    played = pointing_rows(found, options)
-    for line in outcome_lines(played, MIDDLE):
-        trial.say(line)
-    written = draft_rows(fitted, trial, found, prompts, options)
-    for line in outcome_lines(written, NEIGHBOUR):
-        trial.say(line)
-    rows = [*_of_pairs(fitted, trial, found, options, more), *played, *written]
+    found = dict(trial.each(told, {**_asked(prompts, options), **(depends or {})}))
+    rows = [
+        *_of_pairs(fitted, trial, found, options, more),
+        *_of_marks_and_drafts(fitted, trial, found, prompts, options),
+    ]
     tried = _tried(fitted, trial, found, fitted.directions_of(prompts))
     if tried is not None:
         summary = evaluation.measure(fitted, trial, tried, options, rows)
@@ -116,6 +108,24 @@ def evaluate_pairs(
     summary = pd.DataFrame(rows)
     trial.conclude(summary, kind="findings", points={})
     return summary
+
+
+def _asked(prompts: Prompts, options: EvaluateOptions) -> dict[str, Any]:
+    """Return, as plain values, what that is found of a study depends on: a stopped call goes on with the same."""
+    plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
+    asked = {"prompts": plain, "pointing": options.pointing, "maps_of": options.maps_of, "drafts": options.drafts}
+    return {**asked, "neighbours": "" if options.neighbours is None else str(options.neighbours)}
+
+
+def _of_marks_and_drafts(
+    fitted: Fitted, trial: Trial, found: Mapping[str, Found], prompts: Prompts, options: EvaluateOptions
+) -> list[Row]:
+    """Return rows on the pointing game and on drafted reports, and tell each beside its control."""
+    played, written = pointing_rows(found, options), draft_rows(fitted, trial, found, prompts, options)
+    for rows, control in ((played, MIDDLE), (written, NEIGHBOUR)):
+        for line in outcome_lines(rows, control):
+            trial.say(line)
+    return [*played, *written]
 
 
 def _structures(trial: Trial, prompts: Prompts) -> list[Structure]:

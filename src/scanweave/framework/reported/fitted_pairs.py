@@ -59,7 +59,7 @@ class FittedPairs(FittedRun[C]):
 
     def new_network(self) -> nn.Module:
         """Return the network of the run with random weights, a `PairNetwork`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say 'new_network'")
 
     @cached_property
     def directions(self) -> NDArray[np.float64]:
