@@ -111,7 +111,7 @@ def evaluate_pairs(
 
 
 def _asked(prompts: Prompts, options: EvaluateOptions) -> dict[str, Any]:
-    """Return, as plain values, what that is found of a study depends on: a stopped call goes on with the same."""
+    """Return, as plain values, what the finds of a study depend on: a stopped call goes on with the same."""
     plain = {name: one.model_dump(mode="json") for name, one in prompts.items()}
     asked = {"prompts": plain, "pointing": options.pointing, "maps_of": options.maps_of, "drafts": options.drafts}
     return {**asked, "neighbours": "" if options.neighbours is None else str(options.neighbours)}
