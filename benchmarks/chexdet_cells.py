@@ -11,7 +11,9 @@ Theirs has the anchors that are planned for ours. Rates are those of the preset 
 for batches of four (0.02 for 16: 0.005, SGD): neither was tuned on these photographs.
 
 The bar, written before any run: the mean AP at IoU 0.5 over the three classes, of the test photographs and averaged
-over the seeds, is not below theirs (difference at least 0, interval by photograph). It is no claim about radiographs.
+over the seeds, is not below theirs (difference at least 0, interval by photograph). After a pilot of ours alone (one
+other seed, 790, the same minutes, AP50 of the validation photographs 0.918) and before the proof a bar in figures was
+set beside it: at least 0.85. It is no claim about radiographs.
 """
 
 from __future__ import annotations
@@ -71,6 +73,8 @@ TRIAL, ROOM, VALIDATIONS = 6, 0.95, 5
 TESTED, VALIDATED = 5, 10
 """One file in so many tests, and one in so many of the others validates."""
 REPEATS = 1_000
+LEAST_AP50 = 0.85
+"""The bar in figures, see above."""
 
 
 class FasterRcnn(Detector):
@@ -246,7 +250,8 @@ def claims(tested: Sequence[Tested]) -> Iterator[Claim]:
         found = {whose: over_photographs([one for one in tested if one.whose == whose], shown) for whose in RATES}
         words = name or "mean of the classes"
         means = {THEIRS: found[THEIRS][0]}
-        yield claim(f"AP50 of the test photographs, {words}", found[OURS], None, tested, means)
+        bar = None if name else LEAST_AP50
+        yield claim(f"AP50 of the test photographs, {words}", found[OURS], bar, tested, means)
         less = found[OURS] - found[THEIRS]
         yield claim(f"the same, ours less theirs, {words}", less, None if name else 0.0, tested, {})
 
