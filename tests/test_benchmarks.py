@@ -20,6 +20,8 @@ SCRIPTS = [
     "bids_examples",
     "chexdet",
     "chexdet_speed",
+    "freetumor_mechanics",
+    "freetumor_readers",
     "manifest_scale",
     "mome",
     "mome_real",
@@ -37,6 +39,7 @@ SCRIPTS = [
 REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
+    "freetumor": "takes half a minute even so: six fits; its parts are those of tests/systems/freetumor",
     "mg3d": "takes three minutes even so, as mgca does; its parts are those of tests/systems/mg3d",
     "mgca": "takes a minute even so: two seeds of five arms; its parts are those of tests/systems/mgca",
     "mim_simulated": "takes most of a minute even so; its fits are those of mim_labels, its bodies are tried in "
@@ -53,7 +56,10 @@ STAY_OUT = {
     "seq2seq_parity": "needs a checkout of the authors' code, which no test may download",
 }
 """Benchmarks whose smoke tier does not run here, and why."""
-NO_STUDY = {"bids_examples": "one listing of the whole collection is all that there is to measure"}
+NO_STUDY = {
+    "freetumor_mechanics": "what holds of 400 requests needs no more of them",
+    "bids_examples": "one listing of the whole collection is all that there is to measure",
+}
 """Benchmarks without the tier `study`, and why."""
 ALL = sorted(
     path.stem for path in (ROOT / "benchmarks").glob("*.py") if "= benchmark_arguments(" in path.read_text("utf-8")

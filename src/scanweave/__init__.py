@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from scanweave.api import audit_stability, fit, list_systems, open_run, predict
     from scanweave.engine.run import Run
     from scanweave.errors import ScanweaveError
+    from scanweave.pruning import prune
     from scanweave.searching import search
     from scanweave.simulate import simulate_brain
     from scanweave.simulate.bodies import simulate_bodies
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from scanweave.simulate.ct import simulate_ct
     from scanweave.simulate.films import simulate_films
     from scanweave.simulate.reports import simulate_reports
+    from scanweave.simulate.tumours import simulate_tumours
     from scanweave.studies.checks.cohort_check import check_cohort
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.geometry import Geometry
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from scanweave.studies.scan import Scan
     from scanweave.studies.splits import make_splits, write_splits
     from scanweave.studies.study import Study
+    from scanweave.synthesizing import synthesize, synthesize_cohort
     from scanweave.system_check import check_system
     from scanweave.systems.adamedgraph.classifier import AdaMedGraphClassifier
 
@@ -51,6 +54,7 @@ __all__ = [
     "open_run",
     "predict",
     "prepare_cohort",
+    "prune",
     "restore_cohort",
     "search",
     "simulate_bodies",
@@ -59,6 +63,9 @@ __all__ = [
     "simulate_ct",
     "simulate_films",
     "simulate_reports",
+    "simulate_tumours",
+    "synthesize",
+    "synthesize_cohort",
     "write_splits",
 ]
 
@@ -81,6 +88,7 @@ _HOMES = {
     "open_run": "api",
     "predict": "api",
     "prepare_cohort": "studies.preparing.cohort_preparation",
+    "prune": "pruning",
     "restore_cohort": "studies.preparing.restoration",
     "search": "searching",
     "simulate_bodies": "simulate.bodies",
@@ -89,6 +97,9 @@ _HOMES = {
     "simulate_ct": "simulate.ct",
     "simulate_films": "simulate.films",
     "simulate_reports": "simulate.reports",
+    "simulate_tumours": "simulate.tumours",
+    "synthesize": "synthesizing",
+    "synthesize_cohort": "synthesizing",
     "write_splits": "studies.splits",
 }
 """The module that each public name comes from; it is imported when the name is first used."""

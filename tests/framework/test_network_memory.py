@@ -11,11 +11,11 @@ from scanweave.engine.settings import TrainingSettings
 from scanweave.errors import ScanweaveError
 from scanweave.framework.network_memory import parameter_total, refuse_large_input, refuse_unloadable
 from scanweave.framework.network_task import seeded_network
+from scanweave.framework.segmentation.network import make_network as make_segment
+from scanweave.framework.segmentation.planning import plan_network
 from scanweave.nets.encoders import make_encoder
 from scanweave.physics.ct.geometry import FanArcGeometry, even_angles
 from scanweave.systems.acid.network import make_network as make_acid
-from scanweave.systems.segment.network import make_network as make_segment
-from scanweave.systems.segment.planning import plan_network
 from scanweave.systems.seq2seq.network import Seq2SeqNetwork
 from scanweave.systems.ultra.reconstruction import Reconstruction
 

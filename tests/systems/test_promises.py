@@ -12,6 +12,7 @@ from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.ct import simulate_ct
 from scanweave.simulate.films import simulate_films
 from scanweave.simulate.reports import simulate_reports
+from scanweave.simulate.tumours import simulate_tumours
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.studies.tables.schema import parse_columns
@@ -105,6 +106,14 @@ def test_mg3d(tmp_path):
     reports = simulate_reports(tmp_path / "bodies", tmp_path / "c", seed=0)
     settings = {"network": network, "text": text, "training": training, "objective": {"queue": 3, "gated": 0.1}}
     sw.check_system("mg3d", split(reports), tmp_path / "runs", settings)
+
+
+def test_freetumor(tmp_path):
+    made = simulate_tumours(tmp_path / "c", subjects=8, seed=0, spacing=8.0, tumours=0.9, diameter=(30.0, 40.0))
+    network = {"first_channels": 4, "stages": 2, "patch": [12, 12, 12]}
+    training = {name: value for name, value in FEW_STEPS["training"].items() if name != "batch_size"}
+    settings = {"training": training, "network": network, "synthesis.diameters": [30.0]}
+    sw.check_system("freetumor", split(made), tmp_path / "runs", settings, preset="rules")
 
 
 def test_mome(films, tmp_path):

@@ -326,6 +326,54 @@ class SimulateReports:
         return _told(simulate_reports(self.of, self.out, seed=self.seed, **settings))
 
 
+@dataclass
+class SimulateTumours:
+    """Make CT of livers with tumours, cysts, or neither: NIfTI in HU, masks, truth.json. Takes up where it stopped.
+
+    Tumours are irregular clumps with rims and dead cores, painted before the scanner blurs and adds noise: another
+    process than that of synthesize, so that what learnt from made tumours is tested on others.
+    """
+
+    subjects: int
+    """How many; each is one study of one simulated patient."""
+    out: Path
+    """Folder to make; a cohort afterwards."""
+    seed: int = 0
+    """The same seed gives the same scans."""
+    spacing: float = 3.0
+    """Edge of a voxel [mm]."""
+    tumours: float = 0.7
+    """Share of scans with tumours."""
+    most: int = 3
+    """Most tumours of a scan."""
+    diameter: tuple[float, float] = (8.0, 40.0)
+    """Least and largest diameter [mm]."""
+    contrast: tuple[float, float] = (12.0, 45.0)
+    """How much darker than the liver a tumour is, least and most [HU]."""
+    cysts: int = 2
+    """Most cysts of a liver, which are no tumours."""
+    unlabelled: float = 0.0
+    """Share of the scans without a tumour that have no mask of tumours: nobody looked."""
+    sites: tuple[str, ...] = ("A",)
+    """Site A, B or C of simulated bodies, or a share of each: A=0.7 B=0.3."""
+    noise: float = 1.0
+    """Factor on the noise of every site; 0 for none."""
+    workers: int = 1
+    """Processes; the result does not depend on them."""
+
+    def run(self) -> int:
+        """Simulate, and say where the cohort is."""
+        from scanweave.engine.progress import counted
+        from scanweave.simulate.tumours import TumoursSettings, simulate_tumours
+
+        fields = {name: value for name, value in vars(self).items() if name in TumoursSettings.model_fields}
+        with counted("studies") as progress:
+            cohort = simulate_tumours(
+                self.out, subjects=self.subjects, seed=self.seed, workers=self.workers, progress=progress, **fields
+            )
+        return _told(cohort)
+
+
 def _told(cohort: Cohort) -> int:
     """Say what was made and where it is."""
     from scanweave import wording
@@ -343,4 +391,5 @@ COMMANDS: dict[str, type] = {
     "ct": SimulateCt,
     "films": SimulateFilms,
     "reports": SimulateReports,
+    "tumours": SimulateTumours,
 }

@@ -30,7 +30,19 @@ from scanweave.locks import is_locked
 INPUTS = "inputs.json"
 STEPS_BEFORE = "steps_before"
 """Field of `run.json`: the steps that the training was to have before it was made longer or shorter."""
-_KEPT = ("started", "seconds", "state", "weights", "step", "stage", "stages", "device", "start_weights", STEPS_BEFORE)
+_KEPT = (
+    "started",
+    "seconds",
+    "state",
+    "weights",
+    "step",
+    "stage",
+    "stages",
+    "device",
+    "start_weights",
+    "pruning",
+    STEPS_BEFORE,
+)
 """Fields of `run.json` that stay as they are where a run goes on."""
 _ADVICE = "Restore the file or fit again"
 _UNFINISHED = "The same fit command goes on; --checkpoint newest or best takes what is learnt so far"

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -48,6 +48,16 @@ class LearntPlan(Protocol):
 P = TypeVar("P", bound=LearntPlan)
 
 
+class NetworkChange(Protocol):
+    """A change of a network between its making and its training, such as pruning."""
+
+    def begin(self, run: Run) -> None:
+        """Give a run that has just begun what it needs."""
+
+    def change(self, task: NetworkTask, run: Run, say: Say) -> None:
+        """Change the network of a task in place."""
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkFit(Generic[C]):
     """One fit of a network, while its run is held.
@@ -56,11 +66,13 @@ class NetworkFit(Generic[C]):
         run: The started run.
         config: Every setting.
         say: Takes a line for each choice made, and why.
+        change: What is done to the network before it learns; None: it begins as the settings say.
     """
 
     run: Run
     config: C
     say: Say
+    change: NetworkChange | None = field(default=None, kw_only=True)
 
     @property
     def training(self) -> TrainingSettings:
@@ -104,9 +116,11 @@ class NetworkFit(Generic[C]):
             ScanweaveError: The start weights are at fault, see `engine.start_weights`, or the training fails.
         """
         start = getattr(self.config, "start", StartSettings())
-        begin_from(
-            self.run, task.network, start, self.say, task.start_weights if isinstance(task, NetworkTask) else None
-        )
+        own = task if isinstance(task, NetworkTask) else None
+        if self.change is None:
+            begin_from(self.run, task.network, start, self.say, own.start_weights if own else None)
+        elif own is not None:
+            self.change.change(own, self.run, self.say)
         size = parameter_count(task.network) / 1e6
         preset = getattr(self.config, "preset", "none")
         self.say(f"network: {kind + ', ' if kind else ''}{size:.2f} million parameters, preset {preset}")

@@ -18,6 +18,7 @@ from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CONFIG, PLAN
 from scanweave.framework.network_memory import refuse_unloadable
+from scanweave.framework.pruning.pruned_run import narrow_as
 from scanweave.wording import nearest
 
 C = TypeVar("C", bound=BaseModel)
@@ -79,6 +80,7 @@ class FittedRun(Generic[C]):
         with torch.random.fork_rng(devices=[]):
             refuse_unloadable(make, self.run.folder / CONFIG, config)
             network = make()
+            narrow_as(network, self.run)
         fitted = with_weights(network, self.run.weights).to(self.device)
         return fitted.eval().requires_grad_(False)
 

@@ -27,6 +27,9 @@ class NetworkTask:
     monitor: str = "psnr"
     higher_is_better: bool = True
     validates: bool = True
+    network: Any
+    objective: Any
+    samples: Any
 
     def start_weights(self, weights: Mapping[str, Tensor], origin: Run | None) -> Mapping[str, Tensor]:
         """Return what the weights of another network are in this one, before they are fitted to it by their names.
@@ -36,6 +39,21 @@ class NetworkTask:
             origin: The run that they come from; None where they are a file alone.
         """
         return weights
+
+    fixed_outputs: tuple[str, ...] = ("head",)
+    """Submodules of the network whose outputs no pruning may change: its answers."""
+
+    def network_inputs(self, batch: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """Return what of a batch goes into the network."""
+        return batch["image"], batch["present"]
+
+    def whole_pass(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """Return all outputs of a network that any loss reads, so that every layer of it is seen."""
+        return network(*inputs)
+
+    def sample_classes(self) -> Sequence[str] | None:
+        """Return the classes that "answer" of a sample numbers; None: samples are of no classes."""
+        return None
 
     @staticmethod
     def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:

@@ -78,10 +78,11 @@ class RunPage:
             made = build(folder, record)
         return made if isinstance(made, list) else [made]
 
-    def learning(self, described: Mapping[str, tuple[str, str]]) -> Section:
-        """Return how the run learnt; see `report.runs.learning`."""
+    def learning(self, described: Mapping[str, tuple[str, str]], stage: str | None = None) -> Section:
+        """Return how the run learnt, or one stage of it; see `report.runs.learning`."""
         with shape_faults(self.run.folder / "metrics.jsonl", "Restore it, or fit again"):
-            return learning(self.run.metrics(), self.run.record, described)
+            rows = [row for row in self.run.metrics() if stage is None or row.get("stage") == stage]
+            return learning(rows, self.run.record, described)
 
     def parts(self) -> list[Block]:
         """Return the table of the parts of the cohort of the fit, if the run keeps it."""

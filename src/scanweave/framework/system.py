@@ -13,7 +13,7 @@ from scanweave.engine.loop import open_accelerator
 from scanweave.engine.run import Run
 from scanweave.engine.settings import checked
 from scanweave.errors import ScanweaveError
-from scanweave.framework.cohort_fit import CohortFit, as_it_was, start_fit
+from scanweave.framework.cohort_fit import CohortFit, NetworkChange, as_it_was, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
 from scanweave.framework.run_outputs import Kind, check_named, shape_faults
@@ -82,6 +82,7 @@ class System(FittedRun[C], Generic[C]):
         fold: int = 0,
         workers: int = 1,
         say: Say = print,
+        change: NetworkChange | None = None,
     ) -> Self:
         """Learn from the training part of a cohort; continue a fit that was stopped.
 
@@ -92,6 +93,7 @@ class System(FittedRun[C], Generic[C]):
             fold: Which fold of the cohort's splits trains.
             workers: Processes that check and prepare studies.
             say: Takes one line for each choice made, and why.
+            change: What is done to the network before it learns, such as pruning; None: nothing.
 
         Raises:
             ScanweaveError: Nothing to learn from, no such device, the run folder is in use or holds another run. A
@@ -106,10 +108,13 @@ class System(FittedRun[C], Generic[C]):
             material = cls.material(cohort, config, fold, say)
             config = cls.settled(material, config, run, fold, say)
             with start_fit(run, cls.name, config, cohort, material.columns, fold=fold, say=say) as started:
+                if change is not None:
+                    change.begin(started)
                 if cls.is_done(started):
                     say(f"{started.folder} is finished: nothing to do")
                 else:
-                    fit = CohortFit(started, config, say, cohort=material.cohort, fold=fold, workers=workers)
+                    whole = material.cohort
+                    fit = CohortFit(started, config, say, change=change, cohort=whole, fold=fold, workers=workers)
                     cls.learn(fit)
         return cls.open(run, training.device if training is not None else "auto")
 

@@ -130,7 +130,7 @@ _ENTRIES = (
         arxiv="1904.08128",
         class_name="Segment",
         plan_class="scanweave.studies.preparing.plan:Plan",
-        verbs=("fit", "predict", "evaluate", "report"),
+        verbs=("fit", "predict", "evaluate", "prune", "report"),
         presets=("small", "nnunet"),
     ),
     Entry(
@@ -143,7 +143,7 @@ _ENTRIES = (
         arxiv="1711.05225",
         class_name="Classify",
         plan_class="scanweave.systems.classify.planning:ClassifyPlan",
-        verbs=("fit", "predict", "evaluate", "explain", "report"),
+        verbs=("fit", "predict", "evaluate", "explain", "prune", "report"),
         presets=("small", "chexnet"),
         plan_file="question.json",
     ),
@@ -200,6 +200,19 @@ _ENTRIES = (
         plan_class="scanweave.systems.mim.planning:MimPlan",
         verbs=("fit", "predict", "evaluate", "report"),
         presets=("small", "paper", "mae", "simmim"),
+    ),
+    Entry(
+        name="freetumor",
+        title="FreeTumor",
+        wing="synthesis",
+        question="Few drawn tumours and many scans without: do made ones, where I want them, help to find real ones?",
+        paper="Wu et al., FreeTumor: large-scale generative tumor synthesis in computed tomography images, Nature "
+        "Communications 2025",
+        arxiv="2502.18519",
+        class_name="FreeTumor",
+        plan_class="scanweave.systems.freetumor.plan:TumourPlan",
+        verbs=("fit", "predict", "evaluate", "synthesize", "report"),
+        presets=("small", "best", "faithful", "rules"),
     ),
     Entry(
         name="mgca",

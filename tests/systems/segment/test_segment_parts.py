@@ -6,18 +6,18 @@ import torch
 
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.errors import ScanweaveError
+from scanweave.framework.segmentation.inference import Segmenter, native_labels, native_masks
+from scanweave.framework.segmentation.network import make_network
+from scanweave.framework.segmentation.objective import SegmentationObjective, dice_loss, soft_dice_loss
+from scanweave.framework.segmentation.planning import plan_network
+from scanweave.framework.segmentation.samples import PatchSamples
+from scanweave.framework.segmentation.settings import InferenceSettings, NetworkSettings, SamplingSettings
+from scanweave.framework.segmentation.target import SegmentationTarget, learn_target, numbered_target
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.mask_targets import Structure
 from scanweave.studies.preparing.plan import IntensityRule, Plan
 from scanweave.studies.preparing.preparation import Frame
 from scanweave.studies.preparing.settings import PreparationSettings
-from scanweave.systems.segment.config import InferenceSettings, NetworkSettings, SamplingSettings
-from scanweave.systems.segment.inference import Segmenter, native_labels, native_masks
-from scanweave.systems.segment.network import make_network
-from scanweave.systems.segment.objective import SegmentObjective, dice_loss, soft_dice_loss
-from scanweave.systems.segment.planning import plan_network
-from scanweave.systems.segment.samples import PatchSamples
-from scanweave.systems.segment.target import SegmentTarget, learn_target, numbered_target
 
 PLAIN = SamplingSettings(foreground=1.0, rotate=False)
 
@@ -86,7 +86,7 @@ def test_dice_loss_by_hand():
 
 def test_coarsest_output_has_no_weight_and_the_others_halve():
     network = make_network(plan((32, 32, 32)), 1, 3, 4)
-    weights = SegmentObjective(network).weights
+    weights = SegmentationObjective(network).weights
     assert weights[-1] == 0
     assert weights[0] == pytest.approx(2 * weights[1])
     assert sum(weights) == pytest.approx(1)
@@ -98,6 +98,7 @@ class Cached:
     def __init__(self, name, arrays, labels):
         self.id, self.names, self._arrays, self._labels = name, tuple(arrays), arrays, labels
         self.shape = next(iter(arrays.values())).shape
+        self.masks = tuple(labels) if isinstance(labels, dict) else ("lesion",)
 
     def volume(self, name):
         return self._arrays[name]
@@ -263,7 +264,7 @@ def test_structure_that_no_training_study_shows_is_left_out_and_told():
 
 def test_overlapping_structures_of_a_sample_lie_where_the_image_shows_them():
     study = drawn(2)
-    target = SegmentTarget(structures=BOTH, exclusive=False)
+    target = SegmentationTarget(structures=BOTH, exclusive=False)
     made = PatchSamples([study], ("t1",), target, plan((8, 8, 8), dimensions=3), PLAIN, AugmentationSettings(), 0)
     for index in range(4):
         sample = made[index]
@@ -279,7 +280,7 @@ def test_loss_of_overlapping_structures_by_hand():
     network = make_network(plan((8, 8, 8), dimensions=3), 1, 2, 4)
     truth = torch.rand(1, 2, 8, 8, 8) < 0.3
     batch = {"image": torch.randn(1, 1, 8, 8, 8), "present": torch.ones(1, 1, dtype=torch.bool), "mask": truth}
-    found = SegmentObjective(network, exclusive=False)(batch)
+    found = SegmentationObjective(network, exclusive=False)(batch)
     shares = network(batch["image"], batch["present"]).detach().double().sigmoid()
     entropy = -torch.where(truth, shares, 1 - shares).log().mean()
     assert float(found["entropy"]) == pytest.approx(float(entropy), rel=1e-4)
@@ -305,27 +306,27 @@ def native():
 
 
 def test_overlapping_masks_are_called_apart_above_a_half(native):
-    found = native([(0.9, 0.51, 0.2, 0.0), (0.8, 0.49, 0.6, 0.0)], SegmentTarget(structures=BOTH, exclusive=False))
+    found = native([(0.9, 0.51, 0.2, 0.0), (0.8, 0.49, 0.6, 0.0)], SegmentationTarget(structures=BOTH, exclusive=False))
     assert found == {"tumour": [1, 1, 0, 0], "node": [3, 0, 3, 0]}  # the number that the mask of nodes has
 
 
 def test_classes_go_back_to_the_masks_that_they_came_from(native):
     shares = [(0.1, 0.4, 0.2, 0.9), (0.6, 0.35, 0.3, 0.1), (0.3, 0.25, 0.5, 0.0)]
-    assert native(shares, SegmentTarget(structures=BOTH)) == {"tumour": [1, 0, 0, 0], "node": [0, 0, 3, 0]}
+    assert native(shares, SegmentationTarget(structures=BOTH)) == {"tumour": [1, 0, 0, 0], "node": [0, 0, 3, 0]}
 
 
 def test_regions_of_a_label_map_are_written_by_the_most_probable_number(native):
     regions = (Structure("whole", "organ", (1, 2)), Structure("core", "organ", (2,)))
     shares = [(0.9, 0.9, 0.1, 0.3), (0.8, 0.2, 0.1, 0.9)]
     # the last is surely core, hardly whole: no number says so, and core (0.3 × 0.9) is likelier than none (0.7 × 0.1)
-    assert native(shares, SegmentTarget(structures=regions, exclusive=False))["organ"] == [2, 1, 0, 2]
+    assert native(shares, SegmentationTarget(structures=regions, exclusive=False))["organ"] == [2, 1, 0, 2]
 
 
 def test_one_hot_masks_come_back_with_their_background(native):
     hot = (Structure("a", "hot", channel=1), Structure("b", "hot", channel=2))
-    several = SegmentTarget(structures=hot, exclusive=False, channels={"hot": 3})
+    several = SegmentationTarget(structures=hot, exclusive=False, channels={"hot": 3})
     made = native([(0.9, 0.9, 0.1, 0.1), (0.9, 0.1, 0.1, 0.1)], several)
     assert made["hot"] == [[0, 1, 1], [0, 1, 0], [1, 0, 0], [1, 0, 0]]
-    apart = SegmentTarget(structures=hot, channels={"hot": 3})
+    apart = SegmentationTarget(structures=hot, channels={"hot": 3})
     made = native([(0.1, 0.1, 0.9, 0.9), (0.8, 0.1, 0.1, 0.1), (0.1, 0.8, 0, 0)], apart)
     assert made["hot"] == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]

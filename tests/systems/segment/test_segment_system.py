@@ -14,10 +14,10 @@ from safetensors.numpy import load_file
 import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
+from scanweave.framework.segmentation.task import SegmentationTask
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.studies.mask_targets import structures_of
 from scanweave.studies.splits import make_splits, write_splits
-from scanweave.systems.segment.task import SegmentTask
 
 TINY = {
     "mask": "brain",
@@ -139,15 +139,15 @@ def test_weights_of_another_network_are_refused_unless_told(fitted, tmp_path):
 def test_fit_from_weights_that_was_stopped_goes_on_without_them(fitted, tmp_path, monkeypatch):
     whole = begun(fitted, tmp_path / "whole").run
     source = shutil.copytree(fitted[1].run.folder, tmp_path / "source")
-    original = SegmentTask.validate
+    original = SegmentationTask.validate
 
     def stopped(task, network):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SegmentTask, "validate", stopped)
+    monkeypatch.setattr(SegmentationTask, "validate", stopped)
     with pytest.raises(KeyboardInterrupt):
         begun(fitted, tmp_path / "parts", start={"source": str(source)})
-    monkeypatch.setattr(SegmentTask, "validate", original)
+    monkeypatch.setattr(SegmentationTask, "validate", original)
     shutil.rmtree(source)
     parts = begun(fitted, tmp_path / "parts", start={"source": str(source)}).run
     assert parts.weights.read_bytes() == whole.weights.read_bytes()

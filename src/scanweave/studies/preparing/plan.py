@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,9 @@ class Plan(BaseModel):
     @property
     def digest(self) -> str:
         """Hash of everything that changes a prepared voxel."""
-        content = self.model_dump_json(exclude={"reasons", "series", "colours"}) + ",".join(sorted(self.series))
+        hidden: dict[str, Any] = dict.fromkeys(("reasons", "series", "colours"), True)
+        hidden |= {"settings": {"window"}} if self.settings.window is None else {}  # as before there was one
+        content = self.model_dump_json(exclude=hidden) + ",".join(sorted(self.series))
         content += "".join(f",{name} in colour" for name in sorted(self.colours))
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -227,6 +229,8 @@ def _spread(seen: Sequence[SeriesFrames]) -> str:
 def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool, series: bool) -> None:
     """Refuse settings that no kind of intensity among the scans reads; those of a preset are the defaults here."""
     idle = {} if "suv" in kinds else {"suv_high": "no scan is PET"}
+    signed = bool(kinds & {"standard", "window"})
+    idle |= {} if signed or settings.window is None else {"window": "no scan holds values below 0, as CT does"}
     idle |= {} if series or settings.series_headroom is None else {"series_headroom": "no scan is a series"}
     if standard and kinds <= {"zscore", "suv"}:
         idle |= dict.fromkeys(["percentile", "percentile_region"], "no scan is scaled by a percentile")
@@ -421,7 +425,7 @@ def _rule(
         raise ScanweaveError(name, "shows nothing in the training studies", "See why: scanweave cohort check COHORT")
     if signed:
         middle, half = (low + high) / 2, wider * (high - low) / 2
-        low, high = middle - half, middle + half
+        low, high = settings.window or (middle - half, middle + half)
         background = min(max(background, low), high)
         rule = IntensityRule(kind="window", low=low, high=high, background=background)
         words = f"window {low:.4g} to {high:.4g} → [-1, 1], background {background:.4g}"
@@ -434,6 +438,9 @@ def _rule(
 def _standard_rule(name: str, ranges: NDArray[np.floating], settings: PreparationSettings) -> tuple[IntensityRule, str]:
     lowest, low, high, background, mean, deviation = (float(value) for value in np.median(ranges, axis=0))
     if lowest < -0.25 * abs(high):
+        if settings.window is not None:
+            low, high = settings.window
+            mean, deviation = (low + high) / 2, (high - low) / 2
         rule = IntensityRule(kind="standard", low=low, high=high, background=background, mean=mean, deviation=deviation)
         words = f"clipped to {low:.4g} to {high:.4g}, then mean {mean:.4g} → 0, deviation {deviation:.4g} → 1"
         return rule, f"{name}: holds negative values (as CT does), {words}"

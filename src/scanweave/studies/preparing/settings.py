@@ -42,6 +42,11 @@ class PreparationSettings(BaseModel):
     percentile_region: Literal["foreground", "volume"] = Field(
         "foreground", description="Where that percentile is taken: in the patient, or over all voxels."
     )
+    window: tuple[float, float] | None = Field(
+        None,
+        description="Lowest and highest value shown of scans with values below 0, such as CT: -175 250 for the abdomen "
+        "[HU]; None: the percentiles of the training studies.",
+    )
     headroom: float = Field(1.25, ge=1, description="The scale times this maps to +1; brighter voxels are clipped.")
     series_headroom: float | None = Field(
         3.0,
@@ -71,6 +76,13 @@ class PreparationSettings(BaseModel):
         """Names in one word, `pet,suv`, as a command line gives them; the word `none` for no name."""
         words = names.split(",") if isinstance(names, str) else names
         return [] if words == ["none"] else words
+
+    @field_validator("window")
+    @classmethod
+    def _wide(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
+        if window is not None and window[1] <= window[0]:
+            raise ValueError(f"the window from {window[0]:g} to {window[1]:g} is empty")
+        return window
 
     @field_validator("orientation")
     @classmethod

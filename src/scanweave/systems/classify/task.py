@@ -49,6 +49,10 @@ class ClassifyTask(NetworkTask):
         if not any(len(set(known.tolist())) > 1 for known in binary_truths(validation[1], plan)):
             self.monitor, self.higher_is_better = "log loss", False  # there is no AUROC of one class
 
+    def sample_classes(self) -> Sequence[str] | None:
+        """Return the classes; None: findings, of which several may be there."""
+        return self.plan.outputs if self.plan.kind == "classes" else None
+
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return log loss and mean AUROC, of each class against the others or of each finding."""
         studies, answers = self.validation

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scanweave.engine.progress import in_parts, tell_share
+from scanweave.framework.segmentation.planning import NetworkPlan
+from scanweave.framework.segmentation.settings import InferenceSettings
+from scanweave.framework.segmentation.target import SegmentationTarget
 from scanweave.nets.segmentation_network import SegmentationNetwork
 from scanweave.nets.sizes import window_count
 from scanweave.studies.mask_targets import Structure
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import Frame, Volume, to_native
-from scanweave.systems.segment.config import InferenceSettings
-from scanweave.systems.segment.planning import NetworkPlan
-from scanweave.systems.segment.target import SegmentTarget
 
 Arrays = dict[str, Volume]
 
@@ -97,7 +97,7 @@ class Segmenter:
 
 
 def native_masks(
-    shares: NDArray[np.float32], target: SegmentTarget, masks: Sequence[str], frame: Frame, plan: Plan
+    shares: NDArray[np.float32], target: SegmentationTarget, masks: Sequence[str], frame: Frame, plan: Plan
 ) -> dict[str, NDArray[np.int16]]:
     """Return masks as the target has them: label maps with its numbers, and one-hot masks `(X, Y, Z, C)`.
 

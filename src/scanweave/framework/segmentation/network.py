@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from scanweave.framework.segmentation.planning import NetworkPlan
 from scanweave.nets.axis_order import ordered_encoder
 from scanweave.nets.segmentation_network import SegmentationNetwork, plain_unet
-from scanweave.systems.segment.planning import NetworkPlan
 
 
 def make_network(plan: NetworkPlan, scans: int, classes: int, first_channels: int) -> SegmentationNetwork:

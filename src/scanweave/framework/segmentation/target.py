@@ -24,7 +24,7 @@ LABELS = 2**16
 Planes = NDArray[np.bool_]
 
 
-class SegmentTarget(SavedPlan):
+class SegmentationTarget(SavedPlan):
     """The structures of a run; saved as `target.json`.
 
     Attributes:
@@ -84,9 +84,9 @@ class SegmentTarget(SavedPlan):
         return [place for place, structure in enumerate(self.structures) if structure.mask == mask]
 
 
-def numbered_target(masks: Mapping[str, Sequence[int]]) -> SegmentTarget:
+def numbered_target(masks: Mapping[str, Sequence[int]]) -> SegmentationTarget:
     """Return the target of a run of earlier builds: the numbers of its one label map, called by their number."""
-    return SegmentTarget(
+    return SegmentationTarget(
         structures=tuple(Structure(str(value), mask, (value,)) for mask, values in masks.items() for value in values)
     )
 
@@ -100,7 +100,7 @@ class _Seen(NamedTuple):
 
 def learn_target(
     structures: Sequence[Structure], training: Sequence[CachedStudy], channels: Mapping[str, int]
-) -> SegmentTarget:
+) -> SegmentationTarget:
     """Return the target of a run: structures that training studies show, and whether they exclude each other.
 
     Args:
@@ -111,7 +111,7 @@ def learn_target(
     Raises:
         ScanweaveError: No training study shows any of them.
     """
-    whole = SegmentTarget(structures=tuple(structures))
+    whole = SegmentationTarget(structures=tuple(structures))
     found = [_seen(whole, [study.mask(name)[:] for name in whole.masks]) for study in training]
     voxels = np.sum([one.voxels for one in found], axis=0)
     if not voxels.any():
@@ -123,7 +123,7 @@ def learn_target(
     shared = np.array([one.shared for one in found])[:, kept][:, :, kept]
     names = [whole.names[place] for place in kept]
     exclusive, why = _relation(names, shared)
-    return SegmentTarget(
+    return SegmentationTarget(
         structures=tuple(whole.structures[place] for place in kept),
         exclusive=exclusive,
         channels={mask: channels[mask] for mask in whole.masks if mask in channels},
@@ -147,7 +147,7 @@ def _relation(names: Sequence[str], shared: NDArray[np.int64]) -> tuple[bool, st
     return False, f"target: {listed}; {words}, so each has a sigmoid of its own (nnU-Net's regions), called above 0.5"
 
 
-def _seen(target: SegmentTarget, labels: Sequence[NDArray[Any]]) -> _Seen:
+def _seen(target: SegmentationTarget, labels: Sequence[NDArray[Any]]) -> _Seen:
     """Count voxels from the few combinations of numbers that masks have, not from a plane a structure."""
     inside = np.any([one != 0 for one in labels], axis=0)
     values = [one[inside] for one in labels]
@@ -160,6 +160,6 @@ def _seen(target: SegmentTarget, labels: Sequence[NDArray[Any]]) -> _Seen:
     return _Seen(np.diag(both).copy(), both)
 
 
-def open_target(run: Path, masks: Mapping[str, Sequence[int]]) -> SegmentTarget:
+def open_target(run: Path, masks: Mapping[str, Sequence[int]]) -> SegmentationTarget:
     """Return the target of a finished run; one of an earlier build has but the numbers of its plan."""
-    return SegmentTarget.load(run / FILE) if (run / FILE).exists() else numbered_target(masks)
+    return SegmentationTarget.load(run / FILE) if (run / FILE).exists() else numbered_target(masks)

@@ -14,10 +14,10 @@ from scanweave.augment.augmentation import augmented
 from scanweave.augment.crops import Crop, Voxels, label_crop, label_voxels
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.framework.network_task import draw_study, some_scans
+from scanweave.framework.segmentation.planning import NetworkPlan
+from scanweave.framework.segmentation.settings import SamplingSettings
+from scanweave.framework.segmentation.target import SegmentationTarget
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.segment.config import SamplingSettings
-from scanweave.systems.segment.planning import NetworkPlan
-from scanweave.systems.segment.target import SegmentTarget
 
 VOXELS = 3
 """Stream of a seed for the voxels that centres are drawn from."""
@@ -29,7 +29,8 @@ class PatchSamples:
     The mask holds classes `(…)`, or a plane a structure `(K, …)` where structures overlap.
 
     Args:
-        studies: Prepared training studies, each with the masks of the target and at least one scan.
+        studies: Prepared training studies, each with at least one scan; one that comes twice is drawn twice as often.
+            A mask of the target that a study lacks shows nothing there.
         scans: Names in the order of the channels.
         target: The structures.
         plan: Size of a patch.
@@ -42,7 +43,7 @@ class PatchSamples:
         self,
         studies: Sequence[CachedStudy],
         scans: Sequence[str],
-        target: SegmentTarget,
+        target: SegmentationTarget,
         plan: NetworkPlan,
         sampling: SamplingSettings,
         augmentation: AugmentationSettings,
@@ -59,7 +60,7 @@ class PatchSamples:
         present = some_scans([name in study.names for name in self.scans], rng, self.sampling.drop_scans)
         scans = [study.volume(name) if name in study.names else None for name in self.scans]
         order = shown_order(self.plan)
-        masks = [study.mask(name) for name in self.target.masks]
+        masks = [study.mask(name) if name in study.masks else None for name in self.target.masks]
         channels, labels = (Stacked(arrays, study.shape, order) for arrays in (scans, masks))
         crop = Crop(tuple(crop.start[axis] for axis in order), tuple(crop.size[axis] for axis in order))
         if self.plan.dimensions == 2:
@@ -88,15 +89,20 @@ class PatchSamples:
     def _voxels(self) -> dict[str, dict[int, Voxels]]:
         """Voxels of each structure of each study that centres are drawn from."""
         found = {}
-        for number, study in enumerate(self.studies):
+        for number, study in enumerate({study.id: study for study in self.studies}.values()):
             rng = np.random.default_rng([self.seed, VOXELS, number])
-            labels = [study.mask(name)[:] for name in self.target.masks]
+            labels = [_labels(study, name) for name in self.target.masks]
             if self.target.exclusive:
                 found[study.id] = label_voxels(self.target.classes(labels), rng)
             else:  # a voxel of several structures counts for each
                 planes = [label_voxels(plane, rng) for plane in self.target.planes(labels)]
                 found[study.id] = {place: voxels[1] for place, voxels in enumerate(planes) if 1 in voxels}
         return found
+
+
+def _labels(study: CachedStudy, name: str) -> NDArray[Any]:
+    """Return a mask of a study; nothing where it lacks it."""
+    return np.asarray(study.mask(name)[:]) if name in study.masks else np.zeros(study.shape, np.int16)
 
 
 class Stacked:

@@ -17,9 +17,9 @@ from pydantic import Field, PositiveInt
 from scanweave.engine.saved_encoder import SavedEncoder
 from scanweave.engine.saved_plan import SavedPlan
 from scanweave.errors import ScanweaveError
+from scanweave.framework.segmentation.settings import Mirror, NetworkSettings
 from scanweave.nets.encoders import make_encoder
 from scanweave.studies.formats.header_limits import MAX_VOXELS_PER_AXIS
-from scanweave.systems.segment.config import Mirror, NetworkSettings
 
 FILE = "network.json"
 LEAST_BOTTLENECK_VOXELS = 4

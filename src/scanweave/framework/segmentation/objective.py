@@ -15,7 +15,7 @@ SMOOTH = 1e-5
 """Added to the voxels counted in Dice, so that a class that is nowhere gives no division by zero."""
 
 
-class SegmentObjective(nn.Module):
+class SegmentationObjective(nn.Module):
     """Cross-entropy minus soft Dice, finest output first, each coarser one with half the weight; the coarsest has none.
 
     Args:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from scanweave.framework.network_memory import refuse_large_input
 from scanweave.framework.network_task import NetworkTask, seeded_network
+from scanweave.framework.segmentation.inference import Segmenter
+from scanweave.framework.segmentation.network import make_network
+from scanweave.framework.segmentation.objective import SegmentationObjective
+from scanweave.framework.segmentation.planning import NetworkPlan
+from scanweave.framework.segmentation.samples import PatchSamples
+from scanweave.framework.segmentation.settings import SegmentationConfig
+from scanweave.framework.segmentation.target import SegmentationTarget
 from scanweave.measures.segmentation import overlap
 from scanweave.nets.segmentation_network import SegmentationNetwork
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.prepared_cache import CachedStudy
-from scanweave.systems.segment.config import SegmentConfig
-from scanweave.systems.segment.inference import Segmenter
-from scanweave.systems.segment.network import make_network
-from scanweave.systems.segment.objective import SegmentObjective
-from scanweave.systems.segment.planning import NetworkPlan
-from scanweave.systems.segment.samples import PatchSamples
-from scanweave.systems.segment.target import SegmentTarget
 
 
-class SegmentTask(NetworkTask):
+class SegmentationTask(NetworkTask):
     """Network, objective, samples and validation of one fit; see `scanweave.engine.task.Task`.
 
     Args:
@@ -38,9 +39,9 @@ class SegmentTask(NetworkTask):
 
     def __init__(
         self,
-        config: SegmentConfig,
+        config: SegmentationConfig,
         plan: Plan,
-        target: SegmentTarget,
+        target: SegmentationTarget,
         design: NetworkPlan,
         training: Sequence[CachedStudy],
         validation: Sequence[CachedStudy],
@@ -50,10 +51,14 @@ class SegmentTask(NetworkTask):
         sizes = len(self.scans), target.outputs, config.network.first_channels
         refuse_large_input(design.patch, len(self.scans), "network.patch", design.batch)
         self.network = seeded_network(config, lambda: make_network(design, *sizes))
-        self.objective = SegmentObjective(self.network, target.exclusive)
+        self.objective = SegmentationObjective(self.network, target.exclusive)
         self.samples = PatchSamples(training, self.scans, target, design, config.sampling, config.augmentation, seed)
         self.validation = list(validation)[: config.sampling.validation_studies]
         self.validates = bool(self.validation)
+
+    def whole_pass(self, network: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """Return the outputs at all sizes."""
+        return network(*inputs, deep=True)
 
     def validate(self, network: nn.Module) -> dict[str, float] | None:
         """Return the mean Dice over structures and validation studies, without mirrored views."""

@@ -1,0 +1,1 @@
+"""Networks that outline structures: planned by nnU-Net's rules, trained on patches, run over whole studies."""

@@ -1,0 +1,99 @@
+"""The verb `prune` in Python: a run with a smaller network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scanweave.engine.settings import checked
+from scanweave.engine.weight_sources import find_run
+from scanweave.errors import ScanweaveError
+from scanweave.external import require
+from scanweave.framework.fitted_run import fitted_config
+from scanweave.framework.pruning.change import PrunedStart
+from scanweave.framework.pruning.settings import PruneSettings
+from scanweave.framework.system import System
+from scanweave.studies.cohort import Cohort
+from scanweave.systems import registry
+
+Say = Callable[[str], None]
+VERB = "prune"
+_SHARE = 4
+"""Steps of training after pruning: those of the run over this."""
+
+
+def prune(
+    run: str | Path,
+    out: str | Path,
+    *,
+    cohort: Cohort | str | Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    say: Say = print,
+    **settings: Any,
+) -> System[Any]:
+    """Take channels out of the network of a run, train what is left on the run's own cohort, and return the new run.
+
+    The same call goes on where one was stopped. The new run can be used as any other, and pruned again.
+
+    Args:
+        run: A finished run.
+        out: Folder of the new one.
+        cohort: The run's own cohort, where it has moved.
+        device: Where to compute: "auto", "cpu", "cuda" or "mps".
+        workers: Processes that prepare studies.
+        say: Takes one line for each choice made, and why.
+        **settings: Fields of `framework.pruning.settings.PruneSettings`: `flops`, `ranking`, `images`, `steps` …
+
+    Raises:
+        ScanweaveError: A setting is wrong, the network cannot be pruned, or not so far, the cohort is gone, or as
+            `fit`.
+    """
+    chosen = checked(PruneSettings, settings, VERB)
+    require("torch_pruning", "deploy")
+    parent = find_run(run).fitted()
+    name = str(parent.record.get("system"))
+    entry = registry.entry(name)
+    if VERB not in entry.verbs:
+        offered = ", ".join(about.name for about in registry.systems().values() if VERB in about.verbs)
+        raise ScanweaveError(run, f"networks of {name} cannot be pruned", f"It works on {offered}")
+    system = entry.load()
+    config = _config(fitted_config(parent, system.config_class), chosen, device)
+    whole = _cohort(parent.record, cohort)
+    made: System[Any] = system.fit(
+        whole,
+        out,
+        config,
+        fold=int(parent.config.get("fold", 0)),
+        workers=workers,
+        say=say,
+        change=PrunedStart(parent, chosen),
+    )
+    return made
+
+
+def _config(config: Any, chosen: PruneSettings, device: str) -> Any:
+    """Return the settings of the run with those of the training after pruning."""
+    training = config.training
+    steps = chosen.steps or max(1, training.steps // _SHARE)
+    changed = {
+        "steps": steps,
+        "seed": chosen.seed,
+        "device": device,
+        "warm_up": min(training.warm_up, steps // 10),
+        "validate_every": min(training.validate_every, max(1, steps // 4)),
+        "learning_rate": chosen.learning_rate or training.learning_rate,
+        "schedule_steps": None,
+    }
+    start = {"start": type(config.start)()} if hasattr(config, "start") else {}
+    return config.model_copy(update={"training": training.model_copy(update=changed), **start})
+
+
+def _cohort(record: dict[str, Any], given: Cohort | str | Path | None) -> Cohort:
+    if given is not None:
+        return given if isinstance(given, Cohort) else Cohort.open(given)
+    path = Path(str(record.get("cohort", {}).get("path", "")))
+    if not path.is_dir():
+        raise ScanweaveError(path, "the cohort of the run is not there any more", "Say where it is by --cohort")
+    return Cohort.open(path)

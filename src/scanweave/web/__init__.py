@@ -1,0 +1,1 @@
+"""Pages served on this machine alone: loopback, with a token."""

@@ -1,0 +1,62 @@
+"""Guard of every local page: requests must come from this machine, by its own name, with the token.
+
+A page of another site can make a browser ask this machine, also under a name that it chose itself: so the name is
+looked at (Host), and the token is a cookie that no other site can send (SameSite=Strict).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from scanweave.external import require
+
+COOKIE = "scanweave"
+LOCAL = ("127.0.0.1", "localhost")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' blob: 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self' blob: data:; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def guarded_app(title: str, token: str) -> Any:
+    """Return a FastAPI application that answers this machine alone, and only with the token.
+
+    The first request brings the token in the address, and takes it away as a cookie.
+
+    Args:
+        title: Of the application.
+        token: The secret, see `new_token`.
+    """
+    fastapi = require("fastapi", "web")
+    responses = require("fastapi.responses", "web")
+    app = fastapi.FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def guard(request: Any, go_on: Callable[[Any], Awaitable[Any]]) -> Any:
+        host = (request.headers.get("host") or "").rpartition(":")[0] or request.headers.get("host")
+        if host not in LOCAL:
+            return responses.PlainTextResponse("This page is served to this machine alone.", 403)
+        given = request.query_params.get("token")
+        if given is not None and secrets.compare_digest(given, token):
+            answer = responses.RedirectResponse(request.url.path, 303)
+            answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+        elif not secrets.compare_digest(request.cookies.get(COOKIE, ""), token):
+            return responses.PlainTextResponse("Open the address that scanweave printed: it holds a token.", 403)
+        else:
+            answer = await go_on(request)
+        for name, value in HEADERS.items():
+            answer.headers[name] = value
+        return answer
+
+    app.middleware("http")(guard)
+    return app
+
+
+def new_token() -> str:
+    """Return a token that cannot be guessed."""
+    return secrets.token_urlsafe(24)
