@@ -102,6 +102,8 @@ def build_study(
         reason = f"{len(found['real'])} real and {len(found['made'])} made tumours match in {count} pairs"
         raise ScanweaveError("items", reason, "Give more scans, or made tumours of like size")
     say(f"matched: {count} real and {count} made tumours, in {BINS} classes of diameter")
+    if 2 * count < items:
+        say(f"caution: {2 * count} items, not {items}: give more scans, or made tumours of like diameters")
     every = [(kind, one) for kind in ("real", "made") for one in chosen[kind]]
     order = [int(place) for place in rng.permutation(len(every))]
     places = [*order, *order[: round(repeated * len(every))]]
@@ -113,7 +115,7 @@ def build_study(
             kind, one = every[place]
             study = (real if kind == "real" else made)[one.study]
             image = study.scans[scan or next(iter(study.scans))]
-            write_item(folder / ITEMS / f"{name}.nii", crop(image, one.centre_mm, edge, spacing))
+            write_item(folder / ITEMS / f"{name}.nii", crop(image, one.centre_mm, edge, spacing), spacing)
             first = next((known for known, about in told.items() if about["place"] == place), None)
             told[name] = {"made": kind == "made", "place": place, "study": one.study, "number": one.number}
             told[name] |= {"diameter_mm": round(one.diameter_mm, 1), "again": first}
@@ -184,10 +186,10 @@ def crop(scan: Scan, centre_mm: Sequence[float], edge_mm: float, spacing_mm: flo
     return np.clip(np.rint(np.nan_to_num(found, nan=LOWEST)), LOWEST, HIGHEST).astype(np.int16)
 
 
-def write_item(path: Path, volume: NDArray[np.int16]) -> None:
-    """Write a crop as NIfTI that says nothing but its voxels, uncompressed: all items have one length."""
+def write_item(path: Path, volume: NDArray[np.int16], spacing_mm: float = 1.0) -> None:
+    """Write a crop as NIfTI that says nothing but its voxels and their size, uncompressed: all are of one length."""
     path.parent.mkdir(exist_ok=True)
-    image = nib.Nifti1Image(volume, np.eye(4))
+    image = nib.Nifti1Image(volume, np.diag([spacing_mm] * 3 + [1.0]))
     image.header.set_xyzt_units("mm")
     path.write_bytes(image.to_bytes())
 
