@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scanweave.engine.cohort_parts import splits_digest
 from scanweave.engine.settings import checked
 from scanweave.engine.weight_sources import find_run
 from scanweave.errors import ScanweaveError
@@ -61,6 +62,9 @@ def prune(
     system = entry.load()
     config = _config(fitted_config(parent, system.config_class), chosen, device)
     whole = _cohort(parent.record, cohort)
+    if splits_digest(whole) != parent.config.get("splits"):
+        reason = "is divided in another way than for the run: its test patients may be among those that the run saw"
+        raise ScanweaveError(whole.folder, reason, "Restore its splits.json, or fit the run again")
     made: System[Any] = system.fit(
         whole,
         out,
@@ -68,7 +72,7 @@ def prune(
         fold=int(parent.config.get("fold", 0)),
         workers=workers,
         say=say,
-        change=PrunedStart(parent, chosen),
+        change=PrunedStart(parent, chosen, config.training.batch_size),
     )
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +14,19 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import scanweave
-from scanweave.api import named_studies, open_run
+from scanweave.api import named_studies, open_run, system_of
+from scanweave.engine.weight_sources import find_run
 from scanweave.errors import ScanweaveError
-from scanweave.files import atomic_folder, read_json, write_json
-from scanweave.framework.tumour_synthesis import TRIES, RuleMaker, Synthetic, TumourMaker, put_tumours, rules_for
-from scanweave.simulate.writing import STUDIES, claim, in_processes
+from scanweave.files import atomic_folder, file_sha256, read_json, write_json
+from scanweave.framework.tumour_synthesis import (
+    RuleMaker,
+    Synthetic,
+    TumourMaker,
+    put_series,
+    put_tumours,
+    rules_for,
+)
+from scanweave.simulate.writing import REQUEST, STUDIES, claim, in_processes
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import KINDS
 from scanweave.studies.formats.image_writer import write_scan
@@ -30,6 +39,8 @@ from scanweave.wording import nearest
 
 Say = Callable[[str], None]
 ABOUT, MASK = "synthesis.json", "tumours"
+DRAWN = ("tumour", "tumor", "lesion")
+"""Masks, without an s, that say where tumours are drawn."""
 _AGAIN = "Choose another --out"
 
 
@@ -43,7 +54,6 @@ def synthesize(
     count: int = 1,
     seed: int | Sequence[int] = 0,
     unit: Unit = "hu",
-    tries: int = TRIES,
     device: str = "auto",
     maker: TumourMaker | None = None,
     **request: Any,
@@ -59,7 +69,6 @@ def synthesize(
         count: How many.
         seed: Same seed, same bits.
         unit: "hu", or "percent" for scans without units, whose contrast is in percent of their range.
-        tries: How often a tumour is made anew where a judge refuses.
         device: Where a run folder computes.
         maker: In place of a run, one that is opened already.
         **request: Fields of `tumours.request.TumourRequest`: `diameter_mm`, `centre`, `shape`, `contrast` …
@@ -73,10 +82,11 @@ def synthesize(
     image = KINDS["scan"].read(Path(scan)) if isinstance(scan, str | Path) else scan
     requests = checked_requests(count, **request)
     numbers = [seed] if isinstance(seed, int) else list(seed)
+    _check_least(seed=min(numbers))
     where = str(image.path.name) if image.path is not None else "scan"
     inside = _organ(organ, image, organs, where)
     maker = maker or _maker(run, rules=rules, unit=unit, device=device)
-    return put_tumours(image, inside, requests, maker, numbers, unit=unit, tries=tries, where=where)
+    return put_tumours(image, inside, requests, maker, numbers, unit=unit, where=where)
 
 
 def checked_requests(count: int = 1, **request: Any) -> list[TumourRequest]:
@@ -143,6 +153,7 @@ def synthesize_cohort(
     Raises:
         ScanweaveError: A request is wrong, `out` holds something else, or no study could be done.
     """
+    _check_least(seed, workers)
     whole = Cohort.open(cohort) if isinstance(cohort, str | Path) else cohort
     name = _scan_name(whole, scan)
     numbers = _numbers(whole, organ_mask, organ)
@@ -150,13 +161,11 @@ def synthesize_cohort(
     chosen = named_studies(whole.where(whole.frame[there].notna().all(axis=1)), studies)
     if not len(chosen):
         raise ScanweaveError(whole.folder, f"no study has scan {name} and mask {organ_mask}", "Name others")
-    points = _points(growth, request)
+    points = _points(growth, request, count)
     for point in points:
         checked_requests(count, **point)
-    if run is not None:
-        _known_run(run)
     asked = {"cohort": chosen.digest, "seed": seed, "count": count, "unit": unit, "points": points, "organs": numbers}
-    asked |= {"run": None if run is None else str(Path(run).absolute()), "rules": rules, "scan": name}
+    asked |= {"run": None if run is None else _weights(run), "rules": rules, "scan": name}
     out = Path(out)
     claim(out, asked)
     job = _Job(chosen, out, name, organ_mask, tuple(numbers), tuple(points), count, seed, unit, run, rules, device)
@@ -170,6 +179,7 @@ def synthesize_cohort(
         if progress is not None:
             progress(done, len(chosen))
     if not rows:
+        _unclaim(out)
         raise ScanweaveError(out, f"no tumour could be made in {failed} studies", "See the lines above")
     (out / "cohort.json").unlink(missing_ok=True)
     named = {organ_mask: whole.about.get("structures", {}).get(organ_mask, {})}
@@ -227,15 +237,23 @@ def synthesize_file(
     maker = _maker(
         run, rules=options.get("rules", False), unit=options.get("unit", "hu"), device=options.get("device", "auto")
     )
-    points = _points(growth, {name: options.pop(name) for name in list(options) if name in TumourRequest.model_fields})
-    for point in points:
-        told = f"{stem}-{point['diameter_mm']:g}mm" if len(points) > 1 else stem
-        made = synthesize(
-            scan, mask, maker=maker, organs=[int(name) for name in organ], **{**options, **point, "centre": centre}
-        )
-        about = {**maker.about, "seed": options.get("seed", 0), "source": source.name}
-        yield from write_synthetic(out, told, made, about)
-        write_json(out / f"{told}_{ABOUT}", {**about, "tumours": made.tumours})
+    request = {name: options.pop(name) for name in list(options) if name in TumourRequest.model_fields}
+    count, seed, unit = options.get("count", 1), options.get("seed", 0), options.get("unit", "hu")
+    _check_least(seed=seed)
+    points = [{**point, "centre": centre} for point in _points(growth, request, count)]
+    inside = _organ(mask, scan, [int(name) for name in organ], source.name)
+    about = {**maker.about, "seed": seed, "source": source.name}
+    told: dict[str, Any] = {"unit": unit, "where": source.name}
+    if len(points) > 1:
+        series = [checked_requests(1, **point)[0] for point in points]
+        names = [f"{stem}-{point['diameter_mm']:g}mm" for point in points]
+        found = put_series(scan, inside, series, maker, [seed], **told)
+    else:
+        names = [stem]
+        found = [put_tumours(scan, inside, checked_requests(count, **points[0]), maker, [seed], **told)]
+    for name, made in zip(names, found, strict=True):  # all are made before any is written
+        yield from write_synthetic(out, name, made, about)
+        write_json(out / f"{name}_{ABOUT}", {**about, "tumours": made.tumours})
 
 
 def write_synthetic(folder: Path, stem: str, made: Synthetic, about: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -245,9 +263,12 @@ def write_synthetic(folder: Path, stem: str, made: Synthetic, about: Mapping[str
     return scan, write_scan(folder / f"{stem}_{MASK}.nii.gz", made.mask, told)
 
 
-def _points(growth: Sequence[float], request: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _points(growth: Sequence[float], request: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return what is asked at each size of a series, or once."""
     if not growth:
         return [dict(request)]
+    if count != 1:
+        raise ScanweaveError("count", "one tumour grows in a series", "Give --count 1, or no --growth")
     if request.get("diameter_mm") is not None:
         raise ScanweaveError("growth", "says the diameters already", "Leave --diameter-mm out")
     return [{**request, "diameter_mm": float(one), "grows_to_mm": float(max(growth))} for one in growth]
@@ -273,31 +294,45 @@ class _Job:
     def write(self, number: int) -> list[dict[str, Any]] | str:
         """Write the scans of one study, each whole or not at all; return their rows, or why there are none."""
         study = self.cohort[self.cohort.studies[number]]
-        rows = []
+        several = len(self.points) > 1
+        names = [f"{study.id}-{one['diameter_mm']:g}mm" if several else study.id for one in self.points]
+        folders = [self.out / STUDIES / name for name in names]
         try:
-            for point in self.points:
-                suffix = f"-{point['diameter_mm']:g}mm" if len(self.points) > 1 else ""
-                folder = self.out / STUDIES / f"{study.id}{suffix}"
-                if not folder.exists():
-                    self._write_point(folder, study, point, [self.seed, number])
-                rows.append(self._row(folder, study))
+            if not all(folder.exists() for folder in folders):
+                self._write_points(folders, study)
         except ScanweaveError as error:
             return str(error)
-        return rows
+        return [self._row(folder, study) for folder in folders]
 
-    def _write_point(self, folder: Path, study: Study, request: Mapping[str, Any], seed: Sequence[int]) -> None:
+    def _write_points(self, folders: Sequence[Path], study: Study) -> None:
         scan, mask = study.scans[self.scan], study.masks[self.organ_mask]
-        where = f"{study.id}: {self.scan}"
-        inside = _organ(mask, scan, self.organs, where)
+        where, seed = f"{study.id}: {self.scan}", [self.seed, zlib.crc32(study.id.encode())]
         maker = _cached_maker(self.run, self.rules, self.unit, self.device)
-        requests = checked_requests(self.count, **request)
-        made = put_tumours(scan, inside, requests, maker, seed, unit=self.unit, where=where)
-        about = {**maker.about, "seed": list(seed), "source": study.id}
+        self._refuse_drawn(study, where)
+        inside = _organ(mask, scan, self.organs, where)
+        options: dict[str, Any] = {"unit": self.unit, "where": where}
+        if len(self.points) > 1:
+            series = [checked_requests(1, **point)[0] for point in self.points]
+            found = put_series(scan, inside, series, maker, seed, **options)
+        else:
+            found = [put_tumours(scan, inside, checked_requests(self.count, **self.points[0]), maker, seed, **options)]
+        about = {**maker.about, "seed": seed, "source": study.id}
         organ = Scan.of(np.asarray(mask.data), mask.geometry.affine)
-        with atomic_folder(folder) as whole:
-            write_synthetic(whole, f"{study.id}_{self.scan}", made, about)
-            write_scan(whole / f"{study.id}_{self.organ_mask}.nii.gz", organ)
-            write_json(whole / ABOUT, {**about, "tumours": made.tumours})
+        for folder, made in zip(folders, found, strict=True):
+            if folder.exists():
+                continue
+            with atomic_folder(folder) as whole:
+                write_synthetic(whole, f"{study.id}_{self.scan}", made, about)
+                write_scan(whole / f"{study.id}_{self.organ_mask}.nii.gz", organ)
+                write_json(whole / ABOUT, {**about, "tumours": made.tumours})
+
+    def _refuse_drawn(self, study: Study, where: str) -> None:
+        """Refuse a study in which tumours are drawn: the new mask would say that there are none but the made ones."""
+        for name, mask in study.masks.items():
+            drawn = name != self.organ_mask and name.rstrip("s") in DRAWN
+            if drawn and bool((np.asarray(mask.released().data) != 0).any()):
+                reason = f"tumours are drawn in its mask '{name}', beside which made ones would be called the only ones"
+                raise ScanweaveError(where, reason, "Leave it out by --studies: take scans without tumours")
 
     def _row(self, folder: Path, study: Study) -> dict[str, Any]:
         facts = read_json(folder / ABOUT, _AGAIN)["tumours"]
@@ -322,6 +357,8 @@ def _cached_maker(run: str | Path | None, rules: bool, unit: Unit, device: str) 
 def _maker(run: Any, *, rules: bool, unit: Unit, device: str) -> TumourMaker:
     if run is None:
         return RuleMaker(rules_for(unit))
+    if unit != "hu":
+        raise ScanweaveError("unit", "a run makes tumours in HU alone", "Give --rules without --run, or a CT in HU")
     system: Any = open_run(run, device, "synthesize") if isinstance(run, str | Path) else run
     if "synthesize" not in registry.entry(system.name).verbs:
         raise ScanweaveError("run", f"{system.name} makes no tumours", "Name a run of freetumor, or give --rules")
@@ -329,10 +366,18 @@ def _maker(run: Any, *, rules: bool, unit: Unit, device: str) -> TumourMaker:
     return made
 
 
-def _known_run(run: str | Path) -> None:
-    from scanweave.api import system_of
-
+def _weights(run: str | Path) -> str:
+    """Return the hash of a run's weights, after trying that its system makes tumours."""
     system_of(run, "synthesize")
+    return file_sha256(find_run(run).weights)
+
+
+def _unclaim(out: Path) -> None:
+    """Leave a folder as it was before a call in which nothing could be made."""
+    (out / REQUEST).unlink(missing_ok=True)
+    for folder in (out / STUDIES, out):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _organ(organ: Scan | str | Path | NDArray[np.bool_], scan: Scan, organs: Sequence[int], where: str) -> Any:
@@ -342,17 +387,26 @@ def _organ(organ: Scan | str | Path | NDArray[np.bool_], scan: Scan, organs: Seq
         ScanweaveError: The mask lies on another grid, or does not hold the numbers.
     """
     if isinstance(organ, np.ndarray):
-        return np.asarray(organ, dtype=bool)
+        return _chosen(organ, organs, where)
     mask = KINDS["mask"].read(Path(organ)) if isinstance(organ, str | Path) else organ
     if not mask.geometry.matches(scan.geometry):
         reason = "lies on another grid than its organ mask"
         raise ScanweaveError(where, reason, "Resample the mask to the grid of the scan, by the nearest voxel")
-    labels = np.asarray(mask.data)
+    return _chosen(np.asarray(mask.data), organs, where)
+
+
+def _chosen(labels: NDArray[Any], organs: Sequence[int], where: str) -> NDArray[np.bool_]:
     inside = np.isin(labels, list(organs)) if len(organs) else labels != 0
     if not inside.any():
         told = f"the numbers {', '.join(map(str, organs))}" if len(organs) else "anything"
         raise ScanweaveError(where, f"its organ mask does not hold {told}", "Name another mask or organ")
-    return inside
+    return np.asarray(inside)
+
+
+def _check_least(seed: int = 0, workers: int = 1) -> None:
+    for name, value, least in (("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise ScanweaveError(name, f"{value} is too small", f"Give {least} or more")
 
 
 def _scan_name(cohort: Cohort, scan: str | None) -> str:

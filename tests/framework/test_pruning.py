@@ -266,7 +266,8 @@ def test_segment_keeps_the_heads_of_all_sizes(tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"flops": 0.0001}, "cannot be reached: with a channel in every layer"),
+        ({"flops": 0.0001}, r"cannot be reached: with a channel in every layer 0\.0\d+ is left"),
+        ({"ranking": "bn", "flops": 0.5, "cohort": "/nowhere"}, "nowhere"),
         ({"flops": 2.0}, "flops"),
         ({"ranking": "magic"}, "ranking"),
         ({"cohort": "/nowhere"}, "nowhere"),
@@ -276,6 +277,30 @@ def test_what_cannot_be_pruned_so_is_refused(run, tmp_path, more, words):
     settings = {"images": 6, "steps": 1, "device": "cpu", "say": str, **more}
     with pytest.raises(ScanweaveError, match=words):
         sw.prune(run, tmp_path / "out", **settings)
+
+
+def test_narrow_layers_keep_a_channel_and_less_work_asked_leaves_less():
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 64, 3), nn.ReLU(), nn.Conv2d(64, 1, 3))
+    inputs = (torch.randn(1, 1, 16, 16),)
+    scores = channel_scores(network, network, [], "l1", 0)
+    left = [prune_to(network, inputs, scores, share, ("4",), plain_pass, "run").after for share in (0.5, 0.05, 0.01)]
+    assert left[0] > left[1] > left[2]
+
+
+def test_a_cohort_that_is_divided_in_another_way_is_refused(run, films, tmp_path):
+    splits = films.folder / "splits.json"
+    before = splits.read_text()
+    try:
+        write_splits(films.folder, make_splits(films.patients, 3, seed=7), again=True)
+        with pytest.raises(ScanweaveError, match="is divided in another way than for the run"):
+            sw.prune(run, tmp_path / "out", images=6, steps=1, device="cpu", say=str)
+    finally:
+        splits.write_text(before)
+
+
+def test_a_ranking_that_says_nothing_is_refused(tmp_path):
+    network = Joined(3).eval()
+    assert channel_scores(network, network, [], "bn", 0) == {}
 
 
 def test_a_class_that_no_sample_shows_is_told(run, films, tmp_path, monkeypatch):

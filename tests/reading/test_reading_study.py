@@ -18,11 +18,11 @@ from scanweave.simulate.tumours import simulate_tumours
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scans")
-    sizes = {"spacing": 5.0, "diameter": (14.0, 30.0)}
-    real = simulate_tumours(folder / "real", subjects=7, seed=0, tumours=1.0, **sizes)
+    sizes = {"spacing": 5.0, "diameter": (18.0, 23.0)}
+    real = simulate_tumours(folder / "real", subjects=12, seed=0, tumours=1.0, **sizes)
     healthy = simulate_tumours(folder / "healthy", subjects=7, seed=50, tumours=0.0, **sizes)
     made = sw.synthesize_cohort(
-        healthy, folder / "made", organ_mask="organs", rules=True, count=2, diameter_mm=20.0, say=str
+        healthy, folder / "made", organ_mask="organs", rules=True, count=3, diameter_mm=20.0, say=str
     )
     return real, made
 
@@ -54,6 +54,23 @@ def test_items_are_alike_in_all_but_the_tumour(study):
     told = (reading.folder / "reading.json").read_text()
     assert "made" not in told
     assert not any(str(about["study"]) in told for about in truth.values())
+
+
+def test_the_seed_that_is_served_does_not_give_the_key(cohorts, tmp_path):
+    keys = []
+    for number in range(2):
+        build_study(*cohorts, tmp_path / f"s{number}", tmp_path / f"k{number}.json", items=10, seed=5, say=str)
+        keys.append(json.loads((tmp_path / f"k{number}.json").read_text())["items"])
+    assert keys[0].keys().isdisjoint(keys[1])
+    shown = [sorted((about["study"], about["number"], about["made"]) for about in key.values()) for key in keys]
+    assert {*shown[0]} == {*shown[1]}  # the same tumours are chosen
+
+
+def test_pairs_are_of_like_size(study):
+    reading, key = study
+    truth = [about for about in read_key(key, reading).values() if about["again"] is None]
+    sizes = [sorted(about["diameter_mm"] for about in truth if about["made"] == kind) for kind in (True, False)]
+    assert all(abs(np.log(one / other)) < 0.2 for one, other in zip(*sizes, strict=True))
 
 
 def test_names_and_orders_say_nothing_of_the_kind(cohorts, tmp_path):
@@ -89,7 +106,10 @@ def test_answers_go_to_the_next_item_and_never_back(study):
     assert len(reading.answered("anna")) == 1
     path = reading.folder / "answers" / "anna.jsonl"
     path.write_text(path.read_text() + '{"item": "half')  # a server that was killed while it wrote
-    assert reading.next_item("anna") == reading.order("anna")[1]
+    second = reading.order("anna")[1]
+    assert reading.next_item("anna") == second
+    reading.answer("anna", {**good, "item": second})
+    assert [one["item"] for one in reading.answered("anna")] == [first, second]
     for code in ("../key", "", "a b", "x" * 40):
         with pytest.raises(ScanweaveError, match="is no code"):
             reading.next_item(code)
@@ -127,10 +147,13 @@ def test_the_way_by_the_command_line(cohorts, tmp_path, capsys):
     assert "lies in the folder that is served" in capsys.readouterr().err
     assert main([*asked[:-4], "--out", str(tmp_path / "u"), "--key", str(tmp_path / "u.json"), "--mask", "nodes"]) == 2
     assert not (tmp_path / "u").exists()
+    for wrong in (["--items", "2"], ["--repeated", "-0.1"], ["--seed", "-1"], ["--scan", "mr"]):
+        assert main([*asked[:-4], "--out", str(tmp_path / "v"), "--key", str(tmp_path / "v.json"), *wrong]) == 2
+    assert not (tmp_path / "v.json").exists()
 
 
 def test_lesions_are_those_of_the_mask(cohorts):
     _, made = cohorts
-    found = list(lesions(made, "tumours"))
-    assert len(found) == 2 * len(made)
+    found = list(lesions(made, "tumours", "ct"))
+    assert len(found) == 3 * len(made)
     assert all(abs(one.diameter_mm / 20 - 1) < 0.15 for one in found)

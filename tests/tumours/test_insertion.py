@@ -11,8 +11,9 @@ from scanweave.framework.tumour_synthesis import RuleMaker
 from scanweave.tumours.appearance import Rules, find_vessels
 from scanweave.tumours.drawing import draw_tumour
 from scanweave.tumours.fields import smooth_field
-from scanweave.tumours.insertion import added
+from scanweave.tumours.insertion import added, insert_tumour
 from scanweave.tumours.placement import draw_diameter, organ_depth
+from scanweave.tumours.request import TumourRequest
 from scanweave.tumours.texture import draw_texture
 
 SPACING = (2.0, 1.5, 3.0)
@@ -47,6 +48,30 @@ def test_voxels_outside_keep_every_bit_and_the_mask_lies_in_the_organ(scan, orga
         assert made.scan.data.dtype == np.int16
         assert made.scan.synthetic
         assert made.mask.synthetic
+
+
+@pytest.mark.parametrize("shape", ["ellipsoid", "grown"])
+def test_within_the_organ_too_nothing_changes_beyond_the_soft_border(scan, organ, shape):
+    data = np.asarray(scan.data)
+    for seed in range(5):
+        request = TumourRequest(shape=shape, diameter_mm=18)
+        made = insert_tumour(data, organ, SPACING, request, Rules(), [seed])
+        kept = made.tumour.soft == 0
+        assert (kept & organ[made.box]).any()
+        assert np.array_equal(made.after[kept], data[made.box][kept])
+        assert (made.after != made.before)[made.tumour.mask].mean() > 0.9
+
+
+def test_a_border_that_leaves_nothing_is_refused(scan, organ):
+    with pytest.raises(ScanweaveError, match="leaves hardly anything"):
+        sw.synthesize(scan, organ, diameter_mm=6, edge_mm=10, contrast=-30.0)
+
+
+def test_numbers_of_an_array_are_heeded(scan, organ):
+    labels = organ.astype(np.uint8)
+    labels[organ & (np.arange(SHAPE[0])[:, None, None] > 30)] = 2
+    made = sw.synthesize(scan, labels, organs=[2], diameter_mm=12)
+    assert set(labels[made.mask.data > 0]) == {2}
 
 
 def test_diameters_are_as_asked_where_they_fit(scan, organ):
@@ -103,8 +128,10 @@ def test_core_and_rim_change_what_lies_there(scan, organ):
         for more in ({}, {"necrosis": True}, {"capsule": True})
     )
     mask = sw.synthesize(scan, organ, **asked).mask.data > 0
-    assert (dead - plain)[mask].min() < -8
-    assert (walled - plain)[mask].max() > 8
+    assert (dead - plain)[mask].min() < -4
+    assert (walled - plain)[mask].max() > 4
+    for one in (plain, dead, walled):
+        assert (one - scan.data)[mask].mean() == pytest.approx(-30, abs=0.6)
     assert np.abs((dead - plain)[~organ]).max() == 0
 
 
@@ -151,6 +178,7 @@ def test_whole_numbers_stay_within_their_type():
         ({"diameter_mm": -3.0}, "diameter_mm"),
         ({"colour": "red"}, "colour"),
         ({"count": 0}, "count: 0 is too small"),
+        ({"seed": -1}, "seed: -1 is too small"),
         ({"count": 2, "centre": (30, 40, 20)}, "cannot have one centre"),
     ],
 )
@@ -169,7 +197,7 @@ def test_scans_that_are_none_are_refused(scan, organ):
         "4 axes": (sw.Scan.of(np.stack([data, data], axis=3), affine), organ),
         "different grids": (scan, organ[1:]),
         "no numbers": (sw.Scan.of(np.where(organ, np.nan, -900.0), affine), organ),
-        "is empty": (scan, np.zeros_like(organ)),
+        "does not hold anything": (scan, np.zeros_like(organ)),
         "lies on another grid": (scan, sw.Scan.of(organ.astype(np.uint8), np.eye(4))),
     }
     for words, (image, mask) in cases.items():

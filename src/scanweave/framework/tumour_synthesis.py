@@ -19,7 +19,7 @@ from scanweave.tumours.request import TumourRequest, Unit
 TRIES = 8
 """Tumours that are tried where a judge refuses, before that is an error."""
 _PERCENTILES = (0.5, 99.5)
-_MOST = 2**15
+_MOST = 2**15 - 1
 """Tumours of a mask, whose numbers have 16 bits."""
 Mask = NDArray[np.bool_]
 
@@ -66,7 +66,8 @@ class RuleMaker:
     @property
     def about(self) -> Mapping[str, Any]:
         """The rules."""
-        return {"maker": "rules", "contrasts": list(self.rules.contrasts[:2]), "mean": self.rules.mean}
+        contrasts = [min(self.rules.contrasts), max(self.rules.contrasts)]
+        return {"maker": "rules", "contrasts": contrasts, "mean": self.rules.mean}
 
     def appearance(self, scan: Scan) -> Appearance:
         """Return the rules."""
@@ -80,6 +81,10 @@ class RuleMaker:
 def rules_for(unit: Unit) -> Rules:
     """Return the rules for scans in HU, or for others."""
     return Rules() if unit == "hu" else Rules(OF_RANGE)
+
+
+class JudgeRefusedError(ScanweaveError):
+    """A judge refused every tumour that was tried."""
 
 
 class Synthetic(NamedTuple):
@@ -104,7 +109,7 @@ def put_tumours(
     seed: Sequence[int],
     *,
     unit: Unit = "hu",
-    tries: int = TRIES,
+    attempts: Sequence[int] = range(TRIES),
     where: str = "scan",
 ) -> Synthetic:
     """Put tumours into a scan, one after the other, none upon another.
@@ -116,7 +121,7 @@ def put_tumours(
         maker: Makes and judges them.
         seed: Numbers; the same ones give the same bits.
         unit: Units of the scan: HU, or none, so that contrast is in percent of its range.
-        tries: How often one is made anew where the judge refuses.
+        attempts: Numbers of the tries, where the judge refuses: each gives another tumour.
         where: Name of the scan in errors.
 
     Raises:
@@ -137,7 +142,7 @@ def put_tumours(
         def insert(attempt: int, number: int = number, request: TumourRequest = request) -> Insertion:
             return insert_tumour(made, free, spacing, request, appearance, [*seed, number, attempt], unit=scale)
 
-        insertion, verdict, attempt = _judged(insert, lambda one: maker.judge(scan, one), tries, where)
+        insertion, verdict, attempt = _judged(insert, lambda one: maker.judge(scan, one), attempts, where)
         insertion.into(made)
         numbers[insertion.box][insertion.tumour.mask] = number
         free[insertion.box] &= ~insertion.tumour.mask
@@ -183,19 +188,59 @@ def _unit(data: NDArray[Any], unit: Unit) -> float:
 
 
 def _judged(
-    insert: Callable[[int], Insertion], judge: Callable[[Insertion], Verdict | None], tries: int, where: str
+    insert: Callable[[int], Insertion],
+    judge: Callable[[Insertion], Verdict | None],
+    attempts: Sequence[int],
+    where: str,
 ) -> tuple[Insertion, Verdict | None, int]:
-    """Return the first tumour that a judge accepts, and how many were refused before.
+    """Return the first tumour that a judge accepts, and the number of the try.
 
     Raises:
-        ScanweaveError: It refuses every try.
+        JudgeRefusedError: It refuses every try.
     """
     verdict: Verdict | None = None
-    for attempt in range(tries):
+    for attempt in attempts:
         insertion = insert(attempt)
         verdict = judge(insertion)
         if verdict is None or verdict.accepted:
             return insertion, verdict, attempt
     value = verdict.value if verdict is not None else float("nan")
-    reason = f"the judge refused {tries} tumours (the last: {value:.2f})"
-    raise ScanweaveError(where, reason, "Give another --seed, size or contrast, or --rules, which judge none")
+    reason = f"the judge refused {len(attempts)} tumours (the last: {value:.2f})"
+    raise JudgeRefusedError(where, reason, "Give another --seed, size or contrast, or --rules, which judge none")
+
+
+def put_series(
+    scan: Scan,
+    organ: Mask,
+    requests: Sequence[TumourRequest],
+    maker: TumourMaker,
+    seed: Sequence[int],
+    *,
+    unit: Unit = "hu",
+    where: str = "scan",
+) -> list[Synthetic]:
+    """Put one tumour into a scan at each of several sizes: one scan each, the smaller tumours within the larger.
+
+    They are accepted or refused together, so that a judge's refusal of one does not move it away from the others.
+
+    Args:
+        scan: As in `put_tumours`, and so are the others.
+        organ: Where it may lie.
+        requests: The sizes, with `grows_to_mm` the largest.
+        maker: Makes and judges them.
+        seed: Numbers.
+        unit: Units of the scan.
+        where: Name of the scan in errors.
+
+    Raises:
+        ScanweaveError: As `put_tumours`.
+    """
+    refused: JudgeRefusedError | None = None
+    for attempt in range(TRIES):
+        try:
+            options: dict[str, Any] = {"unit": unit, "attempts": (attempt,), "where": where}
+            return [put_tumours(scan, organ, [one], maker, seed, **options) for one in requests]
+        except JudgeRefusedError as error:
+            refused = error
+    reason = f"the judge refused {TRIES} series, each at one size at least"
+    raise JudgeRefusedError(where, reason, "Give another --seed, sizes or contrast, or --rules") from refused

@@ -67,16 +67,18 @@ def analyse(study: ReadingStudy, key: Path, out: Path, say: Say = print) -> pd.D
         [[answers[reader][name][field] for name in first] for reader in whole] for field in ("made", "confidence")
     )
     readings = Readings.of(made, called, sure, whole)
-    table = summarise_readings(readings)
+    told = summarise_readings(readings)
+    save_table(told, out / TABLE)
     machine = machine_rows(study, first, np.array(made))
-    save_table(pd.concat([table, machine], ignore_index=True), out / TABLE)
+    table = pd.concat([told, machine], ignore_index=True)
+    save_table(table, out / TABLE)
     again = {reader: _again(answers[reader], truth) for reader in whole}
     facts = {
         "fleiss kappa": agreement(readings),
         **{f"kappa of {reader} with himself": k for reader, k in again.items()},
     }
-    _page(out, study, table, machine, facts, truth)
-    for row in table[table["measure"].isin(["accuracy", "AUC", "d′"])].to_dict("records"):
+    _page(out, study, told, machine, facts, truth)
+    for row in told[told["measure"].isin(["accuracy", "AUC", "d′"])].to_dict("records"):
         say(f"{row['reader']}: {row['measure']} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
     return table
 
@@ -105,7 +107,8 @@ def shell_features(path: Path) -> NDArray[np.float64]:
     found: list[float] = []
     for shell in range(SHELLS):
         there = number == shell
-        found += [float(volume[there].mean()), float(volume[there].std()), float(steep[there].mean())]
+        if there.any():  # the innermost shell of a small crop holds no voxel
+            found += [float(volume[there].mean()), float(volume[there].std()), float(steep[there].mean())]
     return np.array(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class ReadingStudy:
             raise ScanweaveError(folder / STUDY, "is no reading study", _AGAIN)
         self.about: dict[str, Any] = found
         self.items: list[str] = [str(one) for one in found["items"]]
+        self._writing = threading.Lock()
 
     def order(self, reader: str) -> list[str]:
         """Return the items in the order in which a reader sees them: his own, and always the same."""
@@ -65,6 +67,10 @@ class ReadingStudy:
         Raises:
             ScanweaveError: It is to another item, or is none.
         """
+        with self._writing:
+            self._answer(reader, answer)
+
+    def _answer(self, reader: str, answer: dict[str, Any]) -> None:
         wanted = self.next_item(reader)
         if answer.get("item") != wanted or wanted is None:
             raise ScanweaveError("item", "is not the one that is asked for", "Load the page again")
@@ -74,9 +80,13 @@ class ReadingStudy:
         seconds = answer.get("seconds", 0)
         told = {"item": wanted, "made": answer["made"], "confidence": sure, "cue": cue}
         told["seconds"] = round(float(seconds), 1) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else None
-        make_folder(self._path(reader).parent)
-        with self._path(reader).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(told) + "\n")
+        path = self._path(reader)
+        make_folder(path.parent)
+        whole = path.read_bytes() if path.is_file() else b""
+        with path.open("r+b" if whole else "wb") as lines:
+            lines.truncate(whole.rfind(b"\n") + 1)  # of a server that was killed while it wrote
+            lines.seek(0, os.SEEK_END)
+            lines.write(json.dumps(told).encode() + b"\n")
             lines.flush()
             os.fsync(lines.fileno())
 

@@ -26,6 +26,7 @@ from scanweave.studies.cohort import Cohort
 from scanweave.studies.geometry import Geometry, resample
 from scanweave.studies.scan import Scan
 from scanweave.tumours.shapes import diameter_of
+from scanweave.wording import nearest
 
 Say = Callable[[str], None]
 STUDY, ITEMS, ANSWERS = "reading.json", "items", "answers"
@@ -33,8 +34,8 @@ LOWEST, HIGHEST = -1024, 3071
 """Range of all crops [HU]."""
 LEAST_EDGE_MM, WIDER = 60.0, 3.0
 """Least edge of a crop [mm], and how many times as wide as the largest tumour it is."""
-BINS = 3
-"""Classes of diameter within which real and made tumours are matched."""
+LIKE = 0.15
+"""Share by which the diameters of a pair may differ."""
 LEAST_ITEMS = 4
 
 
@@ -47,7 +48,7 @@ class Lesion:
         number: Its number in the mask, or its place among the pieces of a plain one.
         centre_mm: Its middle, RAS [mm].
         diameter_mm: Of the ball of its volume [mm].
-        spacing: Largest size of a voxel of its scan [mm].
+        spacing: Smallest size of a voxel of its scan [mm].
     """
 
     study: str
@@ -70,7 +71,7 @@ def build_study(
     seed: int = 0,
     say: Say = print,
 ) -> dict[str, Any]:
-    """Build a reading study: as many made as real tumours of each class of diameter.
+    """Build a reading study of pairs of a real and a made tumour of like diameter.
 
     Args:
         real: Scans with drawn tumours.
@@ -81,7 +82,7 @@ def build_study(
         scan: Scan in both; None: the only one.
         items: How many to show, without those that come twice.
         repeated: Share of them that comes twice, for each reader's agreement with himself.
-        seed: Draws which tumours are shown, and in which order each reader sees them.
+        seed: Draws which tumours are shown, and the order in which each reader sees them; not what an item is.
         say: Takes a line on what was matched.
 
     Returns:
@@ -90,41 +91,68 @@ def build_study(
     Raises:
         ScanweaveError: There are too few tumours of a kind, or the key would be served.
     """
-    if lies_within(out, key):
-        raise ScanweaveError(key, "lies in the folder that is served", "Choose another place for the key")
-    if key.exists() or out.exists():
-        raise ScanweaveError(key if key.exists() else out, "exists already", "Choose another one, or remove it")
+    _check(out, key, items, repeated, seed)
+    name = _common_scan(real, made, scan)
     rng = np.random.default_rng(seed)
-    found = {kind: list(lesions(cohort, mask)) for kind, cohort in (("real", real), ("made", made))}
-    chosen = matched(found["real"], found["made"], items, rng)
-    count = len(chosen["real"])
-    if 2 * count < LEAST_ITEMS:
-        reason = f"{len(found['real'])} real and {len(found['made'])} made tumours match in {count} pairs"
-        raise ScanweaveError("items", reason, "Give more scans, or made tumours of like size")
-    say(f"matched: {count} real and {count} made tumours, in {BINS} classes of diameter")
-    if 2 * count < items:
-        say(f"caution: {2 * count} items, not {items}: give more scans, or made tumours of like diameters")
-    every = [(kind, one) for kind in ("real", "made") for one in chosen[kind]]
-    order = [int(place) for place in rng.permutation(len(every))]
+    found = [list(lesions(cohort, mask, name)) for cohort in (real, made)]
+    pairs = matched(found[0], found[1], items // 2, rng)
+    if 2 * len(pairs) < LEAST_ITEMS:
+        reason = f"{len(found[0])} real and {len(found[1])} made tumours match in {len(pairs)} pairs of like size"
+        raise ScanweaveError("items", reason, "Give more scans, or made tumours of the diameters of the real ones")
+    sizes = [np.median([one.diameter_mm for one in kind]) for kind in zip(*pairs, strict=True)]
+    say(f"matched: {len(pairs)} pairs, of {sizes[0]:.1f} mm (real) and {sizes[1]:.1f} mm (made) in the median")
+    if 2 * len(pairs) < items:
+        say(f"caution: {2 * len(pairs)} items, not {items}: give more scans, or made tumours of like diameters")
+    every = [(cohort, one) for pair in pairs for cohort, one in zip((real, made), pair, strict=True)]
+    secret = np.random.default_rng(secrets.randbits(128))  # nothing that is served says where an item comes from
+    order = [int(place) for place in secret.permutation(len(every))]
     places = [*order, *order[: round(repeated * len(every))]]
     edge = max(LEAST_EDGE_MM, WIDER * max(one.diameter_mm for _, one in every))
-    spacing = max(one.spacing for _, one in every)
+    spacing = float(np.median([one.spacing for _, one in every]))
     told: dict[str, dict[str, Any]] = {}
     with atomic_folder(out) as folder:
-        for name, place in zip(_names(rng, len(places)), places, strict=True):
-            kind, one = every[place]
-            study = (real if kind == "real" else made)[one.study]
-            image = study.scans[scan or next(iter(study.scans))]
-            write_item(folder / ITEMS / f"{name}.nii", crop(image, one.centre_mm, edge, spacing), spacing)
+        for item, place in zip(_names(secret, len(places)), places, strict=True):
+            cohort, one = every[place]
+            image = cohort[one.study].scans[name]
+            write_item(folder / ITEMS / f"{item}.nii", crop(image, one.centre_mm, edge, spacing), spacing)
             first = next((known for known, about in told.items() if about["place"] == place), None)
-            told[name] = {"made": kind == "made", "place": place, "study": one.study, "number": one.number}
-            told[name] |= {"diameter_mm": round(one.diameter_mm, 1), "again": first}
+            told[item] = {"made": cohort is made, "place": place, "study": one.study, "number": one.number}
+            told[item] |= {"diameter_mm": round(one.diameter_mm, 1), "again": first}
         content = {"format": 1, "salt": secrets.token_hex(16), "items": told}
         about = {"format": 1, "items": sorted(told), "seed": seed, "key_sha256": key_hash(content)}
         about |= {"edge_mm": round(edge, 1), "spacing_mm": round(spacing, 2)}
         write_json(folder / STUDY, about)
-    write_json(key, content)
+        write_json(key, content)  # before the study is there: it is worth nothing without
     return about
+
+
+def _check(out: Path, key: Path, items: int, repeated: float, seed: int) -> None:
+    if lies_within(out, key):
+        raise ScanweaveError(key, "lies in the folder that is served", "Choose another place for the key")
+    if key.exists() or out.exists():
+        raise ScanweaveError(key if key.exists() else out, "exists already", "Choose another one, or remove it")
+    if items < LEAST_ITEMS:
+        raise ScanweaveError("items", f"{items} are too few", f"Give {LEAST_ITEMS} or more")
+    if not 0 <= repeated <= 1:
+        raise ScanweaveError("repeated", f"{repeated:g} is no share", "Give a number from 0 to 1")
+    if seed < 0:
+        raise ScanweaveError("seed", f"{seed} is too small", "Give 0 or more")
+
+
+def _common_scan(real: Cohort, made: Cohort, scan: str | None) -> str:
+    """Return the scan that is shown of both, so that what is shown does not tell them apart.
+
+    Raises:
+        ScanweaveError: There is none, or several and none is named.
+    """
+    common = [name for name in real.names("scan") if name in made.names("scan")]
+    if scan is not None and scan not in common:
+        raise ScanweaveError("scan", f"'{scan}' is not in both cohorts", nearest(scan, common))
+    if scan is None and len(common) != 1:
+        raise ScanweaveError(
+            "scan", f"both cohorts have {', '.join(common) or 'no scan in common'}", "Name one by --scan"
+        )
+    return scan or common[0]
 
 
 def key_hash(key: dict[str, Any]) -> str:
@@ -132,8 +160,8 @@ def key_hash(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def lesions(cohort: Cohort, mask: str) -> Iterator[Lesion]:
-    """Yield the tumours of a cohort.
+def lesions(cohort: Cohort, mask: str, scan: str) -> Iterator[Lesion]:
+    """Yield the tumours of the studies of a cohort that have a scan.
 
     Raises:
         ScanweaveError: It has no such mask.
@@ -142,7 +170,7 @@ def lesions(cohort: Cohort, mask: str) -> Iterator[Lesion]:
         there = ", ".join(cohort.names("mask")) or "none"
         raise ScanweaveError(cohort.folder, f"has no mask '{mask}' (there: {there})", "Name another one by --mask")
     for study in cohort:
-        if mask not in study.masks:
+        if mask not in study.masks or scan not in study.scans:
             continue
         drawn = study.masks[mask]
         labels = np.asarray(drawn.data).astype(np.int64)
@@ -152,28 +180,24 @@ def lesions(cohort: Cohort, mask: str) -> Iterator[Lesion]:
             if len(places):
                 x, y, z = (float(one) for one in drawn.geometry.positions(places.mean(axis=0)[None])[0])
                 size = diameter_of(len(places), drawn.geometry.spacing)
-                yield Lesion(study.id, number, (x, y, z), size, max(drawn.geometry.spacing))
+                yield Lesion(study.id, number, (x, y, z), size, min(study.scans[scan].geometry.spacing))
 
 
 def matched(
-    real: Sequence[Lesion], made: Sequence[Lesion], items: int, rng: np.random.Generator
-) -> dict[str, list[Lesion]]:
-    """Return as many real as made tumours of each class of diameter, drawn."""
-    chosen: dict[str, list[Lesion]] = {"real": [], "made": []}
-    if not real or not made:
-        return chosen
-    edges = np.quantile([one.diameter_mm for one in real], np.linspace(0, 1, BINS + 1)[1:-1])
-    wanted = -(-items // (2 * BINS))
-    for number in range(BINS):
-        own = {
-            kind: [one for one in found if np.searchsorted(edges, one.diameter_mm) == number]
-            for kind, found in (("real", real), ("made", made))
-        }
-        count = min(wanted, *map(len, own.values()))
-        for kind, found in own.items():
-            chosen[kind] += [found[int(place)] for place in rng.permutation(len(found))[:count]]
-    most = items // 2
-    return {kind: found[:most] for kind, found in chosen.items()}
+    real: Sequence[Lesion], made: Sequence[Lesion], most: int, rng: np.random.Generator
+) -> list[tuple[Lesion, Lesion]]:
+    """Return pairs of a real and a made tumour of like diameter, no tumour in two pairs; the nearest is taken."""
+    free = list(made)
+    pairs: list[tuple[Lesion, Lesion]] = []
+    for place in rng.permutation(len(real)):
+        if len(pairs) >= most or not free:
+            break
+        one = real[int(place)]
+        nearest_made = min(free, key=lambda other: abs(np.log(other.diameter_mm / one.diameter_mm)))
+        if abs(np.log(nearest_made.diameter_mm / one.diameter_mm)) <= np.log(1 + LIKE):
+            pairs.append((one, nearest_made))
+            free.remove(nearest_made)
+    return pairs
 
 
 def crop(scan: Scan, centre_mm: Sequence[float], edge_mm: float, spacing_mm: float) -> NDArray[np.int16]:

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scanweave.errors import ScanweaveError
 from scanweave.tumours.drawing import DrawnTumour
 from scanweave.tumours.fields import Array
 
@@ -18,6 +19,8 @@ FIXED = (-145.0, -65.0)
 """Change where the texture is 1, SynTumor's and Pixel2Cancer's range [HU]; where it is not, about half of it."""
 OF_RANGE = (-70.0, -30.0)
 """The same for scans without units, such as MR, in percent of the range of the scan; ours."""
+_LEAST_MEAN = 0.05
+"""Share of its largest change that a mean must be to be scaled: else single voxels would jump."""
 _CORE, _CORE_CHANGE = 0.45, (-25.0, -10.0)
 """Depth from which a core is dead, against the deepest, and what that changes [HU]; ours."""
 _RIM_MM, _RIM_CHANGE = 1.5, (20.0, 40.0)
@@ -83,9 +86,17 @@ class Rules:
 
 
 def to_mean(change: Array, tumour: DrawnTumour, wanted: float) -> Array:
-    """Return a change scaled so that, with the soft border, its mean inside is as wanted."""
-    mean = float((change * tumour.soft)[tumour.mask].mean())
-    return np.asarray(change * np.float32(wanted / (mean if abs(mean) > 1e-6 else 1.0)), np.float32)
+    """Return a change scaled so that, with the soft border, its mean inside is as wanted.
+
+    Raises:
+        ScanweaveError: The change is so uneven that its mean says nothing, as one of both signs may be.
+    """
+    inside = (change * tumour.soft)[tumour.mask]
+    mean = float(inside.mean())
+    if abs(mean) < _LEAST_MEAN * float(np.abs(inside).max(initial=0.0)) or mean == 0:
+        reason = f"a mean change of {wanted:.3g} cannot be had of what this tumour changes"
+        raise ScanweaveError("contrast", reason, "Leave it out, or give another --seed")
+    return np.asarray(change * np.float32(wanted / mean), np.float32)
 
 
 def core_and_rim(rng: Generator, tumour: DrawnTumour, around: Around, *, necrosis: bool, capsule: bool) -> Array:

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from scanweave.errors import ScanweaveError
 from scanweave.tumours.fields import Array
 from scanweave.tumours.request import Shape
 from scanweave.tumours.shapes import diameter_of, first_voxels, order_of, voxels_of
@@ -24,8 +25,8 @@ EDGE_MM = (1.5, 3.0)
 """Deviation of the blur of a border, FreeTumor's 1 to 2 voxels of 1.5 mm; for small tumours it is less."""
 _SHARPER = 8.0
 """A border is at most the diameter over this, so that a small tumour keeps a core."""
-_LEAST_SHARE = 0.02
-"""Share of a voxel below which it is not touched."""
+_LEAST_SHARE, _LEAST_CORE = 0.02, 0.1
+"""Share of a voxel below which it is not touched; least mean share of the voxels of the mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,9 @@ def draw_tumour(
         shape: Which kind.
         edge_mm: Deviation of its border [mm]; None: drawn.
         grows_to_mm: Largest diameter of a series [mm]: of one chance, the smaller tumours lie in the larger.
+
+    Raises:
+        ScanweaveError: The border is so soft that nothing is left.
     """
     largest = max(diameter_mm, grows_to_mm or 0.0)
     form, look = (np.random.default_rng(rng.integers(2**63)) for _ in range(2))
@@ -85,6 +89,9 @@ def draw_tumour(
     mask = first_voxels(order, voxels_of(diameter_mm, spacing))
     soft = ndimage.gaussian_filter(mask.astype(np.float32), edge / np.asarray(spacing)) * allowed
     soft[soft < _LEAST_SHARE] = 0.0
+    if soft[mask].mean() < _LEAST_CORE:
+        reason = f"a border of {edge:g} mm leaves hardly anything of a tumour of {diameter_mm:g} mm"
+        raise ScanweaveError("edge_mm", reason, "Give a sharper one, or a larger tumour")
     texture = draw_texture(look, allowed.shape, spacing)
     return DrawnTumour(box, mask, soft, texture, diameter_mm, diameter_of(int(mask.sum()), spacing), float(edge))
 

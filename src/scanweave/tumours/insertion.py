@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from scanweave.tumours.appearance import Appearance, Around, core_and_rim, find_vessels
+from scanweave.tumours.appearance import Appearance, Around, core_and_rim, find_vessels, to_mean
 from scanweave.tumours.drawing import Box, DrawnTumour, box_around, draw_tumour
 from scanweave.tumours.placement import check_centre, draw_centre, draw_diameter, organ_depth, refuse_large
 from scanweave.tumours.request import TumourRequest
@@ -104,6 +104,7 @@ def insert_tumour(
     change = appearance.change(look, drawn, around, request.contrast)
     if request.necrosis or request.capsule:
         change = change + core_and_rim(parts, drawn, around, necrosis=request.necrosis, capsule=request.capsule)
+        change = change if request.contrast is None else to_mean(change, drawn, request.contrast * unit)
     after = added(before, change * drawn.soft)
     return Insertion(box, before, after, drawn, _facts(centre, drawn, before, after, request, unit))
 

@@ -42,10 +42,10 @@ def guarded_app(title: str, token: str) -> Any:
         if host not in LOCAL:
             return responses.PlainTextResponse("This page is served to this machine alone.", 403)
         given = request.query_params.get("token")
-        if given is not None and secrets.compare_digest(given, token):
+        if given is not None and _same(given, token):
             answer = responses.RedirectResponse(request.url.path, 303)
             answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
-        elif not secrets.compare_digest(request.cookies.get(COOKIE, ""), token):
+        elif not _same(request.cookies.get(COOKIE, ""), token):
             return responses.PlainTextResponse("Open the address that scanweave printed: it holds a token.", 403)
         else:
             answer = await go_on(request)
@@ -55,6 +55,10 @@ def guarded_app(title: str, token: str) -> Any:
 
     app.middleware("http")(guard)
     return app
+
+
+def _same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
 
 
 def new_token() -> str:

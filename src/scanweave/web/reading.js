@@ -46,7 +46,7 @@ async function load(told) {
   show("item");
   mark();
   if (!viewer) {
-    viewer = new niivue.Niivue({ isColorbar: false, show3Dcrosshair: false, backColor: [0, 0, 0, 1], crosshairWidth: 0, multiplanarShowRender: 0, isRadiologicalConvention: true, logLevel: "error" });
+    viewer = new niivue.Niivue({ isColorbar: false, show3Dcrosshair: false, backColor: [0, 0, 0, 1], crosshairWidth: 0, viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", multiplanarShowRender: 0, isRadiologicalConvention: true, logLevel: "error" });
     await viewer.attachTo("view");
   }
   await viewer.loadVolumes([{ url: `/items/${told.item}.nii`, name: "item.nii" }]);

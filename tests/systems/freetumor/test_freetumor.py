@@ -35,6 +35,12 @@ def livers(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("healthy")
+    return simulate_tumours(folder / "c", subjects=3, seed=90, spacing=6.0, tumours=0.0, unlabelled=1.0)
+
+
+@pytest.fixture(scope="module")
 def fitted(livers, tmp_path_factory):
     lines: list[str] = []
     run = api.fit("freetumor", livers, tmp_path_factory.mktemp("run") / "run", config=TINY, say=lines.append)
@@ -133,9 +139,9 @@ def test_the_way_by_the_command_line(fitted, livers, tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_a_cohort_gets_tumours_on_any_number_of_processes(livers, tmp_path, capsys):
-    asked = ["synthesize", str(livers.folder), "--organ-mask", "organs", "--organ", "liver", "--rules"]
-    asked += ["--growth", "12", "20", "--shape", "grown", "--studies", *livers.studies[:2]]
+def test_a_cohort_gets_tumours_on_any_number_of_processes(healthy, tmp_path, capsys):
+    asked = ["synthesize", str(healthy.folder), "--organ-mask", "organs", "--organ", "liver", "--rules"]
+    asked += ["--growth", "12", "20", "--shape", "grown", "--studies", *healthy.studies[:2]]
     found = []
     for name, workers in (("a", "1"), ("b", "2")):
         assert main([*asked, "--workers", workers, "--out", str(tmp_path / name)]) == 0
@@ -147,6 +153,57 @@ def test_a_cohort_gets_tumours_on_any_number_of_processes(livers, tmp_path, caps
     assert main([*asked, "--out", str(tmp_path / "a")]) == 0  # goes on where it stopped: all is there
     assert main([*asked, "--seed", "1", "--out", str(tmp_path / "a")]) == 2
     assert "another" in capsys.readouterr().err
+    one = ["synthesize", str(healthy.folder), "--organ-mask", "organs", "--rules", "--studies", healthy.studies[1]]
+    assert main([*one, "--out", str(tmp_path / "alone")]) == 0
+    assert main([*one, healthy.studies[0], "--out", str(tmp_path / "both")]) == 0
+    alone, both = (sw.Cohort.open(tmp_path / name)[healthy.studies[1]]["ct"].data for name in ("alone", "both"))
+    assert np.array_equal(alone, both)  # a study's tumour does not depend on which others are asked for
+
+
+def test_a_call_that_made_nothing_leaves_nothing_behind(healthy, tmp_path, capsys):
+    asked = ["synthesize", str(healthy.folder), "--organ-mask", "organs", "--rules", "--out", str(tmp_path / "o")]
+    assert main([*asked, "--diameter-mm", "299"]) == 2
+    assert not (tmp_path / "o").exists()
+    assert main([*asked, "--diameter-mm", "20", "--workers", "0"]) == 2
+    assert main([*asked, "--diameter-mm", "20"]) == 0
+    capsys.readouterr()
+
+
+def test_a_study_with_drawn_tumours_is_refused(livers, tmp_path, capsys):
+    drawn = next(
+        study.id for study in livers if "tumours" in study.masks and np.asarray(study.masks["tumours"].data).any()
+    )
+    asked = ["synthesize", str(livers.folder), "--organ-mask", "organs", "--rules", "--studies", drawn]
+    assert main([*asked, "--out", str(tmp_path / "o")]) == 2
+    assert "tumours are drawn in its mask 'tumours'" in capsys.readouterr().out
+
+
+def test_a_series_of_a_run_lies_within_itself(fitted, healthy, tmp_path):
+    sw.synthesize_cohort(
+        healthy,
+        tmp_path / "o",
+        organ_mask="organs",
+        run=fitted[0].run.folder,
+        studies=healthy.studies[:1],
+        growth=(14, 22, 30),
+        say=str,
+    )
+    masks = [np.asarray(study.masks["tumours"].data) > 0 for study in sw.Cohort.open(tmp_path / "o")]
+    sizes = sorted(masks, key=np.sum)
+    assert not (sizes[0] & ~sizes[1]).any()
+    assert not (sizes[1] & ~sizes[2]).any()
+    with pytest.raises(ScanweaveError, match="one tumour grows in a series"):
+        sw.synthesize_cohort(healthy, tmp_path / "p", organ_mask="organs", rules=True, growth=(8, 12), count=2, say=str)
+
+
+def test_scans_without_units_are_refused(fitted, livers, tmp_path):
+    made = sw.simulate_brain(tmp_path / "c", subjects=4, seed=0, spacing=8.0, sequences=("t1",))
+    settings = {"organ_mask": "brain", "scans": "t1", "preparation.window": None, "network": TINY["network"]}
+    with pytest.raises(ScanweaveError, match="as CT in HU does"):
+        api.fit("freetumor", made, tmp_path / "r", preset="rules", config={**settings, "mask": "tissue"}, say=str)
+    study = livers[livers.studies[0]]
+    with pytest.raises(ScanweaveError, match="in HU alone"):
+        sw.synthesize(study["ct"], study.masks["organs"], run=fitted[0], unit="percent")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +216,8 @@ def test_a_cohort_gets_tumours_on_any_number_of_processes(livers, tmp_path, caps
         (["--rules", "--centre", "1", "2", "3"], "one place does not fit the scans of a cohort"),
         (["--rules", "--growth", "8", "--diameter-mm", "9"], "says the diameters already"),
         (["--rules", "--diameter-mm", "900"], "diameter_mm"),
+        (["--rules", "--seed", "-1"], "seed: -1 is too small"),
+        (["--rules", "--growth", "8", "12", "--count", "2"], "one tumour grows in a series"),
     ],
 )
 def test_mistakes_are_told_in_one_line(livers, tmp_path, capsys, more, words):

@@ -1,11 +1,14 @@
 """Losses, composition and samples of FreeTumor; each fault of the released code is a test here or in the system's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from scanweave.nets.segmentation_network import plain_unet
 from scanweave.systems.freetumor.config import BEST, FAITHFUL, GeneratorSettings, SynthesisSettings
+from scanweave.systems.freetumor.looks import RealTumour
 from scanweave.systems.freetumor.network import Frozen, Generator, Inserter, make_discriminator
 from scanweave.systems.freetumor.objective import (
     GeneratorObjective,
@@ -15,6 +18,7 @@ from scanweave.systems.freetumor.objective import (
     masked_means,
     tumour_share,
 )
+from scanweave.systems.freetumor.samples import CopyLook
 
 SIZE = (16, 16, 16)
 
@@ -176,3 +180,21 @@ def test_frozen_networks_stay_in_evaluation():
     frozen.train()
     assert not any(module.training for module in frozen.network.modules())
     assert not any(weight.requires_grad for weight in frozen.parameters())
+
+
+def test_copied_tumours_have_the_contrast_of_the_original_elsewhere():
+    spacing, shape = (2.0, 2.0, 2.0), (24, 24, 24)
+    rng = np.random.default_rng(0)
+    values = np.full(shape, 0.2, np.float32)
+    drawn = np.zeros(shape, bool)
+    drawn[4:9, 4:9, 4:9] = True
+    values[drawn] = -0.1
+    study = SimpleNamespace(id="a", volume=lambda name: values)
+    box = (slice(0, 14), slice(0, 14), slice(0, 14))
+    real = RealTumour(study, box, drawn[box], -0.3)
+    image, free = np.full(shape, 0.5, np.float32), np.ones(shape, bool)
+    free[:2] = False
+    tumour, change = CopyLook([real], "ct").tumour(rng, image, free, free, spacing)
+    assert tumour.mask.sum() == drawn.sum()
+    assert np.allclose(change[tumour.mask], -0.3, atol=1e-5)
+    assert not tumour.soft[~free[tumour.box]].any()

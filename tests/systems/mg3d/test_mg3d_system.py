@@ -105,7 +105,7 @@ def test_it_begins_from_mim_and_reads_what_there_is(volumes, tmp_path):
     }
     mim = {"levels": levels, "network": network, "loss": {"reconstruction": [1.0], "alignment": []}, "training": few}
     sw.fit("mim", volumes, tmp_path / "mim", config=mim, say=quiet)
-    rows = volumes.frame.drop(columns=["label:nodule", "label:effusion", "mask:findings"]).to_dict("records")
+    rows = volumes.frame.drop(columns=["label:nodule", "label:effusion", "mask:findings"]).to_dict("records")[:32]
     for number, row in enumerate(rows):
         row["scan:again"] = row["scan:ct"] if number % 2 else None  # several volumes of some studies
     rows[2]["text:findings"], rows[9]["text:findings"] = None, "None."

@@ -34,10 +34,11 @@ class PrunedStart:
     Args:
         parent: The run.
         settings: What goes, and by which ranking.
+        batch: Samples that rankings look at at once.
     """
 
-    def __init__(self, parent: Run, settings: PruneSettings) -> None:
-        self.parent, self.settings = parent, settings
+    def __init__(self, parent: Run, settings: PruneSettings, batch: int) -> None:
+        self.parent, self.settings, self.batch = parent, settings, batch
 
     @property
     def about(self) -> dict[str, Any]:
@@ -93,10 +94,13 @@ class PrunedStart:
         """
         where, network = str(self.parent.folder), task.network.eval()
         looks = self.settings.ranking not in WITHOUT_SAMPLES
-        batches = calibration(task, self.settings.images if looks else 1, balanced=looks)
+        batches = calibration(task, self.settings.images if looks else 1, self.batch, balanced=looks)
         if looks:
             say(f"ranking: {self.settings.ranking}, by {sum(len(one['case']) for one in batches)} training samples")
         scores = channel_scores(network, task.objective.eval(), batches, self.settings.ranking, self.settings.seed)
+        if not scores:
+            reason = f"{self.settings.ranking} says nothing of this network: it has no batch norm"
+            raise ScanweaveError("ranking", reason, "Give --ranking l1, or beta")
         inputs = tuple(one[:1] for one in task.network_inputs(batches[0]))
         made = prune_to(network, inputs, scores, self.settings.flops, task.fixed_outputs, task.whole_pass, where)
         with torch.no_grad():
@@ -109,7 +113,7 @@ class PrunedStart:
         return made
 
 
-def calibration(task: NetworkTask, images: int, *, balanced: bool = True) -> list[dict[str, Any]]:
+def calibration(task: NetworkTask, images: int, batch: int, *, balanced: bool = True) -> list[dict[str, Any]]:
     """Return batches of training samples; of classes, as many samples of each as there are, where they are balanced.
 
     Raises:
@@ -134,5 +138,4 @@ def calibration(task: NetworkTask, images: int, *, balanced: bool = True) -> lis
                 reason = f"class {classes[number]} is in none of {_SEARCHED * images} training samples"
                 raise ScanweaveError("images", reason, "Give more by --images, or --ranking l1, which needs none")
         chosen = [sample for own in found.values() for sample in own]
-    size = 16
-    return [task.collate(chosen[start : start + size]) for start in range(0, len(chosen), size)]
+    return [task.collate(chosen[start : start + batch]) for start in range(0, len(chosen), batch)]

@@ -88,7 +88,7 @@ def prune_to(
         else:
             low = share
     if best is None:
-        least = count_flops(_without(network, inputs, scores, 0.999, fixed, whole_pass, where)[0], inputs) / before
+        least = count_flops(_without(network, inputs, scores, 1.0, fixed, whole_pass, where)[0], inputs) / before
         reason = f"{flops:g} of the work cannot be reached: with a channel in every layer {least:.3f} is left"
         raise ScanweaveError("flops", reason, "Give more")
     (smaller, removed), after = best
@@ -119,7 +119,7 @@ def _without(
             inputs,
             importance=ranked,
             pruning_ratio=share,
-            max_pruning_ratio=1.0,
+            pruning_ratio_dict=_each_keeps_one(made, share),
             ignored_layers=[made.get_submodule(name) for name in fixed],
             root_module_types=[*LAYERS],
             forward_fn=whole_pass,
@@ -138,6 +138,19 @@ def _without(
         reason = f"torch-pruning cannot follow its network ({words})"
         raise ScanweaveError(where, reason, "See docs/systems/betarank.md for what can be pruned") from error
     return made, removed.channels
+
+
+def _each_keeps_one(network: nn.Module, share: float) -> dict[nn.Module, float]:
+    """Return the share of each layer that goes, so that it keeps a channel of each of its groups.
+
+    torch-pruning leaves a layer whole where all of its channels would go: then less work asked would leave more.
+    """
+    layers = [module for module in network.modules() if isinstance(module, LAYERS)]
+    kept = {layer: getattr(layer, "groups", 1) for layer in layers}
+    for layer in layers:
+        if kept[layer] == made_channels(layer):  # depthwise: it follows the layer before it
+            kept[layer] = 1
+    return {layer: min(share, 1 - kept[layer] / made_channels(layer) - 1e-6) for layer in layers}
 
 
 class _Removed:

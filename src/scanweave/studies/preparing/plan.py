@@ -230,7 +230,7 @@ def _refuse_idle(settings: PreparationSettings, kinds: set[str], standard: bool,
     """Refuse settings that no kind of intensity among the scans reads; those of a preset are the defaults here."""
     idle = {} if "suv" in kinds else {"suv_high": "no scan is PET"}
     signed = bool(kinds & {"standard", "window"})
-    idle |= {} if signed or settings.window is None else {"window": "no scan holds values below 0, as CT does"}
+    idle |= {} if signed or settings.window is None else {"window": "no scan holds values below 0, as CT in HU does"}
     idle |= {} if series or settings.series_headroom is None else {"series_headroom": "no scan is a series"}
     if standard and kinds <= {"zscore", "suv"}:
         idle |= dict.fromkeys(["percentile", "percentile_region"], "no scan is scaled by a percentile")

@@ -59,9 +59,12 @@ class SynthesisSettings(Settings):
 
     def without_effect(self) -> dict[str, str]:
         """Return the fields that the others leave without effect, and why."""
-        found = {} if self.judged else dict.fromkeys(["measure", "accepted", "tries"], "without synthesis.judged")
+        idle = ["measure", "tries"] + ([] if self.source == "learnt" else ["accepted"])  # a generator heeds its band
+        found = {} if self.judged else dict.fromkeys(idle, "without synthesis.judged")
         found |= {} if self.source == "learnt" else {"gain": "without a generator"}
-        return found | ({"contrast": "with synthesis.source copied"} if self.source == "copied" else {})
+        if self.source == "copied":
+            found |= dict.fromkeys(["contrast", "diameters", "shape"], "with synthesis.source copied")
+        return found
 
 
 class GeneratorSettings(Settings):
@@ -71,11 +74,7 @@ class GeneratorSettings(Settings):
     conditioned: bool = Field(
         False, description="Whether it is told mask, size and contrast; else it sees the scan alone, as published."
     )
-    reach: float | None = Field(
-        None,
-        gt=0,
-        description="Largest change [HU]; of scans without units in deviations. None: FreeTumor's 425 HU, or 4.",
-    )
+    reach: float | None = Field(None, gt=0, description="Largest change [HU]; None: FreeTumor's window of 425.")
     adversarial: float = Field(0.1, ge=0, description="Weight of the adversary's loss; 0.1 abdomen, 0.5 chest.")
     discriminator: Literal["linear", "entropy"] = Field(
         "linear",
@@ -92,7 +91,7 @@ class GeneratorSettings(Settings):
 class FreeTumorConfig(SegmentationConfig):
     """Every setting; the values of the preset `faithful` unless given. `training` is that of the last segmentor."""
 
-    organ_mask: str = Field("organs", description="Mask of organs, which every study needs.")
+    organ_mask: str = Field("organs", description="Mask of the organs that tumours lie in.")
     organ: Names = Field((), description="Structures in it that tumours lie in; none named: all of it.")
     synthesis: SynthesisSettings = SynthesisSettings()
     generator: GeneratorSettings = GeneratorSettings()

@@ -20,8 +20,8 @@ from scanweave.systems.freetumor.plan import TumourPlan
 
 JUDGE, GENERATOR, SEGMENTOR = "judge", "generator", "segmentor"
 """Names of the stages."""
-REACH_HU, REACH_DEVIATIONS = 425.0, 4.0
-"""Largest change where the settings say none: FreeTumor's window from −175 to 250 HU, and for scans without units."""
+REACH_HU = 425.0
+"""Largest change where the settings say none: FreeTumor's window from −175 to 250 HU."""
 
 
 class FittedFreeTumor(FittedSegmentation[FreeTumorConfig]):
@@ -37,7 +37,7 @@ class FittedFreeTumor(FittedSegmentation[FreeTumorConfig]):
 
     @property
     def unit(self) -> float:
-        """Size of 1 HU as prepared; of a scan without units 1."""
+        """Size of 1 HU as prepared."""
         return hounsfield_unit(self.plan, self.scan)
 
     @property
@@ -77,13 +77,10 @@ class FittedFreeTumor(FittedSegmentation[FreeTumorConfig]):
 
 
 def hounsfield_unit(plan: Plan, scan: str) -> float:
-    """Return what 1 HU is as prepared; of a scan without units 1."""
-    rule = plan.rule(scan)
-    return 1 / rule.deviation if rule.kind == "standard" else 1.0
+    """Return what 1 HU is as prepared."""
+    return 1 / plan.rule(scan).deviation
 
 
 def largest_change(plan: Plan, scan: str, config: FreeTumorConfig) -> float:
     """Return the largest change of a generator, as prepared."""
-    if plan.rule(scan).kind == "standard":
-        return (config.generator.reach or REACH_HU) * hounsfield_unit(plan, scan)
-    return config.generator.reach or REACH_DEVIATIONS
+    return (config.generator.reach or REACH_HU) * hounsfield_unit(plan, scan)

@@ -28,7 +28,7 @@ class Looks(SavedPlan):
     """Tumours that somebody drew in the training studies; saved as `looks.json`.
 
     Attributes:
-        contrasts: Mean inside less that of the organ around, of each [HU, or deviations of a scan without units].
+        contrasts: Mean inside less that of the organ around, of each [HU].
         diameters: Of the ball of each one's volume [mm].
         reasons: What was found, in a line.
     """
@@ -104,7 +104,7 @@ def learn_looks(found: Sequence[RealTumour], mm: Sequence[float], unit: float) -
     Args:
         found: Those of the training studies.
         mm: Size of a voxel along each axis [mm].
-        unit: What 1 HU is as prepared; of scans without units 1.
+        unit: What 1 HU is as prepared.
     """
     kept = found[:_MOST]
     contrasts = tuple(round(one.contrast / unit, 3) for one in kept)

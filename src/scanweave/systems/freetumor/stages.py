@@ -85,6 +85,11 @@ class TumourFit:
         return list(real_tumours(self.parts.training, *named, self.organs, self.spacing))
 
     @cached_property
+    def holding(self) -> set[str]:
+        """Names of the training studies in which a tumour is drawn."""
+        return {study.id for study in self.drawn if bool((np.asarray(study.mask(self.tumour)[:]) != 0).any())}
+
+    @cached_property
     def drawn(self) -> list[CachedStudy]:
         """Training studies in which somebody looked for tumours."""
         return [study for study in self.parts.training if self.tumour in study.masks]
@@ -115,20 +120,27 @@ class TumourFit:
         if not there:
             reason = f"no training study has the mask '{config.organ_mask}', in which tumours may lie"
             raise ScanweaveError("organ_mask", reason, "Name the mask of organs by --organ-mask")
+        if self.parts.plan.rule(self.scan).kind != "standard":
+            reason = f"{self.scan} holds no values below 0, as CT in HU does: tumours are learnt in HU"
+            raise ScanweaveError(
+                "scans", reason, "Give CT; for others there is scanweave synthesize --rules --unit percent"
+            )
         if self.design.dimensions != 3:
             raise ScanweaveError("network.dimensions", "tumours are put into volumes alone", "Give 3, or other scans")
         wanting = {
-            "a judge": config.uses_judge,
-            "contrasts of labelled tumours (synthesis.contrast)": config.synthesis.contrast == "labelled",
-            "tumours to copy": config.synthesis.source == "copied",
+            "judge": config.uses_judge,
+            "contrast of labelled tumours (synthesis.contrast)": config.synthesis.contrast == "labelled",
+            "tumour to copy": config.synthesis.source == "copied",
         }
         needs = [name for name, wanted in wanting.items() if wanted]
         if needs and not looks.contrasts:
-            reason = f"no tumour is drawn in the training studies, and {needs[0]} cannot be had without"
+            holding = len(self.holding)
+            drawn = f"tumours are drawn in {holding} training studies, none of which has the mask of organs around them"
+            reason = f"{drawn if holding else 'no tumour is drawn in the training studies'}: no {needs[0]} without"
             step = "Give --preset rules --synthesis.contrast fixed, which needs none"
             raise ScanweaveError(f"mask '{self.tumour}'", reason, step)
-        without = len(self.parts.training) - len({one.study.id for one in self.real})
-        self.fit.say(f"tumours are drawn in {studies(len(self.parts.training) - without)}; {without} have none")
+        without = len(self.parts.training) - len(self.holding)
+        self.fit.say(f"tumours are drawn in {studies(len(self.holding))}; {without} have none")
 
     def _shared(self, settings: TrainingSettings) -> TrainingSettings:
         """Return the settings of a stage, with what holds for all of them."""
@@ -216,9 +228,8 @@ class TumourFit:
 
     def _weighted(self, share: float | None) -> list[CachedStudy]:
         """Return the training studies, those with a tumour so often that they make a share of all."""
-        names = {one.study.id for one in self.real}
-        holding = [study for study in self.parts.training if study.id in names]
-        others = [study for study in self.parts.training if study.id not in names]
+        holding = [study for study in self.parts.training if study.id in self.holding]
+        others = [study for study in self.parts.training if study.id not in self.holding]
         if share is None or not holding or not others:
             return self.parts.training
         odds = share / (1 - share) * len(others) / len(holding)

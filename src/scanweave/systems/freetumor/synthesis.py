@@ -15,7 +15,6 @@ from torch import Tensor
 from scanweave.files import file_sha256
 from scanweave.framework.tumour_synthesis import RuleMaker, TumourMaker, Verdict
 from scanweave.studies.geometry import Geometry, resample
-from scanweave.studies.preparing.plan import image_levels
 from scanweave.studies.preparing.preparation import Frame, prepare, to_native
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
@@ -103,7 +102,7 @@ class GeneratorLook:
         inputs = [one.to(fitted.device) for one in told]
         with torch.inference_mode():
             made = fitted.generator(*inputs)[0, 0].cpu().numpy()
-        largest = fitted.reach / fitted.unit * around.unit
+        largest = fitted.reach / fitted.unit
         done = -largest * gain * tumour.texture * seen.back(made)
         return np.asarray(done if contrast is None else to_mean(done, tumour, contrast * around.unit), np.float32)
 
@@ -132,17 +131,12 @@ class Seen:
     def of(cls, fitted: FittedFreeTumor, scan: Scan, box: Box) -> Seen:
         """Prepare the region around a box of a scan."""
         region = _region(fitted, scan.geometry, box)
-        data = np.asarray(scan.data)
         native = scan.geometry.crop([side.start for side in region], [side.stop for side in region])
-        part = Scan.of(data[region], native.affine, space=native.space)
+        part = Scan.of(np.asarray(scan.data)[region], native.affine, space=native.space)
         prepared = prepare(Study("part", "part", scans={fitted.scan: part}), fitted.plan)
         image = np.nan_to_num(prepared.volumes[fitted.scan])
-        own = prepared.frame.levels.get(fitted.scan)
-        if own is not None:  # its mean and deviation are those of the whole scan
-            mean, deviation = image_levels(np.asarray(data, np.float32))
-            image = (image * own[1] + own[0] - mean) / deviation
         x, y, z = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, region, strict=True))
-        return cls(torch.from_numpy(image.astype(np.float32)), prepared.frame, region, (x, y, z), native, fitted)
+        return cls(torch.from_numpy(image), prepared.frame, region, (x, y, z), native, fitted)
 
     def brought(self, values: NDArray[Any]) -> Tensor:
         """Return values in the box, on the prepared grid; 0 around."""
