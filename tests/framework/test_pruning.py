@@ -199,9 +199,8 @@ def test_the_lowest_channels_go():
     assert made.removed["0"] == [0, 3]
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "densenet121"])
-def test_the_work_that_is_left_is_what_was_asked(encoder):
-    network = make_encoder(encoder, 1, 2).eval()
+def test_the_work_that_is_left_is_what_was_asked():
+    network = make_encoder("resnet18", 1, 2).eval()
     inputs = (torch.randn(1, 1, 32, 32),)
     scores = channel_scores(network, network, [], "l1", 0)
     made = prune_to(network, inputs, scores, 0.4, (), lambda net, given: net(*given)[-1], "run")
