@@ -58,7 +58,7 @@ def prune(
     entry = registry.entry(name)
     if VERB not in entry.verbs:
         offered = ", ".join(about.name for about in registry.systems().values() if VERB in about.verbs)
-        raise ScanweaveError(run, f"networks of {name} cannot be pruned", f"It works on {offered}")
+        raise ScanweaveError(run, f"networks of {name} cannot be pruned", f"Name a run of {offered}")
     system = entry.load()
     config = _config(fitted_config(parent, system.config_class), chosen, device)
     whole = _cohort(parent.record, cohort)

@@ -230,9 +230,7 @@ def synthesize_file(
         raise ScanweaveError("centre_mm", "there is a centre already", "Give --centre or --centre-mm")
     scan, mask = KINDS["scan"].read(source), KINDS["mask"].read(organ_mask)
     if centre_mm is not None:
-        voxel = np.linalg.solve(scan.geometry.affine, [*centre_mm, 1.0])[:3]
-        i, j, k = (int(one) for one in np.rint(voxel))
-        centre = (i, j, k)
+        centre = _voxel_at(scan, centre_mm)
     stem = source.name.removesuffix(".gz").rpartition(".")[0] or source.name
     maker = _maker(
         run, rules=options.get("rules", False), unit=options.get("unit", "hu"), device=options.get("device", "auto")
@@ -254,6 +252,23 @@ def synthesize_file(
     for name, made in zip(names, found, strict=True):  # all are made before any is written
         yield from write_synthetic(out, name, made, about)
         write_json(out / f"{name}_{ABOUT}", {**about, "tumours": made.tumours})
+
+
+def _voxel_at(scan: Scan, place: tuple[float, float, float]) -> tuple[int, int, int]:
+    """Return the voxel at a place in RAS millimetres.
+
+    Raises:
+        ScanweaveError: It lies outside of the scan.
+    """
+    i, j, k = (round(float(one)) for one in np.linalg.solve(scan.geometry.affine, [*place, 1.0])[:3])
+    if not all(0 <= at < size for at, size in zip((i, j, k), scan.geometry.shape, strict=True)):
+        corners = scan.geometry.corners()
+        reach = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in zip(corners.min(0), corners.max(0), strict=True))
+        told = " ".join(f"{one:g}" for one in place)
+        raise ScanweaveError(
+            "centre_mm", f"{told} lies outside of the scan, which reaches {reach} mm", "Give a place in it"
+        )
+    return i, j, k
 
 
 def write_synthetic(folder: Path, stem: str, made: Synthetic, about: Mapping[str, Any]) -> tuple[Path, Path]:

@@ -316,5 +316,5 @@ def test_systems_whose_networks_cannot_be_pruned_say_so(tmp_path):
     (folder / "config.json").write_text("{}")
     (folder / "weights.safetensors").write_bytes(b"")
     (folder / "run.json").write_text(json.dumps({"format": 1, "system": "acid", "state": "finished"}))
-    with pytest.raises(ScanweaveError, match=r"networks of acid cannot be pruned\. It works on"):
+    with pytest.raises(ScanweaveError, match=r"networks of acid cannot be pruned\. Name a run of"):
         sw.prune(folder, tmp_path / "out")

@@ -15,7 +15,7 @@ from scanweave.cli.parsing import CohortFolder, RunFolder
 class Prune:
     """Take channels out of the network of a run and train what is left, on the run's own cohort.
 
-    The result is a run like any other: predict, evaluate --against RUN, report, prune again.
+    The result is a run like any other: predict, evaluate, report, prune again.
     """
 
     folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
@@ -48,7 +48,8 @@ class Prune:
 
         given = {name: value for name, value in vars(self).items() if name not in ("folder", "out")}
         made = prune(self.folder, self.out, **given)
-        evaluate = f"scanweave evaluate {{}} --cohort {self.cohort or 'COHORT'}"
+        cohort = self.cohort or made.run.record.get("cohort", {}).get("path", "COHORT")
+        evaluate = f"scanweave evaluate {{}} --cohort {cohort}"
         beside = " --against " + str(self.folder) if hasattr(made.chosen("evaluate", None), "against") else ""
         steps = f"{evaluate.format(self.folder)} · {evaluate.format(self.out)}{beside}"
         print(f"wrote {self.out} · next: {steps}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.main import REFUSED
 from scanweave.cli.parsing import RunFolder
 from scanweave.errors import ScanweaveError
 
@@ -86,6 +87,12 @@ class Synthesize:
 
         if self.centre is not None or self.centre_mm is not None:
             raise ScanweaveError("--centre", "one place does not fit the scans of a cohort", "Leave it out")
+        failed: list[str] = []
+
+        def say(line: str) -> None:
+            failed.append(line)
+            print(line, flush=True)
+
         with counted("scans") as progress:
             made = synthesize_cohort(
                 self.source,
@@ -97,11 +104,13 @@ class Synthesize:
                 growth=self.growth,
                 workers=self.workers,
                 progress=progress,
+                say=say,
                 **common,
                 **request,
             )
-        print(f"wrote {made.folder}: {wording.studies(len(made))} · next: scanweave cohort show {made.folder}")
-        return 0
+        left = f", {len(failed)} could not be done" if failed else ""
+        print(f"wrote {made.folder}: {wording.studies(len(made))}{left} · next: scanweave cohort show {made.folder}")
+        return REFUSED if failed else 0
 
     def _file(self, request: dict[str, Any], common: dict[str, Any]) -> int:
         from scanweave.synthesizing import synthesize_file

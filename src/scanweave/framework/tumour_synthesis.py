@@ -67,7 +67,8 @@ class RuleMaker:
     def about(self) -> Mapping[str, Any]:
         """The rules."""
         contrasts = [min(self.rules.contrasts), max(self.rules.contrasts)]
-        return {"maker": "rules", "contrasts": contrasts, "mean": self.rules.mean}
+        told = "mean_contrasts" if self.rules.mean else "contrasts_where_texture_is_1"
+        return {"maker": "rules", told: contrasts}
 
     def appearance(self, scan: Scan) -> Appearance:
         """Return the rules."""
@@ -175,7 +176,7 @@ def checked_volume(scan: Scan, organ: Mask, unit: Unit, where: str) -> NDArray[A
         raise ScanweaveError(where, "holds voxels that are no numbers", "Mend it, see: scanweave cohort check")
     found = [one for one in hounsfield_findings(data) if one.status == "suspect"] if unit == "hu" else []
     if found:
-        raise ScanweaveError(where, found[0].words, "Convert it to HU; of MR give --units percent")
+        raise ScanweaveError(where, found[0].words, "Convert it to HU; of MR give --unit percent")
     return data
 
 

@@ -83,7 +83,7 @@ class PrunedStart:
         left = made.after / made.before
         say(
             f"pruned by {self.settings.ranking}: {100 * left:.1f} % of the multiply-adds are left "
-            f"(asked {100 * self.settings.flops:g} %), {100 * (1 - made.share):.1f} % of the channels of a group"
+            f"(asked {100 * self.settings.flops:g} %), and {100 * (1 - made.share):.0f} % of the channels of each layer"
         )
 
     def _pruned(self, task: NetworkTask, say: Say) -> Pruned:
