@@ -27,6 +27,7 @@ from scanweave.framework.tumour_synthesis import (
     rules_for,
 )
 from scanweave.simulate.writing import REQUEST, STUDIES, claim, in_processes
+from scanweave.studies.cohort import ABOUT as COHORT
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.columns import KINDS
 from scanweave.studies.formats.image_writer import write_scan
@@ -157,8 +158,8 @@ def synthesize_cohort(
     whole = Cohort.open(cohort) if isinstance(cohort, str | Path) else cohort
     name = _scan_name(whole, scan)
     numbers = _numbers(whole, organ_mask, organ)
-    there = [f"scan:{name}", f"mask:{organ_mask}"]
-    chosen = named_studies(whole.where(whole.frame[there].notna().all(axis=1)), studies)
+    there = whole.frame[[f"scan:{name}", f"mask:{organ_mask}"]].notna().all(axis=1)
+    chosen = named_studies(whole.where(there), studies)
     if not len(chosen):
         raise ScanweaveError(whole.folder, f"no study has scan {name} and mask {organ_mask}", "Name others")
     points = _points(growth, request, count)
@@ -169,29 +170,7 @@ def synthesize_cohort(
     out = Path(out)
     claim(out, asked)
     job = _Job(chosen, out, name, organ_mask, tuple(numbers), tuple(points), count, seed, unit, run, rules, device)
-    rows, failed = list[dict[str, Any]](), 0
-    for done, found in enumerate(in_processes(job.write, range(len(chosen)), workers), start=1):
-        if isinstance(found, str):
-            failed += 1
-            say(f"error: {found}")
-        else:
-            rows += found
-        if progress is not None:
-            progress(done, len(chosen))
-    if not rows:
-        _unclaim(out)
-        raise ScanweaveError(out, f"no tumour could be made in {failed} studies", "See the lines above")
-    (out / "cohort.json").unlink(missing_ok=True)
-    named = {organ_mask: whole.about.get("structures", {}).get(organ_mask, {})}
-    return Cohort.create(
-        out,
-        rows,
-        root=".",
-        name=f"{whole.about.get('name', 'cohort')} (synthetic tumours)",
-        source="scanweave synthesize",
-        layout="synthetic",
-        structures={key: value for key, value in named.items() if value} or None,
-    )
+    return job.cohort_of(job.rows(workers, progress, say), whole)
 
 
 def synthesize_file(
@@ -305,6 +284,40 @@ class _Job:
     run: str | Path | None
     rules: bool
     device: str
+
+    def rows(self, workers: int, progress: Callable[[int, int], None] | None, say: Say) -> list[dict[str, Any]]:
+        """Write all studies, and return their rows.
+
+        Raises:
+            ScanweaveError: None could be done; nothing is left behind.
+        """
+        rows, failed = list[dict[str, Any]](), 0
+        for done, found in enumerate(in_processes(self.write, range(len(self.cohort)), workers), start=1):
+            if isinstance(found, str):
+                failed += 1
+                say(f"error: {found}")
+            else:
+                rows += found
+            if progress is not None:
+                progress(done, len(self.cohort))
+        if not rows:
+            _unclaim(self.out)
+            raise ScanweaveError(self.out, f"no tumour could be made in {failed} studies", "See the lines above")
+        return rows
+
+    def cohort_of(self, rows: list[dict[str, Any]], whole: Cohort) -> Cohort:
+        """Return what was written as a cohort."""
+        (self.out / COHORT).unlink(missing_ok=True)
+        named = whole.about.get("structures", {}).get(self.organ_mask)
+        return Cohort.create(
+            self.out,
+            rows,
+            root=".",
+            name=f"{whole.about.get('name', 'cohort')} (synthetic tumours)",
+            source="scanweave synthesize",
+            layout="synthetic",
+            structures={self.organ_mask: named} if named else None,
+        )
 
     def write(self, number: int) -> list[dict[str, Any]] | str:
         """Write the scans of one study, each whole or not at all; return their rows, or why there are none."""

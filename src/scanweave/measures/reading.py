@@ -3,8 +3,8 @@
 Positive is "synthetic": sensitivity is the share of made items that were called so. Answers of several readers to the
 same items are not independent. Pooled figures are means over readers of jackknife pseudo-values of each item, with the
 variance of readers and items both random (Dorfman, Berbaum and Metz, Invest Radiol 27, 1992) and Hillis' degrees of
-freedom (Stat Med 26, 2007). A two-way bootstrap of readers and items, which is often used, is far too wide where single
-answers vary most, as they do here.
+freedom (Stat Med 26, 2007). A two-way bootstrap of readers and items, which is often used, counts the
+variance of single answers several times (Owen, Annals of Applied Statistics 2007).
 """
 
 from __future__ import annotations

@@ -93,16 +93,8 @@ def build_study(
     """
     _check(out, key, items, repeated, seed)
     name = _common_scan(real, made, scan)
-    rng = np.random.default_rng(seed)
     found = [list(lesions(cohort, mask, name)) for cohort in (real, made)]
-    pairs = matched(found[0], found[1], items // 2, rng)
-    if 2 * len(pairs) < LEAST_ITEMS:
-        reason = f"{len(found[0])} real and {len(found[1])} made tumours match in {len(pairs)} pairs of like size"
-        raise ScanweaveError("items", reason, "Give more scans, or made tumours of the diameters of the real ones")
-    sizes = [np.median([one.diameter_mm for one in kind]) for kind in zip(*pairs, strict=True)]
-    say(f"matched: {len(pairs)} pairs, of {sizes[0]:.1f} mm (real) and {sizes[1]:.1f} mm (made) in the median")
-    if 2 * len(pairs) < items:
-        say(f"caution: {2 * len(pairs)} items, not {items}: give more scans, or made tumours of like diameters")
+    pairs = _pairs(found[0], found[1], items, seed, say)
     every = [(cohort, one) for pair in pairs for cohort, one in zip((real, made), pair, strict=True)]
     secret = np.random.default_rng(secrets.randbits(128))  # nothing that is served says where an item comes from
     order = [int(place) for place in secret.permutation(len(every))]
@@ -124,6 +116,21 @@ def build_study(
         write_json(folder / STUDY, about)
         write_json(key, content)  # before the study is there: it is worth nothing without
     return about
+
+
+def _pairs(
+    real: Sequence[Lesion], made: Sequence[Lesion], items: int, seed: int, say: Say
+) -> list[tuple[Lesion, Lesion]]:
+    """Return pairs of like size, and tell what there is."""
+    pairs = matched(real, made, items // 2, np.random.default_rng(seed))
+    if 2 * len(pairs) < LEAST_ITEMS:
+        reason = f"{len(real)} real and {len(made)} made tumours match in {len(pairs)} pairs of like size"
+        raise ScanweaveError("items", reason, "Give more scans, or made tumours of the diameters of the real ones")
+    sizes = [np.median([one.diameter_mm for one in kind]) for kind in zip(*pairs, strict=True)]
+    say(f"matched: {len(pairs)} pairs, of {sizes[0]:.1f} mm (real) and {sizes[1]:.1f} mm (made) in the median")
+    if 2 * len(pairs) < items:
+        say(f"caution: {2 * len(pairs)} items, not {items}: give more scans, or made tumours of like diameters")
+    return pairs
 
 
 def _check(out: Path, key: Path, items: int, repeated: float, seed: int) -> None:
