@@ -17,6 +17,7 @@ SCRIPTS = [
     "adamedgraph_planted",
     "adamedgraph_speed",
     "adamedgraph_tables",
+    "betarank_speed",
     "bids_examples",
     "chexdet",
     "freetumor_readers",
@@ -36,6 +37,8 @@ SCRIPTS = [
 REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
+    "export": "takes half a minute even so; its parts are those of tests/framework/test_exporting.py",
+    "betarank": "takes half a minute even so; its fits and prunings are those of tests/framework/test_pruning.py",
     "chexdet_speed": "takes a minute even so: networks at full size; ours is that of tests/systems/detect",
     "seq2seq_speed": "takes most of a minute even so; its steps are those of tests/systems/seq2seq",
     "freetumor_mechanics": "takes half a minute even so; what it asks of many requests tests/tumours asks of some",

@@ -9,7 +9,7 @@ import pytest
 
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
-from scanweave.framework.system import Predicted
+from scanweave.framework.predicting import Predicted
 from scanweave.run_features import cross_fitted_features
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.layouts import import_cohort

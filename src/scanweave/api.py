@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from scanweave.engine.checkpoint_weights import Checkpoint
     from scanweave.engine.run import Run
+    from scanweave.framework.exporting.exported_run import ExportedRun, FileAsRun
     from scanweave.framework.study_selection import Choice
     from scanweave.framework.system import System
     from scanweave.predictions import Plan, PredictionFolder
@@ -171,7 +172,7 @@ class Predictions:
 
 
 def predict(
-    run: System[Any] | str | Path,
+    run: System[Any] | ExportedRun | str | Path,
     cohort: Cohort | str | Path,
     out: str | Path,
     *,
@@ -193,7 +194,8 @@ def predict(
     one was stopped.
 
     Args:
-        run: A fitted system, its run folder, or `builtin:NAME`, a model that ships.
+        run: A fitted system, its run folder, `builtin:NAME`, a model that ships, or a file of `export`, which computes
+            without torch and tells neither parts nor whom it learnt from.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
         targets: What to make, each as if it were absent itself; None: what the system makes unasked, as absent scans.
@@ -209,21 +211,24 @@ def predict(
         ScanweaveError: `out` holds something else, a target or study is unknown, or the cohort has no such part.
     """
     from scanweave.engine.cohort_parts import count_seen, part_of
+    from scanweave.engine.run import Run
     from scanweave.predictions import PredictionFolder
 
+    run = _model_or_run(run, part, device, checkpoint)
     fitted, plan = _known(run, checkpoint)
     whole = _opened(cohort)
-    chosen = named_studies(whole if part is None else part_of(fitted, whole, part), studies)
+    own = part_of(fitted, whole, part) if part is not None and isinstance(fitted, Run) else whole
+    chosen = named_studies(own, studies)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded
     if isinstance(run, str | Path):
-        system: System[Any] = registry.entry(str(fitted.record["system"])).load().open(fitted, device)
+        system: System[Any] | ExportedRun = registry.entry(str(fitted.record["system"])).load().open(fitted, device)
     else:
         system = run
     if system.computes_on:
         note(f"device: {system.computes_on}")
-    if seen := count_seen(fitted, chosen):
+    if isinstance(fitted, Run) and (seen := count_seen(fitted, chosen)):
         note(f"note: the fit saw {seen} of {counted_studies(len(chosen))}")
     with folder.claimed(asked):
         done = _write_predictions(system, chosen, targets, folder, progress, say)
@@ -259,7 +264,8 @@ def predict_folder(
     if lies_within(source, out):
         step = "Name one beside it: what is made must not count as a scan of the next call"
         raise ScanweaveError(out, f"lies in {source}", step)
-    _, plan = _known(run, options.get("checkpoint"))
+    named = _model_or_run(run, None, options.get("device", "auto"), options.get("checkpoint"))
+    _, plan = _known(named, options.get("checkpoint"))
     with TemporaryDirectory(prefix="scanweave-") as folder:
         cohort = import_cohort(Path(source), Path(folder) / "cohort", name=Path(source).name, say=note)
         only = [name.removeprefix("scan:") for name in plan.sources]
@@ -286,7 +292,7 @@ def predict_folder(
 
 
 def _write_predictions(
-    system: System[Any],
+    system: System[Any] | ExportedRun,
     cohort: Cohort,
     targets: Sequence[str] | None,
     folder: PredictionFolder,
@@ -439,7 +445,20 @@ def audit_shortcuts(
     return ShortcutsAudited(page, verdicts(found.flips, found=True), plain(found.flips))
 
 
-def _known(run: System[Any] | str | Path, checkpoint: Checkpoint | None) -> tuple[Run, Plan]:
+def _model_or_run(
+    run: System[Any] | ExportedRun | str | Path, part: Part | None, device: str, checkpoint: Checkpoint | None
+) -> System[Any] | ExportedRun | str | Path:
+    """Return an exported file ready to predict, and all else as it is."""
+    from scanweave.exported_models import open_model
+    from scanweave.framework.exporting.model_file import is_model_file
+
+    if not is_model_file(run):
+        return run
+    elsewhere = None if device in ("auto", "cpu") else device
+    return open_model(str(run), part=part, device=elsewhere, checkpoint=checkpoint)
+
+
+def _known(run: System[Any] | ExportedRun | str | Path, checkpoint: Checkpoint | None) -> tuple[Run | FileAsRun, Plan]:
     """Return a run and what it makes of what, without loading its system."""
     if not isinstance(run, str | Path):
         return run.run, run.plan

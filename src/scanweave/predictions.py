@@ -29,6 +29,7 @@ from scanweave.studies.columns import WHO, columns_of
 
 if TYPE_CHECKING:
     from scanweave.engine.run import Run
+    from scanweave.framework.exporting.exported_run import FileAsRun
     from scanweave.studies.cohort import Cohort
     from scanweave.studies.study import Study
 
@@ -64,7 +65,7 @@ class PredictionFolder:
         plan: What it makes of what.
     """
 
-    def __init__(self, out: Path, run: Run, plan: Plan) -> None:
+    def __init__(self, out: Path, run: Run | FileAsRun, plan: Plan) -> None:
         self.out, self.run, self.plan = out, run, plan
         self.again: list[str] = []
         """Studies whose files lay there, of a call that was killed before it noted them, and were written again."""

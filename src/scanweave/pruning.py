@@ -11,8 +11,10 @@ from scanweave.engine.settings import checked
 from scanweave.engine.weight_sources import find_run
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
+from scanweave.files import read_json
 from scanweave.framework.fitted_run import fitted_config
 from scanweave.framework.pruning.change import PrunedStart
+from scanweave.framework.pruning.pruned_run import FILE
 from scanweave.framework.pruning.settings import PruneSettings
 from scanweave.framework.system import System
 from scanweave.studies.cohort import Cohort
@@ -20,6 +22,7 @@ from scanweave.systems import registry
 
 Say = Callable[[str], None]
 VERB = "prune"
+MOST_ROUNDS = 20
 _SHARE = 4
 """Steps of training after pruning: those of the run over this."""
 
@@ -31,12 +34,15 @@ def prune(
     cohort: Cohort | str | Path | None = None,
     device: str = "auto",
     workers: int = 1,
+    rounds: int = 1,
     say: Say = print,
     **settings: Any,
 ) -> System[Any]:
     """Take channels out of the network of a run, train what is left on the run's own cohort, and return the new run.
 
-    The same call goes on where one was stopped. The new run can be used as any other, and pruned again.
+    The same call goes on where one was stopped. The new run can be used as any other, and pruned again. In several
+    rounds the work shrinks by the same factor each time, with a training after each; the runs between are kept beside
+    the last one, as `OUT-round-1` and so on.
 
     Args:
         run: A finished run.
@@ -44,6 +50,7 @@ def prune(
         cohort: The run's own cohort, where it has moved.
         device: Where to compute: "auto", "cpu", "cuda" or "mps".
         workers: Processes that prepare studies.
+        rounds: How often channels are taken out, until the last run has what `flops` says of the first one's work.
         say: Takes one line for each choice made, and why.
         **settings: Fields of `framework.pruning.settings.PruneSettings`: `flops`, `ranking`, `images`, `steps` …
 
@@ -53,6 +60,31 @@ def prune(
     """
     chosen = checked(PruneSettings, settings, VERB)
     require("torch_pruning", "deploy")
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise ScanweaveError("rounds", f"{rounds} are not to be had", f"Give 1 to {MOST_ROUNDS}")
+    whole, place, left = Path(out), run, 1.0
+    for number in range(1, rounds + 1):
+        share = chosen.flops ** (1 / rounds) if number < rounds else chosen.flops / left
+        own = chosen.model_copy(update={"flops": share})
+        here = whole if number == rounds else whole.with_name(f"{whole.name}-round-{number}")
+        if rounds > 1:
+            say(f"round {number} of {rounds}: {100 * share:.0f} % of the work before it, into {here}")
+        made = _pruned_once(place, here, own, cohort, device, workers, say)
+        before, after = read_json(here / FILE, "Prune again")["flops"]
+        place, left = here, left * after / before
+    return made
+
+
+def _pruned_once(
+    run: str | Path,
+    out: Path,
+    chosen: PruneSettings,
+    cohort: Cohort | str | Path | None,
+    device: str,
+    workers: int,
+    say: Say,
+) -> System[Any]:
+    """Prune a run once, and train it again."""
     parent = find_run(run).fitted()
     name = str(parent.record.get("system"))
     entry = registry.entry(name)

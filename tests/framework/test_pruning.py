@@ -17,6 +17,7 @@ from scanweave.framework.pruning.settings import RANKINGS
 from scanweave.framework.pruning.structure import count_flops, largest_difference, masked, prune_to
 from scanweave.nets.encoders import make_encoder
 from scanweave.nets.pruned_widths import narrow, widths_of
+from scanweave.pruning import prune
 from scanweave.studies.layouts import import_cohort
 from scanweave.studies.splits import make_splits, write_splits
 
@@ -318,3 +319,16 @@ def test_systems_whose_networks_cannot_be_pruned_say_so(tmp_path):
     (folder / "run.json").write_text(json.dumps({"format": 1, "system": "acid", "state": "finished"}))
     with pytest.raises(ScanweaveError, match=r"networks of acid cannot be pruned\. Name a run of"):
         sw.prune(folder, tmp_path / "out")
+
+
+def test_rounds_lead_to_what_was_asked_of_the_first_network(run, tmp_path):
+    lines = []
+    made = prune(run, tmp_path / "out", flops=0.3, ranking="l1", rounds=2, steps=1, device="cpu", say=lines.append)
+    first, second = (json.loads((tmp_path / name / FILE).read_text())["flops"] for name in ("out-round-1", "out"))
+    assert first[1] == second[0]
+    assert 0.5 < first[1] / first[0] <= 0.3**0.5
+    assert 0.2 < second[1] / first[0] <= 0.3
+    assert made.run.folder == tmp_path / "out"
+    assert sum(line.startswith("round ") for line in lines) == 2
+    with pytest.raises(ScanweaveError, match="1 to 20"):
+        prune(run, tmp_path / "none", rounds=0)

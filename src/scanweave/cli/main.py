@@ -26,6 +26,8 @@ VERBS = {
     "audit": "try how far a run can be trusted: audit stability | shortcuts",
     "experiment": "compare many fits to one cohort: experiment labels",
     "prune": "make the network of a run smaller",
+    "export": "write the network of a run as a file that other programs run",
+    "device": "measure exported networks on this machine, or run them in a browser",
     "report": "write one HTML page of a run to keep and send",
     "demo": "all of it, on simulated studies, in minutes",
     "systems": "list the systems and what each answers",

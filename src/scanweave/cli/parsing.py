@@ -31,13 +31,20 @@ class Command(Protocol):
 
 @dataclass(frozen=True)
 class Holding:
-    """Mark of a field that names folders which must be there: the file that tells a folder of this kind."""
+    """Mark of a field that names folders which must be there: the file that tells a folder of this kind.
+
+    Attributes:
+        file: Its name.
+        or_file: Ending of a file that may stand in a folder's place; empty: none may.
+    """
 
     file: str
+    or_file: str = ""
 
 
 CohortFolder = Annotated[Path, Holding("cohort.json")]
 RunFolder = Annotated[Path, Holding("config.json")]
+RunOrModel = Annotated[Path, Holding("config.json", ".onnx")]
 T = TypeVar("T")
 LIKE = 0.7
 """Likeness, at most 1, from which an unknown option counts as a known one that was mistyped."""
@@ -137,7 +144,9 @@ def refuse_absent_folders(command: Any) -> None:
         if held is None:
             continue
         for folder in value if isinstance(value, tuple) else (value,):
-            if isinstance(folder, Path) and not str(folder).startswith("builtin:"):
+            if not isinstance(folder, Path) or str(folder).startswith("builtin:"):
+                continue
+            if not (held.or_file and folder.suffix.lower() == held.or_file):
                 refuse_absent(folder, held.file)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from scanweave.cli.parsing import CohortFolder, RunFolder
+from scanweave.cli.parsing import CohortFolder, RunOrModel
 from scanweave.errors import ScanweaveError
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ MANY = {"boxes": "files of boxes"}
 class Predict:
     """Write what the run makes: synthetic images, masks, boxes, labels. OUT is a cohort of them."""
 
-    folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
-    """Folder of the run, or a model that ships: builtin:brain."""
+    folder: Annotated[Positional[RunOrModel], arg(name="run", metavar="RUN")]
+    """Folder of the run, a model that ships (builtin:brain), or a file of scanweave export, which needs no torch."""
     out: Path
     """Folder to make, or to go on in: a cohort, with a folder for each study."""
     cohort: CohortFolder | None = None

@@ -29,6 +29,8 @@ class Prune:
     beta-equation: the reciprocal, as printed; l1, l2: weights; hrank: rank of maps; taylor: gradients; bn: scales."""
     images: int = 64
     """Training samples that rankings look at; of classes, as many of each."""
+    rounds: int = 1
+    """How often channels are taken out, with a training after each; 1: all at once."""
     steps: int | None = None
     """Steps of training afterwards; a quarter of those of the run when left out."""
     learning_rate: float | None = None

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
         shuffled_place,
     )
     from scanweave.framework.options import VerbOptions
+    from scanweave.framework.predicting import Predicted
     from scanweave.framework.run_page import RunPage
     from scanweave.framework.scan_preparation import PreparedParts, native_scan, read_crop
     from scanweave.framework.scan_system import ScanSystem
-    from scanweave.framework.system import Material, Predicted, System
+    from scanweave.framework.system import Material, System
     from scanweave.framework.trial import Trial
 
 __all__ = [
@@ -53,7 +54,7 @@ _HOMES = {
     "Material": "system",
     "NetworkLoss": "network_task",
     "NetworkTask": "network_task",
-    "Predicted": "system",
+    "Predicted": "predicting",
     "PreparedParts": "scan_preparation",
     "RunPage": "run_page",
     "ScanSystem": "scan_system",

@@ -18,8 +18,8 @@ from scanweave.engine.weights import with_weights
 from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CONFIG, PLAN
 from scanweave.framework.network_memory import refuse_unloadable
+from scanweave.framework.predicting import wanted_targets
 from scanweave.framework.pruning.pruned_run import narrow_as
-from scanweave.wording import nearest
 
 C = TypeVar("C", bound=BaseModel)
 N = TypeVar("N", bound=nn.Module)
@@ -112,10 +112,7 @@ class FittedRun(Generic[C]):
         Raises:
             ScanweaveError: The run does not know a target.
         """
-        for name in targets or ():
-            if name not in self.plan.targets:
-                raise ScanweaveError("targets", f"the run does not know '{name}'", nearest(name, self.plan.targets))
-        return list(unasked if targets is None else targets)
+        return wanted_targets(targets, unasked, self.plan.targets)
 
 
 def fitted_config(run: Run, kind: type[C]) -> C:

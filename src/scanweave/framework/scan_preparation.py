@@ -18,7 +18,6 @@ from scanweave.studies.preparing.preparation import PreparedStudy, Volume, resto
 from scanweave.studies.preparing.prepared_cache import CachedStudy, PreparedCohort
 from scanweave.studies.preparing.settings import PreparationSettings
 from scanweave.studies.scan import Scan
-from scanweave.studies.study import Study
 from scanweave.wording import studies
 
 PLAN_STUDIES = 32
@@ -123,22 +122,6 @@ def chosen_scans(cohort: Cohort, asked: Sequence[str], field: str = "scans") -> 
     if not there:
         raise ScanweaveError(cohort.folder, "has no scan", "Import the images of its studies")
     return chosen_names(asked, there, field) or there
-
-
-def known_scans(study: Study, names: Sequence[str]) -> Study:
-    """Return a study with the scans that a run knows, and nothing else.
-
-    Args:
-        study: Any study.
-        names: The scans of the run.
-
-    Raises:
-        ScanweaveError: It holds none of them.
-    """
-    known = study.only(names).scans
-    if not known:
-        raise ScanweaveError(study.id, "holds no scan of this run", f"Give at least one of {', '.join(names)}")
-    return study.answer(scans=known)
 
 
 def refuse_idle_drop(share: float, names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.framework.cohort_fit import CohortFit, NetworkChange, as_it_was, start_fit
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.options import Options, VerbOptions, chosen_options
+from scanweave.framework.predicting import Predicted, predicted_studies
 from scanweave.framework.run_outputs import Kind, check_named, shape_faults
 from scanweave.framework.run_page import RunPage
 from scanweave.framework.study_selection import Choice
@@ -41,22 +42,6 @@ class Material:
 
     cohort: Cohort
     columns: Sequence[str] = ()
-
-
-class Predicted(NamedTuple):
-    """The outcome for one study of a cohort: a prediction, or an error.
-
-    Attributes:
-        name: Of the study.
-        study: What it was made of.
-        made: What was made.
-        error: Why nothing was made.
-    """
-
-    name: str
-    study: Study | None = None
-    made: Study | None = None
-    error: ScanweaveError | None = None
 
 
 class System(FittedRun[C], Generic[C]):
@@ -188,14 +173,7 @@ class System(FittedRun[C], Generic[C]):
             done: Names of studies that need no prediction.
             say: Takes lines about the cohort as a whole.
         """
-        for name in cohort.studies:
-            if name in done:
-                continue
-            try:
-                study = cohort[name]
-                yield Predicted(name, study, self.predict(study, targets))
-            except ScanweaveError as error:
-                yield Predicted(name, error=error)
+        yield from predicted_studies(self.predict, cohort, targets, done)
 
     def evaluate(
         self,

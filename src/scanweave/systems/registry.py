@@ -36,6 +36,7 @@ class Entry:
         presets: Keys of `PRESETS` in its `config.py`, the default first.
         plan_file: File in a run that holds it.
         package: Dotted name of its package; of another's, that of its entry point unless told.
+        exported_class: Module and class that predicts from an exported file of it; empty: no file of it can.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Entry:
     presets: tuple[str, ...]
     plan_file: str = "plan.json"
     package: str = ""
+    exported_class: str = ""
 
     @property
     def module(self) -> str:
@@ -93,7 +95,7 @@ _ENTRIES = (
         arxiv="2302.00517",
         class_name="Seq2Seq",
         plan_class="scanweave.studies.preparing.plan:Plan",
-        verbs=("fit", "predict", "evaluate", "rank", "explain", "report", "import-weights"),
+        verbs=("fit", "predict", "evaluate", "rank", "explain", "export", "report", "import-weights"),
         presets=("small", "paper", "best"),
     ),
     Entry(
@@ -105,7 +107,7 @@ _ENTRIES = (
         arxiv="",
         class_name="Ultra",
         plan_class="scanweave.systems.ultra.plan:SpectralPlan",
-        verbs=("fit", "predict", "evaluate", "audit", "report"),
+        verbs=("fit", "predict", "evaluate", "audit", "export", "report"),
         presets=("small", "paper"),
     ),
     Entry(
@@ -130,8 +132,9 @@ _ENTRIES = (
         arxiv="1904.08128",
         class_name="Segment",
         plan_class="scanweave.studies.preparing.plan:Plan",
-        verbs=("fit", "predict", "evaluate", "prune", "report"),
+        verbs=("fit", "predict", "evaluate", "prune", "export", "report"),
         presets=("small", "nnunet"),
+        exported_class="scanweave.framework.segmentation.exported:ExportedSegmentation",
     ),
     Entry(
         name="classify",
@@ -143,9 +146,10 @@ _ENTRIES = (
         arxiv="1711.05225",
         class_name="Classify",
         plan_class="scanweave.systems.classify.planning:ClassifyPlan",
-        verbs=("fit", "predict", "evaluate", "explain", "prune", "report"),
+        verbs=("fit", "predict", "evaluate", "explain", "prune", "export", "report"),
         presets=("small", "chexnet"),
         plan_file="question.json",
+        exported_class="scanweave.systems.classify.exported:ExportedClassify",
     ),
     Entry(
         name="detect",
@@ -198,7 +202,7 @@ _ENTRIES = (
         arxiv="2404.15580",
         class_name="Mim",
         plan_class="scanweave.systems.mim.planning:MimPlan",
-        verbs=("fit", "predict", "evaluate", "report"),
+        verbs=("fit", "predict", "evaluate", "export", "report"),
         presets=("small", "paper", "mae", "simmim"),
     ),
     Entry(
@@ -211,8 +215,9 @@ _ENTRIES = (
         arxiv="2502.18519",
         class_name="FreeTumor",
         plan_class="scanweave.systems.freetumor.plan:TumourPlan",
-        verbs=("fit", "predict", "evaluate", "synthesize", "report"),
+        verbs=("fit", "predict", "evaluate", "synthesize", "export", "report"),
         presets=("small", "best", "faithful", "rules"),
+        exported_class="scanweave.framework.segmentation.exported:ExportedSegmentation",
     ),
     Entry(
         name="mgca",
@@ -224,7 +229,7 @@ _ENTRIES = (
         arxiv="2210.06044",
         class_name="Mgca",
         plan_class="scanweave.framework.reported.pair_plan:PairPlan",
-        verbs=("fit", "predict", "evaluate", "explain", "search", "report"),
+        verbs=("fit", "predict", "evaluate", "explain", "search", "export", "report"),
         presets=("small", "paper"),
         plan_file="question.json",
     ),
@@ -237,7 +242,7 @@ _ENTRIES = (
         arxiv="2412.05876",
         class_name="Mg3d",
         plan_class="scanweave.framework.reported.pair_plan:PairPlan",
-        verbs=("fit", "predict", "evaluate", "explain", "search", "report"),
+        verbs=("fit", "predict", "evaluate", "explain", "search", "export", "report"),
         presets=("small", "paper"),
         plan_file="question.json",
     ),

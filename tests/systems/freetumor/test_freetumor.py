@@ -11,6 +11,8 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
+from scanweave.exported_models import open_model
+from scanweave.exporting import export
 from scanweave.simulate.tumours import simulate_tumours
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.freetumor.report import acceptance
@@ -275,3 +277,14 @@ def test_without_any_drawn_tumour_only_fixed_rules_remain(tmp_path):
     run = api.fit("freetumor", made, tmp_path / "s", preset="rules", config=fixed, say=str)
     assert run.target.names == ("tumour",)
     assert torch.isfinite(torch.cat([one.flatten() for one in run.segmenter.network.parameters()])).all()
+
+
+def test_its_network_computes_the_same_from_a_file(fitted, livers, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(fitted[0].run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0
+    study = next(iter(livers))
+    theirs, ours = fitted[0].predict(study).masks, open_model(made.path).predict(study).masks
+    assert list(ours) == list(theirs)
+    assert all((mask.data != theirs[name].data).mean() < 1e-3 for name, mask in ours.items())

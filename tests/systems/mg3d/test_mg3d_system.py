@@ -11,6 +11,7 @@ from told_volumes import SMALL, make_volumes
 import scanweave as sw
 from scanweave.cli.main import main
 from scanweave.engine.saved_encoder import SavedEncoder
+from scanweave.exporting import export
 from scanweave.nets.axis_order import ordered_encoder
 from scanweave.studies.formats.image_reader import read_scan
 
@@ -136,3 +137,10 @@ def test_a_run_that_fills_nothing_in_is_refused_the_question(volumes, tmp_path):
     run = sw.fit("mg3d", volumes, tmp_path / "run", config={**few, "objective": {"blocks": 0.0}}, say=quiet)
     with pytest.raises(sw.ScanweaveError, match="the run did not learn to fill in blocks"):
         run.evaluate(volumes, tmp_path / "e", options={"filling": True}, say=quiet)
+
+
+def test_its_network_computes_the_same_from_a_file(guided, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(guided.run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0

@@ -12,6 +12,7 @@ from told_films import SMALL, make_cohort
 import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
+from scanweave.exporting import export
 from scanweave.studies.formats.image_reader import read_scan
 
 
@@ -242,3 +243,10 @@ def test_a_run_that_does_not_write_is_asked_for_no_report(paired, told, tmp_path
         paired.predict(told["s01"], ["report"])
     with pytest.raises(sw.ScanweaveError, match="drafts: this run did not learn to write reports"):
         paired.evaluate(told, tmp_path / "e", options={"drafts": True}, say=quiet)
+
+
+def test_its_network_computes_the_same_from_a_file(paired, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(paired.run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0

@@ -11,6 +11,7 @@ import scanweave as sw
 from scanweave import api
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
+from scanweave.exporting import export
 from scanweave.files import read_json
 from scanweave.simulate.cohort import simulate_brain
 from scanweave.simulate.films import simulate_films
@@ -200,3 +201,10 @@ def test_the_encoder_is_told_to_other_systems(fitted):
     told = read_json(fitted[1].run.folder / "encoder.json", "")
     assert told["name"] == "hybrid"
     assert told["options"]["widths"] == [4, 8]
+
+
+def test_its_network_computes_the_same_from_a_file(fitted, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(fitted[1].run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0

@@ -6,7 +6,8 @@ import torch
 
 from scanweave.augment.settings import AugmentationSettings
 from scanweave.errors import ScanweaveError
-from scanweave.framework.segmentation.inference import Segmenter, native_labels, native_masks
+from scanweave.framework.segmentation.inference import Segmenter
+from scanweave.framework.segmentation.native_masks import native_labels, native_masks
 from scanweave.framework.segmentation.network import make_network
 from scanweave.framework.segmentation.objective import SegmentationObjective, dice_loss, soft_dice_loss
 from scanweave.framework.segmentation.planning import plan_network

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from scanweave.engine.run import Run
 from scanweave.engine.settings import StartSettings
 from scanweave.errors import ScanweaveError
+from scanweave.exporting import export
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.splits import make_splits, write_splits
 from scanweave.systems.seq2seq import task as tasks
@@ -186,3 +187,10 @@ def test_seeds_decide_the_weights(fitted, cohort, tmp_path):
         runs[name] = weights(tmp_path / name)
     assert all(np.array_equal(runs["a"][key], runs["b"][key]) for key in runs["a"])
     assert any(not np.array_equal(runs["a"][key], runs["c"][key]) for key in runs["a"])
+
+
+def test_its_network_computes_the_same_from_a_file(fitted, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(fitted.system.run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0

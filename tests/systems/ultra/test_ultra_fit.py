@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 import scanweave as sw
 from scanweave import api
 from scanweave.errors import ScanweaveError
+from scanweave.exporting import export
 from scanweave.simulate.ct.cohort import simulate_ct
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.sinogram_hdf5 import read_sinogram, write_sinogram
@@ -233,3 +234,10 @@ def test_a_page_of_a_run_that_chance_changed_is_written_or_refused(cohort, fitte
     tried, faults = faults_at_report(run, tmp_path, seeds=3)
     assert tried >= 24
     assert not faults, "\n".join(faults)
+
+
+def test_its_network_computes_the_same_from_a_file(fitted, tmp_path):
+    pytest.importorskip("onnxscript")
+    made = export(fitted.run.folder, tmp_path / "model.onnx", say=lambda line: None)
+    assert made.difference < 1e-5
+    assert made.studies > 0

@@ -18,6 +18,7 @@ from scanweave.framework.classification.operating_points import load_points
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
+from scanweave.framework.predicting import known_scans
 from scanweave.framework.reported.pair_plan import FILE, REPORT, PairPlan
 from scanweave.framework.reported.pair_reader import PairReader
 from scanweave.framework.reported.prompts import Prompts
@@ -26,7 +27,6 @@ from scanweave.framework.reported.study_texts import StudyText, text_of
 from scanweave.framework.reported.tokens import FILE as TOKENIZER
 from scanweave.framework.reported.tokens import ReportTokenizer
 from scanweave.framework.reported.zero_shot import prompt_directions, zero_shot_shares
-from scanweave.framework.scan_preparation import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
 from scanweave.studies.reports import Report

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scanweave.engine.run import Run
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
-from scanweave.framework.scan_preparation import known_scans
-from scanweave.framework.segmentation.inference import Segmenter, native_masks
+from scanweave.framework.predicting import known_scans
+from scanweave.framework.segmentation.inference import Segmenter
+from scanweave.framework.segmentation.native_masks import native_masks
 from scanweave.framework.segmentation.network import make_network
 from scanweave.framework.segmentation.planning import FILE, NetworkPlan
 from scanweave.framework.segmentation.settings import SegmentationConfig
@@ -49,10 +50,7 @@ class FittedSegmentation(FittedRun[C], Generic[C]):
     @property
     def structures(self) -> dict[str, dict[str, list[int]]]:
         """Return the meaning of the numbers of each mask that it makes."""
-        made: dict[str, dict[str, list[int]]] = {mask: {} for mask in self.target.masks}
-        for structure in self.target.structures:
-            made[structure.mask][structure.name] = list(structure.numbers)
-        return made
+        return self.target.numbers_of_masks
 
     def predict(self, study: Study, targets: Sequence[str] | None = None) -> Study:
         """Segment a study from whatever scans of the run it has.

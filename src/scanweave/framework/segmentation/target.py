@@ -55,6 +55,14 @@ class SegmentationTarget(SavedPlan):
         """Outputs of the network: the structures, and the background where they exclude each other."""
         return len(self.structures) + self.exclusive
 
+    @property
+    def numbers_of_masks(self) -> dict[str, dict[str, list[int]]]:
+        """Return the meaning of the numbers of each mask."""
+        made: dict[str, dict[str, list[int]]] = {mask: {} for mask in self.masks}
+        for structure in self.structures:
+            made[structure.mask][structure.name] = list(structure.numbers)
+        return made
+
     def planes(self, labels: Sequence[NDArray[Any]]) -> Planes:
         """Return each structure `(K, …)` of the masks in their order, each `(…)`."""
         shown = dict(zip(self.masks, labels, strict=True))

@@ -12,7 +12,7 @@ import pandas as pd
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
-from scanweave.framework.system import Predicted
+from scanweave.framework.predicting import Predicted
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.study import Study
 from scanweave.systems.adamedgraph import storage

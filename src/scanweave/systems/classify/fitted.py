@@ -15,7 +15,7 @@ from scanweave.framework.classification.operating_points import load_points
 from scanweave.framework.cohort_fit import PLAN
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
-from scanweave.framework.scan_preparation import known_scans
+from scanweave.framework.predicting import known_scans
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, prepare
 from scanweave.studies.study import Study

@@ -12,7 +12,7 @@ from scanweave.engine.run import Run
 from scanweave.engine.saved_plan import EMBEDDING
 from scanweave.framework.fitted_run import FittedRun
 from scanweave.framework.network_memory import refuse_large_input
-from scanweave.framework.scan_preparation import known_scans
+from scanweave.framework.predicting import known_scans
 from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, restore
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study

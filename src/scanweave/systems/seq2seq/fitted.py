@@ -10,8 +10,9 @@ import numpy as np
 from scanweave.engine.run import Run
 from scanweave.errors import ScanweaveError
 from scanweave.framework.fitted_run import FittedRun
+from scanweave.framework.predicting import known_scans
 from scanweave.framework.run_outputs import find_output
-from scanweave.framework.scan_preparation import known_scans, native_scan
+from scanweave.framework.scan_preparation import native_scan
 from scanweave.report.saving import read_summary
 from scanweave.studies.preparing.plan import Plan
 from scanweave.studies.preparing.preparation import PreparedStudy, background, prepare, shared_frame

@@ -1,0 +1,5 @@
+"""The network of a fitted Segment as it goes into a file; see `framework.segmentation.export`."""
+
+from scanweave.framework.segmentation.export import graph_of
+
+__all__ = ["graph_of"]
