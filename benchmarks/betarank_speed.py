@@ -37,7 +37,7 @@ TIERS: dict[str, dict[str, Any]] = {
 
 
 class Seen(NamedTuple):
-    """What a layer took in and made at some positions.
+    """Hold what a layer took in and made at some positions.
 
     Attributes:
         patches: `(P, N, C_in, k, k)`.
