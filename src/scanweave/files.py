@@ -118,10 +118,11 @@ def _is_written(path: Path) -> bool:
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    The temporary name keeps the suffixes of `path`, since many writers choose the format by them.
+    The temporary name keeps the suffixes of `path`, since many writers choose the format by them. What is `private` can
+    be read by its owner alone.
 
     Raises:
         ScanweaveError: The disk refuses, see `writing`.
@@ -131,7 +132,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     with writing(path), _partial(path.parent, "".join(path.suffixes)) as temporary:
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o600 if private else 0o666 & ~_umask())
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)

@@ -294,7 +294,7 @@ def slice_of(path, modality):
 def test_a_folder_of_dicom_series_says_so(tmp_path, name):
     for number in range(3):
         slice_of(tmp_path / "P1" / name.format(number), "MR")
-    with pytest.raises(ScanweaveError, match=r"holds DICOM series \(MR\).*dcm2niix"):
+    with pytest.raises(ScanweaveError, match="holds DICOM series, which are imported apart"):
         list_studies(tmp_path)
 
 

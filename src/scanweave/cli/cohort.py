@@ -29,6 +29,8 @@ _STYLES = {"ok": "green", "repaired": "cyan", "suspect": "yellow", "refused": "b
 class ImportCohort:
     """Make a cohort of the studies in a folder, table or archive of arrays; no image is opened, copied or changed.
 
+    DICOM series, in a folder or a zip, are checked, named by their tags and written as NIfTI without identity.
+
     A table without images and reports is a clinical one, one row a patient or visit: CSV, Parquet, Excel, SPSS, Stata.
     """
 
@@ -51,6 +53,7 @@ class ImportCohort:
             "arrays",
             "reports",
             "table",
+            "dicom",
             "records",
         ]
         | None
@@ -78,6 +81,10 @@ class ImportCohort:
     """Which sheet of an Excel file."""
     name: str | None = None
     """Name of the cohort; that of its folder if not given."""
+    keep_identity: bool = False
+    """Of DICOM: name studies by the patient's own number, and take in films that show who the patient is."""
+    identities: Path | None = None
+    """Of DICOM: private file that tells who is who; OUT.identities.json if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
@@ -97,6 +104,8 @@ class ImportCohort:
             like=self.like,
             sheet=self.sheet,
             features=self._features(),
+            keep_identity=self.keep_identity,
+            identities=self.identities,
         )
         then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
         print(f"wrote {cohort.folder} · next: scanweave {then}")

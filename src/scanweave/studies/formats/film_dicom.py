@@ -8,10 +8,6 @@ highdicom turn before the rescale, pydicom and dcm2niix do not turn at all). Win
 from __future__ import annotations
 
 import math
-import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +16,15 @@ from numpy.typing import NDArray
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
+from scanweave.studies.dicom.pixel_bits import own_bits, padding_of
+from scanweave.studies.dicom.reading import GROUP, dicom_faults
 from scanweave.studies.findings import Finding
-from scanweave.studies.formats.header_limits import ADVICE, HELD_BYTES_PER_VOXEL, check_size, faults_of
+from scanweave.studies.formats.header_limits import ADVICE, HELD_BYTES_PER_VOXEL, check_size
 from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import COLOURS, Scan
 
 Array = NDArray[np.generic]
 
-GROUP = "films"
-"""Optional group of scanweave that installs pydicom and its decoders."""
 NO_FILMS = ("CT", "MR", "PT", "NM", "SEG", "RTDOSE")
 """Modalities whose files are slices or volumes."""
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -46,34 +42,19 @@ def read_dicom_film(path: Path) -> Scan:
     Raises:
         ScanweaveError: pydicom is not installed; the file is damaged, too large, no film, or has several frames.
     """
-    with _faults(path) as pydicom:
+    with dicom_faults(path) as pydicom:
         data = pydicom.dcmread(path, stop_before_pixels=True)
         shape, colour = _shape(path, data)
         (spacing, notes), told = _spacing(data), _told(data)
     whole = (*shape, len(COLOURS)) if colour else shape
 
     def load() -> Array:
-        with _faults(path) as pydicom:
+        with dicom_faults(path) as pydicom:
             pixels = _pixels(pydicom.dcmread(path), colour)
             return np.ascontiguousarray(np.swapaxes(pixels, 0, 1)).reshape(whole)
 
     geometry = Geometry.of_film(shape[0], shape[1], spacing)
     return Scan(geometry, load, path=path, notes=(*notes, *told), channels=COLOURS if colour else None)
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[Any]:
-    """Give pydicom, and translate what it raises on damaged files, now or when an element is looked at."""
-    pydicom = require("pydicom", GROUP)
-    require("pydicom.pixels", GROUP)
-    try:
-        with faults_of(path), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong with a file is told in one line, by an error or a note
-            yield pydicom
-    except pydicom.errors.InvalidDicomError as error:
-        raise ScanweaveError(path, "not a DICOM file", ADVICE) from error
-    except (AttributeError, struct.error, pydicom.errors.BytesLengthException) as error:
-        raise ScanweaveError(path, f"truncated or damaged ({' '.join(str(error).split())[:160]})", ADVICE) from error
 
 
 def _shape(path: Path, data: Any) -> tuple[tuple[int, int, int], bool]:
@@ -109,36 +90,16 @@ def _pixels(data: Any, colour: bool) -> Array:
     if colour:
         return stored if stored.ndim > 2 else np.asarray(pixels.apply_color_lut(stored, data))[..., : len(COLOURS)]
     bits, signed = int(data.get("BitsStored") or 16), bool(data.get("PixelRepresentation", 0))
-    stored = _own_bits(stored, bits, signed)
+    stored = own_bits(stored, bits, signed)
     values = np.asarray(pixels.apply_modality_lut(stored, data), dtype=np.float32)
     if str(data.get("PhotometricInterpretation")) == "MONOCHROME1":
         lowest, highest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
         ends = pixels.apply_modality_lut(np.array([lowest, highest], dtype=stored.dtype), data)
         values = np.float32(min(ends)) + np.float32(max(ends)) - values
-    padding = _padding(stored, data)
+    padding = padding_of(stored, data)
     if padding is not None and not padding.all():
         values[padding] = values[~padding].min()
     return values
-
-
-def _own_bits(stored: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
-    """Return pixels without what old scanners kept in the bits above: overlays."""
-    spare = stored.dtype.itemsize * 8 - bits
-    if spare <= 0 or stored.dtype.kind not in "iu":
-        return stored
-    if signed:
-        return np.right_shift(np.left_shift(stored, spare), spare)
-    return np.bitwise_and(stored, np.array(2**bits - 1, dtype=stored.dtype))
-
-
-def _padding(stored: NDArray[Any], data: Any) -> NDArray[np.bool_] | None:
-    """Return a mask of the pixels that show nothing, as the file tells it; None if it tells none."""
-    value = data.get("PixelPaddingValue")
-    if value is None:
-        return None
-    limit = data.get("PixelPaddingRangeLimit", value)
-    low, high = sorted((int(value), int(limit)))
-    return np.asarray((stored >= low) & (stored <= high))
 
 
 def _spacing(data: Any) -> tuple[tuple[float, float] | None, tuple[Finding, ...]]:

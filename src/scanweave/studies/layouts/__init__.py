@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.formats.frame_facts import B_VALUES, FACTS
 from scanweave.studies.formats.image_names import stem
 from scanweave.studies.layouts.box_folders import annotations_in
-from scanweave.studies.layouts.detect import LAYOUTS, detect
+from scanweave.studies.layouts.detect import DICOM, LAYOUTS, detect, detects_dicom
 from scanweave.studies.layouts.frame_series import OPTION, parse_series
 from scanweave.studies.layouts.joined_sources import joined
 from scanweave.studies.layouts.listing import Listing
@@ -101,6 +102,15 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     return listing
 
 
+def _is_dicom(src: Path) -> bool:
+    """Tell whether a source holds DICOM series, packed or not, and no layout fits it."""
+    from scanweave.studies.dicom.sources import is_packed_dicom
+
+    if src.is_dir():
+        return detects_dicom(src)
+    return is_packed_dicom(src)
+
+
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
     """Tell whether a source is one table that names no image and holds no boxes of one."""
     sources = [src] if isinstance(src, str | Path) else list(src)
@@ -124,6 +134,8 @@ def import_cohort(
     like: str | Path | None = None,
     sheet: str | None = None,
     features: Mapping[str, Mapping[str, float]] | None = None,
+    keep_identity: bool = False,
+    identities: str | Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
@@ -131,8 +143,9 @@ def import_cohort(
     A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like`,
     `sheet` and `features` are for.
 
-    No image is opened, copied or changed. `say` takes lines: what was found, how names were understood, what was left
-    out, and what is doubtful.
+    No image is opened, copied or changed, but for DICOM series: see `dicom.importing.import_dicom`, which
+    `keep_identity` and `identities` are for. `say` takes lines: what was found, how names were understood, what was
+    left out, and what is doubtful.
 
     Raises:
         ScanweaveError: No layout fits, no study is found, or `out` holds a cohort already.
@@ -152,6 +165,17 @@ def import_cohort(
         raise ScanweaveError(
             "cohort import", "--like, --sheet and --features are for clinical tables", "Leave them out"
         )
+    sources = [Path(src)] if isinstance(src, str | Path) else [Path(one) for one in src]
+    if layout == DICOM or (layout is None and sources and all(map(_is_dicom, sources))):
+        from scanweave.studies.dicom.importing import import_dicom
+
+        if series or patient is not None or columns:
+            step = "Leave them out: tags tell time points and patients"
+            raise ScanweaveError("cohort import", "--series, --patient and --columns are not for DICOM", step)
+        own: dict[str, Any] = {"leave_out": leave_out, "name": name, "keep_identity": keep_identity}
+        return import_dicom(sources, out, names=Names(rename), identities=identities, say=say, **own)
+    if keep_identity or identities is not None:
+        raise ScanweaveError("cohort import", "--keep-identity and --identities are for DICOM", "Leave them out")
     listing = list_studies(
         src, layout=layout, rename=rename, series=series, leave_out=leave_out, patient=patient, columns=columns
     )

@@ -19,8 +19,20 @@ from scanweave.studies.layouts.names import Names
 from scanweave.studies.layouts.report_folders import holds_reports, list_reports
 from scanweave.studies.layouts.sequence_folders import list_sequences, sequences_in
 from scanweave.studies.layouts.table import list_table, table_in
-from scanweave.studies.layouts.unread_files import find_unread, refuse_series
+from scanweave.studies.layouts.unread_files import find_unread, holds_series
 from scanweave.studies.tables.reading import is_table
+
+DICOM = "dicom"
+
+
+def list_dicom(src: Path, names: Names) -> Listing:
+    """Refuse to list DICOM files beside other sources: they are written as NIfTI, so they are a cohort of their own.
+
+    Raises:
+        ScanweaveError: Always.
+    """
+    raise ScanweaveError(src, "holds DICOM series, which are imported apart", "Name it alone: cohort import SRC")
+
 
 LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "nnunet": list_nnunet,
@@ -35,6 +47,7 @@ LAYOUTS: dict[str, Callable[[Path, Names], Listing]] = {
     "arrays": list_arrays,
     "reports": list_reports,
     "table": list_table,
+    DICOM: list_dicom,
 }
 """Every layout by the name that `--layout` takes."""
 
@@ -65,8 +78,7 @@ def detect(src: Path, names: Names | None = None) -> str:
         raise ScanweaveError(src, "no such folder or table", "Check the path")
     found = list(_special(src))
     if not found:
-        refuse_series(src)
-        found = list(_plain(src, names))
+        found = [DICOM] if holds_series(src) else list(_plain(src, names))
     if len(found) == 1:
         return found[0]
     if not found:
@@ -77,6 +89,11 @@ def detect(src: Path, names: Names | None = None) -> str:
     raise ScanweaveError(
         src, f"could be in the layout {' or '.join(found)}", f"Choose by --layout {found[0]} (or {found[1]})"
     )
+
+
+def detects_dicom(src: Path) -> bool:
+    """Tell whether a folder holds DICOM series, and no data set in a layout of its own."""
+    return not list(_special(src)) and holds_series(src)
 
 
 def _special(src: Path) -> Iterator[str]:

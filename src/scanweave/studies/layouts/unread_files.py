@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scanweave.errors import ScanweaveError
 from scanweave.studies.formats.image_names import (
     DICOM_SUFFIXES,
     PACKINGS,
@@ -22,7 +21,7 @@ from scanweave.wording import count
 PREAMBLE, MAGIC = 128, b"DICM"
 MOST_OPENED = 400
 """Files without a known type that are looked into for DICOM: their first bytes tell."""
-_CONVERT = "Convert it to NIfTI first: dcm2niix -z y -f %i/%s_%p -o NIFTI SRC; then import the folder NIFTI"
+_APART = "Import it apart: scanweave cohort import SRC --layout dicom --out COHORT"
 _SHOWN = 8
 
 
@@ -48,7 +47,7 @@ class Unread:
             what = f"an image in a format that is not read: {_some(self.foreign)}"
             yield f"{what}. Convert them to NIfTI; until then these scans count as absent"
         if self.dicom:
-            yield f"{count(len(self.dicom), 'DICOM file')} not read ({_some(self.dicom[:1])} …). {_CONVERT}"
+            yield f"{count(len(self.dicom), 'DICOM file')} not read ({_some(self.dicom[:1])} …). {_APART}"
         if self.beside:
             folders = [f"{folder} ({number})" for folder, number in self.beside.most_common()]
             yield f"images in places that this layout does not read: {_some(folders)}"
@@ -76,7 +75,7 @@ def find_unread(src: Path, known: Collection[str]) -> Unread:
             found.dicom.append(path)
         elif unread_format(parts[-1]):
             found.foreign.append(path)
-        elif bare and opened < MOST_OPENED and _has_preamble(src / path):
+        elif bare and opened < MOST_OPENED and has_preamble(src / path):
             found.dicom.append(path)
         else:
             found.others[ending(parts[-1])] += 1
@@ -91,24 +90,20 @@ def _voxel_files(src: Path, known: Collection[str]) -> Iterator[str]:
             yield from (file.relative_to(src).as_posix() for file in companions(src / path))
 
 
-def refuse_series(src: Path) -> None:
-    """Refuse a folder of DICOM series.
-
-    Raises:
-        ScanweaveError: It holds no volume, and what it holds in DICOM are slices or volumes, not films.
-    """
+def holds_series(src: Path) -> bool:
+    """Tell whether a folder holds no volume, and what it holds in DICOM are slices or volumes, not films."""
     from scanweave.studies.formats.film_dicom import NO_FILMS
 
     there = list(files_in(src))
     if any(suffix(parts[-1]) in VOLUME_SUFFIXES for parts in there):
-        return
+        return False
     unknown = [parts for parts in there if suffix(parts[-1]) in (None, *DICOM_SUFFIXES)]
     for parts in unknown[:MOST_OPENED]:
         path = src.joinpath(*parts)
-        modality = _modality(path) if _has_preamble(path) else None
+        modality = _modality(path) if has_preamble(path) else None
         if modality in NO_FILMS or (modality == "" and suffix(parts[-1]) is None):
-            said = f"holds DICOM series ({modality}), such as" if modality else "holds DICOM files, such as"
-            raise ScanweaveError(src, f"{said} {'/'.join(parts)}", _CONVERT)
+            return True
+    return False
 
 
 def _modality(path: Path) -> str:
@@ -123,7 +118,8 @@ def _modality(path: Path) -> str:
         return ""
 
 
-def _has_preamble(path: Path) -> bool:
+def has_preamble(path: Path) -> bool:
+    """Tell whether a file begins as DICOM does."""
     if not path.is_file():
         return False
     try:

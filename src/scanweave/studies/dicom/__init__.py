@@ -1,0 +1,1 @@
+"""DICOM in: files of a hospital as studies, checked, named and without identity."""

@@ -1,0 +1,299 @@
+"""DICOM files as a cohort: grouped by patient and study, placed, named, and written as NIfTI without identity."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scanweave.errors import ScanweaveError
+from scanweave.files import atomic_folder, is_plain, read_json, write_json
+from scanweave.studies.cohort import ABOUT, Cohort, safe_id
+from scanweave.studies.dicom.headers import FILMS, Series, read_series
+from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.masks import masks_of
+from scanweave.studies.dicom.naming import film_name, name_of
+from scanweave.studies.dicom.sources import dicom_files
+from scanweave.studies.dicom.stacks import Stack, stacks_of
+from scanweave.studies.dicom.voxels import stack_voxels
+from scanweave.studies.formats.film_dicom import read_dicom_film
+from scanweave.studies.formats.image_writer import add_facts, write_scan
+from scanweave.studies.layouts.names import Names
+from scanweave.studies.scan import Scan
+from scanweave.wording import count, studies
+
+STUDIES, ABOUT_STUDY, LAYOUT = "studies", "import.json", "dicom"
+"""Folder of the images in the cohort; what is known of a study in its folder; name of the layout."""
+BURNED_IN = "its pixels show who the patient is (BurnedInAnnotation): --keep-identity takes it all the same"
+SHOWN = 12
+"""Lines of one kind that are said."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Taken:
+    """An image of a study that is taken in.
+
+    Attributes:
+        name: Such as t1c.
+        because: Why it is called so.
+        source: The volume, or the series of a film.
+        notes: What was peculiar.
+    """
+
+    name: str
+    because: str
+    source: Stack | Series
+    notes: tuple[str, ...] = ()
+
+    @property
+    def series(self) -> Series:
+        """The series that it comes from."""
+        return self.source.series if isinstance(self.source, Stack) else self.source
+
+    @property
+    def rank(self) -> tuple[bool, int, str]:
+        """Order among images of one name: acquired before derived, then the one with the most voxels."""
+        if not isinstance(self.source, Stack):
+            return True, 0, self.series.number
+        return not self.source.is_derived, int(np.prod(self.source.shape)), self.series.number
+
+
+@dataclass
+class Found:
+    """Hold what a source holds.
+
+    Attributes:
+        studies: Series by StudyInstanceUID.
+        left_out: Files that are left out, by reason.
+    """
+
+    studies: dict[str, list[Series]] = field(default_factory=lambda: defaultdict(list))
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+
+def import_dicom(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    names: Names | None = None,
+    leave_out: Sequence[str] = (),
+    name: str | None = None,
+    keep_identity: bool = False,
+    identities: str | Path | None = None,
+    say: Say = print,
+) -> Cohort:
+    """Make a cohort of DICOM files; the same call goes on where one was stopped.
+
+    Args:
+        sources: Folders, or zips.
+        out: Folder of the cohort.
+        names: What words of descriptions mean.
+        leave_out: Studies to drop, by the names that they get.
+        name: Of the cohort; None: that of its folder.
+        keep_identity: Whether patients keep their number in the names of studies, and pixels that show who they are
+            are taken in.
+        identities: The private file; None: beside the cohort, `OUT.identities.json`.
+        say: Takes lines: what was found, how it is called and why, what is left out.
+
+    Raises:
+        ScanweaveError: There is no image, `out` holds a cohort, or a file of identities is damaged.
+    """
+    out, names = Path(out), names or Names()
+    if (out / ABOUT).exists():
+        raise ScanweaveError(out, "holds a cohort already", "Choose another folder")
+    known = Identities(Path(identities) if identities else out.with_name(f"{out.name}.identities.json"))
+    rows: list[dict[str, Any]] = []
+    structures: dict[str, Any] = {}
+    with ExitStack() as stack:
+        found = _found([stack.enter_context(dicom_files(Path(source))) for source in sources])
+        if not found.studies:
+            raise ScanweaveError(sources[0], "holds no DICOM image that can be read", "Name the folder that holds them")
+        _say_found(found, say)
+        for own in sorted(found.studies.values(), key=_order):
+            study = _named(own, known, keep_identity)
+            if any(Path(study).match(pattern) for pattern in leave_out):
+                continue
+            row, meaning = _import_study(study, own, out, names, known, keep_identity, say)
+            if len(row) > 2:
+                rows.append(row)
+                structures |= meaning
+    if not rows:
+        raise ScanweaveError(sources[0], "no image of it is taken in, see above", "Say names by --rename WORD=NAME")
+    known.save()
+    say(f"who is who stands in {known.path}, which is for you alone")
+    title = name or out.name
+    return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
+
+
+def _found(sources: Iterable[Iterable[Path]]) -> Found:
+    found = Found()
+    for files in sources:
+        for series in read_series(files, found.left_out):
+            found.studies[series.identity.get("StudyInstanceUID") or series.uid].append(series)
+    return found
+
+
+def _order(own: Sequence[Series]) -> tuple[str, ...]:
+    first = own[0].identity
+    return tuple(first.get(name, "") for name in ("PatientID", "StudyDate", "StudyTime", "StudyInstanceUID"))
+
+
+def _say_found(found: Found, say: Say) -> None:
+    several = [one for own in found.studies.values() for one in own]
+    frames = sum(len(one.frames) for one in several)
+    say(f"{studies(len(found.studies))}, {count(len(several), 'series', 'series')}, {count(frames, 'image')}")
+    for reason, files in found.left_out.items():
+        say(f"  left out: {count(len(files), 'file')}: {reason}")
+
+
+def _named(own: Sequence[Series], known: Identities, keep_identity: bool) -> str:
+    """Return the name of a study, and make it known."""
+    identity = own[0].identity
+    drawn = known.study(known.patient(identity), identity)
+    if not keep_identity:
+        return drawn
+    told = "-".join(filter(None, (identity.get("PatientID"), identity.get("StudyDate"))))
+    kept = safe_id(told) if told else drawn
+    if kept != drawn and kept not in known.studies:
+        known.studies[kept] = {**known.studies.pop(drawn), "patient": safe_id(identity.get("PatientID") or drawn)}
+    return kept
+
+
+def _import_study(
+    study: str, own: Sequence[Series], out: Path, names: Names, known: Identities, keep_identity: bool, say: Say
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the images of a study, and return its row of the manifest and the meaning of its masks."""
+    taken, left = chosen_images(own, names, keep_identity)
+    folder = out / STUDIES / study
+    row: dict[str, Any] = {"study": study, "patient": known.studies[study]["patient"]}
+    digest = _digest(taken, own)
+    if not _is_written(folder, digest):
+        if folder.exists():
+            shutil.rmtree(folder)
+        left += _write(folder, study, taken, own, digest)
+    about = read_json(folder / ABOUT_STUDY, "Remove the folder, and import again")
+    for column, file in about["files"].items():
+        row[column] = f"{STUDIES}/{study}/{file}"
+    for one in taken:
+        if f"scan:{one.name}" in row:
+            instances = list(dict.fromkeys(frame.uid for frame in one.series.frames))
+            reference = str(one.series.facts.get("FrameOfReferenceUID", ""))
+            known.note_scan(study, one.name, one.series.uid, instances, reference)
+            say(f"  {study} {one.name} ← series {one.series.number}: {one.because}{_after(one.notes)}")
+    for line in left[:SHOWN]:
+        say(f"  {study} left out: {line}")
+    return row, about["structures"]
+
+
+def _after(notes: Sequence[str]) -> str:
+    return "".join(f"; {note}" for note in notes)
+
+
+def chosen_images(own: Sequence[Series], names: Names, keep_identity: bool) -> tuple[list[Taken], list[str]]:
+    """Return the images of a study that are taken in, one a name, and why others are not.
+
+    Args:
+        own: Its series.
+        names: What words of descriptions mean.
+        keep_identity: Whether pixels that show who the patient is are taken in.
+    """
+    offered: list[Taken] = []
+    left: list[str] = []
+    for series in own:
+        if str(series.facts.get("BurnedInAnnotation", "")).upper() == "YES" and not keep_identity:
+            left.append(f"series {series.number}: {BURNED_IN}")
+            continue
+        images, reasons = _offered(series, names)
+        offered += images
+        left += [f"series {series.number}: {reason}" for reason in reasons]
+    best: dict[str, Taken] = {}
+    for one in sorted(offered, key=lambda image: image.rank, reverse=True):
+        if one.name in best:
+            taken = best[one.name].series.number
+            left.append(f"series {one.series.number}: another {one.name}; that of series {taken} is taken")
+        else:
+            best[one.name] = one
+    return list(best.values()), left
+
+
+def _offered(series: Series, names: Names) -> tuple[list[Taken], list[str]]:
+    if series.modality in ("SEG", "RTSTRUCT", "SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG"):
+        return [], [] if series.modality in ("SEG", "RTSTRUCT") else [f"is no image ({series.modality})"]
+    if series.modality in FILMS:
+        shown = film_name(series, names)
+        return [Taken(shown.name or "film", shown.because, series)], []
+    stacks, reasons = stacks_of(series)
+    made: list[Taken] = []
+    for stack in stacks:
+        shown = name_of(stack, names)
+        if shown.name is None or shown.name == "-":
+            reasons.append(f"no name for it: {shown.because}; say one by --rename")
+        else:
+            made.append(Taken(shown.name, shown.because, stack, stack.notes))
+    return made, reasons
+
+
+def _digest(taken: Sequence[Taken], own: Sequence[Series]) -> str:
+    """Return a hash of what a study is made of, so that a call that goes on sees whether it is still the same."""
+    told = sorted(f"{one.name} {frame.uid} {frame.number}" for one in taken for frame in one.series.frames)
+    told += sorted(frame.uid for one in own if one.modality in ("SEG", "RTSTRUCT") for frame in one.frames)
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _is_written(folder: Path, digest: str) -> bool:
+    path = folder / ABOUT_STUDY
+    return is_plain(path) and read_json(path, "Remove it").get("digest") == digest
+
+
+def _write(folder: Path, study: str, taken: Sequence[Taken], own: Sequence[Series], digest: str) -> list[str]:
+    """Write a study whole or not at all; return why some of its images could not be written."""
+    files: dict[str, str] = {}
+    left: list[str] = []
+    structures: dict[str, dict[str, list[int]]] = {}
+    with atomic_folder(folder) as partial:
+        grids: dict[str, Any] = {}
+        for one in taken:
+            file = f"{study}_{one.name}.nii.gz"
+            try:
+                scan = scan_of(one)
+                write_scan(partial / file, scan)
+            except ScanweaveError as error:
+                left.append(f"series {one.series.number}: {error.reason}")
+                continue
+            if one.series.pet:
+                add_facts(partial / file, one.series.pet)
+            files[f"scan:{one.name}"] = file
+            grids[one.series.uid] = scan.geometry
+        for mask in masks_of(own, grids, left):
+            file = f"{study}_mask-{mask.name}.nii.gz"
+            write_scan(partial / file, Scan.of(mask.labels, mask.geometry.affine))
+            files[f"mask:{mask.name}"], structures[mask.name] = file, mask.structures
+        told = {one.name: {"because": one.because, "notes": list(one.notes)} for one in taken}
+        about: Mapping[str, Any] = {"digest": digest, "files": files, "structures": structures, "scans": told}
+        write_json(partial / ABOUT_STUDY, dict(about))
+    return left
+
+
+def scan_of(one: Taken) -> Scan:
+    """Return an image that is taken in, with its voxels.
+
+    Raises:
+        ScanweaveError: A file is damaged, or nothing here decodes it.
+    """
+    if not isinstance(one.source, Stack):
+        return read_dicom_film(one.source.frames[0].file)
+    several = len(one.source.frames) > 1
+    return Scan.of(
+        stack_voxels(one.source),
+        one.source.affine,
+        times=one.source.times if several else None,
+        b_values=one.source.b_values if several else None,
+    )

@@ -1,0 +1,96 @@
+"""Files of a DICOM source: a folder, or a packed one, unpacked with care."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from scanweave.errors import ScanweaveError
+from scanweave.studies.formats.image_names import DICOM_SUFFIXES, suffix
+from scanweave.studies.layouts.listing import files_in
+from scanweave.studies.layouts.unread_files import has_preamble
+
+MOST_BYTES, MOST_FILES, MOST_RATIO = 2**36, 10**6, 200
+"""Of a packed source: bytes and files in it, and how often larger than its pack a file may be."""
+LOOKED_INTO = 40
+"""Files that are looked into to tell a DICOM source."""
+
+
+def is_packed_dicom(src: Path) -> bool:
+    """Tell whether a file is a zip in which one of the first files begins as DICOM does."""
+    return src.suffix.lower() == ".zip" and zipfile.is_zipfile(src) and _packed_dicom(src)
+
+
+@contextmanager
+def dicom_files(src: Path) -> Iterator[list[Path]]:
+    """Give all files of a source that begin as DICOM does, in order of their paths; a zip is unpacked meanwhile.
+
+    Raises:
+        ScanweaveError: A zip leads out of itself, or holds far more than it seems to.
+    """
+    if src.is_dir():
+        yield list(_candidates(src))
+        return
+    with TemporaryDirectory(prefix="scanweave-") as folder:
+        unpack(src, Path(folder))
+        yield list(_candidates(Path(folder)))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip into a folder; names in it lead nowhere else, and sizes are what they claim.
+
+    Raises:
+        ScanweaveError: They do, or are not, or it is damaged.
+    """
+    step = "Unpack it yourself, and look at what it holds"
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = [one for one in packed.infolist() if not one.is_dir()]
+            if len(members) > MOST_FILES or sum(one.file_size for one in members) > MOST_BYTES:
+                raise ScanweaveError(archive, "holds more than is unpacked", step)
+            for number, one in enumerate(members):
+                parts = PurePosixPath(one.filename.replace("\\", "/"))
+                if parts.is_absolute() or ".." in parts.parts:
+                    raise ScanweaveError(archive, "holds a name that leads out of it", step)
+                if one.file_size > MOST_RATIO * max(one.compress_size, 1):
+                    raise ScanweaveError(archive, "holds a file far larger than its pack", step)
+                _copy(packed, one, folder / f"{number:07d}")
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise ScanweaveError(archive, f"cannot be unpacked ({' '.join(str(error).split())[:120]})", step) from error
+
+
+def _copy(packed: zipfile.ZipFile, one: zipfile.ZipInfo, path: Path) -> None:
+    """Write a file of a zip, no more than it claims; its name there stays its name in messages by number alone."""
+    left = one.file_size
+    with packed.open(one) as source, path.open("wb") as target:
+        while block := source.read(min(2**20, left + 1)):
+            left -= len(block)
+            if left < 0:
+                raise ScanweaveError(packed.filename or "zip", "holds a file larger than it claims", "Leave it")
+            target.write(block)
+
+
+def _candidates(src: Path) -> Iterator[Path]:
+    for parts in sorted(files_in(src)):
+        if suffix(parts[-1]) not in (None, *DICOM_SUFFIXES):
+            continue
+        path = src.joinpath(*parts)
+        if has_preamble(path):
+            yield path
+
+
+def _packed_dicom(src: Path) -> bool:
+    with zipfile.ZipFile(src) as packed:
+        for one in packed.infolist()[:LOOKED_INTO]:
+            if one.is_dir():
+                continue
+            try:
+                with packed.open(one) as stream:
+                    if stream.read(132)[128:] == b"DICM":
+                        return True
+            except (RuntimeError, NotImplementedError, zipfile.BadZipFile):
+                continue
+    return False
