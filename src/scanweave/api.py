@@ -238,7 +238,14 @@ def predict(
 
 
 def predict_folder(
-    run: str | Path, source: str | Path, out: str | Path, *, say: Say = print, note: Say = print, **options: Any
+    run: str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    identities: str | Path | None = None,
+    say: Say = print,
+    note: Say = print,
+    **options: Any,
 ) -> Predictions:
     """Write what a run makes of the images in any folder, which need not be a cohort; only `out` stays.
 
@@ -250,6 +257,7 @@ def predict_folder(
         out: A new folder outside of it, or that of the same call.
         say: Takes one line for each study that fails.
         note: Takes lines: what was found, how names were understood, what is not used, and the device.
+        identities: Of DICOM: the private file that tells who is who; None: beside `out`, `OUT.identities.json`.
         options: Of `predict`: `targets`, `studies`, `device`, `checkpoint`, `progress`.
 
     Raises:
@@ -258,7 +266,7 @@ def predict_folder(
     from tempfile import TemporaryDirectory
 
     from scanweave.files import lies_within
-    from scanweave.studies.layouts import import_cohort
+    from scanweave.studies.layouts import import_cohort, is_dicom
     from scanweave.studies.layouts.folder_pairs import ONLY
 
     if lies_within(source, out):
@@ -267,17 +275,13 @@ def predict_folder(
     named = _model_or_run(run, None, options.get("device", "auto"), options.get("checkpoint"))
     _, plan = _known(named, options.get("checkpoint"))
     with TemporaryDirectory(prefix="scanweave-") as folder:
-        cohort = import_cohort(Path(source), Path(folder) / "cohort", name=Path(source).name, say=note)
+        who = (identities or f"{Path(out)}.identities.json") if is_dicom(Path(source)) else None
+        cohort = import_cohort(Path(source), Path(folder) / "cohort", name=Path(source).name, identities=who, say=note)
         only = [name.removeprefix("scan:") for name in plan.sources]
         if len(only) == 1 and cohort.names("scan") == [ONLY] and only != [ONLY]:
             note(f"{ONLY}: taken as {only[0]}, the only scan of the run")
-            cohort = import_cohort(
-                Path(source),
-                Path(folder) / "renamed",
-                name=Path(source).name,
-                rename={ONLY: only[0]},
-                say=lambda _: None,
-            )
+            quiet: dict[str, Any] = {"name": Path(source).name, "say": lambda _: None}
+            cohort = import_cohort(Path(source), Path(folder) / "renamed", rename={ONLY: only[0]}, **quiet)
         columns = [column.heading for column in cohort.present() if column.kind.files]
         known = [column for column in columns if column in plan.sources]
         wanted = ", ".join(plan.sources).replace("scan:", "")

@@ -36,7 +36,8 @@ class ImportCohort:
 
     src: Annotated[Positional[tuple[Path, ...]], arg(metavar="SRC …", help_behavior_hint="(required)")]
     """Folder of studies (nnU-Net raw, Decathlon, BIDS, a folder a subject, sequence or class, images beside labels or
-    boxes, reports, all in one), a table, an .npz of arrays, or an archive of Open-I's reports."""
+    boxes, reports, DICOM, all in one), a table, an .npz of arrays, a zip of DICOM, an archive of Open-I's reports, or a
+    server: dicomweb://HOST/PATH?PatientID=7."""
     out: Path
     """Folder that the cohort is written to."""
     layout: (
@@ -85,6 +86,10 @@ class ImportCohort:
     """Of DICOM: name studies by the patient's own number, and take in films that show who the patient is."""
     identities: Path | None = None
     """Of DICOM: private file that tells who is who; OUT.identities.json if not given."""
+    header: Annotated[tuple[str, ...], arg(metavar="NAME=FILE …", help_behavior_hint="")] = ()
+    """Of a DICOMweb server: headers of each request, each from a file: Authorization=token.txt."""
+    certificate: Path | None = None
+    """Of a DICOMweb server: file of the authority that signed its certificate; those of the system if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
@@ -106,10 +111,20 @@ class ImportCohort:
             features=self._features(),
             keep_identity=self.keep_identity,
             identities=self.identities,
+            access=self._access(),
         )
         then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
         print(f"wrote {cohort.folder} · next: scanweave {then}")
         return 0
+
+    def _access(self) -> Any:
+        """How a server is reached; None where nothing is said of it."""
+        if not self.header and self.certificate is None:
+            return None
+        from scanweave.cli.push import headers_of
+        from scanweave.studies.dicom.web import Access
+
+        return Access(headers_of(self.header), self.certificate)
 
     def _features(self) -> dict[str, dict[str, float]] | None:
         """Return what the named runs make of the images of each patient; None where no run is named."""

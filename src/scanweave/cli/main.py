@@ -21,6 +21,7 @@ VERBS = {
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
     "synthesize": "put tumours into scans, where and how large you want them",
+    "push": "store DICOM objects in the archive that their sources came from",
     "readers": "let readers tell made from real tumours, blind: readers build | serve | analyse",
     "search": "find studies by words, or by their likeness to another",
     "audit": "try how far a run can be trusted: audit stability | shortcuts",

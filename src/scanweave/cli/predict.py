@@ -40,7 +40,7 @@ class Predict:
     cohort: CohortFolder | None = None
     """Folder of the cohort."""
     source: Annotated[Path | None, arg(name="in", metavar="FOLDER")] = None
-    """Folder of images in place of a cohort, in any layout that cohort import knows; nothing is written to it."""
+    """Folder of images in place of a cohort, in any layout that cohort import knows, or in DICOM."""
     targets: Annotated[tuple[str, ...], arg(metavar="TARGET …", help_behavior_hint="")] = ()
     """What to make, such as t1 flair, a mask, a label, boxes or embedding; if not given, what the study lacks, or all
     that the run makes."""
@@ -52,6 +52,9 @@ class Predict:
     """Where to compute; auto takes the fastest that is there."""
     checkpoint: Literal["newest", "best"] | None = None
     """Of a fit that was stopped or goes on: its newest weights, or the best of its validations."""
+    dicom: Path | None = None
+    """Write DICOM objects too, of studies that come from DICOM: their private file, such as COHORT.identities.json; of
+    --in the one to make."""
 
     def run(self) -> int:
         """Predict; exit status 1 if a study could not be predicted."""
@@ -81,7 +84,18 @@ class Predict:
         doubt = f" · caution about {', '.join(done.cautions)}, see above" if done.cautions else ""
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{doubt}{hint}")
+        if self.dicom is not None and made:
+            self._write_objects(self.dicom)
         return REFUSED if done.failed else 0
+
+    def _write_objects(self, identities: Path) -> None:
+        """Write the predictions as DICOM objects, and say what comes next."""
+        from scanweave import wording
+        from scanweave.studies.dicom.objects import write_objects
+
+        counts = write_objects(self.out, identities)
+        told = " and ".join(wording.count(number, kind) for kind, number in counts.items())
+        print(f"wrote {told} as DICOM · next: scanweave push {self.out} --to URL --identities {identities}")
 
     def _predicted(self, **options: Any) -> Predictions:
         """Predict the cohort, or the folder of images.
@@ -96,7 +110,7 @@ class Predict:
         if self.source is not None:
             if self.part is not None:
                 raise ScanweaveError("--part", "has no effect: a folder of images is not split", "Leave it out")
-            return api.predict_folder(self.folder, self.source, self.out, **options)
+            return api.predict_folder(self.folder, self.source, self.out, identities=self.dicom, **options)
         if self.cohort is None:
             raise ScanweaveError("predict", "no studies are named", "Add --cohort COHORT, or --in FOLDER of images")
         return api.predict(self.folder, self.cohort, self.out, part=self.part, **options)

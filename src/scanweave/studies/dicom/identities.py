@@ -7,8 +7,10 @@ sources lie stands in this file alone, which its owner alone may read.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ class Identities:
             raise ScanweaveError(path, "is no file of identities", STEP)
         self.patients: dict[str, dict[str, str]] = held["patients"]
         self.studies: dict[str, dict[str, Any]] = held["studies"]
+        self.uids: dict[str, str] = dict(held.get("uids", {}))
+        self.salt: str = held.get("salt") or secrets.token_hex(32)
 
     def patient(self, identity: Mapping[str, str]) -> str:
         """Return the name of a patient, drawn when he is first seen; the same identity has the same name."""
@@ -59,14 +63,21 @@ class Identities:
         self.studies[name] = {"patient": patient, "identity": dict(identity), "scans": {}}
         return name
 
-    def note_scan(self, study: str, scan: str, series: str, instances: Sequence[str], frame_of_reference: str) -> None:
-        """Note which instances a scan was made of."""
-        about = {"series": series, "frame_of_reference": frame_of_reference, "instances": list(instances)}
-        self.studies[study]["scans"][scan] = about
+    def note_scan(self, study: str, scan: str, about: Mapping[str, Any]) -> None:
+        """Note of a scan its `series`, `sop_class`, `frame_of_reference` and `instances`, these in order of place."""
+        self.studies[study]["scans"][scan] = dict(about)
+
+    def drawn(self, uid: str) -> str:
+        """Return the UID that objects carry in place of a real one; the same one each time, and noted."""
+        number = int.from_bytes(hashlib.sha256(f"{self.salt}{uid}".encode()).digest()[:16], "big")
+        made = f"2.25.{number}"
+        self.uids[made] = uid
+        return made
 
     def save(self) -> None:
         """Write the file, for its owner alone."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path, private=True) as temporary:
-            content = {"patients": self.patients, "studies": self.studies}
+            held = {"patients": self.patients, "studies": self.studies}
+            content = {**held, "uids": self.uids, "salt": self.salt}
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

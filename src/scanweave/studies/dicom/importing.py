@@ -23,6 +23,7 @@ from scanweave.studies.dicom.naming import film_name, name_of
 from scanweave.studies.dicom.sources import dicom_files
 from scanweave.studies.dicom.stacks import Stack, stacks_of
 from scanweave.studies.dicom.voxels import stack_voxels
+from scanweave.studies.dicom.web import Access
 from scanweave.studies.formats.film_dicom import read_dicom_film
 from scanweave.studies.formats.image_writer import add_facts, write_scan
 from scanweave.studies.layouts.names import Names
@@ -88,12 +89,13 @@ def import_dicom(
     name: str | None = None,
     keep_identity: bool = False,
     identities: str | Path | None = None,
+    access: Access | None = None,
     say: Say = print,
 ) -> Cohort:
     """Make a cohort of DICOM files; the same call goes on where one was stopped.
 
     Args:
-        sources: Folders, or zips.
+        sources: Folders, zips, or servers (`dicomweb://HOST/PATH?PatientID=7`).
         out: Folder of the cohort.
         names: What words of descriptions mean.
         leave_out: Studies to drop, by the names that they get.
@@ -101,6 +103,7 @@ def import_dicom(
         keep_identity: Whether patients keep their number in the names of studies, and pixels that show who they are
             are taken in.
         identities: The private file; None: beside the cohort, `OUT.identities.json`.
+        access: How a server is reached.
         say: Takes lines: what was found, how it is called and why, what is left out.
 
     Raises:
@@ -113,7 +116,7 @@ def import_dicom(
     rows: list[dict[str, Any]] = []
     structures: dict[str, Any] = {}
     with ExitStack() as stack:
-        found = _found([stack.enter_context(dicom_files(Path(source))) for source in sources])
+        found = _found([stack.enter_context(dicom_files(Path(source), access, say)) for source in sources])
         if not found.studies:
             raise ScanweaveError(sources[0], "holds no DICOM image that can be read", "Name the folder that holds them")
         _say_found(found, say)
@@ -184,13 +187,22 @@ def _import_study(
         row[column] = f"{STUDIES}/{study}/{file}"
     for one in taken:
         if f"scan:{one.name}" in row:
-            instances = list(dict.fromkeys(frame.uid for frame in one.series.frames))
-            reference = str(one.series.facts.get("FrameOfReferenceUID", ""))
-            known.note_scan(study, one.name, one.series.uid, instances, reference)
+            known.note_scan(study, one.name, _origin(one))
             say(f"  {study} {one.name} ← series {one.series.number}: {one.because}{_after(one.notes)}")
     for line in left[:SHOWN]:
         say(f"  {study} left out: {line}")
     return row, about["structures"]
+
+
+def _origin(one: Taken) -> dict[str, Any]:
+    """Return what a derived object has to know of a scan's sources."""
+    planes = one.source.frames[0] if isinstance(one.source, Stack) else one.series.frames
+    return {
+        "series": one.series.uid,
+        "sop_class": one.series.sop_class,
+        "frame_of_reference": str(one.series.facts.get("FrameOfReferenceUID", "")),
+        "instances": list(dict.fromkeys(frame.uid for frame in planes)),
+    }
 
 
 def _after(notes: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from scanweave.studies.dicom.stacks import LPS_TO_RAS
 from scanweave.studies.geometry import Geometry
 
 SEG, RTSTRUCT = "SEG", "RTSTRUCT"
+Floats = NDArray[np.floating]
 NEAREST_PLANE = 0.25
 """Share of a step between planes by which a plane or contour may miss one of the grid."""
 MOST_POINTS = 10**6
@@ -106,9 +107,7 @@ def _read_seg(path: Path, data: Any, grids: Mapping[str, Geometry]) -> Any:
     return labels, grid, {segments.get(number, str(number)): [number] for number in sorted(segments)}
 
 
-def _mark(
-    labels: NDArray[np.int16], inverse: NDArray[np.float64], points: NDArray[np.float64], value: int, path: Path
-) -> None:
+def _mark(labels: NDArray[np.int16], inverse: Floats, points: Floats, value: int, path: Path) -> None:
     """Give the voxels at some points `(3, N)` a number.
 
     Raises:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from scanweave.errors import ScanweaveError
+from scanweave.studies.dicom.web import Access, is_server, retrieved
 from scanweave.studies.formats.image_names import DICOM_SUFFIXES, suffix
 from scanweave.studies.layouts.listing import files_in
 from scanweave.studies.layouts.unread_files import has_preamble
@@ -25,12 +26,26 @@ def is_packed_dicom(src: Path) -> bool:
 
 
 @contextmanager
-def dicom_files(src: Path) -> Iterator[list[Path]]:
-    """Give all files of a source that begin as DICOM does, in order of their paths; a zip is unpacked meanwhile.
+def dicom_files(src: Path, access: Access | None = None, say: Callable[[str], None] = print) -> Iterator[list[Path]]:
+    """Give all files of a source that begin as DICOM does, in order of their paths.
+
+    A zip is unpacked meanwhile, and what a server has is retrieved.
+
+    Args:
+        src: Folder, zip, or server; see `web`.
+        access: How a server is reached.
+        say: Takes lines about what is retrieved.
 
     Raises:
-        ScanweaveError: A zip leads out of itself, or holds far more than it seems to.
+        ScanweaveError: There is no such source, a zip leads out of itself, or holds far more than it seems to, or a
+            server does not answer.
     """
+    if is_server(src):
+        with TemporaryDirectory(prefix="scanweave-") as folder, retrieved(src, Path(folder), access, say) as made:
+            yield list(_candidates(made))
+        return
+    if not src.exists():
+        raise ScanweaveError(src, "no such folder, zip or server", "Check the path")
     if src.is_dir():
         yield list(_candidates(src))
         return

@@ -152,7 +152,7 @@ def _stack(series: Series, frames: Sequence[Frame]) -> Stack | str:
     columns = np.column_stack([across * spacing[1], down * spacing[0], step])
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = LPS_TO_RAS @ columns, LPS_TO_RAS @ first
-    notes = ()
+    notes: tuple[str, ...] = ()
     sine = float(np.linalg.norm(np.cross(step / np.linalg.norm(step), normal)))
     if sine > LEAST_TILT:
         notes = (

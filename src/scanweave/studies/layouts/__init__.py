@@ -31,7 +31,7 @@ WITHOUT_IMAGES = ("reports", "boxes", "arrays", "table")
 USED = frozenset({"dataset.json", "participants.tsv"})
 """Files of a source that layouts read beside its images."""
 
-__all__ = ["LAYOUTS", "Listing", "import_cohort", "list_studies", "parse_rename", "parse_series"]
+__all__ = ["LAYOUTS", "Listing", "import_cohort", "is_dicom", "list_studies", "parse_rename", "parse_series"]
 
 
 def list_studies(
@@ -102,13 +102,14 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     return listing
 
 
-def _is_dicom(src: Path) -> bool:
-    """Tell whether a source holds DICOM series, packed or not, and no layout fits it."""
+def is_dicom(src: Path) -> bool:
+    """Tell whether a source is a server, or holds DICOM series, packed or not, and no layout fits it."""
     from scanweave.studies.dicom.sources import is_packed_dicom
+    from scanweave.studies.dicom.web import is_server
 
     if src.is_dir():
         return detects_dicom(src)
-    return is_packed_dicom(src)
+    return is_server(src) or is_packed_dicom(src)
 
 
 def _is_clinical(src: str | Path | Sequence[str | Path], layout: str | None) -> bool:
@@ -136,6 +137,7 @@ def import_cohort(
     features: Mapping[str, Mapping[str, float]] | None = None,
     keep_identity: bool = False,
     identities: str | Path | None = None,
+    access: Any = None,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
@@ -166,13 +168,13 @@ def import_cohort(
             "cohort import", "--like, --sheet and --features are for clinical tables", "Leave them out"
         )
     sources = [Path(src)] if isinstance(src, str | Path) else [Path(one) for one in src]
-    if layout == DICOM or (layout is None and sources and all(map(_is_dicom, sources))):
+    if layout == DICOM or (layout is None and sources and all(map(is_dicom, sources))):
         from scanweave.studies.dicom.importing import import_dicom
 
         if series or patient is not None or columns:
             step = "Leave them out: tags tell time points and patients"
             raise ScanweaveError("cohort import", "--series, --patient and --columns are not for DICOM", step)
-        own: dict[str, Any] = {"leave_out": leave_out, "name": name, "keep_identity": keep_identity}
+        own: dict[str, Any] = {"leave_out": leave_out, "name": name, "keep_identity": keep_identity, "access": access}
         return import_dicom(sources, out, names=Names(rename), identities=identities, say=say, **own)
     if keep_identity or identities is not None:
         raise ScanweaveError("cohort import", "--keep-identity and --identities are for DICOM", "Leave them out")

@@ -1,0 +1,172 @@
+"""A DICOMweb server asked and answered: studies retrieved (QIDO-RS, WADO-RS), objects stored (STOW-RS)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from scanweave.errors import ScanweaveError
+from scanweave.external import require
+
+GROUP = "dicom"
+SCHEME = re.compile(r"dicomweb(\+http|\+https)?:/+(.+)")
+"""Sources that are servers; a path folds the two slashes into one."""
+TIMEOUT_SECONDS, TRIES, WAIT_MILLISECONDS = 60.0, 4, 500
+"""For an answer; of a request that fails in passing; before the second one, doubled each time."""
+STEP = "Check address, network and rights; the same call goes on"
+Say = Callable[[str], None]
+
+
+class Access(NamedTuple):
+    """How a server is reached.
+
+    Attributes:
+        headers: Sent with each request, such as Authorization.
+        certificate: File of the authority that signed the server's certificate; None: those of the system.
+        timeout: For an answer [s].
+    """
+
+    headers: Mapping[str, str] = {}
+    certificate: Path | None = None
+    timeout: float = TIMEOUT_SECONDS
+
+
+def is_server(source: object) -> bool:
+    """Tell whether a source is a server: `dicomweb://HOST/PATH`, or `dicomweb+http://…` without encryption."""
+    return SCHEME.match(str(source)) is not None
+
+
+def address_of(source: object) -> tuple[str, dict[str, str]]:
+    """Return the address of a server, and which of its studies are meant: `?PatientID=7&ModalitiesInStudy=MR`.
+
+    Raises:
+        ScanweaveError: It is no such address.
+    """
+    found = SCHEME.match(str(source))
+    parts = urlsplit(f"{'http' if found and found[1] == '+http' else 'https'}://{found[2]}" if found else "")
+    if not parts.hostname:
+        raise ScanweaveError(str(source), "is no address of a server", "Such as dicomweb://host/dicom-web")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", dict(parse_qsl(parts.query))
+
+
+class Server:
+    """A DICOMweb server.
+
+    Args:
+        url: Its address.
+        access: How it is reached.
+    """
+
+    def __init__(self, url: str, access: Access | None = None) -> None:
+        web, requests = require("dicomweb_client.api", GROUP), require("requests", GROUP)
+        access = access or Access()
+        session = requests.Session()
+        session.headers.update(access.headers)
+        if access.certificate is not None:
+            session.verify = str(access.certificate)
+        session.request = _with_timeout(session.request, access.timeout)
+        self.url = url
+        with self._faults():
+            self.client = web.DICOMwebClient(url=url, session=session)
+        self.client.set_http_retry_params(retry=True, max_attempts=TRIES, wait_exponential_multiplier=WAIT_MILLISECONDS)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Translate what goes wrong on the way."""
+        requests = require("requests", GROUP)
+        retrying = require("retrying", GROUP)
+        try:
+            yield
+        except retrying.RetryError as error:
+            raise ScanweaveError(self.url, f"did not answer well in {TRIES} tries", STEP) from error
+        except requests.exceptions.HTTPError as error:
+            status = getattr(error.response, "status_code", "?")
+            known: dict[Any, str] = {401: "wants to know who asks", 403: "refuses", 404: "does not know this"}
+            reason = known.get(status, "fails")
+            raise ScanweaveError(self.url, f"{reason} (status {status})", STEP) from error
+        except (requests.exceptions.RequestException, ValueError, TypeError, OSError) as error:
+            words = " ".join(str(error).split())[:160]
+            raise ScanweaveError(self.url, f"cannot be asked ({words or type(error).__name__})", STEP) from error
+
+    def studies(self, filters: Mapping[str, str]) -> list[str]:
+        """Return the UIDs of the studies that fit.
+
+        Args:
+            filters: Values by keyword, such as PatientID; none: all of them.
+
+        Raises:
+            ScanweaveError: The server does not answer, or refuses.
+        """
+        with self._faults():
+            found = self.client.search_for_studies(search_filters=dict(filters), get_remaining=True)
+        return sorted({uid for one in found for uid in one.get("0020000D", {}).get("Value", ())})
+
+    def retrieve(self, study: str, folder: Path) -> int:
+        """Write all instances of a study into a folder, and return how many; those that lie there are left.
+
+        Raises:
+            ScanweaveError: As `studies`.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._faults():
+            instances = self.client.search_for_instances(study_instance_uid=study, get_remaining=True)
+            for one in instances:
+                series, uid = (one[tag]["Value"][0] for tag in ("0020000E", "00080018"))
+                path = folder / f"{uid}.dcm"
+                if path.is_file():
+                    continue
+                found = self.client.retrieve_instance(
+                    study_instance_uid=study,
+                    series_instance_uid=series,
+                    sop_instance_uid=uid,
+                    media_types=(("application/dicom", "*"),),
+                )
+                partial = path.with_suffix(".partial")
+                found.save_as(partial, enforce_file_format=True)
+                partial.replace(path)
+        return len(instances)
+
+    def store(self, objects: Sequence[Any]) -> None:
+        """Store data sets.
+
+        Raises:
+            ScanweaveError: The server refuses one, or does not answer.
+        """
+        with self._faults():
+            answer = self.client.store_instances(list(objects))
+        failed = answer.get("FailedSOPSequence") if answer is not None else None
+        if failed:
+            code = int(failed[0].get("FailureReason", 0))
+            raise ScanweaveError(
+                self.url, f"refused {len(failed)} of {len(objects)} objects (reason {code:#06x})", STEP
+            )
+
+
+def _with_timeout(request: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+    def asked(*given: Any, **options: Any) -> Any:
+        options.setdefault("timeout", seconds)
+        return request(*given, **options)
+
+    return asked
+
+
+@contextmanager
+def retrieved(source: object, folder: Path, access: Access | None, say: Say) -> Iterator[Path]:
+    """Give a folder with the studies of a server, retrieved into it.
+
+    Raises:
+        ScanweaveError: The server does not answer, or has no such study.
+    """
+    url, filters = address_of(source)
+    server = Server(url, access)
+    found = server.studies(filters)
+    if not found:
+        raise ScanweaveError(url, "has no such study", "Ask for others: dicomweb://HOST/PATH?PatientID=…")
+    for number, study in enumerate(found, start=1):
+        images = server.retrieve(study, folder / f"{number:05d}")
+        say(f"study {number} of {len(found)}: {images} images retrieved")
+    yield folder

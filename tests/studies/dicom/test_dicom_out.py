@@ -1,0 +1,241 @@
+"""Objects that go back: valid, in place, without identity until they are stored where their sources lie."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from numpy.testing import assert_allclose, assert_array_equal
+
+from scanweave.cli.main import main
+from scanweave.errors import ScanweaveError
+from scanweave.studies.cohort import Cohort
+from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.importing import import_dicom
+from scanweave.studies.dicom.objects import WORDS, write_objects
+from scanweave.studies.dicom.pushing import push, restored
+from scanweave.studies.dicom.web import Server, address_of
+from scanweave.studies.formats.study_writer import write_study
+from scanweave.studies.scan import Scan
+
+pydicom = pytest.importorskip("pydicom")
+pytest.importorskip("highdicom")
+from dicom_series import MARK, ct_values, write_series  # noqa: E402
+
+T2 = {"ScanningSequence": "SE", "RepetitionTime": 4000, "EchoTime": 90}
+TILTED = (0.98, 0.199, 0.0, -0.199, 0.98, 0.0)
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+needs_orthanc = pytest.mark.skipif(
+    shutil.which("Orthanc") is None or not PLUGIN.is_file(), reason="Orthanc and its DICOMweb plug-in are not installed"
+)
+
+
+def quiet(line):
+    return None
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A cohort from DICOM, predictions of it, and their objects; the true scan and mask."""
+    write_series(tmp_path / "d", np.abs(ct_values((4, 12, 10))), about=T2, orientation=TILTED)
+    cohort = import_dicom([tmp_path / "d"], tmp_path / "c", say=quiet)
+    (study,) = list(cohort)
+    grid = study.scans["t2"].geometry
+    values = np.random.default_rng(0).random((*grid.shape,)).astype(np.float32) * 3
+    labels = np.zeros(grid.shape, np.int16)
+    labels[2:5, 3:7, 1], labels[6, 6, 2] = 1, 2
+    answer = study.answer(
+        scans={"flair": Scan.of(values, grid.affine, synthetic=True)},
+        masks={"lesion": Scan.of(labels, grid.affine, synthetic=True)},
+        labels={"ill": 1},
+        table={"probability_ill": 0.7},
+    )
+    out = tmp_path / "o"
+    (out / study.id).mkdir(parents=True)
+    files = write_study(out / study.id, answer, lambda name: {})
+    row = {"study": study.id, "patient": study.patient, **{key: f"{study.id}/{file}" for key, file in files.items()}}
+    row |= {"label:ill": 1, "table:probability_ill": 0.7}
+    Cohort.create(out, [row], root=".", name="o", source="test", layout="predictions")
+    counts = write_objects(out, tmp_path / "c.identities.json")
+    assert counts == {"image": 4, "segmentation": 1, "report": 1}
+    return out, values, labels, grid
+
+
+def objects(out):
+    return sorted(out.rglob("*.dcm"))
+
+
+def test_images_lie_where_their_scan_does_and_say_that_they_are_synthetic(made, tmp_path):
+    out, values, _, grid = made
+    images = [pydicom.dcmread(path) for path in objects(out) if path.name.startswith("flair")]
+    known = Identities(tmp_path / "c.identities.json")
+    for place, one in enumerate(images):
+        assert_allclose(
+            np.array(one.ImagePositionPatient, float), (grid.affine @ [0, 0, place, 1])[:3] * [-1, -1, 1], atol=1e-3
+        )
+        assert_allclose(np.array(one.ImageOrientationPatient, float), TILTED, atol=2e-4)
+        stored = one.pixel_array.T
+        assert np.corrcoef(stored.ravel(), values[:, :, place].ravel())[0, 1] > 0.999999
+        assert one.ImageType[:2] == ["DERIVED", "SECONDARY"]
+        assert WORDS in one.SeriesDescription
+        assert WORDS in one.DerivationDescription
+        assert len(one.SourceImageSequence) == 4
+        assert (
+            known.uids[one.SourceImageSequence[0].ReferencedSOPInstanceUID]
+            in known.studies["P0001-1"]["scans"]["t2"]["instances"]
+        )
+
+
+def test_a_segmentation_reads_back_as_its_mask(made):
+    import highdicom
+
+    out, _, labels, _ = made
+    seg = highdicom.seg.segread(out / "P0001-1" / "dicom" / "mask-lesion.dcm")
+    planes = seg.get_pixels_by_source_instance(
+        [one.ReferencedSOPInstanceUID for one in seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence],
+        combine_segments=True,
+        ignore_spatial_locations=True,
+        assert_missing_frames_are_empty=True,
+    )
+    assert_array_equal(planes.transpose(2, 1, 0), labels)
+
+
+def test_simpleitk_puts_the_series_where_the_scan_lies(made):
+    itk = pytest.importorskip("SimpleITK")
+    out, _, _, grid = made
+    reader = itk.ImageSeriesReader()
+    names = [name for name in map(str, objects(out)) if "flair" in name]
+    reader.SetFileNames(names)
+    image = reader.Execute()
+    for place in ((0, 0, 0), (9, 11, 3)):
+        assert_allclose(
+            np.array(image.TransformIndexToPhysicalPoint(place)) * [-1, -1, 1],
+            (grid.affine @ [*place, 1])[:3],
+            atol=1e-3,
+        )
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")
+def test_every_kind_of_object_is_valid(made):
+    out = made[0]
+    for path in objects(out):
+        done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+
+
+def test_objects_name_nobody_until_they_are_restored(made, tmp_path):
+    out = made[0]
+    known = Identities(tmp_path / "c.identities.json")
+    for path in objects(out):
+        assert MARK.encode() not in path.read_bytes()
+        whole = restored(path, known)
+        assert whole.PatientID == f"{MARK}id1"
+        assert whole.StudyInstanceUID == "1.2.3.1.1"
+        assert whole.StudyDate == "20200101"
+        drawn = [element.value for element in whole.iterall() if element.VR == "UI" and element.value in known.uids]
+        assert drawn == []
+    references = {one.ReferencedSOPInstanceUID for one in restored(objects(out)[1], known).SourceImageSequence}
+    assert references == set(known.studies["P0001-1"]["scans"]["t2"]["instances"])
+
+
+def test_another_file_of_identities_cannot_say_whose_they_are(made, tmp_path):
+    other = Identities(tmp_path / "other.json")
+    other.save()
+    with pytest.raises(ScanweaveError, match="nobody can say whose it is"):
+        push(made[0], "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
+    with pytest.raises(ScanweaveError, match=r"is no study of other\.json"):
+        write_objects(made[0], tmp_path / "other.json")
+    with pytest.raises(ScanweaveError, match="no DICOM object"):
+        push(tmp_path / "c", "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
+
+
+def test_a_server_that_is_not_there_ends_in_one_line(made, tmp_path, capsys, monkeypatch):
+    from scanweave.studies.dicom import web
+
+    monkeypatch.setattr(web, "TRIES", 1)
+    words = [
+        "push",
+        str(made[0]),
+        "--to",
+        "http://127.0.0.1:9/dicom-web",
+        "--identities",
+        str(tmp_path / "c.identities.json"),
+    ]
+    assert main(words) == 2
+    assert main(["cohort", "import", "dicomweb+http://127.0.0.1:9/x", "--out", str(tmp_path / "n")]) == 2
+    assert all(line.startswith("error: http://127.0.0.1:9") for line in capsys.readouterr().err.splitlines())
+    assert main([*words, "--header", "Authorization"]) == 2
+    assert "is not NAME=FILE" in capsys.readouterr().err
+
+
+def test_addresses_of_servers():
+    assert address_of(Path("dicomweb://pacs.example/dicom-web?PatientID=7")) == (
+        "https://pacs.example/dicom-web",
+        {"PatientID": "7"},
+    )
+    assert address_of("dicomweb+http://localhost:8042/dicom-web/")[0] == "http://localhost:8042/dicom-web"
+    with pytest.raises(ScanweaveError, match="no address"):
+        address_of("dicomweb://")
+
+
+@pytest.fixture
+def orthanc(tmp_path):
+    """The address of a server of this test alone, on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = {
+        "StorageDirectory": str(tmp_path / "pacs"),
+        "IndexDirectory": str(tmp_path / "pacs"),
+        "HttpPort": port,
+        "DicomServerEnabled": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(PLUGIN)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+    (tmp_path / "orthanc.json").write_text(json.dumps(config))
+    process = subprocess.Popen(
+        ["Orthanc", str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(150):
+            try:
+                if requests.get(f"{url}/system", timeout=2).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.2)
+        yield f"{url}/dicom-web"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@needs_orthanc
+def test_from_an_archive_and_back(made, orthanc, tmp_path):
+    """Import by QIDO and WADO, objects by STOW: they are filed in the study of their sources, and go once."""
+    out = made[0]
+    files = sorted((tmp_path / "d").iterdir())
+    Server(orthanc).store([pydicom.dcmread(path) for path in files])
+    source = f"{orthanc.replace('http', 'dicomweb+http')}?PatientID={MARK}id1"
+    cohort = import_dicom([source], tmp_path / "again", say=quiet)
+    assert cohort.names("scan") == ["t2"]
+    first, second = (next(iter(one)).scans["t2"] for one in (cohort, Cohort.open(tmp_path / "c")))
+    assert_array_equal(first.data, second.data)
+    who = tmp_path / "c.identities.json"
+    lines = []
+    assert push(out, orthanc, who, say=lines.append) == 6
+    assert push(out, orthanc, who, say=lines.append) == 0
+    assert "6 of 6 objects were stored by an earlier call" in lines
+    client = Server(orthanc).client
+    assert len(client.search_for_studies()) == 1
+    series = client.search_for_series(study_instance_uid="1.2.3.1.1")
+    assert sorted(one["00080060"]["Value"][0] for one in series) == ["MR", "MR", "SEG", "SR"]
+    with pytest.raises(ScanweaveError, match="has no such study"):
+        import_dicom([source.replace("id1", "nobody")], tmp_path / "none", say=quiet)
