@@ -118,7 +118,7 @@ class ImportCohort:
         return 0
 
     def _access(self) -> Any:
-        """How a server is reached; None where nothing is said of it."""
+        """Return how a server is reached; None where nothing is said of it."""
         if not self.header and self.certificate is None:
             return None
         from scanweave.cli.push import headers_of

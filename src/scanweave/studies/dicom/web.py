@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 class Access(NamedTuple):
-    """How a server is reached.
+    """Say how a server is reached.
 
     Attributes:
         headers: Sent with each request, such as Authorization.
