@@ -21,6 +21,7 @@ VERBS = {
     "rank": "order the sequences by what they carry, with intervals",
     "explain": "map what each sequence alone shows",
     "synthesize": "put tumours into scans, where and how large you want them",
+    "serve": "open a page on this machine: look, make what is absent, files in and out",
     "push": "store DICOM objects in the archive that their sources came from",
     "readers": "let readers tell made from real tumours, blind: readers build | serve | analyse",
     "search": "find studies by words, or by their likeness to another",

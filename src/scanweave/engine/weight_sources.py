@@ -30,6 +30,11 @@ def has_builtin(name: str) -> bool:
     return name in _names()
 
 
+def builtin_runs() -> list[str]:
+    """Return the sources of the runs that are installed with this package, such as builtin:brain."""
+    return [BUILTIN + name for name in _names() if _is_shipped(name)]
+
+
 def find_weights(source: str | Path) -> Path:
     """Return the file of weights that is meant by a run folder, a .safetensors file or builtin:NAME.
 

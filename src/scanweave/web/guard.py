@@ -13,6 +13,8 @@ from typing import Any
 from scanweave.external import require
 
 COOKIE = "scanweave"
+OWN_POLICY = "X-Own-Policy"
+"""Header by which an answer has a stricter Content-Security-Policy of its own."""
 LOCAL = ("127.0.0.1", "localhost")
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
@@ -49,8 +51,12 @@ def guarded_app(title: str, token: str) -> Any:
             return responses.PlainTextResponse("Open the address that scanweave printed: it holds a token.", 403)
         else:
             answer = await go_on(request)
+        own = answer.headers.get(OWN_POLICY)
         for name, value in HEADERS.items():
             answer.headers[name] = value
+        if own is not None:
+            del answer.headers[OWN_POLICY]
+            answer.headers["Content-Security-Policy"] = own
         return answer
 
     app.middleware("http")(guard)
