@@ -26,7 +26,7 @@ MOST = 500
 
 @dataclass
 class Workspace:
-    """What there is to look at.
+    """Hold what there is to look at.
 
     Attributes:
         roots: Folders that are looked into.
