@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import fleiss_kappa
 
@@ -75,7 +75,7 @@ def d_prime(made_called: float, made: int, real_called: float, real: int) -> tup
         real_called: Real items that were called made.
         real: Real items.
     """
-    hit, alarm = (stats.norm.ppf((k + 0.5) / (n + 1)) for k, n in ((made_called, made), (real_called, real)))
+    hit, alarm = (special.ndtri((k + 0.5) / (n + 1)) for k, n in ((made_called, made), (real_called, real)))
     return float(hit - alarm), float(-(hit + alarm) / 2)
 
 
@@ -230,7 +230,7 @@ def _estimated(readings: Readings, readers: Sequence[int], statistic: Statistic)
     values = _pseudo_values(readings, readers, statistic)
     whole = [statistic(readings.synthetic, readings.called[one], readings.ratings[one]) for one in readers]
     error, freedom = _spread(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     middle = float(np.mean(whole))
     return Interval(middle, middle - half, middle + half, len(readings.synthetic))
 
@@ -239,8 +239,8 @@ def _d_prime_interval(hits: int, made: int, alarms: int, real: int) -> Interval:
     """Return d′ of one reader with its delta-method interval (Gourevitch and Galanter, Psychometrika 1967)."""
     value, _ = d_prime(hits, made, alarms, real)
     parts = [((k + 0.5) / (n + 1), n) for k, n in ((hits, made), (alarms, real))]
-    error = np.sqrt(sum(p * (1 - p) / (n * stats.norm.pdf(stats.norm.ppf(p)) ** 2) for p, n in parts))
-    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * error)
+    error = np.sqrt(sum(p * (1 - p) / (n * stats.norm.pdf(special.ndtri(p)) ** 2) for p, n in parts))
+    half = float(special.ndtri((1 + CONFIDENCE) / 2) * error)
     return Interval(value, value - half, value + half, made + real)
 
 
