@@ -34,7 +34,7 @@ SCRIPTS = [
     "ultra",
     "verb_start",
 ]
-REAL = ["ct_real", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
+REAL = ["ct_real", "dicom_roundtrip", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
     "export": "takes half a minute even so; its parts are those of tests/framework/test_exporting.py",

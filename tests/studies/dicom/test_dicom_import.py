@@ -476,7 +476,7 @@ def test_contours_are_filled_with_holes_on_oblong_pixels(tmp_path):
     volume = ct_values((5, 20, 30))
     files = write_series(tmp_path / "d", volume, **CT)
     made = identify(empty(RTStructureSetStorage), series="9")
-    made.Modality, made.Rows, made.Columns = "RTSTRUCT", 1, 1
+    made.Modality = "RTSTRUCT"
     roi, named, refers = Dataset(), Dataset(), Dataset()
     named.ROINumber, named.ROIName, roi.ReferencedROINumber = 5, "GTV 1", 5
     refers.SeriesInstanceUID = files[0][1].SeriesInstanceUID

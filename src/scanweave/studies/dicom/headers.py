@@ -102,6 +102,8 @@ _FRAME = (
 )
 FILMS = ("CR", "DX", "MG", "RG", "XA", "PX", "IO")
 """Modalities whose images are projections."""
+CONTOURS = "RTSTRUCT"
+"""Modality of files that hold contours and no pixels."""
 DIRECTORY = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR."""
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
@@ -270,8 +272,9 @@ def _enhanced_facts(data: Any) -> dict[str, Any]:
 
 def _frames(path: Path, data: Any) -> Iterator[Frame]:
     rows, columns = int(number_of(data, "Rows") or 0), int(number_of(data, "Columns") or 0)
-    if not (0 < rows <= MAX_VOXELS_PER_AXIS and 0 < columns <= MAX_VOXELS_PER_AXIS):
-        raise ScanweaveError(path, "holds no image", "Leave it out")
+    contours = text_of(data, "Modality") == CONTOURS
+    if not contours and not (0 < rows <= MAX_VOXELS_PER_AXIS and 0 < columns <= MAX_VOXELS_PER_AXIS):
+        raise ScanweaveError(path, f"holds no image ({text_of(data, 'Modality') or 'no modality'})", "Leave it out")
     uid, kind = text_of(data, "SOPInstanceUID"), words_of(data, "ImageType")
     instance = int(number_of(data, "InstanceNumber") or 0)
     several = data.get("PerFrameFunctionalGroupsSequence")

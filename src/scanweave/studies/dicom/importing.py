@@ -118,7 +118,10 @@ def import_dicom(
     with ExitStack() as stack:
         found = _found([stack.enter_context(dicom_files(Path(source), access, say)) for source in sources])
         if not found.studies:
-            raise ScanweaveError(sources[0], "holds no DICOM image that can be read", "Name the folder that holds them")
+            lost = list(found.left_out.items())[:2]
+            why = "; ".join(f"{count(len(files), 'file')}: {reason}" for reason, files in lost)
+            reason = f"holds no DICOM image that can be read{f' ({why})' * bool(why)}"
+            raise ScanweaveError(sources[0], reason, "Name the folder that holds them")
         _say_found(found, say)
         for own in sorted(found.studies.values(), key=_order):
             study = _named(own, known, keep_identity)

@@ -1,0 +1,204 @@
+"""DICOM in and out on real files: voxels, places, what is refused, and how long an import takes.
+
+1. Series of the shared folder: voxels beside SimpleITK's, bit by bit, and corners [mm]. Bar: equal, 1e-3 mm.
+2. Every file that comes with pydicom, each by itself: taken, or refused in one line. Whatever else counts as a crash.
+   Bar: none. What became of each is printed.
+3. Real scans written as DICOM objects and imported again: numbers equal to what was stored, corners. Bar: 1e-3 mm.
+4. Time of an import of many series beside `dcm2niix -z i` on the same files, one after the other, by turns. Bar of the
+   issue: 2.5 times at most. Without dcm2niix on the path it is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import ROOT, Claim, benchmark_arguments, silent, write_results
+from numpy.typing import NDArray
+
+import scanweave as sw
+from scanweave.errors import ScanweaveError
+from scanweave.studies.columns import KINDS
+from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.importing import import_dicom
+from scanweave.studies.dicom.objects import Origin, image_objects
+from scanweave.studies.geometry import resample
+
+FAR_MM, SLOWER = 1e-3, 2.5
+NONE = (float("nan"), float("nan"))
+BOTH = ("gbm_3", "ct_j2k")
+TIERS: dict[str, dict[str, Any]] = {
+    "smoke": {"series": ("gbm_3",), "files": 10, "scans": 1, "timed": 2, "planes": 5, "edge": 32, "rounds": 1},
+    "proof": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 256, "rounds": 3},
+    "study": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 512, "rounds": 5},
+}  # fmt: skip
+
+
+def main() -> None:
+    arguments = benchmark_arguments(__doc__ or "", tuple(TIERS))
+    tier = TIERS[arguments.tier]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        claims = [*read(folder, tier), *every_file(folder, tier), *written(folder, tier), *times(folder, tier)]
+    write_results("dicom_roundtrip", arguments, (0,), claims)
+
+
+def data() -> Path:
+    """Return the folder of real scans."""
+    return Path(os.environ.get("SCANWEAVE_DATA", ROOT.parent / "shared" / "data"))
+
+
+def corners(shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the eight corners of a grid [mm]."""
+    places = np.array(np.meshgrid(*[(0, size - 1) for size in shape[:3]])).reshape(3, -1)
+    return (affine[:3, :3] @ places + affine[:3, 3:]).T
+
+
+def read(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
+    """Yield how far series are from what SimpleITK reads."""
+    import SimpleITK
+
+    off, far, number = 0, 0.0, 0
+    for name in tier["series"]:
+        source = data() / "dicom" / name
+        cohort = import_dicom([source], folder / name, say=silent)
+        for series in sorted(path for path in (source, *source.iterdir()) if path.is_dir()):
+            reader = SimpleITK.ImageSeriesReader()
+            files = reader.GetGDCMSeriesFileNames(str(series))
+            if not files:
+                continue
+            reader.SetFileNames(files)
+            image = reader.Execute()
+            theirs = SimpleITK.GetArrayFromImage(image).T
+            turn = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+            affine = np.eye(4)
+            affine[:3, :3], affine[:3, 3] = turn, image.GetOrigin()
+            affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+            ours = _alike(cohort, theirs)
+            off += 0 if ours is not None else 1
+            number += 1
+            if ours is not None:
+                apart = corners(theirs.shape, affine) - corners(theirs.shape, ours.geometry.affine)
+                far = max(far, float(np.abs(apart).max()))
+    yield Claim("series whose voxels differ from SimpleITK's", off, *NONE, "", number, 0.0, "lower")
+    yield Claim("farthest corner from SimpleITK's", far, *NONE, "mm", number, FAR_MM, "lower")
+
+
+def _alike(cohort: sw.Cohort, values: NDArray[Any]) -> Any:
+    """Return the scan of a cohort with exactly these voxels; None: there is none."""
+    for study in cohort:
+        for scan in study.scans.values():
+            if scan.geometry.shape == values.shape and np.array_equal(scan.data, values):
+                return scan
+    return None
+
+
+def every_file(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
+    """Yield how many of pydicom's files are taken, are refused in one line, and end otherwise."""
+    import pydicom.data
+
+    root = Path(pydicom.data.__file__).parent / "test_files"
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix in (".dcm", ""))
+    ends: Counter[str] = Counter()
+    for number, path in enumerate(files[: tier["files"]]):
+        own = folder / "each" / str(number)
+        own.mkdir(parents=True)
+        shutil.copy(path, own / path.name)
+        lines: list[str] = []
+        try:
+            cohort = import_dicom([own], folder / "each" / f"c{number}", say=lines.append)
+            ends["taken"] += 1
+            told = ", ".join(cohort.names("scan") + cohort.names("mask"))
+        except ScanweaveError as error:
+            ends["refused"] += 1
+            left = [line.partition("left out: ")[2] for line in lines if "left out: " in line]
+            told = left[0] if left else error.reason
+        except Exception as error:  # whatever else comes is what is counted
+            ends["crashed"] += 1
+            told = f"CRASHED: {type(error).__name__}: {error}"
+        print(f"{path.name}: {told}", flush=True)
+    shown = {"taken": float(ends["taken"]), "refused in one line": float(ends["refused"])}
+    yield Claim(
+        "files of pydicom that crash an import", ends["crashed"], *NONE, "", sum(ends.values()), 0.0, "lower", shown
+    )
+
+
+def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
+    """Yield how far real scans are from what they are after they were DICOM objects."""
+    root = data() / "mri_multiseq" / "BraTS-GLI-00001-000"
+    far, off, paths = 0.0, 0, sorted(root.glob("*-t*.nii.gz"))[: tier["scans"]]
+    known = Identities(folder / "who.json")
+    name = known.study(known.patient({"PatientID": "1"}), {"PatientID": "1", "StudyInstanceUID": "1.2.3"})
+    about = {"series": "1.2.3.4", "frame_of_reference": "1.2.3.5", "sop_class": "", "instances": []}
+    known.note_scan(name, "source", about)
+    for number, path in enumerate(paths):
+        scan, own = KINDS["scan"].read(path), folder / "written" / str(number)
+        own.mkdir(parents=True)
+        for place, made in enumerate(image_objects("ct", scan, Origin(name, known), 1)):
+            made.save_as(own / f"{place}.dcm", enforce_file_format=True)
+        (study,) = list(import_dicom([own], folder / "written" / f"c{number}", say=silent))
+        back = study.scans["ct"]
+        there = resample(np.asarray(scan.data, np.float32), scan.geometry, back.geometry, "nearest", outside=-9999)
+        off += int(not np.array_equal(np.rint(there), back.data))
+        ends = [corners(one.geometry.shape, one.geometry.affine) for one in (scan, back)]
+        far = max(far, float(np.abs(np.sort(ends[0], axis=0) - np.sort(ends[1], axis=0)).max()))
+    yield Claim("real scans whose numbers differ after a round trip", off, *NONE, "", len(paths), 0.0, "lower")
+    yield Claim("farthest corner after a round trip", far, *NONE, "mm", len(paths), FAR_MM, "lower")
+
+
+def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
+    """Yield the time of an import over that of dcm2niix on the same files."""
+    program = shutil.which("dcm2niix")
+    if program is None:
+        print("dcm2niix is not on the path: its time is left out", flush=True)
+        return
+    source = folder / "many"
+    _write_many(source, tier)
+    ours, theirs = [], []
+    for turn in range(tier["rounds"]):
+        for whose in ("ours", "theirs") if turn % 2 == 0 else ("theirs", "ours"):
+            began, out = time.perf_counter(), folder / f"{whose}-{turn}"
+            if whose == "ours":
+                import_dicom([source], out, say=silent)
+                ours.append(time.perf_counter() - began)
+            else:
+                out.mkdir()
+                subprocess.run([program, "-z", "i", "-o", str(out), str(source)], check=True, capture_output=True)
+                theirs.append(time.perf_counter() - began)
+            shutil.rmtree(out)
+    ratios = np.array(ours) / np.array(theirs)
+    shown = {"ours [s]": float(np.median(ours)), "dcm2niix [s]": float(np.median(theirs))}
+    name = f"time of {tier['timed']} series of {tier['planes']} planes over that of dcm2niix"
+    ends = float(ratios.min()), float(ratios.max())
+    yield Claim(name, float(np.median(ratios)), *ends, "", tier["rounds"], SLOWER, "lower", shown)
+
+
+def _write_many(source: Path, tier: dict[str, Any]) -> None:
+    """Write many series of noise, a study of four series each, as a scanner would."""
+    rng = np.random.default_rng(0)
+    known = Identities(source.with_name("many.json"))
+    volume = rng.integers(0, 1500, (tier["edge"], tier["edge"], tier["planes"])).astype(np.int16)
+    scan = sw.Scan.of(volume, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    for number in range(tier["timed"]):
+        identity = {"PatientID": str(number // 4), "StudyInstanceUID": f"1.2.3.{number // 4}"}
+        study = known.study(known.patient(identity), identity)
+        about = {"series": f"1.2.4.{number}", "frame_of_reference": f"1.2.5.{number}", "sop_class": "", "instances": []}
+        known.note_scan(study, "source", about)
+        own = source / f"{number:03d}"
+        own.mkdir(parents=True)
+        for place, made in enumerate(image_objects("t1", scan, Origin(study, known), number + 1)):
+            made.ScanningSequence, made.RepetitionTime, made.EchoTime = "SE", 500, 10 + 30 * (number % 4)
+            made.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+            made.save_as(own / f"{place:04d}.dcm", enforce_file_format=True)
+
+
+if __name__ == "__main__":
+    main()
