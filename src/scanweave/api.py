@@ -281,7 +281,9 @@ def predict_folder(
         if len(only) == 1 and cohort.names("scan") == [ONLY] and only != [ONLY]:
             note(f"{ONLY}: taken as {only[0]}, the only scan of the run")
             quiet: dict[str, Any] = {"name": Path(source).name, "say": lambda _: None}
-            cohort = import_cohort(Path(source), Path(folder) / "renamed", rename={ONLY: only[0]}, **quiet)
+            cohort = import_cohort(
+                Path(source), Path(folder) / "renamed", rename={ONLY: only[0]}, identities=who, **quiet
+            )
         columns = [column.heading for column in cohort.present() if column.kind.files]
         known = [column for column in columns if column in plan.sources]
         wanted = ", ".join(plan.sources).replace("scan:", "")

@@ -64,7 +64,9 @@ def prune(
         raise ScanweaveError("rounds", f"{rounds} are not to be had", f"Give 1 to {MOST_ROUNDS}")
     whole, place, left = Path(out), run, 1.0
     for number in range(1, rounds + 1):
-        share = chosen.flops ** (1 / rounds) if number < rounds else chosen.flops / left
+        share = chosen.flops ** (number / rounds) / left
+        if share >= 1:
+            raise ScanweaveError("rounds", f"round {number} has nothing left to cut", "Give fewer rounds")
         own = chosen.model_copy(update={"flops": share})
         here = whole if number == rounds else whole.with_name(f"{whole.name}-round-{number}")
         if rounds > 1:

@@ -286,4 +286,13 @@ def test_a_graph_that_differs_from_its_run_is_not_written(run, tmp_path, monkeyp
     monkeypatch.setattr(Graph, "computed", lambda self, feeds: [one + 0.1 for one in computed(self, feeds)])
     with pytest.raises(ScanweaveError, match="differs from the run"):
         export(run, tmp_path / "model.onnx", **quiet)
+    monkeypatch.setattr(Graph, "computed", lambda self, feeds: [one * np.nan for one in computed(self, feeds)])
+    with pytest.raises(ScanweaveError, match="differs from the run"):
+        export(run, tmp_path / "model.onnx", **quiet)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_holds_no_folder_of_this_machine(model):
+    content = model.read_bytes()
+    for word in (b"site-packages", b"scanweave/", b".venv", str(model.parent).encode()):
+        assert word not in content

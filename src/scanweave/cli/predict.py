@@ -62,6 +62,8 @@ class Predict:
         from scanweave.cli.main import REFUSED
         from scanweave.engine.progress import counted
 
+        if self.dicom is not None:
+            self._check_objects(self.dicom)
         named = re.split(r"[,\s]+", " ".join(self.targets).strip(", "))  # commas serve as well as blanks
         with counted("studies done") as progress:
             done = self._predicted(
@@ -88,13 +90,27 @@ class Predict:
             self._write_objects(self.dicom)
         return REFUSED if done.failed else 0
 
+    def _check_objects(self, identities: Path) -> None:
+        """Refuse what would be found out after the prediction only.
+
+        Raises:
+            ScanweaveError: highdicom is not installed, or the private file of a cohort is not there.
+        """
+        from scanweave.external import require
+        from scanweave.studies.dicom.identities import open_identities
+        from scanweave.studies.dicom.objects import GROUP
+
+        require("highdicom", GROUP)
+        if self.cohort is not None:
+            open_identities(identities)
+
     def _write_objects(self, identities: Path) -> None:
         """Write the predictions as DICOM objects, and say what comes next."""
         from scanweave import wording
         from scanweave.studies.dicom.objects import write_objects
 
-        counts = write_objects(self.out, identities)
-        told = " and ".join(wording.count(number, kind) for kind, number in counts.items())
+        counts = write_objects(self.out, identities, lambda line: print(line, file=sys.stderr))
+        told = " and ".join(wording.count(number, kind) for kind, number in counts.items()) or "nothing new"
         print(f"wrote {told} as DICOM · next: scanweave push {self.out} --to URL --identities {identities}")
 
     def _predicted(self, **options: Any) -> Predictions:

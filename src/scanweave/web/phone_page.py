@@ -85,7 +85,8 @@ def _picture(about: About) -> dict[str, Any] | None:
     if about.system != CLASSIFY or question.get("dimensions") != 2 or len(question.get("scans", ())) != 1:
         return None
     scan = question["scans"][0]
-    if scan in plan.get("colours", ()):
+    own_scale = plan["rules"][scan]["kind"] in ("magnitude", "suv") or plan.get("spacing") is not None
+    if scan in plan.get("colours", ()) or own_scale:
         return None
     return {
         "scan": scan,

@@ -17,7 +17,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
 from scanweave.studies.dicom.identities import Identities
 from scanweave.studies.dicom.importing import import_dicom
-from scanweave.studies.dicom.objects import WORDS, write_objects
+from scanweave.studies.dicom.objects import WORDS, Origin, segmentation_object, write_objects
 from scanweave.studies.dicom.pushing import push, restored
 from scanweave.studies.dicom.web import Server, address_of
 from scanweave.studies.formats.study_writer import write_study
@@ -84,10 +84,10 @@ def test_images_lie_where_their_scan_does_and_say_that_they_are_synthetic(made, 
         assert one.ImageType[:2] == ["DERIVED", "SECONDARY"]
         assert WORDS in one.SeriesDescription
         assert WORDS in one.DerivationDescription
-        assert len(one.SourceImageSequence) == 4
+        assert len(one.SourceImageSequence) == 1  # the same plane of the only source
         assert (
             known.uids[one.SourceImageSequence[0].ReferencedSOPInstanceUID]
-            in known.studies["P0001-1"]["scans"]["t2"]["instances"]
+            in next(iter(known.studies.values())).scans["t2"].instances
         )
 
 
@@ -95,7 +95,7 @@ def test_a_segmentation_reads_back_as_its_mask(made):
     import highdicom
 
     out, _, labels, _ = made
-    seg = highdicom.seg.segread(out / "P0001-1" / "dicom" / "mask-lesion.dcm")
+    seg = highdicom.seg.segread(next(out.glob("*/dicom")) / "mask-lesion.dcm")
     planes = seg.get_pixels_by_source_instance(
         [one.ReferencedSOPInstanceUID for one in seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence],
         combine_segments=True,
@@ -139,19 +139,20 @@ def test_objects_name_nobody_until_they_are_restored(made, tmp_path):
         assert whole.StudyDate == "20200101"
         drawn = [element.value for element in whole.iterall() if element.VR == "UI" and element.value in known.uids]
         assert drawn == []
-    references = {one.ReferencedSOPInstanceUID for one in restored(objects(out)[1], known).SourceImageSequence}
-    assert references == set(known.studies["P0001-1"]["scans"]["t2"]["instances"])
+    images = [restored(path, known) for path in objects(out) if path.name.startswith("flair")]
+    references = {one.ReferencedSOPInstanceUID for image in images for one in image.SourceImageSequence}
+    assert references == set(next(iter(known.studies.values())).scans["t2"].instances)
 
 
 def test_another_file_of_identities_cannot_say_whose_they_are(made, tmp_path):
-    other = Identities(tmp_path / "other.json")
-    other.save()
+    write_series(tmp_path / "other", np.abs(ct_values((4, 12, 10))), about=T2, who={"patient": "2"})
+    import_dicom([tmp_path / "other"], tmp_path / "c2", identities=tmp_path / "other.json", say=quiet)
     with pytest.raises(ScanweaveError, match="nobody can say whose it is"):
         push(made[0], "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
-    with pytest.raises(ScanweaveError, match=r"is no study of other\.json"):
+    with pytest.raises(ScanweaveError, match="knows none of these studies"):
         write_objects(made[0], tmp_path / "other.json")
     with pytest.raises(ScanweaveError, match="no DICOM object"):
-        push(tmp_path / "c", "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
+        push(tmp_path / "c2", "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
 
 
 def test_a_server_that_is_not_there_ends_in_one_line(made, tmp_path, capsys, monkeypatch):
@@ -179,8 +180,48 @@ def test_addresses_of_servers():
         {"PatientID": "7"},
     )
     assert address_of("dicomweb+http://localhost:8042/dicom-web/")[0] == "http://localhost:8042/dicom-web"
-    with pytest.raises(ScanweaveError, match="no address"):
+    with pytest.raises(ScanweaveError, match="no plain address"):
         address_of("dicomweb://")
+
+
+def test_objects_that_are_there_stay_and_a_study_that_fails_ends_no_other(made, tmp_path):
+    out = made[0]
+    before = {path: path.read_bytes() for path in objects(out)}
+    assert write_objects(out, tmp_path / "c.identities.json") == {}
+    assert {path: path.read_bytes() for path in objects(out)} == before
+
+
+def test_a_mask_refers_to_the_images_on_its_grid(tmp_path):
+    write_series(
+        tmp_path / "d", np.abs(ct_values((4, 10, 10))), about=T2, orientation=(0, 1, 0, 0, 0, -1), step=(3, 0, 0)
+    )
+    t1 = {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 10}
+    write_series(tmp_path / "d", np.abs(ct_values((4, 10, 10))), about=t1, who={"series": "2"})
+    cohort = import_dicom([tmp_path / "d"], tmp_path / "c", say=quiet)
+    (study,) = list(cohort)
+    known = Identities(tmp_path / "c.identities.json")
+    labels = np.zeros((10, 10, 4), np.int16)
+    labels[2:5, 3:6, 1] = 1
+    mask = Scan.of(labels, study.scans["t1"].geometry.affine)
+    origin = Origin(study.id, known)
+    seg = segmentation_object("organs", mask, origin, 1, {"liver": [1]})
+    named = {one.ReferencedSOPInstanceUID for one in seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert {known.uids[uid] for uid in named} <= set(known.studies[study.id].scans["t1"].instances)
+    assert seg.SegmentSequence[0].SegmentLabel == "liver"
+    shifted = study.scans["t1"].geometry.affine.copy()
+    shifted[0, 3] += 1
+    with pytest.raises(ScanweaveError, match="grid of none of its sources"):
+        segmentation_object("organs", Scan.of(labels, shifted), origin, 1)
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://host/x", "http://user:secret@host/x", "https://host/x?PatientID=7", "nonsense", "http://[::1"]
+)
+def test_addresses_that_hold_secrets_or_are_none_are_refused_untold(made, tmp_path, address):
+    with pytest.raises(ScanweaveError, match="is no plain address") as told:
+        push(made[0], address, tmp_path / "c.identities.json", say=quiet)
+    assert "secret" not in str(told.value)
+    assert "PatientID" not in str(told.value)
 
 
 @pytest.fixture

@@ -65,8 +65,25 @@ def write_onnx(graph: Graph, about: About, path: Path, opset: int = USUAL_OPSET)
     except torch.onnx.errors.OnnxExporterError as error:
         reason = f"has a network that torch cannot write as ONNX ({_last(error)})"
         raise ScanweaveError(about.system, reason, "Export a run with another network.encoder") from error
+    _forget_places(made.model)
     made.model.metadata_props[KEY] = about.model_dump_json()
     made.save(str(path), external_data=False)
+
+
+def _forget_places(model: Any) -> None:
+    """Remove what the exporter notes at every node: lines of code, with the folders of this machine."""
+    model.metadata_props.clear()
+    for graph in (model.graph, *model.functions.values()):
+        graph.metadata_props.clear()
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in (*graph.inputs, *graph.outputs):
+            value.metadata_props.clear()
+    for value in model.graph.initializers.values():
+        value.metadata_props.clear()
 
 
 def _told(module: torch.nn.Module, shapes: tuple[dict[int, Any], ...]) -> Any:

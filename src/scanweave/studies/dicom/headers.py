@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ FACTS = (
     "ScanningSequence",
     "SequenceVariant",
     "ScanOptions",
+    "AngioFlag",
     "SequenceName",
     "PulseSequenceName",
     "EchoPlanarPulseSequence",
@@ -74,7 +76,10 @@ _FRAME = (
     "SeriesInstanceUID",
     "InstanceNumber",
     "AcquisitionNumber",
+    "AcquisitionDateTime",
+    "AcquisitionDate",
     "AcquisitionTime",
+    "ContentDate",
     "ContentTime",
     "TriggerTime",
     "TemporalPositionIdentifier",
@@ -108,6 +113,7 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR."""
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 """Start of the SOP classes of secondary captures."""
+DAY_SECONDS = 24 * 3600
 _CLOCK = re.compile(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
 
 
@@ -128,10 +134,14 @@ class Frame:
         b_value: Diffusion weighting [s/mm²]; None: not told.
         echo: Echo time [ms]; None: not told.
         temporal: Number of the time point; None: not told.
-        time: Of the acquisition [s after midnight], or of the time point; None: not told.
+        time: Of the acquisition [s], or of the time point; None: not told.
+        trigger: Of the acquisition in a cycle, such as the heart's [ms]; None: not told.
         instance: Number of the instance, then of the frame.
         slope: Of the rescaling of this frame alone; None: the file's own holds.
         intercept: Likewise.
+        burned: Whether its pixels show who the patient is, as the file says.
+        view: Of a film.
+        side: Of a film: L or R.
     """
 
     file: Path
@@ -147,9 +157,13 @@ class Frame:
     echo: float | None
     temporal: int | None
     time: float | None
+    trigger: float | None
     instance: tuple[int, int]
     slope: float | None = None
     intercept: float | None = None
+    burned: bool = False
+    view: str = ""
+    side: str = ""
 
 
 @dataclass
@@ -275,7 +289,8 @@ def _frames(path: Path, data: Any) -> Iterator[Frame]:
     contours = text_of(data, "Modality") == CONTOURS
     if not contours and not (0 < rows <= MAX_VOXELS_PER_AXIS and 0 < columns <= MAX_VOXELS_PER_AXIS):
         raise ScanweaveError(path, f"holds no image ({text_of(data, 'Modality') or 'no modality'})", "Leave it out")
-    uid, kind = text_of(data, "SOPInstanceUID"), words_of(data, "ImageType")
+    uid, kind = text_of(data, "SOPInstanceUID"), (*words_of(data, "ImageType"), *_component(data))
+    burned = text_of(data, "BurnedInAnnotation").upper() == "YES"
     instance = int(number_of(data, "InstanceNumber") or 0)
     several = data.get("PerFrameFunctionalGroupsSequence")
     if several is None:
@@ -293,14 +308,18 @@ def _frames(path: Path, data: Any) -> Iterator[Frame]:
             number_of(data, "EchoTime"),
             _whole(number_of(data, "TemporalPositionIdentifier")),
             _time(data),
+            number_of(data, "TriggerTime"),
             (instance, 0),
             number_of(data, "RescaleSlope"),
             number_of(data, "RescaleIntercept"),
+            burned,
+            text_of(data, "ViewPosition").upper(),
+            (text_of(data, "ImageLaterality") or text_of(data, "Laterality")).upper(),
         )
         return
     shared = first_item(data, "SharedFunctionalGroupsSequence")
     for number, own in enumerate(several):
-        yield _enhanced(path, number, uid, (rows, columns), kind, instance, (own, shared))
+        yield replace(_enhanced(path, number, uid, (rows, columns), kind, instance, (own, shared)), burned=burned)
 
 
 def _enhanced(
@@ -314,7 +333,7 @@ def _enhanced(
     content, values = group("FrameContentSequence"), group("PixelValueTransformationSequence")
     about = group("MRImageFrameTypeSequence") or group("CTImageFrameTypeSequence") or group("PETFrameTypeSequence")
     offset = number_of(content, "TemporalPositionTimeOffset")
-    at = text_of(content, "FrameAcquisitionDateTime")[8:] or text_of(content, "FrameReferenceDateTime")[8:]
+    at = text_of(content, "FrameAcquisitionDateTime") or text_of(content, "FrameReferenceDateTime")
     return Frame(
         path,
         number,
@@ -323,11 +342,12 @@ def _enhanced(
         _vector(group("PlanePositionSequence"), "ImagePositionPatient", 3),
         _vector(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         _vector(group("PixelMeasuresSequence"), "PixelSpacing", 2),
-        words_of(about, "FrameType") or kind,
+        (*(words_of(about, "FrameType") or kind), *_component(about)),
         number_of(group("MRDiffusionSequence"), "DiffusionBValue"),
         number_of(group("MREchoSequence"), "EffectiveEchoTime"),
         _whole(number_of(content, "TemporalPositionIndex")),
-        offset if offset is not None else _seconds(at),
+        offset if offset is not None else _moment(at[:8], at[8:]),
+        number_of(content, "NominalCardiacTriggerDelayTime"),
         (instance, number),
         number_of(values, "RescaleSlope"),
         number_of(values, "RescaleIntercept"),
@@ -361,13 +381,32 @@ def _b_value(data: Any) -> float | None:
     return None
 
 
+def _component(data: Any) -> tuple[str, ...]:
+    """Return the part of a complex image that a frame shows, if it is not its magnitude."""
+    word = text_of(data, "ComplexImageComponent").upper()
+    return () if word in ("", "MAGNITUDE", "MIXED") else (word,)
+
+
 def _time(data: Any) -> float | None:
-    """Return when a classic file was acquired [s after midnight]; in a cardiac cycle, after its trigger."""
-    trigger = number_of(data, "TriggerTime")
-    at = _seconds(text_of(data, "AcquisitionTime") or text_of(data, "ContentTime"))
-    if at is None:
-        return None if trigger is None else trigger / 1000
-    return at
+    """Return when a classic file was acquired [s]."""
+    whole = text_of(data, "AcquisitionDateTime")
+    if whole:
+        return _moment(whole[:8], whole[8:])
+    if text_of(data, "AcquisitionTime"):
+        return _moment(text_of(data, "AcquisitionDate"), text_of(data, "AcquisitionTime"))
+    return _moment(text_of(data, "ContentDate"), text_of(data, "ContentTime"))
+
+
+def _moment(day: str, clock: str) -> float | None:
+    """Return a day and a time of day [s]; without a day the seconds after midnight."""
+    seconds = _seconds(clock)
+    if seconds is None:
+        return None
+    try:
+        days = datetime.date(int(day[:4]), int(day[4:6]), int(day[6:8])).toordinal() if day else 0
+    except ValueError:
+        days = 0
+    return DAY_SECONDS * days + seconds
 
 
 def _seconds(text: str) -> float | None:
@@ -390,7 +429,7 @@ def _pet_facts(data: Any) -> dict[str, Any]:
     start = _seconds(text_of(data, "SeriesTime")) if text_of(data, "DecayCorrection") == "START" else None
     injected = _seconds(text_of(drug, "RadiopharmaceuticalStartTime"))
     if start is not None and injected is not None and injected > start:
-        start += 24 * 3600  # the injection was before midnight
+        start += DAY_SECONDS  # the injection was before midnight
     corrected = text_of(data, "DecayCorrection")
     facts: dict[str, Any] = {
         "Units": {"BQML": "Bq/mL", "GML": "g/mL"}.get(text_of(data, "Units"), text_of(data, "Units")),

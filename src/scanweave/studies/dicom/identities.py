@@ -2,7 +2,8 @@
 
 By default nothing that an import writes tells who a patient is (DICOM PS3.15 annex E, basic profile: the cohort holds
 voxels, their grid, and names drawn here; no tag is carried over). What is needed to file a derived object where its
-sources lie stands in this file alone, which its owner alone may read.
+sources lie stands in this file alone, which its owner alone may read. Names are drawn by chance, so that those of one
+file are not those of another, and objects are never filed under somebody of the wrong file.
 """
 
 from __future__ import annotations
@@ -12,12 +13,71 @@ import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
+from scanweave.studies.cohort import safe_id
 
 STEP = "Name another file by --identities, or restore this one"
+DIGITS = 7
+"""Of a drawn name."""
+NOBODY = {"", "0", "anon", "anonymous", "anonymized", "anonymised", "unknown", "none", "noid", "patient", "test"}
+"""Numbers of patients that are no one's."""
+
+
+class OriginalScan(BaseModel):
+    """Say what a derived object has to know of a scan's sources.
+
+    Attributes:
+        series: SeriesInstanceUID.
+        sop_class: Of its instances.
+        frame_of_reference: UID of its space; empty: not told.
+        instances: SOPInstanceUIDs, in order of place.
+        affine: Of its grid, voxel → RAS [mm]; none: a film.
+        shape: Voxels `(X, Y, Z)`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    series: str
+    sop_class: str = ""
+    frame_of_reference: str = ""
+    instances: tuple[str, ...] = ()
+    affine: tuple[tuple[float, ...], ...] = ()
+    shape: tuple[int, ...] = ()
+
+
+class OriginalStudy(BaseModel):
+    """Say who a study is of.
+
+    Attributes:
+        person: Drawn name of the patient.
+        patient: The name that the cohort has for him.
+        identity: Elements of patient and study, by keyword.
+        scans: By name.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    person: str
+    patient: str
+    identity: dict[str, str]
+    scans: dict[str, OriginalScan] = Field(default_factory=dict)
+
+
+class Held(BaseModel):
+    """The contents of the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    people: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """What tells a patient from others, by drawn name."""
+    studies: dict[str, OriginalStudy] = Field(default_factory=dict)
+    uids: dict[str, str] = Field(default_factory=dict)
+    """Real UIDs by the drawn ones that objects carry."""
+    salt: str = Field(default_factory=lambda: secrets.token_hex(32))
 
 
 class Identities:
@@ -26,50 +86,74 @@ class Identities:
     Args:
         path: The file; need not exist.
 
+    Attributes:
+        studies: Who each study is of, by its name.
+        uids: Real UIDs by drawn ones.
+
     Raises:
         ScanweaveError: It is no such file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        held = read_json(path, STEP) if path.is_file() else {"patients": {}, "studies": {}}
-        if not isinstance(held, dict) or not all(isinstance(held.get(name), dict) for name in ("patients", "studies")):
-            raise ScanweaveError(path, "is no file of identities", STEP)
-        self.patients: dict[str, dict[str, str]] = held["patients"]
-        self.studies: dict[str, dict[str, Any]] = held["studies"]
-        self.uids: dict[str, str] = dict(held.get("uids", {}))
-        self.salt: str = held.get("salt") or secrets.token_hex(32)
+        try:
+            self._held = Held.model_validate(read_json(path, STEP)) if path.is_file() else Held()
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"])) or "content"
+            raise ScanweaveError(path, f"is no file of identities ({where}: {fault['msg']})", STEP) from error
+        self.studies, self.uids = self._held.studies, self._held.uids
 
     def patient(self, identity: Mapping[str, str]) -> str:
-        """Return the name of a patient, drawn when he is first seen; the same identity has the same name."""
-        key = [identity.get("PatientID", ""), identity.get("IssuerOfPatientID", "")]
-        if not key[0]:
-            key.append(identity.get("PatientName", "") + identity.get("PatientBirthDate", ""))
-        for name, known in self.patients.items():
-            if known["key"] == json.dumps(key):
+        """Return the name of a patient, drawn when he is first seen.
+
+        The same number, issuer and birth date are the same patient; where the number is no one's, as ANON, his name
+        counts too.
+        """
+        number = identity.get("PatientID", "").strip()
+        key: tuple[str, ...] = (number, identity.get("IssuerOfPatientID", ""), identity.get("PatientBirthDate", ""))
+        key += (identity.get("PatientName", ""),) if number.lower() in NOBODY else ()
+        for name, known in self._held.people.items():
+            if known == key:
                 return name
-        name = f"P{len(self.patients) + 1:04d}"
-        self.patients[name] = {"key": json.dumps(key)}
+        name = self._new()
+        self._held.people[name] = key
         return name
 
-    def study(self, patient: str, identity: Mapping[str, str]) -> str:
-        """Return the name of a study of a patient, such as P0001-2; the same study has the same name."""
+    def _new(self) -> str:
+        while True:
+            name = f"P{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+            if name not in self._held.people:
+                return name
+
+    def study(self, person: str, identity: Mapping[str, str], *, keep_identity: bool = False) -> str:
+        """Return the name of a study of a patient, such as P0481526-2; the same study has the same name.
+
+        Args:
+            person: Drawn name of the patient.
+            identity: Elements of patient and study.
+            keep_identity: Whether the study is named by the patient's own number, and its date.
+        """
         uid = identity.get("StudyInstanceUID", "")
-        own = {name: held for name, held in self.studies.items() if held["patient"] == patient}
+        own = {name: held for name, held in self.studies.items() if held.person == person}
+        patient = safe_id(identity["PatientID"]) if keep_identity and identity.get("PatientID") else person
         for name, held in own.items():
-            if uid and held["identity"].get("StudyInstanceUID") == uid:
+            if uid and held.patient == patient and held.identity.get("StudyInstanceUID") == uid:
                 return name
-        name = f"{patient}-{len(own) + 1}"
-        self.studies[name] = {"patient": patient, "identity": dict(identity), "scans": {}}
+        first = f"{patient}-{identity['StudyDate']}" if keep_identity and identity.get("StudyDate") else patient
+        number = len(own) + 1
+        while (name := f"{safe_id(first)}-{number}") in self.studies:
+            number += 1
+        self.studies[name] = OriginalStudy(person=person, patient=patient, identity=dict(identity))
         return name
 
-    def note_scan(self, study: str, scan: str, about: Mapping[str, Any]) -> None:
-        """Note of a scan its `series`, `sop_class`, `frame_of_reference` and `instances`, these in order of place."""
-        self.studies[study]["scans"][scan] = dict(about)
+    def note_scan(self, study: str, scan: str, about: OriginalScan) -> None:
+        """Note what a scan of a study was made of."""
+        self.studies[study].scans[scan] = about
 
     def drawn(self, uid: str) -> str:
         """Return the UID that objects carry in place of a real one; the same one each time, and noted."""
-        number = int.from_bytes(hashlib.sha256(f"{self.salt}{uid}".encode()).digest()[:16], "big")
+        number = int.from_bytes(hashlib.sha256(f"{self._held.salt}{uid}".encode()).digest()[:16], "big")
         made = f"2.25.{number}"
         self.uids[made] = uid
         return made
@@ -78,6 +162,17 @@ class Identities:
         """Write the file, for its owner alone."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path, private=True) as temporary:
-            held = {"patients": self.patients, "studies": self.studies}
-            content = {**held, "uids": self.uids, "salt": self.salt}
+            content = self._held.model_dump(mode="json")
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def open_identities(path: str | Path) -> Identities:
+    """Return a file of identities that is there.
+
+    Raises:
+        ScanweaveError: It is not there, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ScanweaveError(path, "there is no such file of identities", "Name that of the import by --identities")
+    return Identities(path)

@@ -15,9 +15,9 @@ import numpy as np
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, is_plain, read_json, write_json
-from scanweave.studies.cohort import ABOUT, Cohort, safe_id
-from scanweave.studies.dicom.headers import FILMS, Series, read_series
-from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.cohort import ABOUT, Cohort
+from scanweave.studies.dicom.headers import FILMS, Frame, Series, read_series
+from scanweave.studies.dicom.identities import Identities, OriginalScan
 from scanweave.studies.dicom.masks import masks_of
 from scanweave.studies.dicom.naming import film_name, name_of
 from scanweave.studies.dicom.sources import dicom_files
@@ -26,6 +26,7 @@ from scanweave.studies.dicom.voxels import stack_voxels
 from scanweave.studies.dicom.web import Access
 from scanweave.studies.formats.film_dicom import read_dicom_film
 from scanweave.studies.formats.image_writer import add_facts, write_scan
+from scanweave.studies.formats.pet_units import suv_factor_of
 from scanweave.studies.layouts.names import Names
 from scanweave.studies.scan import Scan
 from scanweave.wording import count, studies
@@ -45,26 +46,30 @@ class Taken:
     Attributes:
         name: Such as t1c.
         because: Why it is called so.
-        source: The volume, or the series of a film.
+        series: That it comes from.
+        source: The volume, or the film.
         notes: What was peculiar.
+        agreed: Whether its description says the same.
     """
 
     name: str
     because: str
-    source: Stack | Series
+    series: Series
+    source: Stack | Frame
     notes: tuple[str, ...] = ()
+    agreed: bool = False
 
     @property
-    def series(self) -> Series:
-        """The series that it comes from."""
-        return self.source.series if isinstance(self.source, Stack) else self.source
+    def rank(self) -> tuple[bool, bool, int, str]:
+        """Order among images of one name: acquired ones, those whose description agrees, the one with most voxels."""
+        if isinstance(self.source, Frame):
+            return True, self.agreed, self.source.rows * self.source.columns, self.series.number
+        return not self.source.is_derived, self.agreed, int(np.prod(self.source.shape)), self.series.number
 
     @property
-    def rank(self) -> tuple[bool, int, str]:
-        """Order among images of one name: acquired before derived, then the one with the most voxels."""
-        if not isinstance(self.source, Stack):
-            return True, 0, self.series.number
-        return not self.source.is_derived, int(np.prod(self.source.shape)), self.series.number
+    def frames(self) -> list[Frame]:
+        """The planes that it is made of."""
+        return [self.source] if isinstance(self.source, Frame) else [one for own in self.source.frames for one in own]
 
 
 @dataclass
@@ -72,11 +77,11 @@ class Found:
     """Hold what a source holds.
 
     Attributes:
-        studies: Series by StudyInstanceUID.
+        studies: Series by StudyInstanceUID and patient: two patients are two studies, whatever their UIDs say.
         left_out: Files that are left out, by reason.
     """
 
-    studies: dict[str, list[Series]] = field(default_factory=lambda: defaultdict(list))
+    studies: dict[tuple[str, ...], list[Series]] = field(default_factory=lambda: defaultdict(list))
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -100,8 +105,8 @@ def import_dicom(
         names: What words of descriptions mean.
         leave_out: Studies to drop, by the names that they get.
         name: Of the cohort; None: that of its folder.
-        keep_identity: Whether patients keep their number in the names of studies, and pixels that show who they are
-            are taken in.
+        keep_identity: Whether patients keep their number in the names of studies, pixels that show who they are are
+            taken in, and structures keep their names.
         identities: The private file; None: beside the cohort, `OUT.identities.json`.
         access: How a server is reached.
         say: Takes lines: what was found, how it is called and why, what is left out.
@@ -109,10 +114,10 @@ def import_dicom(
     Raises:
         ScanweaveError: There is no image, `out` holds a cohort, or a file of identities is damaged.
     """
-    out, names = Path(out), names or Names()
+    out, names = Path(out).absolute(), names or Names()
     if (out / ABOUT).exists():
         raise ScanweaveError(out, "holds a cohort already", "Choose another folder")
-    known = Identities(Path(identities) if identities else out.with_name(f"{out.name}.identities.json"))
+    known = Identities(_private(Path(identities) if identities else None, out))
     rows: list[dict[str, Any]] = []
     structures: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -124,7 +129,9 @@ def import_dicom(
             raise ScanweaveError(sources[0], reason, "Name the folder that holds them")
         _say_found(found, say)
         for own in sorted(found.studies.values(), key=_order):
-            study = _named(own, known, keep_identity)
+            identity = own[0].identity
+            study = known.study(known.patient(identity), identity, keep_identity=keep_identity)
+            known.save()  # a call that is stopped goes on under the same names
             if any(Path(study).match(pattern) for pattern in leave_out):
                 continue
             row, meaning = _import_study(study, own, out, names, known, keep_identity, say)
@@ -139,11 +146,23 @@ def import_dicom(
     return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
 
 
+def _private(path: Path | None, out: Path) -> Path:
+    """Return the private file, which must not lie in the cohort.
+
+    Raises:
+        ScanweaveError: It does.
+    """
+    chosen = out.with_name(f"{out.name}.identities.json") if path is None else path.absolute()
+    if chosen.resolve().is_relative_to(out.resolve()):
+        raise ScanweaveError("--identities", "lies in the cohort, which is given to others", "Name a file elsewhere")
+    return chosen
+
+
 def _found(sources: Iterable[Iterable[Path]]) -> Found:
     found = Found()
-    for files in sources:
-        for series in read_series(files, found.left_out):
-            found.studies[series.identity.get("StudyInstanceUID") or series.uid].append(series)
+    for series in read_series([path for files in sources for path in files], found.left_out):
+        who = tuple(series.identity.get(name, "") for name in ("StudyInstanceUID", "PatientID", "PatientBirthDate"))
+        found.studies[who if who[0] else (series.uid,)].append(series)
     return found
 
 
@@ -160,32 +179,21 @@ def _say_found(found: Found, say: Say) -> None:
         say(f"  left out: {count(len(files), 'file')}: {reason}")
 
 
-def _named(own: Sequence[Series], known: Identities, keep_identity: bool) -> str:
-    """Return the name of a study, and make it known."""
-    identity = own[0].identity
-    drawn = known.study(known.patient(identity), identity)
-    if not keep_identity:
-        return drawn
-    told = "-".join(filter(None, (identity.get("PatientID"), identity.get("StudyDate"))))
-    kept = safe_id(told) if told else drawn
-    if kept != drawn and kept not in known.studies:
-        known.studies[kept] = {**known.studies.pop(drawn), "patient": safe_id(identity.get("PatientID") or drawn)}
-    return kept
-
-
 def _import_study(
     study: str, own: Sequence[Series], out: Path, names: Names, known: Identities, keep_identity: bool, say: Say
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the images of a study, and return its row of the manifest and the meaning of its masks."""
     taken, left = chosen_images(own, names, keep_identity)
     folder = out / STUDIES / study
-    row: dict[str, Any] = {"study": study, "patient": known.studies[study]["patient"]}
-    digest = _digest(taken, own)
-    if not _is_written(folder, digest):
-        if folder.exists():
-            shutil.rmtree(folder)
-        left += _write(folder, study, taken, own, digest)
-    about = read_json(folder / ABOUT_STUDY, "Remove the folder, and import again")
+    row: dict[str, Any] = {"study": study, "patient": known.studies[study].patient}
+    about: dict[str, Any] = {"files": {}, "structures": {}}
+    if taken:
+        digest = _digest(taken, own)
+        if not _is_written(folder, digest):
+            if folder.exists():
+                shutil.rmtree(folder)
+            left += _write(folder, study, taken, own, digest, keep_identity)
+        about = read_json(folder / ABOUT_STUDY, "Remove the folder, and import again")
     for column, file in about["files"].items():
         row[column] = f"{STUDIES}/{study}/{file}"
     for one in taken:
@@ -197,15 +205,17 @@ def _import_study(
     return row, about["structures"]
 
 
-def _origin(one: Taken) -> dict[str, Any]:
+def _origin(one: Taken) -> OriginalScan:
     """Return what a derived object has to know of a scan's sources."""
-    planes = one.source.frames[0] if isinstance(one.source, Stack) else one.series.frames
-    return {
-        "series": one.series.uid,
-        "sop_class": one.series.sop_class,
-        "frame_of_reference": str(one.series.facts.get("FrameOfReferenceUID", "")),
-        "instances": list(dict.fromkeys(frame.uid for frame in planes)),
-    }
+    planes = [one.source] if isinstance(one.source, Frame) else one.source.frames[0]
+    return OriginalScan(
+        series=one.series.uid,
+        sop_class=one.series.sop_class,
+        frame_of_reference=str(one.series.facts.get("FrameOfReferenceUID", "")),
+        instances=tuple(dict.fromkeys(frame.uid for frame in planes)),
+        affine=tuple(map(tuple, one.source.affine.tolist())) if isinstance(one.source, Stack) else (),
+        shape=one.source.shape if isinstance(one.source, Stack) else (),
+    )
 
 
 def _after(notes: Sequence[str]) -> str:
@@ -223,7 +233,7 @@ def chosen_images(own: Sequence[Series], names: Names, keep_identity: bool) -> t
     offered: list[Taken] = []
     left: list[str] = []
     for series in own:
-        if str(series.facts.get("BurnedInAnnotation", "")).upper() == "YES" and not keep_identity:
+        if any(frame.burned for frame in series.frames) and not keep_identity:
             left.append(f"series {series.number}: {BURNED_IN}")
             continue
         images, reasons = _offered(series, names)
@@ -243,8 +253,10 @@ def _offered(series: Series, names: Names) -> tuple[list[Taken], list[str]]:
     if series.modality in ("SEG", "RTSTRUCT", "SR", "PR", "KO", "RTPLAN", "RTDOSE", "REG"):
         return [], [] if series.modality in ("SEG", "RTSTRUCT") else [f"is no image ({series.modality})"]
     if series.modality in FILMS:
-        shown = film_name(series, names)
-        return [Taken(shown.name or "film", shown.because, series)], []
+        named = [
+            (film_name(series, frame, names), frame) for frame in sorted(series.frames, key=lambda one: one.instance)
+        ]
+        return [Taken(shown.name or "film", shown.because, series, frame) for shown, frame in named], []
     stacks, reasons = stacks_of(series)
     made: list[Taken] = []
     for stack in stacks:
@@ -252,13 +264,13 @@ def _offered(series: Series, names: Names) -> tuple[list[Taken], list[str]]:
         if shown.name is None or shown.name == "-":
             reasons.append(f"no name for it: {shown.because}; say one by --rename")
         else:
-            made.append(Taken(shown.name, shown.because, stack, stack.notes))
+            made.append(Taken(shown.name, shown.because, series, stack, stack.notes, shown.agreed))
     return made, reasons
 
 
 def _digest(taken: Sequence[Taken], own: Sequence[Series]) -> str:
     """Return a hash of what a study is made of, so that a call that goes on sees whether it is still the same."""
-    told = sorted(f"{one.name} {frame.uid} {frame.number}" for one in taken for frame in one.series.frames)
+    told = sorted(f"{one.name} {frame.uid} {frame.number}" for one in taken for frame in one.frames)
     told += sorted(frame.uid for one in own if one.modality in ("SEG", "RTSTRUCT") for frame in one.frames)
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
@@ -268,7 +280,9 @@ def _is_written(folder: Path, digest: str) -> bool:
     return is_plain(path) and read_json(path, "Remove it").get("digest") == digest
 
 
-def _write(folder: Path, study: str, taken: Sequence[Taken], own: Sequence[Series], digest: str) -> list[str]:
+def _write(
+    folder: Path, study: str, taken: Sequence[Taken], own: Sequence[Series], digest: str, keep_identity: bool
+) -> list[str]:
     """Write a study whole or not at all; return why some of its images could not be written."""
     files: dict[str, str] = {}
     left: list[str] = []
@@ -278,16 +292,16 @@ def _write(folder: Path, study: str, taken: Sequence[Taken], own: Sequence[Serie
         for one in taken:
             file = f"{study}_{one.name}.nii.gz"
             try:
-                scan = scan_of(one)
+                scan, facts = scan_of(one)
                 write_scan(partial / file, scan)
             except ScanweaveError as error:
                 left.append(f"series {one.series.number}: {error.reason}")
                 continue
-            if one.series.pet:
-                add_facts(partial / file, one.series.pet)
+            if facts:
+                add_facts(partial / file, facts)
             files[f"scan:{one.name}"] = file
             grids[one.series.uid] = scan.geometry
-        for mask in masks_of(own, grids, left):
+        for mask in masks_of(own, grids, left, keep_words=keep_identity):
             file = f"{study}_mask-{mask.name}.nii.gz"
             write_scan(partial / file, Scan.of(mask.labels, mask.geometry.affine))
             files[f"mask:{mask.name}"], structures[mask.name] = file, mask.structures
@@ -297,18 +311,28 @@ def _write(folder: Path, study: str, taken: Sequence[Taken], own: Sequence[Serie
     return left
 
 
-def scan_of(one: Taken) -> Scan:
-    """Return an image that is taken in, with its voxels.
+def scan_of(one: Taken) -> tuple[Scan, dict[str, Any]]:
+    """Return an image that is taken in, with its voxels, and what the file beside it says: the unit of a PET.
+
+    PET becomes SUV here, so that neither weight nor dose of a patient have to be kept.
 
     Raises:
         ScanweaveError: A file is damaged, or nothing here decodes it.
     """
-    if not isinstance(one.source, Stack):
-        return read_dicom_film(one.source.frames[0].file)
+    if isinstance(one.source, Frame):
+        return read_dicom_film(one.source.file), {}
     several = len(one.source.frames) > 1
-    return Scan.of(
-        stack_voxels(one.source),
+    voxels, facts = stack_voxels(one.source), dict[str, Any]()
+    if one.series.pet:
+        try:
+            factor = suv_factor_of(one.series.pet, one.source.first.file)
+            voxels, facts = voxels * np.float32(factor), {"Units": "g/mL"}
+        except ScanweaveError:
+            facts = {"Units": str(one.series.pet.get("Units", ""))}  # who wants SUV is told what is absent
+    made = Scan.of(
+        voxels,
         one.source.affine,
         times=one.source.times if several else None,
         b_values=one.source.b_values if several else None,
     )
+    return made, facts

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scanweave.studies.dicom.headers import Series
+from scanweave.studies.dicom.headers import Frame, Series
 from scanweave.studies.dicom.stacks import MAPS, Stack
 from scanweave.studies.layouts.names import Named, Names, words
 
 LONG_INVERSION, SHORT_INVERSION = 1400.0, 300.0
 LONG_ECHO, SHORT_ECHO, DEPHASED_ECHO = 60.0, 40.0, 12.0
 LONG_REPETITION, SHORT_REPETITION = 1800.0, 1200.0
+NO_WEIGHT = {"tof", "angio", "angiography", "mra", "mrv", "venogram", "fieldmap", "field", "b0", "b1", "venc", "scout"}
+"""Words of a description, or of the name of a sequence, of images that are no weighting: vessels, fields, scouts."""
+STEADY, SPOILED = {"SS"}, {"SP", "MP"}
+"""Variants of a gradient echo in steady state, whose contrast is that of T2 over T1, and of a spoiled one."""
 BEFORE = {"pre", "native", "nativ", "without", "ohne", "unenhanced", "plain", "prereg"}
 """Words of a description that deny a contrast agent."""
 NO_AGENT = {"", "none", "no", "n", "nein", "0"}
 WEIGHTED = "TRACEW"
 """Word of ImageType of images weighted by diffusion, the mean over directions."""
 FILM_VIEWS = {"PA": "frontal", "AP": "frontal", "LL": "lateral", "RL": "lateral", "LATERAL": "lateral"}
+BREAST_VIEWS = {"CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "AT", "CV", "SIO", "FB", "SPECIMEN"}
 SUGAR = ("fdg", "fluorodeoxyglucose", "fludeoxyglucose")
 
 
@@ -34,10 +39,12 @@ class Shown(NamedTuple):
     Attributes:
         name: Such as t1c; None: there is none.
         because: In words that tell no free text of the file.
+        agreed: Whether the description says the same.
     """
 
     name: str | None
     because: str
+    agreed: bool = False
 
 
 def name_of(stack: Stack, names: Names) -> Shown:
@@ -60,16 +67,21 @@ def name_of(stack: Stack, names: Names) -> Shown:
     return Shown(said, f"modality {series.modality or 'not told'}")
 
 
-def film_name(series: Series, names: Names) -> Shown:
-    """Return what a film is called: by its view, of a breast by side and view."""
+def film_name(series: Series, frame: Frame, names: Names) -> Shown:
+    """Return what a film is called: by its view, of a breast by side and view.
+
+    Args:
+        series: That it is of.
+        frame: The film.
+        names: As in `name_of`.
+    """
     said = _said(series, names)
     if said is not None and names.is_own(_description(series)):
         return Shown(said, "by --rename")
-    view = str(series.facts.get("ViewPosition") or "").upper()
-    side = str(series.facts.get("ImageLaterality") or series.facts.get("Laterality") or "").upper()
-    if series.modality == "MG" and view and side in ("L", "R"):
-        return Shown(f"{side.lower()}_{view.lower()}", f"mammogram, {side}, view {view}")
-    return Shown(FILM_VIEWS.get(view, "film"), f"modality {series.modality}, view {view or 'not told'}")
+    if series.modality == "MG" and frame.view in BREAST_VIEWS and frame.side in ("L", "R"):
+        return Shown(f"{frame.side.lower()}_{frame.view.lower()}", f"mammogram, {frame.side}, view {frame.view}")
+    known = FILM_VIEWS.get(frame.view)
+    return Shown(known or "film", f"modality {series.modality}, view {frame.view if known else 'not known'}")
 
 
 def _description(series: Series) -> str:
@@ -107,9 +119,16 @@ def _mr(stack: Stack, said: str | None) -> Shown:
         return Shown("dwi", f"b-values {shown}")
     if kinds & {"DIFFUSION", WEIGHTED}:
         return Shown("dwi", "ImageType says diffusion")
+    if str(stack.series.facts.get("AngioFlag", "")).upper() == "Y" or _words(stack.series) & NO_WEIGHT:
+        return Shown(None, "shows vessels, a field or a scout, by its description or flag")
     if len(stack.frames) > 1:
         return _series_name(stack, said)
     return _timed(stack, said)
+
+
+def _words(series: Series) -> set[str]:
+    told = (series.facts.get(name) for name in ("SeriesDescription", "ProtocolName", "SequenceName"))
+    return {word.text for text in told if isinstance(text, str) for word in words(text.replace("_", " "))}
 
 
 def _series_name(stack: Stack, said: str | None) -> Shown:
@@ -133,17 +152,20 @@ def _timed(stack: Stack, said: str | None) -> Shown:
     told = ", ".join(
         f"{name} {value:g}" for name, value in (("TR", repetition), ("TE", echo), ("TI", inversion)) if value
     )
-    kind = _weighting(repetition, echo, inversion, sequence)
+    variant = {str(word) for word in _several(facts.get("SequenceVariant"))}
+    steady = "GR" in sequence and bool(variant & STEADY) and not variant & SPOILED
+    kind = None if steady else _weighting(repetition, echo, inversion, sequence)
     if kind is None:
         return Shown(said, f"description; {told}" if said else f"timing says nothing ({told or 'not told'})")
     because = " ".join(filter(None, ["+".join(sorted(sequence)), told]))
     if kind == "t1":
         before = BEFORE & {word.text for word in words(_description(stack.series))}
         if said == "t1c" or (_agent(facts.get("ContrastBolusAgent")) and not before):
-            return Shown("t1c", f"{because}, contrast agent")
+            return Shown("t1c", f"{because}, contrast agent", said == "t1c")
     if kind == "t2s" and said == "swi":
-        return Shown("swi", f"{because}, description")
-    return Shown(kind, because)
+        return Shown("swi", f"{because}, description", True)
+    doubt = f"; its description says {said}" if said not in (None, kind) else ""
+    return Shown(kind, f"{because}{doubt}", said == kind)
 
 
 def _weighting(repetition: float | None, echo: float | None, inversion: float | None, sequence: set[str]) -> str | None:

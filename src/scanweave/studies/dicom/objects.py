@@ -7,7 +7,7 @@ the archive that the sources came from. Each says that it is synthetic, of which
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.files import atomic_folder
 from scanweave.studies.cohort import Cohort
-from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.identities import Identities, OriginalScan, open_identities
 from scanweave.studies.dicom.stacks import LPS_TO_RAS
+from scanweave.studies.geometry import Geometry
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
@@ -33,36 +34,54 @@ MOST_STORED, FEW_LEVELS = 32_767, 1_000
 FIRST_SERIES = 9000
 """Number of the first series: far from those of scanners."""
 MAKER = "scanweave"
+ABNORMAL = ("49755003", "SCT", "Morphologically abnormal structure")
+LESION, ANATOMICAL = ("52988006", "SCT", "Lesion"), ("123037004", "SCT", "Anatomical structure")
 SOURCE = "Source image for image processing operation"
 WORDS = "SYNTHETIC, research use only"
 
 
-def write_objects(predictions: str | Path, identities: str | Path) -> dict[str, int]:
+def write_objects(
+    predictions: str | Path, identities: str | Path, say: Callable[[str], None] = lambda line: None
+) -> dict[str, int]:
     """Write the predictions of studies that were imported from DICOM as DICOM objects, in a folder of each study.
+
+    Objects of a study that are there stay as they are. A study whose objects cannot be made is said, and the rest goes
+    on.
 
     Args:
         predictions: What `predict` wrote.
         identities: The private file of the import.
+        say: Takes one line for each study that fails.
 
     Returns:
-        How many objects of each kind were written.
+        How many objects of each kind were written now.
 
     Raises:
-        ScanweaveError: highdicom is not installed, a study did not come from DICOM, or an image cannot be written.
+        ScanweaveError: highdicom is not installed, the private file is not there, or it knows none of the studies.
     """
     require("highdicom", GROUP)
-    cohort, known = Cohort.open(predictions), Identities(Path(identities))
+    cohort, known = Cohort.open(predictions), open_identities(identities)
+    meanings: Mapping[str, Mapping[str, Sequence[int]]] = cohort.about.get("structures", {})
     counts: dict[str, int] = {}
+    if not any(name in known.studies for name in cohort.studies):
+        step = "Name that of the import of its cohort, or leave out --dicom"
+        raise ScanweaveError(known.path, "knows none of these studies", step)
     for study in cohort:
-        if study.id not in known.studies:
-            step = "Import its cohort from DICOM, or leave out --dicom"
-            raise ScanweaveError(study.id, f"is no study of {known.path.name}", step)
-        origin = Origin(study.id, known)
-        with atomic_folder(cohort.folder / study.id / FOLDER) as folder:
-            for kind, name, made in _objects(study, origin):
+        folder = cohort.folder / study.id / FOLDER
+        if folder.is_dir():
+            continue
+        try:
+            if study.id not in known.studies:
+                raise ScanweaveError(study.id, f"is no study of {known.path.name}", "Import it from DICOM")
+            made = list(_objects(study, Origin(study.id, known), meanings))
+        except ScanweaveError as error:
+            say(f"error: {study.id}: no DICOM objects: {error.reason}")
+            continue
+        known.save()  # before the objects are there: whose they are is never lost
+        with atomic_folder(folder) as partial:
+            for kind, name, one in made:
                 counts[kind] = counts.get(kind, 0) + 1
-                made.save_as(folder / f"{name}.dcm", enforce_file_format=True)
-    known.save()
+                one.save_as(partial / f"{name}.dcm", enforce_file_format=True)
     return counts
 
 
@@ -77,35 +96,50 @@ class Origin:
     def __init__(self, study: str, known: Identities) -> None:
         self.study, self.known = study, known
         held = known.studies[study]
-        self.patient: str = held["patient"]
-        self.scans: Mapping[str, Any] = held["scans"]
-        self.uid = known.drawn(held["identity"].get("StudyInstanceUID", study))
+        self.patient, self.scans = held.patient, held.scans
+        self.uid = known.drawn(held.identity.get("StudyInstanceUID", study))
 
-    @property
-    def reference(self) -> tuple[str, Mapping[str, Any]]:
-        """Name and facts of the source whose space the objects have: the first that tells one.
+    def on_grid(self, grid: Geometry) -> OriginalScan | None:
+        """Return the first source on a grid; None: there is none."""
+        for about in self.scans.values():
+            if about.affine and Geometry.of(about.shape, about.affine).matches(grid):
+                return about
+        return None
+
+    def frame_of_reference(self, grid: Geometry) -> str:
+        """Return the drawn UID of the space of a grid: that of the source on it, else the first that tells one.
 
         Raises:
             ScanweaveError: None does.
         """
-        for name, about in self.scans.items():
-            if about.get("frame_of_reference"):
-                return name, about
-        raise ScanweaveError(self.study, "none of its sources tells its frame of reference", "Leave out --dicom")
+        own = self.on_grid(grid)
+        told = [one.frame_of_reference for one in ([own] if own else []) + list(self.scans.values())]
+        if not any(told):
+            raise ScanweaveError(self.study, "none of its sources tells its frame of reference", "Leave out --dicom")
+        return self.known.drawn(next(filter(None, told)))
 
-    @property
-    def frame_of_reference(self) -> str:
-        """Drawn UID of the space."""
-        return self.known.drawn(self.reference[1]["frame_of_reference"])
+    def sources(self, name: str, grid: Geometry, place: int) -> Iterator[tuple[str, str]]:
+        """Yield SOP class and drawn UID of the source images of a plane.
 
-    def sources(self) -> Iterator[tuple[str, str]]:
-        """Yield SOP class and drawn instance UID of every source image."""
-        for about in self.scans.values():
-            for uid in about["instances"]:
-                yield about.get("sop_class", MR), self.known.drawn(uid)
+        Of sources on the same grid that is the same plane, of others all; the scan of that name is no source.
+
+        Args:
+            name: Of the scan that is made.
+            grid: Of it.
+            place: Of the plane.
+        """
+        for other, about in self.scans.items():
+            if other == name:
+                continue
+            same = about.affine and len(about.instances) == grid.shape[2]
+            alike = same and Geometry.of(about.shape, about.affine).matches(grid)
+            for uid in about.instances[place : place + 1] if alike else about.instances:
+                yield about.sop_class or MR, self.known.drawn(uid)
 
 
-def _objects(study: Study, origin: Origin) -> Iterator[tuple[str, str, Any]]:
+def _objects(
+    study: Study, origin: Origin, meanings: Mapping[str, Mapping[str, Sequence[int]]]
+) -> Iterator[tuple[str, str, Any]]:
     """Yield kind, file name and data set of each object of a study."""
     number = FIRST_SERIES
     for name, scan in study.scans.items():
@@ -114,7 +148,7 @@ def _objects(study: Study, origin: Origin) -> Iterator[tuple[str, str, Any]]:
             yield "image", f"{name}-{place:04d}", made
     for name, mask in study.masks.items():
         number += 1
-        yield "segmentation", f"mask-{name}", segmentation_object(name, mask, study, origin, number)
+        yield "segmentation", f"mask-{name}", segmentation_object(name, mask, origin, number, meanings.get(name, {}))
     if study.labels:
         number += 1
         yield "report", "findings", report_object(study, origin, number)
@@ -181,11 +215,12 @@ def image_objects(name: str, scan: Scan, origin: Origin, number: int) -> Iterato
     volumes = stored[..., None] if stored.ndim == 3 else stored
     series = require("pydicom.uid", GROUP).generate_uid()
     across, down, step, first = placed(scan)
+    space = origin.frame_of_reference(scan.geometry)
     for moment in range(volumes.shape[3]):
         for place in range(volumes.shape[2]):
             made = _common(origin, sop_class, series, number, f"{WORDS}: {name}")
-            _derived(made, origin, name, scale)
-            made.FrameOfReferenceUID, made.PositionReferenceIndicator = origin.frame_of_reference, ""
+            _derived(made, origin.sources(name, scan.geometry, place), name, scale)
+            made.FrameOfReferenceUID, made.PositionReferenceIndicator = space, ""
             made.InstanceNumber = moment * volumes.shape[2] + place + 1
             made.ImageOrientationPatient = [_number(v) for v in (*across[0], *down[0])]
             made.PixelSpacing = [_number(down[1]), _number(across[1])]
@@ -223,14 +258,14 @@ def _stored(data: NDArray[np.float64], sop_class: str) -> tuple[NDArray[Any], fl
     return np.clip(np.rint(data * scale), -MOST_STORED, MOST_STORED).astype(np.int16), scale
 
 
-def _derived(made: Any, origin: Origin, name: str, scale: float) -> None:
+def _derived(made: Any, sources_of: Iterator[tuple[str, str]], name: str, scale: float) -> None:
     """Say that an image was made of others, and by what."""
     made.ImageType = ["DERIVED", "SECONDARY", "OTHER"] if made.SOPClassUID == MR else ["DERIVED", "SECONDARY", "AXIAL"]
     stretched = "" if scale == 1 else f"; stored numbers are values times {scale:.6g}"
     made.DerivationDescription = f"{WORDS}: {name} made from other images by {MAKER} {scanweave.__version__}{stretched}"
     made.DerivationCodeSequence = _sequence([_code("113091", "DCM", "Pixel by pixel calculation")])
     sources = []
-    for sop_class, uid in origin.sources():
+    for sop_class, uid in sources_of:
         item = _item()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
         item.PurposeOfReferenceCodeSequence = _sequence([_code("121322", "DCM", SOURCE)])
@@ -257,23 +292,25 @@ def _pixels(made: Any, plane: NDArray[Any], sop_class: str) -> None:
     made.RepetitionTime = made.EchoTime = made.EchoTrainLength = None
 
 
-def _reference_images(study: Study, mask: Scan, origin: Origin) -> list[Any]:
+def _reference_images(mask: Scan, origin: Origin) -> list[Any]:
     """Return the source images as far as a segmentation has to know them: one a plane of the mask.
 
     Raises:
-        ScanweaveError: The source has another number of planes, as an enhanced one.
+        ScanweaveError: No source lies on its grid, or it is a single file of many frames.
     """
-    name, about = origin.reference
-    planes = mask.geometry.shape[2]
-    if len(about["instances"]) != planes:
-        reason = f"has {planes} planes, and its source {name} {len(about['instances'])} files"
-        raise ScanweaveError(study.id, reason, "Leave out --dicom: masks on enhanced files are not written yet")
+    about = origin.on_grid(mask.geometry)
+    if about is None:
+        reason = "its mask lies on the grid of none of its sources, as after a gantry tilt"
+        raise ScanweaveError(origin.study, reason, "Leave out --dicom")
+    if len(about.instances) != mask.geometry.shape[2]:
+        reason = "its source is a file of many frames, on which masks are not written yet"
+        raise ScanweaveError(origin.study, reason, "Leave out --dicom")
     across, down, step, first = placed(mask)
     made = []
-    for place, uid in enumerate(about["instances"]):
-        one = _common(origin, about.get("sop_class", MR), origin.known.drawn(about["series"]), 1, "source")
+    for place, uid in enumerate(about.instances):
+        one = _common(origin, about.sop_class or MR, origin.known.drawn(about.series), 1, "source")
         one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = origin.known.drawn(uid)
-        one.FrameOfReferenceUID, one.PositionReferenceIndicator = origin.frame_of_reference, ""
+        one.FrameOfReferenceUID, one.PositionReferenceIndicator = origin.frame_of_reference(mask.geometry), ""
         one.ImageOrientationPatient = [_number(v) for v in (*across[0], *down[0])]
         one.PixelSpacing = [_number(down[1]), _number(across[1])]
         one.ImagePositionPatient = [_number(v) for v in first + place * step]
@@ -284,22 +321,27 @@ def _reference_images(study: Study, mask: Scan, origin: Origin) -> list[Any]:
     return made
 
 
-def segmentation_object(name: str, mask: Scan, study: Study, origin: Origin, number: int) -> Any:
+def segmentation_object(
+    name: str, mask: Scan, origin: Origin, number: int, meaning: Mapping[str, Sequence[int]] | None = None
+) -> Any:
     """Return a label map as a binary segmentation, a segment for each of its numbers.
 
     Args:
         name: Of the mask.
         mask: Labels `(X, Y, Z)`, 0 for none.
-        study: That it belongs to.
         origin: Its sources.
         number: Of the series.
+        meaning: Numbers of each structure.
+
+    Raises:
+        ScanweaveError: It lies on the grid of none of its sources.
     """
     seg, sr = require("highdicom.seg", GROUP), require("highdicom.sr.coding", GROUP)
     content, uids = require("highdicom.content", GROUP), require("pydicom.uid", GROUP)
     labels = np.asarray(mask.data)
     values = [int(value) for value in np.unique(labels) if value]
-    if not values:
-        values = [1]
+    values = values or [1]
+    names = {int(value): label for label, several in (meaning or {}).items() for value in several}
     by = content.AlgorithmIdentificationSequence(
         name=MAKER,
         version=scanweave.__version__,
@@ -308,19 +350,19 @@ def segmentation_object(name: str, mask: Scan, study: Study, origin: Origin, num
     described = [
         seg.SegmentDescription(
             segment_number=place,
-            segment_label=f"{name} {value}"[:64],
-            segmented_property_category=sr.CodedConcept("49755003", "SCT", "Morphologically abnormal structure"),
-            segmented_property_type=sr.CodedConcept("52988006", "SCT", "Lesion"),
+            segment_label=label[:64],
+            segmented_property_category=sr.CodedConcept(*(ABNORMAL if _is_lesion(label) else ANATOMICAL)),
+            segmented_property_type=sr.CodedConcept(*(LESION if _is_lesion(label) else ANATOMICAL)),
             algorithm_type=seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=by,
         )
-        for place, value in enumerate(values, start=1)
+        for place, label in enumerate((names.get(value, f"{name} {value}") for value in values), start=1)
     ]
     numbered = np.zeros(labels.shape, np.uint8)
     for place, value in enumerate(values, start=1):
         numbered[labels == value] = place
     made = seg.Segmentation(
-        source_images=_reference_images(study, mask, origin),
+        source_images=_reference_images(mask, origin),
         pixel_array=np.ascontiguousarray(numbered.transpose(2, 1, 0)),
         segmentation_type=seg.SegmentationTypeValues.BINARY,
         segment_descriptions=described,
@@ -337,6 +379,10 @@ def segmentation_object(name: str, mask: Scan, study: Study, origin: Origin, num
     )
     made.ContributingEquipmentSequence = _sequence([_equipment()])
     return made
+
+
+def _is_lesion(label: str) -> bool:
+    return any(word in label.lower() for word in ("lesion", "tumor", "tumour", "metasta", "nodule"))
 
 
 def report_object(study: Study, origin: Origin, number: int) -> Any:
@@ -376,10 +422,10 @@ def _evidence(origin: Origin) -> Any:
     study.StudyInstanceUID, several = origin.uid, []
     for about in origin.scans.values():
         series = _item()
-        series.SeriesInstanceUID, instances = origin.known.drawn(about["series"]), []
-        for uid in about["instances"]:
+        series.SeriesInstanceUID, instances = origin.known.drawn(about.series), []
+        for uid in about.instances:
             one = _item()
-            one.ReferencedSOPClassUID = about.get("sop_class", MR)
+            one.ReferencedSOPClassUID = about.sop_class or MR
             one.ReferencedSOPInstanceUID = origin.known.drawn(uid)
             instances.append(one)
         series.ReferencedSOPSequence = _sequence(instances)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from scanweave.errors import ScanweaveError
-from scanweave.files import write_json
+from scanweave.files import read_json, write_json
 from scanweave.studies.dicom.headers import IDENTITY
-from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.identities import Identities, OriginalStudy, open_identities
 from scanweave.studies.dicom.reading import dicom_faults, text_of
-from scanweave.studies.dicom.web import Access, Server
+from scanweave.studies.dicom.web import Access, Server, checked_address
 
 PUSHED = "pushed.json"
 """File in the folder that tells which objects a server has, so that the same call goes on."""
@@ -44,28 +43,45 @@ def push(
     Raises:
         ScanweaveError: There is none, an object is of no study of the file, or the server refuses or does not answer.
     """
-    folder, known = Path(folder), Identities(Path(identities))
+    folder, known, url = Path(folder), open_identities(identities), checked_address(url)
     paths = sorted(folder.rglob("*.dcm"))
     if not paths:
         raise ScanweaveError(folder, "holds no DICOM object", "Make some: scanweave predict … --dicom")
-    made = [(path, restored(path, known)) for path in paths]  # all are looked at before the first is sent
+    for path in paths:
+        _held(path, known)  # all are looked at before the first is sent
     record = folder / PUSHED
-    done: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    waiting = [(path, one) for path, one in made if done.get(one.SOPInstanceUID) != url]
-    if len(waiting) < len(made):
-        say(f"{len(made) - len(waiting)} of {len(made)} objects were stored by an earlier call")
+    done: dict[str, list[str]] = read_json(record, "Remove it: objects are then sent again") if record.is_file() else {}
+    there = set(done.get(url, ()))
+    waiting = [path for path in paths if str(path.relative_to(folder)) not in there]
+    if len(waiting) < len(paths):
+        say(f"{len(paths) - len(waiting)} of {len(paths)} objects were stored by an earlier call")
     server = Server(url, access)
-    for some in _batches(waiting):
-        server.store([one for _, one in some])
-        done |= {str(one.SOPInstanceUID): url for _, one in some}
-        write_json(record, done)
-        say(f"{len(done)} of {len(made)} objects stored")
+    for first in range(0, len(waiting), BATCH):
+        some = {str(path.relative_to(folder)): restored(path, known) for path in waiting[first : first + BATCH]}
+        refused = server.store(list(some.values()))
+        there |= {name for name, one in some.items() if str(one.SOPInstanceUID) not in refused}
+        write_json(record, done | {url: sorted(there)})
+        if refused:
+            reason = f"refused {len(refused)} of {len(some)} objects; {len(there)} of {len(paths)} are stored"
+            raise ScanweaveError(url, reason, "Look into its log, and call again: what is stored is not sent twice")
+        say(f"{len(there)} of {len(paths)} objects stored")
     return len(waiting)
 
 
-def _batches(waiting: list[tuple[Path, Any]]) -> Iterator[list[tuple[Path, Any]]]:
-    for first in range(0, len(waiting), BATCH):
-        yield waiting[first : first + BATCH]
+def _held(path: Path, known: Identities) -> OriginalStudy:
+    """Return who an object is of.
+
+    Raises:
+        ScanweaveError: The file of identities does not know.
+    """
+    with dicom_faults(path) as pydicom:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        real = known.uids.get(text_of(data, "StudyInstanceUID"))
+    for held in known.studies.values():
+        if real is not None and held.identity.get("StudyInstanceUID") == real:
+            return held
+    reason = f"is of no study of {known.path.name}, so nobody can say whose it is"
+    raise ScanweaveError(path, reason, "Name the file of identities of its import by --identities")
 
 
 def restored(path: Path, known: Identities) -> Any:
@@ -78,23 +94,15 @@ def restored(path: Path, known: Identities) -> Any:
     Raises:
         ScanweaveError: It is of no study that the file knows.
     """
+    held = _held(path, known)
     with dicom_faults(path) as pydicom:
         data = pydicom.dcmread(path)
-        real = known.uids.get(text_of(data, "StudyInstanceUID"))
-        held = next((one for one in known.studies.values() if _is_of(one, real)), None)
-        if real is None or held is None:
-            reason = f"is of no study of {known.path.name}, so nobody can say whose it is"
-            raise ScanweaveError(path, reason, "Name the file of identities of its import by --identities")
         for element in data.iterall():
             if element.VR == "UI":
                 several = element.value if element.VM > 1 else [element.value]
                 values = [known.uids.get(str(value), value) for value in several]
                 element.value = values if element.VM > 1 else values[0]
         for name in IDENTITY:
-            if name in held["identity"]:
-                setattr(data, name, held["identity"][name])
+            if name in held.identity:
+                setattr(data, name, held.identity[name])
         return data
-
-
-def _is_of(held: Any, study: str | None) -> bool:
-    return study is not None and held["identity"].get("StudyInstanceUID") == study

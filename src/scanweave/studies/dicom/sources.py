@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -12,10 +13,13 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.dicom.web import Access, is_server, retrieved
 from scanweave.studies.formats.image_names import DICOM_SUFFIXES, suffix
 from scanweave.studies.layouts.listing import files_in
-from scanweave.studies.layouts.unread_files import has_preamble
+from scanweave.studies.layouts.unread_files import MAGIC, PREAMBLE, has_preamble
 
-MOST_BYTES, MOST_FILES, MOST_RATIO = 2**36, 10**6, 200
-"""Of a packed source: bytes and files in it, and how often larger than its pack a file may be."""
+MOST_BYTES, MOST_FILES = 2**36, 10**6
+"""Of a packed source: bytes and files in it."""
+MOST_RATIO, SMALL_BYTES = 200, 2**28
+"""How often larger than its pack a file may be, if it is not small: blank slices shrink a thousandfold."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 LOOKED_INTO = 40
 """Files that are looked into to tell a DICOM source."""
 
@@ -70,10 +74,10 @@ def unpack(archive: Path, folder: Path) -> None:
                 parts = PurePosixPath(one.filename.replace("\\", "/"))
                 if parts.is_absolute() or ".." in parts.parts:
                     raise ScanweaveError(archive, "holds a name that leads out of it", step)
-                if one.file_size > MOST_RATIO * max(one.compress_size, 1):
+                if one.file_size > max(SMALL_BYTES, MOST_RATIO * one.compress_size):
                     raise ScanweaveError(archive, "holds a file far larger than its pack", step)
                 _copy(packed, one, folder / f"{number:07d}")
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (*_DAMAGED, OSError) as error:
         raise ScanweaveError(archive, f"cannot be unpacked ({' '.join(str(error).split())[:120]})", step) from error
 
 
@@ -98,14 +102,17 @@ def _candidates(src: Path) -> Iterator[Path]:
 
 
 def _packed_dicom(src: Path) -> bool:
-    with zipfile.ZipFile(src) as packed:
-        for one in packed.infolist()[:LOOKED_INTO]:
-            if one.is_dir():
-                continue
-            try:
-                with packed.open(one) as stream:
-                    if stream.read(132)[128:] == b"DICM":
-                        return True
-            except (RuntimeError, NotImplementedError, zipfile.BadZipFile):
-                continue
-    return False
+    try:
+        with zipfile.ZipFile(src) as packed:
+            names = [one for one in packed.infolist()[:LOOKED_INTO] if not one.is_dir()]
+            return any(_begins_as_dicom(packed, one) for one in names)
+    except _DAMAGED:
+        return True  # the import says what is wrong with it
+
+
+def _begins_as_dicom(packed: zipfile.ZipFile, one: zipfile.ZipInfo) -> bool:
+    try:
+        with packed.open(one) as stream:
+            return stream.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
+    except _DAMAGED:
+        return False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scanweave.studies.dicom.headers import FILMS, SECONDARY, Frame, Series
+from scanweave.studies.dicom.headers import DAY_SECONDS, FILMS, SECONDARY, Frame, Series
 from scanweave.wording import count
 
 SAME_PLACE_MM = 1e-2
@@ -144,7 +144,7 @@ def _stack(series: Series, frames: Sequence[Frame]) -> Stack | str:
     steps = np.diff([float(places[part].mean()) for part in np.split(order, breaks)])
     if fault := _uneven(steps):
         return fault
-    planes = [sorted(group, key=_moment) for group in groups]
+    planes = [sorted(_over_midnight(group), key=_moment) for group in groups]
     moments = [tuple(group[number] for group in planes) for number in range(counts[0])]
     first, last = (np.array(moments[0][place].position) for place in (0, -1))
     step = (last - first) / (len(groups) - 1)
@@ -161,13 +161,26 @@ def _stack(series: Series, frames: Sequence[Frame]) -> Stack | str:
     return Stack(series, tuple(moments), affine, *_times(moments), notes)
 
 
+def _over_midnight(frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames with their times of day after midnight put behind those before it, where no day is told."""
+    times = [frame.time for frame in frames if frame.time is not None]
+    if len(times) < len(frames) or max(times) - min(times) < DAY_SECONDS / 2 or max(times) >= DAY_SECONDS:
+        return list(frames)
+    late = DAY_SECONDS / 2
+    return [
+        replace(frame, time=frame.time + DAY_SECONDS) if frame.time is not None and frame.time < late else frame
+        for frame in frames
+    ]
+
+
 def _moment(frame: Frame) -> tuple[float, ...]:
-    """Return what orders planes of one place: time point, b-value, time, number."""
+    """Return what orders planes of one place: time point, b-value, time, place in a cycle, number."""
     unknown = -1.0
     return (
         unknown if frame.temporal is None else float(frame.temporal),
         unknown if frame.b_value is None else frame.b_value,
         unknown if frame.time is None else frame.time,
+        unknown if frame.trigger is None else frame.trigger,
         *map(float, frame.instance),
     )
 

@@ -92,7 +92,7 @@ def _values(stored: NDArray[Any], data: Any, frame: Frame) -> NDArray[np.float32
     else:
         values = np.asarray(pixels.apply_modality_lut(stored, data), np.float64)
     made = values.astype(np.float32)
-    padding = padding_of(stored, data)
+    padding = None if text_of(data, "Modality") == "MR" else padding_of(stored, data)  # of MR it is the background
     if padding is not None:
         made[padding] = np.nan
     return made

@@ -15,9 +15,10 @@ from scanweave.external import require
 GROUP = "dicom"
 SCHEME = re.compile(r"dicomweb(\+http|\+https)?:/+(.+)")
 """Sources that are servers; a path folds the two slashes into one."""
+UID = re.compile(r"[0-9.]{1,64}")
 TIMEOUT_SECONDS, TRIES, WAIT_MILLISECONDS = 60.0, 4, 500
 """For an answer; of a request that fails in passing; before the second one, doubled each time."""
-STEP = "Check address, network and rights; the same call goes on"
+STEP = "Check address, network and rights, and call again"
 Say = Callable[[str], None]
 
 
@@ -47,10 +48,25 @@ def address_of(source: object) -> tuple[str, dict[str, str]]:
         ScanweaveError: It is no such address.
     """
     found = SCHEME.match(str(source))
-    parts = urlsplit(f"{'http' if found and found[1] == '+http' else 'https'}://{found[2]}" if found else "")
-    if not parts.hostname:
-        raise ScanweaveError(str(source), "is no address of a server", "Such as dicomweb://host/dicom-web")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", dict(parse_qsl(parts.query))
+    whole = f"{'http' if found and found[1] == '+http' else 'https'}://{found[2]}" if found else ""
+    return checked_address(whole.partition("?")[0]), dict(parse_qsl(urlsplit(whole).query))
+
+
+def checked_address(url: str) -> str:
+    """Return the address of a server as it may be told and noted.
+
+    Raises:
+        ScanweaveError: It is none, or holds a name and a password.
+    """
+    step = "Such as https://host/dicom-web; what tells who asks goes into --header Authorization=FILE"
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or "@" in parts.netloc or parts.query:
+        raise ScanweaveError("address", "is no plain address of a DICOMweb server", step)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 class Server:
@@ -69,7 +85,7 @@ class Server:
         if access.certificate is not None:
             session.verify = str(access.certificate)
         session.request = _with_timeout(session.request, access.timeout)
-        self.url = url
+        url = self.url = checked_address(url)
         with self._faults():
             self.client = web.DICOMwebClient(url=url, session=session)
         self.client.set_http_retry_params(retry=True, max_attempts=TRIES, wait_exponential_multiplier=WAIT_MILLISECONDS)
@@ -88,9 +104,10 @@ class Server:
             known: dict[Any, str] = {401: "wants to know who asks", 403: "refuses", 404: "does not know this"}
             reason = known.get(status, "fails")
             raise ScanweaveError(self.url, f"{reason} (status {status})", STEP) from error
-        except (requests.exceptions.RequestException, ValueError, TypeError, OSError) as error:
-            words = " ".join(str(error).split())[:160]
-            raise ScanweaveError(self.url, f"cannot be asked ({words or type(error).__name__})", STEP) from error
+        except (requests.exceptions.RequestException, OSError) as error:  # their words hold what was asked for
+            raise ScanweaveError(self.url, f"cannot be reached ({type(error).__name__})", STEP) from error
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ScanweaveError(self.url, f"answers what is no DICOMweb ({type(error).__name__})", STEP) from error
 
     def studies(self, filters: Mapping[str, str]) -> list[str]:
         """Return the UIDs of the studies that fit.
@@ -103,10 +120,21 @@ class Server:
         """
         with self._faults():
             found = self.client.search_for_studies(search_filters=dict(filters), get_remaining=True)
-        return sorted({uid for one in found for uid in one.get("0020000D", {}).get("Value", ())})
+        uids = {str(uid) for one in found for uid in one.get("0020000D", {}).get("Value", ())}
+        return sorted(map(self._checked, uids))
+
+    def _checked(self, uid: str) -> str:
+        """Return a UID that a server told.
+
+        Raises:
+            ScanweaveError: It is none.
+        """
+        if not UID.fullmatch(uid):
+            raise ScanweaveError(self.url, "answers with a UID that is none", STEP)
+        return uid
 
     def retrieve(self, study: str, folder: Path) -> int:
-        """Write all instances of a study into a folder, and return how many; those that lie there are left.
+        """Write all instances of a study into a folder, and return how many.
 
         Raises:
             ScanweaveError: As `studies`.
@@ -114,36 +142,27 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         with self._faults():
             instances = self.client.search_for_instances(study_instance_uid=study, get_remaining=True)
-            for one in instances:
-                series, uid = (one[tag]["Value"][0] for tag in ("0020000E", "00080018"))
-                path = folder / f"{uid}.dcm"
-                if path.is_file():
-                    continue
+            for number, one in enumerate(instances):
+                series, uid = (self._checked(str(one[tag]["Value"][0])) for tag in ("0020000E", "00080018"))
                 found = self.client.retrieve_instance(
                     study_instance_uid=study,
                     series_instance_uid=series,
                     sop_instance_uid=uid,
                     media_types=(("application/dicom", "*"),),
                 )
-                partial = path.with_suffix(".partial")
-                found.save_as(partial, enforce_file_format=True)
-                partial.replace(path)
+                found.save_as(folder / f"{number:07d}.dcm", enforce_file_format=True)
         return len(instances)
 
-    def store(self, objects: Sequence[Any]) -> None:
-        """Store data sets.
+    def store(self, objects: Sequence[Any]) -> set[str]:
+        """Store data sets, and return the UIDs of those that the server refused.
 
         Raises:
-            ScanweaveError: The server refuses one, or does not answer.
+            ScanweaveError: The server does not answer, or refuses all.
         """
         with self._faults():
             answer = self.client.store_instances(list(objects))
-        failed = answer.get("FailedSOPSequence") if answer is not None else None
-        if failed:
-            code = int(failed[0].get("FailureReason", 0))
-            raise ScanweaveError(
-                self.url, f"refused {len(failed)} of {len(objects)} objects (reason {code:#06x})", STEP
-            )
+        failed = [] if answer is None else answer.get("FailedSOPSequence") or []
+        return {str(one.get("ReferencedSOPInstanceUID", "")) for one in failed}
 
 
 def _with_timeout(request: Callable[..., Any], seconds: float) -> Callable[..., Any]:

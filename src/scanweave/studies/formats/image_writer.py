@@ -83,6 +83,8 @@ def add_facts(path: Path, facts: Mapping[str, Any]) -> None:
 def _set_times(header: nib.Nifti1Header, scan: Scan) -> bool:
     """Write start and step of evenly spaced frames; return whether that tells all that is known of times."""
     if scan.times is None:
+        if scan.frames is not None:
+            header["pixdim"][4] = 0  # not told: else the step would be read as 1 s
         return True
     steps = np.diff(scan.times)
     if len(steps) == 0 or steps[0] <= 0 or not np.allclose(steps, steps[0], rtol=1e-4):

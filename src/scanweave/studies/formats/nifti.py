@@ -164,4 +164,7 @@ def _conflict(
 def _times(header: nib.Nifti1Header) -> tuple[float, float] | None:
     """Return start and step of the frames [s]; None where the fourth axis is none of time."""
     second = _SECONDS.get(int(header["xyzt_units"]) & 0x38)
-    return None if second is None else (float(header["toffset"]) * second, float(header["pixdim"][4]) * second)
+    told = second is not None and float(header["pixdim"][4]) > 0  # 0: the step is not known
+    return (
+        None if second is None or not told else (float(header["toffset"]) * second, float(header["pixdim"][4]) * second)
+    )

@@ -117,12 +117,24 @@ def suv_factor(scan: Scan) -> float | None:
     facts = pet_facts(scan.path)
     if not facts:
         return 1.0 if scan.path is not None and "suv" in re.split(r"[^a-z0-9]+", scan.path.name.lower()) else None
-    unit = _plain(facts["Units"])
+    return suv_factor_of(facts, find_sidecar(scan.path) or Path("PET"))
+
+
+def suv_factor_of(facts: Mapping[str, Any], where: Path) -> float:
+    """Return what the numbers of a PET scan are multiplied by to be SUV.
+
+    Args:
+        facts: Fields of PET-BIDS, with `Units`.
+        where: The file that says so.
+
+    Raises:
+        ScanweaveError: They are an activity, and what makes it SUV is absent or impossible.
+    """
+    unit = _plain(facts.get("Units", ""))
     if unit in SUV_UNITS:
         return 1.0
-    where = find_sidecar(scan.path) or Path("PET")
     if unit not in ACTIVITY_BQ_PER_ML:
-        raise ScanweaveError(where, f"its unit is {_told(facts['Units'])}, of which no SUV can be made", ADVICE)
+        raise ScanweaveError(where, f"its unit is {_told(facts.get('Units'))}, of which no SUV can be made", ADVICE)
     absent = [name for name in NEEDED if facts.get(name) in (None, "", "n/a")]
     if absent:
         where_from = "; ".join(f"{name} {NEEDED[name]}" for name in absent)
