@@ -18,7 +18,8 @@ from seq2seq_controls import QuadraticRegression
 from scanweave.api import configure
 from scanweave.engine.weight_sources import find_weights
 from scanweave.errors import ScanweaveError
-from scanweave.framework.scan_preparation import known_scans, native_scan
+from scanweave.framework.predicting import known_scans
+from scanweave.framework.scan_preparation import native_scan
 from scanweave.measures.image import psnr, ssim
 from scanweave.measures.structural_similarity import EDGE
 from scanweave.studies.cohort import Cohort
