@@ -194,8 +194,7 @@ def predict(
     one was stopped.
 
     Args:
-        run: A fitted system, its run folder, `builtin:NAME`, a model that ships, or a file of `export`, which computes
-            without torch and tells neither parts nor whom it learnt from.
+        run: A fitted system, its run folder, `builtin:NAME`, a model that ships, or a file of `export`.
         cohort: The studies, or the cohort's folder.
         out: A new folder, or that of the same call.
         targets: What to make, each as if it were absent itself; None: what the system makes unasked, as absent scans.
@@ -217,15 +216,12 @@ def predict(
     run = _model_or_run(run, part, device, checkpoint)
     fitted, plan = _known(run, checkpoint)
     whole = _opened(cohort)
-    own = part_of(fitted, whole, part) if part is not None and isinstance(fitted, Run) else whole
-    chosen = named_studies(own, studies)
+    chosen = named_studies(part_of(fitted, whole, part) if part and isinstance(fitted, Run) else whole, studies)
     _refuse_unknown("targets", "the run does not know", targets or (), plan.targets)
     folder = PredictionFolder(Path(out), fitted, plan)
     asked = folder.request(chosen, targets)  # before torch is loaded
-    if isinstance(run, str | Path):
-        system: System[Any] | ExportedRun = registry.entry(str(fitted.record["system"])).load().open(fitted, device)
-    else:
-        system = run
+    by_name = isinstance(run, str | Path)
+    system: Any = registry.entry(str(fitted.record["system"])).load().open(fitted, device) if by_name else run
     if system.computes_on:
         note(f"device: {system.computes_on}")
     if isinstance(fitted, Run) and (seen := count_seen(fitted, chosen)):

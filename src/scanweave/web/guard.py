@@ -7,11 +7,13 @@ looked at (Host), and the token is a cookie that no other site can send (SameSit
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from scanweave.external import require
 
+HERE = Path(__file__).parent
 COOKIE = "scanweave"
 OWN_POLICY = "X-Own-Policy"
 """Header by which an answer has a stricter Content-Security-Policy of its own."""
@@ -61,6 +63,22 @@ def guarded_app(title: str, token: str) -> Any:
 
     app.middleware("http")(guard)
     return app
+
+
+def add_files(app: Any, files: Mapping[str, tuple[str, str]]) -> None:
+    """Serve files of this folder.
+
+    Args:
+        app: From `guarded_app`.
+        files: Name and media type of each, by its address.
+    """
+    responses = require("fastapi.responses", "web")
+
+    def route(name: str, kind: str) -> Callable[[], Any]:
+        return lambda: responses.FileResponse(HERE / name, media_type=kind)
+
+    for address, (name, kind) in files.items():
+        app.get(address)(route(name, kind))
 
 
 def _same(given: str, token: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.framework.exporting.model_file import About, ModelFile
-from scanweave.web.guard import guarded_app
+from scanweave.web.guard import add_files, guarded_app
 
 HERE = Path(__file__).parent
 FILES = {
@@ -36,11 +36,7 @@ def phone_app(paths: Sequence[Path], token: str) -> Any:
     app = guarded_app("scanweave device", token)
     responses = require("fastapi.responses", "web")
 
-    def file_route(name: str, kind: str) -> Any:
-        return lambda: responses.FileResponse(HERE / name, media_type=kind)
-
-    for path, (name, kind) in FILES.items():
-        app.get(path)(file_route(name, kind))
+    add_files(app, FILES)
 
     def wasm() -> Any:
         """Return the runtime, packed as it lies here: the browser unpacks it."""

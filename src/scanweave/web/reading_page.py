@@ -10,7 +10,7 @@ from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.reading.answers import ReadingStudy
 from scanweave.reading.build import ITEMS
-from scanweave.web.guard import guarded_app
+from scanweave.web.guard import add_files, guarded_app
 
 HERE = Path(__file__).parent
 FILES = {
@@ -32,11 +32,7 @@ def reading_app(study: ReadingStudy, token: str) -> Any:
     app = guarded_app("scanweave readers", token)
     responses = require("fastapi.responses", "web")
 
-    def file_route(name: str, kind: str) -> Any:
-        return lambda: responses.FileResponse(HERE / name, media_type=kind)
-
-    for path, (name, kind) in FILES.items():
-        app.get(path)(file_route(name, kind))
+    add_files(app, FILES)
 
     def state(reader: str) -> Any:
         """Return how far a reader is, and the item that comes next."""

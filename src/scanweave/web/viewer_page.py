@@ -16,7 +16,7 @@ from scanweave.external import require
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
-from scanweave.web.guard import OWN_POLICY, guarded_app
+from scanweave.web.guard import OWN_POLICY, add_files, guarded_app
 from scanweave.web.jobs import Jobs
 from scanweave.web.workspace import Workspace, source_of
 
@@ -53,8 +53,7 @@ class Viewer:
         self.responses = require("fastapi.responses", "web")
         self._made = TemporaryDirectory(prefix="scanweave-")
         self.app = guarded_app("scanweave", token)
-        for path, (name, kind) in FILES.items():
-            self.app.get(path)(self._file_route(name, kind))
+        add_files(self.app, FILES)
         for one in self.jobs.jobs.values():
             if one.state == "done" and one.out and Path(one.out).is_dir():
                 self._taken_in(Path(one.out))
@@ -62,9 +61,6 @@ class Viewer:
 
     def _taken_in(self, out: Path) -> None:
         self.workspace.add(out)
-
-    def _file_route(self, name: str, kind: str) -> Callable[[], Any]:
-        return lambda: self.responses.FileResponse(HERE / name, media_type=kind)
 
     def _add_routes(self) -> None:
         fastapi = require("fastapi", "web")

@@ -102,6 +102,17 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     return listing
 
 
+def _refuse_for_dicom(asked: object) -> None:
+    """Refuse what tags of DICOM tell already.
+
+    Raises:
+        ScanweaveError: It is asked for.
+    """
+    if asked:
+        step = "Leave them out: tags tell time points and patients"
+        raise ScanweaveError("cohort import", "--series, --patient and --columns are not for DICOM", step)
+
+
 def is_dicom(src: Path) -> bool:
     """Tell whether a source is a server, or holds DICOM series, packed or not, and no layout fits it."""
     from scanweave.studies.dicom.sources import is_packed_dicom
@@ -145,9 +156,8 @@ def import_cohort(
     A table without images and reports is a clinical one: see `tables.table_import.import_table`, which `like`,
     `sheet` and `features` are for.
 
-    No image is opened, copied or changed, but for DICOM series: see `dicom.importing.import_dicom`, which
-    `keep_identity` and `identities` are for. `say` takes lines: what was found, how names were understood, what was
-    left out, and what is doubtful.
+    No image is opened, copied or changed, but for DICOM: see `dicom.importing.import_dicom`, which `keep_identity`,
+    `identities` and `access` are for. `say` takes lines: what was found, and what is doubtful.
 
     Raises:
         ScanweaveError: No layout fits, no study is found, or `out` holds a cohort already.
@@ -171,11 +181,9 @@ def import_cohort(
     if layout == DICOM or (layout is None and sources and all(map(is_dicom, sources))):
         from scanweave.studies.dicom.importing import import_dicom
 
-        if series or patient is not None or columns:
-            step = "Leave them out: tags tell time points and patients"
-            raise ScanweaveError("cohort import", "--series, --patient and --columns are not for DICOM", step)
-        own: dict[str, Any] = {"leave_out": leave_out, "name": name, "keep_identity": keep_identity, "access": access}
-        return import_dicom(sources, out, names=Names(rename), identities=identities, say=say, **own)
+        _refuse_for_dicom(series or patient is not None or columns)
+        told: dict[str, Any] = {"name": name, "leave_out": leave_out, "identities": identities, "access": access}
+        return import_dicom(sources, out, names=Names(rename), keep_identity=keep_identity, say=say, **told)
     if keep_identity or identities is not None:
         raise ScanweaveError("cohort import", "--keep-identity and --identities are for DICOM", "Leave them out")
     listing = list_studies(
