@@ -28,8 +28,9 @@ import scanweave as sw
 from scanweave.errors import ScanweaveError
 from scanweave.studies.columns import KINDS
 from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.image_objects import image_objects
 from scanweave.studies.dicom.importing import import_dicom
-from scanweave.studies.dicom.objects import Origin, image_objects
+from scanweave.studies.dicom.object_sources import Origin
 from scanweave.studies.geometry import resample
 
 FAR_MM, SLOWER = 1e-3, 2.5

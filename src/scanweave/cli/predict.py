@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.dicom_objects import check_objects, say_objects
 from scanweave.cli.parsing import CohortFolder, RunOrModel
 from scanweave.errors import ScanweaveError
 
@@ -63,7 +64,7 @@ class Predict:
         from scanweave.engine.progress import counted
 
         if self.dicom is not None:
-            self._check_objects(self.dicom)
+            check_objects(self.dicom, there=self.cohort is not None)
         named = re.split(r"[,\s]+", " ".join(self.targets).strip(", "))  # commas serve as well as blanks
         with counted("studies done") as progress:
             done = self._predicted(
@@ -87,31 +88,8 @@ class Predict:
         hint = "" if done.made or done.failed else " · name what to make by --targets"
         print(f"{where}{complete}{failed}{doubt}{hint}")
         if self.dicom is not None and made:
-            self._write_objects(self.dicom)
+            say_objects(self.out, self.dicom)
         return REFUSED if done.failed else 0
-
-    def _check_objects(self, identities: Path) -> None:
-        """Refuse what would be found out after the prediction only.
-
-        Raises:
-            ScanweaveError: highdicom is not installed, or the private file of a cohort is not there.
-        """
-        from scanweave.external import require
-        from scanweave.studies.dicom.identities import open_identities
-        from scanweave.studies.dicom.objects import GROUP
-
-        require("highdicom", GROUP)
-        if self.cohort is not None:
-            open_identities(identities)
-
-    def _write_objects(self, identities: Path) -> None:
-        """Write the predictions as DICOM objects, and say what comes next."""
-        from scanweave import wording
-        from scanweave.studies.dicom.objects import write_objects
-
-        counts = write_objects(self.out, identities, lambda line: print(line, file=sys.stderr))
-        told = " and ".join(wording.count(number, kind) for kind, number in counts.items()) or "nothing new"
-        print(f"wrote {told} as DICOM · next: scanweave push {self.out} --to URL --identities {identities}")
 
     def _predicted(self, **options: Any) -> Predictions:
         """Predict the cohort, or the folder of images.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from scanweave.cli.dicom_objects import check_objects, say_objects
 from scanweave.cli.parsing import (
     CohortFolder,
     RunFolder,
@@ -90,8 +91,13 @@ class Rank(Trial):
     """Order the sequences: how well each makes the others (C_t), how hard each is to make (C_d), with intervals."""
 
 
+@dataclass
 class Explain(Trial):
     """Say why: what each sequence alone shows, as NIfTI maps; or which patients are similar, and by what."""
+
+    dicom: Path | None = None
+    """Write the maps as DICOM objects too, of studies that come from DICOM: their private file, such as
+    COHORT.identities.json."""
 
 
 COMMANDS: dict[str, type[Trial]] = {"evaluate": Evaluate, "rank": Rank, "explain": Explain}
@@ -119,6 +125,9 @@ def main(program: str, arguments: list[str]) -> int:
     cohort, part = given.selected(), "all" if given.studies else given.part
     external = _external(given)
     slices = given.every()
+    objects = given.dicom if isinstance(given, Explain) else None
+    if objects is not None:
+        check_objects(objects)
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:
         print(f"device: {system.computes_on}", flush=True)
@@ -135,6 +144,8 @@ def main(program: str, arguments: list[str]) -> int:
     shown += f" --out {out / 'report.html'}" if system.run.shipped else ""
     shown += f" --checkpoint {given.checkpoint}" if given.checkpoint else ""
     print(f"wrote {out} · next: scanweave report {given.folder}{shown}")
+    if objects is not None:
+        say_objects(out, objects, maps=True)
     return 0
 
 

@@ -15,9 +15,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scanweave.cli.main import main
 from scanweave.errors import ScanweaveError
 from scanweave.studies.cohort import Cohort
+from scanweave.studies.dicom import importing
+from scanweave.studies.dicom.grid_objects import map_object, segmentation_object
 from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.image_objects import image_objects
 from scanweave.studies.dicom.importing import import_dicom
-from scanweave.studies.dicom.objects import WORDS, Origin, segmentation_object, write_objects
+from scanweave.studies.dicom.object_parts import WORDS
+from scanweave.studies.dicom.object_sources import Origin
+from scanweave.studies.dicom.objects import write_maps, write_objects
 from scanweave.studies.dicom.pushing import push, restored
 from scanweave.studies.dicom.web import Server, address_of
 from scanweave.studies.formats.study_writer import write_study
@@ -25,7 +30,8 @@ from scanweave.studies.scan import Scan
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
-from dicom_series import MARK, ct_values, write_series  # noqa: E402
+from dicom_series import MARK, ct_values, enhanced, write_series  # noqa: E402
+from pydicom.uid import CTImageStorage  # noqa: E402
 
 T2 = {"ScanningSequence": "SE", "RepetitionTime": 4000, "EchoTime": 90}
 TILTED = (0.98, 0.199, 0.0, -0.199, 0.98, 0.0)
@@ -124,8 +130,7 @@ def test_simpleitk_puts_the_series_where_the_scan_lies(made):
 def test_every_kind_of_object_is_valid(made):
     out = made[0]
     for path in objects(out):
-        done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
-        assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+        assert valid(path)
 
 
 def test_objects_name_nobody_until_they_are_restored(made, tmp_path):
@@ -142,6 +147,100 @@ def test_objects_name_nobody_until_they_are_restored(made, tmp_path):
     images = [restored(path, known) for path in objects(out) if path.name.startswith("flair")]
     references = {one.ReferencedSOPInstanceUID for image in images for one in image.SourceImageSequence}
     assert references == set(next(iter(known.studies.values())).scans["t2"].instances)
+
+
+def imported_ct(tmp_path, planes=4):
+    write_series(tmp_path / "d", ct_values((planes, 12, 10)), sop_class=CTImageStorage, modality="CT")
+    (study,) = list(import_dicom([tmp_path / "d"], tmp_path / "c", say=quiet))
+    return study, Origin(study.id, Identities(tmp_path / "c.identities.json"))
+
+
+def valid(path):
+    """Whether dciodvfy finds no error; True where it is not installed."""
+    if shutil.which("dciodvfy") is None:
+        return True
+    done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+
+
+@pytest.mark.parametrize("moments", [1, 3])
+@pytest.mark.parametrize(("name", "modality"), [("ct", "CT"), ("pet_fdg", "PT"), ("dce", "MR")])
+def test_scans_and_series_of_each_modality_are_valid_and_keep_their_values(tmp_path, name, modality, moments):
+    study, origin = imported_ct(tmp_path)
+    grid = study.scans["ct"].geometry
+    values = np.random.default_rng(1).normal(0, 40, (*grid.shape, moments)).astype(np.float32).round(3)
+    values = np.round(values) if name == "ct" else np.abs(values)
+    scan = Scan.of(values if moments > 1 else values[..., 0], grid.affine, synthetic=True)
+    images = list(image_objects(name, scan, origin, 9001))
+    assert len(images) == 4 * moments
+    for place, one in enumerate(images):
+        one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        assert valid(tmp_path / "one.dcm")
+        assert one.Modality == modality
+        truth = values[:, :, place % 4, place // 4]
+        stored = one.pixel_array.T * float(one.get("RescaleSlope", 1))
+        if name != "dce":  # of MR the stored numbers have a scale of their own
+            assert_allclose(stored, truth, atol=0.51 * float(one.RescaleSlope))
+        else:
+            assert np.corrcoef(stored.ravel(), truth.ravel())[0, 1] > 0.99999
+    if name == "pet_fdg":
+        assert images[0].Units == "GML"
+        assert images[-1].NumberOfSlices == 4
+
+
+def test_a_map_is_a_parametric_map_with_its_own_numbers(tmp_path):
+    import highdicom
+
+    study, origin = imported_ct(tmp_path)
+    grid = study.scans["ct"].geometry
+    values = np.random.default_rng(1).random(grid.shape).astype(np.float32)
+    made = map_object("flair_differentiation", Scan.of(values, grid.affine, synthetic=True), origin, 9501)
+    path = tmp_path / "map.dcm"
+    made.save_as(path, enforce_file_format=True)
+    assert valid(path)
+    read = highdicom.imread(path)
+    volume = read.get_volume(apply_real_world_transform=False)
+    there = volume.affine[:3, :3] @ [0, 0, 0] + volume.affine[:3, 3]
+    at = np.rint(np.linalg.inv(grid.affine) @ [*(there * [-1, -1, 1]), 1])[:3].astype(int)
+    assert volume.array[0, 0, 0] == values[tuple(at)]
+    assert sorted(volume.array.ravel()) == sorted(values.ravel())
+    assert WORDS in made.SeriesDescription
+
+
+def test_maps_of_an_explanation_are_written_beside_them(tmp_path):
+    from scanweave.studies.formats.image_writer import write_scan
+
+    study, _ = imported_ct(tmp_path)
+    grid = study.scans["ct"].geometry
+    folder = tmp_path / "explanation" / study.id
+    folder.mkdir(parents=True)
+    write_scan(folder / f"{study.id}_t1_differentiation.nii.gz", Scan.of(np.zeros(grid.shape), grid.affine))
+    assert write_maps(folder.parent, tmp_path / "c.identities.json") == {"map": 1}
+    assert [path.name for path in objects(folder)] == ["map-t1_differentiation.dcm"]
+    assert write_maps(folder.parent, tmp_path / "c.identities.json") == {}
+
+
+def test_objects_on_a_file_of_many_frames_name_its_frames(tmp_path):
+    volume = np.abs(ct_values((5, 6, 7)))
+    order = [3, 0, 2, 1, 4]
+    one = enhanced(volume, [(0.0, 0.0, 3.0 * place) for place in order])
+    one.SeriesDescription = "FLAIR"
+    (tmp_path / "d").mkdir()
+    one.save_as(tmp_path / "d" / "one", enforce_file_format=True)
+    (study,) = list(import_dicom([tmp_path / "d"], tmp_path / "c", say=quiet))
+    grid, known = study.scans["flair"].geometry, Identities(tmp_path / "c.identities.json")
+    origin, labels = Origin(study.id, known), np.zeros(study.scans["flair"].geometry.shape, np.int16)
+    labels[2:4, 1:3, 1] = 1
+    seg = segmentation_object("lesion", Scan.of(labels, grid.affine), origin, 1)
+    seg.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
+    assert valid(tmp_path / "seg.dcm")
+    (frame,) = seg.PerFrameFunctionalGroupsSequence
+    refers = frame.DerivationImageSequence[0].SourceImageSequence[0]
+    assert known.uids[refers.ReferencedSOPInstanceUID] == one.SOPInstanceUID
+    assert refers.ReferencedFrameNumber == order.index(1) + 1
+    images = list(image_objects("t1", Scan.of(labels, grid.affine), origin, 2))
+    named = [image.SourceImageSequence[0].ReferencedFrameNumber for image in images]
+    assert named == [order.index(place) + 1 for place in range(5)]
 
 
 def test_another_file_of_identities_cannot_say_whose_they_are(made, tmp_path):
@@ -280,3 +379,41 @@ def test_from_an_archive_and_back(made, orthanc, tmp_path):
     assert sorted(one["00080060"]["Value"][0] for one in series) == ["MR", "MR", "SEG", "SR"]
     with pytest.raises(ScanweaveError, match="has no such study"):
         import_dicom([source.replace("id1", "nobody")], tmp_path / "none", say=quiet)
+    assert not list(tmp_path.glob("*.retrieved"))
+
+
+@needs_orthanc
+def test_an_object_that_the_archive_knows_keeps_what_it_was(made, orthanc, tmp_path):
+    """A second STOW of the same UID is answered well and changes nothing: so every object has a new UID."""
+    files = sorted((tmp_path / "d").iterdir())
+    one = pydicom.dcmread(files[0])
+    server = Server(orthanc)
+    assert server.store([one]) == set()
+    before = one.pixel_array.copy()
+    one.PixelData = bytes(len(one.PixelData))
+    assert server.store([one]) == set()
+    server.retrieve(one.StudyInstanceUID, tmp_path / "back")
+    (path,) = (tmp_path / "back").iterdir()
+    assert_array_equal(pydicom.dcmread(path).pixel_array, before)
+    uids = [pydicom.dcmread(path).SOPInstanceUID for path in objects(made[0])]
+    assert len(set(uids)) == len(uids)
+
+
+@needs_orthanc
+def test_what_was_retrieved_is_not_asked_for_again(made, orthanc, tmp_path, monkeypatch):
+    Server(orthanc).store([pydicom.dcmread(path) for path in sorted((tmp_path / "d").iterdir())])
+    source, lines = orthanc.replace("http", "dicomweb+http"), []
+    whole = importing._import_study
+
+    def cut_off(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importing, "_import_study", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        import_dicom([source], tmp_path / "again", say=lines.append)
+    kept = tmp_path / "again.identities.json.retrieved"
+    assert kept.stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(importing, "_import_study", whole)
+    import_dicom([source], tmp_path / "again", say=lines.append)
+    assert "study 1 of 1: 4 images retrieved, 4 of them by an earlier call" in lines
+    assert not kept.exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
+from scanweave.studies.dicom.mosaics import CSA_TAGS, Tiles, tiles_of
 from scanweave.studies.dicom.reading import GROUP, dicom_faults, first_item, number_of, numbers_of, text_of, words_of
 from scanweave.studies.formats.header_limits import MAX_VOXELS_PER_AXIS
 
@@ -104,6 +105,7 @@ _FRAME = (
     SIEMENS_B,
     GE_B,
     PHILIPS_B,
+    *CSA_TAGS,
 )
 FILMS = ("CR", "DX", "MG", "RG", "XA", "PX", "IO")
 """Modalities whose images are projections."""
@@ -113,6 +115,8 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR."""
 SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 """Start of the SOP classes of secondary captures."""
+MOSAIC = "MOSAIC"
+"""Word of ImageType of a file in which Siemens keeps the planes of a volume side by side."""
 DAY_SECONDS = 24 * 3600
 _CLOCK = re.compile(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
 
@@ -142,6 +146,7 @@ class Frame:
         burned: Whether its pixels show who the patient is, as the file says.
         view: Of a film.
         side: Of a film: L or R.
+        tile: First row and column in the stored plane, of one of a mosaic; None: the whole plane.
     """
 
     file: Path
@@ -164,6 +169,7 @@ class Frame:
     burned: bool = False
     view: str = ""
     side: str = ""
+    tile: tuple[int, int] | None = None
 
 
 @dataclass
@@ -294,7 +300,7 @@ def _frames(path: Path, data: Any) -> Iterator[Frame]:
     instance = int(number_of(data, "InstanceNumber") or 0)
     several = data.get("PerFrameFunctionalGroupsSequence")
     if several is None:
-        yield Frame(
+        one = Frame(
             path,
             0,
             uid,
@@ -316,10 +322,19 @@ def _frames(path: Path, data: Any) -> Iterator[Frame]:
             text_of(data, "ViewPosition").upper(),
             (text_of(data, "ImageLaterality") or text_of(data, "Laterality")).upper(),
         )
+        tiles = tiles_of(data) if MOSAIC in kind else None
+        yield from [one] if tiles is None else _tiled(one, tiles)
         return
     shared = first_item(data, "SharedFunctionalGroupsSequence")
     for number, own in enumerate(several):
         yield replace(_enhanced(path, number, uid, (rows, columns), kind, instance, (own, shared)), burned=burned)
+
+
+def _tiled(whole: Frame, tiles: Tiles) -> Iterator[Frame]:
+    """Yield the planes of a mosaic."""
+    for number, (tile, position) in enumerate(zip(tiles.firsts, tiles.positions, strict=True)):
+        instance, size = (whole.instance[0], number), (tiles.rows, tiles.columns)
+        yield replace(whole, rows=size[0], columns=size[1], tile=tile, position=position, instance=instance)
 
 
 def _enhanced(

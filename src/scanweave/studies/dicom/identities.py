@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_write, read_json
+from scanweave.locks import hold
 from scanweave.studies.cohort import safe_id
 
 STEP = "Name another file by --identities, or restore this one"
@@ -35,8 +39,10 @@ class OriginalScan(BaseModel):
         sop_class: Of its instances.
         frame_of_reference: UID of its space; empty: not told.
         instances: SOPInstanceUIDs, in order of place.
+        frames: Number of the frame of each plane, from 1, of a file of many frames.
         affine: Of its grid, voxel → RAS [mm]; none: a film.
         shape: Voxels `(X, Y, Z)`.
+        unit: Of a PET; empty: not told, or none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,8 +51,10 @@ class OriginalScan(BaseModel):
     sop_class: str = ""
     frame_of_reference: str = ""
     instances: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
     affine: tuple[tuple[float, ...], ...] = ()
     shape: tuple[int, ...] = ()
+    unit: str = ""
 
 
 class OriginalStudy(BaseModel):
@@ -96,6 +104,10 @@ class Identities:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read()
+
+    def _read(self) -> None:
+        path = self.path
         try:
             self._held = Held.model_validate(read_json(path, STEP)) if path.is_file() else Held()
         except ValidationError as error:
@@ -103,6 +115,26 @@ class Identities:
             where = ".".join(map(str, fault["loc"])) or "content"
             raise ScanweaveError(path, f"is no file of identities ({where}: {fault['msg']})", STEP) from error
         self.studies, self.uids = self._held.studies, self._held.uids
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the file for this process, as it is now: two that write would lose the names of one.
+
+        Raises:
+            ScanweaveError: Another process has it, or it is damaged.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        lock.touch(mode=0o600)
+        holder = hold(lock)
+        if holder is None and sys.platform != "win32":
+            raise ScanweaveError(self.path, "is in use by another import or prediction", "Wait until that has ended")
+        try:
+            self._read()
+            yield
+        finally:
+            if holder is not None:
+                os.close(holder)
 
     def patient(self, identity: Mapping[str, str]) -> str:
         """Return the name of a patient, drawn when he is first seen.

@@ -34,8 +34,12 @@ from scanweave.wording import count, studies
 STUDIES, ABOUT_STUDY, LAYOUT = "studies", "import.json", "dicom"
 """Folder of the images in the cohort; what is known of a study in its folder; name of the layout."""
 BURNED_IN = "its pixels show who the patient is (BurnedInAnnotation): --keep-identity takes it all the same"
+RETRIEVED = ".retrieved"
+"""Ending of the private folder beside the private file, in which what servers have lies until the import has ended."""
 SHOWN = 12
 """Lines of one kind that are said."""
+SUV = "g/mL"
+"""Unit of standardised uptake values."""
 Say = Callable[[str], None]
 
 
@@ -120,8 +124,11 @@ def import_dicom(
     known = Identities(_private(Path(identities) if identities else None, out))
     rows: list[dict[str, Any]] = []
     structures: dict[str, Any] = {}
+    retrieved = known.path.with_name(f"{known.path.name}{RETRIEVED}")
     with ExitStack() as stack:
-        found = _found([stack.enter_context(dicom_files(Path(source), access, say)) for source in sources])
+        stack.enter_context(known.held())
+        files = [stack.enter_context(dicom_files(Path(source), retrieved, access, say)) for source in sources]
+        found = _found(files)
         if not found.studies:
             lost = list(found.left_out.items())[:2]
             why = "; ".join(f"{count(len(files), 'file')}: {reason}" for reason, files in lost)
@@ -138,9 +145,10 @@ def import_dicom(
             if len(row) > 2:
                 rows.append(row)
                 structures |= meaning
+        known.save()
     if not rows:
         raise ScanweaveError(sources[0], "no image of it is taken in, see above", "Say names by --rename WORD=NAME")
-    known.save()
+    shutil.rmtree(retrieved, ignore_errors=True)
     say(f"who is who stands in {known.path}, which is for you alone")
     title = name or out.name
     return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
@@ -208,13 +216,16 @@ def _import_study(
 def _origin(one: Taken) -> OriginalScan:
     """Return what a derived object has to know of a scan's sources."""
     planes = [one.source] if isinstance(one.source, Frame) else one.source.frames[0]
+    of_many = any(frame.number for frame in planes) and len({frame.file for frame in planes}) == 1
     return OriginalScan(
         series=one.series.uid,
         sop_class=one.series.sop_class,
         frame_of_reference=str(one.series.facts.get("FrameOfReferenceUID", "")),
         instances=tuple(dict.fromkeys(frame.uid for frame in planes)),
+        frames=tuple(frame.number + 1 for frame in planes) if of_many else (),
         affine=tuple(map(tuple, one.source.affine.tolist())) if isinstance(one.source, Stack) else (),
         shape=one.source.shape if isinstance(one.source, Stack) else (),
+        unit=pet_unit(one.series.pet, planes[0].file)[1] if one.series.pet else "",
     )
 
 
@@ -324,11 +335,8 @@ def scan_of(one: Taken) -> tuple[Scan, dict[str, Any]]:
     several = len(one.source.frames) > 1
     voxels, facts = stack_voxels(one.source), dict[str, Any]()
     if one.series.pet:
-        try:
-            factor = suv_factor_of(one.series.pet, one.source.first.file)
-            voxels, facts = voxels * np.float32(factor), {"Units": "g/mL"}
-        except ScanweaveError:
-            facts = {"Units": str(one.series.pet.get("Units", ""))}  # who wants SUV is told what is absent
+        factor, unit = pet_unit(one.series.pet, one.source.first.file)
+        voxels, facts = voxels * np.float32(factor) if factor != 1 else voxels, {"Units": unit}
     made = Scan.of(
         voxels,
         one.source.affine,
@@ -336,3 +344,16 @@ def scan_of(one: Taken) -> tuple[Scan, dict[str, Any]]:
         b_values=one.source.b_values if several else None,
     )
     return made, facts
+
+
+def pet_unit(facts: Mapping[str, Any], file: Path) -> tuple[float, str]:
+    """Return what makes a PET SUV, and its unit then; 1 and its own unit where what is needed for that is not told.
+
+    Args:
+        facts: Of the PET, by the names of PET-BIDS.
+        file: That they come from.
+    """
+    try:
+        return suv_factor_of(dict(facts), file), SUV
+    except ScanweaveError:
+        return 1.0, str(facts.get("Units", ""))  # who wants SUV is told what is absent

@@ -30,13 +30,16 @@ def is_packed_dicom(src: Path) -> bool:
 
 
 @contextmanager
-def dicom_files(src: Path, access: Access | None = None, say: Callable[[str], None] = print) -> Iterator[list[Path]]:
+def dicom_files(
+    src: Path, kept: Path, access: Access | None = None, say: Callable[[str], None] = print
+) -> Iterator[list[Path]]:
     """Give all files of a source that begin as DICOM does, in order of their paths.
 
     A zip is unpacked meanwhile, and what a server has is retrieved.
 
     Args:
         src: Folder, zip, or server; see `web`.
+        kept: Folder for what a server has; what lies there is not asked for again.
         access: How a server is reached.
         say: Takes lines about what is retrieved.
 
@@ -45,8 +48,7 @@ def dicom_files(src: Path, access: Access | None = None, say: Callable[[str], No
             server does not answer.
     """
     if is_server(src):
-        with TemporaryDirectory(prefix="scanweave-") as folder, retrieved(src, Path(folder), access, say) as made:
-            yield list(_candidates(made))
+        yield list(_candidates(retrieved(src, kept, access, say)))
         return
     if not src.exists():
         raise ScanweaveError(src, "no such folder, zip or server", "Check the path")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanweave.studies.dicom.headers import DAY_SECONDS, FILMS, SECONDARY, Frame, Series
+from scanweave.studies.dicom.headers import DAY_SECONDS, FILMS, MOSAIC, SECONDARY, Frame, Series
 from scanweave.wording import count
 
 SAME_PLACE_MM = 1e-2
@@ -96,8 +96,8 @@ def _placed(series: Series) -> tuple[list[Frame], list[str]]:
         kinds = {word.upper() for word in frame.type}
         if "LOCALIZER" in kinds:
             lost["a localiser"] += 1
-        elif "MOSAIC" in kinds:
-            lost["a mosaic of Siemens: convert it by dcm2niix first"] += 1
+        elif MOSAIC in kinds and frame.tile is None:
+            lost["a mosaic whose header does not tell its planes: convert it by dcm2niix first"] += 1
         elif frame.position is None or frame.orientation is None or frame.spacing is None:
             lost["its place in the patient is not told"] += 1
         elif not _is_right(frame.orientation) or min(frame.spacing) <= 0:

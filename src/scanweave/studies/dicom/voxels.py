@@ -58,7 +58,15 @@ def _planes(path: Path, frames: Sequence[Frame]) -> list[NDArray[np.float32]]:
         whole = stored if stored.ndim == 3 else stored[None]
         if len(whole) <= max(frame.number for frame in frames):
             raise ScanweaveError(path, f"holds {len(whole)} frames, and its header tells of more", "Export it again")
-        return [_values(whole[frame.number], data, frame) for frame in frames]
+        return [_values(_cut(whole[frame.number], frame), data, frame) for frame in frames]
+
+
+def _cut(plane: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    """Return the pixels of a frame in its stored plane: of a mosaic its tile."""
+    if frame.tile is None:
+        return plane
+    row, column = frame.tile
+    return plane[row : row + frame.rows, column : column + frame.columns]
 
 
 def _stored(path: Path, data: Any) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
+from scanweave.files import atomic_write
 
 GROUP = "dicom"
 SCHEME = re.compile(r"dicomweb(\+http|\+https)?:/+(.+)")
@@ -133,25 +135,34 @@ class Server:
             raise ScanweaveError(self.url, "answers with a UID that is none", STEP)
         return uid
 
-    def retrieve(self, study: str, folder: Path) -> int:
-        """Write all instances of a study into a folder, and return how many.
+    def retrieve(self, study: str, folder: Path) -> tuple[int, int]:
+        """Write the instances of a study that a folder lacks into it.
+
+        Returns:
+            How many there are, and how many of them lay there.
 
         Raises:
             ScanweaveError: As `studies`.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        there = 0
         with self._faults():
             instances = self.client.search_for_instances(study_instance_uid=study, get_remaining=True)
-            for number, one in enumerate(instances):
+            for one in instances:
                 series, uid = (self._checked(str(one[tag]["Value"][0])) for tag in ("0020000E", "00080018"))
+                path = folder / f"{_short(uid)}.dcm"
+                there += path.is_file()
+                if path.is_file():
+                    continue
                 found = self.client.retrieve_instance(
                     study_instance_uid=study,
                     series_instance_uid=series,
                     sop_instance_uid=uid,
                     media_types=(("application/dicom", "*"),),
                 )
-                found.save_as(folder / f"{number:07d}.dcm", enforce_file_format=True)
-        return len(instances)
+                with atomic_write(path) as partial:
+                    found.save_as(partial, enforce_file_format=True)
+        return len(instances), there
 
     def store(self, objects: Sequence[Any]) -> set[str]:
         """Store data sets, and return the UIDs of those that the server refused.
@@ -173,9 +184,19 @@ def _with_timeout(request: Callable[..., Any], seconds: float) -> Callable[..., 
     return asked
 
 
-@contextmanager
-def retrieved(source: object, folder: Path, access: Access | None, say: Say) -> Iterator[Path]:
-    """Give a folder with the studies of a server, retrieved into it.
+def _short(told: str) -> str:
+    """Return a name that tells nothing of what it is of."""
+    return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+
+def retrieved(source: object, folder: Path, access: Access | None, say: Say) -> Path:
+    """Return a folder with the studies of a server, retrieved into it; what lies there is not asked for again.
+
+    Args:
+        source: Address and studies.
+        folder: For what servers have; its owner alone can read it.
+        access: How the server is reached.
+        say: Takes a line a study.
 
     Raises:
         ScanweaveError: The server does not answer, or has no such study.
@@ -185,7 +206,10 @@ def retrieved(source: object, folder: Path, access: Access | None, say: Say) -> 
     found = server.studies(filters)
     if not found:
         raise ScanweaveError(url, "has no such study", "Ask for others: dicomweb://HOST/PATH?PatientID=…")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own = folder / _short(str(source))
     for number, study in enumerate(found, start=1):
-        images = server.retrieve(study, folder / f"{number:05d}")
-        say(f"study {number} of {len(found)}: {images} images retrieved")
-    yield folder
+        images, there = server.retrieve(study, own / _short(study))
+        earlier = f", {there} of them by an earlier call" if there else ""
+        say(f"study {number} of {len(found)}: {images} images retrieved{earlier}")
+    return own
