@@ -35,7 +35,7 @@ HALF, MOST = 0.5, 0.85
 BELOW_L1, BELOW_UNPRUNED = -0.03, 0.01
 _SMALL = {"network.encoder": "resnet18", "network.width": 0.25, "training.validate_every": 100}
 _FILMS = {
-    "config": {**_SMALL, "network.size": [96, 96]},
+    "config": {**_SMALL, "network.size": [96, 96], "labels": list(FINDINGS)},
     "size": 128,
     "conspicuity": 1.0,
     "films": 1_000,

@@ -25,6 +25,7 @@ PNEUMONIA, FEW, RETINA, FILMS = "pneumonia, normals cut to 10 %", "25 films a cl
 NORMALS = 0.1
 """Share of the normal films that is kept to learn from."""
 PER_CLASS = 25
+COLOURS = ("red", "green", "blue")
 GRADES = (1, 5, 10)
 """Last grade of each of three classes of the fundus photographs."""
 FINDINGS = ("effusion", "pneumothorax", "cardiomegaly")
@@ -168,7 +169,8 @@ def _retina(folder: Path, seed: int, settings: Mapping[str, Any]) -> Cohort:
         patient = path.stem.rpartition("_")[0] or path.stem
         study = f"{path.parent.name}-{path.stem}"
         image = str(path.relative_to(root))
-        rows.append({"study": study, "patient": patient, "scan:fundus": image, "label:grade": "ABC"[place]})
+        colours = {f"scan:{name}": f"{image}#{number}" for number, name in enumerate(COLOURS)}
+        rows.append({"study": study, "patient": patient, **colours, "label:grade": "ABC"[place]})
     if settings.get("most"):
         rows = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))[: settings["most"]]]
     made = Cohort.create(folder / "cohort", rows, root=root, name="retina", source="retina_dr", layout="table")
