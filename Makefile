@@ -6,7 +6,7 @@ STAMP  := $(VENV)/installed
 DEMO   ?= demo
 WORKERS ?= 2
 
-.PHONY: setup demo test test-fast lint lock scoreboard clean
+.PHONY: setup demo test test-browser test-fast debian lint lock scoreboard clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
+test-browser: $(STAMP)
+	$(BIN)/python -m pytest -m browser tests/web
+
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m fast
 
@@ -40,6 +43,12 @@ scoreboard: $(STAMP)
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra all --extra benchmarks --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --output-file requirements.lock --upgrade
+
+# Programs of Debian that some tests and benchmarks need, and skip where they are absent.
+debian:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		chromium dicom3tools orthanc orthanc-dicomweb > /dev/null
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -33,10 +33,12 @@ SCRIPTS = [
     "statistics_calibration",
     "ultra",
     "verb_start",
+    "web_hostile",
 ]
 REAL = ["ct_real", "dicom_roundtrip", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
+    "viewer": "needs Chromium; make test-browser drives the page",
     "export": "takes half a minute even so; its parts are those of tests/framework/test_exporting.py",
     "betarank": "takes half a minute even so; its fits and prunings are those of tests/framework/test_pruning.py",
     "chexdet_speed": "takes a minute even so: networks at full size; ours is that of tests/systems/detect",

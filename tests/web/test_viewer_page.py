@@ -1,23 +1,45 @@
 """The page to look with: what it tells, what it starts, and what is out of its reach."""
 
 import gzip
+import io
 import json
 import shutil
+import sys
 import time
+import zipfile
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 import scanweave as sw
 from scanweave.errors import ScanweaveError
+from scanweave.studies.boxes import Boxes
+from scanweave.web.box_images import box_image
+from scanweave.web.caps import Rate
 from scanweave.web.guard import new_token
 from scanweave.web.jobs import Jobs
+from scanweave.web.results import with_intervals
 from scanweave.web.viewer_page import Viewer
 from scanweave.web.workspace import Workspace
 
 pytest.importorskip("fastapi")
+pytest.importorskip("pydicom")
+sys.path.append(str(Path(__file__).parents[1] / "studies" / "dicom"))
+from dicom_series import MARK, write_series
 from fastapi.testclient import TestClient
+
+T1 = {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 12}
+FLAIR = {"ScanningSequence": ["SE", "IR"], "RepetitionTime": 9000, "EchoTime": 100, "InversionTime": 2500}
+
+
+def brain_like():
+    """A ball of whole numbers `(Z, rows, columns)`."""
+    grid = np.indices((20, 24, 22)) - np.array([10, 12, 11])[:, None, None, None]
+    far = np.sqrt((grid**2).sum(axis=0))
+    return np.where(far < 9, 900 - 40 * far, 0).astype(np.int16)
 
 
 @pytest.fixture
@@ -53,7 +75,7 @@ def test_nothing_is_told_without_the_token(brains, tmp_path):
     for path in ("/", "/viewer.js", "/api/home", "/api/cohorts/0/studies/0/scans/t1.nii.gz", "/api/jobs"):
         assert client.get(path).status_code == 403
     assert client.post("/api/jobs", json={}).status_code == 403
-    assert client.post("/api/uploads?name=a.zip", content=b"x").status_code == 403
+    assert client.post("/api/uploads").status_code == 403
     assert not (tmp_path / "page").exists()
 
 
@@ -160,19 +182,140 @@ def test_jobs_wait_for_each_other_can_be_cancelled_and_outlive_the_page(tmp_path
         again.cancel(9)
 
 
-def test_files_are_taken_in_under_safe_names(page, brains, tmp_path):
+def test_files_are_taken_in_together_and_under_safe_names(page, brains, tmp_path):
     client, _ = page
-    for name in ("../x.zip", "x.exe", "a b.zip", "", "x.nii.gz/../../y.zip", "y" * 90 + ".zip"):
-        answer = client.post("/api/uploads", params={"name": name}, content=b"x")
-        if answer.status_code == 200:  # what is left of a path is its last name, which is safe
-            assert name == "../x.zip" or name.endswith("/y.zip")
-    inside = list((tmp_path / "page").rglob("*.zip"))
-    assert all("uploads" in path.parts for path in inside)
-    assert not (tmp_path / "x.zip").exists()
-    source = next((brains / "brains").rglob("*t1*.nii.gz"))
-    job = client.post("/api/uploads", params={"name": "s1_t1.nii.gz"}, content=source.read_bytes()).json()
+    own = client.post("/api/uploads").json()["id"]
+    for name in (
+        "../x.zip",
+        "/x.nii.gz",
+        "a b.zip",
+        ".x.nii",
+        "a/../y.nii.gz",
+        "y" * 90 + ".zip",
+        "/".join("abcdefghij") + ".nii",
+    ):
+        answer = client.post(f"/api/uploads/{own}/files", params={"name": name}, content=b"x")
+        assert answer.status_code == 400, name
+    assert client.post(f"/api/uploads/{own}/import").status_code == 400  # it holds nothing yet
+    assert client.post("/api/uploads/0123456789abcdef/files?name=a.nii", content=b"x").status_code == 400
+    assert client.post("/api/uploads/..%2F..%2Fx/files?name=a.nii", content=b"x").status_code in (400, 404)
+    assert [path for path in tmp_path.rglob("*") if path.name in ("x.zip", "y.nii.gz")] == []
+    for name in ("t1", "flair"):
+        source = next((brains / "brains").rglob(f"*{name}*.nii.gz"))
+        sent = client.post(
+            f"/api/uploads/{own}/files", params={"name": f"s1/s1_{name}.nii.gz"}, content=source.read_bytes()
+        )
+        assert sent.json() == {"taken": True}
+    job = client.post(f"/api/uploads/{own}/import").json()
     assert waited(client, job["id"])["state"] == "done"
-    assert client.get("/api/home").json()["cohorts"][-1]["scans"] == ["t1"]
+    assert sorted(client.get("/api/home").json()["cohorts"][-1]["scans"]) == ["flair", "t1"]
+
+
+def test_a_folder_of_dicom_is_taken_in_made_and_given_back_as_dicom(page, tmp_path):
+    pytest.importorskip("highdicom")
+    client, _ = page
+    for series, about in enumerate((T1, FLAIR), start=1):
+        where = {"spacing": (8.0, 8.0), "step": (0, 0, 8.0)}
+        write_series(tmp_path / "d", brain_like(), about=about, who={"series": str(series)}, **where)
+    own = client.post("/api/uploads").json()["id"]
+    for number, path in enumerate(sorted((tmp_path / "d").iterdir())):
+        client.post(f"/api/uploads/{own}/files", params={"name": f"d/ä {number}"}, content=path.read_bytes())
+    job = waited(client, client.post(f"/api/uploads/{own}/import").json()["id"])
+    assert job["state"] == "done", job["lines"]
+    cohort = client.get("/api/home").json()["cohorts"][-1]
+    assert sorted(cohort["scans"]) == ["flair", "t1"]
+    asked = {"verb": "predict", "run": 0, "cohort": cohort["id"], "targets": ["flair"]}
+    job = waited(client, client.post("/api/jobs", json=asked).json()["id"])
+    assert job["state"] == "done", job["lines"]
+    packed = zipfile.ZipFile(io.BytesIO(client.get(f"/api/jobs/{job['id']}/results.zip").content))
+    names = packed.namelist()
+    assert sum(name.endswith(".dcm") for name in names) == len(brain_like())
+    assert any("flair" in name and name.endswith(".nii.gz") for name in names)
+    told = b"".join(packed.read(name) for name in names)
+    assert MARK.encode() not in told
+    assert not any("identities" in name for name in names)
+
+
+def test_results_are_read_with_their_intervals_and_maps_lie_over_scans(page):
+    client, viewer = page
+    jobs = [
+        client.post("/api/jobs", json={"verb": verb, "run": 0, "cohort": 0}).json()["id"]
+        for verb in ("rank", "explain")
+    ]
+    assert [waited(client, number)["state"] for number in jobs] == ["done", "done"]
+    home = client.get("/api/home").json()
+    (ranking,) = [one for one in home["results"] if one["title"] == "rank by builtin:brain"]
+    told = client.get(f"/api/results/{ranking['id']}/tables/ranking").json()
+    assert "C_t" in told["columns"]
+    assert "C_t_low" not in told["columns"]
+    study = client.get("/api/cohorts/0/studies/0").json()
+    names = {one["name"]: one for one in study["maps"]}
+    first = names["flair differentiation · builtin:brain"]
+    assert "t1 differentiation · builtin:brain" in names
+    answer = client.get(f"/api/results/{first['result']}/studies/{study['id']}/maps/{first['place']}.nii.gz")
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(answer.content))
+    assert image.shape == next(iter(viewer.workspace.cohort(0))).scans["t1"].geometry.shape
+    for path in ("tables/nothing", "tables/..%2Fx", f"studies/{study['id']}/maps/9.nii.gz", "studies/../maps/0.nii.gz"):
+        assert client.get(f"/api/results/{ranking['id']}/{path}").status_code in (400, 404)
+
+
+def test_an_interval_shares_a_cell_with_its_value():
+    table = pd.DataFrame(
+        {"a": ["x"], "mean": [0.5], "low": [0.25], "high": [1.0], "C": [2.0], "C_low": [1.0], "C_high": [np.nan]}
+    )
+    made = with_intervals(table)
+    assert made.to_dict("records") == [{"a": "x", "mean": "0.5 [0.25, 1]", "C": "2 [1, –]"}]
+
+
+def test_boxes_are_drawn_by_their_edges():
+    scan = sw.Scan.of(np.zeros((8, 7, 1), np.float32), np.eye(4))
+    boxes = Boxes(np.array([[[1.0, 2.0], [5.0, 6.0]]]), ("nodule",), "pixel", size=(8, 7))
+    drawn = np.asarray(box_image(boxes, scan).data)[..., 0]
+    truth = np.zeros((8, 7), int)
+    truth[1:5, 2:6] = 1
+    truth[2:4, 3:5] = 0
+    np.testing.assert_array_equal(drawn, truth)
+    with pytest.raises(ScanweaveError, match="another grid"):
+        box_image(Boxes(np.array([[[1.0, 2.0], [5.0, 6.0]]]), ("nodule",), "pixel", size=(9, 7)), scan)
+
+
+def test_a_network_is_learnt_and_a_cohort_checked_from_the_page(page):
+    client, _ = page
+    assert waited(client, client.post("/api/jobs", json={"verb": "check", "cohort": 0}).json()["id"])["state"] == "done"
+    asked = {"verb": "fit", "cohort": 0, "system": "seq2seq", "preset": "small"}
+    job = client.post("/api/jobs", json=asked).json()
+    for _ in range(600):
+        if any("step" in line for line in client.get(f"/api/jobs/{job['id']}").json()["lines"]):
+            break
+        time.sleep(0.1)
+    assert client.post(f"/api/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    for wrong in (
+        {**asked, "system": "rm"},
+        {**asked, "preset": "--x"},
+        {**asked, "cohort": None},
+        {**asked, "cohort": True},
+    ):
+        assert client.post("/api/jobs", json=wrong).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://[::1"}, {"content-length": "99999999"}],
+)
+def test_what_changes_anything_comes_from_the_page_itself_and_is_small(page, headers):
+    client, viewer = page
+    answer = client.post("/api/jobs", content=b"{}", headers={"content-type": "application/json", **headers})
+    assert answer.status_code in (403, 413)
+    assert viewer.jobs.jobs == {}
+    own = {"origin": "http://127.0.0.1:8000"}
+    assert client.post("/api/uploads", headers=own).status_code == 200
+
+
+def test_requests_are_counted():
+    rate = Rate(per_second=1000.0, burst=3)
+    assert [rate.take() for _ in range(4)] == [True, True, True, False]
+    time.sleep(0.02)
+    assert rate.take()
 
 
 def test_a_report_reaches_nothing(page, brains, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scanweave.external import require
+from scanweave.web.caps import Rate, refusal
 
 HERE = Path(__file__).parent
 COOKIE = "scanweave"
@@ -41,10 +42,16 @@ def guarded_app(title: str, token: str) -> Any:
     responses = require("fastapi.responses", "web")
     app = fastapi.FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
 
+    rate = Rate()
+
     async def guard(request: Any, go_on: Callable[[Any], Awaitable[Any]]) -> Any:
         host = (request.headers.get("host") or "").rpartition(":")[0] or request.headers.get("host")
         if host not in LOCAL:
             return responses.PlainTextResponse("This page is served to this machine alone.", 403)
+        if not rate.take():
+            return responses.JSONResponse({"error": "Too many requests at once."}, 429, {"Retry-After": "1"})
+        if (refused := refusal(request, LOCAL)) is not None:
+            return responses.JSONResponse({"error": refused.reason}, refused.status)
         given = request.query_params.get("token")
         if given is not None and _same(given, token):
             answer = responses.RedirectResponse(request.url.path, 303)

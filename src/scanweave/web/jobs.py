@@ -34,6 +34,7 @@ class Job:
         title: In words.
         words: Of the command.
         out: Folder of its results; None: it has none.
+        about: What the page has to know of its results: the verb, and the run by its name.
         state: How far it is.
         started: Seconds since 1970; 0: not yet.
         seconds: That it took.
@@ -43,6 +44,7 @@ class Job:
     title: str
     words: list[str]
     out: str | None = None
+    about: dict[str, str] = field(default_factory=dict)
     state: Literal["waiting", "running", "done", "failed", "cancelled"] = "waiting"
     started: float = 0.0
     seconds: float = 0.0
@@ -58,10 +60,10 @@ class Jobs:
 
     Args:
         folder: Where they are recorded, each in a folder by its number.
-        done: Called with the folder of results of each job that ended well.
+        done: Called with each job that ended well and has a folder of results.
     """
 
-    def __init__(self, folder: Path, done: Callable[[Path], None] = lambda out: None) -> None:
+    def __init__(self, folder: Path, done: Callable[[Job], None] = lambda job: None) -> None:
         self.folder, self._done = folder, done
         self.jobs: dict[int, Job] = {}
         self._lock, self._wake = threading.Lock(), threading.Event()
@@ -82,13 +84,20 @@ class Jobs:
             job.state = "cancelled"
         self.jobs[job.number] = job
 
-    def start(self, title: str, words: Callable[[Path], Sequence[str]], out: str | None = None) -> Job:
+    def start(
+        self,
+        title: str,
+        words: Callable[[Path], Sequence[str]],
+        out: str | None = None,
+        about: Mapping[str, str] | None = None,
+    ) -> Job:
         """Ask for a verb.
 
         Args:
             title: In words.
             words: Makes the command, without the program, of the job's folder.
             out: Name of the folder in that of the job which the command fills.
+            about: What the page has to know of its results.
 
         Raises:
             ScanweaveError: Too many wait already.
@@ -99,7 +108,7 @@ class Jobs:
             number = max(self.jobs, default=0) + 1
             own = self.folder / f"{number:05d}"
             own.mkdir(parents=True, exist_ok=False)
-            job = Job(number, title, list(words(own)), None if out is None else str(own / out))
+            job = Job(number, title, list(words(own)), None if out is None else str(own / out), dict(about or {}))
             self.jobs[number] = job
             self._note(job)
         self._wake.set()
@@ -142,7 +151,8 @@ class Jobs:
         share = next((int(a) / max(int(b), 1) for a, b in map(_found, reversed(lines)) if b), 0.0)
         seconds = time.time() - job.started if job.state == "running" else job.seconds
         facts: Mapping[str, Any] = {"id": number, "title": job.title, "state": job.state, "seconds": round(seconds, 1)}
-        return {**facts, "share": 1.0 if job.state == "done" else share, "lines": lines[-SHOWN:]}
+        there = job.state == "done" and job.out is not None and Path(job.out).is_dir()
+        return {**facts, "share": 1.0 if job.state == "done" else share, "lines": lines[-SHOWN:], "results": there}
 
     def close(self) -> None:
         """End what runs."""
@@ -179,7 +189,7 @@ class Jobs:
                 job.state = "done" if status == 0 else "failed"
             self._note(job)
         if job.state == "done" and job.out is not None and Path(job.out).is_dir():
-            self._done(Path(job.out))
+            self._done(job)
 
 
 def _found(line: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ def serve(app: Any, port: int, token: str) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen()  # who opens the address at once waits, and is not refused
     except (OSError, OverflowError) as error:
         listener.close()
         raise ScanweaveError("port", f"{port} cannot be used ({error})", "Give another one, or none") from error

@@ -35,6 +35,10 @@ async function loadHome() {
   const kept = byId("run").value;
   fill(byId("run"), state.home.runs.map((one) => [one.id, `${one.name} · ${one.system}`]), kept);
   showRun();
+  fill(byId("result"), state.home.results.map((one) => [one.id, one.title]), byId("result").value);
+  fill(byId("system"), state.home.systems.map((one) => [one.name, one.title]), byId("system").value);
+  showSystem();
+  await showResult();
   if (!state.home.cohorts.length) byId("fault").textContent = "There is no cohort here. Drop files to take some in.";
 }
 
@@ -44,6 +48,27 @@ function showRun() {
   byId("make").disabled = byId("whole").disabled = !own || !own.verbs.includes("predict");
   byId("verbs").replaceChildren(...(own ? own.verbs.filter((verb) => verb !== "predict").map((verb) => make("button", { textContent: verb, onclick: () => guarded(() => start({ verb })) })) : []));
   if (own && own.report) byId("verbs").append(make("a", { href: `api/runs/${own.id}/report`, target: "_blank", rel: "noopener", textContent: "open its page" }));
+}
+
+function showSystem() {
+  const own = state.home.systems.find((one) => one.name === byId("system").value);
+  fill(byId("preset"), (own?.presets ?? []).map((name) => [name, name]), byId("preset").value);
+  byId("question").textContent = own?.question ?? "";
+  byId("fit").disabled = byId("check").disabled = !state.home.cohorts.length;
+}
+
+async function showResult() {
+  const own = state.home.results.find((one) => String(one.id) === byId("result").value);
+  fill(byId("table"), (own?.tables ?? []).map((name) => [name, name]), byId("table").value);
+  byId("table").hidden = byId("result").hidden = !own;
+  if (!own) { byId("found").textContent = "Nothing yet: start evaluate, rank or explain."; return; }
+  if (!own.tables.length) { byId("found").textContent = "It holds no table."; return; }
+  const study = byId("only").checked && state.shown ? `?study=${encodeURIComponent(state.shown.id)}` : "";
+  const told = await ask(`api/results/${own.id}/tables/${encodeURIComponent(byId("table").value)}${study}`);
+  const head = make("tr", {}, ...told.columns.map((name) => make("th", { textContent: name.replaceAll("_", " ") })));
+  const rows = told.rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { textContent: cell }))));
+  const left = told.left ? [make("p", { className: "small", textContent: `${told.left} more rows are in its file.` })] : [];
+  byId("found").replaceChildren(...(rows.length ? [make("table", {}, head, ...rows), ...left] : ["It says nothing of this study."]));
 }
 
 function showStudies() {
@@ -68,6 +93,7 @@ async function loadStudy() {
   if (load !== state.loads) return;
   showScans();
   showFacts();
+  await showResult();
   await showPanels(load);
   document.body.dataset.loaded = `${state.shown.id} ${Math.round(performance.now() - began)}`;
 }
@@ -82,9 +108,21 @@ function showScans() {
     rows.push(make("div", { className: "row" }, make("span", { className: "name", textContent: scan.name, title: scan.size ? `${scan.size}, ${scan.spacing} mm` : "" }), make("span", { className: `badge ${scan.state}`, textContent: scan.state }), ...buttons));
   }
   byId("scans").replaceChildren(...rows);
-  const masks = [...state.shown.masks.map((one) => [`${state.cohort}/studies/${state.study}/masks/${one.name}`, one.name])];
-  if (state.other) masks.push(...state.other.masks.map((one) => [`${state.beside}/studies/${state.other.place}/masks/${one.name}`, `${one.name} · made`]));
-  fill(byId("mask"), [["", "none"], ...masks], masks.some(([value]) => value === byId("mask").value) ? byId("mask").value : "");
+  fill(byId("overlay"), [["", "nothing"], ...overlays().map((one) => [one.path, one.title])], byId("overlay").value);
+}
+
+// What can lie over the scans: masks and boxes of the study, those that were made of it, and its maps.
+function overlays() {
+  const made = [], place = (c, s) => `api/cohorts/${c}/studies/${s}`;
+  const one = (shown, at, said) => {
+    const scan = shown.scans.find((each) => each.state !== "absent")?.name ?? state.shown.scans.find((each) => each.state !== "absent")?.name;
+    made.push(...shown.masks.map((mask) => ({ path: `${at}/masks/${encodeURIComponent(mask.name)}.nii.gz`, title: `${mask.name}${said}`, colormap: "warm", cal_min: 0.5, cal_max: 3 })));
+    if (shown.boxes.length && scan) made.push({ path: `${at}/boxes/${encodeURIComponent(scan)}.nii.gz`, title: `boxes: ${shown.boxes.join(", ")}${said}`, colormap: "actc", cal_min: 0.5, cal_max: Math.max(shown.boxes.length, 1) });
+  };
+  one(state.shown, place(state.cohort, state.study), "");
+  if (state.other) one(state.other, place(state.beside, state.other.place), " · made");
+  made.push(...state.shown.maps.map((map) => ({ path: `api/results/${map.result}/studies/${encodeURIComponent(state.shown.id)}/maps/${map.place}.nii.gz`, title: map.name, colormap: "inferno" })));
+  return made;
 }
 
 function showFacts() {
@@ -135,15 +173,16 @@ async function showPanels(load) {
   }
   applyPlanes();
   link();
-  await showMask();
+  await showOverlay();
 }
 
 async function newPanel() {
   const box = make("div", { className: "panel" }), title = make("header"), canvas = make("canvas");
   box.append(title, canvas);
   byId("panels").append(box);
-  const viewer = new niivue.Niivue({ isColorbar: false, backColor: [0, 0, 0, 1], crosshairWidth: 1, crosshairColor: [0.5, 0.75, 0.9, 0.7], show3Dcrosshair: true, isRadiologicalConvention: true, viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", multiplanarShowRender: 0, dragMode: 1, logLevel: "error" });
+  const viewer = new niivue.Niivue({ isColorbar: false, backColor: [0, 0, 0, 1], crosshairWidth: 0.3, crosshairWidthUnit: "percent", crosshairColor: [0.5, 0.75, 0.9, 0.7], show3Dcrosshair: true, isRadiologicalConvention: true, viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", multiplanarShowRender: 0, dragMode: 1, logLevel: "error" });
   await viewer.attachToCanvas(canvas);
+  viewer.onIntensityChange = () => linkWindow(viewer);
   return { box, title, viewer };
 }
 
@@ -160,12 +199,30 @@ function link() {
   for (const { viewer } of state.panels) viewer.broadcastTo(state.linked ? state.panels.map((one) => one.viewer).filter((one) => one !== viewer) : [], { "2d": true, "3d": true, zoomPan: true });
 }
 
-async function showMask() {
-  const chosen = byId("mask").value, opacity = Number(byId("opacity").value);
+async function showOverlay() {
+  const chosen = overlays().find((one) => one.path === byId("overlay").value), opacity = Number(byId("opacity").value);
   for (const { viewer } of state.panels) {
     while (viewer.volumes.length > 1) viewer.removeVolumeByIndex(1);
-    if (chosen && viewer.volumes.length) await viewer.addVolumeFromUrl({ url: `api/cohorts/${chosen.split("/").map(encodeURIComponent).join("/")}.nii.gz`, name: "mask.nii.gz", colormap: "warm", opacity, cal_min: 0.5, cal_max: 3 });
+    if (!chosen || !viewer.volumes.length) continue;
+    const range = chosen.cal_max === undefined ? {} : { cal_min: chosen.cal_min, cal_max: chosen.cal_max };
+    await viewer.addVolumeFromUrl({ url: chosen.path, name: "overlay.nii.gz", colormap: chosen.colormap, opacity, ...range });
   }
+}
+
+// A window is linked as shares of what each scan holds: their numbers have no common unit.
+function linkWindow(from) {
+  if (!state.linked || state.linking) return;
+  const own = from.volumes[0], span = own.robust_max - own.robust_min || 1;
+  const low = (own.cal_min - own.robust_min) / span, high = (own.cal_max - own.robust_min) / span;
+  state.linking = true;
+  for (const { viewer } of state.panels) {
+    if (viewer === from || !viewer.volumes.length) continue;
+    const one = viewer.volumes[0], width = one.robust_max - one.robust_min || 1;
+    one.cal_min = one.robust_min + low * width;
+    one.cal_max = one.robust_min + high * width;
+    viewer.updateGLVolume();
+  }
+  state.linking = false;
 }
 
 function reset() {
@@ -178,8 +235,8 @@ function reset() {
 
 async function start(about) {
   const own = run();
-  if (!own) throw new Error("There is no run here.");
-  const job = await post("api/jobs", { run: own.id, cohort: state.cohort, ...about });
+  if (!own && about.verb !== "fit" && about.verb !== "check") throw new Error("There is no run here.");
+  const job = await post("api/jobs", { run: own?.id, cohort: state.cohort, ...about });
   state.since = job.id;
   await poll();
 }
@@ -190,6 +247,7 @@ function showJobs() {
     const head = make("div", { className: "row" }, make("span", { className: "name", textContent: job.title }), make("span", { className: "badge", textContent: `${job.state}${job.seconds ? ` ${job.seconds.toFixed(0)} s` : ""}` }));
     if (active) head.append(make("button", { textContent: "cancel", onclick: () => guarded(async () => { await post(`api/jobs/${job.id}/cancel`); await poll(); }) }));
     else head.append(make("button", { textContent: state.open.has(job.id) ? "less" : "lines", onclick: () => { state.open.has(job.id) ? state.open.delete(job.id) : state.open.add(job.id); showJobs(); } }));
+    if (job.results) head.append(make("a", { href: `api/jobs/${job.id}/results.zip`, textContent: "save", title: "all that it wrote, as a zip", download: "" }));
     box.append(head);
     if (active) box.append(make("progress", { max: 1, value: job.share }));
     if (state.open.has(job.id) || job.state === "failed") box.append(make("pre", { textContent: job.lines.slice(-12).join("\n") }));
@@ -205,6 +263,13 @@ async function poll() {
   if (!ended) return;
   const known = state.home.cohorts.length;
   await loadHome();
+  const shown = state.home.results.findLast((one) => ended.title.startsWith(one.title));
+  if (shown) {
+    byId("result").value = String(shown.id);
+    if (state.shown) state.shown = await ask(`api/cohorts/${state.cohort}/studies/${state.study}`);
+    if (state.shown) showScans();
+    await showResult();
+  }
   const made = state.home.cohorts.slice(known).find((one) => one.studies.includes(state.shown?.id));
   if (made && made.predicted) { state.beside = made.id; await loadStudy(); }
   else if (!state.shown && state.home.cohorts.length) { await loadStudy(); }
@@ -217,16 +282,42 @@ function move(step) {
   guarded(loadStudy);
 }
 
+// Files that are dropped together are one collection, with the folders that they lie in.
 async function take(files) {
-  for (const file of files) await ask(`api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+  if (!files.length) return;
+  const { id } = await post("api/uploads");
+  for (const [number, { name, file }] of files.entries()) {
+    byId("taking").textContent = `${number + 1} of ${files.length} files`;
+    await ask(`api/uploads/${id}/files?name=${encodeURIComponent(name)}`, { method: "POST", body: file });
+  }
+  byId("taking").textContent = "";
+  await post(`api/uploads/${id}/import`);
   await poll();
+}
+
+const named = (list) => [...list].map((file) => ({ name: file.webkitRelativePath || file.name, file }));
+
+async function below(entry, path = "") {
+  if (entry.isFile) return [{ name: path + entry.name, file: await new Promise((done, failed) => entry.file(done, failed)) }];
+  const reader = entry.createReader(), found = [];
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) return found;
+    for (const one of some) found.push(...(await below(one, `${path}${entry.name}/`)));
+  }
+}
+
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((one) => one.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return named(transfer.files);
+  return (await Promise.all(entries.map((one) => below(one)))).flat();
 }
 
 byId("cohort").addEventListener("change", (event) => { state.cohort = Number(event.target.value); state.study = 0; guarded(loadStudy); });
 byId("study").addEventListener("change", (event) => { state.study = Number(event.target.value); guarded(loadStudy); });
 byId("beside").addEventListener("change", (event) => { state.beside = event.target.value === "" ? null : Number(event.target.value); guarded(loadStudy); });
 byId("run").addEventListener("change", () => { showRun(); if (state.shown) showScans(); });
-byId("mask").addEventListener("change", () => guarded(showMask));
+byId("overlay").addEventListener("change", () => guarded(showOverlay));
 byId("opacity").addEventListener("input", () => { for (const { viewer } of state.panels) if (viewer.volumes.length > 1) viewer.setOpacity(1, Number(byId("opacity").value)); });
 byId("before").addEventListener("click", () => move(-1));
 byId("after").addEventListener("click", () => move(1));
@@ -235,11 +326,17 @@ byId("reset").addEventListener("click", reset);
 byId("make").addEventListener("click", () => guarded(() => start({ verb: "predict", studies: [state.shown.id] })));
 byId("whole").addEventListener("click", () => guarded(() => start({ verb: "predict" })));
 byId("planes").addEventListener("click", (event) => { if (event.target.dataset.planes) { state.planes = event.target.dataset.planes; applyPlanes(); } });
-byId("file").addEventListener("change", (event) => guarded(() => take(event.target.files)));
+for (const name of ["file", "folder"]) byId(name).addEventListener("change", (event) => guarded(() => take(named(event.target.files))));
+byId("result").addEventListener("change", () => guarded(showResult));
+byId("table").addEventListener("change", () => guarded(showResult));
+byId("only").addEventListener("change", () => guarded(showResult));
+byId("system").addEventListener("change", showSystem);
+byId("fit").addEventListener("click", () => guarded(() => start({ verb: "fit", system: byId("system").value, preset: byId("preset").value })));
+byId("check").addEventListener("click", () => guarded(() => start({ verb: "check" })));
 for (const name of ["dragover", "dragleave", "drop"]) document.addEventListener(name, (event) => {
   event.preventDefault();
   byId("drop").classList.toggle("over", name === "dragover");
-  if (name === "drop" && event.dataTransfer.files.length) guarded(() => take(event.dataTransfer.files));
+  if (name === "drop" && event.dataTransfer.files.length) { const files = dropped(event.dataTransfer); guarded(async () => take(await files)); }
 });
 const KEYS = { a: () => plane("axial"), c: () => plane("coronal"), s: () => plane("sagittal"), m: () => plane("all"), 3: () => plane("render"), l: () => byId("linked").click(), 0: reset, n: () => move(1), p: () => move(-1), "?": () => byId("keys").showModal() };
 function plane(name) { state.planes = name; applyPlanes(); }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,12 +14,16 @@ import numpy as np
 
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
+from scanweave.files import is_plain
 from scanweave.studies.formats.image_writer import write_scan
 from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
+from scanweave.web.box_images import box_image
 from scanweave.web.guard import OWN_POLICY, add_files, guarded_app
-from scanweave.web.jobs import Jobs
-from scanweave.web.workspace import Workspace, source_of
+from scanweave.web.jobs import Job, Jobs
+from scanweave.web.uploads import Uploads
+from scanweave.web.verbs import OUT, asked_job, systems_told, verbs_of, whole_number
+from scanweave.web.workspace import Workspace
 
 HERE = Path(__file__).parent
 FILES = {
@@ -27,9 +32,8 @@ FILES = {
     "/viewer.css": ("viewer.css", "text/css"),
     "/niivue.js": ("vendor/niivue.umd.js", "text/javascript"),
 }
-NIFTI = (".nii", ".nii.gz")
-UPLOADS, OUT = "uploads", "out"
-MOST_UPLOAD_BYTES, BLOCK = 2**33, 2**20
+UPLOADS = "uploads"
+BYTES = "application/octet-stream"
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
@@ -50,17 +54,20 @@ class Viewer:
     def __init__(self, workspace: Workspace, folder: Path, token: str) -> None:
         self.workspace, self.folder = workspace, folder
         self.jobs = Jobs(folder, self._taken_in)
+        self.uploads = Uploads(folder / UPLOADS)
         self.responses = require("fastapi.responses", "web")
         self._made = TemporaryDirectory(prefix="scanweave-")
         self.app = guarded_app("scanweave", token)
         add_files(self.app, FILES)
         for one in self.jobs.jobs.values():
             if one.state == "done" and one.out and Path(one.out).is_dir():
-                self._taken_in(Path(one.out))
+                self._taken_in(one)
         self._add_routes()
 
-    def _taken_in(self, out: Path) -> None:
+    def _taken_in(self, job: Job) -> None:
+        out = Path(str(job.out))
         self.workspace.add(out)
+        self.workspace.add_results(job.about.get("run", ""), job.about.get("verb", ""), out)
 
     def _add_routes(self) -> None:
         fastapi = require("fastapi", "web")
@@ -77,13 +84,19 @@ class Viewer:
         app.get("/api/cohorts/{cohort}/studies/{study}/scans/{name}.nii.gz")(self.scan)
         app.get("/api/cohorts/{cohort}/studies/{study}/masks/{name}.nii.gz")(self.mask)
         app.get("/api/differences/{cohort}/{other}/{study}/{name}.nii.gz")(self.difference)
+        app.get("/api/cohorts/{cohort}/studies/{study}/boxes/{name}.nii.gz")(self.boxes)
+        app.get("/api/results/{result}/tables/{name}")(self.table)
+        app.get("/api/results/{result}/studies/{study}/maps/{number}.nii.gz")(self.study_map)
         app.get("/api/runs/{run}/report")(self.report)
         app.get("/api/jobs")(lambda: [self.jobs.told(number) for number in sorted(self.jobs.jobs, reverse=True)[:50]])
-        app.get("/api/jobs/{number}")(lambda number: self.jobs.told(_whole(number)))
+        app.get("/api/jobs/{number}")(lambda number: self.jobs.told(whole_number(number)))
+        app.get("/api/jobs/{number}/results.zip")(self.results)
         app.post("/api/jobs/{number}/cancel")(self.cancel)
         app.post("/api/jobs")(self.start)
 
-        app.add_api_route("/api/uploads", self._as_route(fastapi.Request), methods=["POST"])
+        app.post("/api/uploads")(self.open_upload)
+        app.post("/api/uploads/{upload}/import")(self.take_in)
+        app.add_api_route("/api/uploads/{upload}/files", self._as_route(fastapi.Request), methods=["POST"])
 
     def _as_route(self, request_class: type) -> Callable[..., Any]:
         """Return `upload` as FastAPI takes it: it looks at annotations, and knows the class when it is loaded."""
@@ -96,7 +109,10 @@ class Viewer:
 
     def home(self) -> Any:
         """Return all that there is to look at."""
-        return self.workspace.told()
+        told = self.workspace.told()
+        for one in told["runs"]:
+            one["verbs"] = verbs_of(self.workspace.run(one["id"]))
+        return {**told, "systems": systems_told()}
 
     def study(self, cohort: int, study: int) -> Any:
         """Return what a study has, and what it lacks."""
@@ -109,6 +125,12 @@ class Viewer:
             "labels": {name: str(value) for name, value in own.labels.items()},
             "table": {name: _plain(value) for name, value in own.table.items()},
             "report": own.report.text if own.report is not None else None,
+            "boxes": [] if own.boxes is None else sorted(set(own.boxes.labels)),
+            "maps": [
+                {"result": number, "place": place, "name": f"{_title(path, own.id)} · {one.run}"}
+                for number, one in enumerate(self.workspace.results)
+                for place, path in enumerate(one.maps(own.id))
+            ],
         }
 
     def scan(self, cohort: int, study: int, name: str) -> Any:
@@ -133,7 +155,7 @@ class Viewer:
             path = Path(self._made.name) / f"{secrets.token_hex(12)}.nii.gz"
             write_scan(path, scan)
         name = title if SAFE.fullmatch(title) else "image.nii.gz"
-        return self.responses.FileResponse(path, media_type="application/octet-stream", filename=name)
+        return self.responses.FileResponse(path, media_type=BYTES, filename=name)
 
     def difference(self, cohort: int, other: int, study: str, name: str) -> Any:
         """Return how far a scan of one cohort is from that of another, voxel by voxel, where both lie on one grid."""
@@ -155,54 +177,70 @@ class Viewer:
         answer.headers[OWN_POLICY] = REPORT_POLICY
         return answer
 
+    def table(self, result: int, name: str, study: str | None = None) -> Any:
+        """Return a table of results, of one study where it has rows of studies."""
+        return self.workspace.result(result).table(name, study)
+
+    def study_map(self, result: int, study: str, number: int) -> Any:
+        """Return a map of a study as NIfTI."""
+        found = self.workspace.result(result).maps(study)
+        if not 0 <= number < len(found):
+            raise ScanweaveError("map", "the study has none of that number", "Load the page again")
+        return self.responses.FileResponse(found[number], media_type=BYTES, filename="map.nii.gz")
+
+    def boxes(self, cohort: int, study: int, name: str) -> Any:
+        """Return the boxes of a study, on the grid of one of its scans, as NIfTI."""
+        own = self.workspace.study(cohort, study)
+        if own.boxes is None or name not in own.scans:
+            raise ScanweaveError("boxes", "the study has none there", "Load the page again")
+        return self._sent(box_image(own.boxes, own.scans[name]), f"{own.id}_boxes.nii.gz")
+
     def cancel(self, number: int) -> Any:
         """End a job."""
         self.jobs.cancel(number)
         return self.jobs.told(number)
 
+    def results(self, number: int) -> Any:
+        """Return what a job wrote as a zip, which is made for it and removed when it is sent."""
+        job = self.jobs.get(number)
+        if job.state != "done" or job.out is None or not Path(job.out).is_dir():
+            raise ScanweaveError("job", "has nothing to give", "Wait until it is done")
+        path = Path(self._made.name) / f"{secrets.token_hex(12)}.zip"
+        pack(Path(job.out), path)
+        remove = require("starlette.background", "web").BackgroundTask(path.unlink, missing_ok=True)
+        return self.responses.FileResponse(
+            path, media_type="application/zip", filename=f"job-{number}.zip", background=remove
+        )
+
     def start(self, asked: dict[str, Any]) -> Any:
         """Start a verb on what the page names by numbers."""
-        verb, run = str(asked.get("verb", "")), self.workspace.run(_whole(asked.get("run")))
-        told = next(one for one in self.workspace.told()["runs"] if one["id"] == _whole(asked.get("run")))
-        if verb not in told["verbs"]:
-            raise ScanweaveError("verb", "the run does not offer it", f"Choose one of {', '.join(told['verbs'])}")
-        source = source_of(run) if run.shipped else str(run.folder)
-        if verb == "report":
-            job = self.jobs.start(f"report of {told['name']}", lambda own: ["report", source])
-            return self.jobs.told(job.number)
-        cohort = self.workspace.cohort(_whole(asked.get("cohort")))
-        words = [verb, source, "--cohort", str(cohort.folder)]
-        title = f"{verb} by {told['name']}"
-        if verb == "predict":
-            targets = _chosen(asked.get("targets"), told["targets"], "targets")
-            studies = _chosen(asked.get("studies"), cohort.studies, "studies")
-            words += ["--targets", *targets] if targets else []
-            words += ["--studies", *studies] if studies else []
-            title += f": {', '.join(targets) or 'what is absent'}, {', '.join(studies) or 'all studies'}"
-        job = self.jobs.start(title, lambda own: [*words, "--out", str(own / OUT)], OUT)
+        one = asked_job(self.workspace, asked)
+        job = self.jobs.start(one.title, one.words, one.out, one.about)
         return self.jobs.told(job.number)
 
+    def open_upload(self) -> Any:
+        """Return the name of a new collection of files."""
+        return {"id": self.uploads.open()}
+
     async def upload(self, request: Any) -> Any:
-        """Write the files of a request into a folder of their own, under numbers, and import them."""
-        if int(request.headers.get("content-length") or 0) > MOST_UPLOAD_BYTES:
-            raise ScanweaveError("upload", "is larger than 8 GiB", "Import it by scanweave cohort import")
-        name = Path(str(request.query_params.get("name", ""))).name
-        ending = next((one for one in (".nii.gz", ".nii", ".zip") if name.lower().endswith(one)), "")
-        if not ending or not SAFE.fullmatch(name):
-            step = "Drop .nii.gz, .nii, or a .zip of DICOM, named by letters, digits, dots and dashes"
-            raise ScanweaveError("upload", "is no file that is taken in", step)
-        own = self.folder / UPLOADS / secrets.token_hex(8)
-        own.mkdir(parents=True)
-        left = MOST_UPLOAD_BYTES
-        with (own / name).open("wb") as file:
-            async for block in request.stream():
-                left -= len(block)
-                if left < 0:
-                    raise ScanweaveError("upload", "is larger than 8 GiB", "Import it by scanweave cohort import")
-                file.write(block)
-        source = own / name if ending == ".zip" else own
-        job = self.jobs.start("import", lambda job: ["cohort", "import", str(source), "--out", str(job / OUT)], OUT)
+        """Take a file into a collection."""
+        told = str(request.query_params.get("name", ""))
+        return {"taken": await self.uploads.take(str(request.path_params["upload"]), told, request)}
+
+    def take_in(self, upload: str) -> Any:
+        """Import what a collection holds."""
+        source = self.uploads.close(upload)
+        words = ["cohort", "import", str(source), "--out"]
+        job = self.jobs.start("import", lambda own: [*words, str(own / OUT)], OUT, {"verb": "import"})
         return self.jobs.told(job.number)
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Write all files below a folder into a zip, as they are; links are left out."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as packed:
+        for one in sorted(folder.rglob("*")):
+            if is_plain(one):
+                packed.write(one, str(one.relative_to(folder)))
 
 
 def viewer_app(workspace: Workspace, folder: Path, token: str) -> Any:
@@ -224,29 +262,10 @@ def _told(name: str, scan: Scan | None) -> dict[str, Any]:
     return {"name": name, "state": state, "size": scan.size, "spacing": spacing, "what": scan.what}
 
 
+def _title(path: Path, study: str) -> str:
+    """Return what a map is called: its file's name without that of the study."""
+    return path.name.removesuffix(".nii.gz").removeprefix(f"{study}_").replace("_", " ")
+
+
 def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | str) else str(value)
-
-
-def _whole(value: Any) -> int:
-    """Return a number that a page sent.
-
-    Raises:
-        ScanweaveError: It is none.
-    """
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise ScanweaveError("number", "is none", "Load the page again") from error
-
-
-def _chosen(asked: Any, known: Sequence[str], field: str) -> list[str]:
-    """Return names that a page sent.
-
-    Raises:
-        ScanweaveError: One of them is not known.
-    """
-    several = asked if isinstance(asked, list) else []
-    if any(name not in known for name in several):
-        raise ScanweaveError(field, "names what is not there", "Load the page again")
-    return [str(name) for name in several]

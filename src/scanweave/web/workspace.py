@@ -11,13 +11,13 @@ from scanweave.engine.run import Run
 from scanweave.engine.weight_sources import BUILTIN, builtin_runs, find_run
 from scanweave.errors import ScanweaveError
 from scanweave.files import is_plain
+from scanweave.framework.run_outputs import KINDS, holds, newest_output
 from scanweave.studies.cohort import ABOUT, Cohort
 from scanweave.studies.study import Study
 from scanweave.systems import registry
+from scanweave.web.results import Results
 
 RUN = "config.json"
-VERBS = ("predict", "evaluate", "rank", "explain", "report")
-"""What a page can ask of a run."""
 DEEP = 3
 """Folders below a root that are looked into."""
 MOST = 500
@@ -32,11 +32,13 @@ class Workspace:
         roots: Folders that are looked into.
         cohorts: By number.
         runs: By number.
+        results: Of the runs, by number.
     """
 
     roots: Sequence[Path]
     cohorts: list[Cohort] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    results: list[Results] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for root in self.roots:
@@ -76,8 +78,31 @@ class Workspace:
             if run.finished:
                 registry.entry(str(run.record.get("system"))).plan(run.folder)
                 self.runs.append(run)
+                for verb, kind in KINDS.items():
+                    folder = newest_output(run, kind)
+                    if folder is not None:
+                        self.add_results(source_of(run), verb, folder)
         except ScanweaveError:
             return  # of another version, or damaged: the verbs say why
+
+    def add_results(self, run: str, verb: str, folder: Path) -> None:
+        """Take in what a verb found.
+
+        Args:
+            run: Name of the run.
+            verb: evaluate, rank or explain; of others there is nothing to show.
+            folder: Where it lies.
+        """
+        if verb in KINDS and holds(folder, KINDS[verb]) and all(one.folder != folder for one in self.results):
+            self.results.append(Results(run, verb, folder))
+
+    def result(self, number: int) -> Results:
+        """Return results of a run.
+
+        Raises:
+            ScanweaveError: There are none of that number.
+        """
+        return self.results[_place(number, self.results, "results")]
 
     def cohort(self, number: int) -> Cohort:
         """Return a cohort.
@@ -109,6 +134,9 @@ class Workspace:
         return {
             "cohorts": [_cohort_told(number, one) for number, one in enumerate(self.cohorts)],
             "runs": [_run_told(number, one) for number, one in enumerate(self.runs)],
+            "results": [
+                {"id": number, "title": one.title, "tables": one.tables()} for number, one in enumerate(self.results)
+            ],
         }
 
 
@@ -151,7 +179,6 @@ def _run_told(number: int, run: Run) -> dict[str, Any]:
         "id": number,
         "name": source_of(run),
         "system": entry.title,
-        "verbs": [verb for verb in VERBS if verb in entry.verbs and not (run.shipped and verb == "report")],
         "targets": list(plan.targets),
         "sources": [column.removeprefix("scan:") for column in plan.sources],
         "report": is_plain(run.folder / "report.html"),

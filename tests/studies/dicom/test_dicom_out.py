@@ -215,8 +215,12 @@ def test_maps_of_an_explanation_are_written_beside_them(tmp_path):
     folder = tmp_path / "explanation" / study.id
     folder.mkdir(parents=True)
     write_scan(folder / f"{study.id}_t1_differentiation.nii.gz", Scan.of(np.zeros(grid.shape), grid.affine))
-    assert write_maps(folder.parent, tmp_path / "c.identities.json") == {"map": 1}
-    assert [path.name for path in objects(folder)] == ["map-t1_differentiation.dcm"]
+    both = np.stack([np.zeros(grid.shape), np.ones(grid.shape)], axis=-1)
+    write_scan(folder / f"{study.id}_t1_attention.nii.gz", Scan.of(both, grid.affine))
+    assert write_maps(folder.parent, tmp_path / "c.identities.json") == {"map": 3}
+    names = ["map-t1_attention-1.dcm", "map-t1_attention-2.dcm", "map-t1_differentiation.dcm"]
+    assert [path.name for path in objects(folder)] == names
+    assert pydicom.dcmread(objects(folder)[1]).FloatPixelData == np.ones(grid.shape, np.float32).tobytes()
     assert write_maps(folder.parent, tmp_path / "c.identities.json") == {}
 
 

@@ -188,7 +188,7 @@ def map_object(name: str, scan: Scan, origin: Origin, number: int) -> Any:
     Raises:
         ScanweaveError: It lies on the grid of none of its sources, or is a series.
     """
-    if scan.frames:
+    if scan.frames is not None:
         raise ScanweaveError(origin.study, f"{name} is a series of maps, which no object holds", "Leave out --dicom")
     pm, sr = require("highdicom.pm", GROUP), require("highdicom.sr.coding", GROUP)
     content = require("highdicom.content", GROUP)

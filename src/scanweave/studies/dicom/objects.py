@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scanweave.errors import ScanweaveError
 from scanweave.external import require
 from scanweave.files import atomic_folder
@@ -21,6 +23,7 @@ from scanweave.studies.dicom.image_objects import image_objects
 from scanweave.studies.dicom.object_parts import GROUP
 from scanweave.studies.dicom.object_sources import Origin
 from scanweave.studies.dicom.report_objects import report_object
+from scanweave.studies.scan import Scan
 from scanweave.studies.study import Study
 
 FOLDER = "dicom"
@@ -81,11 +84,23 @@ def write_maps(explanation: str | Path, identities: str | Path, say: Say = silen
     names = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob(f"*{NIFTI}"))]
 
     def made(name: str) -> Objects:
-        for number, path in enumerate(sorted((folder / name).glob(f"*{NIFTI}")), start=FIRST_MAP):
+        number = FIRST_MAP
+        for path in sorted((folder / name).glob(f"*{NIFTI}")):
             title = path.name.removesuffix(NIFTI).removeprefix(f"{name}_")
-            yield "map", f"map-{title}", map_object(title, KINDS["scan"].read(path), Origin(name, known), number)
+            for one, scan in _single(title, KINDS["scan"].read(path)):
+                number += 1
+                yield "map", f"map-{one}", map_object(one, scan, Origin(name, known), number)
 
     return _write(folder, names, known, made, say)
+
+
+def _single(title: str, scan: Scan) -> Iterator[tuple[str, Scan]]:
+    """Yield a map, or each of a series of maps by its number: an object holds one."""
+    if scan.frames is None:
+        yield title, scan
+        return
+    for number in range(scan.frames):
+        yield f"{title}-{number + 1}", Scan.of(np.asarray(scan.data)[..., number], scan.geometry.affine)
 
 
 def _write(
