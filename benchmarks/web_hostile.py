@@ -201,14 +201,16 @@ def _without_token(page: Served) -> int:
 
 def _fuzzed(page: Served, folder: Path, seconds: int) -> tuple[int, int]:
     """Return how many cases schemathesis tried, and how many it found that the server did not bear."""
-    schema, report = folder / "schema.json", folder / "report"
+    report = folder / "report"
+    report.mkdir()
+    schema = report / "schema.json"
     viewer = Viewer(Workspace([folder / "home" / "brains"]), folder / "unused", "x")
     schema.write_text(json.dumps(viewer.app.openapi()))
     program = str(Path(sys.executable).with_name("schemathesis"))
     words = [program, "run", str(schema), "--url", page.base]
     words += ["-H", f"Cookie: scanweave={page.token}", "--checks", "not_a_server_error", "--max-time", str(seconds)]
     words += ["--rate-limit", f"{FUZZED_A_SECOND}/s", "--seed", "0", "--report", "ndjson", "--report-dir", str(report)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=report)
     print(done.stdout[-3_000:], done.stderr[-1_000:], flush=True)
     cases = failed = 0
     for line in next(report.glob("*.ndjson")).read_text().splitlines():
@@ -225,8 +227,8 @@ def _state(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
-IGNORED = {"served.log", "schema.json"}
-"""Files that this script itself makes."""
+IGNORED = {"served.log"}
+"""Files that this script itself makes; those of schemathesis lie in a folder of their own."""
 
 
 def _claims(
