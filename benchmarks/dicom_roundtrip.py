@@ -1,10 +1,12 @@
 """DICOM in and out on real files: voxels, places, what is refused, and how long an import takes.
 
 1. Series of the shared folder: voxels beside SimpleITK's, bit by bit, and corners [mm]. Bar: equal, 1e-3 mm.
-2. Every file that comes with pydicom, each by itself: taken, or refused in one line. Whatever else counts as a crash.
-   Bar: none. What became of each is printed.
+2. Every file that comes with pydicom and with pydicom-data, each by itself: taken, or refused in one line. Whatever
+   else counts as a crash. Bar: none. What became of each is printed, and stands in a table beside the result.
 3. Real scans written as DICOM objects and imported again: numbers equal to what was stored, corners. Bar: 1e-3 mm.
-4. Time of an import of many series beside `dcm2niix -z i` on the same files, one after the other, by turns. Bar of the
+4. The real glioblastoma study, in Orthanc on loopback: two commands (`predict --in`, `push`) make its FLAIR and store
+   it. Bars: the archive has one new series, synthetic, in the same study. Without Orthanc it is left out.
+5. Time of an import of many series beside `dcm2niix -z i` on the same files, one after the other, by turns. Bar of the
    issue: 2.5 times at most. Without dcm2niix on the path it is left out.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,25 +24,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from common import ROOT, Claim, benchmark_arguments, silent, write_results
 from numpy.typing import NDArray
 
 import scanweave as sw
 from scanweave.errors import ScanweaveError
+from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import KINDS
 from scanweave.studies.dicom.identities import Identities
 from scanweave.studies.dicom.image_objects import image_objects
 from scanweave.studies.dicom.importing import import_dicom
 from scanweave.studies.dicom.object_sources import Origin
 from scanweave.studies.geometry import resample
+from scanweave.studies.layouts.unread_files import has_preamble
 
 FAR_MM, SLOWER = 1e-3, 2.5
 NONE = (float("nan"), float("nan"))
 BOTH = ("gbm_3", "ct_j2k")
+BATCH = 16
+"""Files of a request to the archive."""
+sys.path.append(str(ROOT / "tests" / "studies" / "dicom"))  # archive.py, which the tests start too
 TIERS: dict[str, dict[str, Any]] = {
-    "smoke": {"series": ("gbm_3",), "files": 10, "scans": 1, "timed": 2, "planes": 5, "edge": 32, "rounds": 1},
-    "proof": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 256, "rounds": 3},
-    "study": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 512, "rounds": 5},
+    "smoke": {"series": ("gbm_3",), "files": 10, "scans": 1, "timed": 2, "planes": 5, "edge": 32, "rounds": 1,
+              "archive": False},
+    "proof": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 256, "rounds": 3,
+              "archive": True},
+    "study": {"series": BOTH, "files": None, "scans": 4, "timed": 40, "planes": 200, "edge": 512, "rounds": 5,
+              "archive": True},
 }  # fmt: skip
 
 
@@ -48,7 +60,9 @@ def main() -> None:
     tier = TIERS[arguments.tier]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        claims = [*read(folder, tier), *every_file(folder, tier), *written(folder, tier), *times(folder, tier)]
+        table = None if arguments.json is None else arguments.json.with_suffix(".files.csv")
+        claims = [*read(folder, tier), *every_file(folder, tier, table), *written(folder, tier)]
+        claims += [*filed(folder, tier), *times(folder, tier)]
     write_results("dicom_roundtrip", arguments, (0,), claims)
 
 
@@ -102,34 +116,44 @@ def _alike(cohort: sw.Cohort, values: NDArray[Any]) -> Any:
     return None
 
 
-def every_file(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
-    """Yield how many of pydicom's files are taken, are refused in one line, and end otherwise."""
+def every_file(folder: Path, tier: dict[str, Any], table: Path | None) -> Iterator[Claim]:
+    """Yield how many of the files of pydicom are taken, are refused in one line, and end otherwise."""
+    import data_store
     import pydicom.data
 
-    root = Path(pydicom.data.__file__).parent / "test_files"
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix in (".dcm", ""))
-    ends: Counter[str] = Counter()
-    for number, path in enumerate(files[: tier["files"]]):
+    roots = {"pydicom": Path(pydicom.data.__file__).parent / "test_files"}
+    roots["pydicom-data"] = Path(data_store.__file__).parent / "data"
+    found = [(name, path) for name, root in roots.items() for path in sorted(root.rglob("*")) if _may_be_dicom(path)]
+    rows = []
+    for number, (name, path) in enumerate(found[: tier["files"]]):
         own = folder / "each" / str(number)
         own.mkdir(parents=True)
         shutil.copy(path, own / path.name)
-        lines: list[str] = []
-        try:
-            cohort = import_dicom([own], folder / "each" / f"c{number}", say=lines.append)
-            ends["taken"] += 1
-            told = ", ".join(cohort.names("scan") + cohort.names("mask"))
-        except ScanweaveError as error:
-            ends["refused"] += 1
-            left = [line.partition("left out: ")[2] for line in lines if "left out: " in line]
-            told = left[0] if left else error.reason
-        except Exception as error:  # whatever else comes is what is counted
-            ends["crashed"] += 1
-            told = f"CRASHED: {type(error).__name__}: {error}"
-        print(f"{path.name}: {told}", flush=True)
+        end, told = _tried(own, folder / "each" / f"c{number}")
+        rows.append({"from": name, "file": path.name, "end": end, "told": told})
+        print(f"{path.name}: {end}: {told}", flush=True)
+    if table is not None:
+        write_csv(table, pd.DataFrame(rows))
+    ends = Counter(row["end"] for row in rows)
     shown = {"taken": float(ends["taken"]), "refused in one line": float(ends["refused"])}
-    yield Claim(
-        "files of pydicom that crash an import", ends["crashed"], *NONE, "", sum(ends.values()), 0.0, "lower", shown
-    )
+    yield Claim("files of pydicom that crash an import", ends["crashed"], *NONE, "", len(rows), 0.0, "lower", shown)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    return path.is_file() and path.suffix in (".dcm", "")
+
+
+def _tried(source: Path, out: Path) -> tuple[str, str]:
+    """Return how the import of a file ends, and what is said of it."""
+    lines: list[str] = []
+    try:
+        cohort = import_dicom([source], out, say=lines.append)
+    except ScanweaveError as error:
+        left = [line.partition("left out: ")[2] for line in lines if "left out: " in line]
+        return "refused", left[0] if left else error.reason
+    except Exception as error:  # whatever else comes is what is counted
+        return "crashed", f"{type(error).__name__}: {error}"
+    return "taken", ", ".join(cohort.names("scan") + cohort.names("mask"))
 
 
 def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
@@ -153,6 +177,49 @@ def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
         far = max(far, float(np.abs(np.sort(ends[0], axis=0) - np.sort(ends[1], axis=0)).max()))
     yield Claim("real scans whose numbers differ after a round trip", off, *NONE, "", len(paths), 0.0, "lower")
     yield Claim("farthest corner after a round trip", far, *NONE, "mm", len(paths), FAR_MM, "lower")
+
+
+def filed(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
+    """Yield what two commands leave in an archive: where the new series is filed, and that nothing else changed."""
+    from archive import THERE, archive
+
+    if not THERE or not tier["archive"]:
+        print("Orthanc is not there, or not asked for: no series is stored", flush=True)
+        return
+    import pydicom
+
+    from scanweave.studies.dicom.web import Server
+
+    source, made = data() / "dicom" / "gbm_3", folder / "made"
+    files = [pydicom.dcmread(path) for path in sorted(source.rglob("*")) if path.is_file() and has_preamble(path)]
+    program, who = [sys.executable, "-m", "scanweave"], str(folder / "gbm.json")
+    with archive(folder) as address:
+        server = Server(address)
+        for first in range(0, len(files), BATCH):
+            server.store(files[first : first + BATCH])
+        before = _series(server)
+        predict = ["predict", "builtin:brain", "--in", str(source), "--out", str(made), "--targets", "flair"]
+        began = time.perf_counter()
+        subprocess.run([*program, *predict, "--dicom", who], check=True, capture_output=True)
+        subprocess.run([*program, "push", str(made), "--to", address, "--identities", who], check=True)
+        seconds = time.perf_counter() - began
+        after = _series(server)
+    new = {uid: about for uid, about in after.items() if uid not in before}
+    right = sum(study in {own for own, _ in before.values()} and "SYNTHETIC" in told for study, told in new.values())
+    yield Claim("new series in the study of their sources", right, *NONE, "", len(new), 1.0, "higher")
+    wrong = len(new) - right + sum(uid not in after for uid in before)
+    yield Claim("series that are elsewhere, lost or not marked", wrong, *NONE, "", len(after), 0.0, "lower")
+    yield Claim("from a folder to the archive by two commands", seconds, *NONE, "s", 1, None, "lower")
+
+
+def _series(server: Any) -> dict[str, tuple[str, str]]:
+    """Return study and description of each series of an archive, by UID."""
+    tags = ("0020000D", "0008103E")
+    return {
+        str(one["0020000E"]["Value"][0]): tuple(str(one.get(tag, {}).get("Value", [""])[0]) for tag in tags)
+        for study in server.studies({})
+        for one in server.client.search_for_series(study_instance_uid=study, fields=[tags[1]])
+    }
 
 
 def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:

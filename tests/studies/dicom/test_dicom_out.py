@@ -1,15 +1,11 @@
 """Objects that go back: valid, in place, without identity until they are stored where their sources lie."""
 
-import json
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import requests
 from numpy.testing import assert_allclose, assert_array_equal
 
 from scanweave.cli.main import main
@@ -30,15 +26,13 @@ from scanweave.studies.scan import Scan
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
+from archive import THERE, archive  # noqa: E402
 from dicom_series import MARK, ct_values, enhanced, write_series  # noqa: E402
 from pydicom.uid import CTImageStorage  # noqa: E402
 
 T2 = {"ScanningSequence": "SE", "RepetitionTime": 4000, "EchoTime": 90}
 TILTED = (0.98, 0.199, 0.0, -0.199, 0.98, 0.0)
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-needs_orthanc = pytest.mark.skipif(
-    shutil.which("Orthanc") is None or not PLUGIN.is_file(), reason="Orthanc and its DICOMweb plug-in are not installed"
-)
+needs_orthanc = pytest.mark.skipif(not THERE, reason="Orthanc and its DICOMweb plug-in are not installed")
 
 
 def quiet(line):
@@ -329,36 +323,8 @@ def test_addresses_that_hold_secrets_or_are_none_are_refused_untold(made, tmp_pa
 
 @pytest.fixture
 def orthanc(tmp_path):
-    """The address of a server of this test alone, on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = {
-        "StorageDirectory": str(tmp_path / "pacs"),
-        "IndexDirectory": str(tmp_path / "pacs"),
-        "HttpPort": port,
-        "DicomServerEnabled": False,
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (tmp_path / "orthanc.json").write_text(json.dumps(config))
-    process = subprocess.Popen(
-        ["Orthanc", str(tmp_path / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(150):
-            try:
-                if requests.get(f"{url}/system", timeout=2).ok:
-                    break
-            except requests.ConnectionError:
-                time.sleep(0.2)
-        yield f"{url}/dicom-web"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with archive(tmp_path) as address:
+        yield address
 
 
 @needs_orthanc
