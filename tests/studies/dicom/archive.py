@@ -10,7 +10,7 @@ from pathlib import Path
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 THERE = shutil.which("Orthanc") is not None and PLUGIN.is_file()
-"""Whether it is installed, as Debian's packages orthanc and orthanc-dicomweb do."""
+"""True where it is installed, as Debian's packages orthanc and orthanc-dicomweb do."""
 TRIES, WAIT_SECONDS = 150, 0.2
 
 

@@ -1,4 +1,4 @@
-"""Who a patient is stands in the private file alone: 50 studies, more than 60 tokens each, through every verb."""
+"""Tokens of patients are looked for in all that is written: 50 studies, more than 60 tokens each, every verb."""
 
 import gzip
 import zlib

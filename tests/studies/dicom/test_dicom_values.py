@@ -1,4 +1,4 @@
-"""What stored numbers mean and where they lie, by maker and modality; and one import at a time into a private file."""
+"""Stored numbers, their meaning and their place, by maker and modality; one import at a time into a private file."""
 
 from pathlib import Path
 
