@@ -32,7 +32,7 @@ import scanweave as sw
 from scanweave.errors import ScanweaveError
 from scanweave.spreadsheet_cells import write_csv
 from scanweave.studies.columns import KINDS
-from scanweave.studies.dicom.identities import Identities
+from scanweave.studies.dicom.identities import Identities, OriginalScan
 from scanweave.studies.dicom.image_objects import image_objects
 from scanweave.studies.dicom.importing import import_dicom
 from scanweave.studies.dicom.object_sources import Origin
@@ -162,8 +162,7 @@ def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
     far, off, paths = 0.0, 0, sorted(root.glob("*-t*.nii.gz"))[: tier["scans"]]
     known = Identities(folder / "who.json")
     name = known.study(known.patient({"PatientID": "1"}), {"PatientID": "1", "StudyInstanceUID": "1.2.3"})
-    about = {"series": "1.2.3.4", "frame_of_reference": "1.2.3.5", "sop_class": "", "instances": []}
-    known.note_scan(name, "source", about)
+    known.note_scan(name, "source", OriginalScan(series="1.2.3.4", frame_of_reference="1.2.3.5"))
     for number, path in enumerate(paths):
         scan, own = KINDS["scan"].read(path), folder / "written" / str(number)
         own.mkdir(parents=True)
@@ -258,8 +257,7 @@ def _write_many(source: Path, tier: dict[str, Any]) -> None:
     for number in range(tier["timed"]):
         identity = {"PatientID": str(number // 4), "StudyInstanceUID": f"1.2.3.{number // 4}"}
         study = known.study(known.patient(identity), identity)
-        about = {"series": f"1.2.4.{number}", "frame_of_reference": f"1.2.5.{number}", "sop_class": "", "instances": []}
-        known.note_scan(study, "source", about)
+        known.note_scan(study, "source", OriginalScan(series=f"1.2.4.{number}", frame_of_reference=f"1.2.5.{number}"))
         own = source / f"{number:03d}"
         own.mkdir(parents=True)
         for place, made in enumerate(image_objects("t1", scan, Origin(study, known), number + 1)):

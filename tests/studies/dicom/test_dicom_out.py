@@ -150,7 +150,7 @@ def imported_ct(tmp_path, planes=4):
 
 
 def valid(path):
-    """Whether dciodvfy finds no error; True where it is not installed."""
+    """Return True where dciodvfy finds no error, or is not installed."""
     if shutil.which("dciodvfy") is None:
         return True
     done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
