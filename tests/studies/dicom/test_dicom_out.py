@@ -373,17 +373,17 @@ def test_an_object_that_the_archive_knows_keeps_what_it_was(made, orthanc, tmp_p
 def test_what_was_retrieved_is_not_asked_for_again(made, orthanc, tmp_path, monkeypatch):
     Server(orthanc).store([pydicom.dcmread(path) for path in sorted((tmp_path / "d").iterdir())])
     source, lines = orthanc.replace("http", "dicomweb+http"), []
-    whole = importing._import_study
+    whole = importing._written
 
     def cut_off(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "_import_study", cut_off)
+    monkeypatch.setattr(importing, "_written", cut_off)
     with pytest.raises(KeyboardInterrupt):
         import_dicom([source], tmp_path / "again", say=lines.append)
     kept = tmp_path / "again.identities.json.retrieved"
     assert kept.stat().st_mode & 0o077 == 0
-    monkeypatch.setattr(importing, "_import_study", whole)
+    monkeypatch.setattr(importing, "_written", whole)
     import_dicom([source], tmp_path / "again", say=lines.append)
     assert "study 1 of 1: 4 images retrieved, 4 of them by an earlier call" in lines
     assert not kept.exists()

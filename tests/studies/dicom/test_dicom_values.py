@@ -100,3 +100,22 @@ def test_two_imports_into_one_private_file_do_not_run_at_once(tmp_path):
     with Identities(who).held(), pytest.raises(ScanweaveError, match="in use by another"):
         import_dicom([tmp_path / "d"], tmp_path / "c", identities=who, say=quiet)
     import_dicom([tmp_path / "d"], tmp_path / "c", identities=who, say=quiet)
+
+
+def test_processes_of_their_own_give_the_same_cohort(tmp_path, monkeypatch):
+    from scanweave.studies.dicom import headers, importing
+
+    for patient in range(3):
+        write_series(tmp_path / "d", np.abs(ct_values(seed=patient)), about=T2, who={"patient": str(patient)})
+    (tmp_path / "d" / "zz-twice").write_bytes(next((tmp_path / "d").iterdir()).read_bytes())
+    monkeypatch.setattr(headers, "CHUNK", 4)
+    monkeypatch.setattr(importing, "MANY_FILES", 2)
+    who, told = tmp_path / "who.json", {}
+    for workers in (1, 2):
+        lines = []
+        cohort = import_dicom(
+            [tmp_path / "d"], tmp_path / str(workers), identities=who, workers=workers, say=lines.append
+        )
+        told[workers] = ([(one.id, one.scans["t2"].data.tobytes()) for one in cohort], lines)
+    assert told[1] == told[2]
+    assert any("the same instance as another file" in line for line in told[1][1])

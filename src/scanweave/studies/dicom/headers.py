@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,10 @@ SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
 """Start of the SOP classes of secondary captures."""
 MOSAIC = "MOSAIC"
 """Word of ImageType of a file in which Siemens keeps the planes of a volume side by side."""
+SAME = "the same instance as another file"
+CHUNK = 512
+"""Files that are read together."""
+Run = Callable[..., Iterable[Any]]
 DAY_SECONDS = 24 * 3600
 _CLOCK = re.compile(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
 
@@ -204,22 +208,46 @@ class Series:
         return f"{told:.0f}" if isinstance(told, float) else "–"
 
 
-def read_series(files: Iterable[Path], left_out: dict[str, list[str]]) -> list[Series]:
+def read_series(files: Sequence[Path], left_out: dict[str, list[str]], run: Run = map) -> list[Series]:
     """Return the series of some files; the same instance counts once.
 
     Args:
         files: Any files; those that are no DICOM images are left out.
         left_out: Takes, by reason, the names of files that are left out.
+        run: Does a function with each of several arguments, here or in processes of their own.
     """
     found: dict[str, Series] = {}
     known: set[str] = set()
+    for series, reasons in run(_read_some, [files[n : n + CHUNK] for n in range(0, len(files), CHUNK)]):
+        for reason, names in reasons.items():
+            left_out.setdefault(reason, []).extend(names)
+        for key, one in series.items():
+            twice = [frame for frame in one.frames if frame.uid and frame.uid in known]
+            if twice:
+                left_out.setdefault(SAME, []).extend(dict.fromkeys(frame.file.name for frame in twice))
+                one.frames = [frame for frame in one.frames if frame.uid not in known]
+            if not one.frames:
+                continue
+            if key in found:
+                found[key].frames += one.frames
+            else:
+                found[key] = one
+        known |= {frame.uid for one in series.values() for frame in one.frames}
+    return list(found.values())
+
+
+def _read_some(files: Sequence[Path]) -> tuple[dict[str, Series], dict[str, list[str]]]:
+    """Return the series of some files by their UIDs, and the names of files that are left out by reason."""
+    found: dict[str, Series] = {}
+    known: set[str] = set()
+    left_out: dict[str, list[str]] = {}
     for path in files:
         try:
             with dicom_faults(path):  # elements are decoded when they are looked at
                 _add(found, known, path)
         except ScanweaveError as error:
             left_out.setdefault(error.reason, []).append(path.name)
-    return list(found.values())
+    return found, left_out
 
 
 def _add(found: dict[str, Series], known: set[str], path: Path) -> None:
@@ -233,7 +261,7 @@ def _add(found: dict[str, Series], known: set[str], path: Path) -> None:
         return
     uid = text_of(data, "SOPInstanceUID")
     if uid and uid in known:
-        raise ScanweaveError(path, "the same instance as another file", "Leave it out")
+        raise ScanweaveError(path, SAME, "Leave it out")
     key = text_of(data, "SeriesInstanceUID") or str(path.parent)
     frames = list(_frames(path, data))
     if key not in found:

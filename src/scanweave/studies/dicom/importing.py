@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import numpy as np
 from scanweave.errors import ScanweaveError
 from scanweave.files import atomic_folder, is_plain, read_json, write_json
 from scanweave.studies.cohort import ABOUT, Cohort
-from scanweave.studies.dicom.headers import FILMS, Frame, Series, read_series
+from scanweave.studies.dicom.headers import FILMS, Frame, Run, Series, read_series
 from scanweave.studies.dicom.identities import Identities, OriginalScan
 from scanweave.studies.dicom.masks import masks_of
 from scanweave.studies.dicom.naming import film_name, name_of
@@ -36,6 +39,8 @@ STUDIES, ABOUT_STUDY, LAYOUT = "studies", "import.json", "dicom"
 BURNED_IN = "its pixels show who the patient is (BurnedInAnnotation): --keep-identity takes it all the same"
 RETRIEVED = ".retrieved"
 """Ending of the private folder beside the private file, in which what servers have lies until the import has ended."""
+MANY_FILES = 600
+"""Below, processes of their own take longer to start than they save."""
 SHOWN = 12
 """Lines of one kind that are said."""
 SUV = "g/mL"
@@ -99,6 +104,7 @@ def import_dicom(
     keep_identity: bool = False,
     identities: str | Path | None = None,
     access: Access | None = None,
+    workers: int | None = None,
     say: Say = print,
 ) -> Cohort:
     """Make a cohort of DICOM files; the same call goes on where one was stopped.
@@ -113,6 +119,7 @@ def import_dicom(
             taken in, and structures keep their names.
         identities: The private file; None: beside the cohort, `OUT.identities.json`.
         access: How a server is reached.
+        workers: Processes, where there is enough to do for several; None: as many as there are cores.
         say: Takes lines: what was found, how it is called and why, what is left out.
 
     Raises:
@@ -128,23 +135,21 @@ def import_dicom(
     with ExitStack() as stack:
         stack.enter_context(known.held())
         files = [stack.enter_context(dicom_files(Path(source), retrieved, access, say)) for source in sources]
-        found = _found(files)
+        run = stack.enter_context(_processes(workers or cores(), sum(map(len, files))))
+        found = _found(files, run)
         if not found.studies:
             lost = list(found.left_out.items())[:2]
             why = "; ".join(f"{count(len(files), 'file')}: {reason}" for reason, files in lost)
             reason = f"holds no DICOM image that can be read{f' ({why})' * bool(why)}"
             raise ScanweaveError(sources[0], reason, "Name the folder that holds them")
         _say_found(found, say)
-        for own in sorted(found.studies.values(), key=_order):
-            identity = own[0].identity
-            study = known.study(known.patient(identity), identity, keep_identity=keep_identity)
-            known.save()  # a call that is stopped goes on under the same names
-            if any(Path(study).match(pattern) for pattern in leave_out):
-                continue
-            row, meaning = _import_study(study, own, out, names, known, keep_identity, say)
+        planned = list(_planned(found, out, names, known, leave_out, keep_identity))
+        known.save()  # a call that is stopped goes on under the same names
+        for one, (left, about) in zip(planned, run(_written, planned), strict=True):
+            row = _row(one, about, [*one.left, *left], known, say)
             if len(row) > 2:
                 rows.append(row)
-                structures |= meaning
+                structures |= about["structures"]
         known.save()
     if not rows:
         raise ScanweaveError(sources[0], "no image of it is taken in, see above", "Say names by --rename WORD=NAME")
@@ -166,9 +171,24 @@ def _private(path: Path | None, out: Path) -> Path:
     return chosen
 
 
-def _found(sources: Iterable[Iterable[Path]]) -> Found:
+@contextmanager
+def _processes(workers: int, files: int) -> Iterator[Run]:
+    """Give what does a function with each of several arguments: here, or in processes where that pays."""
+    if workers < 2 or files < MANY_FILES:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _found(sources: Iterable[Iterable[Path]], run: Run) -> Found:
     found = Found()
-    for series in read_series([path for files in sources for path in files], found.left_out):
+    for series in read_series([path for files in sources for path in files], found.left_out, run):
         who = tuple(series.identity.get(name, "") for name in ("StudyInstanceUID", "PatientID", "PatientBirthDate"))
         found.studies[who if who[0] else (series.uid,)].append(series)
     return found
@@ -187,30 +207,63 @@ def _say_found(found: Found, say: Say) -> None:
         say(f"  left out: {count(len(files), 'file')}: {reason}")
 
 
-def _import_study(
-    study: str, own: Sequence[Series], out: Path, names: Names, known: Identities, keep_identity: bool, say: Say
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the images of a study, and return its row of the manifest and the meaning of its masks."""
-    taken, left = chosen_images(own, names, keep_identity)
-    folder = out / STUDIES / study
-    row: dict[str, Any] = {"study": study, "patient": known.studies[study].patient}
-    about: dict[str, Any] = {"files": {}, "structures": {}}
-    if taken:
-        digest = _digest(taken, own)
-        if not _is_written(folder, digest):
-            if folder.exists():
-                shutil.rmtree(folder)
-            left += _write(folder, study, taken, own, digest, keep_identity)
-        about = read_json(folder / ABOUT_STUDY, "Remove the folder, and import again")
-    for column, file in about["files"].items():
-        row[column] = f"{STUDIES}/{study}/{file}"
-    for one in taken:
-        if f"scan:{one.name}" in row:
-            known.note_scan(study, one.name, _origin(one))
-            say(f"  {study} {one.name} ← series {one.series.number}: {one.because}{_after(one.notes)}")
+@dataclass(frozen=True)
+class Planned:
+    """A study that is to be written.
+
+    Attributes:
+        study: Its name.
+        own: Its series.
+        taken: The images that are taken in.
+        left: Why others are not.
+        folder: Where it will lie.
+        keep_identity: As in `import_dicom`.
+    """
+
+    study: str
+    own: list[Series]
+    taken: list[Taken]
+    left: list[str]
+    folder: Path
+    keep_identity: bool
+
+
+def _planned(
+    found: Found, out: Path, names: Names, known: Identities, leave_out: Sequence[str], keep_identity: bool
+) -> Iterator[Planned]:
+    """Yield the studies that are taken in, under the names that they get."""
+    for own in sorted(found.studies.values(), key=_order):
+        identity = own[0].identity
+        study = known.study(known.patient(identity), identity, keep_identity=keep_identity)
+        if any(Path(study).match(pattern) for pattern in leave_out):
+            continue
+        taken, left = chosen_images(own, names, keep_identity)
+        yield Planned(study, own, taken, left, out / STUDIES / study, keep_identity)
+
+
+def _written(one: Planned) -> tuple[list[str], dict[str, Any]]:
+    """Write a study unless it is there; return why some of its images could not be, and what is known of it."""
+    if not one.taken:
+        return [], {"files": {}, "structures": {}}
+    digest, left = _digest(one.taken, one.own), list[str]()
+    if not _is_written(one.folder, digest):
+        if one.folder.exists():
+            shutil.rmtree(one.folder)
+        left = _write(one.folder, one.study, one.taken, one.own, digest, one.keep_identity)
+    return left, read_json(one.folder / ABOUT_STUDY, "Remove the folder, and import again")
+
+
+def _row(one: Planned, about: Mapping[str, Any], left: Sequence[str], known: Identities, say: Say) -> dict[str, Any]:
+    """Return the row of a study in the manifest, and say what it is made of."""
+    row: dict[str, Any] = {"study": one.study, "patient": known.studies[one.study].patient}
+    row |= {column: f"{STUDIES}/{one.study}/{file}" for column, file in about["files"].items()}
+    for image in one.taken:
+        if f"scan:{image.name}" in row:
+            known.note_scan(one.study, image.name, _origin(image))
+            say(f"  {one.study} {image.name} ← series {image.series.number}: {image.because}{_after(image.notes)}")
     for line in left[:SHOWN]:
-        say(f"  {study} left out: {line}")
-    return row, about["structures"]
+        say(f"  {one.study} left out: {line}")
+    return row
 
 
 def _origin(one: Taken) -> OriginalScan:
