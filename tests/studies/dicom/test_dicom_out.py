@@ -2,8 +2,10 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -118,6 +120,31 @@ def test_simpleitk_puts_the_series_where_the_scan_lies(made):
             (grid.affine @ [*place, 1])[:3],
             atol=1e-3,
         )
+
+
+DCM2NIIX = Path(sys.executable).with_name("dcm2niix")
+
+
+@pytest.mark.skipif(not DCM2NIIX.is_file(), reason="dcm2niix is not installed")
+def test_dcm2niix_puts_the_series_where_the_scan_lies(made, tmp_path):
+    out, values, _, grid = made
+    for path in objects(out):
+        if path.name.startswith("flair"):
+            (tmp_path / "one").mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / "one")
+    subprocess.run([DCM2NIIX, "-o", tmp_path, "-f", "made", tmp_path / "one"], check=True, capture_output=True)
+    image = nib.load(tmp_path / "made.nii")
+    ends = [corners(image.shape, image.affine), corners(grid.shape, grid.affine)]
+    assert_allclose(*[end[np.lexsort(end.round(1).T)] for end in ends], atol=1e-3)
+    inside = np.linalg.inv(image.affine) @ grid.affine @ [4, 5, 2, 1]
+    whole = np.asarray(image.dataobj, float)
+    near = whole[tuple(np.rint(inside[:3]).astype(int))]
+    assert near / whole.max() == pytest.approx(values[4, 5, 2] / values.max(), abs=1e-3)
+
+
+def corners(shape, affine):
+    places = np.array(np.meshgrid(*[(0, size - 1) for size in shape[:3]])).reshape(3, -1)
+    return (affine[:3, :3] @ places + affine[:3, 3:]).T
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed")
