@@ -9,7 +9,6 @@ Chromium and Playwright; nothing else may run meanwhile.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -18,16 +17,13 @@ from typing import Any
 
 import numpy as np
 from common import ROOT, Claim, benchmark_arguments, silent, write_results
-from served import served
+from served import Tab, browser, served
 
 import scanweave as sw
 from scanweave.studies.layouts import import_cohort
 
 FIRST_SECONDS = 5.0
 STUDY = "BraTS-GLI-00001-000"
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-HOME = re.compile(r"http://127\.0\.0\.1:\d+/|blob:|data:")
-WAIT_SECONDS, STEP_MS = 120, 20
 NONE = (float("nan"), float("nan"))
 TIERS: dict[str, dict[str, Any]] = {
     "smoke": {"times": 1, "real": False},
@@ -65,38 +61,22 @@ def _seconds(name: str, values: list[float], bar: float | None) -> Claim:
 
 def opened(folder: Path, times: int) -> tuple[list[float], list[float], int, int]:
     """Return the seconds to the first and to all scans of each call, and counts of faults and of requests outside."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     first: list[float] = []
     every: list[float] = []
-    faults: list[str] = []
-    asked: list[str] = []
-    with served(folder / "cohort", jobs=folder / "page") as page, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    tabs: list[Tab] = []
+    with served(folder / "cohort", jobs=folder / "page") as page, browser() as chromium:
         for _ in range(times):
-            context = browser.new_context(viewport={"width": 1440, "height": 900})
-            tab = context.new_page()
-            tab.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
-            tab.on("pageerror", lambda error: faults.append(str(error)))
-            tab.on("request", lambda request: asked.append(request.url))
+            context = chromium.new_context(viewport={"width": 1440, "height": 900})
+            tabs.append(tab := Tab(context))
             began = time.perf_counter()
-            tab.goto(page.address)
+            tab.page.goto(page.address)
             for kind, into in (("first", first), ("loaded", every)):
-                _until(tab, f"document.body.dataset.{kind}", began)
+                tab.until(f"document.body.dataset.{kind}")
                 into.append(time.perf_counter() - began)
             context.close()
-        browser.close()
-    for line in faults:
+    for line in [line for tab in tabs for line in tab.faults]:
         print(line, flush=True)
-    return first, every, len(faults), sum(HOME.match(url) is None for url in asked)
-
-
-def _until(tab: Any, words: str, began: float) -> None:
-    while not tab.evaluate(words):
-        if time.perf_counter() - began > WAIT_SECONDS:
-            raise TimeoutError(words)
-        tab.wait_for_timeout(STEP_MS)
+    return first, every, sum(len(tab.faults) for tab in tabs), sum(len(tab.outside) for tab in tabs)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ SCRIPTS = [
 REAL = ["ct_real", "dicom_roundtrip", "mim_labels", "prepare", "segment", "seq2seq_real", "seq2seq_zeroshot"]
 """Those that need the real scans."""
 STAY_OUT = {
+    "phone_page": "needs Chromium; what it runs is that of tests/framework/test_exporting.py",
     "viewer": "needs Chromium; make test-browser drives the page",
     "export": "takes half a minute even so; its parts are those of tests/framework/test_exporting.py",
     "betarank": "takes half a minute even so; its fits and prunings are those of tests/framework/test_pruning.py",
