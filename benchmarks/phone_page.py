@@ -84,7 +84,7 @@ def timed(folder: Path, tier: dict[str, Any], chromium: Any, tabs: list[Tab]) ->
     ends = float(ratios.min()), float(ratios.max())
     yield Claim(name, float(np.median(ratios)), *ends, "", len(rows), None, "higher", shown)
     sizes = {"pruned [MiB]": float(found[0, 0, 0]), "whole [MiB]": float(found[0, 1, 0])}
-    yield Claim("file", found[0, 0, 0] / found[0, 1, 0], *NONE, "", 1, None, "lower", sizes)
+    yield Claim("file", float(found[0, 0, 0] / found[0, 1, 0]), *NONE, "", 1, None, "lower", sizes)
 
 
 def told(folder: Path, tier: dict[str, Any], chromium: Any, tabs: list[Tab]) -> Iterator[Claim]:
@@ -115,7 +115,7 @@ def told(folder: Path, tier: dict[str, Any], chromium: Any, tabs: list[Tab]) -> 
             tab.until("document.getElementById('took').textContent")
             shares = [float(row[1].split()[-1]) for row in tab.page.evaluate(CELLS.format("answers"))]
             far.append(np.abs(np.array(shares) - model.probabilities(studies[path.name])).max())
-    yield Claim("farthest probability from the run's", max(far), *NONE, "", len(far), SHOWN, "lower")
+    yield Claim("farthest probability from the run's", float(max(far)), *NONE, "", len(far), SHOWN, "lower")
 
 
 if __name__ == "__main__":
