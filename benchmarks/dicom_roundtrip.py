@@ -236,7 +236,7 @@ def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
         for whose in ("ours", "theirs") if turn % 2 == 0 else ("theirs", "ours"):
             began, out = time.perf_counter(), folder / f"{whose}-{turn}"
             if whose == "ours":
-                import_dicom([source], out, say=silent)
+                import_dicom([source], out, workers=os.cpu_count() or 1, say=silent)
                 ours.append(time.perf_counter() - began)
             else:
                 out.mkdir()
@@ -256,8 +256,8 @@ def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
 
 
 def _peak(source: Path, out: Path, series: int) -> float:
-    """Return the most memory that an import of some series holds, here and in its processes [MiB]."""
-    import_dicom(sorted(source.iterdir())[:series], out, say=silent)
+    """Return the most memory that an import of some series holds, here and in the largest of its processes [MiB]."""
+    import_dicom(sorted(source.iterdir())[:series], out, workers=os.cpu_count() or 1, say=silent)
     shutil.rmtree(out)
     return peak_memory() + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 

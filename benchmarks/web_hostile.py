@@ -15,9 +15,11 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,7 @@ HEADERS: tuple[dict[str, str], ...] = (
     {"Host": "127.0.0.1.evil.example"},
     {"Origin": "http://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:9"},
     {"Cookie": "scanweave=x"},
     {"Content-Length": "-1"},
     {"Content-Length": "x"},
@@ -134,18 +137,39 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sw.simulate_brain(folder / "home" / "brains", subjects=1, seed=0, spacing=8.0, missing=0.0)
-        (folder / "home" / "secret.txt").write_text(BESIDE)
-        before = _state(folder)
+        (folder / "tmp").mkdir()
+        os.environ["TMPDIR"] = str(folder / "tmp")  # what is unpacked lies below the folder that is watched
+        for name in ("secret.txt", "secret.nii.gz"):
+            (folder / "home" / name).write_text(BESIDE)
         with served(folder / "home", jobs=folder / "home" / "page") as page:
-            told = _without_token(page)
             asker = Asker(page)
+            results = _explained(asker)
+            (results.parent / "secret.nii.gz").write_text(BESIDE)
+            before = _state(folder)
+            asker.answers.clear()
+            told = _without_token(page)
             for each in hostile(asker):
                 asker.ask(*each)
+            _ended(asker)
             fuzzed = _fuzzed(page, folder, seconds) if seconds else None
             alive = asker.ask("GET", "/api/home").status
         after = _state(folder)
         log = (folder / "home" / "served.log").read_text()
     write_results("web_hostile", arguments, (0,), list(_claims(asker.answers, told, before, after, fuzzed, alive, log)))
+
+
+def _explained(asker: Asker) -> Path:
+    """Let the page explain the brains, so that there are maps and tables to ask for; return their folder's name."""
+    body = json.dumps({"verb": "explain", "run": 0, "cohort": 0}).encode()
+    asker.ask("POST", "/api/jobs", body, {"Content-Type": "application/json"})
+    _ended(asker)
+    return next(Path(os.environ["TMPDIR"]).parent.glob("home/page/*/out"))
+
+
+def _ended(asker: Asker) -> None:
+    """Wait until no job runs."""
+    while any(job["state"] in ("waiting", "running") for job in json.loads(asker.ask("GET", "/api/jobs").body)):
+        time.sleep(0.2)
 
 
 def hostile(asker: Asker) -> Iterator[tuple[Any, ...]]:
@@ -222,8 +246,9 @@ def _fuzzed(page: Served, folder: Path, seconds: int) -> tuple[int, int]:
 def _state(folder: Path) -> dict[str, str]:
     """Return a hash of each file outside of the folder of the page."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    own = {"page", "report", "unused"}
+    own = {"page", "report", "unused", "tmp"}
     kept = [one for one in files if not own & set(one.relative_to(folder).parts) and one.name not in IGNORED]
+    kept += [one for one in files if one.name == ESCAPED]
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
@@ -242,11 +267,13 @@ def _claims(
 ) -> Iterator[Claim]:
     number = len(answers)
     faults = sum(answer.status >= SERVER_FAULT for answer in answers)
+    closed = float(sum(answer.status == 0 for answer in answers))
     secret = sum(BESIDE.encode() in answer.body for answer in answers)
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
     for path in changed:
         print(path, flush=True)
-    yield Claim("hostile requests answered by 500 or more", faults, *NONE, "", number, 0.0, "lower")
+    shown = {"closed without an answer": closed}
+    yield Claim("hostile requests answered by 500 or more", faults, *NONE, "", number, 0.0, "lower", shown)
     yield Claim("answers that hold what lies beside", secret, *NONE, "", number, 0.0, "lower")
     yield Claim(
         "files outside of the page's folder that are new or changed", len(changed), *NONE, "", number, 0.0, "lower"

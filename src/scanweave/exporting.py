@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 import scanweave
 from scanweave.engine.run import Run
@@ -27,10 +28,23 @@ if TYPE_CHECKING:
     from scanweave.framework.exporting.graph import Feeds, Graph
 
 Say = Callable[[str], None]
-VERB = "export"
+VERB, PROGRAM = "export", ".pte"
+"""Name of the verb; ending of programs for ExecuTorch."""
+MODULES = {
+    SUFFIX: (("onnxscript", "deploy"), ("onnxruntime", "deploy")),
+    PROGRAM: (("executorch.exir", "mobile"), ("executorch.runtime", "mobile")),
+}
+"""What each kind of file needs, and the optional group that installs it."""
 MOST_DIFFERENCE = 1e-4
 """Largest difference from the run that a file may have, in shares of the output's range."""
 MEBIBYTE = 2**20
+
+
+class Computes(Protocol):
+    """Interface of a file that computes what its graph does."""
+
+    def computed(self, feeds: Feeds) -> list[NDArray[np.float32]]:
+        """Return what it computes of inputs by name."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,11 @@ def export(
     studies: int = 16,
     say: Say = print,
 ) -> Exported:
-    """Write the network of a run as an ONNX file, and compare it with the run on studies.
+    """Write the network of a run as an ONNX file, or as a program for ExecuTorch, and compare it on studies.
 
     Args:
         run: A finished run.
-        out: The file, which ends with .onnx.
+        out: The file, which ends with .onnx, or with .pte for ExecuTorch.
         int8: Whether convolutions and linear layers compute in int8; their ranges are taken from training studies.
         opset: Version of ONNX's operators.
         cohort: Studies to compare on; None: the run's own cohort, where it is still at hand.
@@ -78,24 +92,30 @@ def export(
     from scanweave.framework.exporting.onnx_writing import check_opset, write_int8, write_onnx
 
     path = _checked(Path(out), studies)
-    require("onnxscript", "deploy")
-    require("onnxruntime", "deploy")
-    check_opset(opset)
+    for_phones = path.suffix.lower() == PROGRAM
+    if for_phones:
+        require("executorch.runtime", "mobile")
+        if int8:
+            raise ScanweaveError(
+                "int8", "is not written for ExecuTorch", "Leave it out, or name a file that ends with .onnx"
+            )
+    else:
+        require("onnxscript", "deploy")
+        require("onnxruntime", "deploy")
+        check_opset(opset)
     parent = find_run(run).fitted()
     entry = _entry(run, parent)
     fitted = entry.load().open(parent, "cpu")
     graph: Graph = import_module(f"{entry.module}.export").graph_of(fitted)
     feeds = _feeds(graph, parent, cohort, studies, int8, say)
     about = _about(graph, fitted, parent, entry, "int8" if int8 else "fp32")
+    if for_phones:
+        return _export_program(graph, about, path, feeds, say)
     with tempfile.TemporaryDirectory() as name:
         whole, small = Path(name) / "fp32.onnx", Path(name) / "int8.onnx"
         write_onnx(graph, about, whole, opset)
         found = _difference(graph, ModelFile(whole), feeds)
-        if feeds and not found <= MOST_DIFFERENCE:  # also what is no number
-            reason = f"the file differs from the run by {found:.2g} of the output's range"
-            raise ScanweaveError(
-                path, f"{reason}, more than {MOST_DIFFERENCE:g}", "Tell us of this run; use it as it is"
-            )
+        _refuse_different(path, found, feeds)
         if int8:
             write_int8(whole, about, small, feeds)
             found = _difference(graph, ModelFile(small), feeds)
@@ -106,9 +126,41 @@ def export(
     return Exported(path, found, len(feeds), about.targets)
 
 
+def _export_program(graph: Graph, about: About, path: Path, feeds: list[Feeds], say: Say) -> Exported:
+    """Write a program for phones, of the size of the first study, and compare it on studies of that size."""
+    from scanweave.framework.exporting.executorch_writing import ProgramFile, write_executorch
+
+    first = feeds[0] if feeds else None
+    alike = [one for one in feeds if all(one[name].shape == feeds[0][name].shape for name in graph.inputs)]
+    sizes = {name: tuple(one.shape) for name, one in (first or graph.inputs).items()}
+    told = about.model_copy(update={"targets": (), "shapes": sizes})
+    with tempfile.TemporaryDirectory() as name:
+        whole = Path(name) / "whole.pte"
+        write_executorch(graph, told, whole, first)
+        found = _difference(graph, ProgramFile(whole, tuple(graph.inputs)), alike)
+        _refuse_different(path, found, alike)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            shutil.copyfile(whole, temporary)
+    say(_words(path, found, len(alike), int8=False))
+    return Exported(path, found, len(alike), ())
+
+
+def _refuse_different(path: Path, found: float, feeds: Sequence[Feeds]) -> None:
+    """Refuse a file that computes something else than the run.
+
+    Raises:
+        ScanweaveError: It does, or what it computes is no number.
+    """
+    if feeds and not found <= MOST_DIFFERENCE:
+        reason = f"the file differs from the run by {found:.2g} of the output's range, more than {MOST_DIFFERENCE:g}"
+        raise ScanweaveError(path, reason, "Tell us of this run; use it as it is")
+
+
 def _checked(path: Path, studies: int) -> Path:
-    if path.suffix.lower() != SUFFIX:
-        raise ScanweaveError("out", f"{path.name} does not end with {SUFFIX}", "Name a file such as model.onnx")
+    if path.suffix.lower() not in (SUFFIX, PROGRAM):
+        reason = f"{path.name} ends with neither {SUFFIX} nor {PROGRAM}"
+        raise ScanweaveError("out", reason, "Name a file such as model.onnx, or model.pte for ExecuTorch")
     if path.is_dir():
         raise ScanweaveError(path, "is a folder", "Name a file in it")
     if studies < 1:
@@ -173,7 +225,7 @@ def _about(graph: Graph, fitted: Any, parent: Run, entry: registry.Entry, precis
     )
 
 
-def _difference(graph: Graph, file: ModelFile, feeds: Sequence[Feeds]) -> float:
+def _difference(graph: Graph, file: Computes, feeds: Sequence[Feeds]) -> float:
     """Return the largest difference of a file from its graph, in shares of the range of each output; NaN: no study."""
     pairs = [list(zip(graph.computed(one), file.computed(one), strict=True)) for one in feeds]
     found: list[float] = []

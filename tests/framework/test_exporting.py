@@ -193,7 +193,7 @@ def test_figures_of_files_side_by_side(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"out": "model.bin"}, "does not end with .onnx"),
+        ({"out": "model.bin"}, "ends with neither .onnx nor .pte"),
         ({"opset": 9}, "18 to 23"),
         ({"studies": 0}, "too few"),
     ],
@@ -202,6 +202,30 @@ def test_wrong_wishes_of_an_export(run, tmp_path, change, words):
     out = tmp_path / change.pop("out", "model.onnx")
     with pytest.raises(ScanweaveError, match=words):
         export(run, out, **change, **quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_for_phones_computes_what_the_run_does(run, tmp_path, capsys):
+    pytest.importorskip("executorch.runtime")
+    from scanweave.framework.exporting.executorch_writing import ProgramFile
+
+    made = export(run, tmp_path / "model.pte", studies=4, **quiet)
+    assert made.studies >= 1
+    assert made.difference < 1e-4
+    program = ProgramFile(made.path, ())
+    assert program.about.system == "classify"
+    assert str(run.parent).encode() not in made.path.read_bytes()
+    with pytest.raises(ScanweaveError, match="int8"):
+        export(run, tmp_path / "small.pte", int8=True, **quiet)
+    assert main(["export", str(run), "--out", str(tmp_path / "again.pte")]) == 0
+    assert "ExecuTorch" in capsys.readouterr().out
+
+
+def test_a_program_for_phones_names_the_group_that_it_needs(run, tmp_path, monkeypatch):
+    for name in ["executorch", *(one for one in sys.modules if one.startswith("executorch."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ScanweaveError, match=r"scanweave\[mobile\]"):
+        export(run, tmp_path / "model.pte", **quiet)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -90,9 +90,12 @@ class ImportCohort:
     """Of a DICOMweb server: headers of each request, each from a file: Authorization=token.txt."""
     certificate: Path | None = None
     """Of a DICOMweb server: file of the authority that signed its certificate; those of the system if not given."""
+    workers: int | None = None
+    """Of DICOM: processes for a source of many files; as many as there are cores if not given."""
 
     def run(self) -> int:
         """Import, and say what was found and how names were understood."""
+        from scanweave.measures.threads import usable_cores
         from scanweave.studies.layouts import import_cohort, parse_rename, parse_series
         from scanweave.studies.tables.schema import parse_columns
 
@@ -112,6 +115,7 @@ class ImportCohort:
             keep_identity=self.keep_identity,
             identities=self.identities,
             access=self._access(),
+            workers=self.workers or usable_cores(),
         )
         then = f"predict RUN --cohort {cohort.folder} --out OUT" if self.like else f"cohort check {cohort.folder}"
         print(f"wrote {cohort.folder} · next: scanweave {then}")

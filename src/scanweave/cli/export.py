@@ -13,12 +13,12 @@ from scanweave.cli.parsing import CohortFolder, RunFolder
 
 @dataclass
 class Export:
-    """Write the network of a run as an ONNX file, and compare it with the run on studies."""
+    """Write the network of a run as an ONNX file, or for phones as an ExecuTorch program, and compare it on studies."""
 
     folder: Annotated[Positional[RunFolder], arg(name="run", metavar="RUN")]
     """Folder of the run."""
     out: Path
-    """File to write, such as model.onnx."""
+    """File to write: model.onnx, or model.pte for ExecuTorch, at the size of one study and in fp32."""
     int8: bool = False
     """Compute in 8-bit integers: a quarter of the size, and a little less exact."""
     opset: int = 20
@@ -34,7 +34,9 @@ class Export:
 
         given = {name: value for name, value in vars(self).items() if name not in ("folder", "out")}
         made = export(self.folder, self.out, **given)
-        if made.targets:
+        if made.path.suffix.lower() == ".pte":
+            print("it holds the network alone · next: load it by ExecuTorch's runtime on the device")
+        elif made.targets:
             print(f"next: scanweave predict {self.out} --cohort COHORT --out OUT · scanweave device {self.out}")
         else:
             print(f"it holds the network alone, so predict needs the run · next: scanweave device {self.out}")

@@ -27,13 +27,17 @@ class Serve:
         """Serve until it is stopped."""
         from scanweave.web.guard import new_token
         from scanweave.web.serving import serve
-        from scanweave.web.viewer_page import viewer_app
+        from scanweave.web.viewer_page import Viewer
         from scanweave.web.workspace import Workspace
 
         token = new_token()
         workspace = Workspace(self.folders or (Path(),))
         print(f"{len(workspace.cohorts)} cohorts, {len(workspace.runs)} runs")
-        serve(viewer_app(workspace, self.jobs.absolute(), token), self.port, token)
+        viewer = Viewer(workspace, self.jobs.absolute(), token)
+        try:
+            serve(viewer.app, self.port, token)
+        finally:
+            viewer.close()
         return 0
 
 

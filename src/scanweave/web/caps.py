@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 PER_SECOND, BURST = 300.0, 1_500
 """Requests that are answered a second in the long run, and at once after a pause."""
@@ -33,15 +33,18 @@ class Rate:
     Args:
         per_second: That are added.
         burst: That are there at most.
+        clock: Tells the time [s].
     """
 
-    def __init__(self, per_second: float = PER_SECOND, burst: int = BURST) -> None:
-        self._per_second, self._burst = per_second, float(burst)
-        self._left, self._at = float(burst), time.monotonic()
+    def __init__(
+        self, per_second: float = PER_SECOND, burst: int = BURST, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second, self._burst, self._clock = per_second, float(burst), clock
+        self._left, self._at = float(burst), clock()
 
     def take(self) -> bool:
         """Take one; tell whether there was one."""
-        now = time.monotonic()
+        now = self._clock()
         self._left = min(self._burst, self._left + self._per_second * (now - self._at))
         self._at = now
         if self._left < 1:
@@ -50,20 +53,19 @@ class Rate:
         return True
 
 
-def refusal(request: Any, hosts: tuple[str, ...]) -> Refusal | None:
+def refusal(request: Any) -> Refusal | None:
     """Return why a request is not answered; None: it may be.
 
     A page of another site can send a form here without being able to read the answer: so what changes anything has to
     come from this page (Origin), and to say its size.
 
     Args:
-        request: Of Starlette.
-        hosts: Names of this machine.
+        request: Of Starlette; its Host is a name of this machine.
     """
     if request.method in READS:
         return None
-    origin = request.headers.get("origin")
-    if origin is not None and _host(origin) not in hosts:
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    if origin is not None and origin.partition("://")[2] != host:  # another port is another page
         return Refusal(403, "This page takes requests from itself alone.")
     told = request.headers.get("content-length", "")
     if request.url.path.startswith(UPLOADS):
@@ -75,10 +77,3 @@ def refusal(request: Any, hosts: tuple[str, ...]) -> Refusal | None:
     if told and (not told.isascii() or not told.isdigit() or int(told) > most):
         return Refusal(413, f"The request is larger than {most // 2**20} MiB.")
     return None
-
-
-def _host(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).hostname
-    except ValueError:
-        return None

@@ -50,7 +50,7 @@ def guarded_app(title: str, token: str) -> Any:
             return responses.PlainTextResponse("This page is served to this machine alone.", 403)
         if not rate.take():
             return responses.JSONResponse({"error": "Too many requests at once."}, 429, {"Retry-After": "1"})
-        if (refused := refusal(request, LOCAL)) is not None:
+        if (refused := refusal(request)) is not None:
             return responses.JSONResponse({"error": refused.reason}, refused.status)
         given = request.query_params.get("token")
         if given is not None and _same(given, token):

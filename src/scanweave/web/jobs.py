@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +25,8 @@ PROGRESS = re.compile(r"(?:studies \w+|step) (\d+)/(\d+)")
 SHOWN = 200
 """Last lines of a job that are told."""
 MOST_WAITING = 20
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process at once, where the system has that."""
 QUIT_SECONDS = 10.0
 """That a job has to end by itself when it is cancelled."""
 
@@ -44,7 +50,7 @@ class Job:
     title: str
     words: list[str]
     out: str | None = None
-    about: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
     state: Literal["waiting", "running", "done", "failed", "cancelled"] = "waiting"
     started: float = 0.0
     seconds: float = 0.0
@@ -66,6 +72,7 @@ class Jobs:
     def __init__(self, folder: Path, done: Callable[[Job], None] = lambda job: None) -> None:
         self.folder, self._done = folder, done
         self.jobs: dict[int, Job] = {}
+        self._spent: dict[int, Path] = {}
         self._lock, self._wake = threading.Lock(), threading.Event()
         for path in sorted(folder.glob(f"*/{RECORD}")) if folder.is_dir() else []:
             self._recall(path)
@@ -89,15 +96,17 @@ class Jobs:
         title: str,
         words: Callable[[Path], Sequence[str]],
         out: str | None = None,
-        about: Mapping[str, str] | None = None,
+        about: Mapping[str, Any] | None = None,
+        spent: Path | None = None,
     ) -> Job:
         """Ask for a verb.
 
         Args:
             title: In words.
             words: Makes the command, without the program, of the job's folder.
-            out: Name of the folder in that of the job which the command fills.
+            out: Name of the folder in that of the job which the command fills; `{job}` in it is the job's number.
             about: What the page has to know of its results.
+            spent: Folder that is removed when it has ended, however it ends.
 
         Raises:
             ScanweaveError: Too many wait already.
@@ -108,7 +117,10 @@ class Jobs:
             number = max(self.jobs, default=0) + 1
             own = self.folder / f"{number:05d}"
             own.mkdir(parents=True, exist_ok=False)
-            job = Job(number, title, list(words(own)), None if out is None else str(own / out), dict(about or {}))
+            folder = None if out is None else str(own / out.format(job=number))
+            job = Job(number, title, list(words(own)), folder, dict(about or {}))
+            if spent is not None:
+                self._spent[number] = spent
             self.jobs[number] = job
             self._note(job)
         self._wake.set()
@@ -127,11 +139,17 @@ class Jobs:
                 self._note(job)
             process = job.process
         if process is not None and process.poll() is None:
-            process.terminate()
+            end_group(process, signal.SIGTERM)
             try:
                 process.wait(QUIT_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
+                end_group(process, KILL)
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        spent = self._spent.pop(number, None)
+        if spent is not None:
+            shutil.rmtree(spent, ignore_errors=True)
 
     def get(self, number: int) -> Job:
         """Return a job.
@@ -180,16 +198,32 @@ class Jobs:
         own = self.folder / f"{job.number:05d}"
         with (own / LINES).open("wb") as lines:
             job.process = subprocess.Popen(
-                [sys.executable, "-m", "scanweave", *job.words], stdout=lines, stderr=subprocess.STDOUT, cwd=own
+                [sys.executable, "-m", "scanweave", *job.words],
+                stdout=lines,
+                stderr=subprocess.STDOUT,
+                cwd=own,
+                start_new_session=True,  # so that its own processes end with it
             )
             status = job.process.wait()
+        end_group(job.process, KILL)
+        self._forget(job.number)
+        well = status == 0 and job.state != "cancelled"
+        if well and job.out is not None and Path(job.out).is_dir():
+            self._done(job)  # before it is told as done: who sees that finds its results
         with self._lock:
             job.seconds = time.time() - job.started
             if job.state != "cancelled":
-                job.state = "done" if status == 0 else "failed"
+                job.state = "done" if well else "failed"
             self._note(job)
-        if job.state == "done" and job.out is not None and Path(job.out).is_dir():
-            self._done(job)
+
+
+def end_group(process: Any, how: int) -> None:
+    """Send a signal to a process and those that it started; elsewhere than on Unix to the process alone."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+    elif process.poll() is None:
+        process.terminate()
 
 
 def _found(line: str) -> tuple[str, str]:

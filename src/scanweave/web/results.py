@@ -31,11 +31,13 @@ class Results(NamedTuple):
         run: Its name.
         verb: That made them.
         folder: Where they lie.
+        home: Folder of the run.
     """
 
     run: str
     verb: str
     folder: Path
+    home: Path
 
     @property
     def title(self) -> str:
@@ -79,7 +81,7 @@ class Results(NamedTuple):
     def maps(self, study: str) -> list[Path]:
         """Return the maps of a study: files of images in its folder."""
         own = self.folder / study
-        if own.parent != self.folder or not own.is_dir() or own.is_symlink():
+        if study in ("", ".", "..") or own.parent != self.folder or not own.is_dir() or own.is_symlink():
             return []
         return sorted(path for path in own.glob(MAPS) if is_plain(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import Any
 
@@ -35,7 +36,13 @@ def serve(app: Any, port: int, token: str) -> None:
     print(f"open http://{HOST}:{number}/?token={token}", flush=True)
     print("It is reachable from this machine alone. Ctrl-C ends it.", flush=True)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn sends it anew when it has closed
     try:
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+def _leave(number: int, frame: Any) -> None:
+    """End by an exception, so that what was opened is closed."""
+    raise SystemExit(128 + number)

@@ -1,9 +1,11 @@
-"""Files taken in from a page: a folder for what is dropped together, under safe names, and capped."""
+"""Files taken in from a page: what is dropped together lies in a folder, under safe names, until it is imported."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import shutil
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,26 +13,42 @@ from scanweave.errors import ScanweaveError
 from scanweave.studies.layouts.unread_files import has_preamble
 from scanweave.web.caps import MOST_UPLOAD_BYTES
 
-MOST_FILES, MOST_OPEN, DEEPEST = 100_000, 50, 8
-"""Files that are taken in together, collections that are open at once, and folders above a file."""
-NAMED = (".nii.gz", ".nii", ".zip", ".json", ".tsv", ".csv")
-"""Endings of files that keep their names, since layouts are told by them; of all else DICOM is kept."""
-SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,80}")
+MOST_FILES, MOST_OPEN, DEEPEST, LONGEST = 100_000, 50, 8, 80
+"""Files of a collection, collections that are open at once, folders above a file, characters of a name."""
+NAMED = (".nii.gz", ".nii", ".json", ".tsv", ".csv")
+"""Endings of files that keep their names, since layouts are told by them; of all else DICOM, and zips, are kept."""
+ZIP = ".zip"
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 NUMBER = re.compile(r"[0-9a-f]{16}")
-STEP = "Drop .nii.gz, .nii, a .zip or a folder of DICOM, named by letters, digits, dots and dashes"
+STEP = "Drop .nii.gz, .nii, a .zip or a folder of DICOM"
+
+
+@dataclass
+class Collection:
+    """Files that are dropped together.
+
+    Attributes:
+        left: Bytes that it may still take.
+        files: That it was asked to take.
+        arriving: Of them, those whose bytes are on their way.
+    """
+
+    left: int = MOST_UPLOAD_BYTES
+    files: int = 0
+    arriving: int = 0
 
 
 class Uploads:
     """Collections of files.
 
     Args:
-        folder: Where they lie, each in a folder of its own.
+        folder: Where they lie, each in a folder of its own that its owner alone can read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._left: dict[str, int] = {}
-        self._files: dict[str, int] = {}
+        self._open: dict[str, Collection] = {}
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier page, whose jobs have ended with it
 
     def open(self) -> str:
         """Return the name of a new collection.
@@ -38,11 +56,12 @@ class Uploads:
         Raises:
             ScanweaveError: Too many are open.
         """
-        if len(self._left) >= MOST_OPEN:
+        if len(self._open) >= MOST_OPEN:
             raise ScanweaveError("upload", f"{MOST_OPEN} are open already", "Start the page again")
         name = secrets.token_hex(8)
-        (self.folder / name).mkdir(parents=True)
-        self._left[name], self._files[name] = MOST_UPLOAD_BYTES, 0
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / name).mkdir(mode=0o700)
+        self._open[name] = Collection()
         return name
 
     async def take(self, name: str, told: str, request: Any) -> bool:
@@ -54,55 +73,93 @@ class Uploads:
             request: Of Starlette.
 
         Raises:
-            ScanweaveError: There is no such collection, the name is not safe, or there is too much of it.
+            ScanweaveError: There is no such collection, the name leads out, or there is too much of it.
         """
         own = self._own(name)
-        if self._files[name] >= MOST_FILES:
+        if own.files >= MOST_FILES:
             raise ScanweaveError("upload", f"has more than {MOST_FILES} files", "Use scanweave cohort import")
-        path = own / self._place(told, self._files[name])
-        self._files[name] += 1
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = False
+        path = self.folder / name / place_of(told, own.files)
+        own.files += 1
+        own.arriving += 1
         try:
-            with path.open("wb") as file:
+            return await self._written(path, own, request)
+        finally:
+            own.arriving -= 1
+
+    async def _written(self, path: Path, own: Collection, request: Any) -> bool:
+        whole = mine = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                mine = True
                 async for block in request.stream():
-                    self._left[name] -= len(block)
-                    if self._left[name] < 0:
+                    own.left -= len(block)
+                    if own.left < 0:
                         raise ScanweaveError("upload", "is larger than 8 GiB", "Use scanweave cohort import")
                     file.write(block)
-            whole = path.name.lower().endswith(NAMED) or has_preamble(path)
+            whole = path.name.endswith((*NAMED, ZIP)) or has_preamble(path)
+        except FileExistsError as error:
+            raise ScanweaveError("upload", "holds a file of that name already", "Drop each file once") from error
+        except OSError as error:
+            raise ScanweaveError(
+                "upload", f"cannot be written ({error.strerror})", "Make room, and try again"
+            ) from error
         finally:
-            if not whole:
+            if mine and not whole:
                 path.unlink(missing_ok=True)
         return whole
 
-    def _place(self, told: str, number: int) -> Path:
-        """Return where a file lies in its collection.
-
-        Raises:
-            ScanweaveError: Its name is not safe.
-        """
-        parts = PurePosixPath(told).parts
-        if not told.lower().endswith(NAMED):
-            return Path(f"{number:06d}.dcm")
-        if not 0 < len(parts) <= DEEPEST + 1 or not all(SAFE.fullmatch(part) for part in parts):
-            raise ScanweaveError("upload", "is no file that is taken in", STEP)
-        return Path(*parts)
-
-    def close(self, name: str) -> Path:
+    def source(self, name: str) -> Path:
         """Return what is to be imported of a collection: its folder, or its only zip.
 
         Raises:
-            ScanweaveError: There is no such collection, or nothing in it.
+            ScanweaveError: There is no such collection, nothing in it, or something of it on its way.
         """
-        own = self._own(name)
-        files = [path for path in own.rglob("*") if path.is_file()]
+        if self._own(name).arriving:
+            raise ScanweaveError("upload", "is still arriving", "Wait until all files are there")
+        files = [path for path in (self.folder / name).rglob("*") if path.is_file()]
         if not files:
             raise ScanweaveError("upload", "holds no file", STEP)
-        del self._left[name], self._files[name]
-        return files[0] if len(files) == 1 and files[0].suffix == ".zip" else own
+        return files[0] if len(files) == 1 and files[0].suffix == ZIP else self.folder / name
 
-    def _own(self, name: str) -> Path:
-        if not NUMBER.fullmatch(name) or name not in self._left:
-            raise ScanweaveError("upload", "there is no such collection", "Load the page again")
+    def close(self, name: str) -> Path:
+        """Take nothing more into a collection; return its folder, for who imports it to remove.
+
+        Raises:
+            ScanweaveError: There is no such collection.
+        """
+        self._own(name)
+        del self._open[name]
         return self.folder / name
+
+    def drop(self, name: str) -> None:
+        """Remove a collection.
+
+        Raises:
+            ScanweaveError: There is no such collection.
+        """
+        shutil.rmtree(self.close(name), ignore_errors=True)
+
+    def _own(self, name: str) -> Collection:
+        if not NUMBER.fullmatch(name) or name not in self._open:
+            raise ScanweaveError("upload", "there is no such collection", "Load the page again")
+        return self._open[name]
+
+
+def place_of(told: str, number: int) -> Path:
+    """Return where a file lies in its collection: images by their own names made safe, all else by number.
+
+    Raises:
+        ScanweaveError: Its name leads out, or lies too deep.
+    """
+    low = told.lower()
+    if low.endswith(ZIP):
+        return Path(f"{number:06d}{ZIP}")
+    ending = next((one for one in NAMED if low.endswith(one)), None)
+    if ending is None:
+        return Path(f"{number:06d}.dcm")
+    parts = PurePosixPath(told[: -len(ending)]).parts
+    if not 0 < len(parts) <= DEEPEST + 1 or parts[0] == "/" or ".." in parts:
+        raise ScanweaveError("upload", "has a name that leads out, or lies too deep", STEP)
+    safe = [UNSAFE.sub("-", part).lstrip(".")[:LONGEST] or "-" for part in parts]
+    return Path(*safe[:-1], safe[-1] + ending)

@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     title: str
     words: Callable[[Path], list[str]]
     out: str | None
-    about: dict[str, str]
+    about: dict[str, Any]
 
 
 def verbs_of(run: Run) -> list[str]:
@@ -63,21 +63,20 @@ def asked_job(workspace: Workspace, asked: Mapping[str, Any]) -> Asked:
     if verb not in verbs_of(run):
         raise ScanweaveError("verb", "the run does not offer it", f"Choose one of {', '.join(verbs_of(run))}")
     source, name = source_of(run) if run.shipped else str(run.folder), source_of(run)
-    about = {"verb": verb, "run": name}
+    about: dict[str, Any] = {"verb": verb, "run": str(run.folder)}
     if verb == "report":
-        folders = [str(one.folder) for one in workspace.results if one.run == name]
+        folders = [str(one.folder) for one in workspace.results if one.home == run.folder]
         results = ["--results", *folders] if folders else []
         return Asked(f"report of {name}", lambda own: ["report", source, *results], None, about)
     if verb == "prune":
-        made = "pruned"
-        return Asked(
-            f"half of {name}", lambda own: ["prune", source, "--flops", "0.5", "--out", str(own / made)], made, about
-        )
+        words = ["prune", source, "--flops", "0.5", "--out"]
+        return Asked(f"half of {name}", lambda own: [*words, str(own / f"half-{int(own.name)}")], "half-{job}", about)
     if verb == "export":
         return Asked(
             f"{name} as a file", lambda own: ["export", source, "--out", str(own / OUT / "model.onnx")], OUT, about
         )
     cohort = workspace.cohort(whole_number(asked.get("cohort")))
+    about["cohort"] = str(cohort.folder)
     words, title = [verb, source, "--cohort", str(cohort.folder)], f"{verb} by {name}"
     if verb == "predict":
         targets = chosen(asked.get("targets"), registry.entry(str(run.record["system"])).plan(run.folder).targets)
@@ -96,7 +95,11 @@ def _fit(cohort: Cohort, asked: Mapping[str, Any]) -> Asked:
     if system not in systems or preset not in systems[system]["presets"]:
         raise ScanweaveError("fit", "there is no such system or preset", AGAIN)
     words = ["fit", system, "--cohort", str(cohort.folder), "--preset", preset]
-    return Asked(f"fit {system} ({preset})", lambda own: [*words, "--run", str(own / system)], system, {"verb": "fit"})
+
+    def command(own: Path) -> list[str]:
+        return [*words, "--run", str(own / f"{system}-{int(own.name)}")]
+
+    return Asked(f"fit {system} ({preset})", command, f"{system}-{{job}}", {"verb": "fit"})
 
 
 def _check(cohort: Cohort) -> Asked:

@@ -2,7 +2,7 @@
 // Looks at studies: a panel a scan, linked; asks for verbs; shows jobs. All that it knows comes from this machine.
 const byId = (name) => document.getElementById(name);
 const MOST_PANELS = 8, POLL_MS = 1000;
-const state = { home: { cohorts: [], runs: [] }, cohort: 0, study: 0, beside: null, planes: "axial", linked: true, shown: null, other: null, panels: [], loads: 0, jobs: [], open: new Set(), since: null };
+const state = { home: { cohorts: [], runs: [] }, cohort: 0, study: 0, beside: null, planes: "axial", linked: true, shown: null, other: null, panels: [], loads: 0, jobs: [], open: new Set(), queue: Promise.resolve(), polling: false };
 
 async function ask(path, options) {
   const answer = await fetch(path, options);
@@ -80,9 +80,17 @@ function showStudies() {
   fill(byId("beside"), [["", "nothing"], ...others.map((one) => [one.id, one.name])], state.beside ?? "");
 }
 
-async function loadStudy() {
-  if (!cohort()) return;
-  const began = performance.now(), load = ++state.loads;
+// One load ends before the next begins: a viewer that takes two images at once would show both.
+const queued = (work) => (state.queue = state.queue.then(work, work));
+
+function loadStudy() {
+  const load = ++state.loads;
+  return queued(() => showStudy(load));
+}
+
+async function showStudy(load) {
+  if (!cohort() || load !== state.loads) return;
+  const began = performance.now();
   showStudies();
   state.shown = await ask(`api/cohorts/${state.cohort}/studies/${state.study}`);
   state.other = null;
@@ -90,11 +98,11 @@ async function loadStudy() {
     const place = state.home.cohorts[state.beside].studies.indexOf(state.shown.id);
     state.other = { ...(await ask(`api/cohorts/${state.beside}/studies/${place}`)), place };
   }
-  if (load !== state.loads) return;
   showScans();
   showFacts();
   await showResult();
   await showPanels(load);
+  if (load !== state.loads) return;
   document.body.dataset.loaded = `${state.shown.id} ${Math.round(performance.now() - began)}`;
 }
 
@@ -165,12 +173,13 @@ async function showPanels(load) {
     try {
       await panel.viewer.loadVolumes([{ url: image.url, name: "image.nii.gz", colormap: image.colormap ?? "gray" }]);
       panel.title.textContent = `${image.title} · ${image.kind}`;
+      if (number === 0) document.body.dataset.first = String(performance.now());
     } catch (error) {
       panel.title.textContent = `${image.title} · cannot be shown`;
       byId("fault").textContent = error.message ?? String(error);
     }
-    if (number === 0) document.body.dataset.first = String(performance.now());
   }
+  if (load !== state.loads) return;
   applyPlanes();
   link();
   await showOverlay();
@@ -236,8 +245,7 @@ function reset() {
 async function start(about) {
   const own = run();
   if (!own && about.verb !== "fit" && about.verb !== "check") throw new Error("There is no run here.");
-  const job = await post("api/jobs", { run: own?.id, cohort: state.cohort, ...about });
-  state.since = job.id;
+  await post("api/jobs", { run: own?.id, cohort: state.cohort, ...about });
   await poll();
 }
 
@@ -256,23 +264,25 @@ function showJobs() {
 }
 
 async function poll() {
-  const before = new Map(state.jobs.map((job) => [job.id, job.state]));
-  state.jobs = await ask("api/jobs");
-  showJobs();
-  const ended = state.jobs.find((job) => job.state === "done" && ["waiting", "running"].includes(before.get(job.id)));
-  if (!ended) return;
-  const known = state.home.cohorts.length;
+  if (state.polling) return;
+  state.polling = true;
+  try {
+    const before = new Map(state.jobs.map((job) => [job.id, job.state]));
+    state.jobs = await ask("api/jobs");
+    showJobs();
+    const ended = state.jobs.filter((job) => job.state === "done" && before.get(job.id) !== "done");
+    if (ended.length) await showEnded(ended);
+  } finally { state.polling = false; }
+}
+
+// What ended jobs made is shown where it belongs: beside the cohort that it was made of, and among the tables.
+async function showEnded(ended) {
   await loadHome();
-  const shown = state.home.results.findLast((one) => ended.title.startsWith(one.title));
-  if (shown) {
-    byId("result").value = String(shown.id);
-    if (state.shown) state.shown = await ask(`api/cohorts/${state.cohort}/studies/${state.study}`);
-    if (state.shown) showScans();
-    await showResult();
-  }
-  const made = state.home.cohorts.slice(known).find((one) => one.studies.includes(state.shown?.id));
-  if (made && made.predicted) { state.beside = made.id; await loadStudy(); }
-  else if (!state.shown && state.home.cohorts.length) { await loadStudy(); }
+  const made = ended.find((job) => job.made !== null && job.cohort === state.cohort);
+  const found = ended.find((job) => job.found !== null);
+  if (found) byId("result").value = String(found.found);
+  if (made && cohort()) state.beside = made.made;
+  if (made || found || !state.shown) await loadStudy();
 }
 
 function move(step) {
@@ -286,12 +296,16 @@ function move(step) {
 async function take(files) {
   if (!files.length) return;
   const { id } = await post("api/uploads");
-  for (const [number, { name, file }] of files.entries()) {
-    byId("taking").textContent = `${number + 1} of ${files.length} files`;
-    await ask(`api/uploads/${id}/files?name=${encodeURIComponent(name)}`, { method: "POST", body: file });
-  }
-  byId("taking").textContent = "";
-  await post(`api/uploads/${id}/import`);
+  try {
+    for (const [number, { name, file }] of files.entries()) {
+      byId("taking").textContent = `${number + 1} of ${files.length} files`;
+      await ask(`api/uploads/${id}/files?name=${encodeURIComponent(name)}`, { method: "POST", body: file });
+    }
+    await post(`api/uploads/${id}/import`);
+  } catch (error) {
+    await ask(`api/uploads/${id}`, { method: "DELETE" }).catch(() => null);
+    throw error;
+  } finally { byId("taking").textContent = ""; }
   await poll();
 }
 
@@ -317,7 +331,7 @@ byId("cohort").addEventListener("change", (event) => { state.cohort = Number(eve
 byId("study").addEventListener("change", (event) => { state.study = Number(event.target.value); guarded(loadStudy); });
 byId("beside").addEventListener("change", (event) => { state.beside = event.target.value === "" ? null : Number(event.target.value); guarded(loadStudy); });
 byId("run").addEventListener("change", () => { showRun(); if (state.shown) showScans(); });
-byId("overlay").addEventListener("change", () => guarded(showOverlay));
+byId("overlay").addEventListener("change", () => guarded(() => queued(showOverlay)));
 byId("opacity").addEventListener("input", () => { for (const { viewer } of state.panels) if (viewer.volumes.length > 1) viewer.setOpacity(1, Number(byId("opacity").value)); });
 byId("before").addEventListener("click", () => move(-1));
 byId("after").addEventListener("click", () => move(1));
@@ -352,4 +366,4 @@ guarded(async () => {
   showJobs();
   await loadStudy();
 });
-setInterval(() => { if (state.jobs.some((job) => ["waiting", "running"].includes(job.state))) guarded(poll); }, POLL_MS);
+setInterval(() => { if (state.jobs.some((job) => ["waiting", "running"].includes(job.state))) poll().catch((error) => { byId("fault").textContent = error.message; }); }, POLL_MS);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ FILES = {
     "/viewer.css": ("viewer.css", "text/css"),
     "/niivue.js": ("vendor/niivue.umd.js", "text/javascript"),
 }
-UPLOADS = "uploads"
+UPLOADS, SHOWN_JOBS = "uploads", 50
 BYTES = "application/octet-stream"
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 REPORT_POLICY = (
@@ -67,7 +68,7 @@ class Viewer:
     def _taken_in(self, job: Job) -> None:
         out = Path(str(job.out))
         self.workspace.add(out)
-        self.workspace.add_results(job.about.get("run", ""), job.about.get("verb", ""), out)
+        self.workspace.add_results(Path(job.about.get("run", "")), job.about.get("verb", ""), out)
 
     def _add_routes(self) -> None:
         fastapi = require("fastapi", "web")
@@ -88,13 +89,14 @@ class Viewer:
         app.get("/api/results/{result}/tables/{name}")(self.table)
         app.get("/api/results/{result}/studies/{study}/maps/{number}.nii.gz")(self.study_map)
         app.get("/api/runs/{run}/report")(self.report)
-        app.get("/api/jobs")(lambda: [self.jobs.told(number) for number in sorted(self.jobs.jobs, reverse=True)[:50]])
-        app.get("/api/jobs/{number}")(lambda number: self.jobs.told(whole_number(number)))
+        app.get("/api/jobs")(lambda: [self.job(number) for number in sorted(self.jobs.jobs, reverse=True)[:SHOWN_JOBS]])
+        app.get("/api/jobs/{number}")(lambda number: self.job(whole_number(number)))
         app.get("/api/jobs/{number}/results.zip")(self.results)
         app.post("/api/jobs/{number}/cancel")(self.cancel)
         app.post("/api/jobs")(self.start)
 
         app.post("/api/uploads")(self.open_upload)
+        app.delete("/api/uploads/{upload}")(self.drop_upload)
         app.post("/api/uploads/{upload}/import")(self.take_in)
         app.add_api_route("/api/uploads/{upload}/files", self._as_route(fastapi.Request), methods=["POST"])
 
@@ -198,7 +200,7 @@ class Viewer:
     def cancel(self, number: int) -> Any:
         """End a job."""
         self.jobs.cancel(number)
-        return self.jobs.told(number)
+        return self.job(number)
 
     def results(self, number: int) -> Any:
         """Return what a job wrote as a zip, which is made for it and removed when it is sent."""
@@ -216,7 +218,7 @@ class Viewer:
         """Start a verb on what the page names by numbers."""
         one = asked_job(self.workspace, asked)
         job = self.jobs.start(one.title, one.words, one.out, one.about)
-        return self.jobs.told(job.number)
+        return self.job(job.number)
 
     def open_upload(self) -> Any:
         """Return the name of a new collection of files."""
@@ -229,10 +231,38 @@ class Viewer:
 
     def take_in(self, upload: str) -> Any:
         """Import what a collection holds."""
-        source = self.uploads.close(upload)
-        words = ["cohort", "import", str(source), "--out"]
-        job = self.jobs.start("import", lambda own: [*words, str(own / OUT)], OUT, {"verb": "import"})
-        return self.jobs.told(job.number)
+        words, spent = ["cohort", "import", str(self.uploads.source(upload))], self.uploads.folder / upload
+
+        def command(own: Path) -> list[str]:
+            return [*words, "--out", str(own / OUT), "--name", f"taken in {int(own.name)}"]
+
+        job = self.jobs.start("import", command, OUT, {"verb": "import"}, spent)
+        self.uploads.close(upload)
+        return self.job(job.number)
+
+    def drop_upload(self, upload: str) -> Any:
+        """Remove a collection that is not taken in."""
+        self.uploads.drop(upload)
+        return {"dropped": True}
+
+    def job(self, number: int) -> Any:
+        """Return what the page has to know of a job: no path, and by number what it was asked of and what it made."""
+        job, told = self.jobs.get(number), self.jobs.told(number)
+        folders = [one.folder for one in self.workspace.cohorts] + [one.folder for one in self.workspace.runs]
+        places = {str(one.parent) for one in folders} | {str(self.folder), str(Path.home())}
+        for place in sorted(places, key=len, reverse=True):
+            told["lines"] = [line.replace(f"{place}/", "") for line in told["lines"]]
+        asked = Path(job.about["cohort"]) if "cohort" in job.about else None
+        out = None if job.out is None else Path(job.out)
+        cohorts, results = ([one.folder for one in some] for some in (self.workspace.cohorts, self.workspace.results))
+        numbers = {"cohort": (cohorts, asked), "made": (cohorts, out), "found": (results, out)}
+        return told | {name: some.index(one) if one in some else None for name, (some, one) in numbers.items()}
+
+    def close(self) -> None:
+        """End what runs, and remove what only the page needed."""
+        self.jobs.close()
+        shutil.rmtree(self.uploads.folder, ignore_errors=True)
+        self._made.cleanup()
 
 
 def pack(folder: Path, path: Path) -> None:
@@ -241,17 +271,6 @@ def pack(folder: Path, path: Path) -> None:
         for one in sorted(folder.rglob("*")):
             if is_plain(one):
                 packed.write(one, str(one.relative_to(folder)))
-
-
-def viewer_app(workspace: Workspace, folder: Path, token: str) -> Any:
-    """Return the application of the page.
-
-    Args:
-        workspace: What there is to look at.
-        folder: Where jobs and uploads lie.
-        token: See `web.guard`.
-    """
-    return Viewer(workspace, folder, token).app
 
 
 def _told(name: str, scan: Scan | None) -> dict[str, Any]:

@@ -81,20 +81,23 @@ class Workspace:
                 for verb, kind in KINDS.items():
                     folder = newest_output(run, kind)
                     if folder is not None:
-                        self.add_results(source_of(run), verb, folder)
+                        self.add_results(run.folder, verb, folder)
         except ScanweaveError:
             return  # of another version, or damaged: the verbs say why
 
-    def add_results(self, run: str, verb: str, folder: Path) -> None:
+    def add_results(self, home: Path, verb: str, folder: Path) -> None:
         """Take in what a verb found.
 
         Args:
-            run: Name of the run.
+            home: Folder of the run.
             verb: evaluate, rank or explain; of others there is nothing to show.
             folder: Where it lies.
         """
-        if verb in KINDS and holds(folder, KINDS[verb]) and all(one.folder != folder for one in self.results):
-            self.results.append(Results(run, verb, folder))
+        run = next((one for one in self.runs if one.folder == home), None)
+        if run is None or verb not in KINDS or any(one.folder == folder for one in self.results):
+            return
+        if holds(folder, KINDS[verb]):
+            self.results.append(Results(source_of(run), verb, folder, home))
 
     def result(self, number: int) -> Results:
         """Return results of a run.

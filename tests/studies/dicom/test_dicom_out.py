@@ -279,6 +279,77 @@ def test_another_file_of_identities_cannot_say_whose_they_are(made, tmp_path):
         push(tmp_path / "c2", "http://127.0.0.1:9/dicom-web", tmp_path / "other.json", say=quiet)
 
 
+def test_two_patients_of_one_study_uid_are_not_mixed_up(tmp_path):
+    for patient in ("1", "2"):
+        files = write_series(tmp_path / patient, np.abs(ct_values((4, 12, 10))), about=T2, who={"patient": patient})
+        for path, one in files:
+            one.StudyInstanceUID = "1.2.3.9"
+            del one.AccessionNumber
+            one.save_as(path, enforce_file_format=True)
+    cohort = import_dicom([tmp_path / "1", tmp_path / "2"], tmp_path / "c", say=quiet)
+    known = Identities(tmp_path / "c.identities.json")
+    for study in cohort:
+        made = Scan.of(np.zeros(study.scans["t2"].geometry.shape), study.scans["t2"].geometry.affine)
+        one = next(image_objects("t1", made, Origin(study.id, known), 9001))
+        one.save_as(tmp_path / "one.dcm", enforce_file_format=True)
+        whole = restored(tmp_path / "one.dcm", known)
+        assert whole.PatientID == known.studies[study.id].identity["PatientID"]
+        assert whole.AccessionNumber == ""  # the real study has none
+
+
+def test_what_is_synthetic_does_not_come_back_as_acquired(tmp_path):
+    study, origin = imported_ct(tmp_path)
+    made = Scan.of(np.zeros(study.scans["ct"].geometry.shape), study.scans["ct"].geometry.affine)
+    for place, one in enumerate(image_objects("cta", made, origin, 9001)):
+        assert one.Modality == "CT"
+        one.save_as(tmp_path / "d" / f"made-{place}", enforce_file_format=True)
+    lines = []
+    (again,) = list(import_dicom([tmp_path / "d"], tmp_path / "again", say=lines.append))
+    assert list(again.scans) == ["ct"]
+    assert_array_equal(again.scans["ct"].data, study.scans["ct"].data)
+
+
+def test_a_series_that_scanweave_made_is_left_out_by_name(tmp_path):
+    write_series(tmp_path / "d", np.abs(ct_values()), about=T2)
+    write_series(tmp_path / "d", np.abs(ct_values()), about={**T2, "Manufacturer": "scanweave"}, who={"series": "7"})
+    lines = []
+    import_dicom([tmp_path / "d"], tmp_path / "c", say=lines.append)
+    assert any("series 7: made by scanweave, and not acquired" in line for line in lines)
+
+
+def test_only_what_was_used_is_named_as_source(tmp_path):
+    write_series(tmp_path / "d", np.abs(ct_values((4, 12, 10))), about=T2)
+    t1 = {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 10}
+    write_series(tmp_path / "d", np.abs(ct_values((4, 12, 10))), about=t1, who={"series": "2"})
+    (study,) = list(import_dicom([tmp_path / "d"], tmp_path / "c", say=quiet))
+    known = Identities(tmp_path / "c.identities.json")
+    grid = study.scans["t2"].geometry
+    answer = study.answer(scans={"flair": Scan.of(np.zeros(grid.shape), grid.affine, synthetic=True)})
+    (tmp_path / "o" / study.id).mkdir(parents=True)
+    files = write_study(tmp_path / "o" / study.id, answer, lambda name: {"sources": ["t2"]})
+    row = {"study": study.id, "patient": study.patient, **{key: f"{study.id}/{file}" for key, file in files.items()}}
+    Cohort.create(tmp_path / "o", [row], root=".", name="o", source="test", layout="predictions")
+    write_objects(tmp_path / "o", tmp_path / "c.identities.json")
+    known = Identities(tmp_path / "c.identities.json")
+    named = {
+        known.uids[source.ReferencedSOPInstanceUID]
+        for path in objects(tmp_path / "o")
+        for source in pydicom.dcmread(path).SourceImageSequence
+    }
+    assert named == set(known.studies[study.id].scans["t2"].instances)
+
+
+def test_a_map_with_holes_is_written_and_no_map_is_no_fault(tmp_path):
+    study, origin = imported_ct(tmp_path)
+    grid = study.scans["ct"].geometry
+    values = np.full(grid.shape, 0.5, np.float32)
+    values[0] = np.nan
+    made = map_object("m", Scan.of(values, grid.affine), origin, 9501)
+    assert np.isnan(np.frombuffer(made.FloatPixelData, np.float32)).sum() == np.isnan(values).sum()
+    (tmp_path / "none").mkdir()
+    assert write_maps(tmp_path / "none", tmp_path / "c.identities.json") == {}
+
+
 def test_a_server_that_is_not_there_ends_in_one_line(made, tmp_path, capsys, monkeypatch):
     from scanweave.studies.dicom import web
 
@@ -309,10 +380,19 @@ def test_addresses_of_servers():
 
 
 def test_objects_that_are_there_stay_and_a_study_that_fails_ends_no_other(made, tmp_path):
-    out = made[0]
+    out, lines = made[0], []
     before = {path: path.read_bytes() for path in objects(out)}
     assert write_objects(out, tmp_path / "c.identities.json") == {}
     assert {path: path.read_bytes() for path in objects(out)} == before
+    (first,) = list(Cohort.open(out))
+    shutil.rmtree(out / first.id / "dicom")
+    shutil.copytree(out / first.id, out / "a-stranger")
+    file = first.scans["flair"].path.name
+    rows = [{"study": name, "patient": name, "scan:flair": f"{name}/{file}"} for name in ("a-stranger", first.id)]
+    (out / "cohort.json").unlink()
+    Cohort.create(out, rows, root=".", name="o", source="test", layout="predictions")
+    assert write_objects(out, tmp_path / "c.identities.json", lines.append) == {"image": 4}
+    assert lines == ["error: a-stranger: no DICOM objects: is no study of c.identities.json"]
 
 
 def test_a_mask_refers_to_the_images_on_its_grid(tmp_path):

@@ -119,3 +119,17 @@ def test_processes_of_their_own_give_the_same_cohort(tmp_path, monkeypatch):
         told[workers] = ([(one.id, one.scans["t2"].data.tobytes()) for one in cohort], lines)
     assert told[1] == told[2]
     assert any("the same instance as another file" in line for line in told[1][1])
+
+
+def test_images_without_a_uid_are_not_lost_beside_doubles(tmp_path, monkeypatch):
+    from scanweave.studies.dicom import headers
+
+    files = write_series(tmp_path / "d", np.abs(ct_values()), about=T2)
+    (tmp_path / "d" / "zz-twice").write_bytes(files[0][0].read_bytes())
+    for path, made in write_series(tmp_path / "d", np.abs(ct_values((7, 6, 7))), about=T2, who={"patient": "2"}):
+        del made.SOPInstanceUID
+        pydicom.dcmwrite(path, made)
+    whole = {one.uid: len(one.frames) for one in headers.read_series(sorted((tmp_path / "d").iterdir()), {})}
+    monkeypatch.setattr(headers, "CHUNK", 4)
+    assert {one.uid: len(one.frames) for one in headers.read_series(sorted((tmp_path / "d").iterdir()), {})} == whole
+    assert sorted(whole.values()) == [5, 7]

@@ -194,7 +194,8 @@ def map_object(name: str, scan: Scan, origin: Origin, number: int) -> Any:
     content = require("highdicom.content", GROUP)
     reference = Reference(origin, scan.geometry)
     values: NDArray[np.float32] = np.ascontiguousarray(np.asarray(scan.data, np.float32).transpose(2, 1, 0))
-    low, high = float(values.min()), float(values.max())
+    there = values[np.isfinite(values)]
+    low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
     mapping = pm.RealWorldValueMapping(
         lut_label=name[:MOST_LABEL],
         lut_explanation=f"{WORDS}: {name}"[:64],

@@ -102,6 +102,7 @@ _FRAME = (
     "ContrastBolusAgentSequence",
     "RescaleSlope",
     "RescaleIntercept",
+    "SUVType",
     SIEMENS_B,
     GE_B,
     PHILIPS_B,
@@ -225,7 +226,7 @@ def read_series(files: Sequence[Path], left_out: dict[str, list[str]], run: Run 
             twice = [frame for frame in one.frames if frame.uid and frame.uid in known]
             if twice:
                 left_out.setdefault(SAME, []).extend(dict.fromkeys(frame.file.name for frame in twice))
-                one.frames = [frame for frame in one.frames if frame.uid not in known]
+                one.frames = [frame for frame in one.frames if frame not in twice]
             if not one.frames:
                 continue
             if key in found:
@@ -484,6 +485,7 @@ def _pet_facts(data: Any) -> dict[str, Any]:
         "ImageDecayCorrectionTime": 0.0 if corrected == "ADMIN" else None,
         "RadionuclideHalfLife": number_of(drug, "RadionuclideHalfLife"),
         "TracerName": named,
+        "SUVType": text_of(data, "SUVType") if text_of(data, "Units") == "GML" else "",
     }
     if start is not None and injected is not None:
         facts["ImageDecayCorrectionTime"] = start - injected

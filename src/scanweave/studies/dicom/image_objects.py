@@ -33,7 +33,7 @@ IMAGE_TYPES = {
 }
 MOST_STORED, FEW_LEVELS = 32_767, 1_000
 """Largest stored number; range below which values are stretched, so that rounding shows no steps."""
-KINDS = {"ct": CT, "pet": PET}
+KINDS = {"ct": CT, "cta": CT, "pet": PET}
 """SOP class by the first word of a scan's name; all others are MR."""
 SUV, UNITS = "GML", {"": "GML", "g/mL": "GML", "Bq/mL": "BQML"}
 """Standardised uptake values; words of DICOM by the unit that a PET was imported in: SUV where its study has none."""
@@ -52,11 +52,13 @@ class Stored(NamedTuple):
 
 
 def sop_class_of(name: str) -> str:
-    """Return the SOP class of a scan by its name: ct, pet and pet_fdg, else MR."""
+    """Return the SOP class of a scan by its name: CT for ct and cta, PET for pet and pet_fdg, else MR."""
     return KINDS.get(name.split("_")[0], MR)
 
 
-def image_objects(name: str, scan: Scan, origin: Origin, number: int) -> Iterator[Any]:
+def image_objects(
+    name: str, scan: Scan, origin: Origin, number: int, sources: Sequence[str] | None = None
+) -> Iterator[Any]:
     """Yield a scan as derived images, a plane each, in order of time and place.
 
     Args:
@@ -64,10 +66,14 @@ def image_objects(name: str, scan: Scan, origin: Origin, number: int) -> Iterato
         scan: `(X, Y, Z)`, or a series of them `(X, Y, Z, T)`.
         origin: Its sources.
         number: Of the series.
+        sources: Names of the scans that it was made of; None: all but itself.
 
     Raises:
         ScanweaveError: No source tells its frame of reference.
     """
+    used = (
+        [one for one in origin.scans if one != name] if sources is None else [s for s in sources if s in origin.scans]
+    )
     sop_class = sop_class_of(name)
     stored = _stored(np.asarray(scan.data, np.float64), sop_class)
     series = require("pydicom.uid", GROUP).generate_uid()
@@ -77,7 +83,7 @@ def image_objects(name: str, scan: Scan, origin: Origin, number: int) -> Iterato
     for moment in range(moments):
         for place in range(planes):
             made = common_parts(origin, sop_class, series, number, f"{WORDS}: {name}")
-            _derived(made, list(origin.sources(name, scan.geometry, place)), name, stored.scale)
+            _derived(made, list(origin.sources(used, scan.geometry, place)), name, stored.scale)
             made.FrameOfReferenceUID, made.PositionReferenceIndicator = space, ""
             made.InstanceNumber = moment * planes + place + 1
             put_in_place(made, scan.geometry, place)
@@ -163,4 +169,4 @@ def _pet(made: Any, slope: float, size: tuple[int, int], time: float) -> None:
 def _put_unit(made: Any, unit: str) -> None:
     made.Units = UNITS.get(unit, "NONE")
     if made.Units == SUV:
-        made.SUVType = "BW"
+        made.SUVType = "BW"  # an import says so: SUV of another kind has a unit of its own

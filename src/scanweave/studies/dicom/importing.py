@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -23,10 +23,11 @@ from scanweave.studies.dicom.headers import FILMS, Frame, Run, Series, read_seri
 from scanweave.studies.dicom.identities import Identities, OriginalScan
 from scanweave.studies.dicom.masks import masks_of
 from scanweave.studies.dicom.naming import film_name, name_of
+from scanweave.studies.dicom.object_parts import MAKER
 from scanweave.studies.dicom.sources import dicom_files
 from scanweave.studies.dicom.stacks import Stack, stacks_of
 from scanweave.studies.dicom.voxels import stack_voxels
-from scanweave.studies.dicom.web import Access
+from scanweave.studies.dicom.web import Access, forget
 from scanweave.studies.formats.film_dicom import read_dicom_film
 from scanweave.studies.formats.image_writer import add_facts, write_scan
 from scanweave.studies.formats.pet_units import suv_factor_of
@@ -104,7 +105,7 @@ def import_dicom(
     keep_identity: bool = False,
     identities: str | Path | None = None,
     access: Access | None = None,
-    workers: int | None = None,
+    workers: int = 1,
     say: Say = print,
 ) -> Cohort:
     """Make a cohort of DICOM files; the same call goes on where one was stopped.
@@ -119,7 +120,8 @@ def import_dicom(
             taken in, and structures keep their names.
         identities: The private file; None: beside the cohort, `OUT.identities.json`.
         access: How a server is reached.
-        workers: Processes, where there is enough to do for several; None: as many as there are cores.
+        workers: Processes, where there is enough to do for several. A script that asks for more than one has to begin
+            by `if __name__ == "__main__":`.
         say: Takes lines: what was found, how it is called and why, what is left out.
 
     Raises:
@@ -135,7 +137,7 @@ def import_dicom(
     with ExitStack() as stack:
         stack.enter_context(known.held())
         files = [stack.enter_context(dicom_files(Path(source), retrieved, access, say)) for source in sources]
-        run = stack.enter_context(_processes(workers or cores(), sum(map(len, files))))
+        run = stack.enter_context(_processes(workers, sum(map(len, files))))
         found = _found(files, run)
         if not found.studies:
             lost = list(found.left_out.items())[:2]
@@ -151,9 +153,11 @@ def import_dicom(
                 rows.append(row)
                 structures |= about["structures"]
         known.save()
+        if rows:
+            for source in sources:
+                forget(Path(source), retrieved)
     if not rows:
         raise ScanweaveError(sources[0], "no image of it is taken in, see above", "Say names by --rename WORD=NAME")
-    shutil.rmtree(retrieved, ignore_errors=True)
     say(f"who is who stands in {known.path}, which is for you alone")
     title = name or out.name
     return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
@@ -177,13 +181,12 @@ def _processes(workers: int, files: int) -> Iterator[Run]:
     if workers < 2 or files < MANY_FILES:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool.map
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield pool.map
+    except BrokenProcessPool as error:
+        reason = "a process of its own was ended, perhaps for want of memory"
+        raise ScanweaveError("workers", reason, "Call it again, with fewer workers: it goes on") from error
 
 
 def _found(sources: Iterable[Iterable[Path]], run: Run) -> Found:
@@ -237,7 +240,10 @@ def _planned(
         study = known.study(known.patient(identity), identity, keep_identity=keep_identity)
         if any(Path(study).match(pattern) for pattern in leave_out):
             continue
+        ours = [one for one in own if one.facts.get("Manufacturer") == MAKER]
+        own = [one for one in own if one not in ours]
         taken, left = chosen_images(own, names, keep_identity)
+        left += [f"series {one.number}: made by {MAKER}, and not acquired" for one in ours]
         yield Planned(study, own, taken, left, out / STUDIES / study, keep_identity)
 
 
@@ -406,7 +412,8 @@ def pet_unit(facts: Mapping[str, Any], file: Path) -> tuple[float, str]:
         facts: Of the PET, by the names of PET-BIDS.
         file: That they come from.
     """
+    kind = str(facts.get("SUVType", "BW"))
     try:
-        return suv_factor_of(dict(facts), file), SUV
+        return suv_factor_of(dict(facts), file), SUV if kind == "BW" else f"{SUV} {kind}"
     except ScanweaveError:
         return 1.0, str(facts.get("Units", ""))  # who wants SUV is told what is absent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scanweave.errors import ScanweaveError
@@ -49,30 +49,29 @@ class Origin:
         return None
 
     def frame_of_reference(self, grid: Geometry) -> str:
-        """Return the drawn UID of the space of a grid: that of the source on it, else the first that tells one.
+        """Return the drawn UID of the space of a grid: that of the source on it, else the one that all sources share.
 
         Raises:
-            ScanweaveError: None does.
+            ScanweaveError: None tells one, or they do not share it.
         """
         own = self.on_grid(grid)
-        told = [one.frame_of_reference for one in ([own] if own else []) + list(self.scans.values())]
-        if not any(told):
-            raise ScanweaveError(self.study, "none of its sources tells its frame of reference", "Leave out --dicom")
-        return self.known.drawn(next(filter(None, told)))
+        if own is not None and own.frame_of_reference:
+            return self.known.drawn(own.frame_of_reference)
+        told = {one.frame_of_reference for one in self.scans.values() if one.frame_of_reference}
+        if len(told) != 1:
+            reason = "its sources lie in several spaces" if told else "none of its sources tells its frame of reference"
+            raise ScanweaveError(self.study, reason, "Leave out --dicom")
+        return self.known.drawn(told.pop())
 
-    def sources(self, name: str, grid: Geometry, place: int) -> Iterator[Source]:
-        """Yield the source images of a plane.
-
-        Of sources on the same grid that is the same plane, of others all; the scan of that name is no source.
+    def sources(self, names: Sequence[str], grid: Geometry, place: int) -> Iterator[Source]:
+        """Yield the source images of a plane: of sources on the same grid that is the same plane, of others all.
 
         Args:
-            name: Of the scan that is made.
-            grid: Of it.
+            names: Of the scans that it was made of.
+            grid: Of the scan that is made.
             place: Of the plane.
         """
-        for other, about in self.scans.items():
-            if other == name:
-                continue
+        for about in (self.scans[name] for name in names):
             alike = bool(about.affine) and Geometry.of(about.shape, about.affine).matches(grid)
             planes = self.planes(about)
             if alike and len(planes) == grid.shape[2]:

@@ -6,10 +6,13 @@ the archive that the sources came from. Each says that it is synthetic, of which
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from scanweave.errors import ScanweaveError
@@ -82,6 +85,8 @@ def write_maps(explanation: str | Path, identities: str | Path, say: Say = silen
     """
     folder, known = Path(explanation), open_identities(identities)
     names = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob(f"*{NIFTI}"))]
+    if not names:
+        return {}
 
     def made(name: str) -> Objects:
         number = FIRST_MAP
@@ -130,6 +135,9 @@ def _write_studies(
         except ScanweaveError as error:
             say(f"error: {name}: no DICOM objects: {error.reason}")
             continue
+        except (ValueError, TypeError) as error:  # of highdicom, for what no object can hold
+            say(f"error: {name}: no DICOM objects: {' '.join(str(error).split())[:160]}")
+            continue
         known.save()  # before the objects are there: whose they are is never lost
         with atomic_folder(own) as partial:
             for kind, title, one in made:
@@ -138,12 +146,26 @@ def _write_studies(
     return counts
 
 
+def _told_sources(path: Path | None) -> list[str] | None:
+    """Return the scans that a synthetic one was made of, as its header tells; None: it does not."""
+    if path is None:
+        return None
+    for extension in nib.load(path).header.extensions:
+        with suppress(ValueError, AttributeError):
+            told = json.loads(bytes(extension.get_content()).rstrip(b"\0") or b"{}")
+            if isinstance(told, dict) and isinstance(told.get("sources"), list):
+                return [str(one) for one in told["sources"]]
+    return None
+
+
 def _predicted(study: Study, origin: Origin, meanings: Mapping[str, Mapping[str, Sequence[int]]]) -> Objects:
     """Yield the objects of a study that a run made."""
     number = FIRST_SERIES
     for name, scan in study.scans.items():
         number += 1
-        for place, made in enumerate(image_objects(name, scan, origin, number), start=1):
+        told = _told_sources(scan.path)
+        used = None if told is None else [one for one in told if one not in study.scans]
+        for place, made in enumerate(image_objects(name, scan, origin, number, used), start=1):
             yield "image", f"{name}-{place:04d}", made
     for name, mask in study.masks.items():
         number += 1

@@ -75,10 +75,10 @@ def _held(path: Path, known: Identities) -> OriginalStudy:
         ScanweaveError: The file of identities does not know.
     """
     with dicom_faults(path) as pydicom:
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-        real = known.uids.get(text_of(data, "StudyInstanceUID"))
-    for held in known.studies.values():
-        if real is not None and held.identity.get("StudyInstanceUID") == real:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "PatientID"])
+        real, patient = known.uids.get(text_of(data, "StudyInstanceUID")), text_of(data, "PatientID")
+    for held in known.studies.values():  # two patients may have one UID: both have to fit
+        if real is not None and held.patient == patient and held.identity.get("StudyInstanceUID") == real:
             return held
     reason = f"is of no study of {known.path.name}, so nobody can say whose it is"
     raise ScanweaveError(path, reason, "Name the file of identities of its import by --identities")
@@ -103,6 +103,6 @@ def restored(path: Path, known: Identities) -> Any:
                 values = [known.uids.get(str(value), value) for value in several]
                 element.value = values if element.VM > 1 else values[0]
         for name in IDENTITY:
-            if name in held.identity:
-                setattr(data, name, held.identity[name])
+            if name in held.identity or name in data:
+                setattr(data, name, held.identity.get(name, ""))
         return data

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -187,6 +188,14 @@ def _with_timeout(request: Callable[..., Any], seconds: float) -> Callable[..., 
 def _short(told: str) -> str:
     """Return a name that tells nothing of what it is of."""
     return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+
+def forget(source: object, folder: Path) -> None:
+    """Remove what was retrieved of a server, and the folder where nothing of another lies in it."""
+    if is_server(source):
+        shutil.rmtree(folder / _short(str(source)), ignore_errors=True)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def retrieved(source: object, folder: Path, access: Access | None, say: Say) -> Path:

@@ -149,6 +149,7 @@ def import_cohort(
     keep_identity: bool = False,
     identities: str | Path | None = None,
     access: Any = None,
+    workers: int = 1,
     say: Callable[[str], None] = print,
 ) -> Cohort:
     """Make a cohort in the folder `out` of the studies in `src`, as `list_studies` finds them.
@@ -157,7 +158,7 @@ def import_cohort(
     `sheet` and `features` are for.
 
     No image is opened, copied or changed, but for DICOM: see `dicom.importing.import_dicom`, which `keep_identity`,
-    `identities` and `access` are for. `say` takes lines: what was found, and what is doubtful.
+    `identities`, `access` and `workers` are for. `say` takes lines: what was found, and what is doubtful.
 
     Raises:
         ScanweaveError: No layout fits, no study is found, or `out` holds a cohort already.
@@ -183,7 +184,8 @@ def import_cohort(
 
         _refuse_for_dicom(series or patient is not None or columns)
         told: dict[str, Any] = {"name": name, "leave_out": leave_out, "identities": identities, "access": access}
-        return import_dicom(sources, out, names=Names(rename), keep_identity=keep_identity, say=say, **told)
+        told |= {"workers": workers, "say": say}
+        return import_dicom(sources, out, names=Names(rename), keep_identity=keep_identity, **told)
     if keep_identity or identities is not None:
         raise ScanweaveError("cohort import", "--keep-identity and --identities are for DICOM", "Leave them out")
     listing = list_studies(
