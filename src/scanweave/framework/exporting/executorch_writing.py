@@ -105,7 +105,7 @@ class ProgramFile:
 
     @property
     def about(self) -> About:
-        """What the program says of itself."""
+        """Description that the program holds."""
         return About.model_validate_json(self._program.load_method(ABOUT).execute([])[0])
 
     def computed(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
