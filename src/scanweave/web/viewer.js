@@ -2,7 +2,7 @@
 // Looks at studies: a panel a scan, linked; asks for verbs; shows jobs. All that it knows comes from this machine.
 const byId = (name) => document.getElementById(name);
 const MOST_PANELS = 8, POLL_MS = 1000;
-const state = { home: { cohorts: [], runs: [] }, cohort: 0, study: 0, beside: null, planes: "axial", linked: true, shown: null, other: null, panels: [], loads: 0, jobs: [], open: new Set(), queue: Promise.resolve(), polling: false };
+const state = { home: { cohorts: [], runs: [] }, cohort: 0, study: 0, beside: null, planes: "axial", linked: true, shown: null, other: null, panels: [], loads: 0, jobs: [], open: new Set(), queue: Promise.resolve(), polls: Promise.resolve(), polling: 0 };
 
 async function ask(path, options) {
   const answer = await fetch(path, options);
@@ -263,16 +263,19 @@ function showJobs() {
   }));
 }
 
-async function poll() {
-  if (state.polling) return;
-  state.polling = true;
-  try {
-    const before = new Map(state.jobs.map((job) => [job.id, job.state]));
-    state.jobs = await ask("api/jobs");
-    showJobs();
-    const ended = state.jobs.filter((job) => job.state === "done" && before.get(job.id) !== "done");
-    if (ended.length) await showEnded(ended);
-  } finally { state.polling = false; }
+// One after the other, so that no older answer takes the place of a newer one.
+function poll() {
+  state.polling += 1;
+  state.polls = state.polls.then(pollOnce, pollOnce).finally(() => { state.polling -= 1; });
+  return state.polls;
+}
+
+async function pollOnce() {
+  const before = new Map(state.jobs.map((job) => [job.id, job.state]));
+  state.jobs = await ask("api/jobs");
+  showJobs();
+  const ended = state.jobs.filter((job) => job.state === "done" && before.get(job.id) !== "done");
+  if (ended.length) await showEnded(ended);
 }
 
 // What ended jobs made is shown where it belongs: beside the cohort that it was made of, and among the tables.
@@ -366,4 +369,4 @@ guarded(async () => {
   showJobs();
   await loadStudy();
 });
-setInterval(() => { if (state.jobs.some((job) => ["waiting", "running"].includes(job.state))) poll().catch((error) => { byId("fault").textContent = error.message; }); }, POLL_MS);
+setInterval(() => { if (!state.polling && state.jobs.some((job) => ["waiting", "running"].includes(job.state))) poll().catch((error) => { byId("fault").textContent = error.message; }); }, POLL_MS);
