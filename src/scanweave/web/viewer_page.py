@@ -33,7 +33,7 @@ FILES = {
     "/viewer.css": ("viewer.css", "text/css"),
     "/niivue.js": ("vendor/niivue.umd.js", "text/javascript"),
 }
-UPLOADS, SHOWN_JOBS = "uploads", 50
+UPLOADS, SHOWN_JOBS = ".scanweave-uploads", 50
 BYTES = "application/octet-stream"
 SAFE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 REPORT_POLICY = (

@@ -140,10 +140,7 @@ def import_dicom(
         run = stack.enter_context(_processes(workers, sum(map(len, files))))
         found = _found(files, run)
         if not found.studies:
-            lost = list(found.left_out.items())[:2]
-            why = "; ".join(f"{count(len(files), 'file')}: {reason}" for reason, files in lost)
-            reason = f"holds no DICOM image that can be read{f' ({why})' * bool(why)}"
-            raise ScanweaveError(sources[0], reason, "Name the folder that holds them")
+            raise _nothing(sources[0], found.left_out)
         _say_found(found, say)
         planned = list(_planned(found, out, names, known, leave_out, keep_identity))
         known.save()  # a call that is stopped goes on under the same names
@@ -161,6 +158,13 @@ def import_dicom(
     say(f"who is who stands in {known.path}, which is for you alone")
     title = name or out.name
     return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
+
+
+def _nothing(source: str | Path, left_out: Mapping[str, Sequence[str]]) -> ScanweaveError:
+    """Return the error of a source without an image, with the first reasons."""
+    why = "; ".join(f"{count(len(files), 'file')}: {reason}" for reason, files in list(left_out.items())[:2])
+    reason = f"holds no DICOM image that can be read{f' ({why})' * bool(why)}"
+    return ScanweaveError(source, reason, "Name the folder that holds them")
 
 
 def _private(path: Path | None, out: Path) -> Path:

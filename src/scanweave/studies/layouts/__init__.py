@@ -102,6 +102,13 @@ def _listed(src: Path, layout: str | None, names: Names) -> Listing:
     return listing
 
 
+def _refuse_for_table(said: object) -> None:
+    if said:
+        reason = "--rename, --series, --leave-out and --patient are for images"
+        step = "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'"
+        raise ScanweaveError("cohort import", reason, step)
+
+
 def _refuse_for_dicom(asked: object) -> None:
     """Refuse what tags of DICOM tell already.
 
@@ -166,12 +173,7 @@ def import_cohort(
     if _is_clinical(src, layout):
         from scanweave.studies.tables.table_import import import_table
 
-        if rename or series or leave_out or patient is not None:
-            raise ScanweaveError(
-                "cohort import",
-                "--rename, --series, --leave-out and --patient are for images",
-                "Of a clinical table say --columns 'HEADING=patient' or 'HEADING=-'",
-            )
+        _refuse_for_table(rename or series or leave_out or patient is not None)
         one = src if isinstance(src, str | Path) else src[0]
         return import_table(one, out, columns=columns, like=like, sheet=sheet, name=name, features=features, say=say)
     if like is not None or sheet is not None or features is not None:
