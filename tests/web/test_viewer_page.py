@@ -379,3 +379,14 @@ def test_a_report_reaches_nothing(page, brains, tmp_path):
     assert policy.startswith("sandbox")
     assert "default-src 'none'" in policy
     assert "x-own-policy" not in answer.headers
+
+
+def test_jobs_find_what_was_named_by_a_relative_path(brains, tmp_path, monkeypatch):
+    monkeypatch.chdir(brains)
+    token = new_token()
+    viewer = Viewer(Workspace([Path("brains")]), tmp_path / "page", token)
+    client = TestClient(viewer.app, base_url="http://127.0.0.1:8000")
+    client.get(f"/?token={token}")
+    job = waited(client, client.post("/api/jobs", json={"verb": "check", "cohort": 0}).json()["id"])
+    viewer.close()
+    assert job["state"] == "done", job["lines"]

@@ -29,10 +29,11 @@ class Serve:
         from scanweave.web.serving import serve
         from scanweave.web.viewer_page import Viewer
         from scanweave.web.workspace import Workspace
+        from scanweave.wording import count
 
         token = new_token()
         workspace = Workspace(self.folders or (Path(),))
-        print(f"{len(workspace.cohorts)} cohorts, {len(workspace.runs)} runs")
+        print(f"{count(len(workspace.cohorts), 'cohort')}, {count(len(workspace.runs), 'run')}, with those that ship")
         viewer = Viewer(workspace, self.jobs.absolute(), token)
         try:
             serve(viewer.app, self.port, token)

@@ -127,6 +127,9 @@ def main(program: str, arguments: list[str]) -> int:
     slices = given.every()
     objects = given.dicom if isinstance(given, Explain) else None
     if objects is not None:
+        if slices > 1:
+            reason = "needs whole volumes: maps of some slices lie on the grid of no source"
+            raise ScanweaveError("--dicom", reason, "Leave out --slices")
         check_objects(objects)
     system = api.open_run(given.folder, given.device, verb, checkpoint=given.checkpoint)
     if system.computes_on:

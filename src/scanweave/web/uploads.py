@@ -119,7 +119,7 @@ class Uploads:
             raise ScanweaveError("upload", "is still arriving", "Wait until all files are there")
         files = [path for path in (self.folder / name).rglob("*") if path.is_file()]
         if not files:
-            raise ScanweaveError("upload", "holds no file", STEP)
+            raise ScanweaveError("upload", "holds no file that can be taken in", STEP)
         return files[0] if len(files) == 1 and files[0].suffix == ZIP else self.folder / name
 
     def close(self, name: str) -> Path:

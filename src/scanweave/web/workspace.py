@@ -52,6 +52,7 @@ class Workspace:
         Raises:
             ScanweaveError: There is no such folder.
         """
+        root = root.absolute()  # jobs run in a folder of their own
         if not root.is_dir():
             raise ScanweaveError(root, "there is no such folder", "Name a cohort, a run, or a folder with some")
         before = len(self.cohorts) + len(self.runs)

@@ -494,3 +494,14 @@ def test_what_was_retrieved_is_not_asked_for_again(made, orthanc, tmp_path, monk
     import_dicom([source], tmp_path / "again", say=lines.append)
     assert "study 1 of 1: 4 images retrieved, 4 of them by an earlier call" in lines
     assert not kept.exists()
+
+
+def test_maps_of_some_slices_are_refused_before_the_work(tmp_path, capsys):
+    imported_ct(tmp_path)
+    words = ["explain", "builtin:brain", "--cohort", str(tmp_path / "c"), "--out", str(tmp_path / "why")]
+    who = str(tmp_path / "c.identities.json")
+    assert main([*words, "--dicom", who, "--slices", "every", "2nd"]) == 2
+    assert "Leave out --slices" in capsys.readouterr().err
+    assert main([*words, "--dicom", str(tmp_path / "none.json")]) == 2
+    assert "such as COHORT.identities.json" in capsys.readouterr().err
+    assert not (tmp_path / "why").exists()

@@ -24,7 +24,7 @@ from scanweave.files import atomic_write, read_json
 from scanweave.locks import hold
 from scanweave.studies.cohort import safe_id
 
-STEP = "Name another file by --identities, or restore this one"
+STEP = "Name that of the import, such as COHORT.identities.json, or restore it"
 DIGITS = 7
 """Of a drawn name."""
 NOBODY = {"", "0", "anon", "anonymous", "anonymized", "anonymised", "unknown", "none", "noid", "patient", "test"}
@@ -206,5 +206,5 @@ def open_identities(path: str | Path) -> Identities:
     """
     path = Path(path)
     if not path.is_file():
-        raise ScanweaveError(path, "there is no such file of identities", "Name that of the import by --identities")
+        raise ScanweaveError(path, "there is no such file of identities", STEP)
     return Identities(path)

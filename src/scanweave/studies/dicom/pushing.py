@@ -46,7 +46,9 @@ def push(
     folder, known, url = Path(folder), open_identities(identities), checked_address(url)
     paths = sorted(folder.rglob("*.dcm"))
     if not paths:
-        raise ScanweaveError(folder, "holds no DICOM object", "Make some: scanweave predict … --dicom")
+        raise ScanweaveError(
+            folder, "holds no DICOM object", "Make some: scanweave predict … --dicom, or explain … --dicom"
+        )
     for path in paths:
         _held(path, known)  # all are looked at before the first is sent
     record = folder / PUSHED
