@@ -111,16 +111,21 @@ def integers(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
 
 def on_device(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
     """Yield what pruning spares on this machine."""
-    own, size = folder / "device", tier["size"]
-    cohort = split(sw.simulate_films(own / "films", subjects=24, seed=SEED, size=256, findings=("effusion",)))
-    config = {**FEW, "network.encoder": "resnet18", "network.width": 1.0, "network.size": [size, size]}
-    config |= {"network.small_images": False}
-    run: Any = sw.fit("classify", cohort, own / "run", preset="small", config=config, say=silent)
-    prune(run.run.folder, own / "pruned", flops=LEFT, ranking="l1", steps=1, device="cpu", say=silent)
-    files = [export(own / name, own / f"{name}.onnx", say=silent).path for name in ("pruned", "run")]
-    figures = measure_device(files, tier["threads"], tier["passes"], tier["rounds"])
+    figures = measure_device(
+        pruned_and_whole(folder / "device", tier["size"]), tier["threads"], tier["passes"], tier["rounds"]
+    )
     for small, whole in zip(figures[::2], figures[1::2], strict=True):
         yield from _spared(small, whole, tier["rounds"])
+
+
+def pruned_and_whole(folder: Path, size: int) -> list[Path]:
+    """Return files of a ResNet-18 on films of that size, with most of its work cut and whole."""
+    cohort = split(sw.simulate_films(folder / "films", subjects=24, seed=SEED, size=256, findings=("effusion",)))
+    config = {**FEW, "network.encoder": "resnet18", "network.width": 1.0, "network.size": [size, size]}
+    config |= {"network.small_images": False}
+    run: Any = sw.fit("classify", cohort, folder / "whole", preset="small", config=config, say=silent)
+    prune(run.run.folder, folder / "pruned", flops=LEFT, ranking="l1", steps=1, device="cpu", say=silent)
+    return [export(folder / name, folder / f"{name}.onnx", say=silent).path for name in ("pruned", "whole")]
 
 
 def _spared(small: Figures, whole: Figures, rounds: int) -> Iterator[Claim]:

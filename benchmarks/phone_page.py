@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 from common import ROOT, Claim, benchmark_arguments, silent, write_results
-from export import FEW, LEFT, SEED, split
+from export import FEW, SEED, pruned_and_whole, split
 from PIL import Image
 from served import Tab, browser, started
 
 import scanweave as sw
 from scanweave.exported_models import open_model
 from scanweave.exporting import export
-from scanweave.pruning import prune
 from scanweave.studies.layouts import import_cohort
 
 SHOWN = 1e-3
@@ -60,12 +59,7 @@ def main() -> None:
 def timed(folder: Path, tier: dict[str, Any], chromium: Any, tabs: list[Tab]) -> Iterator[Claim]:
     """Yield what pruning spares in the browser."""
     size = tier["size"]
-    cohort = split(sw.simulate_films(folder / "films", subjects=24, seed=SEED, size=256, findings=("effusion",)))
-    config = {**FEW, "network.encoder": "resnet18", "network.width": 1.0, "network.size": [size, size]}
-    config |= {"network.small_images": False}
-    run: Any = sw.fit("classify", cohort, folder / "whole", preset="small", config=config, say=silent)
-    prune(run.run.folder, folder / "pruned", flops=LEFT, ranking="l1", steps=1, device="cpu", say=silent)
-    files = [export(folder / name, folder / f"{name}.onnx", say=silent).path for name in ("pruned", "whole")]
+    files = pruned_and_whole(folder, size)
     rows = []
     with started("device", str(files[0]), "--against", str(files[1]), "--page", log=folder / "log") as page:
         for _ in range(tier["times"]):

@@ -93,16 +93,11 @@ def export(
 
     path = _checked(Path(out), studies)
     for_phones = path.suffix.lower() == PROGRAM
-    if for_phones:
-        require("executorch.runtime", "mobile")
-        if int8:
-            raise ScanweaveError(
-                "int8", "is not written for ExecuTorch", "Leave it out, or name a file that ends with .onnx"
-            )
-    else:
-        require("onnxscript", "deploy")
-        require("onnxruntime", "deploy")
-        check_opset(opset)
+    for module, group in MODULES[path.suffix.lower()]:
+        require(module, group)
+    if for_phones and int8:
+        raise ScanweaveError("int8", "is not written for ExecuTorch", "Leave it out, or name model.onnx")
+    check_opset(opset)
     parent = find_run(run).fitted()
     entry = _entry(run, parent)
     fitted = entry.load().open(parent, "cpu")

@@ -21,15 +21,7 @@ from scanweave.framework.exporting.model_file import About
 GROUP, SUFFIX = "mobile", ".pte"
 METHOD, ABOUT = "forward", "about"
 """Methods of a program: what the network computes, and an `About` as JSON."""
-_FAULTS = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AssertionError,
-    NotImplementedError,
-    torch._dynamo.exc.TorchDynamoException,
-)
+_FAULTS = (RuntimeError, ValueError, TypeError, KeyError, AssertionError)
 """Raised by ExecuTorch on the way where an operator has no counterpart there."""
 
 

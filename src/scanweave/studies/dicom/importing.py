@@ -116,8 +116,7 @@ def import_dicom(
         names: What words of descriptions mean.
         leave_out: Studies to drop, by the names that they get.
         name: Of the cohort; None: that of its folder.
-        keep_identity: Whether patients keep their number in the names of studies, pixels that show who they are are
-            taken in, and structures keep their names.
+        keep_identity: Whether studies have the patient's number, and pixels and structures that name him are kept.
         identities: The private file; None: beside the cohort, `OUT.identities.json`.
         access: How a server is reached.
         workers: Processes, where there is enough to do for several. A script that asks for more than one has to begin
@@ -150,14 +149,13 @@ def import_dicom(
                 rows.append(row)
                 structures |= about["structures"]
         known.save()
-        if rows:
-            for source in sources:
-                forget(Path(source), retrieved)
+        for source in sources if rows else ():
+            forget(Path(source), retrieved)
     if not rows:
         raise ScanweaveError(sources[0], "no image of it is taken in, see above", "Say names by --rename WORD=NAME")
     say(f"who is who stands in {known.path}, which is for you alone")
-    title = name or out.name
-    return Cohort.create(out, rows, root=".", name=title, source="DICOM", layout=LAYOUT, structures=structures)
+    told: dict[str, Any] = {"name": name or out.name, "source": "DICOM", "layout": LAYOUT}
+    return Cohort.create(out, rows, root=".", structures=structures, **told)
 
 
 def _nothing(source: str | Path, left_out: Mapping[str, Sequence[str]]) -> ScanweaveError:
