@@ -44,6 +44,15 @@ from scanweave.studies.layouts.unread_files import has_preamble
 FAR_MM, SLOWER, FLAT = 1e-3, 2.5, 1.25
 NONE = (float("nan"), float("nan"))
 BOTH = ("gbm_3", "ct_j2k")
+WEIGHTINGS: tuple[dict[str, Any], ...] = (
+    {"ScanningSequence": "SE", "RepetitionTime": 500, "EchoTime": 10},
+    {"ScanningSequence": "SE", "RepetitionTime": 4000, "EchoTime": 90},
+    {"ScanningSequence": "SE", "RepetitionTime": 3000, "EchoTime": 20},
+    {"ScanningSequence": ["SE", "IR"], "RepetitionTime": 9000, "EchoTime": 100, "InversionTime": 2500},
+)
+"""T1, T2, proton density and FLAIR: every series has a name, so that all of them are written."""
+SCANNER = "a scanner"
+"""Maker of the files that are written here: an import leaves out what scanweave made."""
 BATCH = 16
 """Files of a request to the archive."""
 sys.path.append(str(ROOT / "tests" / "studies" / "dicom"))  # archive.py, which the tests start too
@@ -161,7 +170,7 @@ def _tried(source: Path, out: Path) -> tuple[str, str]:
 def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
     """Yield how far real scans are from what they are after they were DICOM objects."""
     root = data() / "mri_multiseq" / "BraTS-GLI-00001-000"
-    far, off, paths = 0.0, 0, sorted(root.glob("*-t*.nii.gz"))[: tier["scans"]]
+    far, off, paths = 0.0, 0, sorted(root.glob("t*.nii.gz"))[: tier["scans"]]
     known = Identities(folder / "who.json")
     name = known.study(known.patient({"PatientID": "1"}), {"PatientID": "1", "StudyInstanceUID": "1.2.3"})
     known.note_scan(name, "source", OriginalScan(series="1.2.3.4", frame_of_reference="1.2.3.5"))
@@ -169,6 +178,7 @@ def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
         scan, own = KINDS["scan"].read(path), folder / "written" / str(number)
         own.mkdir(parents=True)
         for place, made in enumerate(image_objects("ct", scan, Origin(name, known), 1)):
+            made.Manufacturer = SCANNER
             made.save_as(own / f"{place}.dcm", enforce_file_format=True)
         (study,) = list(import_dicom([own], folder / "written" / f"c{number}", say=silent))
         back = study.scans["ct"]
@@ -176,6 +186,7 @@ def written(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
         off += int(not np.array_equal(np.rint(there), back.data))
         ends = [corners(one.geometry.shape, one.geometry.affine) for one in (scan, back)]
         far = max(far, float(np.abs(np.sort(ends[0], axis=0) - np.sort(ends[1], axis=0)).max()))
+    yield Claim("check: real scans were there", len(paths), *NONE, "", len(paths), 1.0, "higher")
     yield Claim("real scans whose numbers differ after a round trip", off, *NONE, "", len(paths), 0.0, "lower")
     yield Claim("farthest corner after a round trip", far, *NONE, "mm", len(paths), FAR_MM, "lower")
 
@@ -231,13 +242,14 @@ def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
         return
     source = folder / "many"
     _write_many(source, tier)
-    ours, theirs = [], []
+    ours, theirs, written = [], [], 0
     for turn in range(tier["rounds"]):
         for whose in ("ours", "theirs") if turn % 2 == 0 else ("theirs", "ours"):
             began, out = time.perf_counter(), folder / f"{whose}-{turn}"
             if whose == "ours":
                 import_dicom([source], out, workers=os.cpu_count() or 1, say=silent)
                 ours.append(time.perf_counter() - began)
+                written = len(list(out.rglob("*.nii.gz")))
             else:
                 out.mkdir()
                 subprocess.run([program, "-z", "i", "-o", str(out), str(source)], check=True, capture_output=True)
@@ -275,8 +287,9 @@ def _write_many(source: Path, tier: dict[str, Any]) -> None:
         own = source / f"{number:03d}"
         own.mkdir(parents=True)
         for place, made in enumerate(image_objects("t1", scan, Origin(study, known), number + 1)):
-            made.ScanningSequence, made.RepetitionTime, made.EchoTime = "SE", 500, 10 + 30 * (number % 4)
-            made.ImageType = ["ORIGINAL", "PRIMARY", "M"]
+            for keyword, value in WEIGHTINGS[number % len(WEIGHTINGS)].items():
+                setattr(made, keyword, value)
+            made.ImageType, made.Manufacturer = ["ORIGINAL", "PRIMARY", "M"], SCANNER
             made.save_as(own / f"{place:04d}.dcm", enforce_file_format=True)
 
 
