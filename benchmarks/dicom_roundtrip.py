@@ -257,7 +257,7 @@ def times(folder: Path, tier: dict[str, Any]) -> Iterator[Claim]:
             shutil.rmtree(out)
     ratios = np.array(ours) / np.array(theirs)
     shown = {"ours [s]": float(np.median(ours)), "dcm2niix [s]": float(np.median(theirs))}
-    less, more = (in_child(_peak, source, folder / f"peak-{n}", n) for n in (tier["timed"] // 4, tier["timed"]))
+    less, more = (in_child(_peak, source, folder / f"peak-{n}", n) for n in (tier["timed"] // 4 or 1, tier["timed"]))
     shown_memory = {f"{tier['timed'] // 4} series [MiB]": less, f"{tier['timed']} series [MiB]": more}
     yield Claim("check: timed series that were written", written, *NONE, "", tier["timed"], tier["timed"], "higher")
     yield Claim(
